@@ -1,0 +1,91 @@
+"""Prompts: from a prepared example and a template to the text that a model reads.
+
+An *example* is one line of a prepared split: ``{"example_id", "fields", "gold"}`` and, for
+multiple choice, ``"choices"``. A template fills into the *context* (trailing spaces
+stripped); the *completion* is one space and the gold text, so that the space belongs to the
+first word's token, as in running text. Standard library only.
+"""
+
+import random
+import string
+from collections.abc import Mapping, Sequence
+
+SHOT_SEPARATOR = "\n\n"
+
+
+def template_fields(template: str) -> list[str]:
+    """Names of the fields of a template, in order of appearance, each once."""
+    names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    return list(dict.fromkeys(names))
+
+
+def render(template: str, fields: Mapping[str, str]) -> str:
+    """The context: the template filled with an example's fields, trailing spaces stripped.
+
+    Raises:
+        KeyError: the template names a field that the example does not have.
+    """
+    return template.format_map(fields).rstrip(" ")
+
+
+def gold_text(example: Mapping) -> str:
+    """The text of an example's gold answer: a label, a target text or the right choice."""
+    if "choices" in example:
+        return example["choices"][example["gold"]]
+    return example["gold"]
+
+
+def completion(text: str) -> str:
+    """What follows a context: one space, then the text."""
+    return " " + text
+
+
+def render_shot(template: str, example: Mapping) -> str:
+    """A solved example, as it stands before the question in a few-shot prompt."""
+    return render(template, example["fields"]) + completion(gold_text(example))
+
+
+def few_shot_prompt(template: str, shots: Sequence[Mapping], example: Mapping) -> str:
+    """Solved examples and then the example's own context, separated by an empty line."""
+    solved = [render_shot(template, shot) for shot in shots]
+    return SHOT_SEPARATOR.join([*solved, render(template, example["fields"])])
+
+
+def select_shots(examples: Sequence[Mapping], count: int, seed: int) -> list[Mapping]:
+    """Draw the shots of a few-shot prompt, the same for every arm and checkpoint.
+
+    Where answers are labels, the draw is balanced: labels take turns in a shuffled order, so
+    that their counts differ by at most one. A larger ``count`` extends a smaller one's draw.
+
+    Args:
+        examples: the shot split; it is never evaluated.
+        count: number of shots.
+        seed: of the draw.
+
+    Raises:
+        ValueError: the split holds fewer examples than ``count``.
+    """
+    if len(examples) < count:
+        raise ValueError(f"{count} shots asked for, but the shot split has {len(examples)} rows")
+    rng = random.Random(seed)
+    shuffled = sorted(examples, key=lambda example: example["example_id"])
+    rng.shuffle(shuffled)
+    groups: dict[object, list[Mapping]] = {}
+    for example in shuffled:
+        groups.setdefault(_shot_group(example), []).append(example)
+    turns = []
+    queues = list(groups.values())
+    while queues and len(turns) < count:
+        turns.extend(queue.pop(0) for queue in queues)
+        queues = [queue for queue in queues if queue]
+    return turns[:count]
+
+
+def _shot_group(example: Mapping) -> object:
+    """What a draw of shots is balanced over: labels, or the position of the right choice.
+
+    A generation target is a text of its own for nearly every example; all go in one group.
+    """
+    if "choices" in example or example.get("is_label", False):
+        return example["gold"]
+    return None

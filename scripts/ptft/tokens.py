@@ -1,0 +1,68 @@
+"""Tokens: from a context and its completion to token ids, the same for training and scoring."""
+
+from collections.abc import Sequence
+
+
+def encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of whole texts, with whatever the tokenizer puts in front (BOS or nothing).
+
+    A trailing EOS that some tokenizers add is removed: a context must be open at its end.
+    """
+    if not texts:
+        return []
+    ids = tokenizer(list(texts), return_attention_mask=False)["input_ids"]
+    eos = tokenizer.eos_token_id
+    bos = tokenizer.bos_token_id
+    return [row[:-1] if len(row) > 1 and row[-1] == eos and eos != bos else row for row in ids]
+
+
+def encode_pairs(
+    tokenizer, contexts: Sequence[str], completions: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """Token ids of each context and of its completion, cut from the encoding of the whole.
+
+    As lm-evaluation-harness does (``TemplateLM._encode_pair``): the whole text is encoded once
+    and cut at the length of the encoded context, so that completions are tokenised as in
+    running text.
+
+    Raises:
+        ValueError: a completion has no token of its own.
+    """
+    wholes = encode(
+        tokenizer, [context + end for context, end in zip(contexts, completions, strict=True)]
+    )
+    heads = encode(tokenizer, contexts)
+    pairs = []
+    for whole, head, context, end in zip(wholes, heads, contexts, completions, strict=True):
+        if len(whole) <= len(head):
+            raise ValueError(f"completion {end!r} adds no token to the context {context[-80:]!r}")
+        pairs.append((head, whole[len(head) :]))
+    return pairs
+
+
+def first_tokens(tokenizer, label: str) -> tuple[int, int]:
+    """First sub-token of a label with and without a leading space (the paper's TokenProb)."""
+    spaced, bare = (
+        tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in (" " + label, label)
+    )
+    return spaced, bare
+
+
+def label_tokens(tokenizer, labels: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """First sub-tokens (with, without leading space) of every label.
+
+    Raises:
+        ValueError: two labels share a first sub-token, so that no score could tell them apart.
+    """
+    tokens = {label: first_tokens(tokenizer, label) for label in labels}
+    owner: dict[int, str] = {}
+    for label, ids in tokens.items():
+        for token in set(ids):
+            if token in owner:
+                raise ValueError(
+                    f"labels {owner[token]!r} and {label!r} begin with the same sub-token "
+                    f"{tokenizer.convert_ids_to_tokens(token)!r} under this tokenizer: "
+                    "name the labels by other words"
+                )
+            owner[token] = label
+    return tokens
