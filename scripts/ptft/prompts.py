@@ -6,6 +6,7 @@ stripped); the *completion* is one space and the gold text, so that the space be
 first word's token, as in running text. Standard library only.
 """
 
+import itertools
 import random
 import string
 from collections.abc import Mapping, Sequence
@@ -51,41 +52,29 @@ def few_shot_prompt(template: str, shots: Sequence[Mapping], example: Mapping) -
     return SHOT_SEPARATOR.join([*solved, render(template, example["fields"])])
 
 
-def select_shots(examples: Sequence[Mapping], count: int, seed: int) -> list[Mapping]:
+def select_shots(
+    examples: Sequence[Mapping], count: int, seed: int, balanced: bool
+) -> list[Mapping]:
     """Draw the shots of a few-shot prompt, the same for every arm and checkpoint.
 
-    Where answers are labels, the draw is balanced: labels take turns in a shuffled order, so
-    that their counts differ by at most one. A larger ``count`` extends a smaller one's draw.
+    A larger ``count`` extends the draw of a smaller one.
 
     Args:
         examples: the shot split; it is never evaluated.
         count: number of shots.
         seed: of the draw.
+        balanced: let the gold answers (labels, positions of the right choice) take turns, so
+            that their counts differ by at most one; for anything but generation.
 
     Raises:
         ValueError: the split holds fewer examples than ``count``.
     """
     if len(examples) < count:
         raise ValueError(f"{count} shots asked for, but the shot split has {len(examples)} rows")
-    rng = random.Random(seed)
     shuffled = sorted(examples, key=lambda example: example["example_id"])
-    rng.shuffle(shuffled)
+    random.Random(seed).shuffle(shuffled)
     groups: dict[object, list[Mapping]] = {}
     for example in shuffled:
-        groups.setdefault(_shot_group(example), []).append(example)
-    turns = []
-    queues = list(groups.values())
-    while queues and len(turns) < count:
-        turns.extend(queue.pop(0) for queue in queues)
-        queues = [queue for queue in queues if queue]
-    return turns[:count]
-
-
-def _shot_group(example: Mapping) -> object:
-    """What a draw of shots is balanced over: labels, or the position of the right choice.
-
-    A generation target is a text of its own for nearly every example; all go in one group.
-    """
-    if "choices" in example or example.get("is_label", False):
-        return example["gold"]
-    return None
+        groups.setdefault(example["gold"] if balanced else None, []).append(example)
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*groups.values()))
+    return [shot for shot in turns if shot is not None][:count]
