@@ -1,0 +1,61 @@
+"""Fine-tune a checkpoint: `finetune_model.py --help` names the files it reads and writes.
+
+Resumable: state is kept in --state, under a lock, and removed when the finished model has been
+moved to --output by one rename. Ends with status 143 after SIGTERM (state saved), 2 for input it
+refuses, 1 if training fails.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--checkpoint", type=Path, required=True, help="model folder to start from")
+    parser.add_argument("--train", type=Path, required=True, help="prepared examples, JSON lines")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help='JSON: {"method": "full", "seed": 0, "template": "...", "settings": {...}}',
+    )
+    parser.add_argument("--state", type=Path, required=True, help="folder for resumable state")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the finished model")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    arguments = parse_arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Late, so that --help and a wrong command line answer at once.
+    import torch
+
+    from ptft.training.loop import Diverged
+    from ptft.training.run import finetune, parse_request
+    from ptft.training.state import Interrupted
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    paths = {key: getattr(arguments, key) for key in ("checkpoint", "train", "state", "output")}
+    try:
+        finetune(parse_request(arguments.settings, **paths))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Diverged as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return 143
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

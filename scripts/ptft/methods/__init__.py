@@ -1,0 +1,27 @@
+"""Fine-tuning methods by name. A method is one module here and one line in ``_MODULES``.
+
+Importing this package imports no torch: the study's schema reads the settings only, and methods
+import what they need when they are used.
+"""
+
+from ptft.methods.base import Method
+from ptft.methods.full import Full
+from ptft.training.settings import TrainingSettings
+
+_METHODS: dict[str, type[Method]] = {"full": Full}
+
+METHODS: dict[str, type[TrainingSettings]] = {
+    name: method.Settings for name, method in _METHODS.items()
+}
+"""Name of a method to the class of its settings."""
+
+
+def get_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if name not in _METHODS:
+        raise ValueError(f"method: found {name!r}, expected one of {sorted(_METHODS)}")
+    return _METHODS[name]()

@@ -1,0 +1,38 @@
+"""The interface of a fine-tuning method, with the defaults that most methods keep."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ptft.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ptft.training.examples import Example
+
+
+class Method:
+    """What a method may decide: its settings, what is learned, what is trained, what is saved."""
+
+    Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
+
+    def examples(
+        self, tokenizer, rows: Sequence[Mapping], template: str | None, settings: TrainingSettings
+    ) -> "list[Example]":
+        """Turn prepared rows into tokens; here, completions of a template are learned."""
+        from ptft.training.examples import completion_examples
+
+        if not template:
+            raise ValueError("template: this method needs one, found none")
+        return completion_examples(tokenizer, rows, template)
+
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """The model to train, its trainable parameters marked by ``requires_grad``."""
+        return model
+
+    def save(self, model: "nn.Module", folder: Path) -> None:
+        """Write the trained weights to a folder that evaluation can load."""
+        from ptft.training.model import save_model
+
+        save_model(model, folder)

@@ -1,0 +1,30 @@
+"""The learning curve: a row for every update and for every validation."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+COLUMNS = {
+    "step": "int64",  # updates done
+    "epoch": "float64",
+    "examples": "int64",  # seen so far
+    "tokens": "int64",  # seen so far
+    "lr": "float64",  # of this update
+    "loss": "float64",  # the weighted loss of this update's batch
+    "grad_norm": "float64",  # before clipping
+    "seconds": "float64",  # of training so far, resumed parts added up
+    "validation_loss": "float64",
+    "validation_exact": "float64",  # share of completions that greedy decoding would reproduce
+}
+
+
+def write_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows, null where a row lacks a column, as parquet."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {
+        name: pyarrow.array([row.get(name) for row in rows], type=kind)
+        for name, kind in COLUMNS.items()
+    }
+    parquet.write_table(pyarrow.table(columns), path)

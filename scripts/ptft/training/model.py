@@ -1,0 +1,97 @@
+"""Checkpoints on disk and models in memory."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without transformers' progress bar and load report: what they say is raised instead."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+        transformers_logging.enable_progress_bar()
+
+
+def load_model(
+    folder: Path, attention: str = "sdpa", dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """Load a causal language model from a folder in Hugging Face layout, whole or not at all.
+
+    Raises:
+        ValueError: weights are missing, left over or of another shape (transformers would
+            re-initialise them silently).
+    """
+    with quiet_loading():
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+            local_files_only=True,
+        )
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        found = sorted(str(key) for key in report[problem])
+        if found:
+            raise ValueError(
+                f"{folder}: the weights do not fit the architecture, {problem}: {found[:5]}"
+                f"{' ...' if len(found) > 5 else ''}; check config.json against the weights"
+            )
+    return model
+
+
+def load_tokenizer(folder: Path):
+    """The tokenizer of a checkpoint folder."""
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Write config and weights (safetensors) to a folder."""
+    with warnings.catch_warnings(), quiet_loading():
+        warnings.simplefilter("ignore")
+        model.save_pretrained(folder)
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy a checkpoint's tokenizer files, byte for byte."""
+    for name in TOKENIZER_FILES:
+        if (source / name).exists():
+            (target / name).write_bytes((source / name).read_bytes())
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that determine a checkpoint: configuration, tokenizer and weights, sorted.
+
+    Raises:
+        ValueError: the folder holds no config.json or no weights.
+    """
+    files = [path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".bin")]
+    weights = [path for path in files if path.suffix != ".json"]
+    if not weights or not (folder / "config.json").exists():
+        raise ValueError(f"{folder} is no model folder: config.json and weights are expected")
+    return sorted(files)
+
+
+def context_length(model: PreTrainedModel) -> int | None:
+    """Positions that a model knows; None where its configuration names no limit."""
+    return getattr(model.config, "max_position_embeddings", None)

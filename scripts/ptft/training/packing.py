@@ -1,0 +1,68 @@
+"""Padding-free tensors: the examples of a micro-batch end to end in one row.
+
+Positions restart at every example, attention stays within each (``ptft.training.attention``), and
+only the hidden states that predict a learned token go through the output projection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ptft.training.attention import SequenceLayout, sequence_layout
+from ptft.training.examples import Example
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """One micro-batch of T tokens in B examples, N of the tokens learned.
+
+    input_ids, position_ids: (1, T). predictors: (N,) positions whose hidden state predicts a
+    learned token. targets: (N,) those tokens. weights: (N,) each token's share in the update's
+    loss. owners: (N,) the example, 0 to B - 1, that a learned token belongs to.
+    """
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    predictors: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    owners: torch.Tensor
+    layout: SequenceLayout
+
+
+def example_weights(batch: Sequence[Example], weighting: str) -> dict[str, float]:
+    """Weight of one learned token of each example, so that an update's weights sum to 1.
+
+    ``example``: 1 / (examples x tokens of this example), the mean over examples of their means;
+    ``token``: 1 / all learned tokens. Computed for the whole update, so that any cut into
+    micro-batches or over devices gives the same sum.
+    """
+    if weighting == "token":
+        total = sum(item.targets for item in batch)
+        return {item.example_id: 1 / total for item in batch}
+    return {item.example_id: 1 / (len(batch) * item.targets) for item in batch}
+
+
+def pack(batch: Sequence[Example], weights: dict[str, float], device: torch.device) -> PackedBatch:
+    """Pack a micro-batch; ``weights`` as from :func:`example_weights`."""
+    lengths = [len(item.ids) for item in batch]
+    ids = np.concatenate([item.ids for item in batch])
+    positions = np.concatenate([np.arange(n) for n in lengths])
+    learned = np.flatnonzero(np.concatenate([item.learned for item in batch]))
+    owners = np.repeat(np.arange(len(batch)), lengths)[learned]
+    share = np.array([weights[item.example_id] for item in batch], dtype=np.float32)[owners]
+
+    def send(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    return PackedBatch(
+        input_ids=send(ids)[None],
+        position_ids=send(positions)[None],
+        predictors=send(learned - 1),
+        targets=send(ids[learned]),
+        weights=send(share),
+        owners=send(owners),
+        layout=sequence_layout(lengths, device),
+    )

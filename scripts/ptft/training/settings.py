@@ -1,0 +1,113 @@
+"""What can be chosen about a fine-tuning run. Standard library only: the study's schema reads it.
+
+The defaults are those of Sun & Dredze (arXiv 2408.06663) for OLMo-1B on the supervised tasks.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+
+def _require(holds: bool, key: str, found: Any, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{key}: found {found!r}, expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Settings every method has. Raises ValueError naming the key for a value out of range."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    epochs: int = 3
+    """Passes over the training set."""
+    batch_size: int = 8
+    """Examples an update, over all devices."""
+    lr: float = 2e-6
+    """Peak learning rate of AdamW (the paper: 2e-6, for XSum 2e-7)."""
+    warmup_ratio: float = 0.03
+    """Share of the updates over which the learning rate rises from 0; then it falls to 0."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW, on every trainable parameter."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this total norm; 0 leaves them as they are."""
+    weighting: Literal["example", "token"] = "example"
+    """What weighs the same in an update: each example (mean of means, the paper) or each token."""
+    max_length: int = 2048
+    """Tokens kept of an example, from its start."""
+    token_budget: int | None = None
+    """Tokens a micro-batch may hold; an update accumulates over micro-batches. None: by memory."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
+    validation_examples: int = 0
+    """Examples cut from the training set, by the seed, to measure validation on."""
+    validation_steps: list[int] = field(default_factory=list)
+    """Updates after which validation is measured, besides the start and the end."""
+    save_steps: int | None = None
+    """Save resumable state every so many updates."""
+    save_minutes: float = 10.0
+    """Save resumable state at least this often."""
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size"):
+            _require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        _require(0 < self.lr < math.inf, "lr", self.lr, "a number above 0")
+        for key in ("weight_decay", "max_grad_norm", "validation_examples"):
+            found = getattr(self, key)
+            _require(0 <= found < math.inf, key, found, "0 or more")
+        _require(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "0 up to below 1")
+        _require(self.max_length >= 2, "max_length", self.max_length, "2 or more")
+        _require(self.save_minutes > 0, "save_minutes", self.save_minutes, "more than 0")
+        for key in ("token_budget", "save_steps"):
+            found = getattr(self, key)
+            _require(found is None or found >= 1, key, found, "1 or more")
+        _require(
+            all(step >= 1 for step in self.validation_steps),
+            "validation_steps",
+            self.validation_steps,
+            "updates from 1 on",
+        )
+        _require(
+            self.validation_examples > 0 or not self.validation_steps,
+            "validation_examples",
+            self.validation_examples,
+            "1 or more, because validation_steps is set",
+        )
+
+
+def settings_from(cls: type[TrainingSettings], values: Mapping[str, Any]) -> TrainingSettings:
+    """Settings of a class from plain values (JSON), strictly.
+
+    Raises:
+        ValueError: a key the class does not have, or a value of another type or out of range.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {item.name for item in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"settings: unknown {unknown}, expected any of {sorted(known)}")
+    for key, value in values.items():
+        if not _matches(value, hints[key]):
+            raise ValueError(f"settings: {key}: found {value!r}, expected {hints[key]}")
+    return cls(**values)
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type (the few kinds that settings use)."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_matches(value, option) for option in typing.get_args(hint))
+    if origin is list:
+        (item,) = typing.get_args(hint)
+        return isinstance(value, list) and all(_matches(each, item) for each in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)

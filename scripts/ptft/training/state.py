@@ -1,0 +1,134 @@
+"""Resumable state: one file, replaced atomically, under a lock that one process holds at a time.
+
+Nothing here decides when to save. A fingerprint of all that determines the result goes with the
+state; state of another run is set aside, never resumed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """SIGTERM came and the state is saved: the job may be started again."""
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock beside ``path`` (``path`` + ".lock"), waiting for another holder to end.
+
+    A holder that dies, however it dies, gives its lock up. The lock file is removed at the end.
+    """
+    lock = path.with_name(path.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = lock.open("a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("waiting: another process is training here (%s)", lock)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # The last holder may have removed the file while we waited: then this lock guards nothing.
+        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            break
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+class StopRequest:
+    """Turns SIGTERM into a flag to be looked at between two updates."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> "StopRequest":
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.requested = True
+
+
+def fingerprint(parts: Mapping[str, Any], files: list[Path]) -> str:
+    """Digest of plain values (key order does not matter) and of the contents of files."""
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for path in files:
+        with path.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+class StateFolder:
+    """Keeps the latest state of one run in ``folder``/state.pt."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.file = folder / "state.pt"
+
+    def load(self) -> dict[str, Any] | None:
+        """The state saved last by a run of the same identity, or None."""
+        import torch
+
+        if not self.file.exists():
+            return None
+        saved = torch.load(self.file, map_location="cpu", weights_only=True)
+        if saved["identity"] != self.identity:
+            log.warning("%s belongs to other settings or data: starting anew", self.file)
+            return None
+        return saved
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state; a failure at any moment leaves the former one whole.
+
+        Raises:
+            OSError: the state could not be written (a full disk), naming the file.
+        """
+        import torch
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_suffix(".partial")
+        try:
+            with partial.open("wb") as handle:
+                torch.save({**state, "identity": self.identity}, handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(self.file)
+        except (OSError, RuntimeError) as error:  # torch's writer wraps a full disk so
+            partial.unlink(missing_ok=True)
+            raise OSError(f"could not save the training state to {self.file}: {error}") from error
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def finished_folder(output: Path) -> Iterator[Path]:
+    """A new folder to fill; it becomes ``output`` by one rename if the block ends well."""
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(output, ignore_errors=True)
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

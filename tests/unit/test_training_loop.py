@@ -1,0 +1,98 @@
+"""The packed loop against a plain one, and what stops a run."""
+
+import numpy as np
+import pytest
+import torch
+from plain_loop import plain_train
+from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+
+from ptft.training.attention import NAME
+from ptft.training.examples import completion_examples, truncate
+from ptft.training.loop import Diverged, Run, Trainer
+from ptft.training.model import load_model
+from ptft.training.settings import TrainingSettings
+from ptft.training.state import Interrupted, StateFolder, StopRequest
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """70 ragged examples of 5 to 22 tokens, cut from up to 24, with 1 to 12 learned tokens."""
+    made = completion_examples(tiny_tokenizer(), tiny_rows(70, longest=20), TEMPLATE)
+    for count, item in enumerate(made):
+        learned = 2 + (10 if len(item.ids) > 22 else count % 3)
+        item.learned[max(1, len(item.ids) - learned) :] = True
+    assert max(len(item.ids) for item in made) == 24
+    return truncate(made, 22)[0]
+
+
+def trainer_of(model, examples, seed=5, lr=3e-3, validation=(), **changes):
+    settings = TrainingSettings(epochs=3, batch_size=8, **changes)
+    return Trainer(Run(model, examples, list(validation), settings, lr, seed, CPU))
+
+
+@pytest.mark.parametrize("weighting", ["example", "token"])
+@pytest.mark.parametrize("token_budget", [30, 10_000])
+def test_packed_updates_equal_one_example_at_a_time(
+    checkpoint, examples, weighting, token_budget, tmp_path
+):
+    trainer = trainer_of(
+        load_model(checkpoint, attention=NAME),
+        examples,
+        weighting=weighting,
+        token_budget=token_budget,
+    )
+    reference = load_model(checkpoint)
+    losses = plain_train(reference, examples, trainer.run.settings, 3e-3, 5, updates=27)
+    with StopRequest() as stop:
+        trainer.train(StateFolder(tmp_path, "a"), stop)
+    assert trainer.steps == 27
+    np.testing.assert_allclose([row["loss"] for row in trainer.curve], losses, rtol=1e-5)
+    for (name, own), plain in zip(
+        trainer.run.model.named_parameters(), reference.parameters(), strict=True
+    ):
+        difference = (own - plain).norm() / plain.norm()
+        assert difference < 1e-5, name
+
+
+def test_interrupted_run_ends_with_the_same_weights(checkpoint, examples, tmp_path):
+    def fresh():
+        return trainer_of(load_model(checkpoint, attention=NAME), examples[:40])
+
+    undisturbed = fresh()
+    stopped, resumed = fresh(), fresh()
+    with StopRequest() as stop:
+        undisturbed.train(StateFolder(tmp_path / "a", "same"), stop)
+        update = stopped._update
+
+        def interrupt_at_seven():
+            stop.requested = stopped.step == 6
+            return update()
+
+        stopped._update = interrupt_at_seven
+        with pytest.raises(Interrupted, match="after update 7 of 15"):
+            stopped.train(StateFolder(tmp_path / "b", "same"), stop)
+        stop.requested = False
+        resumed.train(StateFolder(tmp_path / "b", "same"), stop)
+    assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in undisturbed.curve]
+    for one, other in zip(
+        resumed.run.model.parameters(), undisturbed.run.model.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_nan_stops_with_step_examples_and_rate(checkpoint, examples, tmp_path):
+    trainer = trainer_of(load_model(checkpoint, attention=NAME), examples[:8], lr=1e-3)
+    with torch.no_grad():
+        trainer.parameters[0][5] = float("nan")
+    with StopRequest() as stop, pytest.raises(Diverged) as caught:
+        trainer.train(StateFolder(tmp_path, "a"), stop)
+    message = str(caught.value)
+    assert "update 1 of 3" in message and "learning rate 0" in message and "t-4" in message
+    assert not list(tmp_path.iterdir())
