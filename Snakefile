@@ -1,0 +1,48 @@
+# How does pre-training shape what fine-tuning can do, and what does fine-tuning forget?
+#
+#   checkpoint ─┬─ evaluate (base) ────────────┐
+#   dataset ────┼─ finetune ─ evaluate (tuned) ┴─ collect ─ analyse ─ plot ─ report
+#
+# One config file is one study; `--configfile` names another than the pocket study.
+# A rule's `params` hold its own slice of the study and nothing else, so that an edit reruns
+# just the jobs whose results it can change.
+import dataclasses
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+from ptft import paths, versions
+from ptft.study import read_study
+
+if not workflow.configfiles:
+
+    configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
+
+
+GRID = read_study(config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config")
+STUDY = GRID.study
+RESULTS = paths.Results(GRID.name)
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/finetuning.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/report.smk"
+
+
+report: report_front_page()
+
+
+rule all:
+    default_target: True
+    input:
+        RESULTS.report,

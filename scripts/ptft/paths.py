@@ -1,0 +1,118 @@
+"""Where everything lies, relative to the working directory. No other module knows a path pattern.
+
+``resources/`` holds what studies share (checkpoints, the pocket world), ``results/{study}/``
+what one study computed. With wildcards left in (``{dataset}``), the same functions give the
+patterns of Snakemake's rules.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+POCKET = "resources/pocket"
+
+
+def pocket_corpus() -> str:
+    """Text that the pocket model is pre-trained on."""
+    return f"{POCKET}/corpus.txt"
+
+
+def pocket_datasets() -> str:
+    """Datasets of the pocket world, in the Hub's layout."""
+    return f"{POCKET}/datasets"
+
+
+def pretrained_folder(model: str) -> str:
+    """Folder of all checkpoints of a model that this workflow made or fetched."""
+    return f"resources/models/{model}"
+
+
+def pretrained(model: str, checkpoint: str) -> str:
+    """Model folder of a checkpoint that this workflow made or fetched."""
+    return f"{pretrained_folder(model)}/{checkpoint}"
+
+
+def hub_dataset(root: str, repository: str, config: str) -> str:
+    """Folder with the parquet files of a dataset's config, in a root in the Hub's layout."""
+    return str(Path(root) / "datasets" / repository / config)
+
+
+def cell_file(dataset: str, style: str, shots: int | str) -> str:
+    """File name of a cell's per-example results."""
+    return f"{dataset}.{style}.{shots}shot.parquet"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths of one study's results."""
+
+    study: str
+
+    @property
+    def root(self) -> str:
+        """Folder of everything that the study computed."""
+        return f"results/{self.study}"
+
+    @property
+    def resolved(self) -> str:
+        """The study with everything it names, as it was run."""
+        return f"{self.root}/study.yaml"
+
+    @property
+    def datasets(self) -> str:
+        """Folder of prepared splits."""
+        return f"{self.root}/datasets"
+
+    def split(self, dataset: str, split: str) -> str:
+        """Prepared examples, one JSON object a line."""
+        return f"{self.datasets}/{dataset}/{split}.jsonl"
+
+    def split_audit(self, dataset: str, split: str) -> str:
+        """What was found in a split: rows, dropped rows and why, balance of labels."""
+        return f"{self.datasets}/{dataset}/{split}.audit.json"
+
+    def tuned(self, checkpoint: str, arm: str) -> str:
+        """Model folder of a fine-tuned checkpoint."""
+        return f"{self.root}/models/{checkpoint}/{arm}"
+
+    def tuning_state(self, checkpoint: str, arm: str) -> str:
+        """Resumable state of a fine-tuning run; no rule declares it, so it survives a failure."""
+        return f"{self.root}/state/finetune/{checkpoint}/{arm}"
+
+    @property
+    def cell_store(self) -> str:
+        """Finished cells, keyed by what determines them; no rule declares it."""
+        return f"{self.root}/state/cells"
+
+    def evaluation(self, checkpoint: str, arm: str) -> str:
+        """Folder of the per-example results of a checkpoint and arm."""
+        return f"{self.root}/evaluations/{checkpoint}/{arm}"
+
+    def cell(self, checkpoint: str, arm: str, dataset: str, style: str, shots: int | str) -> str:
+        """Per-example results of one cell."""
+        return f"{self.evaluation(checkpoint, arm)}/{cell_file(dataset, style, shots)}"
+
+    def table(self, name: str, suffix: str = "parquet") -> str:
+        """A table of the analysis."""
+        return f"{self.root}/tables/{name}.{suffix}"
+
+    def figure(self, name: str, suffix: str = "svg") -> str:
+        """A figure."""
+        return f"{self.root}/figures/{name}.{suffix}"
+
+    @property
+    def front_page(self) -> str:
+        """First page of the report, written from the tables."""
+        return f"{self.root}/front_page.rst"
+
+    @property
+    def report(self) -> str:
+        """The self-contained report."""
+        return f"{self.root}/report.html"
+
+    def log(self, *parts: str) -> str:
+        """Log file of a job."""
+        return f"{self.root}/logs/{'/'.join(parts)}.log"
+
+    def benchmark(self, *parts: str) -> str:
+        """Time and memory of a job, as Snakemake measured them."""
+        return f"{self.root}/benchmarks/{'/'.join(parts)}.tsv"

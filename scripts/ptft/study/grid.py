@@ -1,0 +1,283 @@
+"""The grid of a study: checkpoints x arms x datasets x formats x shots, and each job's slice."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import TypeAdapter, ValidationError
+
+from ptft.methods import METHODS
+from ptft.study.errors import StudyError, explain, locate, suggest
+from ptft.study.load import Loaded, dump
+from ptft.study.schema import MAIN_METRIC, CheckpointInfo, Dataset
+from ptft.study.settings import strict_settings
+from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What was done to a checkpoint: nothing (base), or a method x task x seed."""
+
+    name: str
+    method: str | None = None
+    task: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score."""
+
+    checkpoint: str
+    arm: str
+    dataset: str
+    format: str
+    shots: int
+
+
+class Grid:
+    """A checked study, expanded. Knows names and settings, no paths.
+
+    Raises:
+        StudyError: the study names what does not exist, or has no cells.
+    """
+
+    def __init__(self, loaded: Loaded):
+        self.study, self.model, self.families = loaded.study, loaded.model, loaded.families
+        self.name, self._files = self.study.study, loaded.files
+        self._family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
+        self._task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
+        self._check_names()
+        self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
+        self._check_splits()
+        if not any(True for _ in self.cells()):
+            raise self._error(
+                ("evaluate", "formats"),
+                f"no cells: none of {self.study.evaluate.formats} is a format of the datasets' "
+                "families",
+            )
+
+    # Names ------------------------------------------------------------------------------------
+
+    @cached_property
+    def checkpoints(self) -> dict[str, CheckpointInfo]:
+        """The study's checkpoints in its order."""
+        known = self.model.source.checkpoints()
+        return {name: known[name] for name in self.study.checkpoints}
+
+    @property
+    def datasets(self) -> list[str]:
+        """Datasets that are evaluated."""
+        return list(self.study.evaluate.datasets)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks that some arm is fine-tuned on."""
+        return list(dict.fromkeys(arm.task for arm in self.arms.values() if arm.task))
+
+    def family(self, dataset: str) -> str:
+        """Name of a dataset's family."""
+        return self._family_of[dataset]
+
+    def dataset(self, name: str) -> Dataset:
+        """A dataset's description."""
+        return self.families[self._family_of[name]].datasets[name]
+
+    def task_dataset(self, task: str) -> str:
+        """The dataset whose train split a task uses."""
+        return self.families[self._task_family[task]].tasks[task].dataset
+
+    def domain(self, arm: str, dataset: str) -> str:
+        """base, in (the task's own test sets), out (same family) or cross (another family)."""
+        task = self.arms[arm].task
+        if task is None:
+            return "base"
+        family = self._task_family[task]
+        if dataset in self.families[family].tasks[task].in_domain:
+            return "in"
+        return "out" if self._family_of[dataset] == family else "cross"
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the study."""
+        for checkpoint in self.checkpoints:
+            for arm in self.arms:
+                for dataset, style, shots in self.scores():
+                    yield Cell(checkpoint, arm, dataset, style, shots)
+
+    def scores(self) -> Iterator[tuple[str, str, int]]:
+        """(dataset, format, shots) of every cell of one checkpoint and arm."""
+        evaluate = self.study.evaluate
+        for dataset in evaluate.datasets:
+            for style in self._formats(dataset):
+                for shots in evaluate.shots:
+                    yield dataset, style, shots
+
+    def splits(self) -> list[tuple[str, str]]:
+        """(dataset, split) of every prepared file: train for tasks, test and shots for scores."""
+        train = [(self.task_dataset(task), "train") for task in self.tasks]
+        test = [(dataset, "test") for dataset in self.datasets]
+        shots = [(dataset, "shots") for dataset in self.datasets if self.needs_shots]
+        return list(dict.fromkeys([*train, *test, *shots]))
+
+    @property
+    def needs_shots(self) -> bool:
+        """Whether any cell has shots."""
+        return max(self.study.evaluate.shots) > 0
+
+    # Slices: what one job sees of the study ------------------------------------------------------
+
+    def split_slice(self, dataset: str, split: str) -> dict:
+        """What decides the rows of a prepared split."""
+        spec, family = self.dataset(dataset), self.families[self.family(dataset)]
+        content = dump(spec)
+        del content["splits"]
+        return {
+            "version": DATA_VERSION,
+            "kind": family.kind,
+            "labels": spec.labels or family.labels,
+            "dataset": content,
+            "split": self._split_expression(dataset, split),
+            "limit": getattr(self.study.data, split),
+            "seed": self.study.data.seed,
+        }
+
+    def finetune_slice(self, arm: str) -> dict:
+        """What decides the weights of an arm, besides its checkpoint and its training split."""
+        spec = self.arms[arm]
+        family = self.families[self._task_family[spec.task]]
+        return {
+            "version": TRAINING_VERSION,
+            "method": spec.method,
+            "seed": spec.seed,
+            "template": family.formats[self.study.train_format],
+            "settings": dataclasses.asdict(self._settings(spec.method, spec.task)),
+        }
+
+    def evaluation_slice(self) -> dict:
+        """What decides the scores of one checkpoint and arm, besides the model and the data."""
+        return {
+            "scoring_version": SCORING_VERSION,
+            "shots_seed": self.study.evaluate.shots_seed,
+            "datasets": {dataset: self._scoring(dataset) for dataset in self.datasets},
+        }
+
+    def collection_slice(self) -> dict:
+        """What turns per-example files into the cells table."""
+        return {
+            "study": self.name,
+            "model": self.study.model,
+            "checkpoints": {name: info.model_dump() for name, info in self.checkpoints.items()},
+            "arms": {
+                arm.name: {"method": arm.method, "train_task": arm.task, "seed": arm.seed}
+                for arm in self.arms.values()
+            },
+            "datasets": {
+                dataset: {
+                    "family": self.family(dataset),
+                    "kind": self.families[self.family(dataset)].kind,
+                    "metric": MAIN_METRIC[self.families[self.family(dataset)].kind],
+                }
+                for dataset in self.datasets
+            },
+            "in_domain": {
+                task: self.families[self._task_family[task]].tasks[task].in_domain
+                for task in self.tasks
+            },
+            "task_family": {task: self._task_family[task] for task in self.tasks},
+            "scores": [list(score) for score in self.scores()],
+            "bootstrap": self.study.bootstrap.model_dump(),
+        }
+
+    def resolved(self) -> dict:
+        """The whole study with everything it names, as plain data."""
+        used = {self.family(d) for d in self.datasets} | {self._task_family[t] for t in self.tasks}
+        return {
+            "study": dump(self.study),
+            "model": dump(self.model),
+            "families": {name: dump(self.families[name]) for name in sorted(used)},
+        }
+
+    # Expansion and checks ------------------------------------------------------------------------
+
+    def _expand_arms(self) -> Iterator[Arm]:
+        yield Arm(BASE)
+        for method in METHODS:
+            group = getattr(self.study.finetune, method)
+            if group is None:
+                continue
+            for task in group.tasks:
+                self._settings(method, task)
+                for seed in group.seeds:
+                    yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
+
+    def _formats(self, dataset: str) -> list[str]:
+        known = self.families[self._family_of[dataset]].formats
+        return [style for style in self.study.evaluate.formats if style in known]
+
+    def _scoring(self, dataset: str) -> dict:
+        spec, family = self.dataset(dataset), self.families[self.family(dataset)]
+        return {
+            "kind": family.kind,
+            "labels": spec.labels or family.labels,
+            "formats": {style: family.formats[style] for style in self._formats(dataset)},
+            "shots": list(self.study.evaluate.shots),
+            "max_new_tokens": family.max_new_tokens,
+            "stop": family.stop,
+        }
+
+    def _split_expression(self, dataset: str, split: str) -> str:
+        splits = self.dataset(dataset).splits
+        found = getattr(splits, split) or (splits.train if split == "shots" else None)
+        if found is None:
+            raise StudyError(
+                f"dataset {dataset!r} has no {split} split: name it in its family's file under "
+                f"datasets.{dataset}.splits.{split}"
+            )
+        return found
+
+    def _error(self, loc: tuple, message: str) -> StudyError:
+        return StudyError(f"{locate(loc, self._files)}: {'.'.join(map(str, loc))}: {message}")
+
+    def _settings(self, method: str, task: str) -> object:
+        """An arm's settings: its method's in this study, with what its task changes."""
+        group = getattr(self.study.finetune, method)
+        values = {**dataclasses.asdict(group.settings), **group.tasks[task]}
+        schema = strict_settings(METHODS[method])
+        try:
+            return TypeAdapter(schema).validate_python(values)
+        except ValidationError as error:
+            raise explain(error, schema, self._files, ("finetune", method, "tasks", task)) from None
+
+    def _check_names(self) -> None:
+        study, formats = self.study, {f for spec in self.families.values() for f in spec.formats}
+        checks = [
+            (("checkpoints",), study.checkpoints, self.model.source.checkpoints()),
+            (("evaluate", "datasets"), study.evaluate.datasets, self._family_of),
+            (("evaluate", "formats"), study.evaluate.formats, sorted(formats)),
+        ]
+        for method in METHODS:
+            group = getattr(study.finetune, method)
+            if group is not None:
+                loc = ("finetune", method, "tasks")
+                checks.append((loc, list(group.tasks), self._task_family))
+        for loc, names, known in checks:
+            for name in names:
+                if name not in known:
+                    raise self._error(loc, f"unknown {name!r}; {suggest(name, list(known))}")
+            if len(set(names)) < len(names):
+                raise self._error(loc, f"something stands twice in {names}")
+
+    def _check_splits(self) -> None:
+        for dataset, split in self.splits():
+            self._split_expression(dataset, split)
+        style = self.study.train_format
+        for task in self.tasks:
+            known = list(self.families[self._task_family[task]].formats)
+            if style not in known:
+                raise self._error(
+                    ("train_format",),
+                    f"{style!r} is no format of task {task!r}; {suggest(style, known)}",
+                )

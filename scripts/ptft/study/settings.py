@@ -1,0 +1,44 @@
+"""Strict types of the settings that other modules declare as plain dataclasses.
+
+Training must run where pydantic is not installed, so its settings are dataclasses. In strict
+mode pydantic takes a dataclass's instances only, never a mapping; here each dataclass gets a
+twin that reads a mapping strictly and passes the dataclass's own range checks.
+"""
+
+import dataclasses
+from typing import Annotated, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, create_model
+
+
+def strict_settings(settings: type) -> type:
+    """Type of a field that is written as a mapping and read as an instance of ``settings``.
+
+    Args:
+        settings: a dataclass whose ``__post_init__`` raises ValueError on a bad value.
+    """
+    hints = get_type_hints(settings, include_extras=True)
+    twin = create_model(
+        settings.__name__,
+        __config__=ConfigDict(extra="forbid", strict=True),
+        __doc__=settings.__doc__,
+        **{
+            field.name: (hints[field.name], _default(field))
+            for field in dataclasses.fields(settings)
+        },
+    )
+    return Annotated[
+        twin,
+        AfterValidator(lambda value: settings(**_values(value))),
+        PlainSerializer(dataclasses.asdict),
+    ]
+
+
+def _default(field: dataclasses.Field) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is dataclasses.MISSING else field.default
+
+
+def _values(value: BaseModel) -> dict:
+    return {name: getattr(value, name) for name in type(value).model_fields}

@@ -1,0 +1,10 @@
+"""Versions of what decides results. Raise one when its code would give other numbers.
+
+Snakemake does not see changes in an imported module; these stand in the rules' params, so that
+raising one reruns exactly the jobs whose results would change.
+"""
+
+DATA_VERSION = 1
+TRAINING_VERSION = 1
+SCORING_VERSION = 1
+POCKET_VERSION = 1

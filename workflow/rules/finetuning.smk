@@ -1,0 +1,34 @@
+# Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
+rule finetune_model:
+    input:
+        script=program("finetune_model"),
+        checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
+        train=lambda wildcards: RESULTS.split(
+            GRID.task_dataset(GRID.arms[wildcards.arm].task), "train"
+        ),
+    output:
+        directory(RESULTS.tuned("{checkpoint}", "{arm}")),
+    log:
+        RESULTS.log("finetune_model", "{checkpoint}", "{arm}"),
+    benchmark:
+        RESULTS.benchmark("finetune_model", "{checkpoint}", "{arm}")
+    params:
+        settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
+        state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+    threads: STUDY.compute.threads
+    resources:
+        gpu=STUDY.compute.gpus,
+    shell:
+        "{PYTHON} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
+        " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
+        " --threads {threads} 2> {log:q}"
+
+
+rule finetuning:
+    input:
+        [
+            RESULTS.tuned(checkpoint, arm.name)
+            for checkpoint in GRID.checkpoints
+            for arm in GRID.arms.values()
+            if arm.method
+        ],

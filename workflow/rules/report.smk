@@ -1,0 +1,43 @@
+# The report: a front page written from the tables, and Snakemake's own self-contained page.
+rule write_front_page:
+    input:
+        script=program("write_front_page"),
+        module=f"{SCRIPTS}/ptft/findings.py",
+        study=RESULTS.resolved,
+        cells=CELLS,
+        tables=[RESULTS.table(name) for name in TABLES],
+    output:
+        RESULTS.front_page,
+    log:
+        RESULTS.log("write_front_page"),
+    params:
+        folder=f"{RESULTS.root}/tables",
+    shell:
+        "{PYTHON} {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
+        " --study {input.study:q} --output {output:q} 2> {log:q}"
+
+
+rule make_report:
+    input:
+        front_page=RESULTS.front_page,
+        figures=[RESULTS.figure(name) for name in FIGURES],
+        tables=[RESULTS.table(name, "csv") for name in ["cells", *TABLES]],
+    output:
+        RESULTS.report,
+    log:
+        RESULTS.log("make_report"),
+    params:
+        # Snakemake calls itself for the report, on the same study; it takes no lock for that.
+        configfiles=[os.path.abspath(path) for path in workflow.configfiles],
+        snakefile=workflow.main_snakefile,
+    shell:
+        "{PYTHON} -m snakemake --snakefile {params.snakefile:q} --nolock"
+        " --configfiles {params.configfiles:q} --report {output:q} --quiet"
+        " -- report_contents 2> {log:q}"
+
+
+rule report_contents:
+    input:
+        RESULTS.front_page,
+        [RESULTS.figure(name) for name in FIGURES],
+        [RESULTS.table(name, "csv") for name in ["cells", *TABLES]],
