@@ -1,0 +1,101 @@
+"""Score every cell that is asked of a model and not in the store yet."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ptft.cell_store import cell_key, hash_files, hash_model, publish, to_frame, write_frame
+from ptft.evaluation.cells import Cell, cells_of_plan, evaluate_cell, read_examples
+from ptft.evaluation.engine import Engine
+from ptft.evaluation.model import load_model
+
+log = logging.getLogger("evaluate_model")
+
+
+def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict[Cell, Exception]:
+    """Score cells one after another into the store; a failing cell does not stop the others.
+
+    Returns:
+        the error of each cell that failed.
+    """
+    counts = {
+        name: len(read_examples(data / name / "test.jsonl", most))
+        for name, most in {cell.dataset: cell.max_examples for cell in missing}.items()
+    }
+    failed: dict[Cell, Exception] = {}
+    with tqdm(total=sum(counts[cell.dataset] for cell in missing), unit="ex") as bar:
+        for number, (cell, stored) in enumerate(missing.items(), start=1):
+            bar.set_description(f"cell {number}/{len(missing)} {cell.name}")
+            before, started = bar.n, time.perf_counter()
+            try:
+                examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
+                shots = read_examples(data / cell.dataset / "shots.jsonl") if cell.shots else []
+                results = evaluate_cell(engine, cell, examples, shots, bar.update)
+                frame = to_frame(cell, results)
+            except Exception as error:  # whatever it is, the other cells are still wanted
+                log.exception("cell %s failed", cell.name)
+                failed[cell] = error
+                bar.update(before + counts[cell.dataset] - bar.n)
+                continue
+            write_frame(frame, stored)
+            log.info(
+                "%s: score %.4f, %d examples, %d truncated, %.1f examples/s",
+                cell.name,
+                frame["score"].mean(),
+                len(frame),
+                frame["truncated"].sum(),
+                len(frame) / (time.perf_counter() - started),
+            )
+    return failed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
+    parser.add_argument("--plan", type=json.loads, required=True, help="what to score (JSON)")
+    parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the cells asked for")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    torch.set_num_threads(args.threads)
+
+    model_hash = hash_model(args.model)
+    cells = cells_of_plan(args.plan)
+    data_hashes = {
+        name: hash_files([args.data / name / f"{split}.jsonl" for split in ("test", "shots")])
+        for name in args.plan["datasets"]
+    }
+    version = args.plan["scoring_version"]
+    stored = {
+        cell: args.store
+        / f"{cell_key(cell, model_hash, data_hashes[cell.dataset], version)}.parquet"
+        for cell in cells
+    }
+    missing = {cell: file for cell, file in stored.items() if not file.exists()}
+    log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
+    failed = {}
+    if missing:
+        failed = score_missing(Engine(load_model(args.model)), missing, args.data)
+    if failed:
+        for cell, error in failed.items():
+            log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)
+        log.error(
+            "%d of %d cells failed; the others are kept in the store", len(failed), len(cells)
+        )
+        return 1
+    for cell, file in stored.items():
+        publish(file, args.output / f"{cell.name}.parquet")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

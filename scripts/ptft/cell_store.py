@@ -1,0 +1,98 @@
+"""Finished cells on disk: kept under what determines them, published by a rename.
+
+A store holds one Parquet file a cell, named by a key of everything that determines its content.
+A rerun finds what is there and computes the rest.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+
+from ptft.evaluation.cells import Cell, Results
+from ptft.metrics import example_scores
+
+# Files of a model folder that determine its scores.
+MODEL_FILES = ("*.safetensors", "config.json", "tokenizer*.json", "special_tokens_map.json")
+
+
+def hash_files(files: list[Path]) -> str:
+    """SHA-256 of the names and contents of files."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        with open(file, "rb") as content:
+            inner = hashlib.file_digest(content, "sha256").hexdigest()
+        digest.update(f"{file.name}\0{inner}\0".encode())
+    return digest.hexdigest()
+
+
+def hash_model(folder: Path) -> str:
+    """SHA-256 of a model folder's weights, configuration and tokenizer.
+
+    Raises:
+        FileNotFoundError: the folder holds no weights.
+    """
+    files = [file for pattern in MODEL_FILES for file in folder.glob(pattern)]
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise FileNotFoundError(f"{folder} holds no weights (*.safetensors)")
+    return hash_files(files)
+
+
+def cell_key(cell: Cell, model_hash: str, data_hash: str, scoring_version: int) -> str:
+    """Name of a cell's file in the store.
+
+    The format's and dataset's names stay out: they do not change a score, so a renamed format
+    is not computed again.
+    """
+    parts = asdict(cell)
+    del parts["dataset"], parts["format"]
+    parts |= {"model": model_hash, "data": data_hash, "scoring_version": scoring_version}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def to_frame(cell: Cell, results: Results) -> pl.DataFrame:
+    """Per-example table of a cell, metrics included (columns: see the project's DESIGN)."""
+    predictions = [str(value) for value in results.predicted]
+    golds = [str(value) for value in results.gold]
+    scores = example_scores(cell.kind, predictions, golds)
+    columns = {
+        "example_id": results.example_id,
+        "prediction": predictions,
+        "gold": golds,
+        "score": scores.pop("score"),
+        "logprobs": pl.Series(results.logprobs, dtype=pl.List(pl.Float64)),
+        "prompt_tokens": results.prompt_tokens,
+        "truncated": results.truncated,
+        **results.extra,
+        **scores,
+    }
+    return pl.DataFrame(columns)
+
+
+def write_frame(frame: pl.DataFrame, file: Path) -> None:
+    """Write a Parquet file by a rename, so that it is whole or absent."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    frame.write_parquet(partial)
+    partial.replace(file)
+
+
+def publish(stored: Path, output: Path) -> None:
+    """Put a stored cell at its declared place: a hard link where possible, by a rename.
+
+    The modification time becomes now, since Snakemake compares it with the job's inputs.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(f".{os.getpid()}.partial")
+    try:
+        os.link(stored, partial)
+    except OSError:
+        shutil.copyfile(stored, partial)
+    os.utime(partial)
+    partial.replace(output)
+    # A rename onto another link of the same file does nothing and leaves the source.
+    partial.unlink(missing_ok=True)

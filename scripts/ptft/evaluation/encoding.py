@@ -1,0 +1,142 @@
+"""From examples to token ids that fit the model's context.
+
+Everything is encoded as a *whole* prompt, shots included, so that the ids are the same as
+without any sharing; what prompts have in common is found among the tokens afterwards.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ptft.prompts import completion, few_shot_prompt, template_fields
+from ptft.tokens import encode, encode_pairs
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One example as token ids.
+
+    Attributes:
+        context: ids of shots and question.
+        branches: ids of each continuation to be scored; empty for generation.
+        shots: how many shots are left in the context.
+        truncated: something was cut to fit the model's context.
+    """
+
+    context: list[int]
+    branches: list[list[int]]
+    shots: int
+    truncated: bool
+
+
+def encode_examples(
+    tokenizer,
+    template: str,
+    shots: Sequence[Mapping],
+    examples: Sequence[Mapping],
+    continuations: Callable[[Mapping], Sequence[str]],
+    max_length: int,
+    reserve: int = 0,
+) -> list[Prompt]:
+    """Encode examples behind their shots, each cut to fit the context where it has to be.
+
+    A prompt that is too long loses its last shots first: what remains is exactly the prompt
+    with fewer shots, since a larger draw extends a smaller one. If no shot is left, the longest
+    field of the template loses its tail; a field named ``question`` is never cut.
+
+    Args:
+        continuations: texts to be scored behind an example's context (without the leading
+            space); none for generation.
+        max_length: tokens that the model's context holds.
+        reserve: tokens to be kept free for a generation.
+
+    Raises:
+        ValueError: an example does not fit even so.
+    """
+
+    def encode_all(batch: Sequence[Mapping], shot_count: int) -> list[Prompt]:
+        contexts = [few_shot_prompt(template, shots[:shot_count], row) for row in batch]
+        ends = [[completion(text) for text in continuations(row)] for row in batch]
+        if any(ends):
+            pairs = iter(
+                encode_pairs(
+                    tokenizer,
+                    [context for context, row in zip(contexts, ends, strict=True) for _ in row],
+                    [end for row in ends for end in row],
+                )
+            )
+            parts = [[next(pairs) for _ in row] for row in ends]
+            return [
+                Prompt(
+                    row[0][0], [branch for _, branch in row], shot_count, shot_count < len(shots)
+                )
+                for row in parts
+            ]
+        return [
+            Prompt(ids, [], shot_count, shot_count < len(shots))
+            for ids in encode(tokenizer, contexts)
+        ]
+
+    def fits(prompt: Prompt) -> bool:
+        # The last token of a branch is predicted, never read.
+        branch = max((len(ids) - 1 for ids in prompt.branches), default=reserve)
+        return len(prompt.context) + branch <= max_length
+
+    prompts = encode_all(examples, len(shots))
+    for index, prompt in enumerate(prompts):
+        for shot_count in range(len(shots) - 1, -1, -1):
+            if fits(prompt):
+                break
+            prompt = encode_all([examples[index]], shot_count)[0]
+        if not fits(prompt):
+            prompt = _cut_longest_field(template, examples[index], encode_all, fits)
+        prompts[index] = prompt
+    return prompts
+
+
+def _cut_longest_field(
+    template: str,
+    example: Mapping,
+    encode_all: Callable[[Sequence[Mapping], int], list[Prompt]],
+    fits: Callable[[Prompt], bool],
+) -> Prompt:
+    """The example without shots, its longest field cut to the most words that still fit."""
+    cuttable = [name for name in template_fields(template) if name != "question"]
+    if cuttable:
+        name = max(cuttable, key=lambda field: len(example["fields"][field]))
+        text = example["fields"][name]
+        ends = [at for at, char in enumerate(text) if char.isspace()]
+
+        def shortened(words: int) -> Prompt:
+            cut = text[: ends[words - 1]] if words else ""
+            fields = {**example["fields"], name: cut}
+            prompt = encode_all([{**example, "fields": fields}], 0)[0]
+            return Prompt(prompt.context, prompt.branches, 0, True)
+
+        low, high = 0, len(ends)  # the most words that fit lie in [low, high]
+        best = shortened(0)
+        while low < high and fits(best):
+            middle = (low + high + 1) // 2
+            prompt = shortened(middle)
+            if fits(prompt):
+                low, best = middle, prompt
+            else:
+                high = middle - 1
+        if fits(best):
+            return best
+    raise ValueError(
+        f"example {example['example_id']!r} does not fit the model's context even without shots "
+        "and with its longest field cut; shorten its template or its answers"
+    )
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Length of the longest token prefix of all sequences, short of each one's last token.
+
+    The last token stays out, so that every row has at least one token to be run.
+    """
+    first, last = min(sequences), max(sequences)
+    limit = min(len(ids) for ids in sequences) - 1
+    for at in range(limit):
+        if first[at] != last[at]:
+            return at
+    return max(limit, 0)

@@ -1,0 +1,100 @@
+"""The engine against plain full-prompt scoring, and its independence from batching."""
+
+import pytest
+import torch
+from tiny_models import sentences, tiny_olmo, tiny_tokenizer
+
+from ptft.evaluation.batches import by_token_budget
+from ptft.evaluation.encoding import Prompt, common_prefix
+from ptft.evaluation.engine import Engine
+from ptft.evaluation.generation import generate
+from ptft.evaluation.model import wrap_model
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    tokenizer = tiny_tokenizer()
+    return wrap_model(tiny_olmo(len(tokenizer)), tokenizer)
+
+
+@pytest.fixture(scope="module")
+def prompts(loaded):
+    """Forty trees behind one shared beginning, with one to four branches of unequal length."""
+
+    def encode(texts):
+        return loaded.tokenizer(texts)["input_ids"]
+
+    shared = "\n\n".join(sentences(3, 12, seed=1)) + "\n\n"
+    contexts = encode([shared + text for text in sentences(40, 20, seed=2)])
+    branches = encode([" " + text for text in sentences(160, 4, seed=3)])
+    return [
+        Prompt(context, branches[4 * row : 4 * row + 1 + row % 4], shots=0, truncated=False)
+        for row, context in enumerate(contexts)
+    ]
+
+
+def plain_score(model, context, branch):
+    """Log-likelihood by the whole prompt at batch 1, as the textbook has it."""
+    with torch.inference_mode():
+        logprobs = model(torch.tensor([context + branch])).logits[0].log_softmax(-1)
+    return sum(logprobs[len(context) + at - 1, token].item() for at, token in enumerate(branch))
+
+
+def flatten(scores):
+    return [value for row in scores for value in row]
+
+
+def test_scores_equal_whole_prompt_scoring(loaded, prompts):
+    scores = Engine(loaded).score(prompts)
+    expected = [
+        [plain_score(loaded.model, prompt.context, branch) for branch in prompt.branches]
+        for prompt in prompts
+    ]
+    assert [len(row) for row in scores] == [1 + row % 4 for row in range(40)]
+    assert flatten(scores) == pytest.approx(flatten(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize("share_prefix", [True, False])
+@pytest.mark.parametrize("budget", [1, 700, 10**6])
+def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, share_prefix):
+    reference = Engine(loaded, token_budget=1, share_prefix=False).score(prompts)
+    scores = Engine(loaded, token_budget=budget, share_prefix=share_prefix).score(prompts)
+    assert flatten(scores) == pytest.approx(flatten(reference), abs=1e-4)
+
+
+@pytest.mark.parametrize("share_prefix", [True, False])
+@pytest.mark.parametrize("budget", [1, 10**6])
+def test_generation_equals_the_models_own(loaded, prompts, budget, share_prefix):
+    texts = generate(Engine(loaded, budget, share_prefix), prompts, 12, stop=["d"])
+    tokenizer = loaded.tokenizer
+    for prompt, text in zip(prompts, texts, strict=True):
+        ids = loaded.model.generate(
+            torch.tensor([prompt.context]), max_new_tokens=12, do_sample=False, pad_token_id=1
+        )[0, len(prompt.context) :]
+        expected = tokenizer.decode(ids, skip_special_tokens=True).split("d")[0].strip()
+        assert text == expected
+    assert len(set(texts)) > 5  # not one text for all
+
+
+def test_nan_logits_are_an_error(loaded, prompts):
+    broken = tiny_olmo(len(loaded.tokenizer))
+    with torch.no_grad():
+        broken.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+    engine = Engine(wrap_model(broken, loaded.tokenizer))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        engine.score(prompts[:3])
+    with pytest.raises(FloatingPointError, match="not finite"):
+        generate(engine, prompts[:3], 4, stop=[])
+
+
+def test_common_prefix_leaves_a_token_of_each():
+    assert common_prefix([[1, 2, 3], [1, 2, 4, 5]]) == 2
+    assert common_prefix([[1, 2, 3], [1, 2, 3]]) == 2
+    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
+    assert common_prefix([[5], [5, 6]]) == 0
+
+
+def test_batches_are_longest_first_and_within_budget():
+    batches = list(by_token_budget([3, 10, 4, 4, 1], overhead=2, budget=12))
+    assert batches == [[1], [2, 3], [0, 4]]
+    assert list(by_token_budget([50], overhead=0, budget=10)) == [[0]]

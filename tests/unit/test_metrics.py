@@ -1,0 +1,46 @@
+"""Metrics: hand-computed values, and agreement with rouge_score itself."""
+
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+
+from ptft.metrics import ROUGE_TYPES, Accuracy, Rouge, example_scores, normalise_answer
+
+
+def test_accuracy_counts_equal_texts():
+    result = Accuracy(keep_in_memory=True).compute(
+        predictions=["yes", "no", "2"], references=["yes", "yes", "2"]
+    )
+    assert result["accuracy"] == pytest.approx(2 / 3)
+    assert result["scores"]["accuracy"] == [1.0, 0.0, 1.0]
+
+
+def test_rouge_by_hand():
+    # Two of three words in common, in order: precision 2/3, recall 2/3.
+    result = Rouge(keep_in_memory=True).compute(
+        predictions=["the cat sat"], references=["the cat ran"]
+    )
+    assert result["rougeL"] == pytest.approx(2 / 3)
+    assert result["rouge2"] == pytest.approx(1 / 2)
+
+
+def test_rouge_equals_rouge_score():
+    said = ["A man is walking dogs.\nIt rains.", "", "nothing in common", "running runs"]
+    gold = ["The man walks his dog.\nIt is raining.", "empty", "altogether different", "run"]
+    scores = example_scores("generation", said, gold)
+    scorer = RougeScorer(ROUGE_TYPES, use_stemmer=True)
+    for row, (prediction, reference) in enumerate(zip(said, gold, strict=True)):
+        expected = scorer.score(reference, prediction)
+        for name in ROUGE_TYPES:
+            column = "score" if name == "rougeL" else name
+            assert scores[column][row] == expected[name].fmeasure
+
+
+def test_exact_match_and_f1_follow_squad():
+    scores = example_scores("generation", ["The cat!", "a black cat", ""], ["cat", "cat sat", "x"])
+    assert scores["exact_match"] == [1.0, 0.0, 0.0]
+    # "black cat" against "cat sat": one of two words in common either way.
+    assert scores["f1"] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_answers_are_normalised():
+    assert normalise_answer("The  Quick, brown fox!") == "quick brown fox"
