@@ -1,0 +1,49 @@
+"""Make tables of the analyses from the cells of a study."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, analyse, write NAME.parquet and NAME.csv for every table."""
+    from ptft.analysis import TABLES
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
+    parser.add_argument(
+        "--replicates",
+        type=Path,
+        help="their paired bootstrap means; without, cells count as "
+        "independent and normal with their standard error",
+    )
+    parser.add_argument("--settings", default="{}", help="analysis settings as JSON")
+    parser.add_argument(
+        "--tables", nargs="+", choices=sorted(TABLES), default=list(TABLES), help="default: all"
+    )
+    parser.add_argument("--output-dir", required=True, type=Path)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    import polars as pl
+
+    from ptft.analysis import make_table
+    from ptft.analysis.scores import Scores
+    from ptft.analysis.settings import Settings
+
+    settings = Settings.from_json(json.loads(args.settings))
+    replicates = pl.read_parquet(args.replicates) if args.replicates else None
+    scores = Scores.build(pl.read_parquet(args.cells), replicates)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    for name in args.tables:
+        table = make_table(name, scores, settings)
+        table.write_parquet(args.output_dir / f"{name}.parquet")
+        table.write_csv(args.output_dir / f"{name}.csv")
+        logging.info("%s: %d rows", name, len(table))
+
+
+if __name__ == "__main__":
+    main()

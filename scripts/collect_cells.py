@@ -1,0 +1,41 @@
+"""Collect the per-example files of a study into its ``cells`` table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, collect, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study-json", required=True, help="the study's slice, as JSON")
+    parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
+    parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
+    parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
+    parser.add_argument(
+        "--replicates", required=True, type=Path, help="paired bootstrap means of every cell"
+    )
+    parser.add_argument("--missing", required=True, type=Path, help="CSV of cells without a file")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    from ptft.collect import collect
+
+    collected = collect(json.loads(args.study_json), args.evaluations)
+    if collected.cells.is_empty():
+        raise SystemExit(
+            f"no per-example file of the study under {args.evaluations}: evaluate first"
+        )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    collected.cells.write_parquet(args.output)
+    collected.cells.write_csv(args.csv)
+    collected.replicates.write_parquet(args.replicates)
+    collected.missing.write_csv(args.missing)
+    logging.info("%d cells, %d missing", len(collected.replicates), len(collected.missing))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The full matrix: every tuned model on every dataset."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.forgetting import bounded_change
+from ptft.analysis.scores import CHECKPOINT, Scores, gain_replicates, with_interval
+from ptft.analysis.settings import Settings
+
+
+def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Change of every tuned model on every dataset, at every checkpoint.
+
+    One row a (checkpoint, method, task, dataset): base, tuned, difference (with its interval) and
+    bounded, the relative change (tuned - base) / max(tuned, base).
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().sort("index", "method", "train_task", "family", "dataset")
+    tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
+    table = pairs.select(
+        *CHECKPOINT,
+        "method",
+        "train_task",
+        "domain",
+        "family",
+        "dataset",
+        "kind",
+        "metric",
+        "base",
+        pl.col("value").alias("tuned"),
+        (pl.col("value") - pl.col("base")).alias("difference"),
+        pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
+    )
+    return with_interval(table, gain_replicates(view, pairs), settings.level)

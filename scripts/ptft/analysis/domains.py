@@ -1,0 +1,23 @@
+"""In-domain against out-of-domain change."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.scores import CHECKPOINT, Scores, aggregate, flag_holes, gain_replicates
+from ptft.analysis.settings import Settings
+
+
+def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Mean gain of a task's models on its own test sets and on the rest of its family.
+
+    One row a (task, method, domain, checkpoint), domain `in`, `out` or `cross`: gain = mean over
+    the datasets of that domain of tuned minus base, its interval, and the datasets averaged over.
+    ``complete`` is false where a dataset that other checkpoints have is missing.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs()
+    gain = (pairs["value"] - pairs["base"]).to_numpy()
+    by = ["train_task", "method", "domain", *CHECKPOINT]
+    table = aggregate(pairs, "gain", gain, gain_replicates(view, pairs), by, settings.level)
+    return flag_holes(table, by[:3]).sort(*by[:3], "index")

@@ -1,0 +1,60 @@
+"""How much a score depends on the prompt's format."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.scores import CHECKPOINT, Scores, with_interval
+from ptft.analysis.settings import Settings
+
+
+def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Score in each format, and what is lost against the format of training.
+
+    For a base model the in-domain datasets of any task are looked at, for a tuned model those of
+    its own task (domain `base` and `in`), where more than one format was evaluated.
+
+    One row a (checkpoint, method, task, dataset, format): value, gap = value - value in
+    ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
+    the formats of that model and dataset.
+    """
+    shots = pl.col("shots")
+    wanted = settings.shots
+    cells = scores.cells.filter(
+        pl.col("domain").is_in(["base", "in"]),
+        shots == (shots.max().over("dataset", "format") if wanted is None else wanted),
+    )
+    model = ["checkpoint", "method", "train_task", "dataset", "shots"]
+    reference = cells.filter(pl.col("format") == settings.format).select(
+        *model, pl.col("value").alias("reference"), pl.col("row").alias("reference_row")
+    )
+    table = (
+        cells.join(reference, on=model, nulls_equal=True)
+        .filter(pl.len().over(model) > 1)
+        .with_columns(
+            (pl.col("value") - pl.col("reference")).alias("gap"),
+            (pl.col("value").max() - pl.col("value").min()).over(model).alias("spread"),
+            pl.len().over(model).cast(pl.Int64).alias("n_formats"),
+        )
+        .sort("dataset", "method", "train_task", "index", "format", nulls_last=True)
+    )
+    gap = (
+        scores.replicates[table["row"].to_numpy()]
+        - scores.replicates[table["reference_row"].to_numpy()]
+    )
+    columns = [
+        *CHECKPOINT,
+        "method",
+        "train_task",
+        "family",
+        "dataset",
+        "kind",
+        "metric",
+        "shots",
+        "format",
+        "value",
+        "gap",
+        "spread",
+        "n_formats",
+    ]
+    return with_interval(table.select(columns), gap, settings.level, prefix="gap_")

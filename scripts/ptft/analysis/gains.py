@@ -1,0 +1,37 @@
+"""What fine-tuning adds: tuned minus base."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.scores import CHECKPOINT, Scores, gain_replicates, with_interval
+from ptft.analysis.settings import Settings
+
+
+def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Gain = tuned score minus base score of the same checkpoint, dataset, format and shots.
+
+    One row a (checkpoint, method, task, dataset). The interval is that of the difference, paired
+    over the examples where per-example results exist, and over seeds where there are several.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().sort("method", "train_task", "domain", "dataset", "index")
+    table = pairs.select(
+        *CHECKPOINT,
+        "method",
+        "train_task",
+        "n_seeds",
+        "family",
+        "dataset",
+        "domain",
+        "kind",
+        "metric",
+        "format",
+        "shots",
+        "n",
+        "chance",
+        "base",
+        pl.col("value").alias("tuned"),
+        (pl.col("value") - pl.col("base")).alias("gain"),
+    )
+    return with_interval(table, gain_replicates(view, pairs), settings.level)

@@ -1,0 +1,43 @@
+"""What the analyses may be told: the choices that are not in the scores themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices shared by the analyses."""
+
+    format: str = "default"
+    """The prompt format that every analysis but the one of formats looks at."""
+    shots: int | None = None
+    """Number of shots to look at; None takes each dataset's largest number."""
+    rise_margin: float = 0.10
+    """A dataset is learned in pre-training if its base score rises by at least this much."""
+    stop_margin: float = 0.02
+    """Stopping early is fine if the tuned score is at most this much below the last one's."""
+    level: float = 0.95
+    """Confidence level of every interval and statement."""
+    paper_groups: Mapping[str, str] = field(default_factory=dict)
+    """Dataset -> `learned` or `not_learned` as a publication assigns it, for comparison."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"analysis setting 'level' is {self.level}, expected between 0 and 1")
+        for name in ("rise_margin", "stop_margin"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"analysis setting {name!r} is {getattr(self, name)}, expected 0 or more"
+                )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Settings:
+        """Build from a JSON object; an unknown key is an error that lists the known ones."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"unknown analysis setting {unknown[0]!r}; known: {sorted(known)}")
+        return cls(**values)

@@ -1,0 +1,58 @@
+"""Figures: one a module, each drawn from the tables named here.
+
+Importing this package is cheap: a figure's module (and matplotlib) is imported when it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ptft.language import Say
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """What the workflow needs to know of a figure without drawing it."""
+
+    tables: tuple[str, ...]
+    """Tables of ``ptft.analysis`` (or `cells`) that it is drawn from: what stands behind it."""
+    category: str
+    """Category of the report."""
+    title: str
+
+
+# Name of the figure = name of its module, whose `draw` makes it.
+FIGURES: dict[str, FigureSpec] = {
+    "base_scores": FigureSpec(("base_scores",), "Pre-training", "Base scores over pre-training"),
+    "base_vs_tuned": FigureSpec(("gains",), "Fine-tuning", "Base and tuned scores"),
+    "gain_by_group": FigureSpec(
+        ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
+    ),
+    "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format"),
+    "domains": FigureSpec(("domains",), "Generalization", "Change in and out of domain"),
+    "forgetting": FigureSpec(("forgetting",), "Forgetting", "Change on other families"),
+    "cross_evaluation": FigureSpec(
+        ("cross_evaluation",), "Forgetting", "Every tuned model on every dataset"
+    ),
+}
+
+
+def draw(name: str, tables: Mapping[str, pl.DataFrame], say: Say = str) -> Figure:
+    """Draw one figure of ``FIGURES``.
+
+    Raises:
+        ValueError: there is no such figure, or a table it needs is not given.
+    """
+    if name not in FIGURES:
+        raise ValueError(f"no figure named {name!r}; there are {', '.join(sorted(FIGURES))}")
+    absent = [table for table in FIGURES[name].tables if table not in tables]
+    if absent:
+        raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
+    return import_module(f"ptft.figures.{name}").draw(tables, say)

@@ -1,0 +1,34 @@
+"""Base scores over pre-training, a panel a family (the paper's Figures 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from ptft.figures.style import GREY, checkpoint_axis, curve, from_zero, panels, pretty
+from ptft.language import Say
+
+
+def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+    """One line a dataset with its interval; chance as a dashed line."""
+    table = tables["base_scores"]
+    families = table.select("kind", "family").unique().sort("kind", "family")["family"].to_list()
+    figure, axes = panels(len(families), columns=3, height=1.9)
+    for ax, family in zip(axes, families, strict=True):
+        rows = table.filter(pl.col("family") == family)
+        for number, ((dataset,), line) in enumerate(
+            rows.sort("dataset").group_by("dataset", maintain_order=True)
+        ):
+            curve(ax, line, "value", dataset, number)
+        for chance in rows["chance"].drop_nulls().unique().sort():
+            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=say("chance"))
+        ax.set_title(pretty(family))
+        ax.set_ylabel(rows["metric"][0])
+        from_zero(ax)
+        checkpoint_axis(ax, table, say)
+        handles, labels = ax.get_legend_handles_labels()
+        once = dict(zip(labels, handles, strict=True))
+        ax.legend(once.values(), once.keys(), loc="best")
+    return figure

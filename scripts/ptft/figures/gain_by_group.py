@@ -1,0 +1,44 @@
+"""Gain of datasets learned and not learned in pre-training (the paper's Table 6, Figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from ptft.figures.style import (
+    COLUMN,
+    GREY,
+    checkpoint_axis,
+    curve,
+    legend_below,
+    nothing_to_draw,
+    panels,
+    pretty,
+)
+from ptft.language import Say
+
+NUMBER = {"not_learned": 0, "learned": 1}
+LINE = {"own task": "-", "other tasks": "--"}
+
+
+def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+    """One panel a method; solid lines where models were tuned for the datasets."""
+    table = tables["group_gains"]
+    if table.is_empty():
+        return nothing_to_draw(say("no gain to show"))
+    methods = table["method"].unique().sort().to_list()
+    figure, axes = panels(len(methods), columns=2, height=2.1, width=COLUMN * min(2, len(methods)))
+    for ax, method in zip(axes, methods, strict=True):
+        rows = table.filter(pl.col("method") == method)
+        for (group, tuned_for), line in rows.group_by("group", "tuned_for", maintain_order=True):
+            label = f"{say(pretty(group))}, {say('tuned for ' + tuned_for)}"
+            curve(ax, line, "gain", label, NUMBER[group], linestyle=LINE[tuned_for])
+        ax.axhline(0, color=GREY, linewidth=0.8)
+        if len(methods) > 1:
+            ax.set_title(method)
+        ax.set_ylabel(say("tuned minus base"))
+        checkpoint_axis(ax, table, say)
+    legend_below(figure, axes, columns=1 if len(methods) == 1 else 2)
+    return figure

@@ -1,0 +1,183 @@
+"""What all figures share: size, type, colours, the checkpoint axis, and how they are saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ptft.language import Say
+
+# Inches. A figure is drawn at the size it is printed in, so its type needs no scaling.
+COLUMN, PAGE = 3.3, 6.8
+# Okabe and Ito's colours, told apart with any common colour blindness; yellow left out (too faint
+# on white), grey kept for base models.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#767676"
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6,
+    "legend.frameon": False,
+    "legend.handlelength": 3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    # Text as outlines: the same on every reader's machine. The salt makes ids repeat.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ptft",
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
+}
+
+
+def apply_style() -> None:
+    """Set matplotlib up for every figure of this package."""
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update(RC)
+
+
+def panels(count: int, columns: int, height: float = 1.55, width: float = PAGE) -> tuple:
+    """A figure of ``count`` panels in rows of at most ``columns``.
+
+    Returns:
+        (figure, list of ``count`` axes); cells of the grid beyond ``count`` are removed.
+    """
+    apply_style()
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes = list(grid.flat)
+    for ax in axes[count:]:
+        ax.remove()
+    return figure, axes[:count]
+
+
+def short_number(value: float) -> str:
+    """1000 -> 1k, 342000 -> 342k, 4_000_000_000 -> 4B."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:g}"
+
+
+def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
+    """Put the checkpoints of ``table`` on the x axis, evenly spaced, labelled by step."""
+    checkpoints = table.select("checkpoint", "step", "index").unique().sort("index")
+    labels = [
+        short_number(step) if step is not None else name
+        for name, step in checkpoints.select("checkpoint", "step").iter_rows()
+    ]
+    ax.set_xticks(checkpoints["index"].to_list(), labels, rotation=45, ha="right")
+    ax.tick_params(axis="x", pad=1, length=2)
+    ax.tick_params(axis="y", pad=1, length=2)
+    ax.set_xlabel(say("pre-training step"))
+
+
+def curve(
+    ax: Axes,
+    rows: pl.DataFrame,
+    value: str,
+    label: str,
+    number: int = 0,
+    prefix: str = "",
+    **overrides: object,
+) -> None:
+    """Draw one line over checkpoints with its interval as a band.
+
+    Args:
+        ax: where.
+        rows: with columns index, ``value``, and the interval ``{prefix}ci_low`` / ``ci_high``.
+        value: the column drawn.
+        label: of the legend.
+        number: of the line in its panel; gives colour and marker.
+        prefix: of the interval's columns.
+        overrides: any property of the line.
+    """
+    rows = rows.sort("index")
+    style = {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "label": label,
+    } | overrides
+    ax.plot(rows["index"], rows[value], **style)
+    known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
+    if len(known):
+        ax.fill_between(
+            known["index"],
+            known[f"{prefix}ci_low"],
+            known[f"{prefix}ci_high"],
+            color=style["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
+
+
+def from_zero(ax: Axes) -> None:
+    """Start the y axis at zero and leave room above the highest point."""
+    highest = max((max(line.get_ydata(), default=0) for line in ax.get_lines()), default=0)
+    ax.set_ylim(0, max(highest, ax.dataLim.ymax, 0.01) * 1.06)
+
+
+def method_suffix(method: str, methods: Sequence[str]) -> str:
+    """` (lora)` where several methods share a figure, else nothing."""
+    return f" ({method})" if len(methods) > 1 else ""
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
+    """One legend under all panels, each label once."""
+    seen = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            seen.setdefault(label, handle)
+    if seen:
+        figure.legend(
+            seen.values(), seen.keys(), loc="outside lower center", ncols=min(columns, len(seen))
+        )
+
+
+def outer_labels(axes: Sequence[Axes], columns: int) -> None:
+    """Keep the x label under the lowest panel of each column and the y label at the left."""
+    for i, ax in enumerate(axes):
+        if i + columns < len(axes):
+            ax.set_xlabel("")
+        if i % columns:
+            ax.set_ylabel("")
+
+
+def pretty(name: str) -> str:
+    """`question_generation` -> `question generation`."""
+    return name.replace("_", " ")
+
+
+def nothing_to_draw(reason: str) -> Figure:
+    """A figure that says why there is nothing in it."""
+    apply_style()
+    figure = Figure(figsize=(COLUMN, 1.2))
+    figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True, color=GREY)
+    return figure
+
+
+def save(figure: Figure, svg: Path, png: Path) -> None:
+    """Write both files; the same figure gives the same bytes."""
+    for path in (svg, png):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(svg, metadata={"Date": None, "Creator": "matplotlib"})
+    figure.savefig(png, metadata={"Software": None})

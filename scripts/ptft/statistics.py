@@ -1,0 +1,117 @@
+"""Intervals and tests: the one place where uncertainty is computed.
+
+Everything rests on one joint bootstrap. The examples of a dataset are resampled once, and the same
+resamples serve every model scored on it, so that replicate ``r`` of two cells is paired and any
+function of cells (a gain, a ratio, a stopping point) gets its interval by applying that function
+to the replicates.
+
+Shapes: ``n`` examples, ``C`` cells, ``R`` resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+LEVEL = 0.95
+# One chunk of resampling weights stays near 32 MiB whatever the size of the dataset.
+CHUNK_ELEMENTS = 4_000_000
+
+
+def resampling_weights(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield chunks (r, n) of bootstrap weights: how often each example was drawn, divided by n."""
+    if n < 1:
+        raise ValueError("a bootstrap needs at least one example, got none")
+    rng = np.random.default_rng(seed)
+    rows = max(1, CHUNK_ELEMENTS // n)
+    for start in range(0, resamples, rows):
+        r = min(rows, resamples - start)
+        drawn = rng.integers(0, n, size=(r, n), dtype=np.int32)
+        drawn += (np.arange(r, dtype=np.int32) * n)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=r * n).reshape(r, n) / n
+
+
+def bootstrap_means(scores: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Means of resampled examples, the same resamples for every column.
+
+    Args:
+        scores: (n, C), one row an example, one column a cell; row i is the same example everywhere.
+        resamples: R.
+        seed: of the resampling; cells given the same seed and n are paired.
+
+    Returns:
+        (R, C) bootstrap means (Efron, 1979).
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2:
+        raise ValueError(f"scores must be (examples, cells), got shape {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores hold NaN or infinite values; score every example before averaging")
+    chunks = [weights @ scores for weights in resampling_weights(len(scores), resamples, seed)]
+    return np.concatenate(chunks)
+
+
+def hierarchical_replicates(replicates: np.ndarray, seed: int) -> np.ndarray:
+    """Average over training seeds, seeds drawn anew in each resample (crossed with examples).
+
+    Args:
+        replicates: (S, R), the replicates of S runs that differ in their seed only.
+
+    Returns:
+        (R,) replicates of the mean over seeds. With S = 1 they are returned unchanged: one seed
+        says nothing about the spread over seeds.
+    """
+    s, resamples = replicates.shape
+    if s == 1:
+        return replicates[0]
+    drawn = np.random.default_rng(seed).integers(0, s, size=(s, resamples))
+    return np.take_along_axis(replicates, drawn, axis=0).mean(axis=0)
+
+
+def percentile_interval(
+    replicates: np.ndarray, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standard error and percentile interval of each row of (C, R) replicates.
+
+    Rows that hold NaN (a cell whose error is unknown) give NaN, not an interval of width zero.
+    """
+    replicates = np.atleast_2d(replicates)
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(replicates, [tail, 100 - tail], axis=1)
+    return replicates.std(axis=1), low, high
+
+
+def normal_replicates(
+    values: np.ndarray, stderrs: np.ndarray, resamples: int, seed: int
+) -> np.ndarray:
+    """Stand-ins (C, R) where only a mean and its standard error are known (published tables).
+
+    Cells are drawn independently: intervals of differences are then wider than paired ones.
+    A missing standard error (NaN) gives NaN replicates.
+    """
+    noise = np.random.default_rng(seed).standard_normal((len(values), resamples))
+    return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
+
+
+def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
+    """Kendall's tau-b of ``values`` against their order, with its two-sided p-value.
+
+    The p-value is exact where there are no ties (scipy). A constant or single value has no trend:
+    tau 0, p 1.
+    """
+    from scipy.stats import kendalltau
+
+    if len(set(values)) < 2:
+        return 0.0, 1.0
+    result = kendalltau(range(len(values)), values)
+    return float(result.statistic), float(result.pvalue)
+
+
+def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given."""
+    from scipy.stats import false_discovery_control
+
+    if len(p_values) == 0:
+        return np.empty(0)
+    return false_discovery_control(p_values, method="bh")

@@ -1,0 +1,88 @@
+"""A small made-up study for the tests of collection, analyses and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}
+DATASETS = {
+    "nli_in": ("nli", "classification", "accuracy", 1 / 3),
+    "nli_out": ("nli", "classification", "accuracy", 1 / 3),
+    "story_in": ("summarization", "generation", "rougeL", None),
+    "quiz": ("multiple_choice", "multiple_choice", "acc_norm", 0.25),
+}
+# Score by (arm's task, dataset), one value a checkpoint.
+CURVES = {
+    (None, "nli_in"): (0.33, 0.33, 0.34),
+    (None, "nli_out"): (0.34, 0.32, 0.33),
+    (None, "story_in"): (0.08, 0.10, 0.10),
+    (None, "quiz"): (0.25, 0.45, 0.60),
+    ("nli", "nli_in"): (0.40, 0.60, 0.80),
+    ("nli", "nli_out"): (0.36, 0.50, 0.60),
+    ("nli", "story_in"): (0.04, 0.04, 0.02),
+    ("nli", "quiz"): (0.25, 0.44, 0.58),
+    ("story", "nli_in"): (0.33, 0.33, 0.33),
+    ("story", "nli_out"): (0.34, 0.32, 0.33),
+    ("story", "story_in"): (0.12, 0.18, 0.20),
+    ("story", "quiz"): (0.25, 0.45, 0.59),
+}
+FORMAT_LOSS = {"default": 0.0, "instruct": 0.02, "io": 0.05}
+
+
+def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS)) -> dict:
+    """The JSON slice that ``collect_cells.py`` gets."""
+    arms = {
+        f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
+        for task in ("nli", "story")
+        for seed in range(n_seeds)
+    }
+    return {
+        "study": "made_up",
+        "model": "tiny",
+        "checkpoints": {k: {"step": s, "tokens": t} for k, (s, t) in CHECKPOINTS.items()},
+        "arms": arms,
+        "datasets": {
+            name: {"family": family, "kind": kind, "metric": metric, "chance": chance}
+            for name, (family, kind, metric, chance) in DATASETS.items()
+        },
+        "in_domain": {"nli": ["nli_in"], "story": ["story_in"]},
+        "task_family": {"nli": "nli", "story": "summarization"},
+        "cells": [
+            [checkpoint, arm, dataset, fmt, 4]
+            for checkpoint in CHECKPOINTS
+            for arm in ("base", *arms)
+            for dataset in DATASETS
+            for fmt in formats
+        ],
+        "bootstrap": {"resamples": 400, "seed": 0},
+    }
+
+
+def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0) -> None:
+    """Write a per-example file for every cell, with about the mean score of ``CURVES``."""
+    rng = np.random.default_rng(noise_seed)
+    for checkpoint, arm, dataset, fmt, shots in study["cells"]:
+        task = study["arms"].get(arm, {}).get("train_task")
+        at = list(CHECKPOINTS).index(checkpoint)
+        mean = max(0.0, CURVES[task, dataset][at] - FORMAT_LOSS[fmt])
+        if DATASETS[dataset][1] == "generation":
+            scores = np.clip(rng.normal(mean, 0.02, n), 0, 1)
+        else:
+            scores = (np.arange(n) < round(mean * n)).astype(float)
+        frame = pl.DataFrame(
+            {
+                "example_id": [f"{dataset}-{i}" for i in range(n)],
+                "prediction": ["yes" if s > 0.5 else "no" for s in scores],
+                "gold": ["yes"] * n,
+                "score": scores,
+                "prompt_tokens": [10] * n,
+                "truncated": [False] * n,
+                "half": scores / 2,
+            }
+        )
+        path = root / checkpoint / arm / f"{dataset}.{fmt}.{shots}shot.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(path)
