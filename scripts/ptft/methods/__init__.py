@@ -1,4 +1,4 @@
-"""Fine-tuning methods by name. A method is one module here and one line in ``_MODULES``.
+"""Fine-tuning methods by name. A method is one module here and one entry of ``_METHODS``.
 
 Importing this package imports no torch: the study's schema reads the settings only, and methods
 import what they need when they are used.
@@ -6,9 +6,11 @@ import what they need when they are used.
 
 from ptft.methods.base import Method
 from ptft.methods.full import Full
+from ptft.methods.instruct import Instruct
+from ptft.methods.lora import Lora
 from ptft.training.settings import TrainingSettings
 
-_METHODS: dict[str, type[Method]] = {"full": Full}
+_METHODS: dict[str, type[Method]] = {"full": Full, "lora": Lora, "instruct": Instruct}
 
 METHODS: dict[str, type[TrainingSettings]] = {
     name: method.Settings for name, method in _METHODS.items()

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 
-def _require(holds: bool, key: str, found: Any, expected: str) -> None:
+def require(holds: bool, key: str, found: Any, expected: str) -> None:
+    """Raise a ValueError that names a setting, its value and what was expected of it."""
     if not holds:
         raise ValueError(f"{key}: found {found!r}, expected {expected}")
 
@@ -54,24 +55,24 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):
-            _require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        _require(0 < self.lr < math.inf, "lr", self.lr, "a number above 0")
+            require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        require(0 < self.lr < math.inf, "lr", self.lr, "a number above 0")
         for key in ("weight_decay", "max_grad_norm", "validation_examples"):
             found = getattr(self, key)
-            _require(0 <= found < math.inf, key, found, "0 or more")
-        _require(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "0 up to below 1")
-        _require(self.max_length >= 2, "max_length", self.max_length, "2 or more")
-        _require(self.save_minutes > 0, "save_minutes", self.save_minutes, "more than 0")
+            require(0 <= found < math.inf, key, found, "0 or more")
+        require(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "0 up to below 1")
+        require(self.max_length >= 2, "max_length", self.max_length, "2 or more")
+        require(self.save_minutes > 0, "save_minutes", self.save_minutes, "more than 0")
         for key in ("token_budget", "save_steps"):
             found = getattr(self, key)
-            _require(found is None or found >= 1, key, found, "1 or more")
-        _require(
+            require(found is None or found >= 1, key, found, "1 or more")
+        require(
             all(step >= 1 for step in self.validation_steps),
             "validation_steps",
             self.validation_steps,
             "updates from 1 on",
         )
-        _require(
+        require(
             self.validation_examples > 0 or not self.validation_steps,
             "validation_examples",
             self.validation_examples,

@@ -1,0 +1,77 @@
+"""Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685), by peft; the adapter is saved alone."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptft.methods.base import Method
+from ptft.training.settings import TrainingSettings, require
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings(TrainingSettings):
+    """Settings of LoRA, besides those of every method."""
+
+    lr: float = 2e-4
+    """Peak learning rate of AdamW; adapters start at zero and take higher rates than weights do."""
+    rank: int = 16
+    """Rank of the update of each adapted matrix."""
+    alpha: float = 32.0
+    """The update is scaled by alpha / rank."""
+    targets: list[str] = field(default_factory=list)
+    """Last parts of the names of the linear layers to adapt; none: all but the output layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.rank >= 1, "rank", self.rank, "1 or more")
+        require(self.alpha > 0, "alpha", self.alpha, "more than 0")
+
+
+class Lora(Method):
+    """The checkpoint is frozen and low-rank updates of its linear layers are trained."""
+
+    Settings = LoraSettings
+
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """Add the adapters.
+
+        Raises:
+            ValueError: a target names no linear layer of the model.
+        """
+        from peft import LoraConfig, get_peft_model
+
+        assert isinstance(settings, LoraSettings)
+        check_targets(model, settings.targets)
+        return get_peft_model(
+            model,
+            LoraConfig(
+                task_type="CAUSAL_LM",
+                r=settings.rank,
+                lora_alpha=settings.alpha,
+                target_modules=settings.targets or "all-linear",
+            ),
+        )
+
+    def save(self, model: "nn.Module", folder: Path) -> None:
+        """Write the adapter alone; its configuration names the checkpoint it belongs to."""
+        model.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+
+def check_targets(model: "nn.Module", targets: list[str]) -> None:
+    """Refuse targets that name no linear layer, telling which layers there are."""
+    from torch import nn
+
+    linear = {
+        name.split(".")[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)
+    }
+    unknown = sorted(set(targets) - linear)
+    if unknown:
+        raise ValueError(
+            f"targets: {unknown} name no linear layer of this model, which has {sorted(linear)}"
+        )

@@ -1,0 +1,79 @@
+"""Instruction tuning learns the assistant's turns and nothing else."""
+
+import pytest
+from tiny import tiny_tokenizer
+
+from ptft.methods import METHODS, get_method
+from ptft.training.settings import TrainingSettings
+
+SETTINGS = TrainingSettings()
+CHAT = {
+    "example_id": "c-0",
+    "messages": [
+        {"role": "user", "content": "w1 w2"},
+        {"role": "assistant", "content": "yes w3"},
+        {"role": "user", "content": "w4"},
+        {"role": "assistant", "content": "no"},
+    ],
+}
+
+
+def chat_text(tokenizer, template=None):
+    (example,) = get_method("instruct").examples(tokenizer, [CHAT], template, SETTINGS)
+    words = tokenizer.convert_ids_to_tokens(example.ids.tolist())
+    learned = [word for word, is_learned in zip(words, example.learned, strict=True) if is_learned]
+    return words, learned
+
+
+def test_assistant_turns_are_learned():
+    template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}<bot> "
+        "{% generation %}{{ m.content }} {{ eos_token }}{% endgeneration %} "
+        "{% else %}<user> {{ m.content }} {% endif %}{% endfor %}"
+    )
+    words, learned = chat_text(tiny_tokenizer(), template)
+    assert words == "<user> w1 w2 <bot> yes w3 <eos> <user> w4 <bot> no <eos>".split()
+    assert learned == "yes w3 <eos> no <eos>".split()
+
+
+@pytest.mark.shared
+def test_tulu_format_with_the_real_tokenizer(shared):
+    from ptft.training.model import load_tokenizer
+
+    tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
+    (example,) = get_method("instruct").examples(tokenizer, [CHAT], None, SETTINGS)
+    assert tokenizer.decode(example.ids) == (
+        "<|user|>\nw1 w2\n<|assistant|>\nyes w3<|endoftext|>\n"
+        "<|user|>\nw4\n<|assistant|>\nno<|endoftext|>\n"
+    )
+    assert tokenizer.decode(example.ids[example.learned]) == ("yes w3<|endoftext|>no<|endoftext|>")
+
+
+def test_template_without_a_mark_is_refused():
+    with pytest.raises(ValueError, match="no {% generation %} block"):
+        chat_text(tiny_tokenizer(), "{{ messages[0].content }}")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"example_id": "a", "fields": {}}, "row a: instruct needs 'messages'"),
+        (
+            {"example_id": "b", "messages": [{"role": "robot", "content": "x"}]},
+            "row b: found the message .*robot",
+        ),
+    ],
+)
+def test_rows_that_are_no_conversations_are_refused(row, message):
+    with pytest.raises(ValueError, match=message):
+        get_method("instruct").examples(tiny_tokenizer(), [row], None, SETTINGS)
+
+
+def test_methods_by_name():
+    assert {name: settings.__name__ for name, settings in METHODS.items()} == {
+        "full": "TrainingSettings",
+        "lora": "LoraSettings",
+        "instruct": "TrainingSettings",
+    }
+    with pytest.raises(ValueError, match="found 'prefix', expected one of"):
+        get_method("prefix")

@@ -1,0 +1,74 @@
+"""LoRA: exact under packing, saved alone, merged on demand, refused where it fits nothing."""
+
+import numpy as np
+import pytest
+import torch
+from plain_loop import plain_train
+from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+
+from ptft.methods import get_method
+from ptft.methods.loading import load_tuned
+from ptft.methods.lora import LoraSettings
+from ptft.training.attention import NAME
+from ptft.training.examples import completion_examples
+from ptft.training.loop import Run, Trainer, seed_everything
+from ptft.training.model import load_model
+from ptft.training.state import StateFolder, StopRequest
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def adapted(checkpoint, attention, settings):
+    seed_everything(3)
+    return get_method("lora").prepare(load_model(checkpoint, attention=attention), settings)
+
+
+@pytest.mark.parametrize("weighting", ["example", "token"])
+def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighting, tmp_path):
+    settings = LoraSettings(
+        rank=4, alpha=8.0, epochs=2, batch_size=8, weighting=weighting, token_budget=60
+    )
+    examples = completion_examples(tiny_tokenizer(), tiny_rows(80, longest=20), TEMPLATE)
+    packed, plain = (adapted(checkpoint, name, settings) for name in (NAME, "sdpa"))
+    losses = plain_train(plain, examples, settings, 5e-3, 1, updates=20)
+    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, torch.device("cpu")))
+    with StopRequest() as stop:
+        trainer.train(StateFolder(tmp_path, "a"), stop)
+    assert trainer.steps == 20
+    np.testing.assert_allclose([row["loss"] for row in trainer.curve], losses, rtol=1e-5)
+    trained = [p for p in plain.parameters() if p.requires_grad]
+    for own, other in zip(trainer.parameters, trained, strict=True):
+        assert (own - other).norm() / other.norm() < 1e-5
+
+    folder = tmp_path / "adapter"
+    get_method("lora").save(packed, folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    ids = torch.tensor([[11, 12, 13]])
+    plain.eval()
+    merged = load_tuned(folder)
+    torch.testing.assert_close(merged(ids).logits, plain(ids).logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="nowhere, which is absent"):
+        load_tuned(folder, checkpoint=tmp_path / "nowhere")
+
+
+def test_all_linear_layers_but_the_head_are_adapted_by_default(checkpoint):
+    model = adapted(checkpoint, NAME, LoraSettings(rank=2))
+    names = {name.split(".lora_")[0].split(".")[-1] for name, p in model.named_parameters()
+             if p.requires_grad}  # fmt: skip
+    assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_targets_that_name_nothing_are_refused(checkpoint):
+    with pytest.raises(ValueError, match=r"\['query'\] name no linear layer .*'q_proj'"):
+        adapted(checkpoint, NAME, LoraSettings(targets=["q_proj", "query"]))
+
+
+def test_rank_must_be_positive():
+    with pytest.raises(ValueError, match="rank: found 0, expected 1 or more"):
+        LoraSettings(rank=0)
