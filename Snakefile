@@ -18,6 +18,8 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
+from ptft.analysis import TABLES
+from ptft.figures import FIGURES
 from ptft.study import read_study
 
 if not workflow.configfiles:
@@ -25,7 +27,9 @@ if not workflow.configfiles:
     configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
 
 
-GRID = read_study(config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config")
+GRID = read_study(
+    config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config"
+)
 STUDY = GRID.study
 RESULTS = paths.Results(GRID.name)
 
@@ -39,7 +43,7 @@ include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 
 
-report: report_front_page()
+report: os.path.abspath(RESULTS.front_page)
 
 
 rule all:

@@ -1,22 +1,17 @@
 # Tables and figures: light jobs from the cells table.
-CELLS = RESULTS.table("cells")
-REPLICATES = RESULTS.table("replicates")
-
-
-def modules(package):
-    """A package's files; inputs, so that an edited analysis is made again."""
-    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
-
-
 rule write_study:
+    input:
+        script=program("write_study"),
     output:
         RESULTS.resolved,
     log:
         RESULTS.log("write_study"),
+    conda:
+        "../../envs/environment.yaml"
     params:
         study=as_json(GRID.resolved()),
-    script:
-        f"{program('write_study')}"
+    shell:
+        "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
 
 
 rule collect_cells:
@@ -31,11 +26,13 @@ rule collect_cells:
         missing=RESULTS.table("missing", "csv"),
     log:
         RESULTS.log("collect_cells"),
+    conda:
+        "../../envs/environment.yaml"
     params:
         study=as_json(GRID.collection_slice()),
-        evaluations=f"{RESULTS.root}/evaluations",
+        evaluations=lambda wildcards, input: folder_of(input.cells[0], 3),
     shell:
-        "{PYTHON} {input.script:q} --study-json {params.study:q}"
+        "python {input.script:q} --study-json {params.study:q}"
         " --evaluations {params.evaluations:q} --output {output.cells:q} --csv {output.csv:q}"
         " --replicates {output.replicates:q} --missing {output.missing:q} 2> {log:q}"
 
@@ -51,32 +48,43 @@ rule analyse_cells:
         csv=[RESULTS.table(name, "csv") for name in TABLES],
     log:
         RESULTS.log("analyse_cells"),
+    conda:
+        "../../envs/environment.yaml"
     params:
         settings=as_json(dataclasses.asdict(STUDY.analysis)),
-        folder=f"{RESULTS.root}/tables",
+        folder=lambda wildcards, output: folder_of(output.tables[0]),
     shell:
-        "{PYTHON} {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
+        "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --settings {params.settings:q} --output-dir {params.folder:q} 2> {log:q}"
 
 
-rule plot_figure:
-    input:
-        script=program("plot_figure"),
-        module=f"{SCRIPTS}/ptft/figures/{{figure}}.py",
-        cells=CELLS,
-        tables=[RESULTS.table(name) for name in TABLES],
-    output:
-        svg=RESULTS.figure("{figure}", "svg"),
-        png=RESULTS.figure("{figure}", "png"),
-    log:
-        RESULTS.log("plot_figure", "{figure}"),
-    wildcard_constraints:
-        figure=one_of(FIGURES),
-    params:
-        folder=f"{RESULTS.root}/tables",
-    shell:
-        "{PYTHON} {input.script:q} --figure {wildcards.figure} --cells {input.cells:q}"
-        " --tables {params.folder:q} --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
+for figure, spec in FIGURES.items():
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=program("plot_figure"),
+            modules=[f"{SCRIPTS}/ptft/figures/{module}.py" for module in (figure, "style")],
+            tables=[RESULTS.table(table) for table in spec.tables],
+        output:
+            svg=report(
+                RESULTS.figure(figure, "svg"),
+                caption=f"../report/{figure}.rst",
+                category=spec.category,
+                labels={"figure": spec.title},
+            ),
+            png=RESULTS.figure(figure, "png"),
+        log:
+            RESULTS.log("plot_figure", figure),
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            figure=figure,
+            folder=lambda wildcards, input: folder_of(input.tables[0]),
+        shell:
+            "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
+            " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 
 rule tables:

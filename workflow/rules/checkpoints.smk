@@ -1,14 +1,4 @@
 # Checkpoints of the model: made here (pocket) or found in a folder.
-SOURCE = GRID.model.source
-
-
-def checkpoint_folder(checkpoint):
-    """Model folder of a checkpoint of the study."""
-    if SOURCE.kind == "folder":
-        return str(Path(SOURCE.path) / checkpoint)
-    return paths.pretrained(STUDY.model, checkpoint)
-
-
 if SOURCE.kind == "pocket":
 
     rule make_pocket_world:
@@ -19,11 +9,14 @@ if SOURCE.kind == "pocket":
             datasets=directory(paths.pocket_datasets()),
         log:
             RESULTS.log("make_pocket_world"),
+        conda:
+            "../../envs/environment.yaml"
         params:
             seed=SOURCE.world_seed,
             version=versions.POCKET_VERSION,
+            folder=lambda wildcards, output: folder_of(output.corpus),
         shell:
-            "{PYTHON} {input.script:q} --seed {params.seed} --output {paths.POCKET} 2> {log:q}"
+            "python {input.script:q} --seed {params.seed} --output {params.folder:q} 2> {log:q}"
 
     rule pretrain_checkpoints:
         input:
@@ -38,12 +31,15 @@ if SOURCE.kind == "pocket":
             RESULTS.log("pretrain_checkpoints"),
         benchmark:
             RESULTS.benchmark("pretrain_checkpoints")
+        conda:
+            "../../envs/environment.yaml"
+        threads: 2
         params:
             settings=as_json(dataclasses.asdict(SOURCE.pretraining)),
-            folder=paths.pretrained_folder(STUDY.model),
-        threads: 2
+            world=lambda wildcards, input: folder_of(input.corpus),
+            folder=lambda wildcards, output: folder_of(output[0]),
         shell:
-            "{PYTHON} {input.script:q} --world {paths.POCKET} --settings {params.settings:q}"
+            "python {input.script:q} --world {params.world:q} --settings {params.settings:q}"
             " --output {params.folder:q} --threads {threads} 2>&1 | tee {log:q}"
 
 

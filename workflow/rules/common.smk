@@ -1,6 +1,11 @@
-# What all rules share: how a program is called, and which names may stand in a path.
-PYTHON = sys.executable
+# What the rules share: how a program is called, where inputs come from, which names are known.
+# Jobs run the Python that runs Snakemake, whether or not its environment is activated.
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
+SOURCE = GRID.model.source
+CELLS = RESULTS.table("cells")
+REPLICATES = RESULTS.table("replicates")
 
 
 def program(name):
@@ -8,9 +13,19 @@ def program(name):
     return f"{SCRIPTS}/{name}.py"
 
 
+def modules(package):
+    """Files of a package of the library, where an edit must make its results again."""
+    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
+
+
 def as_json(value):
     """A slice of the study as one argument; sorted, because key order must not cause reruns."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def folder_of(path, levels=1):
+    """Folder of a job's input or output, for programs that are given folders."""
+    return str(Path(path).parents[levels - 1])
 
 
 def one_of(names):
@@ -18,8 +33,35 @@ def one_of(names):
     return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
+def checkpoint_folder(checkpoint):
+    """Model folder of a checkpoint of the study."""
+    if SOURCE.kind == "folder":
+        return str(Path(SOURCE.path) / checkpoint)
+    return paths.pretrained(STUDY.model, checkpoint)
+
+
+def dataset_source(wildcards):
+    """Folder of a dataset's files; the pocket world writes all of its datasets at once."""
+    spec = GRID.dataset(wildcards.dataset)
+    if STUDY.root == paths.POCKET:
+        return paths.pocket_datasets()
+    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
+
+
+def training_split(wildcards):
+    """Prepared examples that an arm is fine-tuned on."""
+    return RESULTS.split(GRID.task_dataset(GRID.arms[wildcards.arm].task), "train")
+
+
+def evaluated_model(wildcards):
+    """Model folder of an arm: the checkpoint itself, or what fine-tuning made of it."""
+    if GRID.arms[wildcards.arm].method is None:
+        return checkpoint_folder(wildcards.checkpoint)
+    return RESULTS.tuned(wildcards.checkpoint, wildcards.arm)
+
+
 wildcard_constraints:
     checkpoint=one_of(GRID.checkpoints),
     arm=one_of(GRID.arms),
-    dataset=one_of({dataset for dataset, _ in GRID.splits()}),
+    dataset=one_of(sorted({dataset for dataset, _ in GRID.splits()})),
     split="train|shots|test",

@@ -1,12 +1,5 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
 # store does not hold yet. Its outputs are the cells' per-example files.
-def evaluated_model(wildcards):
-    """Model folder of an arm: the checkpoint itself, or what fine-tuning made of it."""
-    if GRID.arms[wildcards.arm].method is None:
-        return checkpoint_folder(wildcards.checkpoint)
-    return RESULTS.tuned(wildcards.checkpoint, wildcards.arm)
-
-
 rule evaluate_model:
     input:
         script=program("evaluate_model"),
@@ -20,16 +13,18 @@ rule evaluate_model:
         RESULTS.log("evaluate_model", "{checkpoint}", "{arm}"),
     benchmark:
         RESULTS.benchmark("evaluate_model", "{checkpoint}", "{arm}")
-    params:
-        plan=as_json(GRID.evaluation_slice()),
-        data=RESULTS.datasets,
-        store=RESULTS.cell_store,
-        folder=RESULTS.evaluation("{checkpoint}", "{arm}"),
+    conda:
+        "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
         gpu=STUDY.compute.gpus,
+    params:
+        plan=as_json(GRID.evaluation_slice()),
+        data=lambda wildcards, input: folder_of(input.splits[0], 2),
+        store=RESULTS.cell_store,
+        folder=lambda wildcards, output: folder_of(output[0]),
     shell:
-        "{PYTHON} {input.script:q} --model {input.model:q} --data {params.data:q}"
+        "python {input.script:q} --model {input.model:q} --data {params.data:q}"
         " --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -3,23 +3,23 @@ rule finetune_model:
     input:
         script=program("finetune_model"),
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
-        train=lambda wildcards: RESULTS.split(
-            GRID.task_dataset(GRID.arms[wildcards.arm].task), "train"
-        ),
+        train=training_split,
     output:
         directory(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:
         RESULTS.log("finetune_model", "{checkpoint}", "{arm}"),
     benchmark:
         RESULTS.benchmark("finetune_model", "{checkpoint}", "{arm}")
-    params:
-        settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
-        state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+    conda:
+        "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
         gpu=STUDY.compute.gpus,
+    params:
+        settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
+        state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
     shell:
-        "{PYTHON} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
+        "python {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
         " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -10,10 +10,12 @@ rule write_front_page:
         RESULTS.front_page,
     log:
         RESULTS.log("write_front_page"),
+    conda:
+        "../../envs/environment.yaml"
     params:
-        folder=f"{RESULTS.root}/tables",
+        folder=lambda wildcards, input: folder_of(input.tables[0]),
     shell:
-        "{PYTHON} {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
+        "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
         " --study {input.study:q} --output {output:q} 2> {log:q}"
 
 
@@ -26,12 +28,14 @@ rule make_report:
         RESULTS.report,
     log:
         RESULTS.log("make_report"),
+    conda:
+        "../../envs/environment.yaml"
     params:
         # Snakemake calls itself for the report, on the same study; it takes no lock for that.
         configfiles=[os.path.abspath(path) for path in workflow.configfiles],
         snakefile=workflow.main_snakefile,
     shell:
-        "{PYTHON} -m snakemake --snakefile {params.snakefile:q} --nolock"
+        "python -m snakemake --snakefile {params.snakefile:q} --nolock"
         " --configfiles {params.configfiles:q} --report {output:q} --quiet"
         " -- report_contents 2> {log:q}"
 

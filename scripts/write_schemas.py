@@ -1,0 +1,32 @@
+"""Write the JSON schemas of study, model and family files, for editors and reviewers."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ptft.study.schema import SCHEMAS
+
+FOLDER = Path(__file__).resolve().parents[1] / "workflow" / "schemas"
+
+
+def rendered() -> dict[str, str]:
+    """File name -> content of every schema, generated from the types."""
+    files = {}
+    for name, schema in SCHEMAS.items():
+        tree = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        tree |= schema.model_json_schema(by_alias=True)
+        files[f"{name}.schema.json"] = json.dumps(tree, indent=2, sort_keys=True) + "\n"
+    return files
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, write the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    args = parser.parse_args(argv)
+    for name, content in rendered().items():
+        (args.folder / name).write_text(content)
+
+
+if __name__ == "__main__":
+    main()

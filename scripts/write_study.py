@@ -1,0 +1,21 @@
+"""Write the resolved study beside its results: everything that decided them, in one file."""
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, write YAML."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=json.loads, required=True, help="the study, JSON")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args(argv)
+    text = yaml.safe_dump(args.study, sort_keys=False, allow_unicode=True, width=100)
+    args.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
