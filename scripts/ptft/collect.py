@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
     return "out" if same_family else "cross"
 
 
+def study_cells(study: Mapping[str, Any]) -> list[tuple]:
+    """Every cell of the study, in the order of ``KEY``: checkpoints x arms x scores."""
+    return [
+        (checkpoint, arm, *score)
+        for checkpoint, arm, score in product(study["checkpoints"], study["arms"], study["scores"])
+    ]
+
+
+def chance_level(frame: pl.DataFrame) -> float | None:
+    """Expected score of a blind guess among the labels or choices; None for generation."""
+    sizes = frame["logprobs"].list.len()
+    return float((1 / sizes).mean()) if sizes.null_count() == 0 else None
+
+
 def read_examples(path: Path) -> pl.DataFrame:
     """Read one per-example file, sorted by example, its metric columns as floats.
 
@@ -117,7 +132,7 @@ def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
     Raises:
         ValueError: a cell is listed twice, or a file is broken.
     """
-    counts = Counter(tuple(cell) for cell in study["cells"])
+    counts = Counter(study_cells(study))
     twice = [cell for cell, count in counts.items() if count > 1]
     if twice:
         raise ValueError(
@@ -165,8 +180,10 @@ def _collect_dataset(
     """Append the rows and replicates of one dataset's cells, resampling its examples once."""
     resamples, seed = study["bootstrap"]["resamples"], study["bootstrap"]["seed"]
     columns: dict[tuple[str, ...], list[tuple[tuple, str, np.ndarray]]] = {}
+    chance = {}
     for cell in cells:
         frame = read_examples(cell_path(evaluations, cell))
+        chance[cell] = chance_level(frame)
         # Cells whose examples differ (a format may drop some) are resampled apart.
         examples = tuple(frame["example_id"])
         group = columns.setdefault(examples, [])
@@ -195,7 +212,7 @@ def _collect_dataset(
                     "ci_low": float(low[i]),
                     "ci_high": float(high[i]),
                     "n": len(examples),
-                    "chance": study["datasets"][dataset]["chance"] if is_main else None,
+                    "chance": chance[cell] if is_main else None,
                     "main": is_main,
                 }
             )
@@ -208,7 +225,7 @@ def _collect_dataset(
 def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:
     """The columns of ``cells`` that follow from the cell's key and the study."""
     checkpoint, arm, dataset, fmt, shots = cell
-    about_arm = {"method": None, "train_task": None, "seed": None} | study["arms"].get(arm, {})
+    about_arm = study["arms"][arm]
     about_data = study["datasets"][dataset]
     return {
         "study": study["study"],

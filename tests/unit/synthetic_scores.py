@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ptft.collect import study_cells
+
 CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}
 DATASETS = {
     "nli_in": ("nli", "classification", "accuracy", 1 / 3),
@@ -34,7 +36,7 @@ FORMAT_LOSS = {"default": 0.0, "instruct": 0.02, "io": 0.05}
 
 def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS)) -> dict:
     """The JSON slice that ``collect_cells.py`` gets."""
-    arms = {
+    arms = {"base": {"method": None, "train_task": None, "seed": None}} | {
         f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
         for task in ("nli", "story")
         for seed in range(n_seeds)
@@ -45,18 +47,12 @@ def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS))
         "checkpoints": {k: {"step": s, "tokens": t} for k, (s, t) in CHECKPOINTS.items()},
         "arms": arms,
         "datasets": {
-            name: {"family": family, "kind": kind, "metric": metric, "chance": chance}
-            for name, (family, kind, metric, chance) in DATASETS.items()
+            name: {"family": family, "kind": kind, "metric": metric}
+            for name, (family, kind, metric, _) in DATASETS.items()
         },
         "in_domain": {"nli": ["nli_in"], "story": ["story_in"]},
         "task_family": {"nli": "nli", "story": "summarization"},
-        "cells": [
-            [checkpoint, arm, dataset, fmt, 4]
-            for checkpoint in CHECKPOINTS
-            for arm in ("base", *arms)
-            for dataset in DATASETS
-            for fmt in formats
-        ],
+        "scores": [[dataset, fmt, 4] for dataset in DATASETS for fmt in formats],
         "bootstrap": {"resamples": 400, "seed": 0},
     }
 
@@ -64,24 +60,28 @@ def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS))
 def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0) -> None:
     """Write a per-example file for every cell, with about the mean score of ``CURVES``."""
     rng = np.random.default_rng(noise_seed)
-    for checkpoint, arm, dataset, fmt, shots in study["cells"]:
-        task = study["arms"].get(arm, {}).get("train_task")
+    for checkpoint, arm, dataset, fmt, shots in study_cells(study):
+        task = study["arms"][arm]["train_task"]
         at = list(CHECKPOINTS).index(checkpoint)
         mean = max(0.0, CURVES[task, dataset][at] - FORMAT_LOSS[fmt])
         if DATASETS[dataset][1] == "generation":
             scores = np.clip(rng.normal(mean, 0.02, n), 0, 1)
         else:
             scores = (np.arange(n) < round(mean * n)).astype(float)
+        choices = DATASETS[dataset][3]
+        logprobs = [-1.0] * round(1 / choices) if choices else None
         frame = pl.DataFrame(
             {
                 "example_id": [f"{dataset}-{i}" for i in range(n)],
                 "prediction": ["yes" if s > 0.5 else "no" for s in scores],
                 "gold": ["yes"] * n,
                 "score": scores,
+                "logprobs": [logprobs] * n,
                 "prompt_tokens": [10] * n,
                 "truncated": [False] * n,
                 "half": scores / 2,
-            }
+            },
+            schema_overrides={"logprobs": pl.List(pl.Float64)},
         )
         path = root / checkpoint / arm / f"{dataset}.{fmt}.{shots}shot.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)

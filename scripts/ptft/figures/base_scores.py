@@ -7,13 +7,23 @@ from collections.abc import Mapping
 import polars as pl
 from matplotlib.figure import Figure
 
-from ptft.figures.style import GREY, checkpoint_axis, curve, from_zero, panels, pretty
+from ptft.figures.style import (
+    GREY,
+    checkpoint_axis,
+    curve,
+    from_zero,
+    nothing_to_draw,
+    panels,
+    pretty,
+)
 from ptft.language import Say
 
 
 def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
     """One line a dataset with its interval; chance as a dashed line."""
     table = tables["base_scores"]
+    if table.is_empty():
+        return nothing_to_draw(say("no base model was evaluated"))
     families = table.select("kind", "family").unique().sort("kind", "family")["family"].to_list()
     figure, axes = panels(len(families), columns=3, height=1.9)
     for ax, family in zip(axes, families, strict=True):

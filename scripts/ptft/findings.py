@@ -1,0 +1,261 @@
+"""The report's front page: what was run and what came out, in sentences made from the tables.
+
+Every number comes from a table; a finding whose table is empty is left out, and the page says so.
+The text is reStructuredText, which Snakemake's report renders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.settings import Settings
+from ptft.language import Say
+
+Tables = Mapping[str, pl.DataFrame]
+
+
+def number(value: float) -> str:
+    """Three decimals, with a true minus sign."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def change(value: float, low: float | None, high: float | None, say: Say, level: float) -> str:
+    """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval where it is unknown."""
+    text = ("+" if value >= 0 else "") + number(value)
+    if low is None or high is None:
+        return text
+    interval = say("{level} % interval {low} to {high}").format(
+        level=f"{100 * level:g}", low=number(low), high=number(high)
+    )
+    return f"{text} ({interval})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as inline literals, joined by commas; a dash for none."""
+    return ", ".join(f"``{name}``" for name in names) or "–"
+
+
+def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
+    """Sentences on the size of the study."""
+    main = cells.filter(pl.col("main"))
+    tuned = main.filter(pl.col("method").is_not_null())
+    order = main.select("checkpoint", "step").unique().sort("step", nulls_last=True)
+    sentences = [
+        say(
+            "{model}: {checkpoints} checkpoints of pre-training ({names}), the base model of each "
+            "and {arms} fine-tuned models of each ({methods} on {tasks}; seeds: {seeds})."
+        ).format(
+            model=f"``{main['model'][0]}``",
+            checkpoints=len(order),
+            names=listed(order["checkpoint"].to_list()),
+            arms=tuned["arm"].n_unique(),
+            methods=listed(tuned["method"].unique().sort().to_list()),
+            tasks=listed(tuned["train_task"].unique().sort().to_list()),
+            seeds=max(1, tuned["seed"].n_unique()),
+        ),
+        say(
+            "Each was scored on {datasets} datasets, formats {formats}, {shots} shots: "
+            "{cells} scores over {examples} answers in all."
+        ).format(
+            datasets=main["dataset"].n_unique(),
+            formats=listed(main["format"].unique().sort().to_list()),
+            shots=", ".join(map(str, main["shots"].unique().sort())),
+            cells=len(main),
+            examples=f"{main['n'].sum():,}",
+        ),
+    ]
+    if missing:
+        sentences.append(
+            say(
+                "{missing} scores of the study are missing (see ``missing.csv``); means over "
+                "incomplete sets are marked in the tables."
+            ).format(missing=missing)
+        )
+    return sentences
+
+
+def group_finding(groups: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+    """Which datasets pre-training alone teaches."""
+    if groups.is_empty():
+        return []
+    names = {
+        group: groups.filter(pl.col("group") == group).sort("dataset")
+        for group in ("learned", "not_learned")
+    }
+    weak = groups.filter(pl.col("support") < settings.level)["dataset"].sort().to_list()
+    text = say(
+        "Learned in pre-training, by rule (the base score rises by at least {margin} from the "
+        "first to the last checkpoint, the interval excludes zero and chance): {learned}. Not "
+        "learned: {others}."
+    ).format(
+        margin=settings.rise_margin,
+        learned=_with_ends(names["learned"]),
+        others=_with_ends(names["not_learned"]),
+    )
+    if weak:
+        text += " " + say("Not settled by the examples at hand: {names}.").format(
+            names=listed(weak)
+        )
+    return [text]
+
+
+def _with_ends(rows: pl.DataFrame) -> str:
+    """Datasets with the base score at both ends of pre-training."""
+    return (
+        ", ".join(
+            f"``{row['dataset']}`` ({number(row['first'])} → {number(row['last'])})"
+            for row in rows.iter_rows(named=True)
+        )
+        or "–"
+    )
+
+
+def latent_findings(latent: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+    """One sentence a tuned curve of its own family."""
+    sentences = []
+    for row in latent.sort("domain", "method", "train_task", "dataset").iter_rows(named=True):
+        text = say(
+            "Tuned on {task} ({method}), {dataset} goes from {first} at {start} to {last} at "
+            "{end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
+        ).format(
+            task=f"``{row['train_task']}``",
+            method=row["method"],
+            dataset=f"``{row['dataset']}``",
+            start=row["first_checkpoint"],
+            end=row["last_checkpoint"],
+            first=number(row["tuned_first"]),
+            last=number(row["tuned_last"]),
+            rise=_rise(row, "tuned", say, settings.level),
+            base_first=number(row["base_first"]),
+            base_last=number(row["base_last"]),
+            base_rise=_rise(row, "base", say, settings.level),
+        )
+        if row["latent"]:
+            text += " " + say("Learned latently: fine-tuning shows what the base score hides.")
+        sentences.append(text)
+    return sentences
+
+
+def _rise(row: Mapping, which: str, say: Say, level: float) -> str:
+    low, high = row[f"{which}_rise_ci_low"], row[f"{which}_rise_ci_high"]
+    return change(row[f"{which}_rise"], low, high, say, level)
+
+
+def forgetting_findings(forgetting: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+    """Mean relative change at the last checkpoint, one sentence a direction and method."""
+    mean = forgetting.filter(pl.col("train_task") == ALL_TASKS)
+    sentences = []
+    for _, rows in mean.sort("index").group_by("direction", "method", maintain_order=True):
+        row = rows.row(-1, named=True)
+        start, end = row["direction"].split(">")
+        percent = {
+            key: None if row[key] is None else 100 * row[key]
+            for key in ("bounded", "bounded_ci_low", "bounded_ci_high")
+        }
+        text = say(
+            "{start} → {end} ({method}): tuned at {checkpoint}, a model's score on datasets of "
+            "other families changes by {value} % of the base model's{interval}, over {n} pairs of "
+            "task and dataset; the paper's ratio (MRC) is {mrc}."
+        ).format(
+            start=say(f"tuned on {start}").capitalize(),
+            end=say(f"tested on {end}"),
+            method=row["method"],
+            checkpoint=row["checkpoint"],
+            value=f"{percent['bounded']:+.1f}".replace("-", "−"),
+            interval=""
+            if percent["bounded_ci_low"] is None
+            else " ("
+            + say("{level} % interval {low} to {high}").format(
+                level=f"{100 * settings.level:g}",
+                low=f"{percent['bounded_ci_low']:.1f}".replace("-", "−"),
+                high=f"{percent['bounded_ci_high']:.1f}".replace("-", "−"),
+            )
+            + ")",
+            n=row["n_cells"],
+            mrc=say("undefined, a base score is 0") if row["mrc"] is None else number(row["mrc"]),
+        )
+        sentences.append(text)
+    return sentences
+
+
+def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
+    """Mean spread over formats of base and tuned models at both ends of pre-training."""
+    if formats.is_empty():
+        return []
+    spread = formats.unique(["index", "method", "train_task", "dataset", "shots"])
+    tuned = spread.filter(pl.col("method").is_not_null())
+    base = spread.filter(
+        pl.col("method").is_null() & pl.col("dataset").is_in(tuned["dataset"].unique().to_list())
+    )
+    if tuned.is_empty() or base.is_empty():
+        return []
+
+    def end(rows: pl.DataFrame, at: int) -> float:
+        return rows.filter(pl.col("index") == at)["spread"].mean()
+
+    first, last = formats["index"].min(), formats["index"].max()
+    return [
+        say(
+            "On the tasks' own test sets the best and the worst prompt format lie {base_first} "
+            "apart for the first base model and {base_last} for the last; for the tuned models "
+            "{tuned_first} and {tuned_last}."
+        ).format(
+            base_first=number(end(base, first)),
+            base_last=number(end(base, last)),
+            tuned_first=number(end(tuned, first)),
+            tuned_last=number(end(tuned, last)),
+        )
+    ]
+
+
+def front_page(
+    title: str,
+    description: str,
+    tables: Tables,
+    missing: int,
+    settings: Settings,
+    figures: Mapping[str, str],
+    say: Say = str,
+) -> str:
+    """The whole page as reStructuredText.
+
+    Args:
+        title: name of the study.
+        description: its own description, one paragraph.
+        tables: `cells` and the tables of ``ptft.analysis`` by name.
+        missing: number of scores the study lacks.
+        settings: of the analyses.
+        figures: file name in the report -> title, for the links.
+        say: the language.
+    """
+    findings = [
+        *group_finding(tables["groups"], settings, say),
+        *latent_findings(tables["latent"], settings, say),
+        *forgetting_findings(tables["forgetting"], settings, say),
+        *format_findings(tables["formats"], say),
+    ]
+    sections = [
+        _heading(title, "="),
+        description,
+        _heading(say("What was run"), "-"),
+        *what_was_run(tables["cells"], missing, say),
+        _heading(say("What came out"), "-"),
+        *[f"* {finding}" for finding in findings],
+        _heading(say("How to read the numbers"), "-"),
+        say(
+            "Scores lie between 0 and 1. Intervals come from resampling the test examples, the "
+            "same ones for every model (and the training seeds, where there are several); they do "
+            "not cover the choice of datasets. Comparisons of many datasets are exploratory."
+        ),
+        _heading(say("Figures"), "-"),
+        *[f"* {say(caption)}: `{name}`_" for name, caption in figures.items()],
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _heading(text: str, underline: str) -> str:
+    # Wide characters count double in reStructuredText's underlines.
+    return f"{text}\n{underline * (2 * len(text))}"

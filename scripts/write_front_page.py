@@ -1,0 +1,48 @@
+"""Write the report's front page from the tables of a study."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, read, write reStructuredText."""
+    from ptft.language import languages
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, type=Path, help="the resolved study")
+    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
+    parser.add_argument(
+        "--tables", required=True, type=Path, help="folder of NAME.parquet and missing.csv"
+    )
+    parser.add_argument("--language", default="en", choices=languages())
+    parser.add_argument("--output", required=True, type=Path)
+    args = parser.parse_args(argv)
+
+    import polars as pl
+    import yaml
+
+    from ptft.analysis import TABLES
+    from ptft.analysis.settings import Settings
+    from ptft.figures import FIGURES
+    from ptft.findings import front_page
+    from ptft.language import translator
+
+    study = yaml.safe_load(args.study.read_text(encoding="utf-8"))["study"]
+    tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
+    page = front_page(
+        title=study["study"],
+        description=study.get("description") or "",
+        tables=tables | {"cells": pl.read_parquet(args.cells)},
+        missing=len(pl.read_csv(args.tables / "missing.csv")),
+        settings=Settings.from_json(study.get("analysis", {})),
+        figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
+        say=translator(args.language),
+    )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

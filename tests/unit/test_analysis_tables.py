@@ -1,0 +1,251 @@
+"""Analyses on hand-made cells whose answers can be computed on paper."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ptft.analysis import TABLES, make_table
+from ptft.analysis.forgetting import ALL_TASKS, bounded_change, ratio_change
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.collect import CELLS_SCHEMA
+
+# (arm, dataset, format) -> score at steps 10 and 100.
+VALUES = {
+    ("base", "nli_in", "default"): (0.30, 0.34),
+    ("base", "nli_in", "io"): (0.20, 0.30),
+    ("base", "nli_out", "default"): (0.30, 0.30),
+    ("base", "story", "default"): (0.10, 0.20),
+    ("base", "quiz", "default"): (0.25, 0.65),
+    ("full.nli.s0", "nli_in", "default"): (0.35, 0.80),
+    ("full.nli.s0", "nli_in", "io"): (0.30, 0.50),
+    ("full.nli.s0", "nli_out", "default"): (0.30, 0.40),
+    ("full.nli.s0", "story", "default"): (0.05, 0.05),
+    ("full.nli.s0", "quiz", "default"): (0.25, 0.60),
+    ("full.story.s0", "story", "default"): (0.20, 0.30),
+    ("full.story.s0", "nli_in", "default"): (0.30, 0.51),
+    ("full.story.s0", "quiz", "default"): (0.20, 0.65),
+}
+FAMILY = {
+    "nli_in": ("nli", "classification", 1 / 3),
+    "nli_out": ("nli", "classification", 1 / 3),
+    "story": ("summarization", "generation", None),
+    "quiz": ("multiple_choice", "multiple_choice", 0.25),
+}
+OWN = {("nli", "nli_in"): "in", ("nli", "nli_out"): "out", ("story", "story"): "in"}
+
+
+def cells(values=VALUES, stderr=0.01):
+    rows = []
+    for (arm, dataset, fmt), scores in values.items():
+        method, task, seed = arm.split(".") if arm != "base" else (None, None, None)
+        family, kind, chance = FAMILY[dataset]
+        for step, value in zip((10, 100), scores, strict=True):
+            rows.append(
+                {
+                    "study": "hand",
+                    "model": "m",
+                    "checkpoint": f"step{step}",
+                    "step": step,
+                    "tokens": step * 1000,
+                    "arm": arm,
+                    "method": method,
+                    "train_task": task,
+                    "seed": None if seed is None else int(seed[1:]),
+                    "family": family,
+                    "dataset": dataset,
+                    "domain": "base" if task is None else OWN.get((task, dataset), "cross"),
+                    "kind": kind,
+                    "format": fmt,
+                    "shots": 4,
+                    "metric": "m",
+                    "value": value,
+                    "stderr": stderr,
+                    "ci_low": None,
+                    "ci_high": None,
+                    "n": 100,
+                    "chance": chance,
+                    "main": True,
+                }
+            )
+    return pl.DataFrame(rows, schema=CELLS_SCHEMA)
+
+
+def pick(table, **wanted):
+    found = table.filter(pl.all_horizontal(pl.col(k).eq_missing(v) for k, v in wanted.items()))
+    assert len(found) == 1, found
+    return found.row(0, named=True)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    scores = Scores.build(cells())
+    return {name: make_table(name, scores, Settings()) for name in TABLES}
+
+
+def test_gains(tables):
+    row = pick(tables["gains"], checkpoint="step100", train_task="nli", dataset="nli_in")
+    assert (row["base"], row["tuned"]) == (0.34, 0.80)
+    assert row["gain"] == pytest.approx(0.46)
+    # Two independent scores with standard error 0.01 each.
+    assert row["stderr"] == pytest.approx(0.01 * np.sqrt(2), rel=0.05)
+    assert row["ci_low"] == pytest.approx(0.46 - 1.96 * 0.01414, abs=0.002)
+    assert len(tables["gains"]) == 14  # 7 (task, dataset) pairs, default format, 2 checkpoints
+
+
+def test_groups(tables):
+    assert dict(tables["groups"].select("dataset", "group").iter_rows()) == {
+        "nli_in": "not_learned",  # rises by 0.04 only
+        "nli_out": "not_learned",
+        "quiz": "learned",
+        "story": "learned",  # rises by the margin
+    }
+    quiz = pick(tables["groups"], dataset="quiz")
+    assert quiz["group"] == "learned" and quiz["support"] == 1.0
+    assert quiz["rise"] == pytest.approx(0.40)
+
+
+def test_a_rise_below_chance_is_not_learned():
+    values = {("base", "nli_in", "default"): (0.05, 0.30)}
+    scores = Scores.build(cells(values))
+    row = make_table("groups", scores, Settings()).row(0, named=True)
+    assert row["rise"] == pytest.approx(0.25)
+    assert row["group"] == "not_learned"
+
+
+def test_support_tells_an_unsettled_dataset():
+    # The rise of 0.11 has a standard error of 0.064: its interval includes zero, and it is at
+    # least 0.1 in 56 % of resamples.
+    values = {("base", "story", "default"): (0.10, 0.21)}
+    row = make_table("groups", Scores.build(cells(values, 0.045)), Settings()).row(0, named=True)
+    assert row["group"] == "not_learned"
+    assert row["support"] == pytest.approx(0.44, abs=0.03)
+
+
+def test_group_gains(tables):
+    own = pick(
+        tables["group_gains"], group="not_learned", tuned_for="own task", checkpoint="step100"
+    )
+    assert own["gain"] == pytest.approx(0.46) and own["datasets"] == "nli_in"
+    other = pick(
+        tables["group_gains"], group="learned", tuned_for="other tasks", checkpoint="step100"
+    )
+    # quiz under both tasks: (0.60 - 0.65 + 0.65 - 0.65) / 2
+    assert other["gain"] == pytest.approx(-0.025) and other["n_cells"] == 2
+
+
+def test_ratio_and_bounded_change():
+    tuned, base = np.array([0.05, 0.2, 0.0, 0.101]), np.array([0.2, 0.1, 0.0, 0.001])
+    np.testing.assert_allclose(ratio_change(tuned, base), [-0.75, 1.0, np.nan, 100.0])
+    np.testing.assert_allclose(bounded_change(tuned, base), [-0.75, 0.5, 0.0, 100 / 101])
+    assert np.isnan(bounded_change(np.array([np.nan]), np.array([0.1]))).all()
+
+
+def test_forgetting(tables):
+    table = tables["forgetting"]
+    lost = pick(
+        table, direction="classification>generation", train_task="nli", checkpoint="step100"
+    )
+    assert lost["mrc"] == lost["bounded"] == pytest.approx(-0.75)
+    assert lost["difference"] == pytest.approx(-0.15)
+    back = pick(
+        table, direction="generation>classification", train_task="story", checkpoint="step100"
+    )
+    # nli_in 0.34 -> 0.51 is +50 % (bounded 1/3), quiz does not move; mean of the two.
+    assert back["mrc"] == pytest.approx(0.25)
+    assert back["bounded"] == pytest.approx(1 / 6)
+    assert back["datasets"] == "nli_in quiz"
+    mean = pick(
+        table, direction="generation>classification", train_task=ALL_TASKS, checkpoint="step100"
+    )
+    assert mean["mrc"] == pytest.approx(0.25) and mean["complete"]
+
+
+def test_mrc_is_null_where_base_is_zero():
+    values = VALUES | {("base", "story", "default"): (0.0, 0.2)}
+    table = make_table("forgetting", Scores.build(cells(values)), Settings())
+    row = pick(table, direction="classification>generation", train_task="nli", checkpoint="step10")
+    assert row["mrc"] is None
+    assert row["bounded"] == 1.0
+
+
+def test_formats(tables):
+    row = pick(tables["formats"], checkpoint="step100", method="full", format="io")
+    assert row["gap"] == pytest.approx(-0.30)
+    assert row["spread"] == pytest.approx(0.30)
+    base = pick(tables["formats"], checkpoint="step10", method=None, format="default")
+    assert base["gap"] == 0 and base["spread"] == pytest.approx(0.10)
+    assert tables["formats"]["dataset"].unique().to_list() == ["nli_in"]
+
+
+def test_domains(tables):
+    gain = {
+        domain: pick(tables["domains"], train_task="nli", domain=domain, checkpoint="step100")[
+            "gain"
+        ]
+        for domain in ("in", "out", "cross")
+    }
+    assert gain["in"] == pytest.approx(0.46)
+    assert gain["out"] == pytest.approx(0.10)
+    assert gain["cross"] == pytest.approx((-0.15 - 0.05) / 2)
+
+
+def test_latent(tables):
+    row = pick(tables["latent"], train_task="nli", dataset="nli_in")
+    assert row["tuned_rise"] == pytest.approx(0.45) and row["base_rise"] == pytest.approx(0.04)
+    assert row["latent"]
+    assert not pick(tables["latent"], train_task="story", dataset="story")["latent"]
+    # Two checkpoints: tau is 1, and says nothing (p = 1).
+    assert (row["tuned_tau"], row["tuned_p"]) == (1.0, 1.0)
+
+
+def test_cross_evaluation(tables):
+    row = pick(tables["cross_evaluation"], train_task="nli", dataset="story", checkpoint="step100")
+    assert row["difference"] == pytest.approx(-0.15)
+    assert row["bounded"] == pytest.approx(-0.75)
+
+
+def test_a_hole_is_flagged():
+    one_short = cells().filter(
+        ~((pl.col("arm") == "full.nli.s0") & (pl.col("dataset") == "quiz") & (pl.col("step") == 10))
+    )
+    table = make_table("domains", Scores.build(one_short), Settings())
+    early = pick(table, train_task="nli", domain="cross", checkpoint="step10")
+    assert (early["complete"], early["datasets"]) == (False, "story")
+    assert pick(table, train_task="nli", domain="cross", checkpoint="step100")["complete"]
+
+
+def test_duplicates_are_refused_and_both_sources_named():
+    doubled = pl.concat([cells(), cells().with_columns(study=pl.lit("other"), value=0.9)])
+    with pytest.raises(ValueError, match=r"occurs 2 times: .*other.*hand"):
+        Scores.build(doubled)
+
+
+def test_seeds_are_averaged():
+    values = {("base", "nli_in", "default"): (0.3, 0.3)} | {
+        (f"full.nli.s{seed}", "nli_in", "default"): (0.5 + seed / 10, 0.5) for seed in range(3)
+    }
+    table = make_table("gains", Scores.build(cells(values)), Settings())
+    row = pick(table, checkpoint="step10")
+    assert row["n_seeds"] == 3
+    assert row["tuned"] == pytest.approx(0.6) and row["gain"] == pytest.approx(0.3)
+    # Spread over seeds: sd 0.0816 / sqrt(3), plus example noise.
+    assert row["stderr"] == pytest.approx(0.049, abs=0.004)
+
+
+def test_a_single_cell_makes_every_table():
+    scores = Scores.build(cells({("base", "nli_in", "default"): (0.3, 0.3)}).head(1))
+    sizes = {name: len(make_table(name, scores, Settings())) for name in TABLES}
+    assert sizes.pop("base_scores") == 1
+    assert set(sizes.values()) == {0}
+
+
+def test_settings_are_strict():
+    with pytest.raises(ValueError, match="unknown analysis setting 'rise'"):
+        Settings.from_json({"rise": 1})
+    with pytest.raises(ValueError, match="'level' is 95"):
+        Settings(level=95)
+    with pytest.raises(ValueError, match="no table named"):
+        make_table("gain", Scores.build(cells()), Settings())
+    with pytest.raises(ValueError, match="no score with format 'odd'"):
+        make_table("gains", Scores.build(cells()), Settings(format="odd"))

@@ -1,0 +1,134 @@
+"""Collection of per-example files into cells."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from synthetic_scores import study_slice, write_evaluations
+
+import collect_cells
+from ptft.collect import CELLS_SCHEMA, cell_path, collect, domain_of
+
+
+@pytest.fixture
+def study(tmp_path):
+    slice_ = study_slice(formats=("default",))
+    write_evaluations(slice_, tmp_path)
+    return slice_
+
+
+def row(cells, **wanted):
+    found = cells.filter(pl.all_horizontal(pl.col(k) == v for k, v in wanted.items()))
+    assert len(found) == 1
+    return found.row(0, named=True)
+
+
+def test_cells(study, tmp_path):
+    collected = collect(study, tmp_path)
+    assert dict(collected.cells.schema) == CELLS_SCHEMA
+    # 3 checkpoints x (base + 2 arms) x 4 datasets, main metric and the extra one.
+    assert len(collected.cells) == 3 * 3 * 4 * 2
+    assert collected.cells["main"].sum() == len(collected.replicates) == 36
+    assert collected.missing.is_empty()
+    found = row(collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", main=True)
+    assert found | {"stderr": 0, "ci_low": 0, "ci_high": 0} == {
+        "study": "made_up",
+        "model": "tiny",
+        "checkpoint": "main",
+        "step": None,
+        "tokens": None,
+        "arm": "full.nli.s0",
+        "method": "full",
+        "train_task": "nli",
+        "seed": 0,
+        "family": "nli",
+        "dataset": "nli_in",
+        "domain": "in",
+        "kind": "classification",
+        "format": "default",
+        "shots": 4,
+        "metric": "accuracy",
+        "value": 0.8,
+        "stderr": 0,
+        "ci_low": 0,
+        "ci_high": 0,
+        "n": 200,
+        "chance": pytest.approx(1 / 3),
+        "main": True,
+    }
+    assert found["stderr"] == pytest.approx(np.sqrt(0.8 * 0.2 / 200), rel=0.1)
+    assert found["ci_low"] < 0.8 < found["ci_high"]
+    half = row(
+        collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", metric="half"
+    )
+    assert half["value"] == pytest.approx(0.4)
+    assert not half["main"] and half["chance"] is None
+
+
+def test_replicates_are_paired_and_independent_of_other_cells(study, tmp_path):
+    everything = collect(study, tmp_path).replicates
+    fewer = study | {"scores": study["scores"][:1]}
+    alone = collect(fewer, tmp_path).replicates
+    assert alone.equals(everything.filter(pl.col("dataset") == "nli_in"))
+
+
+def test_domains(study):
+    assert domain_of(None, "quiz", study) == "base"
+    assert domain_of("nli", "nli_in", study) == "in"
+    assert domain_of("nli", "nli_out", study) == "out"
+    assert domain_of("nli", "story_in", study) == "cross"
+
+
+def test_missing_files_are_listed(study, tmp_path):
+    gone = cell_path(tmp_path, ("main", "base", "quiz", "default", 4))
+    gone.unlink()
+    collected = collect(study, tmp_path)
+    assert collected.missing.rows() == [("main", "base", "quiz", "default", 4, str(gone))]
+    assert len(collected.replicates) == 35
+
+
+def test_a_cell_listed_twice_is_refused(study, tmp_path):
+    twice = study | {"scores": [*study["scores"], study["scores"][0]]}
+    with pytest.raises(ValueError, match="'dataset': 'nli_in'.*listed 2 times"):
+        collect(twice, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: f.with_columns(example_id=pl.lit("a")), "example 'a' occurs twice"),
+        (lambda f: f.with_columns(score=pl.lit(None, pl.Float64)), "has score None"),
+        (lambda f: f.with_columns(score=pl.lit(float("nan"))), "has score nan"),
+        (lambda f: f.clear(), "no example in it"),
+    ],
+)
+def test_broken_files_are_named(study, tmp_path, spoil, message):
+    path = cell_path(tmp_path, ("main", "base", "quiz", "default", 4))
+    spoil(pl.read_parquet(path)).write_parquet(path)
+    with pytest.raises(ValueError, match=message) as caught:
+        collect(study, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_program(study, tmp_path):
+    out = tmp_path / "tables"
+    collect_cells.main(
+        [
+            "--study-json",
+            json.dumps(study),
+            "--evaluations",
+            str(tmp_path),
+            "--output",
+            str(out / "cells.parquet"),
+            "--csv",
+            str(out / "cells.csv"),
+            "--replicates",
+            str(out / "replicates.parquet"),
+            "--missing",
+            str(out / "missing.csv"),
+        ]
+    )
+    cells = pl.read_parquet(out / "cells.parquet")
+    assert len(cells) == 72
+    assert pl.read_csv(out / "cells.csv")["value"].to_list() == cells["value"].to_list()

@@ -1,0 +1,93 @@
+"""The front page says what the tables hold."""
+
+import json
+
+import docutils.core
+import pytest
+import yaml
+from synthetic_scores import study_slice, write_evaluations
+
+import analyse
+import collect_cells
+import write_front_page
+from ptft.findings import change, number
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    study = study_slice()
+    write_evaluations(study, folder / "evaluations")
+    (folder / "evaluations/main/base/quiz.io.4shot.parquet").unlink()
+    tables = folder / "tables"
+    collect_cells.main(
+        [
+            "--study-json",
+            json.dumps(study),
+            "--evaluations",
+            str(folder / "evaluations"),
+            "--output",
+            str(tables / "cells.parquet"),
+            "--csv",
+            str(tables / "cells.csv"),
+            "--replicates",
+            str(tables / "replicates.parquet"),
+            "--missing",
+            str(tables / "missing.csv"),
+        ]
+    )
+    analyse.main(
+        [
+            "--cells",
+            str(tables / "cells.parquet"),
+            "--replicates",
+            str(tables / "replicates.parquet"),
+            "--output-dir",
+            str(tables),
+        ]
+    )
+    (folder / "study.yaml").write_text(
+        yaml.safe_dump({"study": {"study": "made_up", "description": "Nothing real."}})
+    )
+    write_front_page.main(
+        [
+            "--study",
+            str(folder / "study.yaml"),
+            "--cells",
+            str(tables / "cells.parquet"),
+            "--tables",
+            str(tables),
+            "--output",
+            str(folder / "page.rst"),
+        ]
+    )
+    return (folder / "page.rst").read_text()
+
+
+def test_sentences(page):
+    assert "``tiny``: 3 checkpoints of pre-training (``step10``, ``step100``, ``main``)" in page
+    assert "2 fine-tuned models of each (``full`` on ``nli``, ``story``; seeds: 1)" in page
+    assert "107 scores over 21,400 answers" in page
+    assert "1 scores of the study are missing" in page
+    assert "``nli_in`` goes from 0.400 at step10 to 0.800 at main: +0.400 (95 % interval" in page
+    assert "the base model from 0.330 to 0.340: +0.010" in page
+    assert "``quiz`` (0.250 → 0.600). Not learned: ``nli_in`` (0.330 → 0.340)" in page
+    assert "Learned latently" in page
+
+
+def test_it_is_valid_restructuredtext(page):
+    # Snakemake adds the targets of the figures' links.
+    links = "".join(
+        f"\n.. _{line.split('`')[1]}: x\n" for line in page.splitlines() if line.endswith("`_")
+    )
+    # Level 2: a warning already raises.
+    parts = docutils.core.publish_parts(
+        page + links, writer="html5", settings_overrides={"halt_level": 2}
+    )
+    assert "What came out" in parts["html_body"]
+
+
+def test_numbers():
+    assert number(-0.1234) == "−0.123"
+    assert change(0.4, 0.35, 0.45, str, 0.95) == "+0.400 (95 % interval 0.350 to 0.450)"
+    assert change(-0.4, None, None, str, 0.95) == "−0.400"

@@ -1,0 +1,100 @@
+"""Statistics against textbook values and scipy's own bootstrap."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ptft.statistics import (
+    adjust_p_values,
+    bootstrap_means,
+    hierarchical_replicates,
+    kendall_trend,
+    normal_replicates,
+    percentile_interval,
+    resampling_weights,
+)
+
+
+def test_weights_are_counts_of_a_resample():
+    chunks = list(resampling_weights(7, 25, seed=0))
+    weights = np.concatenate(chunks)
+    assert weights.shape == (25, 7)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    np.testing.assert_allclose(weights * 7, np.rint(weights * 7))
+
+
+def test_chunks_do_not_change_the_shape(monkeypatch):
+    monkeypatch.setattr("ptft.statistics.CHUNK_ELEMENTS", 30)
+    assert [len(c) for c in resampling_weights(10, 7, seed=0)] == [3, 3, 1]
+
+
+def test_bootstrap_of_binary_scores_is_binomial():
+    # 30 of 100 right: the bootstrap mean is Binomial(100, 0.3) / 100.
+    scores = (np.arange(100) < 30).astype(float)[:, None]
+    means = bootstrap_means(scores, 20_000, seed=1)
+    stderr, low, high = percentile_interval(means.T)
+    assert means.mean() == pytest.approx(0.3, abs=0.001)
+    assert stderr[0] == pytest.approx(np.sqrt(0.3 * 0.7 / 100), rel=0.02)
+    assert low[0] == pytest.approx(stats.binom.ppf(0.025, 100, 0.3) / 100, abs=0.01)
+    assert high[0] == pytest.approx(stats.binom.ppf(0.975, 100, 0.3) / 100, abs=0.01)
+
+
+def test_bootstrap_agrees_with_scipy():
+    scores = np.random.default_rng(0).gamma(2, 0.1, 300)
+    trusted = stats.bootstrap(
+        (scores,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(1)
+    )
+    stderr, low, high = percentile_interval(bootstrap_means(scores[:, None], 5000, 2).T)
+    assert stderr[0] == pytest.approx(trusted.standard_error, rel=0.05)
+    assert low[0] == pytest.approx(trusted.confidence_interval.low, abs=0.1 * stderr[0])
+    assert high[0] == pytest.approx(trusted.confidence_interval.high, abs=0.1 * stderr[0])
+
+
+def test_columns_share_their_resamples():
+    base = np.random.default_rng(0).random(200)
+    means = bootstrap_means(np.column_stack([base, base + 0.1]), 500, seed=3)
+    # Paired: a constant difference has no spread at all.
+    np.testing.assert_allclose(means[:, 1] - means[:, 0], 0.1)
+
+
+def test_nan_scores_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        bootstrap_means(np.array([[0.1], [np.nan]]), 10, 0)
+    with pytest.raises(ValueError, match="at least one example"):
+        bootstrap_means(np.empty((0, 1)), 10, 0)
+
+
+def test_hierarchical_spread_holds_both_sources():
+    rng = np.random.default_rng(0)
+    # Examples alone: standard error 0.01. Seeds alone: their means spread around 0.5.
+    seeds = np.array([0.40, 0.45, 0.50, 0.55, 0.60])
+    replicates = seeds[:, None] + 0.01 * rng.standard_normal((5, 40_000))
+    both = hierarchical_replicates(replicates, seed=1)
+    expected = np.sqrt(seeds.var() / 5 + 0.01**2 / 5 * 1.8)
+    # Drawn with replacement, a seed comes up more than once: E[sum of squared weights] = 9/25.
+    assert both.mean() == pytest.approx(0.5, abs=0.002)
+    assert both.std() == pytest.approx(expected, rel=0.03)
+    assert hierarchical_replicates(replicates[:1], 0) is not None
+    np.testing.assert_array_equal(hierarchical_replicates(replicates[:1], 0), replicates[0])
+
+
+def test_unknown_error_gives_no_interval():
+    drawn = normal_replicates(np.array([0.5, 0.5]), np.array([0.1, np.nan]), 4000, seed=0)
+    stderr, low, high = percentile_interval(drawn)
+    assert stderr[0] == pytest.approx(0.1, rel=0.05)
+    assert low[0] == pytest.approx(0.5 - 1.96 * 0.1, abs=0.01)
+    assert np.isnan([stderr[1], low[1], high[1]]).all()
+
+
+def test_kendall_trend():
+    # Six rising values: tau 1, exact p = 2 / 6!.
+    assert kendall_trend([1, 2, 3, 4, 5, 6]) == pytest.approx((1.0, 2 / 720))
+    # One swap of neighbours among four: 5 concordant, 1 discordant.
+    assert kendall_trend([1, 3, 2, 4])[0] == pytest.approx(4 / 6)
+    assert kendall_trend([0.5, 0.5, 0.5]) == (0.0, 1.0)
+
+
+def test_benjamini_hochberg_by_hand():
+    # p * m / rank from the largest down: 0.04*4/4, 0.03*4/3, 0.02*4/2, 0.01*4/1 -> all 0.04.
+    np.testing.assert_allclose(adjust_p_values(np.array([0.01, 0.02, 0.03, 0.04])), 0.04)
+    assert adjust_p_values(np.empty(0)).size == 0
