@@ -9,7 +9,7 @@ rule write_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        study=as_json(GRID.resolved()),
+        study=lambda wildcards: as_json(GRID.resolved()),
     shell:
         "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
 
@@ -29,8 +29,10 @@ rule collect_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        study=as_json(GRID.collection_slice()),
+        study=lambda wildcards: as_json(GRID.collection_slice()),
         evaluations=lambda wildcards, input: folder_of(input.cells[0], 3),
+    message:
+        "Collect the cells"
     shell:
         "python {input.script:q} --study-json {params.study:q}"
         " --evaluations {params.evaluations:q} --output {output.cells:q} --csv {output.csv:q}"
@@ -51,8 +53,10 @@ rule analyse_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=as_json(dataclasses.asdict(STUDY.analysis)),
+        settings=lambda wildcards: as_json(dataclasses.asdict(STUDY.analysis)),
         folder=lambda wildcards, output: folder_of(output.tables[0]),
+    message:
+        "Analyse the cells"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --settings {params.settings:q} --output-dir {params.folder:q} 2> {log:q}"
@@ -82,6 +86,8 @@ for figure, spec in FIGURES.items():
         params:
             figure=figure,
             folder=lambda wildcards, input: folder_of(input.tables[0]),
+        message:
+            "Draw {params.figure}"
         shell:
             "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"

@@ -15,6 +15,8 @@ if SOURCE.kind == "pocket":
             seed=SOURCE.world_seed,
             version=versions.POCKET_VERSION,
             folder=lambda wildcards, output: folder_of(output.corpus),
+        message:
+            "Make the pocket world: a corpus and its tasks"
         shell:
             "python {input.script:q} --seed {params.seed} --output {params.folder:q} 2> {log:q}"
 
@@ -35,9 +37,11 @@ if SOURCE.kind == "pocket":
             "../../envs/environment.yaml"
         threads: 2
         params:
-            settings=as_json(dataclasses.asdict(SOURCE.pretraining)),
+            settings=lambda wildcards: as_json(dataclasses.asdict(SOURCE.pretraining)),
             world=lambda wildcards, input: folder_of(input.corpus),
             folder=lambda wildcards, output: folder_of(output[0]),
+        message:
+            "Pre-train the pocket model, keeping its checkpoints"
         shell:
             "python {input.script:q} --world {params.world:q} --settings {params.settings:q}"
             " --output {params.folder:q} --threads {threads} 2>&1 | tee {log:q}"

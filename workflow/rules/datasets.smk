@@ -13,6 +13,8 @@ rule prepare_split:
     params:
         spec=lambda wildcards: as_json(GRID.split_slice(wildcards.dataset, wildcards.split)),
         root=STUDY.root,
+    message:
+        "Prepare {wildcards.dataset} ({wildcards.split})"
     shell:
         "python {input.script:q} --root {params.root:q}"
         " --name {wildcards.dataset}-{wildcards.split} --spec {params.spec:q}"

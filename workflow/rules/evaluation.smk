@@ -19,10 +19,12 @@ rule evaluate_model:
     resources:
         gpu=STUDY.compute.gpus,
     params:
-        plan=as_json(GRID.evaluation_slice()),
+        plan=lambda wildcards: as_json(GRID.evaluation_slice()),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         store=RESULTS.cell_store,
         folder=lambda wildcards, output: folder_of(output[0]),
+    message:
+        "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
         "python {input.script:q} --model {input.model:q} --data {params.data:q}"
         " --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"

@@ -18,6 +18,8 @@ rule finetune_model:
     params:
         settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
         state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+    message:
+        "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"
     shell:
         "python {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
         " --settings {params.settings:q} --state {params.state:q} --output {output:q}"

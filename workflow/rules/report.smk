@@ -14,6 +14,8 @@ rule write_front_page:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
+    message:
+        "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
         " --study {input.study:q} --output {output:q} 2> {log:q}"
@@ -34,6 +36,8 @@ rule make_report:
         # Snakemake calls itself for the report, on the same study; it takes no lock for that.
         configfiles=[os.path.abspath(path) for path in workflow.configfiles],
         snakefile=workflow.main_snakefile,
+    message:
+        "Put the report together"
     shell:
         "python -m snakemake --snakefile {params.snakefile:q} --nolock"
         " --configfiles {params.configfiles:q} --report {output:q} --quiet"

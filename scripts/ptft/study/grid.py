@@ -149,7 +149,7 @@ class Grid:
         spec = self.arms[arm]
         family = self.families[self._task_family[spec.task]]
         return {
-            "version": TRAINING_VERSION,
+            "training_version": TRAINING_VERSION,
             "method": spec.method,
             "seed": spec.seed,
             "template": family.formats[self.study.train_format],

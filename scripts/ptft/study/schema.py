@@ -11,7 +11,9 @@ from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.methods import METHODS
 from ptft.pocket.settings import PretrainSettings
 from ptft.prompts import template_fields
+from ptft.rows import split_name
 from ptft.study.settings import strict_settings
+from ptft.transforms import TRANSFORMS
 
 # Names become parts of paths and of command lines, so they hold nothing that a shell reads.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -24,8 +26,10 @@ Repository = Annotated[
 ]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
+Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
-Kind = Literal["classification", "multiple_choice", "generation"]
+Kind = Literal["classification", "multiple_choice", "generation", "chat"]
+Transform = Literal[tuple(TRANSFORMS)]
 MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
 
 
@@ -139,18 +143,31 @@ class MappedField(Strict):
     values: dict[bool | int | str, str]
 
 
+class TransformedField(Strict):
+    """A template field whose text is a column's, rewritten."""
+
+    column: str
+    transform: Transform
+
+
 class Dataset(Strict):
     """A dataset of a family: where it comes from and which columns fill the template.
 
     A column may be a path: ``choices.text`` (inside a struct), ``answers.0`` (inside a list).
     """
 
-    repository: Repository
+    repository: Repository | None = None
+    """on the Hub, or in the study's `root` in the Hub's layout"""
     config: Name = "default"
     revision: Name | None = None
+    """branch, tag or commit of the repository; its main branch where not given"""
+    files: Annotated[dict[Part, str], Field(min_length=1)] | None = None
+    """instead of a repository: split -> JSONL, CSV or parquet file, or a pattern of them"""
     splits: Splits
-    fields: dict[Part, str | MappedField]
+    fields: dict[Part, str | MappedField | TransformedField] = {}
     """template field -> column"""
+    formats: Annotated[dict[Part, str], Field(min_length=1)] | None = None
+    """name -> template, where the family's do not fit this dataset"""
     label: Label | None = None
     """classification: the gold label"""
     labels: Annotated[list[str], Field(min_length=2)] | None = None
@@ -161,15 +178,31 @@ class Dataset(Strict):
     """multiple choice: a column with the list of choices, or one column a choice"""
     choice_texts: Annotated[list[str], Field(min_length=2)] | None = None
     """multiple choice: choices that are the same for all rows"""
+    choice_transform: Transform | None = None
+    """multiple choice: how each choice is rewritten"""
+    choice_template: str | None = None
+    """multiple choice: text of a choice, from {choice} and the fields"""
     answer: Answer | None = None
     """multiple choice: the right one"""
+    messages: str | None = None
+    """chat: column with the turns, each a role and a content"""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Dataset":
+        if (self.repository is None) == (self.files is None):
+            raise ValueError("give either `repository` or `files`")
+        if self.files is not None:
+            for use, expression in self.splits.model_dump(exclude_none=True).items():
+                _known(f"splits.{use}", [split_name(expression)], self.files, "split of `files`")
+        return self
 
 
 class Task(Strict):
     """A fine-tuning task: the train split of a dataset, and the sets that count as its own."""
 
     dataset: Part
-    in_domain: Annotated[list[Part], Field(min_length=1)]
+    in_domain: list[Part] = []
+    """test sets of the task's own; none where nothing is like it (instruction tuning)"""
 
 
 class Family(Strict):
@@ -178,7 +211,7 @@ class Family(Strict):
     description: str = ""
     kind: Kind
     labels: Annotated[list[str], Field(min_length=2)] | None = None
-    formats: Annotated[dict[Part, str], Field(min_length=1)]
+    formats: dict[Part, str] = {}
     """name -> template with {fields}"""
     max_new_tokens: Count = 60
     stop: list[str] = ["\n"]
@@ -186,10 +219,16 @@ class Family(Strict):
     datasets: Annotated[dict[Part, Dataset], Field(min_length=1)]
     tasks: dict[Part, Task] = {}
 
+    def templates(self, dataset: str) -> dict[str, str]:
+        """The prompt formats of a dataset: its own, or those of the family."""
+        return self.datasets[dataset].formats or self.formats
+
     @model_validator(mode="after")
     def _consistent(self) -> "Family":
         if (self.kind == "classification") != (self.labels is not None):
             raise ValueError("`labels` belong to a family of kind classification, and only there")
+        if (self.kind == "chat") != (not self.formats):
+            raise ValueError("`formats` are needed, but for kind chat, which has none")
         for name, dataset in self.datasets.items():
             self._check_gold(name, dataset)
             self._check_fields(name, dataset)
@@ -204,11 +243,13 @@ class Family(Strict):
         found = {
             "classification": dataset.label is not None,
             "generation": dataset.target is not None,
+            "chat": dataset.messages is not None,
             "multiple_choice": dataset.answer is not None and has_choices,
         }
         wanted = {
             "classification": "label",
             "generation": "target",
+            "chat": "messages",
             "multiple_choice": "answer, and choices or choice_texts",
         }
         if [kind for kind, given in found.items() if given] != [self.kind]:
@@ -219,11 +260,11 @@ class Family(Strict):
         _known(f"datasets.{name}.labels", dataset.labels or [], self.labels or [], "label")
 
     def _check_fields(self, name: str, dataset: Dataset) -> None:
-        for style, template in self.formats.items():
+        for style, template in self.templates(name).items():
             for field in template_fields(template):
                 if field not in dataset.fields:
                     raise ValueError(
-                        f"formats.{style} asks for the field {{{field}}}, which "
+                        f"format {style} asks for the field {{{field}}}, which "
                         f"datasets.{name}.fields does not have ({', '.join(dataset.fields)})"
                     )
 
@@ -240,6 +281,8 @@ class Data(Strict):
     seed: Seed = 42
     train: Count | None = None
     """examples a task is fine-tuned on; all where not given"""
+    train_of: dict[Part, Count] = {}
+    """dataset -> examples, where not as many as ``train``"""
     shots: Count = 64
     """examples from which shots are drawn"""
     test: Count | None = None
@@ -252,7 +295,9 @@ class Evaluation(Strict):
     datasets: Annotated[list[Part], Field(min_length=1)]
     formats: Annotated[list[Part], Field(min_length=1)]
     """a dataset is scored in those of these formats that its family has"""
-    shots: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    shots: Shots
+    family_shots: dict[Part, Shots] = {}
+    """family -> shots, where not as the others (multiple choice is scored without, as a rule)"""
     shots_seed: Seed = 0
 
 

@@ -1,0 +1,247 @@
+"""Studies: what is refused and how it is explained; what the grid of a good one holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptft.study import Cell, StudyError, read_study
+
+STUDY = """\
+study: small
+model: tiny
+checkpoints: [step4, step16]
+root: resources/pocket
+finetune:
+  full:
+    settings: {epochs: 1, lr: 1.0e-3}
+    tasks:
+      pocket_nli: {lr: 5.0e-4}
+      pocket_summary: {}
+    seeds: [0, 1]
+evaluate:
+  datasets: [pocket_nli, pocket_nli_ood, pocket_summary, pocket_facts]
+  formats: [default, io]
+  shots: [0, 2]
+"""
+
+
+@pytest.fixture
+def read(tmp_path, repository):
+    """Read a study's text with the tests' model and the workflow's families."""
+    (tmp_path / "models").symlink_to(repository / "tests" / "studies" / "models")
+
+    def read(text: str):
+        path = tmp_path / "study.yaml"
+        path.write_text(text)
+        return read_study(yaml.safe_load(text), [path], repository / "config")
+
+    return read
+
+
+def test_grid_is_the_product_of_checkpoints_arms_and_scores(read):
+    grid = read(STUDY)
+    assert list(grid.arms) == [
+        "base",
+        "full.pocket_nli.s0",
+        "full.pocket_nli.s1",
+        "full.pocket_summary.s0",
+        "full.pocket_summary.s1",
+    ]
+    # facts has one format, the others two: (3 x 2 + 1) x 2 shots, for 2 checkpoints and 5 arms
+    scores = list(grid.scores())
+    assert len(scores) == 14
+    assert ("pocket_facts", "io", 0) not in scores
+    cells = list(grid.cells())
+    assert len(cells) == len(set(cells)) == 2 * 5 * 14
+    assert Cell("step16", "full.pocket_nli.s1", "pocket_nli_ood", "io", 2) in cells
+    assert grid.checkpoints["step16"].step == 16
+    assert grid.checkpoints["step16"].tokens == 16 * 8 * 128
+
+
+def test_domain_says_how_far_a_dataset_is_from_the_task(read):
+    grid = read(STUDY)
+    arm = "full.pocket_nli.s0"
+    assert grid.domain("base", "pocket_nli") == "base"
+    assert grid.domain(arm, "pocket_nli") == "in"
+    assert grid.domain(arm, "pocket_nli_ood") == "out"
+    assert grid.domain(arm, "pocket_summary") == "cross"
+
+
+def test_splits_are_those_that_some_job_reads(read):
+    assert sorted(read(STUDY).splits()) == sorted(
+        [("pocket_nli", "train"), ("pocket_summary", "train")]
+        + [
+            (dataset, split)
+            for dataset in ("pocket_nli", "pocket_nli_ood", "pocket_summary", "pocket_facts")
+            for split in ("test", "shots")
+        ]
+    )
+    without_shots = read(STUDY.replace("shots: [0, 2]", "shots: [0]"))
+    assert all(split != "shots" for _, split in without_shots.splits())
+
+
+def test_a_task_changes_only_its_own_settings(read):
+    grid = read(STUDY)
+    nli, summary = (
+        grid.finetune_slice(f"full.{task}.s0")["settings"]
+        for task in ("pocket_nli", "pocket_summary")
+    )
+    assert (nli["lr"], summary["lr"]) == (5e-4, 1e-3)
+    assert nli["epochs"] == summary["epochs"] == 1
+
+
+def test_a_job_sees_no_more_than_its_slice(read):
+    """An edit changes exactly the slices of the jobs whose results it can change."""
+
+    def slices(text):
+        grid = read(text)
+        found = {("evaluate",): grid.evaluation_slice()}
+        found |= {("split", *key): grid.split_slice(*key) for key in grid.splits()}
+        found |= {("arm", a): grid.finetune_slice(a) for a in grid.arms if a != "base"}
+        return {key: json.dumps(value, sort_keys=True) for key, value in found.items()}
+
+    def changed(text):
+        before, after = slices(STUDY), slices(text)
+        return sorted(key for key in after if after[key] != before.get(key))
+
+    assert changed("# a comment\n" + STUDY) == []
+    assert changed(STUDY.replace("lr: 5.0e-4", "lr: 4.0e-4")) == [
+        ("arm", "full.pocket_nli.s0"),
+        ("arm", "full.pocket_nli.s1"),
+    ]
+    assert changed(STUDY + "data: {train: 10}\n") == [
+        ("split", "pocket_nli", "train"),
+        ("split", "pocket_summary", "train"),
+    ]
+    assert changed(STUDY.replace("[default, io]", "[io, default]")) == []
+    assert changed(STUDY.replace("shots: [0, 2]", "shots: [0, 1]")) == [("evaluate",)]
+
+
+def test_resolved_study_holds_everything_it_names(read):
+    resolved = read(STUDY).resolved()
+    assert set(resolved["families"]) == {"nli", "summarization", "completion"}
+    assert resolved["model"]["source"]["pretraining"]["steps"] == [4, 16]
+    assert resolved["study"]["finetune"]["full"]["settings"]["lr"] == 1e-3
+    json.dumps(resolved)  # plain data throughout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  full:", "  ful:", "study.yaml:6: unknown key 'finetune.ful'; did you mean 'full'?"),
+        (
+            "epochs: 1",
+            "epoch: 1",
+            "unknown key 'finetune.full.settings.epoch'; did you mean 'epochs'?",
+        ),
+        (
+            "epochs: 1",
+            "epochs: one",
+            "finetune.full.settings.epochs = 'one': expected a whole number",
+        ),
+        ("lr: 1.0e-3", "lr: 1e-3", "YAML reads 1e-3 without a dot as a string; write 1.0e-3"),
+        ("lr: 5.0e-4", "lr: 5e-4", "study.yaml:9: finetune.full.tasks.pocket_nli.lr = '5e-4'"),
+        ("lr: 5.0e-4", "rl: 5.0e-4", "unknown key 'finetune.full.tasks.pocket_nli.rl'"),
+        ("epochs: 1", "epochs: 0", "epochs: found 0, expected 1 or more"),
+        ("step16", "step17", "checkpoints: unknown 'step17'; did you mean 'step16'?"),
+        ("pocket_summary: {}", "pocket_sumary: {}", "did you mean 'pocket_summary'?"),
+        ("pocket_facts]", "pocket_fact]", "evaluate.datasets: unknown 'pocket_fact'"),
+        ("[default, io]", "[defaults]", "evaluate.formats: unknown 'defaults'"),
+        ("model: tiny", "model: tinny", "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'?"),
+        ("study: small", "study: $(touch x)", "study = '$(touch x)': a name may hold letters"),
+        ("study: small", 'study: "a b"', "study = 'a b': a name may hold letters"),
+        ("study: small\n", "", "key 'study' is missing"),
+        ("shots: [0, 2]", "shots: [0, -2]", "greater than or equal to 0"),
+        ("[step4, step16]", "[]", "checkpoints = []"),
+        ("[step4, step16]", "[step4, step4]", "stands twice"),
+        ("seeds: [0, 1]", "seeds: [0]\n    trian: 3", "unknown key 'finetune.full.trian'"),
+    ],
+)
+def test_bad_study_is_explained(read, old, new, message):
+    assert old in STUDY
+    with pytest.raises(StudyError) as error:
+        read(STUDY.replace(old, new))
+    assert message in str(error.value)
+
+
+def test_a_study_without_cells_is_refused(read):
+    text = STUDY.replace(
+        "[pocket_nli, pocket_nli_ood, pocket_summary, pocket_facts]", "[pocket_facts]"
+    ).replace("[default, io]", "[io]")
+    with pytest.raises(StudyError, match="no cells: none of \\['io'\\]"):
+        read(text)
+
+
+FAMILY = """\
+kind: classification
+labels: ["no", "yes"]
+formats: {default: "{text}:"}
+tasks: {own: {dataset: own, in_domain: [own]}}
+datasets:
+  own:
+    repository: me/own
+    splits: {train: train, test: test}
+    fields: {text: text}
+    label: {column: label, values: {0: "no", 1: "yes"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{text}:", "{txt}:", "formats.default asks for the field {txt}"),
+        ('1: "yes"', '1: "maybe"', "unknown label 'maybe' (known: no, yes)"),
+        ("dataset: own,", "dataset: other,", "tasks.own: unknown dataset 'other'"),
+        ("in_domain: [own]", "in_domain: [mine]", "tasks.own: unknown dataset 'mine'"),
+        ("label: {column", "target: {column", "datasets.own.target"),
+        ("train: train, ", "", "dataset 'own' has no splits.train"),
+        ("me/own", "me", "datasets.own.repository = 'me'"),
+        (
+            'values: {0: "no", 1: "yes"}',
+            "above: 3.5",
+            "give either `values`, or `above` and `names`",
+        ),
+    ],
+)
+def test_bad_family_is_explained(read, tmp_path, old, new, message):
+    families = tmp_path / "families"
+    families.mkdir()
+    assert old in FAMILY
+    (families / "own.yaml").write_text(FAMILY.replace(old, new))
+    with pytest.raises(StudyError) as error:
+        read(STUDY)
+    assert message in str(error.value)
+    assert "own.yaml" in str(error.value)
+
+
+def test_a_family_beside_the_study_is_used(read, tmp_path):
+    (tmp_path / "families").mkdir()
+    (tmp_path / "families" / "own.yaml").write_text(FAMILY)
+    grid = read(STUDY.replace("pocket_facts]", "own]").replace("pocket_summary: {}", "own: {}"))
+    assert grid.family("own") == "own"
+    assert grid.split_slice("own", "test")["dataset"]["label"]["values"] == {"0": "no", "1": "yes"}
+
+
+def test_the_same_dataset_in_two_families_is_refused(read, tmp_path):
+    (tmp_path / "families").mkdir()
+    (tmp_path / "families" / "own.yaml").write_text(FAMILY.replace("own", "rte"))
+    with pytest.raises(StudyError, match="also stands in"):
+        read(STUDY)
+
+
+def test_schemas_are_those_of_the_types(repository):
+    from write_schemas import rendered
+
+    for name, content in rendered().items():
+        path = repository / "workflow" / "schemas" / name
+        assert path.read_text() == content, f"{path} has drifted: run `make schemas`"
+
+
+def test_every_study_of_the_workflow_is_good(repository):
+    files = sorted(repository.glob("config/*.yaml"))
+    assert Path(repository / "config/pocket.yaml") in files
+    for path in files:
+        grid = read_study(yaml.safe_load(path.read_text()), [path], repository / "config")
+        assert grid.name == path.stem
