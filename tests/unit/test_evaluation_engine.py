@@ -4,11 +4,12 @@ import pytest
 import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.evaluation.batches import by_token_budget
-from ptft.evaluation.encoding import Prompt, common_prefix
+from ptft.evaluation.budget import Budget
+from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.generation import generate
 from ptft.evaluation.model import wrap_model
+from ptft.evaluation.prefix import common_prefix
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +58,15 @@ def test_scores_equal_whole_prompt_scoring(loaded, prompts):
 @pytest.mark.parametrize("share_prefix", [True, False])
 @pytest.mark.parametrize("budget", [1, 700, 10**6])
 def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, share_prefix):
-    reference = Engine(loaded, token_budget=1, share_prefix=False).score(prompts)
-    scores = Engine(loaded, token_budget=budget, share_prefix=share_prefix).score(prompts)
+    reference = Engine(loaded, Budget(1, 1), share_prefix=False).score(prompts)
+    scores = Engine(loaded, Budget(budget, budget), share_prefix).score(prompts)
     assert flatten(scores) == pytest.approx(flatten(reference), abs=1e-4)
 
 
 @pytest.mark.parametrize("share_prefix", [True, False])
 @pytest.mark.parametrize("budget", [1, 10**6])
 def test_generation_equals_the_models_own(loaded, prompts, budget, share_prefix):
-    texts = generate(Engine(loaded, budget, share_prefix), prompts, 12, stop=["d"])
+    texts = generate(Engine(loaded, Budget(budget, budget), share_prefix), prompts, 12, stop=["d"])
     tokenizer = loaded.tokenizer
     for prompt, text in zip(prompts, texts, strict=True):
         ids = loaded.model.generate(
@@ -92,9 +93,3 @@ def test_common_prefix_leaves_a_token_of_each():
     assert common_prefix([[1, 2, 3], [1, 2, 3]]) == 2
     assert common_prefix([[1, 2], [1, 2, 3]]) == 1
     assert common_prefix([[5], [5, 6]]) == 0
-
-
-def test_batches_are_longest_first_and_within_budget():
-    batches = list(by_token_budget([3, 10, 4, 4, 1], overhead=2, budget=12))
-    assert batches == [[1], [2, 3], [0, 4]]
-    assert list(by_token_budget([50], overhead=0, budget=10)) == [[0]]

@@ -127,16 +127,3 @@ def _cut_longest_field(
         f"example {example['example_id']!r} does not fit the model's context even without shots "
         "and with its longest field cut; shorten its template or its answers"
     )
-
-
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """Length of the longest token prefix of all sequences, short of each one's last token.
-
-    The last token stays out, so that every row has at least one token to be run.
-    """
-    first, last = min(sequences), max(sequences)
-    limit = min(len(ids) for ids in sequences) - 1
-    for at in range(limit):
-        if first[at] != last[at]:
-            return at
-    return max(limit, 0)

@@ -1,12 +1,23 @@
-"""Greedy generation with stop strings, in batches that finished rows leave."""
+"""Greedy generation with stop strings, in batches that finished rows leave.
+
+A batch is filled in parts (each as many rows as may be scored at once) and then decoded
+together. The shared prefix is never copied: in a decoding step the new tokens of all rows meet
+its keys in one matrix product, as in Hydragen (Juravsky et al. 2024, arXiv 2402.05099), and each
+row's own keys in a buffer that is allocated once.
+"""
 
 from collections.abc import Callable, Sequence
 
 import torch
 
-from ptft.evaluation.batches import by_token_budget
 from ptft.evaluation.encoding import Prompt
-from ptft.evaluation.engine import Engine, Prefix
+from ptft.evaluation.engine import Engine, Progress, _silent
+from ptft.evaluation.model import LoadedModel
+from ptft.evaluation.prefix import Prefix
+from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
+
+# Finished rows leave the batch when they are this part of it: to leave costs a copy of the rest.
+LEAVING = 0.1
 
 
 class StopStrings:
@@ -21,10 +32,9 @@ class StopStrings:
         self.stop = list(stop)
         self.closers: set[int] = set()
         if self.stop:
-            last = {text[-1] for text in self.stop}
-            texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
             # A replacement character stands for part of a character, which may be any.
-            last.add("�")
+            last = {"\N{REPLACEMENT CHARACTER}", *(text[-1] for text in self.stop)}
+            texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
             self.closers = {token for token, text in enumerate(texts) if last & set(text)}
 
     def text(self, ids: Sequence[int]) -> str:
@@ -46,13 +56,14 @@ def generate(
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     stop: Sequence[str],
-    progress: Callable[[int], None] = lambda rows: None,
+    progress: Progress = _silent,
 ) -> list[str]:
     """Greedy continuation of every prompt.
 
     Args:
         max_new_tokens: most tokens of a continuation.
         stop: the text ends before the first of these; an end token ends it too.
+        progress: told the number of prompts after each batch.
 
     Raises:
         FloatingPointError: the model's logits are not finite.
@@ -60,77 +71,125 @@ def generate(
     stops = StopStrings(engine.loaded.tokenizer, stop)
     texts = [""] * len(prompts)
     for prefix, members in engine.groups(prompts):
-        lengths = [len(prompts[number].context) - len(prefix) for number in members]
-        overhead = len(prefix) + max_new_tokens
-        for rows in by_token_budget(lengths, overhead, engine.token_budget):
-            batch = [members[row] for row in rows]
-            contexts = [prompts[number].context[len(prefix) :] for number in batch]
-            generated = _decode_batch(engine, prefix, contexts, max_new_tokens, stops)
-            for number, ids in zip(batch, generated, strict=True):
+        order = sorted(members, key=lambda number: -len(prompts[number].context))
+        start = 0
+        while start < len(order):
+            longest = len(prompts[order[start]].context) - len(prefix)
+            numbers = order[start : start + engine.budget.generated_rows(longest, max_new_tokens)]
+            contexts = [prompts[number].context[len(prefix) :] for number in numbers]
+            try:
+                batch = _Batch(engine, prefix, contexts, max_new_tokens)
+                generated = batch.run(max_new_tokens, stops.reached)
+            except torch.OutOfMemoryError:
+                engine.budget.shrink(len(numbers))
+                continue
+            for number, ids in zip(numbers, generated, strict=True):
                 texts[number] = stops.text(ids)
-            progress(len(batch))
+            progress(len(numbers))
+            start += len(numbers)
     return texts
 
 
-@torch.inference_mode()
-def _decode_batch(
-    engine: Engine,
-    prefix: Prefix,
-    contexts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    stops: StopStrings,
-) -> list[list[int]]:
-    """Ids generated behind each context (what the prefix holds left out)."""
-    loaded = engine.loaded
-    length = max(map(len, contexts))
-    skip = len(prefix)
-    tokens = torch.full((len(contexts), length), loaded.pad)
-    real = torch.zeros(len(contexts), length, dtype=torch.bool)
-    for row, ids in enumerate(contexts):  # padded on the left: all rows end together
-        tokens[row, length - len(ids) :] = torch.tensor(ids)
-        real[row, length - len(ids) :] = True
-    tokens, real = tokens.to(loaded.device), real.to(loaded.device)
-    positions = skip + (real.long().cumsum(1) - 1).clamp(min=0)
-    visible = torch.cat([real.new_ones(len(contexts), skip), real], dim=1)
-    causal = real.new_ones(length, skip + length).tril(skip)
-    # A padding token sees itself, since a row of the softmax must not be empty.
-    itself = torch.eye(length, dtype=torch.bool, device=loaded.device)
-    mask = (causal & visible[:, None, :])[:, None]  # (B, 1, T, skip + T)
-    mask[..., skip:] |= itself
-    cache = prefix.repeated(len(contexts))
+class _Batch:
+    """Rows that are decoded together. Contexts come longest first, without the prefix."""
 
-    generated: list[list[int]] = [[] for _ in contexts]
-    alive = list(range(len(contexts)))
-    for _ in range(max_new_tokens):
-        output = loaded.model(
-            tokens,
+    def __init__(
+        self, engine: Engine, prefix: Prefix, contexts: Sequence[list[int]], max_new_tokens: int
+    ):
+        self.engine, self.prefix, self.contexts = engine, prefix, contexts
+        self.loaded: LoadedModel = engine.loaded
+        self.length = len(contexts[0])
+        layers = self.loaded.model.config.num_hidden_layers
+        columns = self.length + max_new_tokens
+        self.cache = SharedCache(prefix, layers, len(contexts), self.length, columns)
+        # Which columns of a row's own keys hold a token: rows end together, at `length`.
+        self.visible = torch.ones(len(contexts), columns, dtype=torch.bool)
+        for row, ids in enumerate(contexts):
+            self.visible[row, : self.length - len(ids)] = False
+        self.visible = self.visible.to(self.loaded.device)
+
+    @torch.inference_mode()
+    def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[list[int]]:
+        """Ids generated behind each context."""
+        generated: list[list[int]] = [[] for _ in self.contexts]
+        owners = list(range(len(self.contexts)))  # which context a row of the batch continues
+        finished = [False] * len(owners)
+        chosen = self._fill()
+        positions = torch.tensor(
+            [[len(self.prefix) + len(ids)] for ids in self.contexts], device=self.loaded.device
+        )
+        for step in range(1, max_new_tokens + 1):
+            for row, token in enumerate(chosen.tolist()):
+                if finished[row]:
+                    continue
+                if token in self.loaded.ends:
+                    finished[row] = True
+                else:
+                    ids = generated[owners[row]]
+                    ids.append(token)
+                    finished[row] = reached(ids)
+            if all(finished) or step == max_new_tokens:
+                break
+            if sum(finished) >= LEAVING * len(finished):
+                stay = [row for row, done in enumerate(finished) if not done]
+                rows = torch.tensor(stay, device=self.loaded.device)
+                self.cache.select(rows)
+                self.visible, positions, chosen = self.visible[rows], positions[rows], chosen[rows]
+                owners, finished = [owners[row] for row in stay], [False] * len(stay)
+            chosen = self._step(chosen[:, None], positions)
+            positions = positions + 1
+        return generated
+
+    def _fill(self) -> torch.Tensor:
+        """Run all contexts, a part at a time; returns the first new token of each: (B,)."""
+        chosen = []
+        start = 0
+        while start < len(self.contexts):
+            length = len(self.contexts[start])
+            rows = self.engine.budget.scored_rows(length, len(self.prefix))
+            part = self.contexts[start : start + rows]
+            self.cache.fill_rows(start, len(part))
+            chosen.append(self._fill_part(part, length, start))
+            start += len(part)
+        self.cache.filled()
+        return torch.cat(chosen)
+
+    def _fill_part(self, part: Sequence[list[int]], length: int, start: int) -> torch.Tensor:
+        device, skip = self.loaded.device, len(self.prefix)
+        padded = [[self.loaded.pad] * (length - len(ids)) + ids for ids in part]
+        real = self.visible[start : start + len(part), self.length - length : self.length]
+        positions = skip + (real.long().cumsum(1) - 1).clamp(min=0)
+        mask = torch.ones(len(part), 1, length, skip + length, dtype=torch.bool, device=device)
+        # A padding token sees itself, since a row of the softmax must not be empty.
+        itself = torch.eye(length, dtype=torch.bool, device=device)
+        mask[:, 0, :, skip:] = (real[:, None, :] & itself.new_ones(length, length).tril()) | itself
+        logits = self.loaded.model(
+            torch.tensor(padded, device=device),
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
+            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
-        )
-        logits, cache = output.logits[:, -1], output.past_key_values
-        best, chosen = logits.max(-1)
-        if not bool(torch.isfinite(best).all()):
-            raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
-        keep = []
-        for row, token in enumerate(chosen.tolist()):
-            if token in loaded.ends:
-                continue
-            ids = generated[alive[row]]
-            ids.append(token)
-            if not stops.reached(ids):
-                keep.append(row)
-        if not keep:
-            break
-        if len(keep) < len(alive):
-            alive = [alive[row] for row in keep]
-            rows = torch.tensor(keep, device=loaded.device)
-            cache.batch_select_indices(rows)
-            chosen, positions, visible = chosen[rows], positions[rows], visible[rows]
-        tokens = chosen[:, None]
-        positions = positions[:, -1:] + 1
-        visible = torch.cat([visible, visible.new_ones(len(alive), 1)], dim=1)
-        mask = visible[:, None, None, :]
-    return generated
+        ).logits[:, -1]
+        return _best(logits)
+
+    def _step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        seen = self.visible[:, None, None, : self.cache.end + 1]
+        with shared_prefix_attention(self.loaded.model, self.prefix):
+            logits = self.loaded.model(
+                tokens,
+                attention_mask=seen,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
+            ).logits[:, -1]
+        self.cache.end += 1
+        return _best(logits)
+
+
+def _best(logits: torch.Tensor) -> torch.Tensor:
+    """The likeliest token of each row; the first of several that are equally likely."""
+    best, chosen = logits.max(-1)
+    if not bool(torch.isfinite(best).all()):
+        raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
+    return chosen

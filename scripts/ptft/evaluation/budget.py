@@ -1,0 +1,88 @@
+"""How much a batch may hold, from the memory that there is."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+# Part of the free memory that a batch may take; the rest is for what is not counted here.
+MEMORY_SHARE = 0.4
+# More tokens than these do not make a batch faster: the caches of a CPU, the cores of a GPU.
+CPU_TOKENS = 4096
+CUDA_TOKENS = 65536
+
+
+@dataclass
+class Budget:
+    """What a batch may hold.
+
+    Attributes:
+        tokens: most tokens of a padded batch.
+        memory: most bytes of a batch.
+        token_bytes: activations and logits of one token.
+        key_bytes: keys and values of one token in one layer.
+        layers: number of layers.
+    """
+
+    tokens: int
+    memory: float
+    token_bytes: float = 0.0
+    key_bytes: float = 0.0
+    layers: int = 1
+
+    @classmethod
+    def measured(cls, model: torch.nn.Module) -> "Budget":
+        """A budget from the memory that is free now and the shape of the model."""
+        config, size = model.config, model.dtype.itemsize
+        hidden, heads = config.hidden_size, config.num_attention_heads
+        wide = getattr(config, "intermediate_size", None) or 4 * hidden
+        key_heads = getattr(config, "num_key_value_heads", None) or heads
+        head_size = getattr(config, "head_dim", None) or hidden // heads
+        return cls(
+            tokens=CUDA_TOKENS if model.device.type == "cuda" else CPU_TOKENS,
+            memory=MEMORY_SHARE * free_memory(model.device),
+            # Residuals and projections, the block's inner layer, and a row of logits.
+            token_bytes=size * (12 * hidden + 3 * wide + 2 * config.vocab_size),
+            key_bytes=size * 2 * key_heads * head_size,
+            layers=config.num_hidden_layers,
+        )
+
+    def shrink(self, rows: int) -> None:
+        """Half of everything, to be called while the error of a full memory is handled.
+
+        Args:
+            rows: of the batch that did not fit; with one row the error is raised again.
+        """
+        if rows == 1:
+            raise
+        torch.cuda.empty_cache()  # does nothing without CUDA
+        self.tokens, self.memory = max(1, self.tokens // 2), self.memory / 2
+
+    def scored_rows(self, length: int, prefix: int) -> int:
+        """Rows of ``length`` tokens that may be scored at once behind a prefix.
+
+        The prefix's keys and values are copied for one layer at a time; a mask takes a byte a
+        pair of tokens and four more as numbers.
+        """
+        seen = prefix + length
+        row = length * self.token_bytes + seen * self.key_bytes + 5 * length * seen
+        return max(1, min(self.tokens // length, int(self.memory / max(row, 1))))
+
+    def generated_rows(self, length: int, new_tokens: int) -> int:
+        """Rows that may be generated at once: their own keys and values stay in every layer."""
+        row = (length + new_tokens) * self.key_bytes * self.layers
+        return max(1, min(self.tokens // 16, int(self.memory / max(row, 1))))
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device: of the card, or of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as lines:
+            kilobytes = {
+                name: value.split()[0] for name, value in (row.split(":") for row in lines)
+            }
+        return int(kilobytes["MemAvailable"]) * 1024
+    except OSError:  # no Linux: half of what is installed
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2

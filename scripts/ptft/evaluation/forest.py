@@ -1,0 +1,110 @@
+"""A batch of token trees as arrays, and the gathering of the logits that it needs.
+
+A *tree* is an example's context and the branches (continuations) that grow from its end. It is
+one row of the batch: context, then branch after branch, with a mask that lets a branch see its
+context and itself, and with positions that start again for each branch. The last token of a
+branch is predicted, never read, so a branch of one token adds nothing to the row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ptft.evaluation.encoding import Prompt
+
+
+@dataclass
+class Forest:
+    """Trees, one a row.
+
+    Attributes:
+        tokens, positions: (rows, length), padded on the right.
+        segments: (rows, length), 0 for the context, 1... for branches.
+        reads: places in the flattened rows whose logits are needed.
+        sources, targets, owners: for each scored token the number of its read, its id, and the
+            number of its branch, counted through the batch.
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    segments: np.ndarray
+    reads: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    owners: np.ndarray
+
+    @classmethod
+    def plant(cls, prompts: Sequence[Prompt], skip: int, pad: int) -> "Forest":
+        """Lay out prompts, leaving out the first ``skip`` tokens, which the prefix holds."""
+        rows = [
+            prompt.context[skip:] + [token for branch in prompt.branches for token in branch[:-1]]
+            for prompt in prompts
+        ]
+        length = max(map(len, rows))
+        tokens = np.full((len(rows), length), pad, dtype=np.int64)
+        positions = np.tile(np.arange(skip, skip + length, dtype=np.int64), (len(rows), 1))
+        segments = np.zeros((len(rows), length), dtype=np.int64)
+        reads: list[int] = []
+        sources: list[int] = []
+        targets: list[int] = []
+        owners: list[int] = []
+        owner = 0
+        for row, prompt in enumerate(prompts):
+            tokens[row, : len(rows[row])] = rows[row]
+            start = len(prompt.context)
+            at = start - skip
+            shared = len(reads)  # the context's last token predicts the first of every branch
+            reads.append(row * length + at - 1)
+            for number, branch in enumerate(prompt.branches, start=1):
+                fed = len(branch) - 1
+                if fed:
+                    segments[row, at : at + fed] = number
+                    positions[row, at : at + fed] = np.arange(start, start + fed)
+                sources.append(shared)
+                sources.extend(range(len(reads), len(reads) + fed))
+                reads.extend(range(row * length + at, row * length + at + fed))
+                targets.extend(branch)
+                owners.extend([owner] * len(branch))
+                owner += 1
+                at += fed
+        numbers = (np.array(values, dtype=np.int64) for values in (reads, sources, targets, owners))
+        return cls(tokens, positions, segments, *numbers)
+
+    def mask(self, skip: int, device: torch.device) -> torch.Tensor | None:
+        """What each token sees: (rows, 1, length, skip + length); None if plainly causal."""
+        if not self.segments.any():
+            return None
+        rows, length = self.segments.shape
+        segments = torch.from_numpy(self.segments).to(device)
+        causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        related = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
+        seen = torch.ones(rows, 1, length, skip + length, dtype=torch.bool, device=device)
+        seen[:, 0, :, skip:] = causal & related
+        return seen
+
+
+class gathered_head:
+    """While in force, the model's head computes the logits of the given places only.
+
+    ``logits_to_keep`` keeps the same columns of every row; here rows end at different columns.
+    Hooking the head leaves whatever a model does to its logits (scaling, soft caps) in force.
+
+    Args:
+        places: (n,) indices into the flattened (batch x length) hidden states.
+    """
+
+    def __init__(self, model: torch.nn.Module, places: torch.Tensor):
+        self.head = model.get_output_embeddings()
+        self.places = places
+
+    def __enter__(self) -> None:
+        def gather(_module, inputs):
+            hidden = inputs[0]  # (B, T, d)
+            return (hidden.reshape(-1, hidden.shape[-1])[self.places].unsqueeze(0),)
+
+        self.hook = self.head.register_forward_pre_hook(gather)
+
+    def __exit__(self, *_error) -> None:
+        self.hook.remove()
