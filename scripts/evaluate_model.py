@@ -71,8 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     model_hash = hash_model(args.model)
     cells = cells_of_plan(args.plan)
     data_hashes = {
-        name: hash_files([args.data / name / f"{split}.jsonl" for split in ("test", "shots")])
-        for name in args.plan["datasets"]
+        name: hash_files(
+            [
+                args.data / name / f"{split}.jsonl"
+                for split in (("test", "shots") if max(dataset["shots"]) else ("test",))
+            ]
+        )
+        for name, dataset in args.plan["datasets"].items()
     }
     version = args.plan["scoring_version"]
     stored = {

@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from ptft.datasets import DatasetError, prepare, read_rows, write_examples
+from ptft.datasets import Unlabelled, labelled_splits, prepare, write_examples
+from ptft.rows import DatasetError, read_rows
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,7 +20,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         rows = read_rows(args.root, args.spec["dataset"], args.spec["split"])
-        examples, audit = prepare(rows, args.spec, args.name)
+        try:
+            examples, audit = prepare(rows, args.spec, args.name)
+        except Unlabelled as error:
+            found = labelled_splits(args.root, args.spec)
+            listed = ", ".join(f"{split} ({rows} rows)" for split, rows in found.items())
+            sys.exit(f"{error}. Splits here that have labels: {listed or 'none'}")
     except DatasetError as error:
         sys.exit(str(error))
     write_examples(examples, args.output)

@@ -6,53 +6,18 @@ family, its labels, the split, how many examples and the seed of their draw.
 
 import json
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ptft.paths import hub_dataset
+from ptft.rows import DatasetError, read_rows, source_name, split_files
+from ptft.transforms import TRANSFORMS
 
-NO_GOLD = {"", "-", "-1"}
-
-
-class DatasetError(ValueError):
-    """A dataset can't be used as described; the message says where and what to do."""
+NO_GOLD = {"", "-", "-1", "None"}
 
 
-def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:
-    """Rows of a split from a folder in the Hub's layout.
-
-    Args:
-        root: folder that holds ``datasets/OWNER/NAME/CONFIG/SPLIT-*.parquet``.
-        description: ``repository`` and ``config`` of the dataset.
-        split: split in the notation of `datasets`, e.g. ``train[:64]``.
-
-    Raises:
-        DatasetError: the folder or the split does not exist; the message lists what does.
-    """
-    import datasets
-
-    datasets.disable_progress_bars()
-    folder = Path(hub_dataset(root, description["repository"], description["config"]))
-    files: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        files.setdefault(path.name.split("-")[0].removesuffix(".parquet"), []).append(str(path))
-    name = split.split("[")[0]
-    if name not in files:
-        raise DatasetError(
-            f"no split {name!r} of {description['repository']} ({description['config']}) in "
-            f"{folder}: found {', '.join(files) or 'no parquet files'}"
-        )
-    with tempfile.TemporaryDirectory() as cache:
-        loaded = datasets.load_dataset(
-            "parquet",
-            data_files={name: files[name]},
-            split=split,
-            cache_dir=cache,
-            keep_in_memory=True,
-        )
-        return loaded.to_list()
+class Unlabelled(DatasetError):
+    """A split has rows, but no gold answers."""
 
 
 def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dict], dict]:
@@ -73,18 +38,13 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
     examples, dropped, total = [], Counter(), 0
     for number, row in enumerate(rows):
         total += 1
-        gold, reason = _gold(row, spec, f"{name}, row {number}")
+        example, reason = _example(row, spec, f"{name}, row {number}")
         if reason:
             dropped[reason] += 1
-            continue
-        description = spec["dataset"]
-        fields = {
-            field: _field(row, source, f"{name}, row {number}, field {field!r}")
-            for field, source in description["fields"].items()
-        }
-        examples.append({"example_id": f"{name}-{number}", "fields": fields, **gold})
+        else:
+            examples.append({"example_id": f"{name}-{number}", **example})
     if not examples:
-        raise DatasetError(_nothing_left(name, spec, total, dropped))
+        raise _nothing_left(name, spec, total, dropped)
     drawn = _draw(examples, spec["limit"], spec["seed"])
     audit = {
         "split": spec["split"],
@@ -93,9 +53,27 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
         "drawn": len(drawn),
         "dropped": dict(sorted(dropped.items())),
         "gold": _balance(drawn, spec["kind"]),
-        "duplicates": len(drawn) - len({json.dumps(e["fields"], sort_keys=True) for e in drawn}),
+        "duplicates": len(drawn) - len({content_key(example) for example in drawn}),
+        "empty_fields": sum(not all(example["fields"].values()) for example in drawn),
     }
     return drawn, audit
+
+
+def content_key(example: Mapping) -> str:
+    """What an example asks, as one text: equal for two examples that differ in id and gold only."""
+    asked = {key: example[key] for key in ("fields", "choices", "messages") if key in example}
+    return json.dumps(asked, sort_keys=True, ensure_ascii=False)
+
+
+def labelled_splits(root: Path, spec: Mapping) -> dict[str, int]:
+    """Splits on disk that have gold answers, with the number of rows that do."""
+    found = {}
+    for split in split_files(root, spec["dataset"]):
+        rows = read_rows(root, spec["dataset"], split)
+        labelled = sum(_example(row, spec, split)[1] is None for row in rows)
+        if labelled:
+            found[split] = labelled
+    return found
 
 
 def write_examples(examples: Iterable[Mapping], path: Path) -> None:
@@ -130,67 +108,113 @@ def column(row: Mapping, path: str, where: str) -> object:
     return value
 
 
+def _example(row: Mapping, spec: Mapping, where: str) -> tuple[dict, str | None]:
+    """A row's fields and gold answer, or why it has none."""
+    description = spec["dataset"]
+    if spec["kind"] == "chat":
+        return _conversation(row, description["messages"], where)
+    fields = {
+        field: _field(row, source, f"{where}, field {field!r}")
+        for field, source in description["fields"].items()
+    }
+    if spec["kind"] == "generation":
+        gold, reason = _target(row, description["target"], where)
+    elif spec["kind"] == "classification":
+        gold, reason = _label(row, description["label"], where)
+    else:
+        gold, reason = _choice(row, description, fields, where)
+    return {"fields": fields, **gold}, reason
+
+
 def _field(row: Mapping, source: str | Mapping, where: str) -> str:
     if isinstance(source, str):
-        return str(column(row, source, where))
+        return _text(column(row, source, where))
     value = column(row, source["column"], where)
+    if "transform" in source:
+        return TRANSFORMS[source["transform"]](_text(value))
     return _mapped(value, source["values"], where)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _mapped(value: object, values: Mapping, where: str) -> object:
     """What a file's ``values`` gives for a value; its keys are compared as text."""
     table = {str(key).lower(): mapped for key, mapped in values.items()}
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a CSV column of numbers with gaps is read as floats
     if str(value).lower() not in table:
         raise DatasetError(f"{where}: {value!r} is none of the known values {', '.join(table)}")
     return table[str(value).lower()]
 
 
-def _gold(row: Mapping, spec: Mapping, where: str) -> tuple[dict, str | None]:
-    """The example's gold answer, or why the row has none."""
-    description, kind = spec["dataset"], spec["kind"]
-    if kind == "generation":
-        target = str(column(row, description["target"], where) or "").strip()
-        return {"gold": target}, None if target else "empty target"
-    if kind == "classification":
-        return _label(row, description["label"], where)
-    return _choice(row, description, where)
+def _conversation(row: Mapping, source: str, where: str) -> tuple[dict, str | None]:
+    messages = [
+        {"role": column(turn, "role", where), "content": column(turn, "content", where)}
+        for turn in column(row, source, where)
+    ]
+    learned = any(turn["role"] == "assistant" and turn["content"] for turn in messages)
+    reason = None if learned else "no assistant turn"
+    return {"fields": {}, "messages": messages, "gold": ""}, reason
+
+
+def _target(row: Mapping, source: str, where: str) -> tuple[dict, str | None]:
+    target = _text(column(row, source, where)).strip()
+    return {"gold": target}, None if target else "empty target"
 
 
 def _label(row: Mapping, label: Mapping, where: str) -> tuple[dict, str | None]:
     value = column(row, label["column"], where)
-    if value is None or str(value).strip() in NO_GOLD or (value == -1):
+    if _is_hidden(value):
         return {}, "no gold label"
     if "above" in label:
         return {"gold": label["names"][float(value) > label["above"]]}, None
     return {"gold": _mapped(value, label["values"], where)}, None
 
 
-def _choice(row: Mapping, description: Mapping, where: str) -> tuple[dict, str | None]:
-    answer = description["answer"]
-    choices = description.get("choice_texts")
-    if choices is None:
-        source = description["choices"]
-        listed = isinstance(source, list)
-        choices = [column(row, c, where) for c in source] if listed else column(row, source, where)
-    choices = [str(choice).strip() for choice in choices]
+def _choice(
+    row: Mapping, description: Mapping, fields: Mapping, where: str
+) -> tuple[dict, str | None]:
+    choices, answer = _choices(row, description, fields, where), description["answer"]
+    if not all(choices):
+        return {}, "empty choice"
     if "index" in answer:
-        index = answer["index"]
+        return {"gold": answer["index"], "choices": choices}, None
+    value = column(row, answer["column"], where)
+    if _is_hidden(value):
+        return {}, "no gold answer"
+    if "values" in answer:
+        index = _mapped(value, answer["values"], where)
+    elif "among" in answer:
+        names = column(row, answer["among"], where)
+        if value not in names:
+            raise DatasetError(f"{where}: answer {value!r} is not among {names}")
+        index = names.index(value)
     else:
-        value = column(row, answer["column"], where)
-        if value is None or str(value).strip() in NO_GOLD:
-            return {}, "no gold answer"
-        if "values" in answer:
-            index = _mapped(value, answer["values"], where)
-        elif "among" in answer:
-            names = column(row, answer["among"], where)
-            if value not in names:
-                raise DatasetError(f"{where}: answer {value!r} is not among {names}")
-            index = names.index(value)
-        else:
-            index = int(value)
+        index = int(value)
     if not 0 <= index < len(choices):
         raise DatasetError(f"{where}: answer {index} is none of {len(choices)} choices")
     return {"gold": index, "choices": choices}, None
+
+
+def _choices(row: Mapping, description: Mapping, fields: Mapping, where: str) -> list[str]:
+    choices, source = description.get("choice_texts"), description.get("choices")
+    if isinstance(source, list):
+        choices = [column(row, name, where) for name in source]
+    elif source is not None:
+        choices = column(row, source, where)
+    choices = [_text(choice).strip() for choice in choices]
+    if transform := description.get("choice_transform"):
+        choices = [TRANSFORMS[transform](choice) for choice in choices]
+    if template := description.get("choice_template"):
+        choices = [template.format(choice=choice, **fields) for choice in choices]
+    return choices
+
+
+def _is_hidden(value: object) -> bool:
+    """Whether a gold answer is withheld: hidden test labels are published as -1."""
+    return value == -1 or str(value).strip() in NO_GOLD
 
 
 def _draw(examples: list[dict], limit: int | None, seed: int) -> list[dict]:
@@ -202,16 +226,17 @@ def _draw(examples: list[dict], limit: int | None, seed: int) -> list[dict]:
 
 
 def _balance(examples: list[dict], kind: str) -> dict[str, int]:
-    if kind == "generation":
+    if kind in ("generation", "chat"):
         return {}
     return dict(sorted(Counter(str(example["gold"]) for example in examples).items()))
 
 
-def _nothing_left(name: str, spec: Mapping, total: int, dropped: Counter) -> str:
+def _nothing_left(name: str, spec: Mapping, total: int, dropped: Counter) -> DatasetError:
+    place = f"split {spec['split']!r} of {source_name(spec['dataset'])}"
     if not total:
-        return f"{name}: split {spec['split']!r} of {spec['dataset']['repository']} has no rows"
+        return DatasetError(f"{name}: {place} has no rows")
     reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items())
-    return (
-        f"{name}: no row of split {spec['split']!r} can be used ({total} rows: {reasons}). Hidden "
-        "test labels are published as -1: name a labelled split in the family's file"
+    return Unlabelled(
+        f"{name}: no row of {place} can be used ({total} rows: {reasons}); hidden test labels are "
+        "published as -1. Name a labelled split in the family's file"
     )

@@ -65,8 +65,7 @@ class Grid:
     @cached_property
     def checkpoints(self) -> dict[str, CheckpointInfo]:
         """The study's checkpoints in its order."""
-        known = self.model.source.checkpoints()
-        return {name: known[name] for name in self.study.checkpoints}
+        return {name: self.model.source.info(name) for name in self.study.checkpoints}
 
     @property
     def datasets(self) -> list[str]:
@@ -112,20 +111,20 @@ class Grid:
         evaluate = self.study.evaluate
         for dataset in evaluate.datasets:
             for style in self._formats(dataset):
-                for shots in evaluate.shots:
+                for shots in self.shots(dataset):
                     yield dataset, style, shots
 
     def splits(self) -> list[tuple[str, str]]:
         """(dataset, split) of every prepared file: train for tasks, test and shots for scores."""
         train = [(self.task_dataset(task), "train") for task in self.tasks]
         test = [(dataset, "test") for dataset in self.datasets]
-        shots = [(dataset, "shots") for dataset in self.datasets if self.needs_shots]
+        shots = [(dataset, "shots") for dataset in self.datasets if max(self.shots(dataset)) > 0]
         return list(dict.fromkeys([*train, *test, *shots]))
 
-    @property
-    def needs_shots(self) -> bool:
-        """Whether any cell has shots."""
-        return max(self.study.evaluate.shots) > 0
+    def shots(self, dataset: str) -> list[int]:
+        """Numbers of shots that a dataset is scored with."""
+        evaluate = self.study.evaluate
+        return list(evaluate.family_shots.get(self.family(dataset), evaluate.shots))
 
     # Slices: what one job sees of the study ------------------------------------------------------
 
@@ -133,26 +132,29 @@ class Grid:
         """What decides the rows of a prepared split."""
         spec, family = self.dataset(dataset), self.families[self.family(dataset)]
         content = dump(spec)
-        del content["splits"]
+        for key in ("splits", "formats"):  # they do not decide what a row holds
+            content.pop(key, None)
+        limit = getattr(self.study.data, split)
+        if split == "train":
+            limit = self.study.data.train_of.get(dataset, limit)
         return {
             "version": DATA_VERSION,
             "kind": family.kind,
             "labels": spec.labels or family.labels,
             "dataset": content,
             "split": self._split_expression(dataset, split),
-            "limit": getattr(self.study.data, split),
+            "limit": limit,
             "seed": self.study.data.seed,
         }
 
     def finetune_slice(self, arm: str) -> dict:
         """What decides the weights of an arm, besides its checkpoint and its training split."""
         spec = self.arms[arm]
-        family = self.families[self._task_family[spec.task]]
         return {
             "training_version": TRAINING_VERSION,
             "method": spec.method,
             "seed": spec.seed,
-            "template": family.formats[self.study.train_format],
+            "template": self._task_templates(spec.task).get(self.study.train_format),
             "settings": dataclasses.asdict(self._settings(spec.method, spec.task)),
         }
 
@@ -214,16 +216,21 @@ class Grid:
                     yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
 
     def _formats(self, dataset: str) -> list[str]:
-        known = self.families[self._family_of[dataset]].formats
+        known = self.families[self._family_of[dataset]].templates(dataset)
         return [style for style in self.study.evaluate.formats if style in known]
+
+    def _task_templates(self, task: str) -> dict[str, str]:
+        return self.families[self._task_family[task]].templates(self.task_dataset(task))
 
     def _scoring(self, dataset: str) -> dict:
         spec, family = self.dataset(dataset), self.families[self.family(dataset)]
         return {
             "kind": family.kind,
             "labels": spec.labels or family.labels,
-            "formats": {style: family.formats[style] for style in self._formats(dataset)},
-            "shots": list(self.study.evaluate.shots),
+            "formats": {
+                style: family.templates(dataset)[style] for style in self._formats(dataset)
+            },
+            "shots": self.shots(dataset),
             "max_new_tokens": family.max_new_tokens,
             "stop": family.stop,
         }
@@ -253,11 +260,17 @@ class Grid:
 
     def _check_names(self) -> None:
         study, formats = self.study, {f for spec in self.families.values() for f in spec.formats}
+        scored = [d for d, f in self._family_of.items() if self.families[f].kind != "chat"]
         checks = [
-            (("checkpoints",), study.checkpoints, self.model.source.checkpoints()),
-            (("evaluate", "datasets"), study.evaluate.datasets, self._family_of),
+            (("evaluate", "datasets"), study.evaluate.datasets, scored),
             (("evaluate", "formats"), study.evaluate.formats, sorted(formats)),
+            (("evaluate", "family_shots"), list(study.evaluate.family_shots), self.families),
+            (("data", "train_of"), list(study.data.train_of), self._family_of),
         ]
+        source = self.model.source
+        unknown = [name for name in study.checkpoints if source.info(name) is None]
+        known = [*source.checkpoints(), *(set(study.checkpoints) - set(unknown))]
+        checks.append((("checkpoints",), study.checkpoints, known))
         for method in METHODS:
             group = getattr(study.finetune, method)
             if group is not None:
@@ -275,8 +288,8 @@ class Grid:
             self._split_expression(dataset, split)
         style = self.study.train_format
         for task in self.tasks:
-            known = list(self.families[self._task_family[task]].formats)
-            if style not in known:
+            known = list(self._task_templates(task))
+            if known and style not in known:
                 raise self._error(
                     ("train_format",),
                     f"{style!r} is no format of task {task!r}; {suggest(style, known)}",

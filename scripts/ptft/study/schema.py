@@ -3,9 +3,10 @@
 Every key is known and typed; the JSON schemas in workflow/schemas are generated from here.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.methods import METHODS
@@ -31,6 +32,19 @@ Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]
 Transform = Literal[tuple(TRANSFORMS)]
 MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
+
+
+def _names_a_step(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    if "step" not in groups:
+        raise ValueError(f"{pattern!r} has no group (?P<step>...)")
+    return pattern
+
+
+BranchPattern = Annotated[str, AfterValidator(_names_a_step)]
 
 
 class Strict(BaseModel):
@@ -65,6 +79,10 @@ class PocketSource(Strict):
             for step in self.pretraining.steps
         }
 
+    def info(self, name: str) -> CheckpointInfo | None:
+        """Where a checkpoint stands; None if there is none of the name."""
+        return self.checkpoints().get(name)
+
 
 class FolderSource(Strict):
     """Checkpoints that are already on disk: one Hugging Face model folder each."""
@@ -78,12 +96,56 @@ class FolderSource(Strict):
         """The checkpoints that the file lists."""
         return dict(self.listed)
 
+    def info(self, name: str) -> CheckpointInfo | None:
+        """Where a checkpoint stands; None if there is none of the name."""
+        return self.listed.get(name)
+
+
+class HubCheckpoint(CheckpointInfo):
+    """A checkpoint on the Hub that is not found by its step alone."""
+
+    branch: str | None = None
+    """branch, tag or commit; the checkpoint's name where not given"""
+    repository: Repository | None = None
+    """where not the model's"""
+
+
+class HubSource(Strict):
+    """Checkpoints on the Hub: by step, looked up among the repository's branches, or by name."""
+
+    kind: Literal["hub"]
+    repository: Repository
+    branches: BranchPattern | None = None
+    """regular expression of branches that hold checkpoints, with a group `step` and, if the
+    names have it, a group `tokens` (in billions)"""
+    tokens_per_step: Count | None = None
+    """tokens of one optimizer step, where it never changed"""
+    listed: Annotated[dict[Name, HubCheckpoint], Field(alias="checkpoints")] = {}
+    """checkpoints whose name is not `step` and a number (main), or of which more is known"""
+    allow_pickle: bool = False
+    """take .bin weights where there are no safetensors: reading them can run foreign code"""
+
+    def checkpoints(self) -> dict[str, HubCheckpoint]:
+        """The checkpoints that the file lists; the Hub may have more."""
+        return dict(self.listed)
+
+    def info(self, name: str) -> HubCheckpoint | None:
+        """What is known of a checkpoint without asking the Hub; None if it can't be looked up."""
+        if name in self.listed:
+            return self.listed[name]
+        found = re.fullmatch(r"step(0|[1-9][0-9]*)", name)
+        if self.branches is None or found is None:
+            return None
+        step = int(found[1])
+        tokens = step * self.tokens_per_step if self.tokens_per_step else None
+        return HubCheckpoint(step=step, tokens=tokens)
+
 
 class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
     description: str = ""
-    source: Annotated[PocketSource | FolderSource, Field(discriminator="kind")]
+    source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
 
 
 class Splits(Strict):
