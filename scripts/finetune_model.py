@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     # Late, so that --help and a wrong command line answer at once.
     import torch
 
-    from ptft.training.loop import Diverged
+    from ptft.training.loop import Diverged, OutOfMemory
     from ptft.training.run import finetune, parse_request
     from ptft.training.state import Interrupted
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except Diverged as error:
+    except (Diverged, OutOfMemory) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as error:

@@ -32,8 +32,21 @@ def test_assistant_turns_are_learned():
         "{% else %}<user> {{ m.content }} {% endif %}{% endfor %}"
     )
     words, learned = chat_text(tiny_tokenizer(), template)
-    assert words == "<user> w1 w2 <bot> yes w3 <eos> <user> w4 <bot> no <eos>".split()
-    assert learned == "yes w3 <eos> no <eos>".split()
+    assert words == [
+        "<user>",
+        "w1",
+        "w2",
+        "<bot>",
+        "yes",
+        "w3",
+        "<eos>",
+        "<user>",
+        "w4",
+        "<bot>",
+        "no",
+        "<eos>",
+    ]
+    assert learned == ["yes", "w3", "<eos>", "no", "<eos>"]
 
 
 @pytest.mark.shared

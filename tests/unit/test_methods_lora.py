@@ -10,8 +10,9 @@ from ptft.methods import get_method
 from ptft.methods.loading import load_tuned
 from ptft.methods.lora import LoraSettings
 from ptft.training.attention import NAME
+from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Run, Trainer, seed_everything
+from ptft.training.loop import Run, Trainer
 from ptft.training.model import load_model
 from ptft.training.state import StateFolder, StopRequest
 
@@ -22,7 +23,7 @@ def checkpoint(tmp_path_factory):
 
 
 def adapted(checkpoint, attention, settings):
-    seed_everything(3)
+    torch.manual_seed(3)
     return get_method("lora").prepare(load_model(checkpoint, attention=attention), settings)
 
 
@@ -34,13 +35,13 @@ def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighti
     examples = completion_examples(tiny_tokenizer(), tiny_rows(80, longest=20), TEMPLATE)
     packed, plain = (adapted(checkpoint, name, settings) for name in (NAME, "sdpa"))
     losses = plain_train(plain, examples, settings, 5e-3, 1, updates=20)
-    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, torch.device("cpu")))
+    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
     with StopRequest() as stop:
         trainer.train(StateFolder(tmp_path, "a"), stop)
     assert trainer.steps == 20
     np.testing.assert_allclose([row["loss"] for row in trainer.curve], losses, rtol=1e-5)
     trained = [p for p in plain.parameters() if p.requires_grad]
-    for own, other in zip(trainer.parameters, trained, strict=True):
+    for own, other in zip(trainer.trained.values(), trained, strict=True):
         assert (own - other).norm() / other.norm() < 1e-5
 
     folder = tmp_path / "adapter"

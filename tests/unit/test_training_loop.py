@@ -7,6 +7,7 @@ from plain_loop import plain_train
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
 from ptft.training.attention import NAME
+from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples, truncate
 from ptft.training.loop import Diverged, Run, Trainer
 from ptft.training.model import load_model
@@ -34,7 +35,7 @@ def examples():
 
 def trainer_of(model, examples, seed=5, lr=3e-3, validation=(), **changes):
     settings = TrainingSettings(epochs=3, batch_size=8, **changes)
-    return Trainer(Run(model, examples, list(validation), settings, lr, seed, CPU))
+    return Trainer(Run(model, examples, list(validation), settings, lr, seed, Devices(CPU)))
 
 
 @pytest.mark.parametrize("weighting", ["example", "token"])
@@ -90,7 +91,7 @@ def test_interrupted_run_ends_with_the_same_weights(checkpoint, examples, tmp_pa
 def test_nan_stops_with_step_examples_and_rate(checkpoint, examples, tmp_path):
     trainer = trainer_of(load_model(checkpoint, attention=NAME), examples[:8], lr=1e-3)
     with torch.no_grad():
-        trainer.parameters[0][5] = float("nan")
+        trainer.trained["model.embed_tokens.weight"][5] = float("nan")
     with StopRequest() as stop, pytest.raises(Diverged) as caught:
         trainer.train(StateFolder(tmp_path, "a"), stop)
     message = str(caught.value)

@@ -31,8 +31,14 @@ class Method:
         """The model to train, its trainable parameters marked by ``requires_grad``."""
         return model
 
-    def save(self, model: "nn.Module", folder: Path) -> None:
-        """Write the trained weights to a folder that evaluation can load."""
+    def save(self, model: "nn.Module", folder: Path, weights: dict | None = None) -> None:
+        """Write the trained weights to a folder that evaluation can load.
+
+        Args:
+            model: as prepared, and trained.
+            folder: to write to.
+            weights: the model's weights by name, where they are sharded over devices.
+        """
         from ptft.training.model import save_model
 
-        save_model(model, folder)
+        save_model(model, folder, weights)

@@ -57,9 +57,9 @@ class Lora(Method):
             ),
         )
 
-    def save(self, model: "nn.Module", folder: Path) -> None:
+    def save(self, model: "nn.Module", folder: Path, weights: dict | None = None) -> None:
         """Write the adapter alone; its configuration names the checkpoint it belongs to."""
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 

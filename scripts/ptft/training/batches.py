@@ -56,18 +56,22 @@ def micro_batches(batch: Sequence[Example], token_budget: int) -> list[list[Exam
     return parts
 
 
-def share_of(batch: Sequence[Example], rank: int, world: int) -> list[Example]:
-    """The examples of a batch that one of ``world`` devices works on, balanced by tokens.
+def device_micro_batches(
+    batch: Sequence[Example], token_budget: int, rank: int, world: int
+) -> list[tuple[list[Example], bool]]:
+    """The micro-batches of a batch that one of ``world`` devices works on.
 
-    Longest first, each to the device with the least so far; ties go to the lower rank.
+    Examples go, longest first, to the device with the fewest tokens so far (ties: lower rank).
+    Every device gets the same number of micro-batches, because sharded models exchange weights in
+    each; a device that has fewer repeats one, marked False: not to be counted.
     """
-    if world == 1:
-        return list(batch)
+    shares: list[list[Example]] = [[] for _ in range(world)]
     load = [0] * world
-    mine = []
     for item in sorted(batch, key=lambda item: len(item.ids), reverse=True):
         owner = load.index(min(load))
         load[owner] += len(item.ids)
-        if owner == rank:
-            mine.append(item)
-    return mine
+        shares[owner].append(item)
+    parts = [micro_batches(share, token_budget) for share in shares]
+    mine = [(part, True) for part in parts[rank]]
+    fillers = max(len(each) for each in parts) - len(mine)
+    return mine + [([min(batch, key=lambda item: len(item.ids))], False)] * fillers

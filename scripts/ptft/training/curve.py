@@ -28,3 +28,14 @@ def write_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         for name, kind in COLUMNS.items()
     }
     parquet.write_table(pyarrow.table(columns), path)
+
+
+def write_tensorboard(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write the same curve as TensorBoard events, one scalar a column, against the step."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for row in rows:
+            for name in ("loss", "lr", "grad_norm", "validation_loss", "validation_exact"):
+                if row.get(name) is not None:
+                    writer.add_scalar(name, row[name], row["step"])

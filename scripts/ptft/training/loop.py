@@ -1,8 +1,8 @@
 """The updates: gradients over micro-batches, clipping, AdamW, checks, state.
 
-An update's gradient does not depend on how its batch is cut into micro-batches, and the whole run
-is a function of (model, examples, settings, learning rate, seed): a run resumed from its state
-ends with the same weights as an undisturbed one, bit for bit on CPU.
+An update's gradient does not depend on how its batch is cut into micro-batches or over devices,
+and the whole run is a function of (model, examples, settings, learning rate, seed): a run resumed
+from its state ends with the same weights as an undisturbed one, bit for bit on CPU.
 """
 
 import logging
@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from ptft.training.batches import batch_indices, micro_batches, updates_per_epoch
+from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
+from ptft.training.devices import Devices, gathered, scattered, spread, synchronise_gradients
 from ptft.training.examples import Example
 from ptft.training.loss import weighted_loss
+from ptft.training.memory import automatic_token_budget
 from ptft.training.packing import example_weights, pack
 from ptft.training.schedule import learning_rate
 from ptft.training.settings import TrainingSettings
@@ -28,22 +29,23 @@ from ptft.training.validation import validate
 
 log = logging.getLogger(__name__)
 
-CPU_TOKEN_BUDGET = 4096
-"""Tokens of a micro-batch where none is set: on a CPU, more does not run faster."""
 DIVERGED_AFTER = 20
 """Updates in a row with a loss twice that of guessing evenly over the vocabulary."""
+CHECK_EVERY_ON_CUDA = 10
+"""Reading a loss waits for the device, so on CUDA several are read at once."""
 
 
 class Diverged(Exception):
     """Training cannot go on: the loss is not finite, or worse than knowing nothing."""
 
 
+class OutOfMemory(Exception):
+    """Not even one example fits into memory."""
+
+
 @dataclass
 class Run:
-    """One training run: what it learns from and how.
-
-    validation is empty where none is measured.
-    """
+    """One training run: what learns, from what (validation may be empty), and how."""
 
     model: nn.Module
     train: Sequence[Example]
@@ -51,7 +53,7 @@ class Run:
     settings: TrainingSettings
     lr: float
     seed: int
-    device: torch.device
+    devices: Devices
 
 
 class Trainer:
@@ -59,52 +61,71 @@ class Trainer:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        settings = run.settings
-        self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
-        self.parameters = [p for p in run.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=run.lr, weight_decay=settings.weight_decay, fused=True
-        )
-        self.token_budget = settings.token_budget or CPU_TOKEN_BUDGET
+        settings, device = run.settings, run.devices.device
         self.bfloat16 = settings.dtype == "bfloat16" or (
-            settings.dtype == "auto" and run.device.type == "cuda"
+            settings.dtype == "auto" and device.type == "cuda"
+        )
+        self.model = spread(run.model, run.devices, settings.sharding, self.bfloat16)
+        if settings.compile:
+            compile_layers(run.model)
+        self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
+        self.trained = {k: p for k, p in run.model.named_parameters() if p.requires_grad}
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=run.lr, weight_decay=settings.weight_decay, fused=True
+        )
+        self.token_budget = settings.token_budget or automatic_token_budget(
+            self.model, run.train, device, self.bfloat16
         )
         self.curve: list[dict[str, Any]] = []
-        self.step = 0
-        self.examples = 0
-        self.tokens = 0
+        self.step = self.examples = self.tokens = 0
         self.seconds = 0.0
-        self._poor = 0
+        self._unread: list[tuple[dict[str, Any], torch.Tensor, list[str]]] = []
+        self._hopeless = 0
 
-    def train(self, state: StateFolder, stop: StopRequest) -> None:
+    def train(self, state: StateFolder, stop: StopRequest, keep_state: bool = False) -> None:
         """Train to the end, from the saved state where there is one.
+
+        Args:
+            state: where state is kept.
+            stop: set by SIGTERM.
+            keep_state: save state at the end as well.
 
         Raises:
             Interrupted: SIGTERM came; the state is saved.
             Diverged: the loss is NaN, infinite or has been hopeless for long.
+            OutOfMemory: an example alone does not fit.
         """
         self._resume(state)
-        self.run.model.train()
+        self.model.train()
         saved = begun = time.monotonic()
         before = self.seconds
-        bar = tqdm(total=self.steps, initial=self.step, unit="update", mininterval=5, leave=False)
+        bar = tqdm(
+            total=self.steps, initial=self.step, unit="update", mininterval=5, leave=False,
+            disable=not self.run.devices.main,
+        )  # fmt: skip
         if self.step == 0:
-            self._validate(force=True)
+            self._validate()
         while self.step < self.steps:
-            row = self._update()
+            self._update()
             self.seconds = before + time.monotonic() - begun
-            self.curve.append(row | {"seconds": self.seconds})
-            self._validate(force=self.step == self.steps)
+            self._unread[-1][0]["seconds"] = self.seconds
+            last = self.step == self.steps
+            stopping, saving = self._agree(stop.requested, self._save_due(saved))
+            if self._read_due() or last or stopping or saving:
+                self._read()
+            if last or self.step in self.run.settings.validation_steps:
+                self._read()
+                self._validate()
             bar.update()
-            if self._save_due(saved) or stop.requested:
+            if saving or stopping or (last and keep_state):
                 self._save(state)
                 saved = time.monotonic()
-            if stop.requested and self.step < self.steps:
+            if stopping and not last:
                 raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.steps}")
         bar.close()
 
-    def _update(self) -> dict[str, Any]:
-        """One update; returns its row of the curve."""
+    def _update(self) -> None:
+        """One update; its loss and gradient norm are left to be read."""
         run, settings = self.run, self.run.settings
         chosen = batch_indices(len(run.train), settings.batch_size, run.seed, self.step)
         batch = [run.train[index] for index in chosen]
@@ -113,68 +134,109 @@ class Trainer:
             group["lr"] = rate
         loss = self._gradients(batch)
         limit = settings.max_grad_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.parameters, limit).item()
-        self._check(batch, rate, loss, norm)
+        norm = nn.utils.clip_grad_norm_(self.trained.values(), limit)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.examples += len(batch)
         self.tokens += sum(len(item.ids) for item in batch)
-        return {
+        row = {
             "step": self.step,
             "epoch": self.step / self.steps * settings.epochs,
             "examples": self.examples,
             "tokens": self.tokens,
             "lr": rate,
-            "loss": loss,
-            "grad_norm": norm,
         }
-
-    def _gradients(self, batch: Sequence[Example]) -> float:
-        """Accumulate the gradient of a batch's loss; returns the loss."""
-        weights = example_weights(batch, self.run.settings.weighting)
-        total = 0.0
-        for part in micro_batches(batch, self.token_budget):
-            packed = pack(part, weights, self.run.device)
-            with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.bfloat16):
-                loss = weighted_loss(self.run.model, packed)
-            loss.backward()
-            total += loss.item()
-        return total
-
-    def _check(self, batch: Sequence[Example], rate: float, loss: float, norm: float) -> None:
-        """Raise Diverged where going on would only spoil the model."""
-        guessing = math.log(self.run.model.config.vocab_size)
-        self._poor = self._poor + 1 if loss > 2 * guessing else 0
-        if math.isfinite(loss) and math.isfinite(norm) and self._poor < DIVERGED_AFTER:
-            return
         ids = [item.example_id for item in batch]
-        raise Diverged(
-            f"training diverged at update {self.step + 1} of {self.steps}: loss {loss:.4g}, "
-            f"gradient norm {norm:.4g}, learning rate {rate:.4g}, examples {ids}. "
-            "No model is saved; use a lower lr or a lower max_grad_norm"
-        )
+        self._unread.append((row, torch.stack([loss, norm]), ids))
 
-    def _validate(self, force: bool) -> None:
-        """Measure validation where it is due and note it in the curve."""
-        settings = self.run.settings
-        if not self.run.validation or not (force or self.step in settings.validation_steps):
+    def _gradients(self, batch: Sequence[Example]) -> torch.Tensor:
+        """Gradient of a batch's loss, with smaller micro-batches after running out of memory."""
+        while True:
+            try:
+                return self._accumulate(batch)
+            except torch.OutOfMemoryError:
+                # What the failed pass holds is freed when this block ends, not before.
+                used = min(self.token_budget, sum(len(item.ids) for item in batch))
+            self._halve(used, max(batch, key=lambda item: len(item.ids)))
+
+    def _accumulate(self, batch: Sequence[Example]) -> torch.Tensor:
+        """Add up the gradient over the micro-batches; returns the loss of the whole batch."""
+        devices = self.run.devices
+        weights = example_weights(batch, self.run.settings.weighting)
+        total = torch.zeros((), device=devices.device)
+        parts = device_micro_batches(batch, self.token_budget, devices.rank, devices.world)
+        for place, (part, counted) in enumerate(parts):
+            packed = pack(part, weights, devices.device)
+            synchronise_gradients(self.model, place == len(parts) - 1)
+            with torch.autocast(devices.device.type, torch.bfloat16, enabled=self.bfloat16):
+                loss = weighted_loss(self.model, packed) * counted
+            # Devices average their gradients, while the weights are parts of the whole batch.
+            (loss * devices.world).backward()
+            total += loss.detach()
+        return devices.total(total)
+
+    def _halve(self, used: int, longest: Example) -> None:
+        """Halve the token budget after an out-of-memory error with micro-batches of ``used``."""
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens = len(longest.ids)
+        if self.run.devices.world > 1 or used <= tokens:
+            raise OutOfMemory(
+                f"update {self.step + 1} ran out of memory with micro-batches of {used} tokens "
+                f"(longest example: {longest.example_id}, {tokens} tokens): set token_budget to "
+                f"{max(used // 2, 1)}, lower max_length, or shard the model (sharding: full)"
+            )
+        self.token_budget = max(used // 2, tokens)
+        log.warning("out of memory: micro-batches of %d tokens from now on", self.token_budget)
+        if self.run.devices.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _read_due(self) -> bool:
+        on_cuda = self.run.devices.device.type == "cuda"
+        return len(self._unread) >= (CHECK_EVERY_ON_CUDA if on_cuda else 1)
+
+    def _read(self) -> None:
+        """Move finished updates to the curve; raise Diverged where going on would be in vain."""
+        guessing = math.log(self.run.model.config.vocab_size)
+        for row, measured, ids in self._unread:
+            loss, norm = measured.tolist()
+            self.curve.append(row | {"loss": loss, "grad_norm": norm})
+            self._hopeless = self._hopeless + 1 if loss > 2 * guessing else 0
+            if not (math.isfinite(loss) and math.isfinite(norm)) or (
+                self._hopeless >= DIVERGED_AFTER
+            ):
+                raise Diverged(
+                    f"training diverged at update {row['step']} of {self.steps}: loss {loss:.4g}, "
+                    f"gradient norm {norm:.4g}, learning rate {row['lr']:.4g}, examples {ids}. "
+                    "No model is saved; use a lower lr or a lower max_grad_norm"
+                )
+        self._unread.clear()
+
+    def _validate(self) -> None:
+        """Measure validation, where there is any, and note it in the curve."""
+        run = self.run
+        if not run.validation:
             return
         loss, exact = validate(
-            self.run.model,
-            self.run.validation,
-            settings.weighting,
+            self.model,
+            run.validation,
+            run.settings.weighting,
             self.token_budget,
-            self.run.device,
+            run.devices.device,
             self.bfloat16,
         )
-        scores = {"validation_loss": loss, "validation_exact": exact}
-        if self.curve and self.curve[-1]["step"] == self.step:
-            self.curve[-1].update(scores)
-        else:
-            self.curve.append(
-                {"step": 0, "epoch": 0.0, "examples": 0, "tokens": 0, "seconds": 0.0} | scores
-            )
+        if not self.curve:
+            start = dict.fromkeys(("step", "examples", "tokens"), 0)
+            self.curve.append(start | {"epoch": 0.0, "seconds": 0.0})
+        self.curve[-1].update({"validation_loss": loss, "validation_exact": exact})
+
+    def _agree(self, *wishes: bool) -> list[bool]:
+        """What any of the processes wishes, all do."""
+        if self.run.devices.world == 1:
+            return list(wishes)
+        votes = torch.tensor(wishes, dtype=torch.float32, device=self.run.devices.device)
+        return [vote > 0 for vote in self.run.devices.total(votes).tolist()]
 
     def _save_due(self, saved: float) -> bool:
         settings = self.run.settings
@@ -182,39 +244,52 @@ class Trainer:
         return by_steps or time.monotonic() - saved > 60 * settings.save_minutes
 
     def _save(self, state: StateFolder) -> None:
-        trained = {k: p.detach() for k, p in self.run.model.named_parameters() if p.requires_grad}
-        state.save(
-            {
-                "step": self.step,
-                "examples": self.examples,
-                "tokens": self.tokens,
-                "seconds": self.seconds,
-                "poor": self._poor,
-                "token_budget": self.token_budget,
-                "curve": self.curve,
-                "parameters": trained,
-                "optimizer": self.optimizer.state_dict(),
-                "rng": torch.get_rng_state(),
-            }
-        )
+        optimizer = self.optimizer.state_dict()
+        moments = {
+            index: {key: gathered(value) for key, value in entry.items()}
+            for index, entry in optimizer["state"].items()
+        }
+        whole = {
+            "step": self.step,
+            "examples": self.examples,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "hopeless": self._hopeless,
+            "token_budget": self.token_budget,
+            "curve": self.curve,
+            "parameters": {name: gathered(value) for name, value in self.trained.items()},
+            "optimizer": optimizer | {"state": moments},
+            "rng": torch.get_rng_state(),
+        }
+        if self.run.devices.main:
+            state.save(whole)
+        self.run.devices.wait()
 
     def _resume(self, state: StateFolder) -> None:
         saved = state.load()
         if saved is None:
             return
         self.step, self.examples, self.tokens = saved["step"], saved["examples"], saved["tokens"]
-        self.seconds, self._poor = saved["seconds"], saved["poor"]
+        self.seconds, self._hopeless = saved["seconds"], saved["hopeless"]
         self.token_budget, self.curve = saved["token_budget"], saved["curve"]
-        own = dict(self.run.model.named_parameters())
+        moments = saved["optimizer"]["state"]
         with torch.no_grad():
-            for name, value in saved["parameters"].items():
-                own[name].copy_(value)
+            for index, (name, own) in enumerate(self.trained.items()):
+                own.copy_(scattered(saved["parameters"][name], own))
+                for key in ("exp_avg", "exp_avg_sq"):
+                    moments[index][key] = scattered(moments[index][key], own)
         self.optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["rng"])
         log.info("resuming after update %d of %d", self.step, self.steps)
 
+    def whole_weights(self) -> dict[str, torch.Tensor]:
+        """All weights of the model, whole; every process must call it."""
+        return {name: gathered(value) for name, value in self.run.model.state_dict().items()}
 
-def seed_everything(seed: int) -> None:
-    """Seed what may draw random numbers during training."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+
+def compile_layers(model: nn.Module) -> None:
+    """Compile each decoder layer, for any number of tokens: one compilation serves them all."""
+    blocks = set(getattr(model, "_no_split_modules", None) or ())
+    for part in model.modules():
+        if type(part).__name__ in blocks:
+            part.compile(dynamic=True)

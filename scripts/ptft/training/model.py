@@ -65,11 +65,11 @@ def load_tokenizer(folder: Path):
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write config and weights (safetensors) to a folder."""
+def save_model(model: PreTrainedModel, folder: Path, weights: dict | None = None) -> None:
+    """Write config and weights (``weights``, or the model's own) to a folder, as safetensors."""
     with warnings.catch_warnings(), quiet_loading():
         warnings.simplefilter("ignore")
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

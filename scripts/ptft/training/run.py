@@ -1,23 +1,26 @@
 """One fine-tuning, from files to a finished model folder."""
 
+import contextlib
 import json
 import logging
-import resource
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from ptft.methods import Method, get_method
+from ptft.methods import get_method
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
-from ptft.training.curve import write_curve
-from ptft.training.examples import Example, check_examples, truncate
-from ptft.training.loop import Run, Trainer, seed_everything
+from ptft.training.curve import write_curve, write_tensorboard
+from ptft.training.devices import Devices, join_devices, leave_devices
+from ptft.training.examples import check_examples, truncate
+from ptft.training.loop import Diverged, Run, Trainer
+from ptft.training.memory import peak_memory, utilisation
 from ptft.training.model import (
     context_length,
     copy_tokenizer,
@@ -25,19 +28,13 @@ from ptft.training.model import (
     load_tokenizer,
     weight_files,
 )
+from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings, settings_from
-from ptft.training.state import (
-    StateFolder,
-    StopRequest,
-    exclusive,
-    fingerprint,
-    finished_folder,
-)
+from ptft.training.state import StateFolder, StopRequest, exclusive, fingerprint, finished_folder
+from ptft.versions import TRAINING_VERSION
 
 log = logging.getLogger(__name__)
 
-TRAINING_VERSION = 1
-"""Raised when the same inputs would give other weights."""
 REQUEST_KEYS = {"method", "seed", "template", "settings", "training_version"}
 
 
@@ -86,100 +83,150 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def finetune(request: Request) -> None:
-    """Fine-tune and move the finished model to ``request.output``; see ``finetune_model.py``."""
-    parts = {
-        "version": TRAINING_VERSION,
+    """Fine-tune and move the finished model to ``request.output``; see ``finetune_model.py``.
+
+    Raises:
+        ValueError: input that cannot be trained on.
+        Interrupted, Diverged, OutOfMemory: as :meth:`ptft.training.loop.Trainer.train`.
+    """
+    identity = fingerprint(_identity(request), [*weight_files(request.checkpoint), request.train])
+    devices = join_devices()
+    lock = exclusive(request.state) if devices.main else contextlib.nullcontext()
+    try:
+        with lock, StopRequest() as stop:
+            devices.wait()
+            if _finished_identity(request.output) == identity:
+                log.info("%s is finished already", request.output)
+            else:
+                _Finetuning(request, identity, devices, stop).run()
+    finally:
+        leave_devices()
+
+
+def _identity(request: Request) -> dict[str, Any]:
+    return {
+        "training_version": TRAINING_VERSION,
         "method": request.method,
         "seed": request.seed,
         "template": request.template,
         "settings": asdict(request.settings),
     }
-    identity = fingerprint(parts, [*weight_files(request.checkpoint), request.train])
-    with exclusive(request.state), StopRequest() as stop:
-        if _finished_identity(request.output) == identity:
-            log.info("%s is finished already", request.output)
-            return
-        _finetune_locked(request, parts, identity, stop)
 
 
-def _finetune_locked(
-    request: Request, parts: dict[str, Any], identity: str, stop: StopRequest
-) -> None:
-    begun = time.monotonic()
-    method = get_method(request.method)
-    settings = request.settings
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = load_tokenizer(request.checkpoint)
-    rows = read_rows(request.train)
-    examples, dropped = truncate(
-        method.examples(tokenizer, rows, request.template, settings), settings.max_length
-    )
-    train, validation = _split(examples, settings, request.seed)
-    model = _prepared_model(request, method, train, device)
-    trainer = Trainer(Run(model, train, validation, settings, settings.lr, request.seed, device))
-    state = StateFolder(request.state, identity)
-    trainer.train(state, stop)
-    with finished_folder(request.output) as folder:
-        method.save(model, folder)
-        copy_tokenizer(request.checkpoint, folder)
-        write_curve(trainer.curve, folder / "curve.parquet")
-        summary = {
-            **parts,
-            "identity": identity,
-            "lr": settings.lr,
-            "train_examples": len(train),
-            "validation_examples": len(validation),
-            "dropped_examples": dropped,
-            **_measurements(trainer, model, device),
-            "total_seconds": time.monotonic() - begun,
+class _Finetuning:
+    """The work between holding the lock and giving it back."""
+
+    def __init__(
+        self, request: Request, identity: str, devices: Devices, stop: StopRequest
+    ) -> None:
+        self.begun = time.monotonic()
+        self.request, self.identity, self.devices, self.stop = request, identity, devices, stop
+        self.settings = request.settings
+        self.method = get_method(request.method)
+        examples = self.method.examples(
+            load_tokenizer(request.checkpoint),
+            read_rows(request.train),
+            request.template,
+            self.settings,
+        )
+        kept, self.dropped = truncate(examples, self.settings.max_length)
+        self.train, self.validation = kept, []
+        if self.settings.validation_examples:
+            cut = split_off(len(kept), self.settings.validation_examples, request.seed)
+            self.train, self.validation = ([kept[i] for i in part] for part in cut)
+
+    def run(self) -> None:
+        """Train, choose where there is a choice, write."""
+        trainer, candidates = self._trained()
+        weights = trainer.whole_weights() if self.devices.world > 1 else None
+        if self.devices.main:
+            with finished_folder(self.request.output) as folder:
+                self.method.save(trainer.run.model, folder, weights)
+                copy_tokenizer(self.request.checkpoint, folder)
+                write_curve(trainer.curve, folder / "curve.parquet")
+                write_tensorboard(trainer.curve, folder / "tensorboard")
+                if candidates:
+                    write_selection(candidates, folder / "selection.csv")
+                summary = json.dumps(self._summary(trainer), indent=1, sort_keys=True)
+                (folder / "training.json").write_text(summary)
+            # After SIGTERM the caller may throw the output away: then the next try is instant.
+            if not self.stop.requested:
+                shutil.rmtree(self.request.state, ignore_errors=True)
+        self.devices.wait()
+
+    def _trained(self) -> tuple[Trainer, list[Candidate]]:
+        """A trained model; with several learning rates, that of the best, and their table."""
+        rates = self.settings.learning_rates
+        if not rates:
+            trainer = self._trainer(self.settings.lr)
+            trainer.train(self._state(self.request.state), self.stop)
+            return trainer, []
+        candidates, trainer = [], None
+        for rate in rates:
+            trainer = self._trainer(rate)
+            diverged = None
+            try:
+                trainer.train(self._state_of(rate), self.stop, keep_state=True)
+            except Diverged as error:
+                log.warning("%s", error)
+                diverged = str(error)
+            last = {} if diverged else trainer.curve[-1]
+            scores = [last.get(key) for key in ("validation_loss", "validation_exact", "loss")]
+            candidates.append(Candidate(rate, *scores, diverged))
+        best = best_candidate(candidates)
+        candidates[best] = replace(candidates[best], chosen=True)
+        if best != len(rates) - 1:
+            trainer = self._trainer(rates[best])
+            trainer.train(self._state_of(rates[best]), self.stop)
+        return trainer, candidates
+
+    def _state(self, folder: Path) -> StateFolder:
+        return StateFolder(folder, self.identity)
+
+    def _state_of(self, rate: float) -> StateFolder:
+        return self._state(self.request.state / f"lr-{rate:g}")
+
+    def _trainer(self, rate: float) -> Trainer:
+        """A trainer of the checkpoint's model, new each time."""
+        seed, settings = self.request.seed, self.settings
+        torch.manual_seed(seed)
+        model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
+        check_examples([*self.train, *self.validation], settings.batch_size, context_length(model))
+        model = self.method.prepare(model, settings)
+        run = Run(model, self.train, self.validation, settings, rate, seed, self.devices)
+        return Trainer(run)
+
+    def _summary(self, trainer: Trainer) -> dict[str, Any]:
+        """What was asked for, what it took and what it reached."""
+        device, model = self.devices.device, trainer.run.model
+        last, speed = trainer.curve[-1], trainer.tokens / trainer.seconds
+        return {
+            **_identity(self.request),
+            "identity": self.identity,
+            "lr": trainer.run.lr,
+            "train_examples": len(self.train),
+            "validation_examples": len(self.validation),
+            "dropped_examples": self.dropped,
+            "steps": trainer.steps,
+            "examples": trainer.examples,
+            "tokens": trainer.tokens,
+            "token_budget": trainer.token_budget,
+            "seconds": trainer.seconds,
+            "total_seconds": time.monotonic() - self.begun,
+            "tokens_per_second": speed,
+            "mfu": utilisation(model, speed / self.devices.world, device),
+            "peak_memory_bytes": peak_memory(device),
+            "loss": last["loss"],
+            "validation_loss": last.get("validation_loss"),
+            "validation_exact": last.get("validation_exact"),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "trained_parameters": sum(p.numel() for p in trainer.trained.values()),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "devices": self.devices.world,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
         }
-        (folder / "training.json").write_text(json.dumps(summary, indent=1, sort_keys=True))
-    state.remove()
-
-
-def _split(
-    examples: list[Example], settings: TrainingSettings, seed: int
-) -> tuple[list[Example], list[Example]]:
-    if not settings.validation_examples:
-        return examples, []
-    kept, held_out = split_off(len(examples), settings.validation_examples, seed)
-    return [examples[i] for i in kept], [examples[i] for i in held_out]
-
-
-def _prepared_model(
-    request: Request, method: Method, train: list[Example], device: torch.device
-) -> torch.nn.Module:
-    """The checkpoint's model, on its device, as the method trains it."""
-    seed_everything(request.seed)
-    model = load_model(request.checkpoint, attention=PACKED_ATTENTION)
-    check_examples(train, request.settings.batch_size, context_length(model))
-    return method.prepare(model, request.settings).to(device)
-
-
-def _measurements(trainer: Trainer, model: torch.nn.Module, device: torch.device) -> dict[str, Any]:
-    """What the run took and reached."""
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device)
-    else:
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    last = trainer.curve[-1]
-    return {
-        "steps": trainer.steps,
-        "examples": trainer.examples,
-        "tokens": trainer.tokens,
-        "seconds": trainer.seconds,
-        "tokens_per_second": trainer.tokens / trainer.seconds,
-        "peak_memory_bytes": peak,
-        "final_loss": last["loss"],
-        "validation_loss": last.get("validation_loss"),
-        "validation_exact": last.get("validation_exact"),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trained_parameters": sum(p.numel() for p in trainer.parameters),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
 
 
 def _finished_identity(output: Path) -> str | None:

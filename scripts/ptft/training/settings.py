@@ -30,6 +30,8 @@ class TrainingSettings:
     """Examples an update, over all devices."""
     lr: float = 2e-6
     """Peak learning rate of AdamW (the paper: 2e-6, for XSum 2e-7)."""
+    learning_rates: list[float] = field(default_factory=list)
+    """Candidates for the peak, of which validation alone chooses; none: ``lr``."""
     warmup_ratio: float = 0.03
     """Share of the updates over which the learning rate rises from 0; then it falls to 0."""
     weight_decay: float = 0.0
@@ -44,6 +46,10 @@ class TrainingSettings:
     """Tokens a micro-batch may hold; an update accumulates over micro-batches. None: by memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
+    compile: bool = False
+    """torch.compile the decoder's layers: for long runs on a GPU, where compiling pays."""
+    sharding: Literal["data", "full"] = "data"
+    """Under torchrun: a copy of the model on each device, or each weight cut over them (FSDP2)."""
     validation_examples: int = 0
     """Examples cut from the training set, by the seed, to measure validation on."""
     validation_steps: list[int] = field(default_factory=list)
@@ -57,6 +63,9 @@ class TrainingSettings:
         for key in ("epochs", "batch_size"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         require(0 < self.lr < math.inf, "lr", self.lr, "a number above 0")
+        rates = self.learning_rates
+        valid = len(set(rates)) == len(rates) and all(0 < rate < math.inf for rate in rates)
+        require(valid, "learning_rates", rates, "different numbers above 0")
         for key in ("weight_decay", "max_grad_norm", "validation_examples"):
             found = getattr(self, key)
             require(0 <= found < math.inf, key, found, "0 or more")
@@ -72,11 +81,12 @@ class TrainingSettings:
             self.validation_steps,
             "updates from 1 on",
         )
+        needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(
-            self.validation_examples > 0 or not self.validation_steps,
+            self.validation_examples > 0 or not (self.learning_rates or self.validation_steps),
             "validation_examples",
             self.validation_examples,
-            "1 or more, because validation_steps is set",
+            f"1 or more, because {needs} is set",
         )
 
 

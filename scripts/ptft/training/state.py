@@ -115,10 +115,6 @@ class StateFolder:
             partial.unlink(missing_ok=True)
             raise OSError(f"could not save the training state to {self.file}: {error}") from error
 
-    def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 @contextlib.contextmanager
 def finished_folder(output: Path) -> Iterator[Path]:

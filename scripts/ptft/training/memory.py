@@ -1,0 +1,88 @@
+"""How many tokens a micro-batch may hold, and how much memory a run takes."""
+
+import logging
+import resource
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ptft.training.batches import micro_batches
+from ptft.training.examples import Example
+from ptft.training.loss import weighted_loss
+from ptft.training.packing import example_weights, pack
+
+log = logging.getLogger(__name__)
+
+CPU_TOKENS = 4096
+"""On a CPU larger micro-batches take more memory and no less time (benchmarks/training.py)."""
+PROBE_TOKENS = 2048
+MOST_TOKENS = 65536
+SHARE_OF_FREE = 0.8
+OPTIMIZER_BYTES = 12
+"""AdamW's two moments and the gradient of a float32 parameter."""
+
+
+def automatic_token_budget(
+    model: nn.Module, examples: Sequence[Example], device: torch.device, bfloat16: bool
+) -> int:
+    """Tokens a micro-batch may hold: fixed on a CPU, on CUDA from what a trial pass takes.
+
+    The trial runs forward and backward over some 2,048 tokens of the longest examples and leaves
+    no gradient behind. Not measured on a GPU yet; an out-of-memory error later halves the budget.
+    """
+    if device.type != "cuda":
+        return CPU_TOKENS
+    trial = micro_batches(sorted(examples, key=lambda e: -len(e.ids))[:256], PROBE_TOKENS)[0]
+    packed = pack(trial, example_weights(trial, "example"), device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
+        loss = weighted_loss(model, packed)
+    activations = torch.cuda.max_memory_allocated(device) - before
+    loss.backward()
+    model.zero_grad(set_to_none=True)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    free = torch.cuda.mem_get_info(device)[0] - OPTIMIZER_BYTES * trained
+    tokens = sum(len(item.ids) for item in trial)
+    longest = max(len(item.ids) for item in examples)
+    fits = int(SHARE_OF_FREE * max(free, 0) / activations * tokens)
+    budget = min(MOST_TOKENS, max(longest, fits))
+    log.info("micro-batches of %d tokens: %.0f bytes a token", budget, activations / tokens)
+    return budget
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: allocated on a CUDA device, or resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
+"""Dense bfloat16 peak of a device, from its vendor's data sheet (SXM form)."""
+
+
+def flops_per_token(model: nn.Module) -> int:
+    """Operations that training one token takes: 6 a trained weight, 4 a frozen one.
+
+    Kaplan et al. 2020 (arXiv 2001.08361). Left out: embedding and output layer (which runs for the
+    few learned tokens only) and attention over positions.
+    """
+    tables = {
+        id(layer.weight)
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+        if layer is not None
+    }
+    return sum(
+        (6 if p.requires_grad else 4) * p.numel() for p in model.parameters() if id(p) not in tables
+    )
+
+
+def utilisation(model: nn.Module, tokens_per_second: float, device: torch.device) -> float | None:
+    """Model FLOPs utilisation (0 to 1); None where the device's peak is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    peaks = [peak for part, peak in PEAK_FLOPS.items() if part in name]
+    return flops_per_token(model) * tokens_per_second / peaks[0] if peaks else None

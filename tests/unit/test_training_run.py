@@ -1,0 +1,172 @@
+"""finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
+
+import finetune_model
+from ptft.methods.loading import load_tuned
+from ptft.training.model import load_model
+
+SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
+VALIDATED = SETTINGS | {"validation_examples": 32, "validation_steps": [10]}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A checkpoint folder and a training set of 160 rows."""
+    folder = tmp_path_factory.mktemp("files")
+    save_tiny_checkpoint(folder / "checkpoint")
+    write_rows(tiny_rows(160), folder / "train.jsonl")
+    return folder
+
+
+def arguments(files, tmp_path, method="full", template=TEMPLATE, settings=SETTINGS, **request):
+    request = {"method": method, "seed": 1, "template": template, "settings": settings} | request
+    return [
+        *("--checkpoint", str(files / "checkpoint"), "--train", str(files / "train.jsonl")),
+        *("--state", str(tmp_path / "state"), "--output", str(tmp_path / "model")),
+        *("--threads", "1", "--settings", json.dumps(request)),
+    ]
+
+
+def weights(folder):
+    return load_model(folder).state_dict()
+
+
+def assert_same_weights(one, other):
+    for name, value in weights(one).items():
+        assert torch.equal(value, weights(other)[name]), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(files, tmp_path_factory):
+    """The folder of a run that nothing disturbed, with validation."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert finetune_model.main(arguments(files, folder, settings=VALIDATED)) == 0
+    return folder
+
+
+def test_finished_folder_holds_model_curve_and_summary(undisturbed):
+    assert [path.name for path in undisturbed.iterdir()] == ["model"]  # no state, no lock
+    model = undisturbed / "model"
+    summary = json.loads((model / "training.json").read_text())
+    assert summary["steps"] == 192 and summary["examples"] == 12 * 128
+    assert summary["validation_examples"] == 32 and summary["lr"] == 3e-3
+    assert summary["tokens_per_second"] == pytest.approx(summary["tokens"] / summary["seconds"])
+    assert summary["peak_memory_bytes"] > 50e6 and summary["mfu"] is None
+    curve = pl.read_parquet(model / "curve.parquet")
+    assert curve["step"].to_list() == list(range(193))
+    measured = curve.drop_nulls("validation_loss")
+    assert measured["step"].to_list() == [0, 10, 192]
+    assert measured["validation_loss"][0] > 4 and measured["validation_loss"][2] < 1
+    assert measured["validation_exact"][0] == 0 and measured["validation_exact"][2] > 0.5
+    assert curve["loss"][192] == summary["loss"]
+    assert len(list((model / "tensorboard").iterdir())) == 1
+    assert load_tuned(model)(torch.tensor([[3, 12]])).logits.shape == (1, 2, 64)
+
+
+def test_another_run_of_the_same_is_the_same_and_a_finished_one_is_not_repeated(
+    files, undisturbed, tmp_path
+):
+    assert finetune_model.main(arguments(files, tmp_path, settings=VALIDATED)) == 0
+    assert_same_weights(tmp_path / "model", undisturbed / "model")
+    written = (tmp_path / "model/training.json").stat().st_mtime_ns
+    assert finetune_model.main(arguments(files, tmp_path, settings=VALIDATED)) == 0
+    assert (tmp_path / "model/training.json").stat().st_mtime_ns == written
+    other = VALIDATED | {"lr": 1e-3}
+    assert finetune_model.main(arguments(files, tmp_path, settings=other)) == 0
+    assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
+
+
+@pytest.mark.parametrize(("kill", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_killed_run_resumes_to_the_same_weights(files, undisturbed, tmp_path, kill, status):
+    again = arguments(files, tmp_path, settings=VALIDATED | {"save_steps": 9})
+    script = Path(finetune_model.__file__)
+    process = subprocess.Popen(
+        [sys.executable, str(script), *again], stderr=subprocess.PIPE, text=True
+    )
+    state = tmp_path / "state/state.pt"
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(kill)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert not (tmp_path / "model").exists()
+    done = torch.load(state, weights_only=True)["step"]
+    assert 9 <= done < 192
+    assert finetune_model.main(again) == 0
+    assert_same_weights(tmp_path / "model", undisturbed / "model")
+    curves = [
+        pl.read_parquet(folder / "model/curve.parquet").drop("seconds")
+        for folder in (tmp_path, undisturbed)
+    ]
+    assert curves[0].equals(curves[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, caplog):
+    settings = VALIDATED | {"learning_rates": [1e-6, 3e-3, 1e9], "epochs": 12}
+    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
+    table = pl.read_csv(tmp_path / "model/selection.csv")
+    assert table["lr"].to_list() == [1e-6, 3e-3, 1e9]
+    assert table["chosen"].to_list() == [False, True, False]
+    assert table["validation_loss"][0] > 4 and table["validation_loss"][1] < 1
+    assert table["validation_loss"][2] is None and "diverged at update" in table["diverged"][2]
+    assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 3e-3
+    assert_same_weights(tmp_path / "model", undisturbed / "model")
+
+
+def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
+    settings = {"lr": 1e-2, "epochs": 2, "rank": 4}
+    assert finetune_model.main(arguments(files, tmp_path, "lora", settings=settings)) == 0
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert "adapter_model.safetensors" in names and "model.safetensors" not in names
+    ids = torch.tensor([[3, 12, 20]])
+    tuned, base = (
+        load_tuned(path)(ids).logits for path in (tmp_path / "model", files / "checkpoint")
+    )
+    assert (tuned - base).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "prefix"}, "method: found 'prefix', expected one of"),
+        ({"settings": {"epoch": 3}}, "unknown ['epoch'], expected any of"),
+        ({"settings": {"lr": "1e-5"}}, "lr: found '1e-5', expected <class 'float'>"),
+        ({"settings": {"lr": -1.0}}, "lr: found -1.0, expected a number above 0"),
+        ({"template": "{premise} ? "}, "names the field 'premise'"),
+        ({"settings": {"batch_size": 161}}, "160 training examples are fewer than batch_size=161"),
+        ({"settings": {"max_length": 9}}, "keep no completion token within max_length=9"),
+        ({"template": "# {text}" + " w1" * 40}, "context is 64: set max_length to 64 or less"),
+        ({"settings": {"validation_examples": 160}}, "leaves none of 160"),
+        ({"settings": {"validation_steps": [5]}}, "because validation_steps is set"),
+        ({"settings": {"learning_rates": [1e-3]}}, "because learning_rates is set"),
+        ({"training_version": 0}, "training_version: found 0"),
+        ({"rate": 1}, "unknown ['rate']"),
+    ],
+)
+def test_bad_requests_are_refused_before_training(files, tmp_path, capsys, changes, message):
+    assert finetune_model.main(arguments(files, tmp_path, **changes)) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "model").exists() and not (tmp_path / "state").exists()
+
+
+def test_weights_that_do_not_fit_are_refused(files, tmp_path, capsys):
+    checkpoint = tmp_path / "files/checkpoint"
+    shutil.copytree(files / "checkpoint", checkpoint)
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    shutil.copy(files / "train.jsonl", tmp_path / "files")
+    assert finetune_model.main(arguments(tmp_path / "files", tmp_path)) == 2
+    assert "missing_keys: ['model.layers.2." in capsys.readouterr().err
