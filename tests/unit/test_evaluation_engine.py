@@ -88,6 +88,22 @@ def test_nan_logits_are_an_error(loaded, prompts):
         generate(engine, prompts[:3], 4, stop=[])
 
 
+def test_a_longer_prefix_replaces_a_shorter_one():
+    tokenizer = tiny_tokenizer()
+    engine = Engine(wrap_model(tiny_olmo(len(tokenizer)), tokenizer))
+
+    def prefix_of(*contexts):
+        prompts = [Prompt(list(ids), [[5]], shots=0, truncated=False) for ids in contexts]
+        return next(iter(engine.groups(prompts)))[0]
+
+    head = list(range(2, 40))
+    assert len(prefix_of([*head[:5], 9], [*head[:5], 8])) == 5
+    long = prefix_of([*head, 9], [*head, 8])
+    assert long.ids == head
+    assert prefix_of([*head, 50, 9], [*head, 50, 8]) is long  # a token more: not worth a run
+    assert len(prefix_of([7, 8, 9], [8, 8, 9])) == 0
+
+
 def test_common_prefix_leaves_a_token_of_each():
     assert common_prefix([[1, 2, 3], [1, 2, 4, 5]]) == 2
     assert common_prefix([[1, 2, 3], [1, 2, 3]]) == 2

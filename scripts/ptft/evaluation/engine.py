@@ -18,6 +18,8 @@ from ptft.evaluation.prefix import Prefix, common_prefix
 
 # Rows of logits that are turned into float32 at once.
 SOFTMAX_ROWS = 1024
+# A prefix that was run already serves again if it is at least this part of what is shared.
+PREFIX_COVER = 0.9
 
 Progress = Callable[[int], None]
 
@@ -86,12 +88,16 @@ class Engine:
             yield self._prefix([prompts[number].context for number in numbers]), numbers
 
     def _prefix(self, contexts: Sequence[list[int]]) -> Prefix:
-        """What all contexts begin with; run anew only if it is not what was run last."""
+        """What all contexts begin with.
+
+        What was run last is taken again if it covers nearly all of it: the windows of one cell
+        may agree in a token more or less.
+        """
         if not self.share_prefix or len(contexts) < 2:
             return Prefix([], [])
         ids = contexts[0][: common_prefix(contexts)]
         last = self._last_prefix
-        if not last.ids or ids[: len(last)] != last.ids:
+        if ids[: len(last)] != last.ids or len(last) < PREFIX_COVER * len(ids):
             self._last_prefix = Prefix.compute(self.loaded.model, ids)
         return self._last_prefix
 
