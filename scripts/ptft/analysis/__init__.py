@@ -21,6 +21,7 @@ TABLES: dict[str, str] = {
     "gains": "gains",
     "latent": "latent",
     "group_gains": "group_gains",
+    "paper_groups": "paper_groups",
     "forgetting": "forgetting",
     "formats": "formats",
     "domains": "domains",

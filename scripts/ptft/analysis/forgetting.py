@@ -54,8 +54,12 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
         .group_by("train_task")
         .agg(pl.col("kind").first().alias("task_kind"))
     )
+    transfer = pl.col("dataset").is_in(settings.transfer_datasets) | (
+        not settings.transfer_datasets
+    )
     pairs = (
         view.pairs()
+        .filter(transfer)
         .filter(pl.col("domain") == "cross")
         .join(task_kind, on="train_task", how="inner")
         .with_columns(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, with_interval
+from ptft.analysis.scores import CHECKPOINT, Scores, with_interval, with_shots
 from ptft.analysis.settings import Settings
 
 
@@ -18,12 +18,8 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
     the formats of that model and dataset.
     """
-    shots = pl.col("shots")
-    wanted = settings.shots
-    cells = scores.cells.filter(
-        pl.col("domain").is_in(["base", "in"]),
-        shots == (shots.max().over("dataset", "format") if wanted is None else wanted),
-    )
+    own = scores.cells.filter(pl.col("domain").is_in(["base", "in"]))
+    cells = with_shots(own, settings.shots, ["dataset"])
     model = ["checkpoint", "method", "train_task", "dataset", "shots"]
     reference = cells.filter(pl.col("format") == settings.format).select(
         *model, pl.col("value").alias("reference"), pl.col("row").alias("reference_row")

@@ -75,12 +75,8 @@ class Scores:
         return self.cells.select(CHECKPOINT).unique().sort("index")
 
     def main_view(self, fmt: str, shots: int | None) -> Scores:
-        """Cells of one format and one number of shots a dataset (None: its largest)."""
-        cells = self.cells.filter(pl.col("format") == fmt)
-        if shots is None:
-            cells = cells.filter(pl.col("shots") == pl.col("shots").max().over("dataset"))
-        else:
-            cells = cells.filter(pl.col("shots") == shots)
+        """Cells of one format, and of one number of shots a dataset (see :func:`with_shots`)."""
+        cells = with_shots(self.cells.filter(pl.col("format") == fmt), shots, ["dataset"])
         if cells.is_empty():
             raise ValueError(
                 f"no score with format {fmt!r} and shots {shots}; there are formats "
@@ -110,6 +106,20 @@ class Scores:
         return self.cells.filter(pl.col("method").is_null()).select(
             *self._base_key, pl.col("value").alias("base"), pl.col("row").alias("base_row")
         )
+
+
+def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
+    """Cells with ``shots``; None takes in each group the most frequent number, of two the larger."""
+    if shots is not None:
+        return cells.filter(pl.col("shots") == shots)
+    usual = (
+        cells.group_by(*by, "shots")
+        .len()
+        .sort("len", "shots")
+        .group_by(by, maintain_order=True)
+        .agg(pl.col("shots").last())
+    )
+    return cells.join(usual, on=[*by, "shots"], how="semi", maintain_order="left")
 
 
 def refuse_duplicates(main: pl.DataFrame) -> None:

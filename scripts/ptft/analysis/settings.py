@@ -14,7 +14,8 @@ class Settings:
     format: str = "default"
     """The prompt format that every analysis but the one of formats looks at."""
     shots: int | None = None
-    """Number of shots to look at; None takes each dataset's largest number."""
+    """Number of shots to look at; None takes, for each dataset, the number that most of its cells
+    have (of two the larger)."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
@@ -23,6 +24,10 @@ class Settings:
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)
     """Dataset -> `learned` or `not_learned` as a publication assigns it, for comparison."""
+    paper_double_counted: list[str] = field(default_factory=list)
+    """Datasets of ``paper_groups`` that the publication's own mean counts twice."""
+    transfer_datasets: list[str] = field(default_factory=list)
+    """Datasets that forgetting is measured on; empty takes all."""
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:

@@ -1,0 +1,39 @@
+"""Read released result tables into the ``cells`` table of a study."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, read, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--published-json", required=True, help="`published:` of the study")
+    parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
+    parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
+    parser.add_argument("--replicates", required=True, type=Path)
+    parser.add_argument("--unknown", required=True, type=Path, help="CSV of rows left out, and why")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    from ptft.published import read_published
+
+    published = read_published(args.study, json.loads(args.published_json))
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    published.cells.write_parquet(args.output)
+    published.cells.write_csv(args.csv)
+    published.replicates.write_parquet(args.replicates)
+    published.unknown.write_csv(args.unknown)
+    for row in (
+        published.unknown.unique(["table", "model_id", "reason"]).sort("table", "row").rows()
+    ):
+        logging.warning("left out: %s row %d: %s on %s: %s", *row)
+    logging.info("%d cells", len(published.cells))
+
+
+if __name__ == "__main__":
+    main()

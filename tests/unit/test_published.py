@@ -1,0 +1,258 @@
+"""The released tables, and what the paper reports from them."""
+
+import hashlib
+import json
+
+import polars as pl
+import pytest
+import yaml
+
+import read_published as program
+from ptft.analysis import make_table
+from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.published import Model, parse_model_id, read_published, split_format
+
+ORDER = [
+    "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",
+    "step738000", "main",
+]  # fmt: skip
+# The paper's Table 6, as printed.
+TABLE_6 = {
+    "learned": [0.048, 0.048, 0.004, 0.010, 0.030, 0.027, 0.021, -0.005],
+    "not_learned": [0.062, 0.149, 0.286, 0.297, 0.304, 0.297, 0.264, 0.290],
+}
+
+
+@pytest.fixture(scope="session")
+def config(repository):
+    return yaml.safe_load((repository / "config/published.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def source(config, shared):
+    if not (shared / "published").is_dir():
+        pytest.skip(f"no released tables at {shared / 'published'}")
+    return config["published"] | {"root": str(shared / "published")}
+
+
+@pytest.fixture(scope="session")
+def published(source):
+    return read_published("published", source)
+
+
+@pytest.fixture(scope="session")
+def scores(published):
+    return Scores.build(published.cells, published.replicates)
+
+
+@pytest.fixture(scope="session")
+def settings(config):
+    return Settings.from_json(config["analysis"])
+
+
+def by_checkpoint(table, column):
+    return dict(table.select("checkpoint", column).iter_rows())
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("group", sorted(TABLE_6))
+def test_table_6(scores, settings, group):
+    table = make_table("paper_groups", scores, settings).filter(pl.col("group") == group)
+    ours = by_checkpoint(table, "gain_as_published")
+    assert [round(ours[c], 3) for c in ORDER] == TABLE_6[group]
+    assert table["complete"].all()
+
+
+@pytest.mark.shared
+def test_table_6_with_every_dataset_counted_once(scores, settings):
+    table = make_table("paper_groups", scores, settings)
+    once = by_checkpoint(table.filter(pl.col("group") == "learned"), "gain")
+    # By hand from official_eval_table.csv, e.g. step1000: (0.0014 + 0.0228 + 0.0067 + 0.05
+    # + 0.103) / 5.
+    assert [round(once[c], 3) for c in ORDER] == [
+        0.037, 0.041, 0.002, 0.009, 0.022, 0.017, 0.014, -0.002,
+    ]  # fmt: skip
+    other = table.filter(pl.col("group") == "not_learned")
+    assert (other["double_counting"] == 0).all()
+
+
+@pytest.mark.shared
+def test_the_rule_finds_the_papers_groups(scores, settings):
+    groups = make_table("groups", scores, settings).filter(pl.col("paper_group").is_not_null())
+    assert len(groups) == 12
+    assert groups["group"].to_list() == groups["paper_group"].to_list()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("task", "dataset", "released"),
+    [
+        ("mnli", "mnli_matched", "mnli_matched"),
+        ("mnli", "mnli_mismatched", "mnli_mismatched"),
+        ("mnli", "rte", "rte"),
+        ("mnli", "gpt3_nli", "gpt3nli"),
+        ("paws", "paws", "paws"),
+        ("paws", "qqp", "qqp"),
+        ("paws", "stsb", "stsb"),
+        ("xsum", "xsum", "xsum"),
+        ("xsum", "xlsum", "xlsum"),
+        ("xsum", "cnn_dailymail", "cnn"),
+        ("socialiqa", "socialiqa", "socialiqa"),
+        ("socialiqa", "sciq_question", "sciq"),
+        ("socialiqa", "tweetqa", "tweetqa"),
+    ],
+)
+def test_curves_are_the_released_values(scores, settings, source, task, dataset, released):
+    """Base and tuned curves (Figures 4, 6, 7, 9 to 14), point by point."""
+    table = pl.read_csv(f"{source['root']}/all_perf_table.csv")
+    value = {
+        model: score
+        for model, name, score in table.select(
+            "model_id", "eval dataset", "Performance"
+        ).iter_rows()
+        if name == released
+    }
+    gains = make_table("gains", scores, settings).filter(
+        pl.col("train_task") == task, pl.col("dataset") == dataset
+    )
+    lr = {"xsum": "2e-7"}.get(task, "2e-6")
+    assert gains.sort("index")["checkpoint"].to_list() == ORDER
+    for checkpoint, base, tuned in gains.select("checkpoint", "base", "tuned").iter_rows():
+        step = checkpoint.removeprefix("step")
+        main = checkpoint == "main"
+        base_id = (
+            "olmo1b_original_hf_4shots" if main else f"olmo1b_checkpoint-{step}_original_hf_4shots"
+        )
+        tuned_id = f"olmo1b_hf_{'main' if main else 'ckpt' + step}_{task}_3epoch_{lr}_4shots"
+        assert (base, tuned) == (value[base_id], value[tuned_id])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("fmt", ["instruct", "io"])
+def test_formats_are_the_released_values(scores, settings, source, fmt):
+    """Figures 8 and 12: tuned MNLI in the other formats."""
+    suffix = {"instruct": "_instruct", "io": "_inputoutput"}[fmt]
+    table = pl.read_csv(f"{source['root']}/all_perf_table.csv")
+    released = table.filter(
+        pl.col("eval dataset") == f"mnli_matched{suffix}",
+        pl.col("model_id") == "olmo1b_hf_main_mnli_3epoch_2e-6_4shots",
+    )["Performance"][0]
+    row = make_table("formats", scores, settings).filter(
+        pl.col("checkpoint") == "main", pl.col("train_task") == "mnli",
+        pl.col("dataset") == "mnli_matched", pl.col("format") == fmt,
+    )  # fmt: skip
+    assert row["value"].to_list() == [released]
+
+
+@pytest.mark.shared
+def test_task_transfer(scores, settings):
+    table = make_table("forgetting", scores, settings).filter(pl.col("train_task") == ALL_TASKS)
+    lost = table.filter(pl.col("direction") == "classification>generation")
+    mrc = by_checkpoint(lost, "mrc")
+    # By hand at main: xsum 0.0048 and 0.0112 of 0.0710, socialiqa 0 of 0.0695, twice.
+    assert mrc["main"] == pytest.approx(-0.943, abs=0.001)
+    # The ratio explodes where the base score is near zero (XSum 0.019 at step 424,000) ...
+    assert mrc["step424000"] == pytest.approx(0.691, abs=0.001)
+    # ... the bounded measure does not.
+    assert by_checkpoint(lost, "bounded")["step424000"] == pytest.approx(-0.329, abs=0.001)
+    assert lost["complete"].all()
+    back = table.filter(pl.col("direction") == "generation>classification")
+    assert max(map(abs, by_checkpoint(back, "bounded").values())) < 0.05
+
+
+@pytest.mark.shared
+def test_out_of_domain_change_by_family(scores, settings):
+    table = make_table("domains", scores, settings).filter(pl.col("domain") == "out")
+    main = table.filter(pl.col("checkpoint") == "main")
+    # By hand: mean of tuned minus base over the family's other datasets, e.g. NLI
+    # ((0.6609 - 0.2410) + (0.7171 - 0.3451)) / 2.
+    gain = {task: round(value, 2) for task, value in main.select("train_task", "gain").iter_rows()}
+    assert gain == {"mnli": 0.40, "paws": -0.16, "xsum": 0.0, "socialiqa": -0.02}
+
+
+@pytest.mark.shared
+def test_what_is_left_out_is_listed(published, source):
+    unknown = published.unknown
+    released = sum(len(pl.read_csv(f"{source['root']}/{table}")) for table in source["tables"])
+    assert len(published.cells) + len(unknown) == released == 649 + 107 + 97
+    reasons = unknown.group_by("reason").len()
+    assert dict(reasons.iter_rows()) == {
+        "unknown model id": 47,
+        "learning rate 2e-05, the study's is 2e-06": 1,
+        "second run of olmo1b_checkpoint-1000_original_hf_4shots": 1,
+    }
+    assert set(unknown.filter(pl.col("reason") == "unknown model id")["table"]) == {
+        "it_perf_table.csv"
+    }
+
+
+@pytest.mark.shared
+def test_two_runs_of_one_cell_are_refused(source):
+    both = source | {"ignored_models": {}}
+    with pytest.raises(ValueError, match=r"row 329 .*1000_original_hf.*row 409 \(checkpoint-1000"):
+        read_published("published", both)
+
+
+@pytest.mark.shared
+def test_program(source, tmp_path):
+    names = {n: str(tmp_path / n) for n in ("cells.parquet", "cells.csv", "r.parquet", "u.csv")}
+    program.main(
+        ["--study", "published", "--published-json", json.dumps(source),
+         "--output", names["cells.parquet"], "--csv", names["cells.csv"],
+         "--replicates", names["r.parquet"], "--unknown", names["u.csv"]]
+    )  # fmt: skip
+    assert len(pl.read_parquet(names["cells.parquet"])) == len(pl.read_csv(names["cells.csv"]))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("olmo1b_checkpoint-1000_original_hf_4shots", Model(1000, None, None, 4, None)),
+        ("checkpoint-505000", Model(505000, None, None, 0, None)),
+        ("checkpoint-505000_cot_chat", Model(505000, None, None, 0, "cot_chat")),
+        ("olmo1b_original_hf", Model(None, None, None, 0, None)),
+        ("olmo1b_hf_ckpt424000_xsum_3epoch_2e-7_2shots", Model(424000, "xsum", 2e-7, 2, None)),
+        ("olmo1b_hf_main_tulu_5epoch_2e-6", Model(None, "tulu", 2e-6, 0, None)),
+        ("olmo1b_ckpt505000_tulu_5epoch_2e-6", None),
+        ("olmo1b_original", None),
+        ("llama", None),
+    ],
+)
+def test_model_ids(model_id, expected):
+    assert parse_model_id(model_id) == expected
+
+
+def test_format_suffixes():
+    assert split_format("xsum_inputoutput") == ("xsum", "io")
+    assert split_format("mnli_matched_instruct") == ("mnli_matched", "instruct")
+    assert split_format("llmbar_Natural") == ("llmbar_Natural", "default")
+
+
+def test_a_small_table(config, tmp_path):
+    lines = [
+        ",model_id,eval dataset,Performance,std",
+        "0,olmo1b_original_hf_4shots,paws,0.5,0.01",
+        "1,olmo1b_hf_main_paws_3epoch_2e-6_4shots,paws,0.9,",
+        "2,olmo1b_hf_main_bogus_3epoch_2e-6_4shots,paws,0.9,0.01",
+        "3,who_knows,paws,0.9,0.01",
+        "4,olmo1b_original_hf_4shots,moon,0.9,0.01",
+    ]
+    (tmp_path / "all_perf_table.csv").write_text("\n".join(lines) + "\n")
+    digest = hashlib.sha256((tmp_path / "all_perf_table.csv").read_bytes()).hexdigest()
+    source = config["published"] | {
+        "root": str(tmp_path), "tables": {"all_perf_table.csv": digest},
+    }  # fmt: skip
+    read = read_published("p", source, resamples=100)
+    assert read.cells.select("arm", "value", "stderr", "domain").rows() == [
+        ("base", 0.5, 0.01, "base"), ("full.paws.s0", 0.9, None, "in"),
+    ]  # fmt: skip
+    assert read.unknown.select("row", "reason").rows() == [
+        (4, "unknown task 'bogus'"), (5, "unknown model id"), (6, "unknown dataset 'moon'"),
+    ]  # fmt: skip
+    # The gain has no interval, since one of its scores has no error.
+    gain = make_table("gains", Scores.build(read.cells, read.replicates), Settings())
+    assert gain.select("gain", "ci_low").rows() == [(pytest.approx(0.4), None)]
+    with pytest.raises(ValueError, match="the table has changed"):
+        read_published("p", source | {"tables": {"all_perf_table.csv": "0" * 64}})
