@@ -322,11 +322,12 @@ class Family(Strict):
         _known(f"datasets.{name}.labels", dataset.labels or [], self.labels or [], "label")
 
     def _check_fields(self, name: str, dataset: Dataset) -> None:
+        place = f"datasets.{name}.formats" if dataset.formats else "formats"
         for style, template in self.templates(name).items():
             for field in template_fields(template):
                 if field not in dataset.fields:
                     raise ValueError(
-                        f"format {style} asks for the field {{{field}}}, which "
+                        f"{place}.{style} asks for the field {{{field}}}, which "
                         f"datasets.{name}.fields does not have ({', '.join(dataset.fields)})"
                     )
 

@@ -1,0 +1,264 @@
+"""Prepared splits from small files, with every count worked out by hand."""
+
+import json
+
+import polars as pl
+import pytest
+
+from ptft.datasets import Unlabelled, content_key, labelled_splits, prepare, read_examples
+from ptft.rows import DatasetError, read_rows, split_files
+
+NLI = {
+    "repository": "someone/nli",
+    "config": "default",
+    "fields": {"premise": "text_a", "hypothesis": "text_b"},
+    "label": {"column": "label", "values": {0: "yes", 1: "no"}},
+}
+
+
+def spec(dataset: dict, kind: str = "classification", **changes) -> dict:
+    return {"kind": kind, "dataset": dataset, "split": "test", "limit": None, "seed": 0, **changes}
+
+
+def row(label, a="a", b="b") -> dict:
+    return {"text_a": a, "text_b": b, "label": label}
+
+
+def test_rows_become_examples_and_are_counted():
+    rows = [row(0), row(-1), row(1, "c", None), row(None), row(0), row(1, "d")]
+    examples, audit = prepare(rows, spec(NLI), "nli-test")
+    assert examples[1] == {
+        "example_id": "nli-test-2",
+        "fields": {"premise": "c", "hypothesis": ""},
+        "gold": "no",
+    }
+    assert [example["gold"] for example in examples] == ["yes", "no", "yes", "no"]
+    assert audit == {
+        "split": "test",
+        "rows": 6,
+        "kept": 4,
+        "drawn": 4,
+        "dropped": {"no gold label": 2},
+        "gold": {"no": 2, "yes": 2},
+        "duplicates": 1,
+        "empty_fields": 1,
+    }
+
+
+def test_a_draw_is_seeded_and_keeps_the_order():
+    rows = [row(n % 2, a=str(n)) for n in range(50)]
+    drawn, audit = prepare(rows, spec(NLI, limit=10), "x")
+    again, _ = prepare(rows, spec(NLI, limit=10), "x")
+    other, _ = prepare(rows, spec(NLI, limit=10, seed=1), "x")
+    numbers = [int(example["example_id"].split("-")[1]) for example in drawn]
+    assert drawn == again != other
+    assert numbers == sorted(set(numbers)) and len(numbers) == 10
+    assert (audit["kept"], audit["drawn"]) == (50, 10)
+
+
+def test_scores_are_divided_at_the_threshold():
+    scores = {**NLI, "label": {"column": "label", "above": 3.5, "names": ["no", "yes"]}}
+    examples, audit = prepare([row(3.5), row(3.6), row(0.0), row(-1.0)], spec(scores), "x")
+    assert [example["gold"] for example in examples] == ["no", "yes", "no"]
+    assert audit["dropped"] == {"no gold label": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [(True, True), ("TRUE", "true"), (True, "true"), (1, "1"), (1.0, 1), ("1", 1)]
+)
+def test_values_are_compared_as_text(value, key):
+    table = {**NLI, "label": {"column": "label", "values": {key: "yes"}}}
+    assert prepare([row(value)], spec(table), "x")[0][0]["gold"] == "yes"
+
+
+def test_hidden_labels_are_refused():
+    with pytest.raises(Unlabelled, match=r"no row of split 'test' .*\(2 rows: 2 with no gold"):
+        prepare([row(-1), row(-1)], spec(NLI), "nli-test")
+
+
+def test_an_unknown_label_names_the_row():
+    with pytest.raises(DatasetError, match="nli-test, row 1: 7 is none of the known values 0, 1"):
+        prepare([row(0), row(7)], spec(NLI), "nli-test")
+
+
+def test_a_missing_column_lists_those_that_are_there():
+    message = "field 'premise': no column 'text_a'; the row has premise, label"
+    with pytest.raises(DatasetError, match=message):
+        prepare([{"premise": "a", "label": 0}], spec(NLI), "x")
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(DatasetError, match="has no rows"):
+        prepare([], spec(NLI), "x")
+
+
+def choice(**description) -> dict:
+    return spec(
+        {"repository": "a/b", "config": "c", "fields": {"question": "q"}, **description},
+        "multiple_choice",
+    )
+
+
+ARC = {"q": "?", "choices": {"text": ["w", "x", "y"], "label": ["1", "2", "3"]}, "key": "3"}
+
+
+@pytest.mark.parametrize(
+    ("description", "row", "choices", "gold"),
+    [
+        (
+            {"choices": "choices.text", "answer": {"column": "key", "among": "choices.label"}},
+            ARC,
+            ["w", "x", "y"],
+            2,
+        ),
+        (
+            {"choices": ["right", "wrong"], "answer": {"index": 0}},
+            {"q": "?", "right": " r ", "wrong": "w"},
+            ["r", "w"],
+            0,
+        ),
+        (
+            {
+                "choice_texts": ["no", "yes"],
+                "answer": {"column": "a", "values": {"false": 0, "true": 1}},
+            },
+            {"q": "?", "a": True},
+            ["no", "yes"],
+            1,
+        ),
+        (
+            {
+                "choices": ["o1", "o2"],
+                "choice_transform": "lower_first",
+                "choice_template": "{choice} for {question}",
+                "answer": {"column": "a"},
+            },
+            {"q": "me", "o1": "Hot", "o2": "Cold", "a": "1"},
+            ["hot for me", "cold for me"],
+            1,
+        ),
+    ],
+)
+def test_choices(description, row, choices, gold):
+    [example], audit = prepare([row], choice(**description), "x")
+    assert (example["choices"], example["gold"]) == (choices, gold)
+    assert audit["gold"] == {str(gold): 1}
+
+
+def test_a_row_with_an_empty_choice_is_dropped():
+    rows = [{"q": "?", "o": ["a", ""], "a": 0}, {"q": "?", "o": ["a", "b"], "a": 0}]
+    _, audit = prepare(rows, choice(choices="o", answer={"column": "a"}), "x")
+    assert (audit["kept"], audit["dropped"]) == (1, {"empty choice": 1})
+
+
+def test_an_answer_beyond_the_choices_is_refused():
+    with pytest.raises(DatasetError, match="answer 2 is none of 2 choices"):
+        prepare(
+            [{"q": "?", "o": ["a", "b"], "a": 2}], choice(choices="o", answer={"column": "a"}), "x"
+        )
+
+
+def test_targets_are_stripped_and_empty_ones_dropped():
+    summary = {"repository": "a/b", "config": "c", "fields": {"text": "t.0"}, "target": "s"}
+    rows = [{"t": ["one", "two"], "s": " gist\n"}, {"t": ["x"], "s": ""}, {"t": ["y"], "s": None}]
+    examples, audit = prepare(rows, spec(summary, "generation"), "x")
+    assert examples == [{"example_id": "x-0", "fields": {"text": "one"}, "gold": "gist"}]
+    assert audit["dropped"] == {"empty target": 2}
+    assert audit["gold"] == {}
+
+
+def test_conversations_keep_their_turns():
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    rows = [{"messages": turns}, {"messages": turns[:1]}, {"messages": turns}]
+    chat = {"repository": "a/b", "config": "c", "messages": "messages"}
+    examples, audit = prepare(rows, spec(chat, "chat"), "x")
+    assert examples[0]["messages"] == turns
+    assert audit["dropped"] == {"no assistant turn": 1}
+    assert audit["duplicates"] == 1
+
+
+def test_content_ignores_id_and_gold():
+    one = {"example_id": "a", "fields": {"x": "1", "y": "2"}, "gold": "yes"}
+    two = {"example_id": "b", "fields": {"y": "2", "x": "1"}, "gold": "no"}
+    assert content_key(one) == content_key(two)
+    assert content_key(one) != content_key({**one, "choices": ["1"]})
+
+
+# Reading ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root in the Hub's layout: a split in two files, one in the converted branch's layout."""
+    folder = tmp_path / "datasets/someone/nli/default"
+    (folder / "extra").mkdir(parents=True)
+    frame = pl.DataFrame([row(n % 2, a=str(n)) for n in range(6)])
+    frame[:4].write_parquet(folder / "train-00000-of-00002.parquet")
+    frame[4:].write_parquet(folder / "train-00001-of-00002.parquet")
+    frame.with_columns(label=pl.lit(-1)).write_parquet(folder / "test-00000-of-00001.parquet")
+    frame[:1].write_parquet(folder / "extra/0000.parquet")
+    return tmp_path
+
+
+def test_read_rows_in_the_hub_layout(root):
+    assert [r["text_a"] for r in read_rows(root, NLI, "train")] == list("012345")
+    assert [r["text_a"] for r in read_rows(root, NLI, "train[4:]")] == ["4", "5"]
+    assert [r["text_a"] for r in read_rows(root, NLI, "extra")] == ["0"]
+
+
+def test_a_missing_split_lists_those_that_are_there(root):
+    with pytest.raises(DatasetError, match=r"no split 'dev' of someone/nli \(default\).*extra, "):
+        read_rows(root, NLI, "dev")
+
+
+def test_labelled_splits_are_found(root):
+    assert labelled_splits(root, spec(NLI)) == {"extra": 1, "train": 6}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_read_rows_of_files(tmp_path, kind):
+    frame = pl.DataFrame([row("yes", a="one, two"), row("no")])
+    file = tmp_path / f"dev.{kind}"
+    {"jsonl": frame.write_ndjson, "csv": frame.write_csv, "parquet": frame.write_parquet}[kind](
+        file
+    )
+    rows = read_rows(tmp_path, {"files": {"dev": str(tmp_path / "d*")}}, "dev[:1]")
+    assert rows == [row("yes", a="one, two")]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x.jsonl", "does not exist"), ("x.txt", "end in .txt; expected one of .parquet")],
+)
+def test_files_that_cannot_be_read(tmp_path, name, message):
+    if name.endswith("txt"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(DatasetError, match=message):
+        read_rows(tmp_path, {"files": {"dev": str(tmp_path / name)}}, "dev")
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "x.jsonl").write_text("{not json")
+    with pytest.raises(DatasetError, match="x.jsonl can't be read"):
+        read_rows(tmp_path, {"files": {"dev": str(tmp_path / "x.jsonl")}}, "dev")
+    assert split_files(tmp_path, {"files": {"dev": "y"}}) == {"dev": ["y"]}
+
+
+def test_prepare_split_writes_examples_and_audit(root):
+    import prepare_split
+
+    out, audit = root / "train.jsonl", root / "audit.json"
+    argv = ["--root", str(root), "--name", "nli-train", "--output", str(out), "--audit", str(audit)]
+    prepare_split.main([*argv, "--spec", json.dumps(spec(NLI, split="train"))])
+    assert len(read_examples(out)) == 6
+    assert json.loads(audit.read_text())["gold"] == {"no": 3, "yes": 3}
+
+
+def test_prepare_split_says_which_splits_have_labels(root):
+    import prepare_split
+
+    argv = ["--root", str(root), "--name", "nli-test", "--output", "x", "--audit", "y"]
+    with pytest.raises(SystemExit) as refusal:
+        prepare_split.main([*argv, "--spec", json.dumps(spec(NLI))])
+    assert "hidden test labels are published as -1" in str(refusal.value)
+    assert "Splits here that have labels: extra (1 rows), train (6 rows)" in str(refusal.value)

@@ -1,0 +1,83 @@
+"""Prompts: texts written out by hand."""
+
+import pytest
+
+from ptft.prompts import (
+    few_shot_prompt,
+    gold_text,
+    render,
+    render_shot,
+    select_shots,
+    template_fields,
+)
+
+TEMPLATE = "### Input: {document}\n ### Summary: "
+
+
+def example(number: int, gold: str = "yes") -> dict:
+    return {"example_id": f"d-{number}", "fields": {"document": f"text {number}"}, "gold": gold}
+
+
+def test_render_strips_spaces_at_the_end_only():
+    assert render(TEMPLATE, {"document": " a b "}) == "### Input:  a b \n ### Summary:"
+    assert render("{document}\n", {"document": "a"}) == "a\n"
+
+
+def test_render_keeps_braces_of_the_data():
+    assert render("{document}!", {"document": "{x} {document}"}) == "{x} {document}!"
+
+
+def test_render_names_a_missing_field():
+    with pytest.raises(KeyError, match="document"):
+        render(TEMPLATE, {"text": "a"})
+
+
+def test_template_fields_are_listed_once_in_order():
+    assert template_fields("{b} {a}\n{b} {{c}}") == ["b", "a"]
+
+
+def test_gold_text_of_a_choice_is_the_choice():
+    assert gold_text({"gold": 1, "choices": ["left", "right"]}) == "right"
+    assert gold_text({"gold": "neutral"}) == "neutral"
+
+
+def test_few_shot_prompt():
+    shot = example(1, "gist one")
+    assert render_shot(TEMPLATE, shot) == "### Input: text 1\n ### Summary: gist one"
+    assert few_shot_prompt(TEMPLATE, [shot, example(2, "gist two")], example(3)) == (
+        "### Input: text 1\n ### Summary: gist one\n\n"
+        "### Input: text 2\n ### Summary: gist two\n\n"
+        "### Input: text 3\n ### Summary:"
+    )
+
+
+def test_no_shots_leave_the_bare_context():
+    assert few_shot_prompt(TEMPLATE, [], example(3)) == "### Input: text 3\n ### Summary:"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_balanced_shots_differ_by_at_most_one(count):
+    pool = [example(n, label) for n, label in enumerate(["a"] * 30 + ["b"] * 5 + ["c"] * 5)]
+    golds = [shot["gold"] for shot in select_shots(pool, count, seed=0, balanced=True)]
+    counts = [golds.count(label) for label in "abc"]
+    assert sum(counts) == count
+    assert max(counts) - min(counts) <= 1
+
+
+def test_more_shots_extend_fewer_and_file_order_does_not_matter():
+    pool = [example(n, "ab"[n % 2]) for n in range(20)]
+    four = select_shots(pool, 4, seed=1, balanced=True)
+    assert select_shots(pool, 2, seed=1, balanced=True) == four[:2]
+    assert select_shots(pool[::-1], 4, seed=1, balanced=True) == four
+    assert select_shots(pool, 4, seed=2, balanced=True) != four
+
+
+def test_unbalanced_shots_may_be_of_one_kind():
+    pool = [example(n, f"summary {n}") for n in range(8)]
+    shots = select_shots(pool, 3, seed=0, balanced=False)
+    assert len({shot["example_id"] for shot in shots}) == 3
+
+
+def test_too_few_shots_are_refused():
+    with pytest.raises(ValueError, match="4 shots asked for, but the shot split has 2 rows"):
+        select_shots([example(0), example(1)], 4, seed=0, balanced=True)

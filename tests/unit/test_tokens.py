@@ -1,0 +1,67 @@
+"""Tokens: a word-level tokenizer for exact ids, OLMo's own where real data is at hand."""
+
+import pytest
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from ptft.tokens import encode, encode_pairs, first_tokens, label_tokens
+
+WORDS = ["<unk>", "<eos>", "a", "b", "c", " a", " b", " c", " ", "\n"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Letters are tokens, with a space before them other tokens."""
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(" ?[abc\n]"), behavior="isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>")
+
+
+def test_encode(tokenizer):
+    assert encode(tokenizer, ["a b", "c"]) == [[2, 6], [4]]
+    assert encode(tokenizer, []) == []
+
+
+def test_pairs_are_cut_from_the_whole(tokenizer):
+    assert encode_pairs(tokenizer, ["a b", "c"], [" c", " a b"]) == [([2, 6], [7]), ([4], [5, 6])]
+
+
+def test_a_completion_without_tokens_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="adds no token to the context 'a b'"):
+        encode_pairs(tokenizer, ["a b"], [""])
+
+
+def test_first_tokens_with_and_without_space(tokenizer):
+    assert first_tokens(tokenizer, "b c") == (6, 3)
+    assert label_tokens(tokenizer, ["a", "b"]) == {"a": (5, 2), "b": (6, 3)}
+
+
+def test_labels_that_begin_alike_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="'ab' and 'ac' begin with the same sub-token"):
+        label_tokens(tokenizer, ["ab", "ac"])
+
+
+@pytest.fixture(scope="module")
+def olmo(shared):
+    return AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
+
+
+@pytest.mark.shared
+def test_olmo_labels(olmo):
+    """The first sub-tokens that the paper's labels have under OLMo's tokenizer."""
+    tokens = label_tokens(olmo, ["entailment", "neutral", "contradiction"])
+    names = {label: olmo.convert_ids_to_tokens(list(ids)) for label, ids in tokens.items()}
+    assert names["entailment"] == ["Ġentail", "ent"]
+    assert names["neutral"][0] == "Ġneutral"
+    assert names["contradiction"][0] == "Ġcontradiction"
+    assert olmo.convert_ids_to_tokens([label_tokens(olmo, ["no", "yes"])["yes"][0]]) == ["Ġyes"]
+
+
+@pytest.mark.shared
+def test_olmo_pairs_equal_the_whole_prompt(olmo):
+    context, completion = "### Input_1: a\n ### Input_2: b\n ### Inference:", " entailment"
+    [(head, tail)] = encode_pairs(olmo, [context], [completion])
+    assert head + tail == olmo(context + completion)["input_ids"]
+    assert olmo.decode(tail) == " entailment"
+    assert len(tail) == 2

@@ -1,0 +1,27 @@
+"""Rewrites of texts, compared with what lm-evaluation-harness makes of the same text."""
+
+from ptft.transforms import after_blank, before_blank, lower_first, wikihow, without_last_mark
+
+
+def test_wikihow_marks_are_removed():
+    text = "How to dry cranberries [header] Choosing [title] Buy them. [step] Go  on."
+    assert wikihow(text) == "How to dry cranberries Choosing. Buy them. Go on."
+
+
+def test_copa_sentences_are_joined():
+    premise = without_last_mark("The man turned on the faucet. ")
+    choice = lower_first("Water flowed from the spout.")
+    assert f"{premise} therefore {choice}" == (
+        "The man turned on the faucet therefore water flowed from the spout."
+    )
+
+
+def test_blank_divides_a_sentence():
+    sentence = "Sarah was better than Maria so _ got the easier cases."
+    assert before_blank(sentence) == "Sarah was better than Maria so"
+    assert after_blank(sentence) == " got the easier cases."
+
+
+def test_empty_text_stays_empty():
+    assert lower_first("") == ""
+    assert wikihow(" ") == ""
