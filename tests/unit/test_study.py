@@ -122,7 +122,7 @@ def test_a_job_sees_no_more_than_its_slice(read):
 def test_resolved_study_holds_everything_it_names(read):
     resolved = read(STUDY).resolved()
     assert set(resolved["families"]) == {"nli", "summarization", "completion"}
-    assert resolved["model"]["source"]["pretraining"]["steps"] == [4, 16]
+    assert resolved["model"]["source"]["pretraining"]["steps"] == [4, 8, 16]
     assert resolved["study"]["finetune"]["full"]["settings"]["lr"] == 1e-3
     json.dumps(resolved)  # plain data throughout
 

@@ -10,6 +10,8 @@ rule write_study:
         "../../envs/environment.yaml"
     params:
         study=lambda wildcards: as_json(GRID.resolved()),
+    message:
+        "Write the resolved study"
     shell:
         "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
 

@@ -34,8 +34,8 @@ rule make_report:
         "../../envs/environment.yaml"
     params:
         # Snakemake calls itself for the report, on the same study; it takes no lock for that.
-        configfiles=[os.path.abspath(path) for path in workflow.configfiles],
-        snakefile=workflow.main_snakefile,
+        configfiles=[os.path.relpath(path) for path in workflow.configfiles],
+        snakefile=os.path.relpath(workflow.main_snakefile),
     message:
         "Put the report together"
     shell:

@@ -1,0 +1,99 @@
+"""A finished run of the pocket study at test size, in a copy of the workflow of its own."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+PARTS = ["Snakefile", "scripts", "workflow", "config", "profiles", "envs"]
+
+
+@dataclass
+class Clone:
+    """A copy of the workflow with a study, in which Snakemake is run as a user would."""
+
+    root: Path
+    study: str = "study.yaml"
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of a run of the study."""
+        options = ["--cores", "2", "--configfile", self.study, *arguments]
+        return [sys.executable, "-m", "snakemake", *options]
+
+    def snakemake(self, *arguments: str, fails: bool = False) -> str:
+        """Run Snakemake on the study; its whole output."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout[-6000:]
+        return done.stdout
+
+    def planned(self, *arguments: str) -> list[str]:
+        """Messages of the jobs that a run would execute, sorted."""
+        return sorted(re.findall(r"^Job \d+: (.*)$", self.snakemake("-n", *arguments), re.M))
+
+    def planned_counts(self, *arguments: str) -> dict[str, int]:
+        """Rule -> number of jobs that a run would execute."""
+        return dict(self.counted(self.snakemake("-n", *arguments)))
+
+    @staticmethod
+    def counted(output: str) -> Counter:
+        """Rule -> number of jobs, from Snakemake's own table."""
+        table = output.split("Job stats:")[1].split("total")[0] if "Job stats:" in output else ""
+        return Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a piece of one of the clone's files."""
+        file = self.root / path
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new))
+
+
+def make_clone(repository: Path, root: Path, study: str) -> Clone:
+    """Copy the workflow, and a study of tests/studies with its models, into a folder."""
+    root.mkdir()
+    for part in PARTS:
+        source = repository / part
+        ignore = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, root / part, ignore=ignore)
+        else:
+            shutil.copy2(source, root / part)
+    studies = repository / "tests" / "studies"
+    shutil.copy2(studies / f"{study}.yaml", root / "study.yaml")
+    shutil.copytree(studies / "models", root / "models")
+    return Clone(root)
+
+
+@pytest.fixture(scope="session")
+def finished_once(repository, tmp_path_factory) -> Path:
+    """Folder of a finished run; made by the first worker that asks, never changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if "popen-gw" in shared.name:
+        shared = shared.parent
+    root = shared / "finished"
+    with FileLock(f"{root}.lock", timeout=900):
+        if not (root / "results/tiny/report.html").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            make_clone(repository, root, "tiny").snakemake()
+    return root
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path) -> Clone:
+    """A copy of the finished run that a test may change."""
+    root = tmp_path / "clone"
+    shutil.copytree(finished_once, root)
+    return Clone(root)

@@ -1,0 +1,130 @@
+"""Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
+
+import polars as pl
+import pytest
+
+from ptft.figures import FIGURES
+
+CHECKPOINTS = ["step4", "step16"]
+ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
+TAIL = ["Collect the cells", "Analyse the cells", "Write the findings", "Put the report together"]
+DRAWN = [f"Draw {figure}" for figure in FIGURES]
+
+
+def evaluations(checkpoints=CHECKPOINTS, arms=ARMS):
+    return [f"Evaluate {checkpoint} {arm}" for checkpoint in checkpoints for arm in arms]
+
+
+def finetunings(arms, checkpoints=CHECKPOINTS):
+    return [f"Fine-tune {checkpoint} as {arm}" for checkpoint in checkpoints for arm in arms]
+
+
+def test_pocket_study_plans_every_job_once(repository, tmp_path):
+    from .conftest import make_clone
+
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.study = "config/pocket.yaml"
+    assert clone.planned_counts() == {
+        "all": 1,
+        "analyse_cells": 1,
+        "collect_cells": 1,
+        "evaluate_model": 6 * 5,
+        "finetune_model": 6 * 4,
+        "make_pocket_world": 1,
+        "make_report": 1,
+        **{f"plot_{figure}": 1 for figure in FIGURES},
+        "prepare_split": 11 * 2 + 4,
+        "pretrain_checkpoints": 1,
+        "write_front_page": 1,
+        "write_study": 1,
+    }
+
+
+@pytest.mark.slow
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert finished.planned() == []
+    cells = pl.read_parquet(finished.root / "results/tiny/tables/cells.parquet")
+    main = cells.filter("main")
+    # nli 2 x 2 x 2, summary 2 x 2, question 2 x 2, facts 1 x 2 (dataset x format x shots)
+    assert len(main) == 2 * 3 * (8 + 4 + 4 + 2)
+    assert main["value"].is_between(0, 1).all()
+    assert (main["n"] == 16).all()
+    report = (finished.root / "results/tiny/report.html").read_text()
+    assert "cross_evaluation.svg" in report
+
+
+@pytest.mark.slow
+def test_a_comment_reruns_nothing(finished):
+    finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")
+    assert finished.planned() == []
+
+
+@pytest.mark.slow
+def test_order_of_keys_reruns_nothing(finished):
+    finished.edit(
+        "study.yaml",
+        "{epochs: 1, batch_size: 16, lr: 1.0e-3}",
+        "{lr: 1.0e-3, epochs: 1, batch_size: 16}",
+    )
+    assert finished.planned() == []
+
+
+@pytest.mark.slow
+def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
+    finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
+    arm = ["full.pocket_summary.s0"]
+    assert finished.planned() == sorted(
+        [*finetunings(arm), *evaluations(arms=arm), *TAIL, *DRAWN, "Write the resolved study"]
+    )
+
+
+@pytest.mark.slow
+def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
+    finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
+    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)"]
+    assert finished.planned() == sorted(
+        [*new, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
+    )
+
+
+@pytest.mark.slow
+def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
+    finished.edit("study.yaml", "[step4, step16]", "[step4, step8, step16]")
+    tuned = finetunings(ARMS[1:], ["step8"])
+    assert finished.planned() == sorted(
+        [*tuned, *evaluations(["step8"]), *TAIL, *DRAWN, "Write the resolved study"]
+    )
+
+
+@pytest.mark.slow
+def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
+    finished.edit("study.yaml", "[step4, step16]", "[step16]")
+    assert finished.planned() == sorted([*TAIL, *DRAWN, "Write the resolved study"])
+
+
+@pytest.mark.slow
+def test_a_figures_script_redraws_that_figure(finished):
+    finished.edit("scripts/ptft/figures/formats.py", '"""', '"""Edited. ')
+    assert finished.planned() == ["Draw formats", "Put the report together"]
+
+
+@pytest.mark.slow
+def test_a_deleted_cell_is_scored_again_alone(finished):
+    cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
+    before = pl.read_parquet(finished.root / cell)
+    (finished.root / cell).unlink()
+    assert finished.planned() == sorted([*evaluations(["step4"], ["base"]), *TAIL, *DRAWN])
+    finished.snakemake("--until", "evaluate_model")
+    assert pl.read_parquet(finished.root / cell).equals(before)
+    log = (finished.root / "results/tiny/logs/evaluate_model/step4/base.log").read_text()
+    assert "18 cells, 18 of them in the store" in log
+
+
+def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
+    from .conftest import make_clone
+
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.edit("study.yaml", "lr: 1.0e-3", "lr: 1e-3")
+    output = clone.snakemake("-n", fails=True)
+    assert "study.yaml:8: finetune.full.settings.lr = '1e-3'" in output
+    assert "write 1.0e-3" in output
