@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.cell_store import cell_key, hash_files, hash_model, publish, to_frame, write_frame
-from ptft.evaluation.cells import Cell, cells_of_plan, evaluate_cell, read_examples
+from ptft.evaluation.cells import Cell, cells_of_plan, read_examples
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
+from ptft.evaluation.scoring import evaluate_cell
 
 log = logging.getLogger("evaluate_model")
 
@@ -29,7 +31,8 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
         for name, most in {cell.dataset: cell.max_examples for cell in missing}.items()
     }
     failed: dict[Cell, Exception] = {}
-    with tqdm(total=sum(counts[cell.dataset] for cell in missing), unit="ex") as bar:
+    total = sum(counts[cell.dataset] for cell in missing)
+    with tqdm(total=total, unit="ex") as bar, logging_redirect_tqdm():
         for number, (cell, stored) in enumerate(missing.items(), start=1):
             bar.set_description(f"cell {number}/{len(missing)} {cell.name}")
             before, started = bar.n, time.perf_counter()
@@ -45,11 +48,12 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
                 continue
             write_frame(frame, stored)
             log.info(
-                "%s: score %.4f, %d examples, %d truncated, %.1f examples/s",
+                "%s: score %.4f, %d examples (%d truncated, %d empty answers), %.1f examples/s",
                 cell.name,
                 frame["score"].mean(),
                 len(frame),
                 frame["truncated"].sum(),
+                (frame["prediction"] == "").sum(),
                 len(frame) / (time.perf_counter() - started),
             )
     return failed

@@ -1,21 +1,16 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from ptft.evaluation.encoding import Prompt, encode_examples
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.generation import generate
-from ptft.prompts import select_shots
-from ptft.tokens import label_tokens
-
-KINDS = ("classification", "multiple_choice", "generation")
-# Examples that are encoded at a time, so that memory does not grow with the dataset.
-WINDOW = 2048
+# Kinds of datasets, and the further ways of scoring that a plan may ask for beside the main one.
+KINDS = {
+    "classification": ("whole_label", "constrained", "free"),
+    "multiple_choice": ("pmi",),
+    "generation": (),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +20,7 @@ class Cell:
     Attributes:
         kind: one of ``KINDS``.
         labels: the label words of a classification, else None.
+        also: further ways of scoring, each an extra column of accuracies (see ``KINDS``).
         max_new_tokens, stop: of a generation.
         max_examples: evaluate the first so many test rows only; None for all.
     """
@@ -35,6 +31,7 @@ class Cell:
     kind: str
     template: str
     labels: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
     max_new_tokens: int | None = None
     stop: tuple[str, ...] = ()
     max_examples: int | None = None
@@ -59,7 +56,13 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
             raise ValueError(f"dataset {name}: kind {kind!r} is not one of {', '.join(KINDS)}")
         if kind == "classification" and len(dataset.get("labels") or ()) < 2:
             raise ValueError(f"dataset {name}: a classification needs two labels or more")
-        if kind == "generation" and not dataset.get("max_new_tokens"):
+        also = tuple(dataset.get("also") or ())
+        if unknown := set(also) - set(KINDS[kind]):
+            raise ValueError(
+                f"dataset {name}: {kind} cannot also be scored by {', '.join(sorted(unknown))} "
+                f"(known: {', '.join(KINDS[kind]) or 'none'})"
+            )
+        if (kind == "generation" or "free" in also) and not dataset.get("max_new_tokens"):
             raise ValueError(f"dataset {name}: a generation needs max_new_tokens")
         for format_name, template in dataset["formats"].items():
             for shots in dataset["shots"]:
@@ -71,6 +74,7 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                         kind=kind,
                         template=template,
                         labels=tuple(dataset["labels"]) if dataset.get("labels") else None,
+                        also=also,
                         max_new_tokens=dataset.get("max_new_tokens"),
                         stop=tuple(dataset.get("stop") or ()),
                         max_examples=dataset.get("max_examples"),
@@ -104,6 +108,7 @@ class Results:
     Attributes:
         logprobs: per example, the log-likelihood of each label or choice; None for generation.
         predicted: label or choice number, or the generated text.
+        extra: further columns, one value an example.
     """
 
     example_id: list[str] = field(default_factory=list)
@@ -113,106 +118,3 @@ class Results:
     prompt_tokens: list[int] = field(default_factory=list)
     truncated: list[bool] = field(default_factory=list)
     extra: dict[str, list] = field(default_factory=dict)
-
-
-def evaluate_cell(
-    engine: Engine,
-    cell: Cell,
-    examples: Sequence[Mapping],
-    shot_pool: Sequence[Mapping],
-    progress: Callable[[int], None] = lambda rows: None,
-) -> Results:
-    """Score one cell.
-
-    Args:
-        examples: the test rows.
-        shot_pool: rows to draw the shots from; never among the test rows.
-        progress: told the number of examples after each batch.
-
-    Raises:
-        ValueError: labels that share their first sub-token, a gold answer that is no label or
-            choice, or an example that does not fit the model's context.
-        FloatingPointError: the model's logits are not finite.
-    """
-    balanced = cell.kind != "generation"
-    shots = select_shots(shot_pool, cell.shots, cell.shots_seed, balanced=balanced)
-    score = {
-        "classification": _classify,
-        "multiple_choice": _choose,
-        "generation": _generate,
-    }[cell.kind]
-    results = Results()
-    for start in range(0, len(examples), WINDOW):
-        window = examples[start : start + WINDOW]
-        score(engine, cell, shots, window, results, progress)
-        results.example_id.extend(row["example_id"] for row in window)
-    return results
-
-
-def _encode(
-    engine: Engine,
-    cell: Cell,
-    shots: Sequence[Mapping],
-    examples: Sequence[Mapping],
-    continuations: Callable[[Mapping], Sequence[str]],
-    results: Results,
-) -> list[Prompt]:
-    prompts = encode_examples(
-        engine.loaded.tokenizer,
-        cell.template,
-        shots,
-        examples,
-        continuations,
-        engine.loaded.max_length,
-        reserve=cell.max_new_tokens or 0,
-    )
-    results.prompt_tokens.extend(len(prompt.context) for prompt in prompts)
-    results.truncated.extend(prompt.truncated for prompt in prompts)
-    return prompts
-
-
-def _classify(engine, cell, shots, examples, results, progress) -> None:
-    """TokenProb: a label's score is that of its likelier first sub-token (with space, without)."""
-    first = label_tokens(engine.loaded.tokenizer, cell.labels)
-    branches = [[token] for label in cell.labels for token in first[label]]
-    prompts = [
-        Prompt(prompt.context, branches, prompt.shots, prompt.truncated)
-        for prompt in _encode(engine, cell, shots, examples, lambda row: (), results)
-    ]
-    scores = np.array(engine.score(prompts, progress)).reshape(len(prompts), -1, 2).max(-1)
-    results.logprobs.extend(scores.tolist())
-    results.predicted.extend(cell.labels[best] for best in scores.argmax(-1))
-    for row in examples:
-        if row["gold"] not in cell.labels:
-            raise ValueError(
-                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
-                f"one of the labels {', '.join(cell.labels)}"
-            )
-        results.gold.append(row["gold"])
-
-
-def _choose(engine, cell, shots, examples, results, progress) -> None:
-    """Choices by log-likelihood a character (``acc_norm``), and plainly (``acc``)."""
-    for row in examples:
-        if not 0 <= row["gold"] < len(row["choices"]):
-            raise ValueError(
-                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
-                f"the number of one of its {len(row['choices'])} choices"
-            )
-    prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"], results)
-    acc = results.extra.setdefault("acc", [])
-    for row, logprobs in zip(examples, engine.score(prompts, progress), strict=True):
-        lengths = np.array([len(choice) for choice in row["choices"]])
-        results.logprobs.append(logprobs)
-        results.predicted.append(int(np.argmax(logprobs / lengths)))
-        results.gold.append(row["gold"])
-        acc.append(float(np.argmax(logprobs) == row["gold"]))
-
-
-def _generate(engine, cell, shots, examples, results, progress) -> None:
-    """Greedy continuations, cut at the stop strings."""
-    prompts = _encode(engine, cell, shots, examples, lambda row: (), results)
-    texts = generate(engine, prompts, cell.max_new_tokens, cell.stop, progress)
-    results.predicted.extend(texts)
-    results.gold.extend(row["gold"] for row in examples)
-    results.logprobs.extend([None] * len(examples))

@@ -24,7 +24,7 @@ PREFIX_COVER = 0.9
 Progress = Callable[[int], None]
 
 
-def _silent(_prompts: int) -> None:
+def silent(_prompts: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -43,7 +43,7 @@ class Engine:
         self.share_prefix = share_prefix
         self._last_prefix = Prefix([], [])
 
-    def score(self, prompts: Sequence[Prompt], progress: Progress = _silent) -> list[list[float]]:
+    def score(self, prompts: Sequence[Prompt], progress: Progress = silent) -> list[list[float]]:
         """Log-likelihood of every branch of every prompt.
 
         Args:
@@ -66,7 +66,7 @@ class Engine:
         return results
 
     def score_tokens(
-        self, prompts: Sequence[Prompt], progress: Progress = _silent
+        self, prompts: Sequence[Prompt], progress: Progress = silent
     ) -> list[list[list[float]]]:
         """As ``score``, but the log-probability of every token of every branch."""
         results: list[list[list[float]]] = [[] for _ in prompts]

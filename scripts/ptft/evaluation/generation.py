@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ptft.evaluation.encoding import Prompt
-from ptft.evaluation.engine import Engine, Progress, _silent
+from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix
 from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
@@ -56,7 +56,7 @@ def generate(
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     stop: Sequence[str],
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> list[str]:
     """Greedy continuation of every prompt.
 

@@ -1,0 +1,210 @@
+"""Scoring one cell: label scoring, multiple choice and generation on one engine."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.encoding import Prompt, encode_examples
+from ptft.evaluation.engine import Engine, Progress, silent
+from ptft.evaluation.generation import generate
+from ptft.prompts import completion, select_shots
+from ptft.tokens import label_tokens
+
+# Examples that are encoded at a time, so that memory does not grow with the dataset.
+WINDOW = 2048
+
+
+def evaluate_cell(
+    engine: Engine,
+    cell: Cell,
+    examples: Sequence[Mapping],
+    shot_pool: Sequence[Mapping],
+    progress: Progress = silent,
+) -> Results:
+    """Score one cell.
+
+    Args:
+        examples: the test rows.
+        shot_pool: rows to draw the shots from; never among the test rows.
+        progress: told the number of examples after each batch.
+
+    Raises:
+        ValueError: labels that share their first sub-token, a gold answer that is no label or
+            choice, or an example that does not fit the model's context.
+        FloatingPointError: the model's logits are not finite.
+    """
+    shots = select_shots(shot_pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
+    score = {
+        "classification": _classify,
+        "multiple_choice": _choose,
+        "generation": _generate,
+    }[cell.kind]
+    results = Results()
+    for start in range(0, len(examples), WINDOW):
+        window = examples[start : start + WINDOW]
+        score(engine, cell, shots, window, results, progress)
+        results.example_id.extend(row["example_id"] for row in window)
+        results.gold.extend(row["gold"] for row in window)
+    return results
+
+
+def _encode(
+    engine: Engine,
+    cell: Cell,
+    shots: Sequence[Mapping],
+    examples: Sequence[Mapping],
+    continuations: Callable[[Mapping], Sequence[str]],
+    results: Results,
+) -> list[Prompt]:
+    generating = cell.kind == "generation" or "free" in cell.also
+    prompts = encode_examples(
+        engine.loaded.tokenizer,
+        cell.template,
+        shots,
+        examples,
+        continuations,
+        engine.loaded.max_length,
+        reserve=cell.max_new_tokens if generating else 0,
+    )
+    results.prompt_tokens.extend(len(prompt.context) for prompt in prompts)
+    results.truncated.extend(prompt.truncated for prompt in prompts)
+    return prompts
+
+
+def _classify(engine, cell, shots, examples, results, progress) -> None:
+    """Label scoring. The prediction is TokenProb's, other ways become extra columns.
+
+    TokenProb (the paper's): a label's score is the log-probability of its first sub-token, of
+    the likelier of those with and without a leading space. ``whole_label``: of all its tokens.
+    ``constrained``: greedy decoding among the labels. ``free``: greedy decoding, then the label
+    that the text begins with.
+    """
+    labels = cell.labels
+    for row in examples:
+        if row["gold"] not in labels:
+            raise ValueError(
+                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
+                f"one of the labels {', '.join(labels)}"
+            )
+    whole = {"whole_label", "constrained"} & set(cell.also)
+    first = label_tokens(engine.loaded.tokenizer, labels)
+    starts = [[token] for label in labels for token in first[label]]
+    encoded = _encode(engine, cell, shots, examples, lambda row: labels if whole else (), results)
+    prompts = [replace(prompt, branches=starts + prompt.branches) for prompt in encoded]
+    predicted: dict[str, list[str | None]] = {way: [] for way in cell.also}
+    for prompt, scores in zip(prompts, engine.score_tokens(prompts, progress), strict=True):
+        firsts = np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
+        results.logprobs.append(firsts.tolist())
+        results.predicted.append(labels[firsts.argmax()])
+        wholes, branches = scores[len(starts) :], prompt.branches[len(starts) :]
+        if "whole_label" in whole:
+            best = np.argmax([sum(tokens) for tokens in wholes])
+            predicted["whole_label"].append(labels[best])
+        if "constrained" in whole:
+            predicted["constrained"].append(labels[greedy_branch(branches, wholes)])
+    if "free" in cell.also:
+        texts = generate(engine, encoded, cell.max_new_tokens, cell.stop)
+        predicted["free"] = [label_of_text(text, labels) for text in texts]
+    for way, answers in predicted.items():
+        column = results.extra.setdefault(f"accuracy_{way}", [])
+        column.extend(
+            float(answer == row["gold"]) for answer, row in zip(answers, examples, strict=True)
+        )
+
+
+def greedy_branch(branches: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]) -> int:
+    """The branch that greedy decoding takes if it may only walk along the branches.
+
+    Args:
+        branches: token ids of each.
+        scores: log-probability of each of these tokens behind what comes before it.
+
+    Raises:
+        ValueError: one branch is the beginning of another, so that the walk does not end.
+    """
+    alive = list(range(len(branches)))
+    depth = 0
+    while len(alive) > 1:
+        if any(len(branches[number]) == depth for number in alive):
+            raise ValueError(
+                f"of the token sequences {[list(branches[number]) for number in alive]} one is "
+                "the beginning of another: constrained decoding cannot tell these labels apart"
+            )
+        best = max(alive, key=lambda number: scores[number][depth])
+        token = branches[best][depth]
+        alive = [number for number in alive if branches[number][depth] == token]
+        depth += 1
+    return alive[0]
+
+
+def label_of_text(text: str, labels: Sequence[str]) -> str | None:
+    """The label that a text begins with, as a whole word in any case; None if there is none."""
+    words = text.lower()
+    for label in sorted(labels, key=len, reverse=True):
+        rest = words.removeprefix(label.lower())
+        if rest != words and not rest[:1].isalnum():
+            return label
+    return None
+
+
+def _choose(engine, cell, shots, examples, results, progress) -> None:
+    """Multiple choice by log-likelihood, as lm-evaluation-harness has it.
+
+    The prediction is by log-likelihood a character (``acc_norm``); ``acc`` (plain),
+    ``acc_bytes`` and ``acc_tokens`` (a byte, a token) and, if asked, ``acc_pmi`` (against the
+    choice behind an empty context, the harness's ``acc_mutual_info``) are extra columns.
+    """
+    for row in examples:
+        if not 0 <= row["gold"] < len(row["choices"]):
+            raise ValueError(
+                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
+                f"the number of one of its {len(row['choices'])} choices"
+            )
+    prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"], results)
+    scores = engine.score(prompts, progress)
+    empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
+    for row, prompt, values in zip(examples, prompts, scores, strict=True):
+        logprobs, choices = np.array(values), row["choices"]
+        results.logprobs.append(values)
+        results.predicted.append(_best_choice(logprobs / [len(text) for text in choices]))
+        ways = {
+            "acc": logprobs,
+            "acc_bytes": logprobs / [len(text.encode()) for text in choices],
+            "acc_tokens": logprobs / [len(branch) for branch in prompt.branches],
+        }
+        if empty:
+            ways["acc_pmi"] = logprobs - [empty[text] for text in choices]
+        for way, measure in ways.items():
+            right = float(_best_choice(measure) == row["gold"])
+            results.extra.setdefault(way, []).append(right)
+
+
+def _best_choice(scores: np.ndarray) -> int:
+    """The first of the best."""
+    return int(np.argmax(scores))
+
+
+def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, float]:
+    """Log-likelihood of every different choice behind an empty context: BOS, or else EOS.
+
+    Raises:
+        ValueError: the tokenizer has neither.
+    """
+    tokenizer = engine.loaded.tokenizer
+    start = tokenizer.bos_token_id
+    start = tokenizer.eos_token_id if start is None else start
+    if start is None:
+        raise ValueError("pmi needs a BOS or EOS token as the empty context; there is neither")
+    texts = list(dict.fromkeys(text for row in examples for text in row["choices"]))
+    ends = tokenizer([completion(text) for text in texts], add_special_tokens=False)["input_ids"]
+    prompts = [Prompt([start], [ids], shots=0, truncated=False) for ids in ends]
+    return {text: row[0] for text, row in zip(texts, engine.score(prompts), strict=True)}
+
+
+def _generate(engine, cell, shots, examples, results, progress) -> None:
+    """Greedy continuations, cut at the stop strings."""
+    prompts = _encode(engine, cell, shots, examples, lambda row: (), results)
+    results.predicted.extend(generate(engine, prompts, cell.max_new_tokens, cell.stop, progress))
+    results.logprobs.extend([None] * len(examples))
