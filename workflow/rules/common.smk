@@ -1,6 +1,8 @@
 # What the rules share: how a program is called, where inputs come from, which names are known.
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+# Progress bars in log files: a line every ten seconds is enough.
+os.environ.setdefault("TQDM_MININTERVAL", "10")
 
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
 SOURCE = GRID.model.source
