@@ -28,9 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     published.cells.write_csv(args.csv)
     published.replicates.write_parquet(args.replicates)
     published.unknown.write_csv(args.unknown)
-    for row in (
-        published.unknown.unique(["table", "model_id", "reason"]).sort("table", "row").rows()
-    ):
+    models = published.unknown.unique(["table", "model_id", "reason"], keep="first")
+    for row in models.sort("table", "row").rows():
         logging.warning("left out: %s row %d: %s on %s: %s", *row)
     logging.info("%d cells", len(published.cells))
 

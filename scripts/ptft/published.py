@@ -182,9 +182,8 @@ def _parse_row(
     if name not in source["datasets"][table]:
         return f"unknown dataset {name!r}"
     about = source["datasets"][table][name]
-    scale = 0.01 if about.get("percent") else 1.0
-    value = float(line["Performance"]) * scale
-    stderr = float(line["std"]) * scale if line.get("std") else None
+    value = float(line["Performance"])
+    stderr = float(line["std"]) if line.get("std") else None
     if stderr is None and "n" in about:
         stderr = math.sqrt(value * (1 - value) / about["n"])
     return model, about.get("name", name), model.format or fmt, about, value, stderr
@@ -219,7 +218,7 @@ def _cell(
         "kind": about["kind"],
         "format": fmt,
         "shots": model.shots,
-        "metric": source["kinds"][about["kind"]],
+        "metric": about.get("metric", source["kinds"][about["kind"]]),
         "value": value,
         "stderr": stderr,
         "ci_low": None if stderr is None else value - 1.96 * stderr,

@@ -24,6 +24,7 @@ TABLES: dict[str, str] = {
     "paper_groups": "paper_groups",
     "forgetting": "forgetting",
     "formats": "formats",
+    "stopping": "stopping",
     "domains": "domains",
     "cross_evaluation": "cross_evaluation",
 }

@@ -109,7 +109,7 @@ class Scores:
 
 
 def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
-    """Cells with ``shots``; None takes in each group the most frequent number, of two the larger."""
+    """Cells with ``shots``; None takes each group's most frequent number, of two the larger."""
     if shots is not None:
         return cells.filter(pl.col("shots") == shots)
     usual = (

@@ -20,6 +20,8 @@ class Settings:
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
     """Stopping early is fine if the tuned score is at most this much below the last one's."""
+    pretraining_gpu_hours: float | None = None
+    """What the whole pre-training cost, to say what stopping early would save."""
     level: float = 0.95
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)

@@ -35,6 +35,9 @@ FIGURES: dict[str, FigureSpec] = {
     "gain_by_group": FigureSpec(
         ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
     ),
+    "stopping": FigureSpec(
+        ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
+    ),
     "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format"),
     "domains": FigureSpec(("domains",), "Generalization", "Change in and out of domain"),
     "forgetting": FigureSpec(("forgetting",), "Forgetting", "Change on other families"),
@@ -44,8 +47,13 @@ FIGURES: dict[str, FigureSpec] = {
 }
 
 
-def draw(name: str, tables: Mapping[str, pl.DataFrame], say: Say = str) -> Figure:
-    """Draw one figure of ``FIGURES``.
+AXES = ("index", "tokens")
+
+
+def draw(
+    name: str, tables: Mapping[str, pl.DataFrame], say: Say = str, axis: str = "index"
+) -> Figure:
+    """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
 
     Raises:
         ValueError: there is no such figure, or a table it needs is not given.
@@ -55,4 +63,7 @@ def draw(name: str, tables: Mapping[str, pl.DataFrame], say: Say = str) -> Figur
     absent = [table for table in FIGURES[name].tables if table not in tables]
     if absent:
         raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
-    return import_module(f"ptft.figures.{name}").draw(tables, say)
+    from ptft.figures.style import with_x
+
+    placed = {table: with_x(tables[table], axis) for table in FIGURES[name].tables}
+    return import_module(f"ptft.figures.{name}").draw(placed, say)

@@ -13,6 +13,7 @@ from ptft.figures.style import (
     curve,
     from_zero,
     nothing_to_draw,
+    panel_legend,
     panels,
     pretty,
 )
@@ -24,10 +25,10 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
     table = tables["base_scores"]
     if table.is_empty():
         return nothing_to_draw(say("no base model was evaluated"))
-    families = table.select("kind", "family").unique().sort("kind", "family")["family"].to_list()
-    figure, axes = panels(len(families), columns=3, height=1.9)
-    for ax, family in zip(axes, families, strict=True):
-        rows = table.filter(pl.col("family") == family)
+    shown = table.select("kind", "family").unique().sort(pl.all())
+    figure, axes = panels(len(shown), columns=3, height=2.4)
+    for ax, (kind, family) in zip(axes, shown.iter_rows(), strict=True):
+        rows = table.filter(pl.col("family") == family, pl.col("kind") == kind)
         for number, ((dataset,), line) in enumerate(
             rows.sort("dataset").group_by("dataset", maintain_order=True)
         ):
@@ -38,7 +39,5 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         ax.set_ylabel(rows["metric"][0])
         from_zero(ax)
         checkpoint_axis(ax, table, say)
-        handles, labels = ax.get_legend_handles_labels()
-        once = dict(zip(labels, handles, strict=True))
-        ax.legend(once.values(), once.keys(), loc="best")
+        panel_legend(ax)
     return figure

@@ -55,6 +55,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
             cbar=False,
         )
         ax.set_title(checkpoint)
+        ax.grid(False)
         ax.tick_params(length=0)
         ax.tick_params(axis="y", rotation=0)
         ax.set_ylabel(say("tuned on"))

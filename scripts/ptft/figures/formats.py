@@ -36,7 +36,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         else table
     )
     keys = shown.select("dataset", "method", "train_task").unique().sort(pl.all())
-    formats = table["format"].unique().sort().to_list()
+    formats = shown["format"].unique().sort().to_list()
     methods = tuned["method"].unique().to_list()
     figure, axes = panels(len(keys), COLUMNS)
     for ax, (dataset, method, task) in zip(axes, keys.iter_rows(), strict=True):

@@ -78,17 +78,38 @@ def short_number(value: float) -> str:
     return f"{value:g}"
 
 
+def with_x(table: pl.DataFrame, axis: str) -> pl.DataFrame:
+    """Add ``x``, where a checkpoint stands: its position (axis `index`) or its tokens (`tokens`).
+
+    Raises:
+        ValueError: a checkpoint has no known token count.
+    """
+    if "index" not in table.columns:
+        return table
+    unknown = table.filter(pl.col("tokens").is_null())
+    if axis == "tokens" and len(unknown):
+        raise ValueError(
+            f"checkpoint {unknown['checkpoint'][0]!r} has no token count: give it in the model's "
+            "file, or draw with axis 'index'"
+        )
+    return table.with_columns(pl.col(axis).cast(pl.Float64).alias("x"))
+
+
 def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
-    """Put the checkpoints of ``table`` on the x axis, evenly spaced, labelled by step."""
-    checkpoints = table.select("checkpoint", "step", "index").unique().sort("index")
-    labels = [
-        short_number(step) if step is not None else name
-        for name, step in checkpoints.select("checkpoint", "step").iter_rows()
-    ]
-    ax.set_xticks(checkpoints["index"].to_list(), labels, rotation=45, ha="right")
-    ax.tick_params(axis="x", pad=1, length=2)
-    ax.tick_params(axis="y", pad=1, length=2)
-    ax.set_xlabel(say("pre-training step"))
+    """Label the checkpoints of ``table``: evenly spaced by step, or on a log scale of tokens."""
+    checkpoints = table.select("checkpoint", "step", "index", "x").unique().sort("index")
+    ax.tick_params(axis="both", pad=1, length=2)
+    if checkpoints["x"].equals(checkpoints["index"].cast(pl.Float64), check_names=False):
+        labels = [
+            short_number(step) if step is not None else name
+            for name, step in checkpoints.select("checkpoint", "step").iter_rows()
+        ]
+        ax.set_xticks(checkpoints["x"].to_list(), labels, rotation=45, ha="right")
+        ax.set_xlabel(say("pre-training step"))
+    else:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(lambda tokens, _: short_number(tokens))
+        ax.set_xlabel(say("pre-training tokens"))
 
 
 def curve(
@@ -102,38 +123,51 @@ def curve(
 ) -> None:
     """Draw one line over checkpoints with its interval as a band.
 
+    A point that averages fewer cells than the others (``complete`` is false) is drawn hollow.
+
     Args:
         ax: where.
-        rows: with columns index, ``value``, and the interval ``{prefix}ci_low`` / ``ci_high``.
+        rows: with columns x, ``value``, and the interval ``{prefix}ci_low`` / ``ci_high``.
         value: the column drawn.
         label: of the legend.
-        number: of the line in its panel; gives colour and marker.
+        number: of the line in its panel; gives colour, marker and, from the eighth on, dashes.
         prefix: of the interval's columns.
         overrides: any property of the line.
     """
-    rows = rows.sort("index")
+    rows = rows.sort("x")
     style = {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": ("-", "--")[number // len(COLOURS) % 2],
         "label": label,
     } | overrides
-    ax.plot(rows["index"], rows[value], **style)
+    ax.plot(rows["x"], rows[value], **style)
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
     if len(known):
         ax.fill_between(
-            known["index"],
-            known[f"{prefix}ci_low"],
-            known[f"{prefix}ci_high"],
-            color=style["color"],
-            alpha=0.18,
-            linewidth=0,
-        )
+            known["x"], known[f"{prefix}ci_low"], known[f"{prefix}ci_high"],
+            color=style["color"], alpha=0.18, linewidth=0,
+        )  # fmt: skip
+    if "complete" in rows.columns:
+        partial = rows.filter(~pl.col("complete"))
+        hollow = {"marker": style["marker"], "color": style["color"], "markerfacecolor": "white"}
+        ax.plot(partial["x"], partial[value], linestyle="", zorder=3, **hollow)
 
 
 def from_zero(ax: Axes) -> None:
     """Start the y axis at zero and leave room above the highest point."""
     highest = max((max(line.get_ydata(), default=0) for line in ax.get_lines()), default=0)
     ax.set_ylim(0, max(highest, ax.dataLim.ymax, 0.01) * 1.06)
+
+
+def panel_legend(ax: Axes) -> None:
+    """A legend under its own panel, each label once: never on top of the data."""
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    ax.legend(
+        once.values(), once.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=2,
+        columnspacing=1, handlelength=2.4,
+    )  # fmt: skip
 
 
 def method_suffix(method: str, methods: Sequence[str]) -> str:

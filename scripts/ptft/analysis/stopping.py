@@ -1,0 +1,170 @@
+"""When pre-training could have stopped, as far as a fine-tuning task is concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.groups import groups
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+
+CURVE = ["method", "train_task", "dataset"]
+
+
+@dataclass(frozen=True)
+class StopPoint:
+    """Where a curve could have stopped, as positions in it."""
+
+    stop: int
+    """Earliest point from which on no score lies more than the margin below the last one."""
+    support: float | None
+    """Share of resamples in which that still holds for ``stop``; None if no error is known."""
+    safe: int | None
+    """Earliest point for which it holds with the confidence asked for."""
+
+
+def stop_point(curve: np.ndarray, replicates: np.ndarray, margin: float, level: float) -> StopPoint:
+    """Find the earliest point of a curve that is as good as its end, up to a margin.
+
+    ``safe`` is a sequence of non-inferiority tests from the last point backwards: the last one is
+    as good as itself, the one before it counts if the lower one-sided ``level`` bound of (its
+    score - last score) is at least -margin, and so on until the first that does not. Testing in a
+    fixed order and stopping at the first failure keeps the chance of any wrong claim at 1 - level
+    without a correction (Maurer, Hothorn and Lehmacher, 1995).
+
+    Args:
+        curve: (K,) scores from the first to the last checkpoint.
+        replicates: (K, R) their bootstrap replicates, paired; NaN where no error is known.
+        margin: how much may be lost, in points of the score.
+        level: confidence of ``safe``.
+    """
+    last = len(curve) - 1
+    stop = last
+    while stop > 0 and curve[stop - 1] >= curve[last] - margin:
+        stop -= 1
+    differences = replicates - replicates[last]
+    if np.isnan(differences).any():
+        return StopPoint(stop, None, None)
+    holds = (differences[stop:] >= -margin).all(axis=0)
+    bounds = np.percentile(differences, 100 * (1 - level), axis=1)
+    safe = last
+    while safe > 0 and bounds[safe - 1] >= -margin:
+        safe -= 1
+    return StopPoint(stop, float(holds.mean()), safe)
+
+
+def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """For every task, the checkpoint from which on more pre-training adds at most the margin.
+
+    One row a (method, task, dataset of its own test sets): the stop by the scores as they are,
+    its support, the stop that holds with confidence ``level`` (see :func:`stop_point`), tokens
+    and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
+    checkpoint's count is not known (`main` often).
+
+    ``base_turn`` is the same rule on the base model's curve of the dataset, ``learned_turn`` the
+    median over the datasets learned in pre-training: the paper suspects (its section 5) that this
+    few-shot turning point predicts the stop.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    names = view.checkpoints["checkpoint"].to_list()
+    tokens = dict(view.checkpoints.select("checkpoint", "tokens").iter_rows())
+    learned_turn = _learned_turn(view, scores, settings)
+    pairs = view.pairs().filter(pl.col("domain") == "in").sort(*CURVE, "index")
+    rows = []
+    for key, curve in pairs.group_by(CURVE, maintain_order=True):
+        if len(curve) < 2:
+            continue
+        found = _find(view, curve, "value", "row", settings)
+        turn = _find(view, curve, "base", "base_row", settings)
+        at = curve["checkpoint"].to_list()
+        row = dict(zip(CURVE, key, strict=True)) | {
+            "metric": curve["metric"][0],
+            "margin": settings.stop_margin,
+            "n_checkpoints": len(at),
+            "last_checkpoint": at[-1],
+            "last_score": curve["value"][-1],
+            "stop_checkpoint": at[found.stop],
+            "stop_index": curve["index"][found.stop],
+            "stop_score": curve["value"][found.stop],
+            "stop_support": found.support,
+            "safe_checkpoint": None if found.safe is None else at[found.safe],
+            "safe_index": None if found.safe is None else curve["index"][found.safe],
+            "base_turn": at[turn.stop],
+            "learned_turn": None if learned_turn is None else names[learned_turn],
+            "after_learned_turn": None
+            if learned_turn is None
+            else curve["index"][found.stop] - learned_turn,
+        }
+        for which in ("stop", "safe"):
+            row |= _saved(which, row[f"{which}_checkpoint"], at[-1], tokens, settings)
+        rows.append(row)
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+SCHEMA = {
+    **dict.fromkeys([*CURVE, "metric"], pl.String),
+    "margin": pl.Float64,
+    "n_checkpoints": pl.Int64,
+    "last_checkpoint": pl.String,
+    "last_score": pl.Float64,
+    "stop_checkpoint": pl.String,
+    "stop_index": pl.Int64,
+    "stop_score": pl.Float64,
+    "stop_support": pl.Float64,
+    "safe_checkpoint": pl.String,
+    "safe_index": pl.Int64,
+    "base_turn": pl.String,
+    "learned_turn": pl.String,
+    "after_learned_turn": pl.Int64,
+    **{
+        f"{which}_{what}": dtype
+        for which in ("stop", "safe")
+        for what, dtype in {
+            "tokens_saved": pl.Int64,
+            "share_saved": pl.Float64,
+            "gpu_hours_saved": pl.Float64,
+        }.items()
+    },
+}
+
+
+def _find(view: Scores, curve: pl.DataFrame, value: str, row: str, settings: Settings) -> StopPoint:
+    return stop_point(
+        curve[value].to_numpy(),
+        view.replicates[curve[row].to_numpy()],
+        settings.stop_margin,
+        settings.level,
+    )
+
+
+def _saved(
+    which: str, stop: str | None, last: str, tokens: dict[str, int | None], settings: Settings
+) -> dict[str, float | None]:
+    """Tokens, their share of the whole, and GPU-hours that stopping at ``stop`` saves."""
+    saved = share = hours = None
+    if stop is not None and tokens[stop] is not None and tokens[last]:
+        saved = tokens[last] - tokens[stop]
+        share = saved / tokens[last]
+        if settings.pretraining_gpu_hours is not None:
+            hours = share * settings.pretraining_gpu_hours
+    return {
+        f"{which}_tokens_saved": saved,
+        f"{which}_share_saved": share,
+        f"{which}_gpu_hours_saved": hours,
+    }
+
+
+def _learned_turn(view: Scores, scores: Scores, settings: Settings) -> int | None:
+    """Median checkpoint at which the datasets learned in pre-training level off."""
+    learned = groups(scores, settings).filter(pl.col("group") == "learned")["dataset"].to_list()
+    base = view.cells.filter(pl.col("method").is_null(), pl.col("dataset").is_in(learned)).sort(
+        "dataset", "index"
+    )
+    turns = [
+        curve["index"][_find(view, curve, "value", "row", settings).stop]
+        for _, curve in base.group_by("dataset", maintain_order=True)
+    ]
+    return int(np.median(turns)) if turns else None
