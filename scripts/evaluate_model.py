@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ptft.cell_store import cell_key, hash_files, hash_model, publish, to_frame, write_frame
+from ptft.cell_store import cell_key, hash_model, publish, to_frame, write_frame
 from ptft.evaluation.cells import Cell, cells_of_plan, read_examples
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
@@ -74,19 +74,9 @@ def main(argv: list[str] | None = None) -> int:
 
     model_hash = hash_model(args.model)
     cells = cells_of_plan(args.plan)
-    data_hashes = {
-        name: hash_files(
-            [
-                args.data / name / f"{split}.jsonl"
-                for split in (("test", "shots") if max(dataset["shots"]) else ("test",))
-            ]
-        )
-        for name, dataset in args.plan["datasets"].items()
-    }
     version = args.plan["scoring_version"]
     stored = {
-        cell: args.store
-        / f"{cell_key(cell, model_hash, data_hashes[cell.dataset], version)}.parquet"
+        cell: args.store / f"{cell_key(cell, model_hash, args.data, version)}.parquet"
         for cell in cells
     }
     missing = {cell: file for cell, file in stored.items() if not file.exists()}

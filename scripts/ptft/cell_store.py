@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -42,16 +43,28 @@ def hash_model(folder: Path) -> str:
     return hash_files(files)
 
 
-def cell_key(cell: Cell, model_hash: str, data_hash: str, scoring_version: int) -> str:
+def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int) -> str:
     """Name of a cell's file in the store.
 
-    The format's and dataset's names stay out: they do not change a score, so a renamed format
-    is not computed again.
+    The names of format and dataset stay out: they do not change a score, so a renamed format
+    is not computed again. Neither do the shots change a cell without any.
     """
     parts = asdict(cell)
     del parts["dataset"], parts["format"]
-    parts |= {"model": model_hash, "data": data_hash, "scoring_version": scoring_version}
+    splits = ["test", "shots"] if cell.shots else ["test"]
+    if not cell.shots:
+        del parts["shots_seed"]
+    parts |= {
+        "model": model_hash,
+        "data": _hash_splits(data / cell.dataset, *splits),
+        "scoring_version": scoring_version,
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _hash_splits(folder: Path, *splits: str) -> str:
+    return hash_files([folder / f"{split}.jsonl" for split in splits])
 
 
 def to_frame(cell: Cell, results: Results) -> pl.DataFrame:

@@ -10,6 +10,8 @@ MEMORY_SHARE = 0.4
 # More tokens than these do not make a batch faster: the caches of a CPU, the cores of a GPU.
 CPU_TOKENS = 4096
 CUDA_TOKENS = 65536
+# A decoding step runs a token a row: it may have as many rows as a batch of this length.
+STEP_TOKENS = 16
 
 
 @dataclass
@@ -47,16 +49,16 @@ class Budget:
             layers=config.num_hidden_layers,
         )
 
-    def shrink(self, rows: int) -> None:
-        """Half of everything, to be called while the error of a full memory is handled.
+    def shrink(self, rows: int, length: int) -> None:
+        """Make room for half of a batch, to be called while the error of a full memory is handled.
 
         Args:
-            rows: of the batch that did not fit; with one row the error is raised again.
+            rows, length: of the batch that did not fit; one row's error is raised again.
         """
         if rows == 1:
             raise
         torch.cuda.empty_cache()  # does nothing without CUDA
-        self.tokens, self.memory = max(1, self.tokens // 2), self.memory / 2
+        self.tokens = max(1, min(self.tokens, rows * length) // 2)
 
     def scored_rows(self, length: int, prefix: int) -> int:
         """Rows of ``length`` tokens that may be scored at once behind a prefix.
@@ -71,7 +73,7 @@ class Budget:
     def generated_rows(self, length: int, new_tokens: int) -> int:
         """Rows that may be generated at once: their own keys and values stay in every layer."""
         row = (length + new_tokens) * self.key_bytes * self.layers
-        return max(1, min(self.tokens // 16, int(self.memory / max(row, 1))))
+        return max(1, min(self.tokens // STEP_TOKENS, int(self.memory / max(row, 1))))
 
 
 def free_memory(device: torch.device) -> float:

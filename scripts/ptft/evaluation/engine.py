@@ -120,7 +120,7 @@ class Engine:
                 try:
                     owners, logprobs = self._run(prefix, [prompts[number] for number in numbers])
                 except torch.OutOfMemoryError:
-                    self.budget.shrink(len(numbers))
+                    self.budget.shrink(len(numbers), lengths[order[start]])
                     continue
                 yield numbers, owners, logprobs
                 start += len(numbers)

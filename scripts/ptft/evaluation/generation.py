@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from ptft.evaluation.budget import STEP_TOKENS
 from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.model import LoadedModel
@@ -81,7 +82,7 @@ def generate(
                 batch = _Batch(engine, prefix, contexts, max_new_tokens)
                 generated = batch.run(max_new_tokens, stops.reached)
             except torch.OutOfMemoryError:
-                engine.budget.shrink(len(numbers))
+                engine.budget.shrink(len(numbers), STEP_TOKENS)
                 continue
             for number, ids in zip(numbers, generated, strict=True):
                 texts[number] = stops.text(ids)

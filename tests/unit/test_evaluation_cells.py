@@ -1,0 +1,276 @@
+"""Plans, the three kinds of cells, and the program with its store."""
+
+import json
+import math
+
+import polars as pl
+import pytest
+import torch
+from tiny_models import sentences, tiny_olmo, tiny_tokenizer
+
+import evaluate_model
+from ptft.evaluation.cells import Cell, cells_of_plan
+from ptft.evaluation.engine import Engine
+from ptft.evaluation.model import wrap_model
+from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
+from ptft.prompts import few_shot_prompt, select_shots
+
+LABELS = ("yes", "no", "maybe")
+TEMPLATE = "Text: {text}\n Answer: "
+
+
+@pytest.fixture(scope="module")
+def engine():
+    tokenizer = tiny_tokenizer()
+    return Engine(wrap_model(tiny_olmo(len(tokenizer)), tokenizer))
+
+
+def classification_rows(count, seed):
+    return [
+        {"example_id": f"{seed}-{number}", "fields": {"text": text}, "gold": LABELS[number % 3]}
+        for number, text in enumerate(sentences(count, 10, seed))
+    ]
+
+
+def choice_rows(count, seed):
+    texts = sentences(4 * count, 5, seed)
+    return [
+        {
+            "example_id": f"{seed}-{number}",
+            "fields": {"text": texts[4 * number]},
+            "choices": texts[4 * number + 1 : 4 * number + 4],
+            "gold": number % 3,
+        }
+        for number in range(count)
+    ]
+
+
+def logits_behind(engine, text):
+    ids = engine.loaded.tokenizer(text)["input_ids"]
+    with torch.inference_mode():
+        return engine.loaded.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+
+
+def test_token_prob_takes_the_likelier_first_sub_token(engine):
+    cell = Cell("d", "default", 2, "classification", TEMPLATE, LABELS)
+    rows, pool = classification_rows(5, 1), classification_rows(6, 2)
+    results = evaluate_cell(engine, cell, rows, pool)
+    shots = select_shots(pool, 2, 0, balanced=True)
+    encode = engine.loaded.tokenizer
+    for row, example in enumerate(rows):
+        logprobs = logits_behind(engine, few_shot_prompt(TEMPLATE, shots, example))
+        expected = [
+            max(logprobs[encode(text)["input_ids"][0]].item() for text in (label, " " + label))
+            for label in LABELS
+        ]
+        assert results.logprobs[row] == pytest.approx(expected, abs=1e-4)
+        assert results.predicted[row] == LABELS[expected.index(max(expected))]
+    assert results.gold == ["yes", "no", "maybe", "yes", "no"]
+    assert results.truncated == [False] * 5
+
+
+def test_constrained_and_free_agree_with_step_by_step_decoding(engine):
+    also = ("whole_label", "constrained", "free")
+    cell = Cell(
+        "d", "default", 0, "classification", TEMPLATE, LABELS, also, max_new_tokens=5, stop=("\n",)
+    )
+    rows = classification_rows(12, 3)
+    results = evaluate_cell(engine, cell, rows, [])
+    tokenizer = engine.loaded.tokenizer
+    for row, example in enumerate(rows):
+        text = few_shot_prompt(TEMPLATE, [], example)
+        totals = {}
+        for label in LABELS:
+            ids, total = tokenizer(text)["input_ids"], 0.0
+            for token in tokenizer(" " + label)["input_ids"]:
+                with torch.inference_mode():
+                    logits = engine.loaded.model(torch.tensor([ids])).logits[0, -1]
+                total += logits.log_softmax(-1)[token].item()
+                ids = [*ids, token]
+            totals[label] = total
+        best = max(totals, key=totals.get)
+        assert results.extra["accuracy_whole_label"][row] == float(best == example["gold"])
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        said = engine.loaded.model.generate(ids, max_new_tokens=5, do_sample=False, pad_token_id=1)
+        answer = tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
+        free = label_of_text(answer.split("\n")[0].strip(), LABELS)
+        assert results.extra["accuracy_free"][row] == float(free == example["gold"])
+    assert len(results.extra["accuracy_constrained"]) == 12
+
+
+def test_greedy_walk_along_branches():
+    # The first token 5 beats 7; behind it 9 beats 8, though branch [5, 8] has the largest sum
+    # with its own first step no better than that of [5, 9].
+    branches = [[7], [5, 8], [5, 9]]
+    assert greedy_branch(branches, [[-2.0], [-1.0, -0.9], [-1.0, -0.5]]) == 2
+    assert greedy_branch(branches, [[-0.5], [-1.0, -0.1], [-1.0, -0.2]]) == 0
+    with pytest.raises(ValueError, match="beginning of another"):
+        greedy_branch([[5], [5, 9]], [[-1.0], [-1.0, -0.1]])
+
+
+def test_label_of_a_generated_text():
+    assert label_of_text("Entailment.", ("entailment", "neutral")) == "entailment"
+    assert label_of_text("neutrality", ("entailment", "neutral")) is None
+    assert label_of_text("not entailment", ("entailment", "not entailment")) == "not entailment"
+    assert label_of_text("", ("yes", "no")) is None
+
+
+def test_choices_are_normalised_by_characters_bytes_and_tokens(engine):
+    cell = Cell("d", "default", 0, "multiple_choice", TEMPLATE, also=("pmi",))
+    rows = choice_rows(10, 4)
+    rows[0]["choices"][1] += " café"
+    results = evaluate_cell(engine, cell, rows, [])
+    tokenizer = engine.loaded.tokenizer
+    for row, example in enumerate(rows):
+        values, choices = results.logprobs[row], example["choices"]
+        context = few_shot_prompt(TEMPLATE, [], example)
+        tokens = [
+            len(tokenizer(f"{context} {text}")["input_ids"]) - len(tokenizer(context)["input_ids"])
+            for text in choices
+        ]
+        per_character = [value / len(text) for value, text in zip(values, choices, strict=True)]
+        per_token = [value / count for value, count in zip(values, tokens, strict=True)]
+        assert results.predicted[row] == per_character.index(max(per_character))
+        assert results.extra["acc"][row] == (values.index(max(values)) == example["gold"])
+        right = per_token.index(max(per_token)) == example["gold"]
+        assert results.extra["acc_tokens"][row] == right
+    assert set(results.extra) == {"acc", "acc_bytes", "acc_tokens", "acc_pmi"}
+
+
+def test_wrong_gold_is_an_error(engine):
+    rows = classification_rows(2, 5)
+    rows[1]["gold"] = "perhaps"
+    with pytest.raises(ValueError, match="gold 'perhaps' of example '5-1' is not one of"):
+        evaluate_cell(engine, Cell("d", "f", 0, "classification", TEMPLATE, LABELS), rows, [])
+    rows = choice_rows(1, 5)
+    rows[0]["gold"] = 3
+    with pytest.raises(ValueError, match="number of one of its 3 choices"):
+        evaluate_cell(engine, Cell("d", "f", 0, "multiple_choice", TEMPLATE), rows, [])
+
+
+def test_labels_that_begin_alike_are_an_error(engine):
+    labels = ("maybe", "maybe not")
+    with pytest.raises(ValueError, match="begin with the same sub-token"):
+        evaluate_cell(
+            engine,
+            Cell("d", "f", 0, "classification", TEMPLATE, labels),
+            [{"example_id": "a", "fields": {"text": "x"}, "gold": "maybe"}],
+            [],
+        )
+
+
+def plan_of(**dataset):
+    base = {"kind": "classification", "labels": ["a", "b"], "formats": {"f": "{x}"}, "shots": [0]}
+    return {"datasets": {"d": base | dataset}, "shots_seed": 0, "scoring_version": 1}
+
+
+def test_a_plan_is_read_into_cells():
+    cells = cells_of_plan(plan_of(formats={"f": "{x}", "g": "{x}!"}, shots=[0, 4]))
+    assert [cell.name for cell in cells] == ["d.f.0shot", "d.f.4shot", "d.g.0shot", "d.g.4shot"]
+    with pytest.raises(ValueError, match="kind 'regression' is not one of"):
+        cells_of_plan(plan_of(kind="regression"))
+    with pytest.raises(ValueError, match="cannot also be scored by pmi"):
+        cells_of_plan(plan_of(also=["pmi"]))
+    with pytest.raises(ValueError, match="needs max_new_tokens"):
+        cells_of_plan(plan_of(also=["free"]))
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A model folder, two datasets, and a function that runs the program on them."""
+    tokenizer = tiny_tokenizer()
+    tiny_olmo(len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_split(tmp_path / "data" / "nli", "test", classification_rows(6, 6))
+    write_split(tmp_path / "data" / "nli", "shots", classification_rows(3, 7))
+    sums = [
+        {"example_id": f"s{number}", "fields": {"text": text}, "gold": text[:9]}
+        for number, text in enumerate(sentences(4, 9, 8))
+    ]
+    write_split(tmp_path / "data" / "sums", "test", sums)
+    plan = {
+        "datasets": {
+            "nli": {
+                "kind": "classification",
+                "labels": list(LABELS),
+                "formats": {"default": TEMPLATE},
+                "shots": [0, 2],
+            },
+            "sums": {
+                "kind": "generation",
+                "formats": {"default": TEMPLATE},
+                "shots": [0],
+                "max_new_tokens": 4,
+                "stop": ["\n"],
+            },
+        },
+        "shots_seed": 0,
+        "scoring_version": 1,
+    }
+
+    def run():
+        folders = {name: str(tmp_path / name) for name in ("model", "data", "store", "output")}
+        options = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
+        return evaluate_model.main([*options, "--plan", json.dumps(plan)])
+
+    return tmp_path, plan, run
+
+
+def write_split(folder, split, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def stored(folder):
+    return {file.name: file.stat().st_ino for file in (folder / "store").glob("*")}
+
+
+def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
+    folder, plan, run = job
+    assert run() == 0
+    names = sorted(file.name for file in (folder / "output").iterdir())
+    assert names == [
+        "nli.default.0shot.parquet",
+        "nli.default.2shot.parquet",
+        "sums.default.0shot.parquet",
+    ]
+    table = pl.read_parquet(folder / "output" / "nli.default.2shot.parquet")
+    assert table.columns == [
+        "example_id", "prediction", "gold", "score", "logprobs", "prompt_tokens", "truncated",
+    ]  # fmt: skip
+    assert table["score"].dtype == pl.Float64
+    assert table["logprobs"].list.len().to_list() == [3] * 6
+    texts = pl.read_parquet(folder / "output" / "sums.default.0shot.parquet")
+    assert texts["logprobs"].null_count() == 4
+    assert {"rouge1", "rouge2", "rougeLsum", "exact_match", "f1"} < set(texts.columns)
+
+    before = stored(folder)
+    plan["datasets"]["nli"]["formats"]["io"] = "{text}"
+    (folder / "output" / "sums.default.0shot.parquet").unlink()
+    assert run() == 0
+    after = stored(folder)
+    assert len(after) == 5
+    assert before.items() <= after.items()  # what was there was not computed again
+    assert (folder / "output" / "sums.default.0shot.parquet").exists()
+
+
+def test_a_failing_cell_does_not_stop_the_others(job, caplog):
+    folder, plan, run = job
+    plan["datasets"]["nli"]["formats"] = {"bad": "{nothing}", "good": TEMPLATE}
+    assert run() == 1
+    assert len(stored(folder)) == 3  # both cells of the good format, and the generation
+    assert not (folder / "output").exists()
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert any("cell nli.bad.0shot failed: KeyError: 'nothing'" in text for text in errors)
+    assert "2 of 5 cells failed" in errors[-1]
+
+
+def test_a_model_of_nan_fails_its_cells(job, caplog):
+    folder, _, run = job
+    broken = tiny_olmo(len(tiny_tokenizer()))
+    with torch.no_grad():
+        broken.model.layers[0].mlp.up_proj.weight.fill_(math.nan)
+    broken.save_pretrained(folder / "model")
+    assert run() == 1
+    assert stored(folder) == {}
+    assert "3 of 3 cells failed" in caplog.records[-1].getMessage()
