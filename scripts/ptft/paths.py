@@ -70,6 +70,11 @@ class Results:
         """What was found in a split: rows, dropped rows and why, balance of labels."""
         return f"{self.datasets}/{dataset}/{split}.audit.json"
 
+    @property
+    def audit(self) -> str:
+        """Table of all splits; training and evaluation wait for it."""
+        return self.table("audit_splits")
+
     def tuned(self, checkpoint: str, arm: str) -> str:
         """Model folder of a fine-tuned checkpoint."""
         return f"{self.root}/models/{checkpoint}/{arm}"

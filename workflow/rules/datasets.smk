@@ -21,6 +21,34 @@ rule prepare_split:
         " --output {output.examples:q} --audit {output.audit:q} 2> {log:q}"
 
 
+# Before any GPU hour: a refusal here stops the study, a warning goes into the report.
+rule audit_study:
+    input:
+        script=program("audit_study"),
+        module=f"{SCRIPTS}/ptft/audit.py",
+        checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
+        examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
+        found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
+    output:
+        splits=RESULTS.audit,
+        splits_csv=RESULTS.table("audit_splits", "csv"),
+        prompts=RESULTS.table("audit_prompts"),
+        prompts_csv=RESULTS.table("audit_prompts", "csv"),
+    log:
+        RESULTS.log("audit_study"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        plan=lambda wildcards: as_json(GRID.audit_slice()),
+        data=lambda wildcards, input: folder_of(input.examples[0], 2),
+    message:
+        "Audit the data and the prompts of the study"
+    shell:
+        "python {input.script:q} --plan {params.plan:q} --data {params.data:q}"
+        " --model {input.checkpoint:q} --splits {output.splits:q} --prompts {output.prompts:q}"
+        " 2> {log:q}"
+
+
 rule datasets:
     input:
         [RESULTS.split(dataset, split) for dataset, split in GRID.splits()],

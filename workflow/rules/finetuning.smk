@@ -4,6 +4,7 @@ rule finetune_model:
         script=program("finetune_model"),
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         train=training_split,
+        audit=ancient(RESULTS.audit),
     output:
         directory(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:

@@ -166,6 +166,22 @@ class Grid:
             "datasets": {dataset: self._scoring(dataset) for dataset in self.datasets},
         }
 
+    def audit_slice(self) -> dict:
+        """What decides the audit, besides the prepared splits and the tokenizer."""
+        names = list(dict.fromkeys(dataset for dataset, _ in self.splits()))
+        style = self.study.train_format
+        templates = {name: self.families[self.family(name)].templates(name) for name in names}
+        return {
+            "splits": [list(pair) for pair in self.splits()],
+            "sources": {name: self.dataset(name).source for name in names},
+            "templates": {
+                name: found.get(style, next(iter(found.values()), None))
+                for name, found in templates.items()
+            },
+            "shots_seed": self.study.evaluate.shots_seed,
+            "scores": {dataset: self._scoring(dataset) for dataset in self.datasets},
+        }
+
     def collection_slice(self) -> dict:
         """What turns per-example files into the cells table."""
         return {

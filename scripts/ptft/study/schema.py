@@ -145,6 +145,8 @@ class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
     description: str = ""
+    parameters: Count | None = None
+    """number of weights, for estimates of time, memory and disk; small where not given"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
 
 
@@ -248,6 +250,13 @@ class Dataset(Strict):
     """multiple choice: the right one"""
     messages: str | None = None
     """chat: column with the turns, each a role and a content"""
+
+    @property
+    def source(self) -> str:
+        """Where the dataset comes from, in words."""
+        if self.files is not None:
+            return ", ".join(self.files.values())
+        return f"{self.repository} ({self.config})"
 
     @model_validator(mode="after")
     def _one_source(self) -> "Dataset":

@@ -1,0 +1,39 @@
+"""Audit the data and the prompts of a study, before anything is trained on them."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from ptft.audit import AuditError, audit_study
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, audit, write the two tables; a refusal ends in an error."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", type=json.loads, required=True, help="the study's slice, JSON")
+    parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
+    parser.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
+    parser.add_argument("--splits", type=Path, required=True, help="table of splits, parquet")
+    parser.add_argument("--prompts", type=Path, required=True, help="table of prompts, parquet")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(args.model, local_files_only=True)
+    config = AutoConfig.from_pretrained(args.model, local_files_only=True)
+    try:
+        splits, prompts = audit_study(
+            args.plan, args.data, tokenizer, config.max_position_embeddings
+        )
+    except AuditError as error:
+        sys.exit(str(error))
+    for table, path in ((splits, args.splits), (prompts, args.prompts)):
+        table.write_csv(path.with_suffix(".csv"))
+        table.write_parquet(path)
+
+
+if __name__ == "__main__":
+    main()

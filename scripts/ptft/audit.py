@@ -1,0 +1,217 @@
+"""The audit: what is in the data of a study and in its prompts, before anything is trained.
+
+Two tables. ``audit_splits`` has a row per dataset and split: rows, dropped rows, balance,
+duplicates, overlap with training rows and shots, lengths. ``audit_prompts`` has a row per
+dataset, format and number of shots: how long the prompts are and how many do not fit.
+"""
+
+import hashlib
+import json
+import logging
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from ptft.datasets import content_key, read_examples
+from ptft.evaluation.encoding import encode_examples
+from ptft.methods.instruct import Instruct
+from ptft.prompts import completion, gold_text, render, select_shots
+from ptft.tokens import encode, label_tokens
+
+log = logging.getLogger(__name__)
+
+
+class AuditError(ValueError):
+    """The study can't be scored as described; the message says why and what to do."""
+
+
+def audit_study(
+    plan: Mapping, data: Path, tokenizer, context_length: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Examine every split and every prompt of a study.
+
+    Args:
+        plan: a slice of the study (``Grid.audit_slice``).
+        data: folder of prepared splits with an audit of their own (``ptft.datasets.prepare``).
+        tokenizer: of the study's model.
+        context_length: tokens that the model reads at most.
+
+    Returns:
+        The tables ``audit_splits`` and ``audit_prompts``.
+
+    Raises:
+        AuditError: two labels begin with the same sub-token, or a prompt does not fit the
+            context even without shots and with its longest field cut.
+    """
+    _check_labels(plan, tokenizer)
+    prompts = pl.DataFrame(_prompt_rows(plan, data, tokenizer, context_length), PROMPT_COLUMNS)
+    trained = _contents(data, [name for name, split in plan["splits"] if split == "train"], "train")
+    rows = [_split_row(plan, data, *split, tokenizer, trained) for split in plan["splits"]]
+    splits = pl.DataFrame(rows, SPLIT_COLUMNS)
+    for row in splits.filter(pl.col("warning") != "").iter_rows(named=True):
+        log.warning("%s (%s): %s", row["dataset"], row["split"], row["warning"])
+    return splits, prompts
+
+
+SPLIT_COLUMNS = {
+    "dataset": pl.String,
+    "split": pl.String,
+    "source": pl.String,
+    "rows": pl.Int64,
+    "kept": pl.Int64,
+    "used": pl.Int64,
+    "dropped": pl.String,
+    "gold": pl.String,
+    "largest_share": pl.Float64,
+    "duplicates": pl.Int64,
+    "empty_fields": pl.Int64,
+    "also_in_train": pl.Int64,
+    "also_in_shots": pl.Int64,
+    "tokens_median": pl.Float64,
+    "tokens_max": pl.Int64,
+    "warning": pl.String,
+}
+PROMPT_COLUMNS = {
+    "dataset": pl.String,
+    "format": pl.String,
+    "shots": pl.Int64,
+    "prompts": pl.Int64,
+    "tokens_median": pl.Float64,
+    "tokens_max": pl.Int64,
+    "context_length": pl.Int64,
+    "truncated": pl.Int64,
+}
+
+
+def _check_labels(plan: Mapping, tokenizer) -> None:
+    for name, dataset in plan["scores"].items():
+        if dataset["kind"] == "classification":
+            try:
+                label_tokens(tokenizer, dataset["labels"])
+            except ValueError as error:
+                raise AuditError(f"dataset {name}: {error}") from None
+
+
+def _split_row(
+    plan: Mapping, data: Path, dataset: str, split: str, tokenizer, trained: Mapping[str, set]
+) -> dict:
+    """What is in one split; ``trained`` holds the contents of every training split."""
+    found = json.loads((data / dataset / f"{split}.audit.json").read_text())
+    examples = read_examples(data / dataset / f"{split}.jsonl")
+    contents = [_digest(example) for example in examples]
+    others = set().union(*trained.values()) if split != "train" else set()
+    in_train = sum(content in others for content in contents)
+    in_shots = 0
+    if split == "test" and [dataset, "shots"] in [list(pair) for pair in plan["splits"]]:
+        pool = _contents(data, [dataset], "shots")[dataset]
+        in_shots = sum(content in pool for content in contents)
+    lengths = _example_lengths(plan, dataset, examples, tokenizer)
+    gold = found["gold"]
+    return {
+        "dataset": dataset,
+        "split": split,
+        "source": plan["sources"][dataset] + ", " + found["split"],
+        "rows": found["rows"],
+        "kept": found["kept"],
+        "used": found["drawn"],
+        "dropped": _listed(found["dropped"]),
+        "gold": _listed(gold),
+        "largest_share": max(gold.values()) / sum(gold.values()) if gold else None,
+        "duplicates": found["duplicates"],
+        "empty_fields": found["empty_fields"],
+        "also_in_train": in_train,
+        "also_in_shots": in_shots,
+        "tokens_median": statistics.median(lengths),
+        "tokens_max": max(lengths),
+        "warning": _warning(split, in_train, in_shots),
+    }
+
+
+def _warning(split: str, in_train: int, in_shots: int) -> str:
+    """What a reader has to know: rows that are scored and were seen otherwise."""
+    if split != "test":
+        return ""
+    found = []
+    if in_train:
+        found.append(f"{in_train} evaluated rows are also training rows")
+    if in_shots:
+        found.append(f"{in_shots} evaluated rows are also rows that shots are drawn from")
+    return "; ".join(found)
+
+
+def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> list[dict]:
+    rows = []
+    for name, dataset in plan["scores"].items():
+        examples = read_examples(data / name / "test.jsonl")
+        pool = read_examples(data / name / "shots.jsonl") if max(dataset["shots"]) else []
+        for style, template in dataset["formats"].items():
+            for count in dataset["shots"]:
+                shots = select_shots(
+                    pool, count, plan["shots_seed"], balanced=dataset["kind"] != "generation"
+                )
+                try:
+                    prompts = encode_examples(
+                        tokenizer,
+                        template,
+                        shots,
+                        examples,
+                        _continuations(dataset["kind"]),
+                        context_length,
+                        reserve=_reserve(dataset),
+                    )
+                except ValueError as error:
+                    raise AuditError(f"dataset {name}, format {style}: {error}") from None
+                lengths = [len(prompt.context) for prompt in prompts]
+                rows.append(
+                    {
+                        "dataset": name,
+                        "format": style,
+                        "shots": count,
+                        "prompts": len(prompts),
+                        "tokens_median": statistics.median(lengths),
+                        "tokens_max": max(lengths),
+                        "context_length": context_length,
+                        "truncated": sum(prompt.truncated for prompt in prompts),
+                    }
+                )
+    return rows
+
+
+def _continuations(kind: str) -> Callable[[Mapping], Sequence[str]]:
+    """What is scored behind a context, as evaluation does it."""
+    return (lambda row: row["choices"]) if kind == "multiple_choice" else (lambda row: ())
+
+
+def _reserve(dataset: Mapping) -> int:
+    return dataset["max_new_tokens"] if dataset["kind"] == "generation" else 0
+
+
+def _example_lengths(
+    plan: Mapping, dataset: str, examples: Sequence[Mapping], tokenizer
+) -> list[int]:
+    """Tokens of each example, answer included, in the format that is trained in."""
+    template = plan["templates"][dataset]
+    if template is None:
+        chats = Instruct().examples(tokenizer, examples, None, Instruct.Settings())
+        return [len(chat.ids) for chat in chats]
+    texts = [
+        render(template, example["fields"]) + completion(gold_text(example)) for example in examples
+    ]
+    return [len(ids) for ids in encode(tokenizer, texts)]
+
+
+def _contents(data: Path, datasets: Sequence[str], split: str) -> dict[str, set[bytes]]:
+    return {
+        dataset: {_digest(example) for example in read_examples(data / dataset / f"{split}.jsonl")}
+        for dataset in datasets
+    }
+
+
+def _digest(example: Mapping) -> bytes:
+    return hashlib.sha256(content_key(example).encode()).digest()
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,0 +1,128 @@
+"""The audit, on prepared splits small enough to count by hand."""
+
+import json
+
+import polars as pl
+import pytest
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from ptft.audit import AuditError, audit_study
+
+TEMPLATE = "{a} {b} ="
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Every word, with the space before it, is one token; so is a line break."""
+    words = [f"{space}{word}" for word in "abcdefgh=" for space in ("", " ")]
+    vocabulary = {word: number for number, word in enumerate(["<unk>", "<eos>", "\n", *words])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(" ?[a-h=]|\n"), behavior="isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>")
+
+
+def example(number: int, a: str, b: str, gold: str) -> dict:
+    return {"example_id": f"x-{number}", "fields": {"a": a, "b": b}, "gold": gold}
+
+
+TRAIN = [example(0, "a", "b", "g"), example(1, "a", "c", "h")]
+SHOTS = [example(2, "a", "d", "g"), example(3, "a", "e", "h")]
+TEST = [
+    example(4, "a", "b", "h"),  # a training row, whatever its label
+    example(5, "a", "d", "g"),  # a row of the shots
+    example(6, "a a a", "f", "g"),
+]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Prepared splits of a dataset, with the audits that preparing leaves."""
+    for split, examples in {"train": TRAIN, "shots": SHOTS, "test": TEST}.items():
+        folder = tmp_path / "pairs"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, examples)) + "\n")
+        golds = [row["gold"] for row in examples]
+        audit = {
+            "split": split,
+            "rows": len(examples) + 1,
+            "kept": len(examples),
+            "drawn": len(examples),
+            "dropped": {"no gold label": 1},
+            "gold": {gold: golds.count(gold) for gold in sorted(set(golds))},
+            "duplicates": 0,
+            "empty_fields": 0,
+        }
+        (folder / f"{split}.audit.json").write_text(json.dumps(audit))
+    return tmp_path
+
+
+def plan(**changes) -> dict:
+    scores = {
+        "kind": "classification",
+        "labels": ["g", "h"],
+        "formats": {"default": TEMPLATE},
+        "shots": [0, 2],
+        "max_new_tokens": 4,
+        **changes,
+    }
+    return {
+        "splits": [["pairs", "train"], ["pairs", "test"], ["pairs", "shots"]],
+        "sources": {"pairs": "someone/pairs (default)"},
+        "templates": {"pairs": TEMPLATE},
+        "shots_seed": 0,
+        "scores": {"pairs": scores},
+    }
+
+
+def row(table: pl.DataFrame, **where) -> dict:
+    [found] = table.filter(**where).to_dicts()
+    return found
+
+
+def test_splits_are_counted(data, tokenizer):
+    splits, _ = audit_study(plan(), data, tokenizer, 100)
+    test = row(splits, split="test")
+    assert test["source"] == "someone/pairs (default), test"
+    assert (test["rows"], test["kept"], test["used"]) == (4, 3, 3)
+    assert (test["dropped"], test["gold"]) == ("no gold label 1", "g 2, h 1")
+    assert test["largest_share"] == pytest.approx(2 / 3)
+    # "a b = g" has 4 tokens, "a a a f = g" has 6
+    assert (test["tokens_median"], test["tokens_max"]) == (4, 6)
+
+
+def test_rows_seen_otherwise_are_found_and_warned_of(data, tokenizer, caplog):
+    splits, _ = audit_study(plan(), data, tokenizer, 100)
+    test = row(splits, split="test")
+    assert (test["also_in_train"], test["also_in_shots"]) == (1, 1)
+    assert "1 evaluated rows are also training rows; 1 evaluated rows are" in caplog.text
+    assert row(splits, split="train")["warning"] == ""
+
+
+def test_prompts_are_measured_and_what_is_cut_is_counted(data, tokenizer):
+    _, prompts = audit_study(plan(), data, tokenizer, 14)
+    bare = row(prompts, shots=0)
+    assert (bare["prompts"], bare["tokens_median"], bare["tokens_max"]) == (3, 3, 5)
+    assert bare["truncated"] == 0
+    # two shots of 4 tokens, two line breaks behind each, and the context: 15 or 17 tokens.
+    # In 14 there is room for one shot: 4 + 2 + 3 = 9 or 11.
+    cut = row(prompts, shots=2)
+    assert (cut["tokens_median"], cut["tokens_max"], cut["truncated"]) == (9, 11, 3)
+    assert cut["context_length"] == 14
+
+
+def test_generation_keeps_room_for_the_answer(data, tokenizer):
+    generation = {"kind": "generation", "labels": None, "shots": [0], "max_new_tokens": 4}
+    _, prompts = audit_study(plan(**generation), data, tokenizer, 8)
+    # 3 + 4 fit into 8, 5 + 4 do not
+    assert row(prompts, shots=0)["truncated"] == 1
+
+
+def test_labels_that_begin_alike_are_refused(data, tokenizer):
+    with pytest.raises(AuditError, match="dataset pairs: labels 'g' and 'g h' begin with the same"):
+        audit_study(plan(labels=["g", "g h"]), data, tokenizer, 100)
+
+
+def test_a_prompt_that_never_fits_is_refused(data, tokenizer):
+    with pytest.raises(AuditError, match="dataset pairs, format default: example 'x-4' does not"):
+        audit_study(plan(), data, tokenizer, 1)
