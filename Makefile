@@ -43,6 +43,9 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/lock.txt
 	rm -rf .venv-lock
+	@printf 'channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n' \
+	  > envs/environment.yaml
+	@sed 's/^/      - /' envs/lock.txt >> envs/environment.yaml
 
 clean:  ## remove results and what they were made from
 	rm -rf results resources .snakemake
