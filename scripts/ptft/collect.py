@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ptft.examples import compare, read_examples
 from ptft.statistics import bootstrap_means, percentile_interval
 
 log = logging.getLogger(__name__)
 
 KEY = ("checkpoint", "arm", "dataset", "format", "shots")
-# Columns of a per-example file that are no metrics of their own.
-PLAIN = ("example_id", "prediction", "gold", "score", "logprobs", "prompt_tokens", "truncated")
 CELLS_SCHEMA: dict[str, pl.DataType] = {
     "study": pl.String(),
     "model": pl.String(),
@@ -46,6 +45,18 @@ CELLS_SCHEMA: dict[str, pl.DataType] = {
     "chance": pl.Float64(),
     "main": pl.Boolean(),
 }
+# What is kept of a cell's answers beside its replicates (see ``ptft.examples``); gained and lost
+# against the base model of the same checkpoint, null where there is none.
+AUDIT_SCHEMA: dict[str, pl.DataType] = {
+    "gold_labels": pl.Int64(),
+    "gold_share": pl.Float64(),
+    "predictions": pl.Int64(),
+    "prediction_share": pl.Float64(),
+    "truncated": pl.Float64(),
+    "prompt_tokens": pl.Float64(),
+    "gained": pl.Float64(),
+    "lost": pl.Float64(),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class Collected:
     cells: pl.DataFrame
     """One row a cell and metric, columns of ``CELLS_SCHEMA``."""
     replicates: pl.DataFrame
-    """One row a cell (main metric): its key and its R bootstrap means, paired within a dataset."""
+    """One row a cell (main metric): its key, ``AUDIT_SCHEMA``, and its R bootstrap means, paired
+    within a dataset."""
     missing: pl.DataFrame
     """Cells of the study that have no per-example file: their key and the path looked for."""
 
@@ -81,46 +93,6 @@ def study_cells(study: Mapping[str, Any]) -> list[tuple]:
     return [
         (checkpoint, arm, *score)
         for checkpoint, arm, score in product(study["checkpoints"], study["arms"], study["scores"])
-    ]
-
-
-def chance_level(frame: pl.DataFrame) -> float | None:
-    """Expected score of a blind guess among the labels or choices; None for generation."""
-    sizes = frame["logprobs"].list.len()
-    return float((1 / sizes).mean()) if sizes.null_count() == 0 else None
-
-
-def read_examples(path: Path) -> pl.DataFrame:
-    """Read one per-example file, sorted by example, its metric columns as floats.
-
-    Raises:
-        ValueError: a score is missing or not finite, an example occurs twice, or there is none.
-    """
-    frame = pl.read_parquet(path)
-    if frame.is_empty():
-        raise ValueError(f"{path}: no example in it; evaluate the cell again")
-    frame = frame.sort("example_id")
-    if frame["example_id"].is_duplicated().any():
-        twice = frame.filter(pl.col("example_id").is_duplicated())["example_id"][0]
-        raise ValueError(f"{path}: example {twice!r} occurs twice; evaluate the cell again")
-    bad = frame.filter(pl.col("score").is_null() | ~pl.col("score").is_finite())
-    if len(bad):
-        raise ValueError(
-            f"{path}: example {bad['example_id'][0]!r} has score {bad['score'][0]}, "
-            f"expected a finite number ({len(bad)} such rows); evaluate the cell again"
-        )
-    return frame
-
-
-def metric_columns(frame: pl.DataFrame, main: str) -> list[str]:
-    """Further per-example metrics of a file: its numeric columns beyond the agreed ones.
-
-    A column named as the main metric repeats ``score`` and is left out.
-    """
-    return [
-        name
-        for name, dtype in frame.schema.items()
-        if name not in (*PLAIN, main) and (dtype.is_numeric() or dtype == pl.Boolean)
     ]
 
 
@@ -152,20 +124,12 @@ def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
     kept: list[dict] = []
     for dataset in sorted(found):
         _collect_dataset(study, evaluations, dataset, sorted(found[dataset]), rows, kept)
-    resamples = study["bootstrap"]["resamples"]
-    replicate_schema = {
-        **{name: CELLS_SCHEMA[name] for name in KEY},
-        "replicates": pl.Array(pl.Float32, resamples),
-    }
-    cells = pl.DataFrame(rows, schema=CELLS_SCHEMA).sort(*KEY, "metric")
+    key = {name: CELLS_SCHEMA[name] for name in KEY}
+    resamples = pl.Array(pl.Float32, study["bootstrap"]["resamples"])
     return Collected(
-        cells,
-        pl.DataFrame(kept, schema=replicate_schema).sort(*KEY),
-        pl.DataFrame(
-            missing,
-            schema={**{name: CELLS_SCHEMA[name] for name in KEY}, "path": pl.String},
-            orient="row",
-        ).sort(*KEY),
+        pl.DataFrame(rows, schema=CELLS_SCHEMA).sort(*KEY, "metric"),
+        pl.DataFrame(kept, schema=key | AUDIT_SCHEMA | {"replicates": resamples}).sort(*KEY),
+        pl.DataFrame(missing, schema=key | {"path": pl.String()}, orient="row").sort(*KEY),
     )
 
 
@@ -179,47 +143,45 @@ def _collect_dataset(
 ) -> None:
     """Append the rows and replicates of one dataset's cells, resampling its examples once."""
     resamples, seed = study["bootstrap"]["resamples"], study["bootstrap"]["seed"]
-    columns: dict[tuple[str, ...], list[tuple[tuple, str, np.ndarray]]] = {}
-    chance = {}
-    for cell in cells:
-        frame = read_examples(cell_path(evaluations, cell))
-        chance[cell] = chance_level(frame)
-        # Cells whose examples differ (a format may drop some) are resampled apart.
-        examples = tuple(frame["example_id"])
-        group = columns.setdefault(examples, [])
-        main = study["datasets"][dataset]["metric"]
-        group.append((cell, main, frame["score"].cast(pl.Float64).to_numpy()))
-        for name in metric_columns(frame, main):
-            group.append((cell, name, frame[name].cast(pl.Float64).to_numpy()))
-    if len(columns) > 1:
-        sizes = sorted(len(examples) for examples in columns)
+    main = study["datasets"][dataset]["metric"]
+    examples = read_examples([cell_path(evaluations, cell) for cell in cells], main)
+    audit = examples.audit.drop("file", "n").to_dicts()
+    if len(examples.groups) > 1:
+        sizes = sorted(group.n for group in examples.groups)
         log.warning("%s: cells hold different examples (%s); these are not paired", dataset, sizes)
     # The seed depends on the dataset alone, so that adding a cell changes no other cell's interval.
     dataset_seed = zlib.crc32(f"{seed}:{dataset}".encode())
-    for examples, group in columns.items():
-        means = bootstrap_means(
-            np.column_stack([scores for _, _, scores in group]), resamples, dataset_seed
-        ).T
-        stderr, low, high = percentile_interval(means)
-        for i, (cell, metric, scores) in enumerate(group):
-            is_main = metric == study["datasets"][dataset]["metric"]
-            rows.append(
-                {
-                    **_describe(study, cell),
-                    "metric": metric,
-                    "value": float(scores.mean()),
-                    "stderr": float(stderr[i]),
-                    "ci_low": float(low[i]),
-                    "ci_high": float(high[i]),
-                    "n": len(examples),
-                    "chance": chance[cell] if is_main else None,
-                    "main": is_main,
-                }
-            )
-            if is_main:
-                kept.append(
-                    {**dict(zip(KEY, cell, strict=True)), "replicates": means[i].astype(np.float32)}
+    for group in examples.groups:
+        position = {cells[file]: i for i, file in enumerate(group.files)}
+        for name, scores in group.metrics.items():
+            means = bootstrap_means(scores, resamples, dataset_seed).T
+            stderr, low, high = percentile_interval(means)
+            values = scores.mean(axis=0)
+            for i, file in enumerate(group.files):
+                rows.append(
+                    {
+                        **_describe(study, cells[file]),
+                        "metric": main if name == "score" else name,
+                        "value": float(values[i]),
+                        "stderr": float(stderr[i]),
+                        "ci_low": float(low[i]),
+                        "ci_high": float(high[i]),
+                        "n": group.n,
+                        "chance": audit[file]["chance"] if name == "score" else None,
+                        "main": name == "score",
+                    }
                 )
+                if name == "score":
+                    checkpoint, _, *score = cells[file]
+                    base = position.get((checkpoint, "base", *score))
+                    kept.append(
+                        {
+                            **dict(zip(KEY, cells[file], strict=True)),
+                            **audit[file],
+                            **({} if base is None else compare(scores[:, i], scores[:, base])),
+                            "replicates": means[i].astype(np.float32),
+                        }
+                    )
 
 
 def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:

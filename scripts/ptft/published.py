@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ptft.collect import CELLS_SCHEMA, KEY, domain_of
+from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA, KEY, domain_of
 from ptft.statistics import normal_replicates
 
 SHOTS = r"(?:_(?P<shots>\d+)shots)?"
@@ -143,7 +143,9 @@ def read_published(
         cells["value"].to_numpy(), cells["stderr"].fill_null(math.nan).to_numpy(), resamples, seed
     )
     replicates = cells.select(
-        *KEY, pl.Series("replicates", drawn.astype(np.float32), pl.Array(pl.Float32, resamples))
+        *KEY,
+        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
+        pl.Series("replicates", drawn.astype(np.float32), pl.Array(pl.Float32, resamples)),
     )
     columns = ["table", "row", "model_id", "dataset", "reason"]
     return Published(cells, replicates, pl.DataFrame(unknown, schema=columns, orient="row"))

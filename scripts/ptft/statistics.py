@@ -108,6 +108,13 @@ def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
 
 
+def sign_test(ups: int, downs: int) -> float:
+    """Two-sided exact p-value that ups and downs are equally likely; 1 where there is neither."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(ups, ups + downs).pvalue) if ups + downs else 1.0
+
+
 def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given."""
     from scipy.stats import false_discovery_control

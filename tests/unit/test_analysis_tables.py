@@ -8,7 +8,7 @@ from ptft.analysis import TABLES, make_table
 from ptft.analysis.forgetting import ALL_TASKS, bounded_change, ratio_change
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.collect import CELLS_SCHEMA
+from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA
 
 # (arm, dataset, format) -> score at steps 10 and 100.
 VALUES = {
@@ -249,3 +249,74 @@ def test_settings_are_strict():
         make_table("gain", Scores.build(cells()), Settings())
     with pytest.raises(ValueError, match="no score with format 'odd'"):
         make_table("gains", Scores.build(cells()), Settings(format="odd"))
+
+
+def with_answers(**audit):
+    """Scores of one base cell at two checkpoints with what is known of its answers."""
+    frame = cells({("base", "nli_in", "default"): (0.40, 0.40)}).with_columns(
+        n=pl.lit(100, pl.Int64)
+    )
+    known = {
+        "gold_labels": 3, "gold_share": 0.4, "predictions": 3, "prediction_share": 0.5,
+        "truncated": 0.0, "prompt_tokens": 10.0, "gained": None, "lost": None,
+    } | audit  # fmt: skip
+    replicates = frame.select(
+        "checkpoint", "arm", "dataset", "format", "shots",
+        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
+        pl.Series(
+            "replicates", np.random.default_rng(0).normal(0.4, 0.05, (2, 500)),
+            dtype=pl.Array(pl.Float32, 500),
+        ),
+    )  # fmt: skip
+    return Scores.build(frame, replicates)
+
+
+def flags(scores):
+    return make_table("suspicious", scores, Settings())["flag"].unique().sort().to_list()
+
+
+def test_flags_from_answers():
+    assert flags(with_answers()) == []
+    assert flags(with_answers(gold_share=0.995)) == ["one gold label"]
+    assert flags(with_answers(prediction_share=1.0)) == ["constant answer"]
+
+
+def test_flags_from_scores_alone():
+    def one(value, stderr, arm="base"):
+        values = {(arm, "nli_in", "default"): (value, 0.5)}
+        return flags(Scores.build(cells(values, stderr)))
+
+    assert one(0.9999, 1e-5) == ["near perfect untuned"]
+    assert one(0.9999, 1e-5, arm="full.nli.s0") == []
+    assert one(0.0, 0.0) == ["below chance", "no variance"]
+    assert one(0.20, 0.01) == ["below chance"]
+    assert one(0.30, 0.01) == []
+    # Exactly the same accuracy on 100 examples is no wonder; on many it is.
+    twice = cells({("base", "nli_in", "default"): (0.4321, 0.4321)})
+    assert flags(Scores.build(twice)) == []
+    many = twice.with_columns(n=pl.lit(9815, pl.Int64))
+    assert flags(Scores.build(many)) == ["same score twice"]
+
+
+def test_transitions():
+    frame = cells(
+        {
+            ("base", "nli_in", "default"): (0.3, 0.3),
+            ("full.nli.s0", "nli_in", "default"): (0.4, 0.4),
+        }
+    )
+    replicates = frame.select(
+        "checkpoint", "arm", "dataset", "format", "shots",
+        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
+        pl.Series("replicates", np.zeros((4, 10)), dtype=pl.Array(pl.Float32, 10)),
+    ).with_columns(
+        gained=pl.when(pl.col("arm") != "base").then(0.15),
+        lost=pl.when(pl.col("arm") != "base").then(0.05),
+    )  # fmt: skip
+    table = make_table("transitions", Scores.build(frame, replicates), Settings())
+    assert len(table) == 2
+    row = pick(table, checkpoint="step10")
+    assert row["net"] == pytest.approx(0.10)
+    # 15 against 5 of 100: exact McNemar, 2 * P(Binomial(20, 1/2) <= 5).
+    assert row["p"] == pytest.approx(0.0414, abs=1e-4)
+    assert row["p_adjusted"] == pytest.approx(row["p"])

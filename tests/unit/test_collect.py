@@ -97,9 +97,9 @@ def test_a_cell_listed_twice_is_refused(study, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: f.with_columns(example_id=pl.lit("a")), "example 'a' occurs twice"),
-        (lambda f: f.with_columns(score=pl.lit(None, pl.Float64)), "has score None"),
-        (lambda f: f.with_columns(score=pl.lit(float("nan"))), "has score nan"),
+        (lambda f: f.with_columns(example_id=pl.lit("a")), "an example occurs twice"),
+        (lambda f: f.with_columns(score=pl.lit(None, pl.Float64)), "200 examples have no usable"),
+        (lambda f: f.with_columns(score=pl.lit(float("nan"))), r"the first is nan"),
         (lambda f: f.clear(), "no example in it"),
     ],
 )
@@ -132,3 +132,35 @@ def test_program(study, tmp_path):
     cells = pl.read_parquet(out / "cells.parquet")
     assert len(cells) == 72
     assert pl.read_csv(out / "cells.csv")["value"].to_list() == cells["value"].to_list()
+
+
+def test_order_of_a_file_does_not_matter(study, tmp_path):
+    before = collect(study, tmp_path)
+    path = cell_path(tmp_path, ("main", "full.nli.s0", "nli_in", "default", 4))
+    pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+    after = collect(study, tmp_path)
+    assert after.replicates.equals(before.replicates)
+
+
+def test_cells_with_other_examples_are_kept_apart(study, tmp_path, caplog):
+    path = cell_path(tmp_path, ("main", "full.nli.s0", "nli_in", "default", 4))
+    pl.read_parquet(path).head(150).write_parquet(path)
+    collected = collect(study, tmp_path)
+    found = row(collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", main=True)
+    assert found["n"] == 150 and found["value"] == 1.0
+    assert "nli_in: cells hold different examples ([150, 200])" in caplog.text
+    # Nothing to compare with: its base model answered other examples.
+    kept = row(collected.replicates, checkpoint="main", arm="full.nli.s0", dataset="nli_in")
+    assert kept["gained"] is None
+
+
+def test_audit(study, tmp_path):
+    kept = row(
+        collect(study, tmp_path).replicates, checkpoint="main", arm="full.nli.s0", dataset="nli_in"
+    )
+    # 160 of 200 answers are "yes", every gold label is "yes".
+    assert (kept["gold_labels"], kept["gold_share"]) == (1, 1.0)
+    assert (kept["predictions"], kept["prediction_share"]) == (2, 0.8)
+    assert (kept["truncated"], kept["prompt_tokens"]) == (0.0, 10.0)
+    # 68 right before (0.34), 160 after, none of them lost.
+    assert (kept["gained"], kept["lost"]) == (pytest.approx(92 / 200), 0.0)

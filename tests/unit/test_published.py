@@ -173,6 +173,19 @@ def test_out_of_domain_change_by_family(scores, settings):
 
 
 @pytest.mark.shared
+def test_the_hidden_labels_are_flagged_from_the_numbers(scores, settings):
+    table = make_table("suspicious", scores, settings)
+    perfect = table.filter(pl.col("flag") == "near perfect untuned")
+    assert set(perfect["dataset"]) == {"qqp", "stsb", "llmbar_Adversarial_Manual"}
+    qqp = perfect.filter(pl.col("dataset") == "qqp", pl.col("format") == "default")
+    assert set(qqp["checkpoint"]) >= {"step1000", "step18000", "step738000", "main"}
+    # None of the datasets with real labels is accused of it.
+    assert not set(table.filter(pl.col("flag") == "near perfect untuned")["dataset"]) & {
+        "mnli_matched", "paws", "hellaswag", "sciq",
+    }  # fmt: skip
+
+
+@pytest.mark.shared
 def test_what_is_left_out_is_listed(published, source):
     unknown = published.unknown
     released = sum(len(pl.read_csv(f"{source['root']}/{table}")) for table in source["tables"])

@@ -25,6 +25,8 @@ TABLES: dict[str, str] = {
     "forgetting": "forgetting",
     "formats": "formats",
     "stopping": "stopping",
+    "transitions": "transitions",
+    "suspicious": "suspicious",
     "domains": "domains",
     "cross_evaluation": "cross_evaluation",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.collect import AUDIT_SCHEMA
 from ptft.statistics import (
     LEVEL,
     hierarchical_replicates,
@@ -29,8 +30,8 @@ class Scores:
     """Scores of (checkpoint, method, task, dataset, format, shots), averaged over seeds.
 
     ``cells`` has the columns of the cells table (main metric only) less arm and seed, plus
-    ``index`` (position of the checkpoint in pre-training, 0 is the earliest), ``n_seeds`` and
-    ``row`` (the row of ``replicates``, (C, R), that belongs to it).
+    ``index`` (position of the checkpoint in pre-training, 0 is the earliest), ``n_seeds``, the
+    columns of ``AUDIT_SCHEMA`` and ``row`` (the row of ``replicates``, (C, R), that belongs to it).
     """
 
     cells: pl.DataFrame
@@ -58,6 +59,9 @@ class Scores:
                 STAND_IN_RESAMPLES,
                 seed,
             )
+            main = main.with_columns(
+                pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()
+            )
         else:
             joined = main.join(replicates, on=KEY, how="left", maintain_order="left")
             without = joined.filter(pl.col("replicates").is_null())
@@ -67,7 +71,12 @@ class Scores:
                     f"({len(without)} such cells); collect the cells again"
                 )
             drawn = joined["replicates"].to_numpy().astype(np.float64)
+            main = joined.drop("replicates")
         return _average_seeds(main, drawn, seed)
+
+    def with_errors(self) -> pl.DataFrame:
+        """All cells with stderr, ci_low and ci_high from their replicates."""
+        return with_interval(self.cells, self.replicates[self.cells["row"].to_numpy()])
 
     @property
     def checkpoints(self) -> pl.DataFrame:
@@ -161,7 +170,7 @@ def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
         main.group_by(GROUP, maintain_order=True)
         .agg(
             pl.col("row").alias("rows"),
-            pl.col("value").mean(),
+            pl.col("value", *AUDIT_SCHEMA).mean(),
             pl.len().cast(pl.Int64).alias("n_seeds"),
             pl.col(
                 "study",

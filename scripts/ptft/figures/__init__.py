@@ -40,6 +40,7 @@ FIGURES: dict[str, FigureSpec] = {
     ),
     "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format"),
     "domains": FigureSpec(("domains",), "Generalization", "Change in and out of domain"),
+    "transitions": FigureSpec(("transitions",), "Forgetting", "Learned and forgotten examples"),
     "forgetting": FigureSpec(("forgetting",), "Forgetting", "Change on other families"),
     "cross_evaluation": FigureSpec(
         ("cross_evaluation",), "Forgetting", "Every tuned model on every dataset"

@@ -50,7 +50,5 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         from_zero(ax)
         checkpoint_axis(ax, table, say)
     outer_labels(axes, COLUMNS)
-    for ax, (_, _, dataset) in zip(axes, shown.iter_rows(), strict=True):
-        ax.set_ylabel(table.filter(pl.col("dataset") == dataset)["metric"][0])
     legend_below(figure, axes)
     return figure

@@ -46,9 +46,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         for number, (which, label, line) in enumerate(marks, start=1):
             at = rows.filter(pl.col("checkpoint") == stop[f"{which}_checkpoint"])
             if len(at):
-                ax.axvline(
-                    at["x"][0], color=COLOURS[number], linestyle=line, label=say(label), zorder=0
-                )
+                ax.axvline(at["x"][0], color=COLOURS[number], linestyle=line, label=say(label))
         suffix = method_suffix(stop["method"], methods)
         ax.set_title(f"{stop['train_task']} → {stop['dataset']}{suffix}")
         from_zero(ax)

@@ -156,8 +156,8 @@ def curve(
 
 def from_zero(ax: Axes) -> None:
     """Start the y axis at zero and leave room above the highest point."""
-    highest = max((max(line.get_ydata(), default=0) for line in ax.get_lines()), default=0)
-    ax.set_ylim(0, max(highest, ax.dataLim.ymax, 0.01) * 1.06)
+    # dataLim covers lines and bands, but not the vertical marks that span the axes.
+    ax.set_ylim(0, max(ax.dataLim.ymax, 0.01) * 1.06)
 
 
 def panel_legend(ax: Axes) -> None:
@@ -188,11 +188,12 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None
 
 
 def outer_labels(axes: Sequence[Axes], columns: int) -> None:
-    """Keep the x label under the lowest panel of each column and the y label at the left."""
+    """Keep the x label under the lowest panel of each column, the y label where it changes."""
+    y_labels = [ax.get_ylabel() for ax in axes]
     for i, ax in enumerate(axes):
         if i + columns < len(axes):
             ax.set_xlabel("")
-        if i % columns:
+        if i % columns and y_labels[i] == y_labels[i - 1]:
             ax.set_ylabel("")
 
 

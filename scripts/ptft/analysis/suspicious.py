@@ -1,0 +1,64 @@
+"""Scores that deserve a second look before anything is concluded from them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.settings import Settings
+
+NEAR_PERFECT = 0.99
+ONE_LABEL = 0.99
+BELOW_CHANCE = 0.05
+# Below this many examples two checkpoints often have the same accuracy by chance.
+MANY = 1000
+
+# Flag -> what it means, for whoever reads the table.
+FLAGS = {
+    "near perfect untuned": "a base model is right on 99 % or more: more than a constant answer "
+    "could earn on honest labels; look at the gold labels (hidden test labels?)",
+    "one gold label": "99 % or more of the gold labels are the same",
+    "constant answer": "the model gives the same answer to every example",
+    "no variance": "every example has the same score",
+    "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
+    "model evaluated under two names",
+    "below chance": "clearly worse than a blind guess: labels may be swapped",
+}
+
+
+def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Cells flagged from the numbers alone, in every format and number of shots.
+
+    One row a (cell, flag); a cell may have several. ``meaning`` explains the flag (``FLAGS``).
+    Without per-example results the gold labels and answers are not known, and only the flags
+    that follow from scores, errors and chance are raised.
+    """
+    choice = pl.col("chance").is_not_null()
+    cell = ["method", "train_task", "dataset", "format", "shots", "value"]
+    between = (pl.col("value") > 0) & (pl.col("value") < 1)
+    fine = (pl.col("n").is_null() | (pl.col("n") >= MANY)) | ~choice
+    tests = {
+        "near perfect untuned": choice
+        & pl.col("method").is_null()
+        & (pl.col("value") >= NEAR_PERFECT),
+        "one gold label": choice & (pl.col("gold_share") >= ONE_LABEL),
+        "constant answer": choice & (pl.col("prediction_share") == 1),
+        "no variance": pl.col("stderr") == 0,
+        "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
+        "below chance": pl.col("value") + 2 * pl.col("stderr").fill_null(0)
+        < pl.col("chance") - BELOW_CHANCE,
+    }
+    cells = scores.with_errors()
+    columns = [
+        *CHECKPOINT, "method", "train_task", "domain", "family", "dataset", "kind", "format",
+        "shots", "metric", "n", "chance", "value", "stderr",
+    ]  # fmt: skip
+    flagged = [
+        cells.filter(test.fill_null(False)).select(
+            *columns, pl.lit(flag).alias("flag"), pl.lit(FLAGS[flag]).alias("meaning")
+        )
+        for flag, test in tests.items()
+    ]
+    return pl.concat(flagged).sort(
+        "flag", "dataset", "method", "train_task", "format", "shots", "index"
+    )
