@@ -132,6 +132,8 @@ def _field(row: Mapping, source: str | Mapping, where: str) -> str:
     value = column(row, source["column"], where)
     if "transform" in source:
         return TRANSFORMS[source["transform"]](_text(value))
+    if "columns" in source:
+        return _text(column(row, _mapped(value, source["columns"], where), where))
     return _mapped(value, source["values"], where)
 
 

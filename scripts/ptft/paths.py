@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POCKET = "resources/pocket"
+HUB = "resources/hub"
 
 
 def pocket_corpus() -> str:
@@ -29,6 +30,16 @@ def pretrained_folder(model: str) -> str:
 def pretrained(model: str, checkpoint: str) -> str:
     """Model folder of a checkpoint that this workflow made or fetched."""
     return f"{pretrained_folder(model)}/{checkpoint}"
+
+
+def pin(folder: str) -> str:
+    """What a folder was fetched from, beside it."""
+    return f"{folder}.pin.json"
+
+
+def hub_split(repository: str, config: str, split: str) -> str:
+    """Folder with the parquet files of a split that was fetched from the Hub."""
+    return f"{hub_dataset(HUB, repository, config)}/{split}"
 
 
 def hub_dataset(root: str, repository: str, config: str) -> str:
@@ -82,6 +93,10 @@ class Results:
     def tuning_state(self, checkpoint: str, arm: str) -> str:
         """Resumable state of a fine-tuning run; no rule declares it, so it survives a failure."""
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
+
+    def job_records(self, *parts: str) -> str:
+        """Folder with a record of each attempt of a job; no rule declares it."""
+        return f"{self.root}/state/jobs/{'/'.join(parts)}"
 
     @property
     def cell_store(self) -> str:

@@ -1,8 +1,20 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
+def split_source(wildcards):
+    """Where a split's rows come from; the pocket world writes all of its datasets at once."""
+    spec = GRID.dataset(wildcards.dataset)
+    if spec.files:
+        return GRID.split_files(wildcards.dataset, wildcards.split)
+    if STUDY.root == paths.POCKET:
+        return paths.pocket_datasets()
+    if STUDY.root is None:
+        return hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
+    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
+
+
 rule prepare_split:
     input:
         script=program("prepare_split"),
-        source=dataset_source,
+        source=split_source,
     output:
         examples=RESULTS.split("{dataset}", "{split}"),
         audit=RESULTS.split_audit("{dataset}", "{split}"),
@@ -12,7 +24,7 @@ rule prepare_split:
         "../../envs/environment.yaml"
     params:
         spec=lambda wildcards: as_json(GRID.split_slice(wildcards.dataset, wildcards.split)),
-        root=STUDY.root,
+        root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
     shell:

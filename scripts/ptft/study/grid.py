@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from ptft.methods import METHODS
+from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, explain, locate, suggest
 from ptft.study.load import Loaded, dump
 from ptft.study.schema import MAIN_METRIC, CheckpointInfo, Dataset
@@ -146,6 +148,23 @@ class Grid:
             "limit": limit,
             "seed": self.study.data.seed,
         }
+
+    def split_on_hub(self, dataset: str, split: str) -> dict | None:
+        """What is looked up on the Hub for a split; None where it is on disk."""
+        spec = self.dataset(dataset)
+        if self.study.root is not None or spec.repository is None:
+            return None
+        return {
+            "repository": spec.repository,
+            "config": spec.config,
+            "split": split_name(self._split_expression(dataset, split)),
+            "revision": spec.revision,
+        }
+
+    def split_files(self, dataset: str, split: str) -> list[str]:
+        """Files of a split of a dataset that is given by files."""
+        found = split_files(Path(), self.dataset(dataset).model_dump())
+        return found[split_name(self._split_expression(dataset, split))]
 
     def finetune_slice(self, arm: str) -> dict:
         """What decides the weights of an arm, besides its checkpoint and its training split."""
@@ -302,6 +321,15 @@ class Grid:
     def _check_splits(self) -> None:
         for dataset, split in self.splits():
             self._split_expression(dataset, split)
+        for arm in self.arms.values():
+            if arm.task is None:
+                continue
+            chat = not self._task_templates(arm.task)
+            if chat != (arm.method == "instruct"):
+                raise self._error(
+                    ("finetune", arm.method, "tasks", arm.task),
+                    "conversations (kind chat) are for the method instruct, and only for it",
+                )
         style = self.study.train_format
         for task in self.tasks:
             known = list(self._task_templates(task))

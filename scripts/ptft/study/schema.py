@@ -44,6 +44,7 @@ def _names_a_step(pattern: str) -> str:
     return pattern
 
 
+STEP_NAME = re.compile(r"step(0|[1-9][0-9]*)")
 BranchPattern = Annotated[str, AfterValidator(_names_a_step)]
 
 
@@ -105,9 +106,9 @@ class HubCheckpoint(CheckpointInfo):
     """A checkpoint on the Hub that is not found by its step alone."""
 
     branch: str | None = None
-    """branch, tag or commit; the checkpoint's name where not given"""
+    """branch, tag or commit; where not given, that of the step, or the checkpoint's name"""
     repository: Repository | None = None
-    """where not the model's"""
+    """where not the model's; then its main branch, if none is given"""
 
 
 class HubSource(Strict):
@@ -133,12 +134,25 @@ class HubSource(Strict):
         """What is known of a checkpoint without asking the Hub; None if it can't be looked up."""
         if name in self.listed:
             return self.listed[name]
-        found = re.fullmatch(r"step(0|[1-9][0-9]*)", name)
+        found = STEP_NAME.fullmatch(name)
         if self.branches is None or found is None:
             return None
         step = int(found[1])
         tokens = step * self.tokens_per_step if self.tokens_per_step else None
         return HubCheckpoint(step=step, tokens=tokens)
+
+    def reference(self, name: str) -> dict:
+        """What is looked up on the Hub for a checkpoint."""
+        info = self.info(name)
+        by_step = info.branch is None and self.branches and STEP_NAME.fullmatch(name)
+        return {
+            "repository": info.repository or self.repository,
+            "branches": self.branches,
+            "branch": None if by_step else info.branch or ("main" if info.repository else name),
+            "step": info.step,
+            "tokens": info.tokens,
+            "allow_pickle": self.allow_pickle,
+        }
 
 
 class Model(Strict):
@@ -207,6 +221,14 @@ class MappedField(Strict):
     values: dict[bool | int | str, str]
 
 
+class PickedField(Strict):
+    """A template field whose text stands in one of several columns: which, another column says."""
+
+    column: str
+    columns: dict[bool | int | str, str]
+    """value of ``column`` -> the column that is taken"""
+
+
 class TransformedField(Strict):
     """A template field whose text is a column's, rewritten."""
 
@@ -228,7 +250,7 @@ class Dataset(Strict):
     files: Annotated[dict[Part, str], Field(min_length=1)] | None = None
     """instead of a repository: split -> JSONL, CSV or parquet file, or a pattern of them"""
     splits: Splits
-    fields: dict[Part, str | MappedField | TransformedField] = {}
+    fields: dict[Part, str | MappedField | PickedField | TransformedField] = {}
     """template field -> column"""
     formats: Annotated[dict[Part, str], Field(min_length=1)] | None = None
     """name -> template, where the family's do not fit this dataset"""
@@ -420,7 +442,7 @@ class Study(Strict):
     model: Name
     checkpoints: Annotated[list[Name], Field(min_length=1)]
     root: str | None = None
-    """folder in the Hub's layout from which datasets are read"""
+    """folder in the Hub's layout from which datasets are read; fetched where not given"""
     train_format: Part = "default"
     """format in which tasks are fine-tuned"""
     finetune: Finetune = Finetune()

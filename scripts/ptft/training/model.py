@@ -34,9 +34,16 @@ def quiet_loading() -> Iterator[None]:
 
 
 def load_model(
-    folder: Path, attention: str = "sdpa", dtype: torch.dtype = torch.float32
+    folder: Path,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.float32,
+    device: str | None = None,
 ) -> PreTrainedModel:
     """Load a causal language model from a folder in Hugging Face layout, whole or not at all.
+
+    Args:
+        device: where the weights go; on ``meta`` they are compared with the architecture and not
+            read. The CPU where not given.
 
     Raises:
         ValueError: weights are missing, left over or of another shape (transformers would
@@ -47,6 +54,8 @@ def load_model(
             folder,
             dtype=dtype,
             attn_implementation=attention,
+            device_map=device,
+            ignore_mismatched_sizes=True,  # so that they are reported, and raised below
             output_loading_info=True,
             local_files_only=True,
         )

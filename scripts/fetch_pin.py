@@ -1,0 +1,32 @@
+"""Fetch the files of a pin from the Hub: continued where they ended, verified, checked."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from ptft.hub.check import check_checkpoint
+from ptft.hub.client import HubError
+from ptft.hub.fetch import check_disk, fetch
+from ptft.hub.pins import Pin, pinned_folder
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, make sure that everything fits, fetch into the pin's folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pin", type=Path, required=True, help="what is fetched")
+    parser.add_argument(
+        "--all-pins", type=Path, nargs="*", default=[], help="everything that the study needs"
+    )
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        check_disk(args.all_pins or [args.pin], args.pin.parent)
+        pin = Pin.read(args.pin)
+        fetch(pin, pinned_folder(args.pin), check_checkpoint if pin.kind == "model" else None)
+    except HubError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Is what was fetched a model that can be loaded? Asked before any job waits for a GPU."""
+
+import json
+from pathlib import Path
+
+from ptft.hub.client import HubError
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Compare a model folder's weights with its architecture, without reading them.
+
+    Raises:
+        HubError: the architecture is not one of transformers' own, the weights do not fit it, or
+            the tokenizer is missing.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    config = json.loads((folder / "config.json").read_text())
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        code = " and brings code of its own, which is never run" if "auto_map" in config else ""
+        raise HubError(
+            f"{folder}/config.json: model_type {kind!r} is not known to transformers{code}. Look "
+            "for a repository of the same model in transformers' format (often named …-hf)"
+        )
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
+    AutoConfig.from_pretrained(folder, local_files_only=True)
+    try:
+        AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise HubError(f"{folder}: the tokenizer can't be loaded: {error}") from error
+    _check_weights(folder)
+
+
+def _check_weights(folder: Path) -> None:
+    from ptft.training.model import load_model
+
+    try:
+        load_model(folder, device="meta")
+    except ValueError as error:
+        raise HubError(str(error)) from error

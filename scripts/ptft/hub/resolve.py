@@ -1,0 +1,177 @@
+"""From what a study names to a pin: a step to a branch, a split to its files."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from huggingface_hub.hf_api import RepoFile
+
+from ptft.hub.client import HubError, api, patiently
+from ptft.hub.pins import Pin, PinnedFile
+
+NEAREST = 4
+CONVERTED = "refs/convert/parquet"
+
+# What a model folder needs besides its weights.
+MODEL_FILES = {
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+}
+SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+PICKLES = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
+
+
+def resolve_checkpoint(source: Mapping) -> Pin:
+    """Find a checkpoint's branch, its commit and its files.
+
+    Args:
+        source: ``repository``; ``branch``, or ``step`` with ``branches`` (a pattern of branch
+            names with a group ``step``); ``allow_pickle``.
+
+    Raises:
+        HubError: there is no such step (the message lists the nearest) or branch, or the branch
+            has no weights of the kind that is allowed.
+    """
+    repository = source["repository"]
+    refs = patiently(
+        lambda: api().list_repo_refs(repository), f"listing the branches of {repository}"
+    )
+    branch = source.get("branch") or _branch_of_step(
+        repository, source["branches"], source["step"], [ref.name for ref in refs.branches]
+    )
+    heads = {ref.name: ref.target_commit for ref in [*refs.branches, *refs.tags]}
+    if branch not in heads and not re.fullmatch("[0-9a-f]{40}", branch):
+        raise HubError(
+            f"{repository} has no branch {branch!r}; it has {_some(sorted(heads))}. Name one of "
+            "them as the checkpoint's `branch`"
+        )
+    commit = heads.get(branch, branch)
+    files = _list_files(repository, "model", commit)
+    chosen = _model_files(repository, branch, files, source.get("allow_pickle", False))
+    found = re.fullmatch(source.get("branches") or "", branch)
+    numbers = found.groupdict() if found else {}
+    return Pin(
+        repository,
+        "model",
+        branch,
+        commit,
+        chosen,
+        step=int(numbers["step"]) if numbers.get("step") else source.get("step"),
+        tokens=int(numbers["tokens"]) * 10**9 if numbers.get("tokens") else source.get("tokens"),
+    )
+
+
+def resolve_split(repository: str, config: str, split: str, revision: str | None) -> Pin:
+    """Find the parquet files of a data set's split.
+
+    They stand in the repository itself (``CONFIG/SPLIT-…``, or ``data/SPLIT-…`` for the default
+    config) or, where it holds scripts or other formats, on the branch of data that the Hub
+    converted.
+
+    Raises:
+        HubError: neither has the split; the message lists what there is.
+    """
+    revision = revision or "main"
+    seen: dict[str, list[str]] = {}
+    for branch in dict.fromkeys([revision, CONVERTED]):
+        try:
+            commit = patiently(
+                lambda branch=branch: api().dataset_info(repository, revision=branch).sha,
+                f"looking up {branch} of the data set {repository}",
+            )
+        except HubError:
+            if branch == CONVERTED:
+                break
+            raise
+        files = _list_files(repository, "dataset", commit)
+        seen[branch] = [file.path for file in files if file.path.endswith(".parquet")]
+        chosen = [file for file in files if _is_of_split(file.path, config, split)]
+        if chosen:
+            return Pin(repository, "dataset", branch, commit, tuple(map(_pinned, chosen)))
+    places = "; ".join(f"on {branch}: {_some(paths)}" for branch, paths in seen.items())
+    raise HubError(
+        f"the data set {repository} has no parquet files of config {config!r}, split {split!r}. It "
+        f"has {places}. Mend `config` or `splits` in the family's file"
+    )
+
+
+def _branch_of_step(repository: str, pattern: str, step: int, branches: Iterable[str]) -> str:
+    """The branch of a step, looked up: token counts in names follow no rule."""
+    steps: dict[int, list[str]] = {}
+    for branch in branches:
+        if found := re.fullmatch(pattern, branch):
+            steps.setdefault(int(found["step"]), []).append(branch)
+    if not steps:
+        raise HubError(f"no branch of {repository} matches the pattern {pattern!r}")
+    if step not in steps:
+        nearest = sorted(sorted(steps, key=lambda other: abs(other - step))[:NEAREST])
+        raise HubError(
+            f"{repository} has no checkpoint of step {step}; the nearest are "
+            f"{', '.join(f'step{other}' for other in nearest)} (of {len(steps)})"
+        )
+    if len(steps[step]) > 1:
+        raise HubError(
+            f"{repository} has several branches of step {step}: {', '.join(steps[step])}. Name one "
+            f"in the model's file: checkpoints: {{step{step}: {{step: {step}, branch: …}}}}"
+        )
+    return steps[step][0]
+
+
+def _list_files(repository: str, kind: str, commit: str) -> list[RepoFile]:
+    def tree() -> list[RepoFile]:
+        entries = api().list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True)
+        return [entry for entry in entries if isinstance(entry, RepoFile)]
+
+    return patiently(tree, f"listing the files of {repository}")
+
+
+def _model_files(
+    repository: str, branch: str, files: Sequence[RepoFile], allow_pickle: bool
+) -> tuple[PinnedFile, ...]:
+    weights = [file for file in files if SAFETENSORS.fullmatch(file.path)]
+    pickles = [file for file in files if PICKLES.fullmatch(file.path)]
+    if not weights and pickles and not allow_pickle:
+        raise HubError(
+            f"{repository} ({branch}) has its weights as {pickles[0].path} only: reading a pickle "
+            "can run foreign code. If you trust its makers, say `allow_pickle: true` in the "
+            "model's file; else look for a branch with safetensors"
+        )
+    weights = weights or pickles
+    if not weights or not any(file.path == "config.json" for file in files):
+        raise HubError(
+            f"{repository} ({branch}) is no model in the Hub's layout: config.json and "
+            f"model.safetensors are expected, found {_some([file.path for file in files])}"
+        )
+    sharded = [file for file in weights if "-of-" in file.path or file.path.endswith(".json")]
+    others = [file for file in files if file.path in MODEL_FILES]
+    return tuple(map(_pinned, [*others, *(sharded or weights)]))
+
+
+def _is_of_split(path: str, config: str, split: str) -> bool:
+    """Whether a path is that of a parquet file of a split, in any of the Hub's layouts."""
+    folders = [f"{config}/"] if config != "default" else ["default/", "data/", ""]
+    shard = r"(-\d{5}-of-\d{5}(-[0-9a-f]+)?)?\.parquet"
+    return any(
+        re.fullmatch(re.escape(folder + split) + pattern, path)
+        for folder in folders
+        for pattern in (shard, r"/[^/]+\.parquet")
+    )
+
+
+def _pinned(file: RepoFile) -> PinnedFile:
+    if file.lfs is not None:
+        return PinnedFile(file.path, file.size, "sha256", file.lfs.sha256)
+    return PinnedFile(file.path, file.size, "git", file.blob_id)
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    """The first of many names."""
+    shown = ", ".join(names[:most]) or "nothing"
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

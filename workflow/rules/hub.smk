@@ -1,0 +1,90 @@
+# What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
+# pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
+def hub_folder(split):
+    """Folder of a split that is fetched."""
+    return paths.hub_split(split["repository"], split["config"], split["split"])
+
+
+SPLITS_ON_HUB = {
+    hub_folder(found): found
+    for dataset, split in GRID.splits()
+    if (found := GRID.split_on_hub(dataset, split))
+}
+CHECKPOINTS_ON_HUB = {
+    checkpoint_folder(name): SOURCE.reference(name)
+    for name in GRID.checkpoints
+    if SOURCE.kind == "hub"
+}
+FETCHED = [*CHECKPOINTS_ON_HUB, *SPLITS_ON_HUB]
+RESOLVE = {
+    **{folder: f"--checkpoint={as_json(found)}" for folder, found in CHECKPOINTS_ON_HUB.items()},
+    **{folder: f"--split={as_json(found)}" for folder, found in SPLITS_ON_HUB.items()},
+}
+PINS = [paths.pin(folder) for folder in FETCHED]
+
+
+rule resolve_pin:
+    input:
+        script=program("resolve_pin"),
+    output:
+        paths.pin("{folder}"),
+    log:
+        RESULTS.log("resolve_pin", "{folder}"),
+    conda:
+        "../../envs/environment.yaml"
+    localrule: True
+    wildcard_constraints:
+        folder=one_of(FETCHED),
+    params:
+        what=lambda wildcards: RESOLVE[wildcards.folder],
+    message:
+        "Look up {wildcards.folder} on the Hub"
+    shell:
+        "python {input.script:q} {params.what:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+# All pins come first: a name that does not exist, or a disk too small, stops before any download.
+rule fetch_pin:
+    input:
+        pin=paths.pin("{folder}"),
+        pins=ancient(PINS),
+    output:
+        directory("{folder}"),
+    log:
+        RESULTS.log("fetch_pin", "{folder}"),
+    conda:
+        "../../envs/environment.yaml"
+    localrule: True
+    wildcard_constraints:
+        folder=one_of(FETCHED),
+    params:
+        script=program("fetch_pin"),
+    message:
+        "Fetch {wildcards.folder}"
+    shell:
+        "python {params.script:q} --pin {input.pin:q} --all-pins {input.pins:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule fetch:
+    localrule: True
+    input:
+        FETCHED,
+
+
+# The only way a pin moves on; what did not move is not fetched again.
+rule update_pins:
+    log:
+        RESULTS.log("update_pins"),
+    conda:
+        "../../envs/environment.yaml"
+    localrule: True
+    params:
+        script=program("update_pins"),
+        pins=lambda wildcards: as_json(
+            {paths.pin(folder): what.split("=", 1) for folder, what in RESOLVE.items()}
+        ),
+    message:
+        "Look up everything on the Hub again"
+    shell:
+        "python {params.script:q} --pins {params.pins:q} 2>&1 | tee {log:q}"
