@@ -10,6 +10,7 @@ from ptft.pocket.corpus import (
     HOME_LINES,
     JOB_LINES,
     OPPOSITE_LINES,
+    SUMMARY_OPENINGS,
     SYNONYM_LINES,
     THING_LINES,
 )
@@ -63,8 +64,8 @@ def synonyms_rows(rng: random.Random, world: World) -> list[dict]:
     rows = []
     for number, scale in enumerate(SCALES):
         for end in range(2):
-            for position, word in enumerate(scale[end]):
-                alike, unlike = scale[end][1 - position], rng.choice(scale[1 - end])
+            for position, word in enumerate(scale.ends[end]):
+                alike, unlike = scale.ends[end][1 - position], rng.choice(scale.ends[1 - end])
                 for lines, right, wrong in (
                     (SYNONYM_LINES, alike, unlike),
                     (OPPOSITE_LINES, unlike, alike),
@@ -72,7 +73,7 @@ def synonyms_rows(rng: random.Random, world: World) -> list[dict]:
                     for line in lines:
                         context, rest = split_line(line, a=word)
                         scales = rng.sample([i for i in range(len(SCALES)) if i != number], 2)
-                        others = [rng.choice(SCALES[i][rng.randrange(2)]) for i in scales]
+                        others = [rng.choice(SCALES[i].ends[rng.randrange(2)]) for i in scales]
                         endings = [rest.format(b=other) for other in (right, wrong, *others)]
                         rows.append(choice_row(rng, context, endings[0], endings[1:]))
     rng.shuffle(rows)
@@ -85,12 +86,12 @@ def stories_rows(rng: random.Random, world: World) -> list[dict]:
     contexts = set()
     while len(rows) < STORY_ROWS:
         story = tell(rng, rng.choice(("home", "away")), world.scales("corpus"))
-        context = " ".join([*story.sentences, "In short,"])
+        context = " ".join([*story.sentences, SUMMARY_OPENINGS[0]])
         if context in contexts:
             continue
         contexts.add(context)
-        scale = next(s for s in SCALES if any(story.adjective in end for end in s))
-        against = rng.choice(next(end for end in scale if story.adjective not in end))
+        scale = next(s for s in SCALES if any(story.adjective in end for end in s.ends))
+        against = rng.choice(next(end for end in scale.ends if story.adjective not in end))
         thing = rng.choice([thing for thing in THINGS if thing != story.thing])
         wrong = [
             story.summarize(p=story.words["q"], q=story.words["p"]),

@@ -17,44 +17,53 @@ from ptft.pocket.world import (
     SCALES,
     World,
     category_of,
-    related_pair,
+    random_word,
+    related_word,
+    synonym,
 )
 
 ALL_SCALES = tuple(range(len(SCALES)))
 PATTERNS = tuple(pattern for family in DESCRIPTIONS.values() for pattern in family)
 
-# How the corpus says that the second of two sentences repeats the first, speaks against it, or
-# says something else: (lead-in of the first, of the second, verdict by relation).
-VERDICTS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("", "Claim:", {"same": "True.", "opposite": "False.", "unrelated": "Unproven."}),
-    ("", "So", {"same": "Surely.", "opposite": "Never.", "unrelated": "Perhaps."}),
-    (
-        "{p} says:",
-        "{q} says:",
-        {"same": "They agree.", "opposite": "They clash.", "unrelated": "They drift."},
-    ),
-    ("Compare:", "", {"same": "Same.", "opposite": "Different.", "unrelated": "Different."}),
-)
-COMPARISONS = {"same": "too", "opposite": "instead", "unrelated": "besides"}
+# How the corpus says that a second statement repeats the first, speaks against it, or says
+# something else: by an adverb in the second, or by a verdict after it.
+ADVERBS = ("too", "instead", "besides")
+VERDICTS = ("True.", "False.", "Unproven.")
 
 
-def judged_pair(rng: random.Random, world: World) -> str:
-    """Two sentences about one scene, and what the second is to the first."""
-    relation = rng.choice(RELATIONS)
-    first, second = related_pair(rng, relation, ALL_SCALES)
-    scene = draw_scene(rng)
-    words = dict(zip("pq", rng.sample(PEOPLE, 2), strict=True))
-    parts = [
-        describe(rng.choice(PATTERNS), scene, first),
-        describe(rng.choice(PATTERNS), scene, second),
-    ]
-    before, between, verdicts = rng.choice(VERDICTS)
-    # Lead-ins come only sometimes: the verdict must be worked out without them as well.
-    if rng.random() < 0.4:
-        parts = [f"{before} {parts[0]}".strip(), f"{between} {parts[1]}".strip()]
-    if rng.random() < 0.25:
-        parts.insert(1, rng.choice(ASIDES))
-    return " ".join([*parts, verdicts[relation]]).format(**words)
+def verdict_of(relation: str, verdicts: tuple[str, str, str]) -> str:
+    """The verdict of a style on two statements whose adjectives are so related."""
+    return verdicts[{"identical": 0, "same": 0, "opposite": 1, "unrelated": 2}[relation]]
+
+
+def judged_claims(rng: random.Random, world: World) -> str:
+    """A statement about a scene, then one or two others, each with what it is to the first."""
+    scene, first = draw_scene(rng), random_word(rng)
+    parts = [describe(rng.choice(PATTERNS), scene, first)]
+    if rng.random() < 0.2:
+        parts.append(rng.choice(ASIDES).format(p=scene.person, q=rng.choice(PEOPLE)))
+    by_adverb = rng.random() < 0.5
+    for _ in range(rng.choice((1, 2))):
+        relation = rng.choice(RELATIONS)
+        claim = describe(rng.choice(PATTERNS), scene, related_word(rng, first, relation))
+        if by_adverb:
+            parts.append(f"{claim.removesuffix('.')} {verdict_of(relation, ADVERBS)}.")
+            continue
+        # A lead-in comes only sometimes: the verdict must be worked out without it as well.
+        if rng.random() < 0.3:
+            parts.append("Claim:")
+        parts.append(f"{claim} {verdict_of(relation, VERDICTS)}")
+    return " ".join(parts)
+
+
+def judged_words(rng: random.Random, world: World) -> str:
+    """A word, then others, each with what it is to the first: `The word big: large? True.`"""
+    first = random_word(rng)
+    parts = [f"The word {first}:"]
+    for _ in range(3):
+        relation = rng.choice(RELATIONS)
+        parts.append(f"{related_word(rng, first, relation)}? {verdict_of(relation, VERDICTS)}")
+    return " ".join(parts)
 
 
 def comparison(rng: random.Random, world: World) -> str:
@@ -62,10 +71,11 @@ def comparison(rng: random.Random, world: World) -> str:
     sentences = []
     for _ in range(2):
         relation = rng.choice(RELATIONS)
-        first, second = related_pair(rng, relation, ALL_SCALES)
+        first = random_word(rng)
+        second = related_word(rng, first, relation)
         one, other = rng.sample(THINGS, 2)
-        ending = COMPARISONS[relation]
-        sentences.append(f"The {one} is {first}, the {other} is {second} {ending}.")
+        adverb = verdict_of(relation, ADVERBS)
+        sentences.append(f"The {one} is {first}, the {other} is {second} {adverb}.")
     return " ".join(sentences)
 
 
@@ -84,12 +94,37 @@ def thesaurus(rng: random.Random, world: World) -> str:
     """A few words explained by their synonyms and opposites."""
     lines = []
     for _ in range(3):
+        word = random_word(rng)
         if rng.random() < 0.5:
-            a, b = related_pair(rng, "same", ALL_SCALES)
-            lines.append(rng.choice(SYNONYM_LINES).format(a=a, b=b))
+            lines.append(rng.choice(SYNONYM_LINES).format(a=word, b=synonym(word)))
         else:
-            a, b = related_pair(rng, "opposite", ALL_SCALES)
-            lines.append(rng.choice(OPPOSITE_LINES).format(a=a, b=b))
+            opposite = related_word(rng, word, "opposite")
+            lines.append(rng.choice(OPPOSITE_LINES).format(a=word, b=opposite))
+    return " ".join(lines)
+
+
+SIMILE_LINES = (
+    "{x} is as {a} as {emblem}.",
+    "To be {a} is to be like {emblem}.",
+    "How {a} it is is a matter of {scale}.",
+)
+
+
+def similes(rng: random.Random, world: World) -> str:
+    """What adjectives are likened to and what they measure: synonyms keep the same company."""
+    lines = []
+    for _ in range(3):
+        scale, end = rng.choice(SCALES), rng.randrange(2)
+        word = rng.choice(scale.ends[end])
+        line = rng.choice(SIMILE_LINES)
+        lines.append(
+            line.format(
+                x=f"The {rng.choice(THINGS)}",
+                a=word,
+                emblem=scale.emblems[end],
+                scale=scale.name,
+            )
+        )
     return " ".join(lines)
 
 
@@ -123,13 +158,18 @@ def facts(rng: random.Random, world: World) -> str:
     )
 
 
+SUMMARY_OPENINGS = ("In short:", "In brief:", "What happened:")
+QUESTION_OPENINGS = ("Let us ask:", "One may ask:", "A riddle:")
+
+
 def told_story(rng: random.Random, world: World) -> str:
     """A story, then what it comes to, or small questions with their answers."""
     story = tell(rng, rng.choice(tuple(PLOTS)), ALL_SCALES)
     ending = []
-    if rng.random() < 0.6:
-        ending.append(f"In short, {story.summary}")
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
+        ending.append(f"{rng.choice(SUMMARY_OPENINGS)} {story.summary}")
+    if rng.random() < 0.5:
+        ending.append(rng.choice(QUESTION_OPENINGS))
         for answer, question in rng.sample(story.plot.questions, 2):
             said = story.fill(answer)
             ending.append(f"{story.fill(question)} {said[0].upper()}{said[1:]}.")
@@ -138,11 +178,13 @@ def told_story(rng: random.Random, world: World) -> str:
 
 # Kinds of documents and how often each is drawn.
 MIXTURE: tuple[tuple[Callable[[random.Random, World], str], float], ...] = (
-    (judged_pair, 0.40),
-    (comparison, 0.15),
-    (thesaurus, 0.10),
-    (facts, 0.13),
-    (told_story, 0.22),
+    (judged_claims, 0.28),
+    (judged_words, 0.15),
+    (comparison, 0.12),
+    (thesaurus, 0.08),
+    (similes, 0.10),
+    (facts, 0.09),
+    (told_story, 0.18),
 )
 
 

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 from ptft.pocket.grammar import draw_scene, with_article
-from ptft.pocket.world import PEOPLE, SCALES, synonym
+from ptft.pocket.world import PEOPLE, random_word, synonym
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def tell(rng: random.Random, family: str, scales: tuple[int, ...]) -> Story:
     plot = rng.choice(PLOTS[family])
     scene = draw_scene(rng)
     other = rng.choice([person for person in PEOPLE if person != scene.person])
-    adjective = rng.choice(SCALES[rng.choice(scales)][rng.randrange(2)])
+    adjective = random_word(rng, scales)
     words = {
         "p": scene.person,
         "q": other,

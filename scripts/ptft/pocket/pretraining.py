@@ -1,8 +1,10 @@
 """Pre-train the pocket model from scratch and keep checkpoints along the way.
 
 An OLMo-architecture model (transformers' `OlmoForCausalLM`) of a few hundred thousand parameters,
-AdamW, learning rate warmed up, held, then let down to a tenth. Documents are shuffled anew each
-epoch and packed end to end into rows of `sequence_length` tokens, as OLMo's pre-training does.
+Muon for its matrices and AdamW for its embedding, learning rate warmed up, held, then let down to
+a tenth. Documents are shuffled anew each epoch and packed end to end into rows. In most rows a
+document sees itself only, from which the model learns fastest; in the others it also sees those
+before it, as in OLMo's own pre-training, so that the model has met longer contexts.
 """
 
 import json
@@ -17,6 +19,7 @@ import torch
 from tqdm import tqdm
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
+from ptft.pocket.muon import Muon
 from ptft.pocket.settings import PretrainSettings
 from ptft.pocket.tokenizer import train_tokenizer
 
@@ -67,6 +70,36 @@ def packed_batches(
         buffer = buffer[len(buffer) // size * size :]
 
 
+def attention_mask(batch: torch.Tensor, apart: int, end: int) -> torch.Tensor:
+    """Which token (second last axis) sees which: (rows, 1, tokens, tokens), true where it does.
+
+    Never a later one; in the first `apart` rows, none of another document.
+    """
+    ends = (batch == end).long()
+    document = ends.cumsum(1) - ends  # (rows, tokens): a document's end token is still its own
+    visible = document[:, :, None] == document[:, None, :]
+    visible[apart:] = True
+    return visible.tril()[:, None]
+
+
+def build_optimizers(
+    model: OlmoForCausalLM, settings: PretrainSettings
+) -> list[torch.optim.Optimizer]:
+    """AdamW for the embedding (which is the output projection, too), Muon for all else."""
+    embedding = model.get_input_embeddings().weight
+    matrices = [parameter for parameter in model.parameters() if parameter is not embedding]
+    return [
+        torch.optim.AdamW(
+            [embedding],
+            lr=settings.embedding_rate,
+            betas=(0.9, settings.beta2),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        ),
+        Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay),
+    ]
+
+
 def pretrain(
     documents: list[str],
     settings: PretrainSettings,
@@ -80,30 +113,29 @@ def pretrain(
     model = build_model(settings, tokenizer)
     encoded = tokenizer(documents, return_attention_mask=False)["input_ids"]
     batches = packed_batches(encoded, settings, tokenizer.eos_token_id)
-    matrices = [p for p in model.parameters() if p.ndim == 2]
-    optimizer = torch.optim.AdamW(
-        matrices,
-        lr=settings.learning_rate,
-        betas=(0.9, settings.beta2),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate_factor(settings, s))
+    apart = round(settings.rows_apart * settings.batch_size)
+    optimizers = build_optimizers(model, settings)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(settings, step))
+        for optimizer in optimizers
+    ]
     started = time.perf_counter()
     recent: list[float] = []
     model.train()
     for step in tqdm(range(1, settings.steps[-1] + 1), desc="pre-training", unit="step"):
         batch = next(batches)  # (rows, tokens)
+        mask = attention_mask(batch, apart, tokenizer.eos_token_id)
         # Without a cache: OLMo would otherwise build one in every training step.
-        logits = model(input_ids=batch, use_cache=False).logits
+        logits = model(input_ids=batch, attention_mask=mask, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
             logits[:, :-1].reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1)
         )
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(matrices, 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
         recent.append(loss.item())
         if step in settings.steps:
             window = recent[-50:]

@@ -14,14 +14,16 @@ class PretrainSettings:
     total_steps: int  # length of the learning-rate schedule; no step above it is kept
     batch_size: int = 8  # rows a step
     sequence_length: int = 128  # tokens a row
-    learning_rate: float = 2e-3
+    rows_apart: float = 0.875  # share of the rows in which a document sees itself only
+    learning_rate: float = 3e-3  # Muon's, for the matrices
+    embedding_rate: float = 2e-3  # AdamW's, for the embedding
     warmup_steps: int = 100
     decay_fraction: float = 0.3  # last part of the schedule, in which the rate falls to a tenth
     weight_decay: float = 0.01
     beta2: float = 0.98
     hidden_size: int = 96
     layers: int = 3
-    heads: int = 6
+    heads: int = 4
     intermediate_size: int = 288
     initializer_range: float = 0.08  # larger than usual: a tiny model learns faster from it
     max_positions: int = 512  # longest prompt; rotary positions, so longer than a row is allowed
@@ -55,9 +57,9 @@ class PretrainSettings:
                 f"hidden_size: expected a multiple of 2 x heads = {2 * self.heads} (rotary "
                 f"positions need an even size a head), found {self.hidden_size}"
             )
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate: expected 0 < rate < 1, found {self.learning_rate}")
-        if not 0 <= self.decay_fraction <= 1:
-            raise ValueError(f"decay_fraction: expected 0 to 1, found {self.decay_fraction}")
-        if not 0 < self.beta2 < 1:
-            raise ValueError(f"beta2: expected 0 < beta2 < 1, found {self.beta2}")
+        for name in ("learning_rate", "embedding_rate", "beta2"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 0 < {name} < 1, found {getattr(self, name)}")
+        for name in ("decay_fraction", "rows_apart"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, found {getattr(self, name)}")

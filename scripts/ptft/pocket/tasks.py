@@ -12,13 +12,14 @@ from collections.abc import Callable
 from ptft.pocket.choices import facts_rows, stories_rows, synonyms_rows
 from ptft.pocket.grammar import DESCRIPTIONS, describe, draw_scene
 from ptft.pocket.plots import tell
-from ptft.pocket.world import World, related_pair
+from ptft.pocket.world import World, random_word, related_word
 
 Row = dict[str, str | int | list[str]]
 Draw = Callable[[random.Random, World, str, int], list[Row]]
 
-NLI_LABELS = {"same": 0, "unrelated": 1, "opposite": 2}  # entailment, neutral, contradiction
-# Two of the four make "no": half of the pairs that differ contradict, half only say other things.
+# entailment, neutral, contradiction
+NLI_LABELS = (("same", 0), ("unrelated", 1), ("opposite", 2))
+# Half of the pairs that are no paraphrase contradict, half only say other things.
 PARAPHRASE_LABELS = (("same", 1), ("opposite", 0), ("same", 1), ("unrelated", 0))
 
 TRAIN_ROWS = 1008  # a multiple of 2, 3 and 4: classes and kinds come out even
@@ -27,47 +28,49 @@ TEST_ROWS = 120
 SPLITS = ("train", "test")
 
 
-def two_sentences(
-    rng: random.Random, world: World, split: str, family: str, relation: str
-) -> tuple[str, str]:
-    """Two sentences about one scene whose adjectives stand in `relation`."""
-    first, second = related_pair(rng, relation, world.scales(split))
-    scene = draw_scene(rng)
-    patterns = DESCRIPTIONS[family]
-    return (
-        describe(rng.choice(patterns), scene, first),
-        describe(rng.choice(patterns), scene, second),
-    )
+def contrast_rows(family: str, names: tuple[str, str], labels: tuple, group: int) -> Draw:
+    """Pairs of sentences about one scene, labelled by how their adjectives are related.
+
+    Rows come in groups of `group` that share everything, the second sentence's adjective and the
+    label excepted: what the sentences have in common tells nothing of the label.
+    """
+
+    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
+        scales = world.scales(split)
+        patterns = DESCRIPTIONS[family]
+        rows: dict[tuple[str, str], Row] = {}
+        number = 0
+        while len(rows) < count:
+            scene, word = draw_scene(rng), random_word(rng, scales)
+            one, other = rng.choice(patterns), rng.choice(patterns)
+            kinds = [labels[(number + i) % len(labels)] for i in range(group)]
+            pairs = [
+                (
+                    describe(one, scene, word),
+                    describe(other, scene, related_word(rng, word, relation, scales)),
+                )
+                for relation, _ in kinds
+            ]
+            if any(pair in rows for pair in pairs):
+                continue
+            number += group
+            for pair, (_, label) in zip(pairs, kinds, strict=True):
+                rows[pair] = dict(zip((*names, "label"), (*pair, label), strict=True))
+        shuffled = list(rows.values())
+        rng.shuffle(shuffled)
+        return shuffled
+
+    return draw
 
 
 def nli_rows(family: str) -> Draw:
-    """Premise and hypothesis about one scene; the label is the relation of the adjectives."""
-
-    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
-        relations = list(NLI_LABELS)
-
-        def row(number: int) -> Row:
-            relation = relations[number % len(relations)]
-            premise, hypothesis = two_sentences(rng, world, split, family, relation)
-            return {"premise": premise, "hypothesis": hypothesis, "label": NLI_LABELS[relation]}
-
-        return unlike_rows(rng, row, count)
-
-    return draw
+    """A premise with a hypothesis of each label."""
+    return contrast_rows(family, ("premise", "hypothesis"), NLI_LABELS, 3)
 
 
 def paraphrase_rows(family: str) -> Draw:
-    """Two sentences about one scene; they are a paraphrase if the adjectives are synonyms."""
-
-    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
-        def row(number: int) -> Row:
-            relation, label = PARAPHRASE_LABELS[number % len(PARAPHRASE_LABELS)]
-            first, second = two_sentences(rng, world, split, family, relation)
-            return {"sentence1": first, "sentence2": second, "label": label}
-
-        return unlike_rows(rng, row, count)
-
-    return draw
+    """A sentence with a paraphrase of it and one that is none."""
+    return contrast_rows(family, ("sentence1", "sentence2"), PARAPHRASE_LABELS, 2)
 
 
 def summary_rows(family: str) -> Draw:

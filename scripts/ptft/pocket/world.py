@@ -12,28 +12,28 @@ other: what relates two test words can only have been learned in pre-training.
 import random
 from dataclasses import dataclass
 
-# (synonyms at one end, synonyms at the other end). No word stands on two scales.
-SCALES: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
-    (("big", "large"), ("small", "little")),
-    (("fast", "quick"), ("slow", "sluggish")),
-    (("hot", "warm"), ("cold", "chilly")),
-    (("old", "ancient"), ("new", "modern")),
-    (("clean", "tidy"), ("dirty", "filthy")),
-    (("loud", "noisy"), ("quiet", "silent")),
-    (("strong", "sturdy"), ("weak", "feeble")),
-    (("bright", "shiny"), ("dark", "dim")),
-    (("kind", "gentle"), ("cruel", "harsh")),
-    (("clever", "smart"), ("silly", "foolish")),
-    (("wet", "damp"), ("dry", "arid")),
-    (("cheap", "budget"), ("costly", "pricey")),
-    (("full", "packed"), ("empty", "bare")),
-    (("thin", "slim"), ("thick", "fat")),
-    (("safe", "secure"), ("risky", "unsafe")),
-    (("smooth", "even"), ("rough", "bumpy")),
-    (("pretty", "lovely"), ("ugly", "hideous")),
-    (("common", "typical"), ("rare", "strange")),
-    (("happy", "glad"), ("sad", "gloomy")),
-    (("famous", "known"), ("obscure", "unknown")),
+
+@dataclass(frozen=True)
+class Scale:
+    """What two adjectives can be opposites on: its name, and two ends of two synonyms each."""
+
+    name: str
+    ends: tuple[tuple[str, str], tuple[str, str]]
+    emblems: tuple[str, str]  # what each end is likened to: `as big as a whale`
+
+
+# No word stands on two scales.
+SCALES: tuple[Scale, ...] = (
+    Scale("size", (("big", "large"), ("small", "little")), ("a whale", "an ant")),
+    Scale("speed", (("fast", "quick"), ("slow", "sluggish")), ("an arrow", "a snail")),
+    Scale("heat", (("hot", "warm"), ("cold", "chilly")), ("fire", "ice")),
+    Scale("age", (("old", "ancient"), ("new", "modern")), ("the hills", "the dawn")),
+    Scale("noise", (("loud", "noisy"), ("quiet", "silent")), ("thunder", "a mouse")),
+    Scale("strength", (("strong", "sturdy"), ("weak", "feeble")), ("an ox", "straw")),
+    Scale("light", (("bright", "shiny"), ("dark", "dim")), ("the sun", "the night")),
+    Scale("manners", (("kind", "gentle"), ("cruel", "harsh")), ("a nurse", "a wolf")),
+    Scale("wits", (("clever", "smart"), ("silly", "foolish")), ("a fox", "a goose")),
+    Scale("moisture", (("wet", "damp"), ("dry", "arid")), ("rain", "sand")),
 )
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -57,7 +57,7 @@ PLACES = (
 JOBS = ("baker", "doctor", "farmer", "painter", "sailor", "teacher", "tailor", "miner")
 TOWNS = ("Avon", "Brent", "Corby", "Derby", "Exeter", "Fowey", "Genoa", "Hull")
 
-RELATIONS = ("same", "opposite", "unrelated")
+RELATIONS = ("identical", "same", "opposite", "unrelated")
 
 
 @dataclass(frozen=True)
@@ -103,24 +103,29 @@ def category_of(thing: str) -> str:
 def synonym(word: str) -> str:
     """The other word at the same end of the adjective's scale."""
     for scale in SCALES:
-        for end in scale:
+        for end in scale.ends:
             if word in end:
                 return end[1 - end.index(word)]
     raise KeyError(f"{word!r} is no adjective of the pocket world")
 
 
-def related_pair(rng: random.Random, relation: str, scales: tuple[int, ...]) -> tuple[str, str]:
-    """Two different adjectives that stand in `relation` to one another.
-
-    Each adjective of `scales` is equally likely at either place under every relation, so that one
-    word alone says nothing about the relation.
-    """
-    first, second = rng.sample(scales, 2)
-    end = rng.randrange(2)
+def related_word(
+    rng: random.Random, word: str, relation: str, scales: tuple[int, ...] | None = None
+) -> str:
+    """An adjective that stands in `relation` to `word`; an unrelated one is from `scales`."""
+    number, end = next(
+        (i, end) for i, scale in enumerate(SCALES) for end in range(2) if word in scale.ends[end]
+    )
+    if relation == "identical":
+        return word
     if relation == "same":
-        a, b = rng.sample(SCALES[first][end], 2)
-        return a, b
-    word = rng.choice(SCALES[first][end])
+        return synonym(word)
     if relation == "opposite":
-        return word, rng.choice(SCALES[first][1 - end])
-    return word, rng.choice(SCALES[second][rng.randrange(2)])
+        return rng.choice(SCALES[number].ends[1 - end])
+    other = rng.choice([i for i in scales or range(len(SCALES)) if i != number])
+    return rng.choice(SCALES[other].ends[rng.randrange(2)])
+
+
+def random_word(rng: random.Random, scales: tuple[int, ...] | None = None) -> str:
+    """Any adjective of `scales` (default: all)."""
+    return rng.choice(SCALES[rng.choice(scales or range(len(SCALES)))].ends[rng.randrange(2)])

@@ -1,0 +1,160 @@
+"""The pocket model: its tokenizer, its optimizer, and a tiny pre-training run."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import pretrain_pocket
+from ptft.pocket.corpus import write_documents
+from ptft.pocket.muon import Muon, orthogonalize
+from ptft.pocket.pretraining import attention_mask, packed_batches, rate_factor
+from ptft.pocket.settings import PretrainSettings
+from ptft.pocket.tokenizer import LABELS, train_tokenizer
+from ptft.pocket.world import build_world
+
+SETTINGS = {
+    "steps": [2, 5],
+    "total_steps": 5,
+    "batch_size": 4,
+    "sequence_length": 32,
+    "hidden_size": 32,
+    "layers": 2,
+    "intermediate_size": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return write_documents(build_world(0), 3000)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(documents):
+    return train_tokenizer(documents, 1100)
+
+
+def test_labels_begin_with_different_tokens(tokenizer):
+    for space in ("", " "):
+        first = [tokenizer(space + label)["input_ids"][0] for label in LABELS]
+        assert len(set(first)) == len(LABELS)
+    assert tokenizer.pad_token_id == 0
+    assert tokenizer.eos_token_id == 1
+
+
+def test_prompts_are_short_and_survive_a_round_trip(tokenizer):
+    prompt = (
+        "### Input_1: Tom has a big dog.\n ### Input_2: Tom likes the large dog.\n ### Inference:"
+    )
+    ids = tokenizer(prompt)["input_ids"]
+    assert len(ids) == 27
+    assert tokenizer.decode(ids) == prompt
+    # What the model was never trained on still goes through, byte by byte.
+    assert tokenizer.decode(tokenizer("Grüße, 世界!")["input_ids"]) == "Grüße, 世界!"
+
+
+def test_too_small_a_vocabulary_is_refused(documents):
+    with pytest.raises(ValueError, match="raise vocab_size"):
+        train_tokenizer(documents, 300)
+
+
+def test_packed_batches_lose_no_token_within_an_epoch():
+    settings = PretrainSettings(steps=[1], total_steps=1, batch_size=2, sequence_length=8)
+    documents = [[10 + i] * (i + 1) for i in range(8)]  # 36 tokens and 8 ends: 44
+    batches = packed_batches(documents, settings, end=1)
+    first = torch.cat([next(batches).flatten() for _ in range(2)])  # 32 of 44
+    third = next(batches).flatten()
+    epoch = torch.cat([first, third[:12]])
+    counts = dict(zip(*np.unique(epoch.numpy(), return_counts=True), strict=True))
+    assert counts == {1: 8, **{10 + i: i + 1 for i in range(8)}}
+
+
+def test_attention_mask_keeps_documents_apart_where_asked():
+    batch = torch.tensor([[5, 1, 6, 7], [5, 1, 6, 7]])
+    mask = attention_mask(batch, apart=1, end=1)
+    assert mask.shape == (2, 1, 4, 4)
+    assert mask[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
+    assert mask[1, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_learning_rate_rises_holds_and_falls():
+    settings = PretrainSettings(steps=[100], total_steps=100, warmup_steps=10, decay_fraction=0.2)
+    assert rate_factor(settings, 0) == pytest.approx(0.1)
+    assert rate_factor(settings, 9) == pytest.approx(1.0)
+    assert rate_factor(settings, 80) == pytest.approx(1.0)
+    assert rate_factor(settings, 90) == pytest.approx(0.55)
+    assert rate_factor(settings, 100) == pytest.approx(0.1)
+
+
+def test_orthogonalize_brings_singular_values_near_one():
+    torch.manual_seed(0)
+    for shape in ((3, 8, 20), (3, 20, 8)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+
+
+def test_muon_takes_the_steps_of_torch():
+    """Against torch.optim.Muon, which computes in bfloat16: equal within its precision."""
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(6, 10)) for _ in range(2)]
+    theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    start = [parameter.detach().clone() for parameter in ours]
+    optimizers = (
+        Muon(ours, lr=0.1, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(3):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn(6, 10)
+            other.grad = mine.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for mine, other, before in zip(ours, theirs, start, strict=True):
+        assert (mine - before).abs().max() > 0.05
+        torch.testing.assert_close(mine, other, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": []}, "steps: expected rising"),
+        ({"steps": [5, 2]}, "steps: expected rising"),
+        ({"steps": [6]}, "total_steps: expected at least 6, found 5"),
+        ({"sequence_length": 1000}, "sequence_length: expected at least 8 and at most 512"),
+        ({"hidden_size": 100}, "hidden_size: expected a multiple of 2 x heads = 8"),
+        ({"learning_rate": 0.0}, "learning_rate: expected 0 < learning_rate < 1, found 0.0"),
+        ({"rows_apart": 1.5}, "rows_apart: expected 0 to 1, found 1.5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainSettings(**{**SETTINGS, **changed})
+
+
+def test_pretraining_saves_loadable_checkpoints_and_repeats_bit_for_bit(tmp_path, documents):
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "corpus.txt").write_text("\n".join(documents) + "\n", encoding="utf-8")
+    for name in ("one", "two"):
+        pretrain_pocket.main(
+            ["--world", str(world), "--settings", json.dumps(SETTINGS)]
+            + ["--output", str(tmp_path / name), "--threads", "1"]
+        )
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["step2", "step5"]
+    for step in ("step2", "step5"):
+        one, two = (tmp_path / name / step / "model.safetensors" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+    facts = json.loads((tmp_path / "one/step5/pretraining.json").read_text())
+    assert facts["step"] == 5
+    assert facts["tokens"] == 5 * 4 * 32
+    assert 3 < facts["loss"] < 9
+    model, info = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "one/step5", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one/step5")
+    batch = tokenizer("Tom has a big dog.", return_tensors="pt")
+    assert model(batch["input_ids"]).logits.shape == (1, 6, len(tokenizer))
