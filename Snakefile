@@ -17,9 +17,11 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from ptft import paths, versions
+from ptft import leases, paths, versions
 from ptft.analysis import TABLES
+from ptft.demands import Demands
 from ptft.figures import FIGURES
+from ptft.site import read_site
 from ptft.study import read_study
 
 if not workflow.configfiles:
@@ -50,3 +52,9 @@ rule all:
     default_target: True
     input:
         RESULTS.report,
+        CELL_FILES,  # so that a deleted one is made again
+
+
+# On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
+SUBMITTED = {"pretrain_checkpoints", "finetune_model", "evaluate_model"}
+workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))

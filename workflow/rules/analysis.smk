@@ -20,7 +20,7 @@ rule collect_cells:
     input:
         script=program("collect_cells"),
         module=f"{SCRIPTS}/ptft/collect.py",
-        cells=[RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()],
+        cells=CELL_FILES,
     output:
         cells=CELLS,
         csv=RESULTS.table("cells", "csv"),

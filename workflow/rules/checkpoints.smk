@@ -36,6 +36,10 @@ if SOURCE.kind == "pocket":
         conda:
             "../../envs/environment.yaml"
         threads: 2
+        resources:
+            **SITE.resources(0),
+            nodes=1,
+            runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             settings=lambda wildcards: as_json(dataclasses.asdict(SOURCE.pretraining)),
             world=lambda wildcards, input: folder_of(input.corpus),

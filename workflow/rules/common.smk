@@ -5,7 +5,15 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get
 os.environ.setdefault("TQDM_MININTERVAL", "10")
 
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
+# Jobs of models run under this: GPUs of their own, no Hub, and a record of each attempt.
+JOB = f"python {SCRIPTS}/run_job.py"
+DEMANDS = Demands(GRID)
+SITE = read_site(Path(workflow.basedir) / "slurm/site.yaml")
+if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.global_resources:
+    # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
+    workflow.register_resource("gpu", len(leases.gpu_pool()))
 SOURCE = GRID.model.source
+CELL_FILES = [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()]
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
 
@@ -28,6 +36,11 @@ def as_json(value):
 def folder_of(path, levels=1):
     """Folder of a job's input or output, for programs that are given folders."""
     return str(Path(path).parents[levels - 1])
+
+
+def launcher(gpus):
+    """What starts a training program: one process a GPU."""
+    return f"torchrun --standalone --nproc-per-node={gpus}" if gpus > 1 else "python"
 
 
 def one_of(names):

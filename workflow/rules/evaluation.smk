@@ -4,6 +4,7 @@ rule evaluate_model:
     input:
         script=program("evaluate_model"),
         model=evaluated_model,
+        audit=ancient(RESULTS.audit),
         splits=[
             RESULTS.split(dataset, split) for dataset, split in GRID.splits() if split != "train"
         ],
@@ -17,20 +18,28 @@ rule evaluate_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
+        **SITE.resources(STUDY.compute.gpus),
         gpu=STUDY.compute.gpus,
+        nodes=1,
+        mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
+        runtime=lambda wildcards, attempt: DEMANDS.runtime(DEMANDS.evaluate_seconds(), attempt),
+        slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
         plan=lambda wildcards: as_json(GRID.evaluation_slice()),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         store=RESULTS.cell_store,
         folder=lambda wildcards, output: folder_of(output[0]),
+        record=RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}"),
+        kept=RESULTS.tuning_state("{checkpoint}", "{arm}"),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
-        "python {input.script:q} --model {input.model:q} --data {params.data:q}"
+        "{JOB} --record {params.record:q} --gpus {resources.gpu} --"
+        " python {input.script:q} --model {input.model:q} --data {params.data:q}"
         " --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
-        " --threads {threads} 2> {log:q}"
+        " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"
 
 
 rule evaluation:
     input:
-        [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()],
+        CELL_FILES,

@@ -15,14 +15,24 @@ rule finetune_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
+        **SITE.resources(STUDY.compute.gpus),
         gpu=STUDY.compute.gpus,
+        nodes=1,
+        mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(attempt),
+        runtime=lambda wildcards, attempt: DEMANDS.runtime(
+            DEMANDS.finetune_seconds(wildcards.arm), attempt
+        ),
+        slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
         settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
         state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+        record=RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}"),
+        launcher=launcher(STUDY.compute.gpus),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"
     shell:
-        "python {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
+        "{JOB} --record {params.record:q} --gpus {resources.gpu} --"
+        " {params.launcher} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
         " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -1,0 +1,63 @@
+"""The user's cluster: account, partitions, GPU model, nodes to avoid (``slurm/site.yaml``)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ptft.study.errors import StudyError, explain
+from ptft.study.schema import NAME, Strict
+
+# These words stand on the line of sbatch, so they hold nothing that a shell reads.
+Word = Annotated[str, Field(pattern=NAME)]
+Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
+Constraint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*([&|,][A-Za-z0-9._-]+)*$")]
+
+
+class Site(Strict):
+    """What jobs ask of the cluster, besides what the study needs."""
+
+    account: Word | None = None
+    partition: Word | None = None
+    cpu_partition: Word | None = None
+    """for jobs without a GPU; as ``partition`` where not given"""
+    gpu_model: Model | None = None
+    constraint: Constraint | None = None
+    qos: Word | None = None
+    exclude: list[Word] = []
+    """nodes to stay away from"""
+
+    def resources(self, gpus: int) -> dict[str, str]:
+        """Snakemake's names of what a job with so many GPUs asks for."""
+        partition = self.partition if gpus else self.cpu_partition or self.partition
+        wanted = {
+            "slurm_account": self.account,
+            "slurm_partition": partition,
+            "gpu_model": self.gpu_model if gpus else None,
+            "constraint": self.constraint if gpus else None,
+            "qos": self.qos,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def extra(self, warning_seconds: int) -> str:
+        """Further options of sbatch: an early SIGTERM before the time limit, excluded nodes."""
+        options = [f"--signal=TERM@{warning_seconds}"]
+        return " ".join([*options, *([f"--exclude={','.join(self.exclude)}"] * bool(self.exclude))])
+
+
+def read_site(file: Path) -> Site:
+    """The user's file, checked strictly; nothing special where there is none.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    if not file.exists():
+        return Site()
+    try:
+        content = yaml.safe_load(file.read_text())
+        return TypeAdapter(Site).validate_python(content or {})
+    except yaml.YAMLError as error:
+        raise StudyError(f"{file}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        raise explain(error, Site, [file]) from None

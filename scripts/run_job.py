@@ -1,0 +1,47 @@
+"""Run a job's program: with GPUs of its own, without the Hub, and on record.
+
+The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
+Hub's libraries, and none of the Hub's tokens. SIGTERM is passed on to it; its exit status is
+this program's.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ptft.job_records import recorded
+from ptft.leases import VISIBLE, lease
+
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
+
+
+def job_environment(gpus: list[str]) -> dict[str, str]:
+    """The environment of a job that may use these GPUs."""
+    environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
+    return environment | dict.fromkeys(OFFLINE, "1") | {VISIBLE: ",".join(gpus)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the program's exit status, 128 + N if signal N ended it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--record", type=Path, required=True, help="folder of the job's records")
+    parser.add_argument("--gpus", type=int, required=True, help="GPUs that the program needs")
+    parser.add_argument("command", nargs="+", help="program and arguments, after --")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as close:
+        child = subprocess.Popen(args.command, env=job_environment(gpus), pass_fds=locks)
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        status = child.wait()
+        status = 128 - status if status < 0 else status
+        close(status)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

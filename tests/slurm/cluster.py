@@ -1,0 +1,240 @@
+"""A real Slurm on this machine: munge, one controller and several nodes on loopback.
+
+Every node is a slurmd of its own with one stand-in GPU. Only what is started here is stopped,
+by process id, and only files that were written here are removed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue"]
+CONFIGURATION = Path("/etc/slurm/slurm.conf")  # jobs lose SLURM_CONF: it must lie here
+GRES = Path("/etc/slurm/gres.conf")
+DEVICE = Path("/dev/nvidia0")
+MARK = "# written by tests/slurm; removed when they end\n"
+CONTROLLER_PORT, NODE_PORT = 26817, 27000
+
+
+def why_not() -> str | None:
+    """Why no cluster can be started here; None if one can."""
+    missing = [program for program in PROGRAMS if find(program) is None]
+    if missing:
+        return f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm munge)"
+    if os.getuid() != 0:
+        return "a Slurm for tests needs root, for munge's key and /etc/slurm"
+    if CONFIGURATION.exists() and MARK not in CONFIGURATION.read_text():
+        return f"{CONFIGURATION} belongs to another Slurm, which is left alone"
+    return None
+
+
+def find(program: str) -> str | None:
+    """Path of a program; daemons lie in sbin, which not every PATH has."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def wait_until(condition, seconds: float, what: str, every: float = 0.2):
+    """Wait for ``condition()`` to be true; its value.
+
+    Raises:
+        TimeoutError: it did not become true in time.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
+
+
+@dataclass
+class Cluster:
+    """A running Slurm; its daemons can be stopped and started one by one."""
+
+    folder: Path
+    nodes: int = 3
+    cpus: int = 4
+    _daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
+    _made: list[Path] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start everything and wait until all nodes are idle."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_configuration()
+        self._start_munge()
+        self.start_controller()
+        for number in range(self.nodes):
+            self.start_node(f"d{number}")
+        wait_until(lambda: self.states() == ["idle"] * self.nodes, 60, "idle nodes")
+
+    def stop(self) -> None:
+        """Stop what was started and remove what was written."""
+        self.call("scancel", "--user", str(os.getuid()), check=False)
+        for name in reversed(list(self._daemons)):
+            self._end(name, signal.SIGTERM)
+        for path in self._made:
+            path.unlink(missing_ok=True)
+
+    def start_controller(self) -> None:
+        """Start slurmctld, which finds the state of a former one."""
+        self._daemon("slurmctld", [find("slurmctld"), "-D", "-i"])
+        wait_until(self._answers, 30, "slurmctld")
+
+    def stop_controller(self) -> None:
+        """Stop slurmctld; jobs go on."""
+        self._end("slurmctld", signal.SIGTERM)
+
+    def start_node(self, name: str) -> None:
+        """Start a node's slurmd."""
+        self._daemon(name, [find("slurmd"), "-D", "-N", name])
+
+    def kill_node(self, name: str, jobs: list[int]) -> None:
+        """What a power failure does to a node: its slurmd and the processes of its jobs are gone.
+
+        Args:
+            jobs: Slurm ids of the jobs that run there.
+        """
+        self._end(name, signal.SIGKILL)
+        for job in jobs:
+            for process in processes_of_job(job):
+                kill(process, signal.SIGKILL)
+        self.call("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
+
+    def revive_node(self, name: str) -> None:
+        """Switch a killed node on again."""
+        self.start_node(name)
+        time.sleep(1)
+        self.call("scontrol", "update", f"nodename={name}", "state=resume", check=False)
+
+    def jobs(self, *states: str) -> list[dict[str, str]]:
+        """Jobs that the controller remembers: id, name, state, node, comment (rule, wildcards)."""
+        fields = ["id", "name", "state", "node", "comment"]
+        output = self.call("squeue", "--all", "--states=all", "--noheader", "-o", "%i|%j|%T|%N|%k")
+        found = [dict(zip(fields, line.split("|"), strict=True)) for line in output.splitlines()]
+        return [job for job in found if not states or job["state"] in states]
+
+    def states(self) -> list[str]:
+        """State of each node."""
+        output = self.call("sinfo", "--noheader", "-N", "-o", "%T", check=False)
+        return output.split()
+
+    def call(self, *command: str, check: bool = True) -> str:
+        """Output of one of Slurm's programs."""
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
+
+    def _answers(self) -> bool:
+        done = subprocess.run(["scontrol", "ping"], text=True, capture_output=True, check=False)
+        return "is UP" in done.stdout
+
+    def _start_munge(self) -> None:
+        if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
+            return  # runs already, and goes on afterwards
+        if not Path("/etc/munge/munge.key").exists():
+            subprocess.run([find("mungekey"), "--create"], check=True)
+        socket_folder = Path("/run/munge")
+        socket_folder.mkdir(exist_ok=True)
+        shutil.chown(socket_folder, "munge", "munge")
+        socket_folder.chmod(0o755)
+        self._daemon(
+            "munged",
+            ["setpriv", "--reuid=munge", "--regid=munge", "--init-groups"]
+            + [find("munged"), "--foreground"],
+        )
+        wait_until((socket_folder / "munge.socket.2").exists, 10, "munged")
+
+    def _write_configuration(self) -> None:
+        host = socket.gethostname()
+        spool, log = self.folder / "spool", self.folder / "log"
+        for path in (spool, log, self.folder / "state"):
+            path.mkdir()
+        text = f"""{MARK}ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={CONTROLLER_PORT}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+MinJobAge=600
+KillWait=5
+SlurmdTimeout=20
+SlurmdParameters=config_overrides
+JobRequeue=1
+SchedulerParameters=sched_interval=2,batch_sched_delay=1,bf_interval=5
+StateSaveLocation={self.folder}/state
+SlurmdSpoolDir={spool}/%n
+SlurmctldPidFile={self.folder}/slurmctld.pid
+SlurmdPidFile={self.folder}/slurmd-%n.pid
+SlurmctldLogFile={log}/slurmctld.log
+SlurmdLogFile={log}/slurmd-%n.log
+NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:1 State=UNKNOWN
+"""
+        ports = f"[{NODE_PORT}-{NODE_PORT + self.nodes - 1}]"
+        text += f"NodeName=d[0-{self.nodes - 1}] NodeHostname={host} NodeAddr=127.0.0.1"
+        text += f" Port={ports}\n"
+        text += f"PartitionName=gpu Nodes=d[0-{self.nodes - 1}] Default=YES"
+        text += " MaxTime=INFINITE State=UP OverTimeLimit=0\n"
+        gres = f"{MARK}AutoDetect=off\n"
+        gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu File={DEVICE}\n"
+        CONFIGURATION.parent.mkdir(exist_ok=True)
+        for path, content in ((CONFIGURATION, text), (GRES, gres)):
+            path.write_text(content)
+            self._made.append(path)
+        if not DEVICE.exists():
+            os.mknod(DEVICE, 0o600 | 0o020000, os.makedev(195, 0))
+            self._made.append(DEVICE)
+
+    def _daemon(self, name: str, command: list[str]) -> None:
+        with (self.folder / f"{name}.out").open("a") as output:
+            self._daemons[name] = subprocess.Popen(
+                command, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def _end(self, name: str, number: signal.Signals) -> None:
+        daemon = self._daemons.pop(name, None)
+        if daemon is None:
+            return
+        daemon.send_signal(number)
+        try:
+            daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+
+def processes_of_job(job: int | str) -> list[int]:
+    """Processes that run for a Slurm job, by their environment; slurmstepd comes with them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        stepd = command.startswith(f"slurmstepd: [{job}.".encode())
+        if stepd or f"SLURM_JOB_ID={job}".encode() in environment:
+            found.append(int(folder.name))
+    return found
+
+
+def kill(process: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended."""
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return
