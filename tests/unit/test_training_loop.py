@@ -9,7 +9,7 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples, truncate
-from ptft.training.loop import Diverged, Run, Trainer
+from ptft.training.loop import Diverged, OutOfMemory, Run, Trainer
 from ptft.training.model import load_model
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
@@ -97,3 +97,46 @@ def test_nan_stops_with_step_examples_and_rate(checkpoint, examples, tmp_path):
     message = str(caught.value)
     assert "update 1 of 3" in message and "learning rate 0" in message and "t-4" in message
     assert not list(tmp_path.iterdir())
+
+
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
+    checkpoint, examples, tmp_path, monkeypatch, caplog
+):
+    """Micro-batches above 40 tokens fail, as on a device of that size."""
+    calm = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=500)
+    tight = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=500)
+    forward = tight.run.model.model.forward
+
+    def small_device(input_ids, **inputs):
+        if input_ids.shape[1] > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr(tight.run.model.model, "forward", small_device)
+    with StopRequest() as stop:
+        calm.train(StateFolder(tmp_path / "a", "a"), stop)
+        tight.train(StateFolder(tmp_path / "b", "b"), stop)
+    assert tight.token_budget <= 40 and "micro-batches of" in caplog.text
+    np.testing.assert_allclose(
+        [row["loss"] for row in tight.curve], [row["loss"] for row in calm.curve], rtol=1e-5
+    )
+
+
+def test_an_example_that_never_fits_is_named(checkpoint, examples, tmp_path, monkeypatch):
+    trainer = trainer_of(load_model(checkpoint, attention=NAME), examples[:8])
+
+    def full(**_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer.run.model.model, "forward", full)
+    with StopRequest() as stop, pytest.raises(OutOfMemory, match="longest example: t-"):
+        trainer.train(StateFolder(tmp_path, "a"), stop)
+
+
+def test_a_hopeless_loss_stops_the_run(checkpoint, examples, tmp_path):
+    """Worse than twice an even guess over 64 tokens (4.16) for 20 updates."""
+    trainer = trainer_of(load_model(checkpoint, attention=NAME), examples, lr=1e-9)
+    with torch.no_grad():
+        trainer.trained["model.embed_tokens.weight"].mul_(30)
+    with StopRequest() as stop, pytest.raises(Diverged, match="at update 20 of 27: loss"):
+        trainer.train(StateFolder(tmp_path, "a"), stop)

@@ -1,0 +1,74 @@
+"""Attention over packed sequences against stock transformers, one sequence at a time."""
+
+import pytest
+import torch
+from tiny import tiny_config
+
+from ptft.training.attention import NAME, sequence_layout
+
+CPU = torch.device("cpu")
+LENGTHS = [5, 1, 17, 9, 16]
+
+
+def test_similar_lengths_share_a_rectangle():
+    layout = sequence_layout(LENGTHS, CPU)
+    assert [(box.sequences, box.length) for box in layout.rectangles] == [
+        (2, 17),
+        (1, 9),
+        (1, 5),
+        (1, 1),
+    ]
+    assert layout.longest == 17
+    widest = layout.rectangles[0]  # the third sequence (rows 6 to 22) and the last (32 to 47)
+    assert widest.rows.tolist() == [*range(6, 23), *range(32, 48)]
+    assert widest.cells.tolist() == [*range(17), *range(17, 33)]
+
+
+@pytest.mark.parametrize("architecture", ["olmo", "llama_grouped", "gpt_neox"])
+def test_packed_logits_and_gradients_equal_unpacked(architecture):
+    model = build(architecture)
+    rows = [torch.randint(2, 60, (n,)) for n in LENGTHS]
+    plain = torch.cat([model(input_ids=row[None], use_cache=False).logits[0] for row in rows])
+    plain.square().mean().backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    model.set_attn_implementation(NAME)
+    packed = model(
+        input_ids=torch.cat(rows)[None],
+        position_ids=torch.cat([torch.arange(n) for n in LENGTHS])[None],
+        use_cache=False,
+        layout=sequence_layout(LENGTHS, CPU),
+    ).logits[0]
+    packed.square().mean().backward()
+    torch.testing.assert_close(packed, plain, rtol=1e-5, atol=1e-6)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-7)
+
+
+def build(architecture):
+    from transformers import (
+        GPTNeoXConfig,
+        GPTNeoXForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+        OlmoForCausalLM,  # fmt: skip
+    )
+
+    torch.manual_seed(0)
+    if architecture == "olmo":
+        return OlmoForCausalLM(tiny_config())
+    shape = {
+        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "initializer_range": 0.1,
+    }  # fmt: skip
+    if architecture == "llama_grouped":
+        return LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
+    # Pythia's; dropout off, as its checkpoints have it
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**shape, attention_dropout=0.0, hidden_dropout=0.0))
+
+
+def test_without_a_layout_it_is_refused():
+    model = build("olmo")
+    model.set_attn_implementation(NAME)
+    with pytest.raises(ValueError, match="needs layout="):
+        model(input_ids=torch.tensor([[3, 4]]))
