@@ -16,6 +16,7 @@ from ptft.evaluation.cells import Cell, cells_of_plan, read_examples
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
 from ptft.evaluation.scoring import evaluate_cell
+from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
 
@@ -73,6 +74,13 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
 
     model_hash = hash_model(args.model)
+    # A job that a dead main process left behind may be at the same work: wait for its cells.
+    with exclusive(args.store / model_hash):
+        return evaluate(args, model_hash)
+
+
+def evaluate(args: argparse.Namespace, model_hash: str) -> int:
+    """Score what the store lacks and publish all that is asked for; returns the exit status."""
     cells = cells_of_plan(args.plan)
     version = args.plan["scoring_version"]
     stored = {

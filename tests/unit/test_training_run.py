@@ -48,6 +48,12 @@ def assert_same_weights(one, other):
         assert torch.equal(value, weights(other)[name]), name
 
 
+def left_in(folder):
+    """What a run leaves: folders, two levels deep, and files beside the model's."""
+    found = [*folder.iterdir(), *(folder / "state").iterdir()]
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(files, tmp_path_factory):
     """The folder of a run that nothing disturbed, with validation."""
@@ -57,7 +63,7 @@ def undisturbed(files, tmp_path_factory):
 
 
 def test_finished_folder_holds_model_curve_and_summary(undisturbed):
-    assert [path.name for path in undisturbed.iterdir()] == ["model"]  # no state, no lock
+    assert left_in(undisturbed) == ["model", "state", "state/finished"]  # no lock, no state
     model = undisturbed / "model"
     summary = json.loads((model / "training.json").read_text())
     assert summary["steps"] == 192 and summary["examples"] == 12 * 128
@@ -111,7 +117,23 @@ def test_killed_run_resumes_to_the_same_weights(files, undisturbed, tmp_path, ki
         for folder in (tmp_path, undisturbed)
     ]
     assert curves[0].equals(curves[1])
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert left_in(tmp_path) == ["model", "state", "state/finished"]
+
+
+def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_path, caplog):
+    again = arguments(files, tmp_path, settings=VALIDATED)
+    caplog.set_level("INFO")
+    assert finetune_model.main(again) == 0
+    weights_file = tmp_path / "model/model.safetensors"
+    before = weights_file.stat().st_ino
+    shutil.rmtree(tmp_path / "model")
+    assert finetune_model.main(again) == 0
+    assert "was finished by an earlier attempt" in caplog.text
+    assert weights_file.stat().st_ino == before  # a link, not a copy
+    other = arguments(files, tmp_path, settings=VALIDATED | {"lr": 1e-3})
+    shutil.rmtree(tmp_path / "model")
+    assert finetune_model.main(other) == 0
+    assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
 
 
 def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, caplog):

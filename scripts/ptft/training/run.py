@@ -30,7 +30,14 @@ from ptft.training.model import (
 )
 from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings, settings_from
-from ptft.training.state import StateFolder, StopRequest, exclusive, fingerprint, finished_folder
+from ptft.training.state import (
+    StateFolder,
+    StopRequest,
+    exclusive,
+    fingerprint,
+    finished_folder,
+    link_folder,
+)
 from ptft.versions import TRAINING_VERSION
 
 log = logging.getLogger(__name__)
@@ -95,8 +102,13 @@ def finetune(request: Request) -> None:
     try:
         with lock, StopRequest() as stop:
             devices.wait()
+            kept = _kept(request)
             if _finished_identity(request.output) == identity:
                 log.info("%s is finished already", request.output)
+            elif _finished_identity(kept) == identity:
+                log.info("%s was finished by an earlier attempt", request.output)
+                if devices.main:
+                    link_folder(kept, request.output)
             else:
                 _Finetuning(request, identity, devices, stop).run()
     finally:
@@ -149,10 +161,21 @@ class _Finetuning:
                     write_selection(candidates, folder / "selection.csv")
                 summary = json.dumps(self._summary(trainer), indent=1, sort_keys=True)
                 (folder / "training.json").write_text(summary)
-            # After SIGTERM the caller may throw the output away: then the next try is instant.
-            if not self.stop.requested:
-                shutil.rmtree(self.request.state, ignore_errors=True)
+            self._keep()
         self.devices.wait()
+
+    def _keep(self) -> None:
+        """Leave nothing in the state folder but links to the finished model.
+
+        A caller that was killed does not know that the job has ended, or calls it too late,
+        deletes the output and tries again: then the next try is instant. Whoever has used the
+        model removes the links.
+        """
+        kept = _kept(self.request)
+        link_folder(self.request.output, kept)
+        for path in kept.parent.iterdir():
+            if path != kept:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _trained(self) -> tuple[Trainer, list[Candidate]]:
         """A trained model; with several learning rates, that of the best, and their table."""
@@ -227,6 +250,10 @@ class _Finetuning:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
+
+
+def _kept(request: Request) -> Path:
+    return request.state / "finished"
 
 
 def _finished_identity(output: Path) -> str | None:

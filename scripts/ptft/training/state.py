@@ -36,7 +36,7 @@ def exclusive(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.warning("waiting: another process is training here (%s)", lock)
+            log.warning("waiting: another process is at the same work (%s)", lock)
             fcntl.flock(handle, fcntl.LOCK_EX)
         # The last holder may have removed the file while we waited: then this lock guards nothing.
         if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
@@ -128,3 +128,19 @@ def finished_folder(output: Path) -> Iterator[Path]:
         partial.rename(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Make ``target`` a folder of hard links to the files of ``source``, by one rename.
+
+    Files are copied where the file system has no hard links.
+    """
+    with finished_folder(target) as folder:
+        shutil.copytree(source, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
