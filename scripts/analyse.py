@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, analyse, write NAME.parquet and NAME.csv for every table."""
+    """Parse the command line, analyse, write NAME.parquet, .csv and .html for every table."""
     from ptft.analysis import TABLES
+    from ptft.language import languages
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
@@ -24,16 +25,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--tables", nargs="+", choices=sorted(TABLES), default=list(TABLES), help="default: all"
     )
+    parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
     parser.add_argument("--output-dir", required=True, type=Path)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     import polars as pl
 
-    from ptft.analysis import make_table
+    from ptft.analysis import about_table, make_table
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
+    from ptft.language import translator
+    from ptft.pages import table_page
 
+    say = translator(args.language)
     settings = Settings.from_json(json.loads(args.settings))
     replicates = pl.read_parquet(args.replicates) if args.replicates else None
     scores = Scores.build(pl.read_parquet(args.cells), replicates)
@@ -42,6 +47,8 @@ def main(argv: list[str] | None = None) -> None:
         table = make_table(name, scores, settings)
         table.write_parquet(args.output_dir / f"{name}.parquet")
         table.write_csv(args.output_dir / f"{name}.csv")
+        page = table_page(table, name, about_table(name), say, args.language)
+        (args.output_dir / f"{name}.html").write_text(page, encoding="utf-8")
         logging.info("%s: %d rows", name, len(table))
 
 

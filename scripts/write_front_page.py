@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--study", required=True, type=Path, help="the resolved study")
     parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
     parser.add_argument(
-        "--tables", required=True, type=Path, help="folder of NAME.parquet and missing.csv"
+        "--tables", required=True, type=Path, help="folder of NAME.parquet, missing.csv, costs.csv"
     )
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--output", required=True, type=Path)
@@ -31,10 +31,12 @@ def main(argv: list[str] | None = None) -> None:
 
     study = yaml.safe_load(args.study.read_text(encoding="utf-8"))["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
+    costs = args.tables / "costs.csv"
     page = front_page(
         title=study["study"],
         description=study.get("description") or "",
         tables=tables | {"cells": pl.read_parquet(args.cells)},
+        costs=pl.read_csv(costs) if costs.exists() else None,
         missing=len(pl.read_csv(args.tables / "missing.csv")),
         settings=Settings.from_json(study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},

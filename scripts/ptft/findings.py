@@ -6,12 +6,13 @@ The text is reStructuredText, which Snakemake's report renders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
 from ptft.analysis.forgetting import ALL_TASKS
 from ptft.analysis.settings import Settings
+from ptft.analysis.suspicious import FLAGS
 from ptft.language import Say
 
 Tables = Mapping[str, pl.DataFrame]
@@ -19,7 +20,8 @@ Tables = Mapping[str, pl.DataFrame]
 
 def number(value: float) -> str:
     """Three decimals, with a true minus sign."""
-    return f"{value:.3f}".replace("-", "−")
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(value, 3) + 0:.3f}".replace("-", "−")
 
 
 def change(value: float, low: float | None, high: float | None, say: Say, level: float) -> str:
@@ -114,29 +116,60 @@ def _with_ends(rows: pl.DataFrame) -> str:
 
 
 def latent_findings(latent: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
-    """One sentence a tuned curve of its own family."""
-    sentences = []
-    for row in latent.sort("domain", "method", "train_task", "dataset").iter_rows(named=True):
-        text = say(
-            "Tuned on {task} ({method}), {dataset} goes from {first} at {start} to {last} at "
-            "{end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
-        ).format(
-            task=f"``{row['train_task']}``",
-            method=row["method"],
-            dataset=f"``{row['dataset']}``",
-            start=row["first_checkpoint"],
-            end=row["last_checkpoint"],
-            first=number(row["tuned_first"]),
-            last=number(row["tuned_last"]),
-            rise=_rise(row, "tuned", say, settings.level),
-            base_first=number(row["base_first"]),
-            base_last=number(row["base_last"]),
-            base_rise=_rise(row, "base", say, settings.level),
+    """Which curves rise under a flat base, then one sentence a curve of a task's own test set."""
+    if latent.is_empty():
+        return []
+    shown = latent.filter(pl.col("latent"))["dataset"].unique().sort().to_list()
+    sentences = [
+        say(
+            "Learned latently (the tuned score rises by at least {margin} while the base score "
+            "does not): {names}."
+        ).format(margin=settings.rise_margin, names=listed(shown))
+    ]
+    own = latent.filter(pl.col("domain") == "in").sort("method", "train_task", "dataset")
+    for row in own.iter_rows(named=True):
+        sentences.append(
+            say(
+                "Tuned on {task} ({method}), {dataset} goes from {first} at {start} to {last} at "
+                "{end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
+            ).format(
+                task=f"``{row['train_task']}``",
+                method=row["method"],
+                dataset=f"``{row['dataset']}``",
+                start=row["first_checkpoint"],
+                end=row["last_checkpoint"],
+                first=number(row["tuned_first"]),
+                last=number(row["tuned_last"]),
+                rise=_rise(row, "tuned", say, settings.level),
+                base_first=number(row["base_first"]),
+                base_last=number(row["base_last"]),
+                base_rise=_rise(row, "base", say, settings.level),
+            )
         )
-        if row["latent"]:
-            text += " " + say("Learned latently: fine-tuning shows what the base score hides.")
-        sentences.append(text)
     return sentences
+
+
+def out_of_domain_table(latent: pl.DataFrame, say: Say) -> str:
+    """First and last scores on the rest of each task's family."""
+    heads = ("tuned on", "dataset", "first tuned", "last tuned", "first base", "last base")
+    columns = ("tuned_first", "tuned_last", "base_first", "base_last")
+    rows = latent.filter(pl.col("domain") == "out").sort("method", "train_task", "dataset")
+    return csv_table(
+        [say(head) for head in heads],
+        [
+            [f"{row['train_task']} ({row['method']})", row["dataset"]]
+            + [number(row[column]) for column in columns]
+            for row in rows.iter_rows(named=True)
+        ],
+    )
+
+
+def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A reStructuredText table; empty without rows. Cells must hold no comma."""
+    if not rows:
+        return ""
+    lines = [".. csv-table::", "   :header-rows: 1", "", "   " + ", ".join(heads)]
+    return "\n".join([*lines, *("   " + ", ".join(row) for row in rows)])
 
 
 def _rise(row: Mapping, which: str, say: Say, level: float) -> str:
@@ -211,11 +244,70 @@ def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
     ]
 
 
+def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
+    """Where pre-training could have stopped for each task's own test sets."""
+    heads = (
+        "tuned on", "dataset", "by the scores", "in % of resamples", "with confidence",
+        "tokens saved (%)",
+    )  # fmt: skip
+    rows = []
+    for row in stopping.iter_rows(named=True):
+        support, share = row["stop_support"], row["safe_share_saved"]
+        rows.append(
+            [
+                f"{row['train_task']} ({row['method']})",
+                row["dataset"],
+                row["stop_checkpoint"],
+                "–" if support is None else f"{100 * support:.0f}",
+                row["safe_checkpoint"] or "–",
+                "–" if share is None else f"{100 * share:.0f}",
+            ]
+        )
+    return csv_table([say(head) for head in heads], rows)
+
+
+def suspicious_findings(suspicious: pl.DataFrame, say: Say) -> list[str]:
+    """One line a flag: how many scores, on which datasets."""
+    lines = []
+    for flag, meaning in FLAGS.items():
+        rows = suspicious.filter(pl.col("flag") == flag)
+        if rows.is_empty():
+            continue
+        lines.append(
+            say("{flag}: {n} scores on {datasets} ({meaning}).").format(
+                flag=f"**{say(flag)}**",
+                n=len(rows),
+                datasets=listed(rows["dataset"].unique().sort().to_list()),
+                meaning=say(meaning),
+            )
+        )
+    return lines
+
+
+def costs_table(costs: pl.DataFrame, say: Say) -> str:
+    """Hours by stage."""
+    heads = ("stage", "jobs", "hours", "longest job (min)", "peak (GiB)")
+    return csv_table(
+        [say(head) for head in heads],
+        [
+            [
+                row["stage"],
+                str(row["jobs"]),
+                f"{row['hours']:.3f}",
+                f"{row['longest_minutes']:.1f}",
+                "–" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}",
+            ]
+            for row in costs.iter_rows(named=True)
+        ],
+    )
+
+
 def front_page(
     title: str,
     description: str,
     tables: Tables,
     missing: int,
+    costs: pl.DataFrame | None,
     settings: Settings,
     figures: Mapping[str, str],
     say: Say = str,
@@ -227,33 +319,50 @@ def front_page(
         description: its own description, one paragraph.
         tables: `cells` and the tables of ``ptft.analysis`` by name.
         missing: number of scores the study lacks.
+        costs: hours by stage (``ptft.costs``); None where they were not measured.
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         say: the language.
     """
-    findings = [
-        *group_finding(tables["groups"], settings, say),
-        *latent_findings(tables["latent"], settings, say),
-        *forgetting_findings(tables["forgetting"], settings, say),
-        *format_findings(tables["formats"], say),
-    ]
-    sections = [
-        _heading(title, "="),
-        description,
-        _heading(say("What was run"), "-"),
-        *what_was_run(tables["cells"], missing, say),
-        _heading(say("What came out"), "-"),
-        *[f"* {finding}" for finding in findings],
-        _heading(say("How to read the numbers"), "-"),
-        say(
-            "Scores lie between 0 and 1. Intervals come from resampling the test examples, the "
-            "same ones for every model (and the training seeds, where there are several); they do "
-            "not cover the choice of datasets. Comparisons of many datasets are exploratory."
+    margin = say(
+        "Checkpoint from which on the tuned score stays within {margin} of its last value: by the "
+        "scores as they are, and with {level} % confidence."
+    ).format(margin=settings.stop_margin, level=f"{100 * settings.level:g}")
+    stops = stopping_table(tables["stopping"], say)
+    parts = {
+        "What was run": what_was_run(tables["cells"], missing, say),
+        "What pre-training teaches by itself": group_finding(tables["groups"], settings, say),
+        "What only fine-tuning shows": [
+            *_bullets(latent_findings(tables["latent"], settings, say)),
+            out_of_domain_table(tables["latent"], say),
+        ],
+        "What fine-tuning forgets": _bullets(
+            forgetting_findings(tables["forgetting"], settings, say)
         ),
-        _heading(say("Figures"), "-"),
-        *[f"* {say(caption)}: `{name}`_" for name, caption in figures.items()],
-    ]
+        "Prompt formats": format_findings(tables["formats"], say),
+        "When pre-training could have stopped": [margin, stops] if stops else [],
+        "Scores to look at twice": _bullets(suspicious_findings(tables["suspicious"], say))
+        or [say("None was flagged.")],
+        "What it cost": [] if costs is None else [costs_table(costs, say)],
+        "How to read the numbers": [
+            say(
+                "Scores lie between 0 and 1. Intervals come from resampling the test examples, "
+                "the same ones for every model (and the training seeds, where there are several); "
+                "they do not cover the choice of datasets. Comparisons of many datasets are "
+                "exploratory."
+            )
+        ],
+        "Figures": _bullets(f"{say(caption)}: `{name}`_" for name, caption in figures.items()),
+    }
+    sections = [_heading(title, "="), description]
+    for heading, paragraphs in parts.items():
+        filled = [paragraph for paragraph in paragraphs if paragraph]
+        sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]
     return "\n\n".join(sections) + "\n"
+
+
+def _bullets(lines: Iterable[str]) -> list[str]:
+    return [f"* {line}" for line in lines]
 
 
 def _heading(text: str, underline: str) -> str:

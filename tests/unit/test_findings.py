@@ -72,7 +72,11 @@ def test_sentences(page):
     assert "``nli_in`` goes from 0.400 at step10 to 0.800 at main: +0.400 (95 % interval" in page
     assert "the base model from 0.330 to 0.340: +0.010" in page
     assert "``quiz`` (0.250 → 0.600). Not learned: ``nli_in`` (0.330 → 0.340)" in page
-    assert "Learned latently" in page
+    assert "does not): ``nli_in``, ``nli_out``." in page
+    assert "   nli (full), nli_out, 0.360, 0.600, 0.340, 0.330" in page
+    assert "   nli (full), nli_in, main, 100, main, –" in page
+    assert "tested on generation (full): tuned at main, a model's score on datasets" in page
+    assert "**one gold label**: 80 scores on ``nli_in``, ``nli_out``, ``quiz``" in page
 
 
 def test_it_is_valid_restructuredtext(page):
@@ -84,7 +88,7 @@ def test_it_is_valid_restructuredtext(page):
     parts = docutils.core.publish_parts(
         page + links, writer="html5", settings_overrides={"halt_level": 2}
     )
-    assert "What came out" in parts["html_body"]
+    assert "What only fine-tuning shows" in parts["html_body"]
 
 
 def test_numbers():

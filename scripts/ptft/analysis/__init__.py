@@ -6,6 +6,7 @@ Importing this package is cheap (no polars): a table's module is imported when i
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import getdoc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ TABLES: dict[str, str] = {
     "domains": "domains",
     "cross_evaluation": "cross_evaluation",
 }
+
+
+def about_table(name: str) -> str:
+    """What a table holds, how it is computed, and after which source: its function's docstring."""
+    function = getattr(import_module(f"ptft.analysis.{TABLES[name]}"), name)
+    return getdoc(function) or ""
 
 
 def make_table(name: str, scores: Scores, settings: Settings) -> pl.DataFrame:

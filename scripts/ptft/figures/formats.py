@@ -46,7 +46,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
             pl.col("train_task").eq_missing(task),
         )
         for number, fmt in enumerate(formats):
-            curve(ax, rows.filter(pl.col("format") == fmt), "value", say(fmt), number)
+            curve(ax, rows.filter(pl.col("format") == fmt), "value", fmt, number)
         model = say("tuned") + method_suffix(method, methods) if method else say("base")
         ax.set_title(f"{dataset}: {model}")
         from_zero(ax)

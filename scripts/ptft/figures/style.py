@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from ptft.language import Say
 
@@ -20,8 +22,11 @@ COLUMN, PAGE = 3.3, 6.8
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
+# The package is only used for the font file in it: importing it would change matplotlib's settings.
+JAPANESE_FONT = Path(find_spec("matplotlib_fontja").origin).parent / "fonts/ipaexg.ttf"
 RC = {
-    "font.family": "DejaVu Sans",
+    # Each character comes from the first font that has it.
+    "font.family": ["DejaVu Sans", "IPAexGothic"],
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7,
@@ -50,6 +55,8 @@ RC = {
 def apply_style() -> None:
     """Set matplotlib up for every figure of this package."""
     matplotlib.use("Agg")
+    if "IPAexGothic" not in {font.name for font in fontManager.ttflist}:
+        fontManager.addfont(JAPANESE_FONT)
     matplotlib.rcParams.update(RC)
 
 

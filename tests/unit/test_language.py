@@ -1,0 +1,60 @@
+"""Every phrase of figures and report has its translation, and the fonts to write it."""
+
+import ast
+import warnings
+
+import pytest
+import yaml
+from test_figures import tables  # noqa: F401  (a fixture)
+
+from ptft.analysis.suspicious import FLAGS
+from ptft.figures import FIGURES, draw
+from ptft.figures.style import save
+from ptft.language import FOLDER, languages, translator
+
+
+def phrases(path):
+    """English phrases that a module says literally."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if called and node.func.id == "say" and isinstance(node.args[0], ast.Constant):
+            yield node.args[0].value
+
+
+@pytest.mark.parametrize("language", [name for name in languages() if name != "en"])
+def test_every_phrase_is_translated_with_the_same_places(repository, language):
+    say = translator(language)
+    library = repository / "scripts/ptft"
+    modules = [*library.glob("figures/*.py"), library / "findings.py", library / "pages.py"]
+    said = {phrase for module in modules for phrase in phrases(module)}
+    said |= {spec.title for spec in FIGURES.values()}
+    said |= {spec.category for spec in FIGURES.values()}
+    said |= set(FLAGS) | set(FLAGS.values())
+    assert len(said) > 60
+
+    def places(text):
+        return {part.split("}")[0] for part in text.split("{")[1:]}
+
+    for phrase in said:
+        assert places(say(phrase)) == places(phrase), phrase
+    for name in FIGURES:
+        assert (repository / f"workflow/report/{language}/{name}.rst").exists()
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_japanese_figures_have_all_their_glyphs(tables, tmp_path, name):  # noqa: F811
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a glyph that no font has
+        figure = draw(name, tables, translator("ja"))
+        save(figure, tmp_path / "f.svg", tmp_path / "f.png")
+    texts = [ax.get_xlabel() + ax.get_title() + ax.get_ylabel() for ax in figure.axes]
+    assert any(ord(letter) > 0x3000 for letter in "".join(texts)) or name == "cross_evaluation"
+
+
+def test_unknown_language_and_phrase():
+    with pytest.raises(ValueError, match=r"report language 'fr', expected one of \['en', 'ja'\]"):
+        translator("fr")
+    with pytest.raises(ValueError, match="no translation of 'hello'"):
+        translator("ja")("hello")
+    assert translator("en")("hello") == "hello"
+    assert len(yaml.safe_load((FOLDER / "ja.yaml").read_text())) > 60
