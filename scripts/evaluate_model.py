@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.cell_store import cell_key, hash_model, publish, to_frame, write_frame
-from ptft.evaluation.cells import Cell, cells_of_plan, read_examples
+from ptft.evaluation.cells import Cell, cells_of_plan, count_examples, read_examples
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
 from ptft.evaluation.scoring import evaluate_cell
@@ -28,7 +28,7 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
         the error of each cell that failed.
     """
     counts = {
-        name: len(read_examples(data / name / "test.jsonl", most))
+        name: count_examples(data / name / "test.jsonl", most)
         for name, most in {cell.dataset: cell.max_examples for cell in missing}.items()
     }
     failed: dict[Cell, Exception] = {}
@@ -39,15 +39,17 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
             before, started = bar.n, time.perf_counter()
             try:
                 examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
-                shots = read_examples(data / cell.dataset / "shots.jsonl") if cell.shots else []
-                results = evaluate_cell(engine, cell, examples, shots, bar.update)
+                pool = (
+                    list(read_examples(data / cell.dataset / "shots.jsonl")) if cell.shots else []
+                )
+                results = evaluate_cell(engine, cell, examples, pool, bar.update)
                 frame = to_frame(cell, results)
             except Exception as error:  # whatever it is, the other cells are still wanted
                 log.exception("cell %s failed", cell.name)
                 failed[cell] = error
                 bar.update(before + counts[cell.dataset] - bar.n)
                 continue
-            write_frame(frame, stored)
+            write_frame(frame, stored, results.notes)
             log.info(
                 "%s: score %.4f, %d examples (%d truncated, %d empty answers), %.1f examples/s",
                 cell.name,
@@ -57,6 +59,8 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
                 (frame["prediction"] == "").sum(),
                 len(frame) / (time.perf_counter() - started),
             )
+            if results.notes:
+                log.info("%s: against one prompt at a time: %s", cell.name, results.notes)
     return failed
 
 

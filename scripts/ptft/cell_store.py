@@ -86,11 +86,11 @@ def to_frame(cell: Cell, results: Results) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def write_frame(frame: pl.DataFrame, file: Path) -> None:
-    """Write a Parquet file by a rename, so that it is whole or absent."""
+def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
+    """Write a Parquet file, notes in its metadata, by a rename: it is whole or absent."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.partial")
-    frame.write_parquet(partial)
+    frame.write_parquet(partial, metadata=notes)
     partial.replace(file)
 
 

@@ -9,6 +9,7 @@ import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
+from ptft.evaluation import scoring
 from ptft.evaluation.cells import Cell, cells_of_plan
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import wrap_model
@@ -157,6 +158,33 @@ def test_labels_that_begin_alike_are_an_error(engine):
             [{"example_id": "a", "fields": {"text": "x"}, "gold": "maybe"}],
             [],
         )
+
+
+def test_windows_do_not_change_results(engine, monkeypatch):
+    cell = Cell("d", "default", 2, "multiple_choice", TEMPLATE)
+    rows, pool = choice_rows(11, 9), choice_rows(4, 10)
+    whole = evaluate_cell(engine, cell, rows, pool)
+    monkeypatch.setattr(scoring, "WINDOW", 3)
+    parts = evaluate_cell(engine, cell, iter(rows), pool)
+    assert parts.example_id == whole.example_id == [row["example_id"] for row in rows]
+    assert parts.predicted == whole.predicted
+    for one, other in zip(parts.logprobs, whole.logprobs, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_rounding_is_stated_with_the_score(engine):
+    tokenizer = engine.loaded.tokenizer
+    coarse = Engine(wrap_model(tiny_olmo(len(tokenizer)).to(torch.bfloat16), tokenizer))
+    cell = Cell("d", "default", 2, "classification", TEMPLATE, LABELS)
+    rows, pool = classification_rows(12, 1), classification_rows(6, 2)
+    notes = evaluate_cell(coarse, cell, rows, pool).notes
+    assert notes["dtype"] == "bfloat16"
+    assert notes["compared_examples"] == "8"
+    assert 0 <= float(notes["largest_logprob_deviation"]) < 0.5
+    assert 0 <= int(notes["changed_predictions"]) <= 8
+    assert evaluate_cell(engine, cell, rows, pool).notes == {}  # float32: see the engine's tests
+    words = Cell("d", "default", 0, "generation", TEMPLATE, max_new_tokens=3)
+    assert "changed_predictions" in evaluate_cell(coarse, words, rows, []).notes
 
 
 def plan_of(**dataset):

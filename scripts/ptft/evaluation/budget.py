@@ -8,7 +8,7 @@ import torch
 # Part of the free memory that a batch may take; the rest is for what is not counted here.
 MEMORY_SHARE = 0.4
 # More tokens than these do not make a batch faster: the caches of a CPU, the cores of a GPU.
-CPU_TOKENS = 4096
+CPU_TOKENS = 1024
 CUDA_TOKENS = 65536
 # A decoding step runs a token a row: it may have as many rows as a batch of this length.
 STEP_TOKENS = 16

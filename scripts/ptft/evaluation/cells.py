@@ -1,8 +1,9 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 # Kinds of datasets, and the further ways of scoring that a plan may ask for beside the main one.
@@ -84,21 +85,24 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
     return cells
 
 
-def read_examples(file: Path, most: int | None = None) -> list[dict]:
-    """Examples of a prepared split, the first ``most`` of them.
+def read_examples(file: Path, most: int | None = None) -> Iterator[dict]:
+    """Examples of a prepared split, one at a time, the first ``most`` of them."""
+    with open(file, encoding="utf-8") as lines:
+        for line in islice(lines, most):
+            yield json.loads(line)
+
+
+def count_examples(file: Path, most: int | None = None) -> int:
+    """Number of examples that ``read_examples`` gives.
 
     Raises:
         ValueError: the file holds none.
     """
-    examples = []
-    with open(file, encoding="utf-8") as lines:
-        for line in lines:
-            if most is not None and len(examples) >= most:
-                break
-            examples.append(json.loads(line))
-    if not examples:
+    with open(file, "rb") as lines:
+        count = sum(1 for _ in islice(lines, most))
+    if not count:
         raise ValueError(f"{file} holds no examples")
-    return examples
+    return count
 
 
 @dataclass
@@ -109,6 +113,7 @@ class Results:
         logprobs: per example, the log-likelihood of each label or choice; None for generation.
         predicted: label or choice number, or the generated text.
         extra: further columns, one value an example.
+        notes: about the cell as a whole, kept in its file's metadata.
     """
 
     example_id: list[str] = field(default_factory=list)
@@ -118,3 +123,4 @@ class Results:
     prompt_tokens: list[int] = field(default_factory=list)
     truncated: list[bool] = field(default_factory=list)
     extra: dict[str, list] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)

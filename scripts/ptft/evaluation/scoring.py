@@ -1,10 +1,13 @@
 """Scoring one cell: label scoring, multiple choice and generation on one engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
+import torch
 
+from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell, Results
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
@@ -14,19 +17,22 @@ from ptft.tokens import label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
 WINDOW = 2048
+# Examples that are scored alone as well, in a precision in which batching changes results.
+NOTED_EXAMPLES = 8
 
 
 def evaluate_cell(
     engine: Engine,
     cell: Cell,
-    examples: Sequence[Mapping],
+    examples: Iterable[Mapping],
     shot_pool: Sequence[Mapping],
     progress: Progress = silent,
 ) -> Results:
     """Score one cell.
 
     Args:
-        examples: the test rows.
+        examples: the test rows; they are read in windows, so a generator's rows need not fit
+            the memory.
         shot_pool: rows to draw the shots from; never among the test rows.
         progress: told the number of examples after each batch.
 
@@ -42,12 +48,41 @@ def evaluate_cell(
         "generation": _generate,
     }[cell.kind]
     results = Results()
-    for start in range(0, len(examples), WINDOW):
-        window = examples[start : start + WINDOW]
+    rows = iter(examples)
+    while window := list(islice(rows, WINDOW)):
+        known = len(results.example_id)
         score(engine, cell, shots, window, results, progress)
         results.example_id.extend(row["example_id"] for row in window)
         results.gold.extend(row["gold"] for row in window)
+        if not known and engine.loaded.model.dtype != torch.float32:
+            alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
+            few, sample = window[:NOTED_EXAMPLES], Results()
+            score(alone, cell, shots, few, sample, silent)
+            results.notes = _rounding(results, sample, engine.loaded.model.dtype)
     return results
+
+
+def _rounding(batched: Results, alone: Results, dtype: torch.dtype) -> dict[str, str]:
+    """How far batching moves results in a precision below float32, to be kept with the score.
+
+    Args:
+        alone: of the first examples, each scored with its whole prompt alone in a batch.
+    """
+    count = len(alone.predicted)
+    notes = {"dtype": str(dtype).removeprefix("torch."), "compared_examples": str(count)}
+    changed = sum(
+        one != other for one, other in zip(alone.predicted, batched.predicted[:count], strict=True)
+    )
+    notes["changed_predictions"] = str(changed)
+    if alone.logprobs[0] is not None:
+        notes["largest_logprob_deviation"] = str(
+            max(
+                abs(one - other)
+                for row, another in zip(alone.logprobs, batched.logprobs[:count], strict=True)
+                for one, other in zip(row, another, strict=True)
+            )
+        )
+    return notes
 
 
 def _encode(
