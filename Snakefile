@@ -38,6 +38,7 @@ RESULTS = paths.Results(GRID.name)
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/hub.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/evaluation.smk"

@@ -23,7 +23,7 @@ class Clone:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a run of the study."""
-        options = ["--cores", "2", "--configfile", self.study, *arguments]
+        options = ["--configfile", self.study, "--cores", "2", *arguments]
         return [sys.executable, "-m", "snakemake", *options]
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:

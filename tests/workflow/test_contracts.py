@@ -8,6 +8,7 @@ from ptft.figures import FIGURES
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
 TAIL = ["Collect the cells", "Analyse the cells", "Write the findings", "Put the report together"]
+AUDIT = "Audit the data and the prompts of the study"
 DRAWN = [f"Draw {figure}" for figure in FIGURES]
 
 
@@ -27,6 +28,7 @@ def test_pocket_study_plans_every_job_once(repository, tmp_path):
     assert clone.planned_counts() == {
         "all": 1,
         "analyse_cells": 1,
+        "audit_study": 1,
         "collect_cells": 1,
         "evaluate_model": 6 * 5,
         "finetune_model": 6 * 4,
@@ -81,7 +83,7 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
 @pytest.mark.slow
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
-    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)"]
+    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT]
     assert finished.planned() == sorted(
         [*new, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
     )
@@ -98,7 +100,7 @@ def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
 
 @pytest.mark.slow
 def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
-    finished.edit("study.yaml", "[step4, step16]", "[step16]")
+    finished.edit("study.yaml", "[step4, step16]", "[step4]")
     assert finished.planned() == sorted([*TAIL, *DRAWN, "Write the resolved study"])
 
 

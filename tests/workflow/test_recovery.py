@@ -48,7 +48,7 @@ def test_kill_in_the_middle_of_evaluation(finished):
     kept = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
     assert not list(results.glob("evaluations/step4/base/*"))
     finished.snakemake("--unlock")
-    finished.snakemake("--rerun-incomplete", "tables")
+    finished.snakemake("--rerun-incomplete", "evaluation", "tables")
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in kept.items())
     log = (results / "logs/evaluate_model/step4/base.log").read_text()
     assert f"18 cells, {len(kept)} of them in the store" in log

@@ -55,14 +55,6 @@ def checkpoint_folder(checkpoint):
     return paths.pretrained(STUDY.model, checkpoint)
 
 
-def dataset_source(wildcards):
-    """Folder of a dataset's files; the pocket world writes all of its datasets at once."""
-    spec = GRID.dataset(wildcards.dataset)
-    if STUDY.root == paths.POCKET:
-        return paths.pocket_datasets()
-    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
-
-
 def training_split(wildcards):
     """Prepared examples that an arm is fine-tuned on."""
     return RESULTS.split(GRID.task_dataset(GRID.arms[wildcards.arm].task), "train")
