@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ptft.hub.client import HubError
 
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
 
 def check_checkpoint(folder: Path) -> None:
     """Compare a model folder's weights with its architecture, without reading them.
@@ -28,6 +30,9 @@ def check_checkpoint(folder: Path) -> None:
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
     AutoConfig.from_pretrained(folder, local_files_only=True)
+    # Without any of these, transformers makes an empty tokenizer of the model's kind.
+    if not any((folder / name).exists() for name in VOCABULARIES):
+        raise HubError(f"{folder}: no tokenizer, none of {', '.join(VOCABULARIES)} is there")
     try:
         AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:

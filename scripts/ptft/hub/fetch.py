@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from huggingface_hub import constants, hf_hub_url
+from huggingface_hub import hf_hub_url
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 
@@ -102,13 +102,7 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
     if have > file.size:
         part.unlink()
         have = 0
-    url = hf_hub_url(
-        pin.repository,
-        file.path,
-        repo_type=pin.kind,
-        revision=pin.commit,
-        endpoint=constants.ENDPOINT,
-    )
+    url = hf_hub_url(pin.repository, file.path, repo_type=pin.kind, revision=pin.commit)
     # Without compression, so that a position in the body is a position in the file.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     with part.open("ab") as target:

@@ -1,0 +1,48 @@
+"""A Hub on 127.0.0.1, and a client that talks to it without long waits."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from server import HubServer, Repository
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+CHUNK = 4096
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A running Hub, with a repository of a few checkpoints that are bytes, not models."""
+    from huggingface_hub import constants, file_download
+
+    from ptft.hub import client
+
+    with HubServer() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", CHUNK)
+        monkeypatch.setattr(client, "WAITS", (0.01,) * 4)
+        quick = types.SimpleNamespace(sleep=lambda _seconds: None)
+        monkeypatch.setattr(file_download, "time", quick)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setenv("HF_HOME", "/nonexistent")
+        server.models["org/tiny"] = Repository(
+            {
+                "main": {"config.json": b"{}", "model.safetensors": noise(25)},
+                "step1000-tokens4B": {"config.json": b"{}", "model.safetensors": noise(25, 1)},
+                "step2000-tokens8B": {"config.json": b"{}", "model.safetensors": noise(3, 2)},
+                "step425000-tokens1781B": {"config.json": b"{}", "model.safetensors": noise(3, 3)},
+                "step738020-tokens3094B": {"config.json": b"{}", "model.safetensors": noise(3, 4)},
+            }
+        )
+        yield server
+
+
+def noise(chunks: int, seed: int = 0) -> bytes:
+    """Bytes that look like weights: a whole number of the client's chunks."""
+    import random
+
+    return random.Random(seed).randbytes(chunks * CHUNK)

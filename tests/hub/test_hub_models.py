@@ -1,0 +1,88 @@
+"""What is fetched must be a model that loads: refused with a reason before any job needs it."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from server import Repository
+from tiny import save_tiny_checkpoint
+
+from ptft.hub.check import check_checkpoint
+from ptft.hub.client import HubError
+from ptft.hub.fetch import fetch
+from ptft.hub.resolve import resolve_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return save_tiny_checkpoint(tmp_path / "checkpoint")
+
+
+def edit_weights(folder, edit) -> None:
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def edit_config(folder, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_good_checkpoint_passes(checkpoint):
+    check_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda w: w.pop("model.layers.1.mlp.up_proj.weight"),
+            "missing_keys.*layers.1.mlp.up_proj",
+        ),
+        (lambda w: w.update(extra=torch.zeros(2)), "unexpected_keys: .'extra'"),
+        (
+            lambda w: w.update({"model.layers.0.mlp.up_proj.weight": torch.zeros(3, 5)}),
+            "mismatched_keys.*layers.0.mlp.up_proj",
+        ),
+    ],
+    ids=["missing", "left over", "other shape"],
+)
+def test_weights_that_do_not_fit_are_refused(checkpoint, edit, message):
+    edit_weights(checkpoint, edit)
+    with pytest.raises(HubError, match=message):
+        check_checkpoint(checkpoint)
+
+
+def test_code_of_a_repository_is_never_run(checkpoint):
+    edit_config(checkpoint, model_type="hf_olmo", auto_map={"AutoModel": "modeling.Model"})
+    with pytest.raises(HubError, match="'hf_olmo' is not known to transformers and brings code of"):
+        check_checkpoint(checkpoint)
+
+
+def test_a_model_that_does_not_write_text_is_refused(checkpoint):
+    edit_config(checkpoint, model_type="vit")
+    with pytest.raises(HubError, match="'vit' is no causal language model"):
+        check_checkpoint(checkpoint)
+
+
+def test_a_checkpoint_without_tokenizer_is_refused(checkpoint):
+    for path in checkpoint.glob("token*"):
+        path.unlink()
+    with pytest.raises(HubError, match="no tokenizer, none of tokenizer.json"):
+        check_checkpoint(checkpoint)
+
+
+def test_a_model_from_the_hub_gives_the_same_logits(hub, checkpoint, tmp_path):
+    from ptft.training.model import load_model
+
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    hub.models["org/real"] = Repository({"step5-tokens1B": files})
+    pattern = r"step(?P<step>\d+)-tokens(?P<tokens>\d+)B"
+    pin = resolve_checkpoint({"repository": "org/real", "branches": pattern, "step": 5})
+    fetch(pin, tmp_path / "step5", check_checkpoint)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        logits = [load_model(f)(ids).logits for f in (checkpoint, tmp_path / "step5")]
+    assert torch.equal(*logits)

@@ -1,0 +1,158 @@
+"""From the names of a study to commits and files, as the Hub lists them."""
+
+import json
+
+import pytest
+from conftest import noise
+from server import Fault, Repository
+
+from ptft.hub.client import HubError
+from ptft.hub.pins import Pin, PinnedFile
+from ptft.hub.resolve import resolve_checkpoint, resolve_split
+
+BRANCHES = r"step(?P<step>\d+)-tokens(?P<tokens>\d+)B"
+
+
+def source(**changes) -> dict:
+    return {"repository": "org/tiny", "branches": BRANCHES, "branch": None, "step": None, **changes}
+
+
+def test_a_step_is_looked_up_among_the_branches(hub):
+    pin = resolve_checkpoint(source(step=425000))
+    assert pin.revision == "step425000-tokens1781B"
+    assert pin.commit == hub.models["org/tiny"].commit("step425000-tokens1781B")
+    assert (pin.step, pin.tokens) == (425000, 1_781_000_000_000)
+    assert [file.path for file in pin.files] == ["config.json", "model.safetensors"]
+    assert [file.algorithm for file in pin.files] == ["git", "sha256"]
+    assert pin.size == 2 + 3 * 4096
+
+
+def test_an_absent_step_lists_the_nearest(hub):
+    with pytest.raises(HubError) as refusal:
+        resolve_checkpoint(source(step=342000))
+    assert str(refusal.value) == (
+        "org/tiny has no checkpoint of step 342000; the nearest are step1000, step2000, "
+        "step425000, step738020 (of 4)"
+    )
+
+
+def test_a_branch_is_taken_by_name_and_keeps_what_the_model_file_knows(hub):
+    pin = resolve_checkpoint(source(branch="main", step=738020, tokens=3_094_000_000_000))
+    assert (pin.revision, pin.step, pin.tokens) == ("main", 738020, 3_094_000_000_000)
+
+
+def test_an_absent_branch_lists_those_that_are_there(hub):
+    with pytest.raises(HubError, match="org/tiny has no branch 'final'; it has main, step1000"):
+        resolve_checkpoint(source(branch="final"))
+
+
+def test_two_branches_of_a_step_are_not_guessed_between(hub):
+    files = {"config.json": b"{}", "model.safetensors": noise(1)}
+    hub.models["org/two"] = Repository(
+        {"stage1-step5-tokens1B": files, "step5-tokens1B": files, "stage1-step6-tokens1B": files}
+    )
+    two = source(repository="org/two", branches="(stage1-)?" + BRANCHES)
+    with pytest.raises(HubError, match="several branches of step 5: stage1-step5.*, step5-"):
+        resolve_checkpoint({**two, "step": 5})
+    assert resolve_checkpoint({**two, "step": 6}).revision == "stage1-step6-tokens1B"
+
+
+def test_a_pattern_that_matches_nothing_is_named(hub):
+    with pytest.raises(HubError, match=r"no branch of org/tiny matches the pattern 'ckpt"):
+        resolve_checkpoint(source(branches=r"ckpt(?P<step>\d+)", step=1))
+
+
+def test_only_needed_files_are_pinned(hub):
+    shards = {f"model-0000{n}-of-00002.safetensors": noise(1, n) for n in (1, 2)}
+    needed = {"config.json", "tokenizer.json", "model.safetensors.index.json", *shards}
+    files = dict.fromkeys([*needed, "README.md", "tf_model.h5", "pytorch_model.bin"], b"x")
+    files |= shards | {"original/consolidated.00.pth": b"x", "model.safetensors": b"x"}
+    hub.models["org/sharded"] = Repository({"main": files})
+    pin = resolve_checkpoint(source(repository="org/sharded", branch="main"))
+    assert {file.path for file in pin.files} == needed
+
+
+def test_pickled_weights_are_taken_only_if_the_study_says_so(hub):
+    files = {"config.json": b"{}", "pytorch_model.bin": noise(1)}
+    hub.models["org/pickled"] = Repository({"main": files})
+    pickled = source(repository="org/pickled", branch="main")
+    with pytest.raises(HubError, match="pytorch_model.bin only.*say `allow_pickle: true`"):
+        resolve_checkpoint(pickled)
+    pin = resolve_checkpoint({**pickled, "allow_pickle": True})
+    assert [file.path for file in pin.files] == ["config.json", "pytorch_model.bin"]
+
+
+def test_a_repository_without_a_model_is_refused(hub):
+    hub.models["org/empty"] = Repository({"main": {"README.md": b"x"}})
+    with pytest.raises(HubError, match="no model in the Hub's layout.*found README.md"):
+        resolve_checkpoint(source(repository="org/empty", branch="main"))
+
+
+def test_an_absent_repository(hub):
+    with pytest.raises(HubError, match="listing the branches of org/none: no such repository"):
+        resolve_checkpoint(source(repository="org/none", branch="main"))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_api_is_asked_again(hub, status):
+    path = "/api/models/org/tiny/refs"
+    hub.fail(path, Fault("status", status), Fault("status", status))
+    assert resolve_checkpoint(source(step=1000)).step == 1000
+    assert hub.requests[path] == 3
+
+
+def test_the_api_is_not_asked_for_ever(hub):
+    path = "/api/models/org/tiny/refs"
+    hub.fail(path, *[Fault("status", 503)] * 9)
+    with pytest.raises(HubError, match="gave up after 5 attempts, the last ended in: .*503"):
+        resolve_checkpoint(source(step=1000))
+    assert hub.requests[path] == 5
+
+
+def test_a_pin_is_read_as_it_was_written(tmp_path):
+    pin = Pin("a/b", "model", "main", "c" * 40, (PinnedFile("x", 1, "git", "d"),), step=3)
+    pin.write(tmp_path / "x.pin.json")
+    assert Pin.read(tmp_path / "x.pin.json") == pin
+    assert json.loads((tmp_path / "x.pin.json").read_text())["commit"] == "c" * 40
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ("mnli", "mnli/train-00000-of-00001.parquet"),
+        ("mnli", "mnli/train-00000-of-00001-0a1b2c3d4e5f6a7b.parquet"),
+        ("default", "data/train-00000-of-00002.parquet"),
+        ("default", "train.parquet"),
+        ("default", "default/train/0000.parquet"),
+    ],
+)
+def test_splits_are_found_in_every_layout(hub, config, path):
+    others = {"README.md": b"x", "mnli/training-00000-of-00001.parquet": b"x", "x.csv": b"x"}
+    hub.datasets["org/data"] = Repository({"main": {path: b"rows", **others}})
+    pin = resolve_split("org/data", config, "train", None)
+    assert [file.path for file in pin.files] == [path]
+    assert pin.revision == "main"
+
+
+def test_scripts_are_passed_over_for_converted_data(hub):
+    converted = {"english/test/0000.parquet": b"a", "english/test/0001.parquet": b"b"}
+    hub.datasets["org/script"] = Repository(
+        {"main": {"script.py": b"import os"}, "refs/convert/parquet": converted}
+    )
+    pin = resolve_split("org/script", "english", "test", None)
+    assert pin.revision == "refs/convert/parquet"
+    assert [file.path for file in pin.files] == sorted(converted)
+
+
+def test_an_absent_split_lists_what_there_is(hub):
+    hub.datasets["org/data"] = Repository({"main": {"mnli/train.parquet": b"x", "README.md": b"y"}})
+    with pytest.raises(
+        HubError, match="config 'mnli', split 'test'. It has on main: mnli/train.pa"
+    ):
+        resolve_split("org/data", "mnli", "test", None)
+
+
+def test_a_missing_revision_of_a_data_set(hub):
+    hub.datasets["org/data"] = Repository({"main": {"train.parquet": b"x"}})
+    with pytest.raises(HubError, match="looking up v9 of the data set org/data: no such branch"):
+        resolve_split("org/data", "default", "train", "v9")
