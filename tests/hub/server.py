@@ -24,6 +24,7 @@ class Repository:
 
     branches: dict[str, dict[str, bytes]]
     gated: bool = False
+    history: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def commit(self, branch: str) -> str:
         """A commit id that changes with the content."""
@@ -32,8 +33,15 @@ class Repository:
             digest.update(path.encode() + hashlib.sha1(content).digest())
         return digest.hexdigest()
 
+    def move(self, branch: str, files: dict[str, bytes]) -> None:
+        """Let a branch have other files from now on; its old commit stays reachable."""
+        self.history[self.commit(branch)] = self.branches[branch]
+        self.branches[branch] = files
+
     def files(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
         """(commit, files) of a branch's name or a commit id."""
+        if revision in self.history:
+            return revision, self.history[revision]
         for branch, files in self.branches.items():
             if revision in (branch, self.commit(branch)):
                 return self.commit(branch), files

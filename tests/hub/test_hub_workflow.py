@@ -1,0 +1,158 @@
+"""A study whose model and data are on the Hub, run as a user would: fetch, then offline."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from server import HubServer, Repository
+from tiny import save_tiny_checkpoint, tiny_rows
+
+STUDY = """\
+study: remote
+model: remote
+checkpoints: [step1, main]
+evaluate:
+  datasets: [words]
+  formats: [default]
+  shots: [0, 2]
+data: {shots: 8, test: 12}
+"""
+MODEL = r"""
+source:
+  kind: hub
+  repository: org/model
+  branches: step(?P<step>\d+)-tokens(?P<tokens>\d+)B
+  checkpoints:
+    main: {step: 2, tokens: 8_000_000_000}
+"""
+FAMILY = """\
+kind: classification
+labels: ["yes", "no", "maybe"]
+formats: {default: "# {text} : "}
+datasets:
+  words:
+    repository: org/words
+    splits: {shots: train, test: validation}
+    fields: {text: text}
+    label: {column: label, values: {0: "yes", 1: "no", 2: "maybe"}}
+"""
+
+
+class Study:
+    """A folder with a study, and Snakemake in it."""
+
+    def __init__(self, folder: Path, repository: Path, endpoint: str):
+        self.folder, self.snakefile, self.endpoint = folder, repository / "Snakefile", endpoint
+        for name, text in (("study", STUDY), ("models/remote", MODEL), ("families/words", FAMILY)):
+            path = folder / f"{name}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+
+    def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
+        """Run Snakemake; its whole output."""
+        command = ["--configfile", "study.yaml", "--cores", "2", "-s", self.snakefile, *arguments]
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *command],
+            cwd=self.folder,
+            env={**os.environ, "HF_ENDPOINT": self.endpoint, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout[-4000:]
+        return done.stdout
+
+    def commit(self, checkpoint: str) -> str:
+        """What a checkpoint is pinned to."""
+        pin = self.folder / f"resources/models/remote/{checkpoint}.pin.json"
+        return json.loads(pin.read_text())["commit"]
+
+
+def parquet(rows: int, seed: int, folder: Path) -> bytes:
+    labels = {"yes": 0, "no": 1, "maybe": 2}
+    examples = tiny_rows(rows, longest=6, seed=seed)
+    frame = pl.DataFrame(
+        {
+            "text": [example["fields"]["text"] for example in examples],
+            "label": [labels[example["gold"]] for example in examples],
+        }
+    )
+    frame.write_parquet(folder / "rows.parquet")
+    return (folder / "rows.parquet").read_bytes()
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A Hub with a model of two checkpoints and a data set that the Hub converted."""
+    made = save_tiny_checkpoint(tmp_path / "checkpoint")
+    files = {path.name: path.read_bytes() for path in made.iterdir()}
+    with HubServer() as server:
+        readme = {"README.md": b"not needed"}
+        server.models["org/model"] = Repository(
+            {"main": {**files, **readme}, "step1-tokens4B": {**files, **readme}}
+        )
+        converted = {
+            "default/train/0000.parquet": parquet(20, 1, tmp_path),
+            "default/validation/0000.parquet": parquet(20, 2, tmp_path),
+        }
+        server.datasets["org/words"] = Repository(
+            {"main": {"words.py": b"print()"}, "refs/convert/parquet": converted}
+        )
+        yield server
+
+
+@pytest.mark.slow
+def test_fetch_pin_and_run_offline(hub, tmp_path, repository):
+    study = Study(tmp_path, repository, hub.endpoint)
+    study.run("fetch")
+    model = tmp_path / "resources/models/remote"
+    step, main = study.commit("step1"), study.commit("main")
+    pin = json.loads((model / "step1.pin.json").read_text())
+    assert (pin["revision"], pin["step"], pin["tokens"]) == ("step1-tokens4B", 1, 4_000_000_000)
+    assert not (model / "step1/README.md").exists()
+    assert not any("words.py" in path or "README" in path for path in hub.sent)
+    assert (tmp_path / "resources/hub/datasets/org/words/default/train/0000.parquet").exists()
+
+    # All other jobs need no network: the Hub is out of reach from here on.
+    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    study.run("results/remote/evaluations/step1/base/words.default.0shot.parquet", **offline)
+    cells = sorted((tmp_path / "results/remote/evaluations").glob("*/base/*.parquet"))
+    assert len(cells) == 2
+    assert pl.read_parquet(cells[0]).height == 12
+    audit = pl.read_csv(tmp_path / "results/remote/tables/audit_splits.csv")
+    assert audit["source"].to_list()[0] == "org/words (default), validation"
+
+    # The branch moves on; a checkpoint that is lost comes back as it was.
+    repository_on_hub = hub.models["org/model"]
+    repository_on_hub.move("main", {**repository_on_hub.branches["main"], "vocab.json": b"{}"})
+    subprocess.run(["rm", "-r", model / "main"], check=True)
+    asked = sum(hub.requests.values())
+    study.run("fetch")
+    assert study.commit("main") == main
+    assert not any("/refs" in path for path in list(hub.requests)[asked:])
+    assert not (model / "main/vocab.json").exists()
+
+    # Only update_pins moves a pin, and only what moved is fetched again.
+    assert "main.pin.json: " in study.run("update_pins")
+    before = hub.sent.copy()
+    output = study.run("fetch")
+    assert study.commit("main") != main and study.commit("step1") == step
+    assert re.findall(r"Fetch (\S+)", output) == ["resources/models/remote/main"]
+    assert all(study.commit("main") in path for path in hub.sent - before)
+    assert (model / "main/vocab.json").exists()
+
+
+@pytest.mark.slow
+def test_an_absent_step_stops_before_any_download(hub, tmp_path, repository):
+    study = Study(tmp_path, repository, hub.endpoint)
+    file = tmp_path / "study.yaml"
+    file.write_text(file.read_text().replace("[step1, main]", "[step3, main]"))
+    output = study.run("fetch", "--keep-going", fails=True)
+    assert "org/model has no checkpoint of step 3; the nearest are step1 (of 1)" in output
+    assert not hub.sent
