@@ -132,7 +132,7 @@ def test_curves_are_the_released_values(scores, settings, source, task, dataset,
 @pytest.mark.shared
 @pytest.mark.parametrize("fmt", ["instruct", "io"])
 def test_formats_are_the_released_values(scores, settings, source, fmt):
-    """Figures 8 and 12: tuned MNLI in the other formats."""
+    """Tuned MNLI in the other formats."""
     suffix = {"instruct": "_instruct", "io": "_inputoutput"}[fmt]
     table = pl.read_csv(f"{source['root']}/all_perf_table.csv")
     released = table.filter(

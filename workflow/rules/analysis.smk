@@ -19,7 +19,7 @@ rule write_study:
 rule collect_cells:
     input:
         script=program("collect_cells"),
-        module=f"{SCRIPTS}/ptft/collect.py",
+        modules=[f"{SCRIPTS}/ptft/{m}.py" for m in ("collect", "examples", "statistics")],
         cells=CELL_FILES,
     output:
         cells=CELLS,
@@ -44,12 +44,17 @@ rule collect_cells:
 rule analyse_cells:
     input:
         script=program("analyse"),
-        modules=modules("analysis"),
+        modules=modules("analysis")
+        + [f"{SCRIPTS}/ptft/{module}.py" for module in ("statistics", "language", "pages")],
         cells=CELLS,
         replicates=REPLICATES,
     output:
         tables=[RESULTS.table(name) for name in TABLES],
         csv=[RESULTS.table(name, "csv") for name in TABLES],
+        html=[
+            report(RESULTS.table(name, "html"), category="Tables", labels={"table": name})
+            for name in TABLES
+        ],
     log:
         RESULTS.log("analyse_cells"),
     conda:

@@ -25,7 +25,7 @@ rule make_report:
     input:
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
-        tables=[RESULTS.table(name, "csv") for name in ["cells", *TABLES]],
+        tables=[RESULTS.table(name, "html") for name in TABLES],
     output:
         RESULTS.report,
     log:
@@ -48,4 +48,4 @@ rule report_contents:
     input:
         RESULTS.front_page,
         [RESULTS.figure(name) for name in FIGURES],
-        [RESULTS.table(name, "csv") for name in ["cells", *TABLES]],
+        [RESULTS.table(name, "html") for name in TABLES],

@@ -1,4 +1,4 @@
-"""Base scores over pre-training, a panel a family (the paper's Figures 2 and 3)."""
+"""Base scores over pre-training, a panel a family (the paper's Figure 2)."""
 
 from __future__ import annotations
 

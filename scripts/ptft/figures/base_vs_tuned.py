@@ -1,4 +1,4 @@
-"""Base and tuned score of every dataset of a task's family (the paper's Figures 4, 6, 7)."""
+"""Base and tuned score of every dataset of a task's family (the paper's per-task curves)."""
 
 from __future__ import annotations
 

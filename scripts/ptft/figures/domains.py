@@ -1,4 +1,4 @@
-"""Change in and out of domain, a panel a task (the paper's Figure 9)."""
+"""Change in and out of domain, a panel a task (the paper's cross-domain change)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Change on other families by direction of transfer (the paper's Figures 10 and 11)."""
+"""Change on other families by direction of transfer (the paper's task transfer)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores by prompt format (the paper's Figures 8 and 12)."""
+"""Scores by prompt format (the paper's task-format curves)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gain of datasets learned and not learned in pre-training (the paper's Table 6, Figure 5)."""
+"""Gain of datasets learned and not learned in pre-training (the paper's Table 6 as a figure)."""
 
 from __future__ import annotations
 

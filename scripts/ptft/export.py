@@ -1,0 +1,144 @@
+"""A study's results in other people's formats: LaTeX, lm-evaluation-harness, model cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+# Names the harness and the Hub use for our metrics.
+HARNESS_METRIC = {"accuracy": "acc", "acc_norm": "acc_norm", "rougeL": "rougeL"}
+TASK_TYPE = {
+    "classification": "text-classification",
+    "multiple_choice": "multiple-choice",
+    "generation": "text-generation",
+}
+
+
+def latex_table(table: pl.DataFrame, caption: str, label: str) -> str:
+    """A booktabs table; numbers with three decimals, missing ones as dashes.
+
+    Needs `\\\\usepackage{booktabs}`; long tables are set with `longtable`.
+    """
+    return table.to_pandas().to_latex(
+        index=False,
+        escape=True,
+        float_format="%.3f",
+        na_rep="--",
+        caption=caption,
+        label=label,
+        longtable=len(table) > 40,
+    )
+
+
+def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str, Any]:
+    """Results of one model in the JSON layout of lm-evaluation-harness (0.4).
+
+    A task of the harness is a dataset in one format and number of shots, called
+    ``dataset.format.Kshot``, since the harness knows no prompt formats. Every metric is named
+    ``NAME,none`` (no filter) beside its ``NAME_stderr,none``.
+
+    Raises:
+        ValueError: there is no score of this model.
+    """
+    rows = cells.filter(pl.col("checkpoint") == checkpoint, pl.col("arm") == arm)
+    if rows.is_empty():
+        raise ValueError(f"no score of checkpoint {checkpoint!r}, arm {arm!r}")
+    results: dict[str, dict[str, Any]] = {}
+    shots, samples, higher = {}, {}, {}
+    for row in rows.sort("dataset", "format", "shots", "metric").iter_rows(named=True):
+        task = f"{row['dataset']}.{row['format']}.{row['shots']}shot"
+        metric = HARNESS_METRIC.get(row["metric"], row["metric"])
+        entry = results.setdefault(task, {"alias": task})
+        entry[f"{metric},none"] = row["value"]
+        entry[f"{metric}_stderr,none"] = "N/A" if row["stderr"] is None else row["stderr"]
+        shots[task] = row["shots"]
+        samples[task] = {"original": row["n"], "effective": row["n"]}
+        higher.setdefault(task, {})[metric] = True
+    first = rows.row(0, named=True)
+    return {
+        "results": results,
+        "group_subtasks": {task: [] for task in results},
+        "configs": {task: {"task": task, "num_fewshot": shots[task]} for task in results},
+        "versions": dict.fromkeys(results, 1),
+        "n-shot": shots,
+        "higher_is_better": higher,
+        "n-samples": samples,
+        "config": {
+            "model": "ptft",
+            "model_args": {"model": first["model"], "checkpoint": checkpoint, "arm": arm},
+        },
+        "model_name": f"{first['model']}-{checkpoint}-{arm}",
+        "model_source": "ptft",
+    }
+
+
+def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[str, Any]) -> str:
+    """A model card with the tuned model's scores in its metadata, ready for the Hub.
+
+    Args:
+        cells: the cells table.
+        checkpoint: of the base model.
+        arm: the tuned model.
+        about: ``repository`` (of the base model; None for one made here), ``license`` (or None),
+            ``settings`` (of the fine-tuning).
+    """
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    rows = cells.filter(
+        pl.col("checkpoint") == checkpoint, pl.col("arm") == arm, pl.col("main")
+    ).sort("family", "dataset", "format", "shots")
+    if rows.is_empty():
+        raise ValueError(f"no score of checkpoint {checkpoint!r}, arm {arm!r}")
+    first = rows.row(0, named=True)
+    name = f"{first['model']}-{checkpoint}-{arm}"
+    data = ModelCardData(
+        model_name=name,
+        base_model=about["repository"],
+        license=about["license"],
+        pipeline_tag="text-generation",
+        eval_results=[
+            EvalResult(
+                task_type=TASK_TYPE[row["kind"]],
+                dataset_type=row["dataset"],
+                dataset_name=row["dataset"],
+                dataset_config=f"{row['format']}, {row['shots']} shots",
+                metric_type=row["metric"],
+                metric_value=round(row["value"], 4),
+            )
+            for row in rows.iter_rows(named=True)
+        ],
+    )
+    settings = "\n".join(f"- {key}: {value}" for key, value in sorted(about["settings"].items()))
+    lines = [
+        "| dataset | format | shots | metric | score | 95 % interval | n |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows.iter_rows(named=True):
+        known = row["ci_low"] is not None
+        interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if known else "–"
+        lines.append(
+            f"| {row['dataset']} | {row['format']} | {row['shots']} | {row['metric']} "
+            f"| {row['value']:.3f} | {interval} | {row['n']} |"
+        )
+    table = "\n".join(lines)
+    content = f"""---
+{data.to_yaml()}
+---
+
+# {name}
+
+`{first["model"]}` at pre-training checkpoint `{checkpoint}`, fine-tuned on `{first["train_task"]}`
+by method `{first["method"]}` with seed {first["seed"]}, in the study `{first["study"]}`: a model
+for studying training dynamics, not for use.
+
+## Fine-tuning
+
+{settings}
+
+## Scores
+
+{table}
+"""
+    return str(ModelCard(content))

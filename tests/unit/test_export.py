@@ -1,0 +1,68 @@
+"""Exports hold the cells' numbers and are read by the tools they are made for."""
+
+import json
+
+import polars as pl
+import pytest
+from test_analysis_tables import cells
+
+import export_results
+from ptft.analysis import TABLES, make_table
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.export import harness_results, latex_table, model_card
+
+ABOUT = {"repository": "allenai/OLMo-1B-hf", "license": "apache-2.0", "settings": {"lr": 2e-6}}
+
+
+def test_latex_is_escaped_and_rounded():
+    table = pl.DataFrame({"data_set": ["a_b", "c&d"], "value": [0.12345, None]})
+    text = latex_table(table, "A caption.", "tab:x")
+    assert r"data\_set & value \\" in text
+    assert r"a\_b & 0.123 \\" in text
+    assert r"c\&d & -- \\" in text
+    assert r"\toprule" in text and r"\label{tab:x}" in text
+
+
+def test_harness_layout_is_read_by_the_harness():
+    results = harness_results(cells(), "step100", "full.nli.s0")
+    entry = results["results"]["nli_in.io.4shot"]
+    assert entry["m,none"] == 0.50 and entry["m_stderr,none"] == 0.01
+    assert results["n-samples"]["nli_in.io.4shot"] == {"original": 100, "effective": 100}
+    make = pytest.importorskip("lm_eval.utils").make_table
+    line = next(x for x in make(results).splitlines() if "nli_in.io.4shot" in x)
+    assert "0.50|" in line and "0.01|" in line and "|     4|" in line
+
+
+def test_card_is_valid_on_the_hub():
+    from huggingface_hub import ModelCard
+
+    card = ModelCard(model_card(cells(), "step100", "full.nli.s0", ABOUT))
+    assert card.data.base_model == "allenai/OLMo-1B-hf"
+    scores = {(r.dataset_name, r.dataset_config): r.metric_value for r in card.data.eval_results}
+    assert scores["nli_in", "default, 4 shots"] == 0.8
+    assert len(scores) == 5
+    assert "fine-tuned on `nli`" in card.text and "- lr: 2e-06" in card.text
+
+
+def test_unknown_model():
+    with pytest.raises(ValueError, match="no score of checkpoint 'step7'"):
+        harness_results(cells(), "step7", "base")
+    with pytest.raises(ValueError, match="no score of checkpoint 'step7'"):
+        model_card(cells(), "step7", "base", ABOUT)
+
+
+def test_program(tmp_path):
+    cells().write_parquet(tmp_path / "cells.parquet")
+    scores = Scores.build(cells())
+    for name in TABLES:
+        make_table(name, scores, Settings()).write_parquet(tmp_path / f"{name}.parquet")
+    out = tmp_path / "export"
+    about = ABOUT | {"settings": {"full.nli.s0": {"lr": 2e-6}}}
+    export_results.main(
+        ["--cells", str(tmp_path / "cells.parquet"), "--tables-dir", str(tmp_path),
+         "--about-json", json.dumps(about), "--output-dir", str(out)]
+    )  # fmt: skip
+    assert {p.stem for p in (out / "latex").iterdir()} == set(TABLES)
+    assert len(list(out.rglob("results.json"))) == 6
+    assert len(list(out.rglob("README.md"))) == 4
