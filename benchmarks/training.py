@@ -21,7 +21,6 @@ import logging
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -32,115 +31,66 @@ import numpy as np
 import torch
 import transformers
 from transformers import OlmoConfig, OlmoForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "scripts"))
+# From here on the library is found as well: this module puts scripts/ on the path.
+from training_texts import REPOSITORY, TASKS, read_examples, read_tokens, write_tokens  # isort: skip
 
-from ptft.training.attention import NAME as PACKED_ATTENTION  # noqa: E402
-from ptft.training.devices import Devices  # noqa: E402
-from ptft.training.examples import Example, completion_examples, truncate  # noqa: E402
-from ptft.training.loop import Run  # noqa: E402
-from ptft.training.loop import Trainer as PackedTrainer  # noqa: E402
-from ptft.training.memory import flops_per_token  # noqa: E402
-from ptft.training.model import load_tokenizer  # noqa: E402
-from ptft.training.settings import TrainingSettings  # noqa: E402
+from ptft.training.attention import NAME as PACKED_ATTENTION
+from ptft.training.batches import epoch_order
+from ptft.training.devices import Devices
+from ptft.training.examples import Example
+from ptft.training.loop import Run
+from ptft.training.loop import Trainer as PackedTrainer
+from ptft.training.memory import flops_per_token
+from ptft.training.settings import TrainingSettings
 
 BATCH = 8
-MAX_LENGTH = 2048
 PACKED = "packed"
 ROOFLINE_FLOPS = 790e12  # dense bf16 that an H200 sustains in a large matrix product
 PAPER_HOURS, PAPER_RUNS, PAPER_EXAMPLES = 28, 8, 3 * 6000  # a task: 8 checkpoints, 3 epochs
 
-SMALL = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8}
-OLMO_1B = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16}
+CPU_UPDATES = {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2}  # some 4,000 to 8,000 tokens each
+CUDA_UPDATES = 30
 
-
-@dataclass(frozen=True)
-class Task:
-    """Where a task's training texts are, in the Hub's layout, and how they become prompts."""
-
-    family: str
-    file: str
-    fields: tuple[str, ...]
-    gold: str
-    labels: tuple[str, ...] = ()
-
-
-TASKS = {
-    "mnli": Task(
-        "nli", "nyu-mll/glue/mnli", ("premise", "hypothesis"), "label",
-        ("entailment", "neutral", "contradiction"),
-    ),
-    "paws": Task(
-        "paraphrase", "google-research-datasets/paws/labeled_final",
-        ("sentence1", "sentence2"), "label", ("no", "yes"),
-    ),
-    "socialiqa": Task(
-        "question_generation", "allenai/social_i_qa/question_generation",
-        ("context", "answer"), "question",
-    ),
-    "xsum": Task("summarization", "EdinburghNLP/xsum/default", ("document",), "summary"),
+SMALL = {
+    "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8,
+    "num_attention_heads": 4,
+}  # fmt: skip
+OLMO_1B = {
+    "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+    "num_attention_heads": 16,
 }  # fmt: skip
 
 
-def read_examples(shared: Path) -> dict[str, list[Example]]:
-    """The four training sets as tokens, by the templates of config/families."""
-    import yaml
-    from pyarrow import parquet
-
-    tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
-    found = {}
-    for name, task in TASKS.items():
-        family = yaml.safe_load((REPOSITORY / f"config/families/{task.family}.yaml").read_text())
-        table = parquet.read_table(shared / f"hub/datasets/{task.file}/train-00000-of-00001.parquet")
-        rows = [
-            {
-                "example_id": str(number),
-                "fields": {field: row[field] for field in task.fields},
-                "gold": task.labels[int(row[task.gold])] if task.labels else row[task.gold],
-            }
-            for number, row in enumerate(table.to_pylist())
-        ]
-        examples = completion_examples(tokenizer, rows, family["formats"]["default"])
-        found[name], _ = truncate(examples, MAX_LENGTH)
-    return found
-
-
-def write_tokens(examples: dict[str, list[Example]], path: Path) -> None:
-    """Write token ids and the number of learned ones at the end of each example."""
-    arrays = {}
-    for name, items in examples.items():
-        arrays[f"{name}.ids"] = np.concatenate([item.ids for item in items]).astype(np.int32)
-        arrays[f"{name}.lengths"] = np.array([len(item.ids) for item in items])
-        arrays[f"{name}.targets"] = np.array([item.targets for item in items])
-    np.savez_compressed(path, **arrays)
-
-
-def read_tokens(path: Path) -> dict[str, list[Example]]:
-    """Read what :func:`write_tokens` wrote."""
-    arrays = np.load(path)
-    found = {}
-    for name in TASKS:
-        ends = np.cumsum(arrays[f"{name}.lengths"])
-        rows = np.split(arrays[f"{name}.ids"].astype(np.int64), ends[:-1])
-        found[name] = [
-            Example(str(number), ids, np.arange(len(ids)) >= len(ids) - targets)
-            for number, (ids, targets) in enumerate(zip(rows, arrays[f"{name}.targets"], strict=True))
-        ]
-    return found
-
-
 def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
-    """Random weights, the same at every call, in float32."""
+    """Random weights, the same at every call, in float32; OLMo-1B's shape on CUDA."""
     shape = OLMO_1B if device.type == "cuda" else SMALL
-    heads = 16 if device.type == "cuda" else 4
     torch.manual_seed(0)
     config = OlmoConfig(
         vocab_size=50304, max_position_embeddings=2048, tie_word_embeddings=True,
-        num_attention_heads=heads, eos_token_id=50279, pad_token_id=1, bos_token_id=None, **shape,
+        eos_token_id=50279, pad_token_id=1, bos_token_id=None, **shape,
     )  # fmt: skip
     config._attn_implementation = attention
     return OlmoForCausalLM(config).to(device)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Wall seconds, and seconds of CPU time over all threads (which other work disturbs less)."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls, device: torch.device) -> "Clock":
+        """The time, once the device has nothing left to do."""
+        synchronise(device)
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, begun: "Clock") -> "Clock":
+        """The time passed."""
+        return Clock(self.wall - begun.wall, self.cpu - begun.cpu)
 
 
 class Timer(TrainerCallback):
@@ -151,10 +101,9 @@ class Timer(TrainerCallback):
 
     def on_step_end(self, args, state, control, **_) -> None:
         if state.global_step in (self.warmup, state.max_steps):
-            synchronise(self.device)
+            self.ended = Clock.now(self.device)
             if state.global_step == self.warmup:
-                self.begun = time.perf_counter()
-            self.ended = time.perf_counter()
+                self.begun = self.ended
 
 
 class InOrder(Trainer):
@@ -174,8 +123,8 @@ def pad(items: list[dict]) -> dict[str, torch.Tensor]:
     }
 
 
-def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.device) -> float:
-    """Seconds of all updates after ``warmup`` with transformers' Trainer."""
+def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.device) -> Clock:
+    """Time of all updates after ``warmup`` with transformers' Trainer."""
     rows = [
         {
             "input_ids": item.ids.tolist(),
@@ -192,37 +141,35 @@ def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.
             bf16=device.type == "cuda", use_cpu=device.type == "cpu", report_to="none",
             save_strategy="no", logging_strategy="no", disable_tqdm=True, max_grad_norm=1.0,
         )  # fmt: skip
-        InOrder(
+        trainer = InOrder(
             new_model(device, "sdpa"), arguments, train_dataset=rows, data_collator=pad,
             callbacks=[timer],
-        ).train()  # fmt: skip
-    return timer.ended - timer.begun
+        )  # fmt: skip
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return timer.ended.since(timer.begun)
 
 
-def time_packed(examples: list[Example], warmup: int, device: torch.device) -> float:
-    """Seconds of all updates after ``warmup`` with this project's loop."""
+def time_packed(examples: list[Example], warmup: int, device: torch.device) -> Clock:
+    """Time of all updates after ``warmup`` with this project's loop."""
     settings = TrainingSettings(epochs=1, batch_size=BATCH, lr=2e-6)
     trainer = PackedTrainer(
         Run(new_model(device, PACKED_ATTENTION), _unshuffled(examples), [], settings, 2e-6, 0,
             Devices(device))
     )  # fmt: skip
     trainer.model.train()
-    begun = 0.0
+    begun = Clock.now(device)
     while trainer.step < trainer.steps:
         trainer._update()
         if trainer._read_due() or trainer.step in (warmup, trainer.steps):
             trainer._read()
         if trainer.step == warmup:
-            synchronise(device)
-            begun = time.perf_counter()
-    synchronise(device)
-    return time.perf_counter() - begun
+            begun = Clock.now(device)
+    return Clock.now(device).since(begun)
 
 
 def _unshuffled(examples: list[Example]) -> list[Example]:
     """Examples so placed that the loop's own shuffling (seed 0, epoch 0) gives them in order."""
-    from ptft.training.batches import epoch_order
-
     placed: list[Example | None] = [None] * len(examples)
     for position, index in enumerate(epoch_order(len(examples), 0, 0)):
         placed[index] = examples[position]
@@ -235,17 +182,17 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def measured(run, device: torch.device) -> tuple[float, int]:
-    """Seconds that ``run`` reports and its peak memory in bytes."""
+def measured(run, device: torch.device) -> tuple[Clock, int]:
+    """The time that ``run`` reports and its peak memory in bytes."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         return run(), torch.cuda.max_memory_allocated()
     Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
-    seconds = run()
+    took = run()
     status = Path("/proc/self/status").read_text()
-    return seconds, 1024 * int(status.split("VmHWM:")[1].split()[0])
+    return took, 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def matrix_flops(device: torch.device) -> float:
@@ -267,7 +214,7 @@ def measure_task(
     name: str, examples: list[Example], updates: int, rounds: int, device: torch.device, peak: float
 ) -> list[dict]:
     """One row of results a contestant; all contestants run in every round."""
-    warmup = 2 if device.type == "cpu" else 10
+    warmup = 1 if device.type == "cpu" else 10
     rng = np.random.default_rng(0)
     chosen = [examples[i] for i in rng.permutation(len(examples))[: BATCH * (updates + warmup)]]
     timed = chosen[BATCH * warmup :]
@@ -277,27 +224,33 @@ def measure_task(
         contestants[f"padded x{micro}"] = lambda micro=micro: time_padded(
             chosen, micro, warmup, device
         )
-    seconds: dict[str, list[float]] = {key: [] for key in contestants}
+    times: dict[str, list[Clock]] = {key: [] for key in contestants}
     memory = dict.fromkeys(contestants, 0)
     for turn in range(rounds):
         order = list(contestants)
         for key in order if turn % 2 == 0 else reversed(order):
             took, peak_bytes = measured(contestants[key], device)
-            seconds[key].append(took)
+            times[key].append(took)
             memory[key] = max(memory[key], peak_bytes)
-    flops = flops_per_token(new_model(torch.device("meta"), "sdpa") if device.type == "meta"
-                            else new_model(device, "sdpa"))  # fmt: skip
+    flops = flops_per_token(new_model(device, "sdpa"))
     rows = []
-    for key, taken in seconds.items():
-        ratios = [mine / other for mine, other in zip(taken, seconds[PACKED], strict=True)]
-        middle = statistics.median(taken)
+    for key, taken in times.items():
+        ratios = {
+            kind: statistics.median(
+                getattr(mine, kind) / getattr(packed, kind)
+                for mine, packed in zip(taken, times[PACKED], strict=True)
+            )
+            for kind in ("wall", "cpu")
+        }
+        middle = statistics.median(each.wall for each in taken)
         rows.append(
             {
                 "task": name,
                 "contestant": key,
                 "updates": updates,
                 "mean_tokens": tokens / len(timed),
-                "seconds": [round(value, 3) for value in taken],
+                "seconds": [round(each.wall, 3) for each in taken],
+                "cpu_seconds": [round(each.cpu, 3) for each in taken],
                 "examples_per_second": len(timed) / middle,
                 "tokens_per_second": tokens / middle,
                 "share_of_matrix_flops": flops * tokens / middle / peak,
@@ -305,7 +258,8 @@ def measure_task(
                     flops * tokens / middle / ROOFLINE_FLOPS if device.type == "cuda" else None
                 ),
                 "peak_memory_bytes": memory[key],
-                "packed_is_faster_by": statistics.median(ratios),
+                "ratio": ratios["wall"],
+                "cpu_ratio": ratios["cpu"],
             }
         )
     return rows
@@ -316,12 +270,14 @@ def print_rows(rows: list[dict]) -> None:
     if not rows:
         return
     head = f"{rows[0]['task']}, {rows[0]['mean_tokens']:.0f} tokens an example"
-    print(f"\n{head:<32}{'examples/s':>12}{'tokens/s':>12}{'of matmul':>11}{'memory':>10}{'ratio':>8}")
+    columns = f"{'examples/s':>12}{'tokens/s':>12}{'of matmul':>11}{'memory':>10}"
+    print(f"\n{head:<32}{columns}{'ratio':>8}{'CPU time':>9}")
     for row in rows:
         print(
             f"  {row['contestant']:<30}{row['examples_per_second']:>12.1f}"
             f"{row['tokens_per_second']:>12,.0f}{row['share_of_matrix_flops']:>11.1%}"
-            f"{row['peak_memory_bytes'] / 2**20:>7.0f} MB{row['packed_is_faster_by']:>7.2f}x",
+            f"{row['peak_memory_bytes'] / 2**20:>7.0f} MB"
+            f"{row['ratio']:>7.2f}x{row['cpu_ratio']:>8.2f}x",
             flush=True,
         )
 
@@ -343,6 +299,7 @@ def machine(device: torch.device) -> dict:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        "load_average": os.getloadavg()[0],
         "date": date.today().isoformat(),
     }
 
@@ -355,21 +312,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=Path, help="tokens written before, instead of the texts")
     parser.add_argument("--write-tokens", type=Path, help="write the tokens there and stop")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--updates", type=int, help="measured updates (default: 8 or 30 on CUDA)")
+    parser.add_argument(
+        "--updates", type=int, help="measured updates (default: 2 to 8, on CUDA 30)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
     arguments = parser.parse_args(argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    examples = read_tokens(arguments.tokens) if arguments.tokens else read_examples(arguments.shared)
+    examples = (
+        read_tokens(arguments.tokens) if arguments.tokens else read_examples(arguments.shared)
+    )
     if arguments.write_tokens:
         write_tokens(examples, arguments.write_tokens)
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    updates = arguments.updates or (30 if device.type == "cuda" else 8)
     peak = matrix_flops(device)
     print(f"{machine(device)}\nmatrix product: {peak / 1e9:,.0f} GFLOP/s")
     rows: list[dict] = []
     for name in arguments.tasks:
+        usual = CUDA_UPDATES if device.type == "cuda" else CPU_UPDATES[name]
+        updates = arguments.updates or usual
         new = measure_task(name, examples[name], updates, arguments.rounds, device, peak)
         print_rows(new)
         rows += new

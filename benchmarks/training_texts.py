@@ -1,0 +1,97 @@
+"""The texts that training is measured on: four real training sets under the real tokenizer.
+
+They are read in the Hub's layout, and can be taken along as token ids in one file.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "scripts"))
+
+from ptft.training.examples import Example, completion_examples, truncate  # noqa: E402
+from ptft.training.model import load_tokenizer  # noqa: E402
+
+MAX_LENGTH = 2048
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where a task's training texts are, in the Hub's layout, and how they become prompts."""
+
+    family: str
+    file: str
+    fields: tuple[str, ...]
+    gold: str
+    labels: tuple[str, ...] = ()
+
+
+TASKS = {
+    "mnli": Task(
+        "nli", "nyu-mll/glue/mnli", ("premise", "hypothesis"), "label",
+        ("entailment", "neutral", "contradiction"),
+    ),
+    "paws": Task(
+        "paraphrase", "google-research-datasets/paws/labeled_final",
+        ("sentence1", "sentence2"), "label", ("no", "yes"),
+    ),
+    "socialiqa": Task(
+        "question_generation", "allenai/social_i_qa/question_generation",
+        ("context", "answer"), "question",
+    ),
+    "xsum": Task("summarization", "EdinburghNLP/xsum/default", ("document",), "summary"),
+}  # fmt: skip
+
+
+def read_examples(shared: Path) -> dict[str, list[Example]]:
+    """The four training sets as tokens, by the templates of config/families."""
+    import yaml
+    from pyarrow import parquet
+
+    tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
+    found = {}
+    for name, task in TASKS.items():
+        family = yaml.safe_load((REPOSITORY / f"config/families/{task.family}.yaml").read_text())
+        table = parquet.read_table(
+            shared / f"hub/datasets/{task.file}/train-00000-of-00001.parquet"
+        )
+        rows = [
+            {
+                "example_id": str(number),
+                "fields": {field: row[field] for field in task.fields},
+                "gold": task.labels[int(row[task.gold])] if task.labels else row[task.gold],
+            }
+            for number, row in enumerate(table.to_pylist())
+        ]
+        examples = completion_examples(tokenizer, rows, family["formats"]["default"])
+        found[name], _ = truncate(examples, MAX_LENGTH)
+    return found
+
+
+def write_tokens(examples: dict[str, list[Example]], path: Path) -> None:
+    """Write token ids and the number of learned ones at the end of each example."""
+    arrays = {}
+    for name, items in examples.items():
+        arrays[f"{name}.ids"] = np.concatenate([item.ids for item in items]).astype(np.int32)
+        arrays[f"{name}.lengths"] = np.array([len(item.ids) for item in items])
+        arrays[f"{name}.targets"] = np.array([item.targets for item in items])
+    np.savez_compressed(path, **arrays)
+
+
+def read_tokens(path: Path) -> dict[str, list[Example]]:
+    """Read what :func:`write_tokens` wrote."""
+    arrays = np.load(path)
+    found = {}
+    for name in TASKS:
+        ends = np.cumsum(arrays[f"{name}.lengths"])
+        rows = np.split(arrays[f"{name}.ids"].astype(np.int64), ends[:-1])
+        found[name] = [
+            Example(str(number), ids, np.arange(len(ids)) >= len(ids) - targets)
+            for number, (ids, targets) in enumerate(
+                zip(rows, arrays[f"{name}.targets"], strict=True)
+            )
+        ]
+    return found
