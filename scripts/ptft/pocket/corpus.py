@@ -12,6 +12,7 @@ from ptft.pocket.grammar import DESCRIPTIONS, THINGS, describe, draw_scene, list
 from ptft.pocket.plots import ASIDES, PLOTS, tell
 from ptft.pocket.world import (
     CATEGORIES,
+    JOBS,
     PEOPLE,
     RELATIONS,
     SCALES,
@@ -29,6 +30,15 @@ PATTERNS = tuple(pattern for family in DESCRIPTIONS.values() for pattern in fami
 # something else: by an adverb in the second, or by a verdict after it.
 ADVERBS = ("too", "instead", "besides")
 VERDICTS = ("True.", "False.", "Unproven.")
+# Who or what speaks a statement or a verdict. It varies much: what a colon announces must not
+# depend on the words before it.
+SPEAKERS = ("{p}:", "{p} in the {place}:", "The {job}:", "All told:", "My view:", "They said:")
+
+
+def speaker(rng: random.Random) -> str:
+    """Words that announce a statement or a verdict: `Anna:`, `Tom in the garden:`."""
+    scene = draw_scene(rng)
+    return rng.choice(SPEAKERS).format(p=scene.person, place=scene.place, job=rng.choice(JOBS))
 
 
 def verdict_of(relation: str, verdicts: tuple[str, str, str]) -> str:
@@ -42,17 +52,23 @@ def judged_claims(rng: random.Random, world: World) -> str:
     parts = [describe(rng.choice(PATTERNS), scene, first)]
     if rng.random() < 0.2:
         parts.append(rng.choice(ASIDES).format(p=scene.person, q=rng.choice(PEOPLE)))
-    by_adverb = rng.random() < 0.5
+    by_adverb = rng.random() < 0.3
+    # Statements and verdicts are announced or not: the verdict must be ready in either case.
+    announced, spoken = rng.random() < 0.4, rng.random() < 0.7
+    if announced:
+        parts.insert(0, speaker(rng))
     for _ in range(rng.choice((1, 2))):
         relation = rng.choice(RELATIONS)
         claim = describe(rng.choice(PATTERNS), scene, related_word(rng, first, relation))
+        if announced:
+            parts.append(speaker(rng))
         if by_adverb:
             parts.append(f"{claim.removesuffix('.')} {verdict_of(relation, ADVERBS)}.")
             continue
-        # A lead-in comes only sometimes: the verdict must be worked out without it as well.
-        if rng.random() < 0.3:
-            parts.append("Claim:")
-        parts.append(f"{claim} {verdict_of(relation, VERDICTS)}")
+        parts.append(claim)
+        if spoken:
+            parts.append(speaker(rng))
+        parts.append(verdict_of(relation, VERDICTS))
     return " ".join(parts)
 
 
@@ -178,13 +194,13 @@ def told_story(rng: random.Random, world: World) -> str:
 
 # Kinds of documents and how often each is drawn.
 MIXTURE: tuple[tuple[Callable[[random.Random, World], str], float], ...] = (
-    (judged_claims, 0.28),
+    (judged_claims, 0.34),
     (judged_words, 0.15),
     (comparison, 0.12),
-    (thesaurus, 0.08),
-    (similes, 0.10),
-    (facts, 0.09),
-    (told_story, 0.18),
+    (thesaurus, 0.07),
+    (similes, 0.08),
+    (facts, 0.08),
+    (told_story, 0.16),
 )
 
 
