@@ -1,0 +1,149 @@
+"""From OLMo's native checkpoints to the Hub's layout, and back.
+
+AI2 publishes all checkpoints of OLMo-1B as folders with ``config.yaml`` and ``model.pt``
+(olmo-checkpoints.org), more of them than the Hub keeps as branches. The names and the order of
+the fused matrices are those of ``convert_olmo_weights_to_hf.py`` in transformers.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import yaml
+from transformers import OlmoConfig, OlmoForCausalLM
+
+from ptft.hub.check import check_checkpoint
+from ptft.hub.client import HubError
+from ptft.training.model import copy_tokenizer, save_model
+
+ROOT = "transformer."
+ENDOFTEXT = 50279
+# Settings of the native format that transformers' OLMo can't express otherwise than so.
+REQUIRED = {
+    "activation_type": "swiglu",
+    "layer_norm_type": "default",
+    "layer_norm_with_affine": False,
+    "include_bias": False,
+    "rope": True,
+    "alibi": False,
+    "attention_layer_norm": False,
+}
+
+
+def to_config(native: Mapping) -> OlmoConfig:
+    """The architecture of a native configuration (the part ``model`` of its ``config.yaml``).
+
+    Raises:
+        HubError: it asks for something that transformers' OLMo does not do.
+    """
+    for key, expected in REQUIRED.items():
+        found = native.get(key, expected)
+        if found != expected:
+            raise HubError(f"config.yaml: model.{key} is {found!r}, expected {expected!r}")
+    width, heads = native["d_model"], native["n_heads"]
+    hidden = native.get("mlp_hidden_size") or native["mlp_ratio"] * width
+    return OlmoConfig(
+        vocab_size=native.get("embedding_size") or native["vocab_size"],
+        hidden_size=width,
+        intermediate_size=hidden // 2,  # of gate and up together
+        num_hidden_layers=native["n_layers"],
+        num_attention_heads=heads,
+        num_key_value_heads=native.get("n_kv_heads")
+        or (1 if native.get("multi_query_attention") else heads),
+        max_position_embeddings=native["max_sequence_length"],
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": float(native.get("rope_theta", 1e4)),
+        },
+        clip_qkv=native.get("clip_qkv"),
+        tie_word_embeddings=native["weight_tying"],
+        # Early checkpoints name token 0 by mistake; texts end with <|endoftext|>.
+        eos_token_id=native["eos_token_id"] or ENDOFTEXT,
+        pad_token_id=native.get("pad_token_id"),
+        bos_token_id=None,
+    )
+
+
+def to_hub_weights(native: Mapping[str, torch.Tensor], config: OlmoConfig) -> dict:
+    """Weights under transformers' names: query, key and value apart, gate and up apart.
+
+    Raises:
+        HubError: a weight is missing or left over.
+    """
+    left = dict(native)
+
+    def take(name: str) -> torch.Tensor:
+        if ROOT + name not in left:
+            raise HubError(f"model.pt: no weight {ROOT + name!r}; the folder is no OLMo-1 model")
+        return left.pop(ROOT + name)
+
+    head = config.hidden_size // config.num_attention_heads
+    pair = config.num_key_value_heads * head
+    weights = {"model.embed_tokens.weight": take("wte.weight")}
+    for layer in range(config.num_hidden_layers):
+        source, target = f"blocks.{layer}.", f"model.layers.{layer}."
+        query, key, value = take(source + "att_proj.weight").split([config.hidden_size, pair, pair])
+        # The native SwiGLU splits into (up, gate): its second half goes through the activation.
+        up, gate = take(source + "ff_proj.weight").chunk(2)
+        weights |= {
+            target + "self_attn.q_proj.weight": query,
+            target + "self_attn.k_proj.weight": key,
+            target + "self_attn.v_proj.weight": value,
+            target + "self_attn.o_proj.weight": take(source + "attn_out.weight"),
+            target + "mlp.gate_proj.weight": gate,
+            target + "mlp.up_proj.weight": up,
+            target + "mlp.down_proj.weight": take(source + "ff_out.weight"),
+        }
+    if not config.tie_word_embeddings:
+        weights["lm_head.weight"] = take("ff_out.weight")
+    if left:
+        raise HubError(f"model.pt: weights of no known place: {', '.join(sorted(left)[:5])}")
+    return {name: tensor.contiguous() for name, tensor in weights.items()}
+
+
+def to_native_weights(weights: Mapping[str, torch.Tensor], config: OlmoConfig) -> dict:
+    """The reverse of :func:`to_hub_weights`."""
+    native = {ROOT + "wte.weight": weights["model.embed_tokens.weight"]}
+    for layer in range(config.num_hidden_layers):
+        source, target = f"model.layers.{layer}.", f"{ROOT}blocks.{layer}."
+        attention = [weights[f"{source}self_attn.{part}_proj.weight"] for part in "qkv"]
+        mlp = [weights[f"{source}mlp.{part}_proj.weight"] for part in ("up", "gate")]
+        native |= {
+            target + "att_proj.weight": torch.cat(attention),
+            target + "attn_out.weight": weights[source + "self_attn.o_proj.weight"],
+            target + "ff_proj.weight": torch.cat(mlp),
+            target + "ff_out.weight": weights[source + "mlp.down_proj.weight"],
+        }
+    if not config.tie_word_embeddings:
+        native[ROOT + "ff_out.weight"] = weights["lm_head.weight"]
+    return native
+
+
+def convert(source: Path, tokenizer: Path, target: Path) -> None:
+    """Write a native checkpoint folder in the Hub's layout.
+
+    Args:
+        source: folder with ``config.yaml`` and ``model.pt`` (unsharded).
+        tokenizer: a model folder of the Hub's layout with the tokenizer, which the native format
+            does not hold.
+        target: new folder.
+
+    Raises:
+        HubError: a file is missing, or the checkpoint is not of OLMo-1's kind.
+    """
+    for name in ("config.yaml", "model.pt"):
+        if not (source / name).is_file():
+            raise HubError(f"{source} has no {name}: an unsharded native checkpoint has both")
+    config = to_config(yaml.safe_load((source / "config.yaml").read_text())["model"])
+    try:
+        native = torch.load(source / "model.pt", map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise HubError(f"{source}: model.pt holds more than weights: {error}") from error
+    with torch.device("meta"):
+        model = OlmoForCausalLM(config)
+    model.load_state_dict(to_hub_weights(native, config), strict=False, assign=True)
+    model.tie_weights()
+    save_model(model, target)
+    copy_tokenizer(tokenizer, target)
+    check_checkpoint(target)
