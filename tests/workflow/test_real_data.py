@@ -86,5 +86,6 @@ def test_a_split_without_labels_is_refused(clone):
     families = clone.root / "config" / "families" / "paraphrase.yaml"
     families.write_text(families.read_text().replace('test: "validation[64:]"', "test: test", 1))
     output = clone.snakemake("results/real/datasets/qqp/test.jsonl", fails=True)
-    assert "no row of split 'test' can be used (200 rows: 200 with no gold label)" in output
+    assert "no row of split 'test' of nyu-mll/glue" in output
+    assert "(200 rows: 200 with no gold label)" in output
     assert not (clone.root / "results/real/datasets/qqp/test.jsonl").exists()
