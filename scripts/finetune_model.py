@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (Diverged, OutOfMemory) as error:
+    except (Diverged, OutOfMemory, OSError) as error:  # OSError: a full disk, say
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as error:

@@ -1,6 +1,7 @@
 """finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -134,6 +135,22 @@ def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_p
     shutil.rmtree(tmp_path / "model")
     assert finetune_model.main(other) == 0
     assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("changes", [{"save_steps": 5}, {}])
+def test_full_disk_ends_in_an_error_and_without_a_model(files, tmp_path, capsys, changes):
+    """A limit on file sizes stands for it, when state is saved or only the finished model."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        status = finetune_model.main(
+            arguments(files, tmp_path, settings=SETTINGS | {"epochs": 1} | changes)
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert status == 1
+    assert "File too large" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*model*")) and not list(tmp_path.glob("state/*"))
 
 
 def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, caplog):

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
 from ptft.methods import get_method
 from ptft.training.attention import NAME as PACKED_ATTENTION
@@ -153,16 +154,29 @@ class _Finetuning:
         weights = trainer.whole_weights() if self.devices.world > 1 else None
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
-                self.method.save(trainer.run.model, folder, weights)
-                copy_tokenizer(self.request.checkpoint, folder)
-                write_curve(trainer.curve, folder / "curve.parquet")
-                write_tensorboard(trainer.curve, folder / "tensorboard")
-                if candidates:
-                    write_selection(candidates, folder / "selection.csv")
-                summary = json.dumps(self._summary(trainer), indent=1, sort_keys=True)
-                (folder / "training.json").write_text(summary)
+                self._write(folder, trainer, candidates, weights)
             self._keep()
         self.devices.wait()
+
+    def _write(
+        self, folder: Path, trainer: Trainer, candidates: list[Candidate], weights: dict | None
+    ) -> None:
+        """Fill the folder of the finished model.
+
+        Raises:
+            OSError: it cannot be written (a full disk).
+        """
+        try:
+            self.method.save(trainer.run.model, folder, weights)
+        except SafetensorError as error:
+            raise OSError(f"could not write the weights to {folder}: {error}") from error
+        copy_tokenizer(self.request.checkpoint, folder)
+        write_curve(trainer.curve, folder / "curve.parquet")
+        write_tensorboard(trainer.curve, folder / "tensorboard")
+        if candidates:
+            write_selection(candidates, folder / "selection.csv")
+        summary = json.dumps(self._summary(trainer), indent=1, sort_keys=True)
+        (folder / "training.json").write_text(summary)
 
     def _keep(self) -> None:
         """Leave nothing in the state folder but links to the finished model.
