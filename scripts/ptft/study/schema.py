@@ -284,6 +284,8 @@ class Dataset(Strict):
     def _one_source(self) -> "Dataset":
         if (self.repository is None) == (self.files is None):
             raise ValueError("give either `repository` or `files`")
+        if "all" in (self.files or {}):
+            raise ValueError("files.all: `all` means every split together; name it otherwise")
         if self.files is not None:
             for use, expression in self.splits.model_dump(exclude_none=True).items():
                 _known(f"splits.{use}", [split_name(expression)], self.files, "split of `files`")
