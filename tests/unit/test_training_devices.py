@@ -20,7 +20,8 @@ from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 def run_of(checkpoint, sharding):
     """26 examples in batches of 5: the last batch of an epoch is one, fewer than devices."""
-    settings = TrainingSettings(epochs=2, batch_size=5, sharding=sharding, token_budget=40)
+    budget = 40 if sharding == "full" else None
+    settings = TrainingSettings(epochs=2, batch_size=5, sharding=sharding, token_budget=budget)
     examples = completion_examples(tiny_tokenizer(), tiny_rows(26, longest=20), TEMPLATE)
     model = load_model(checkpoint, attention=NAME)
     return Run(model, examples, examples[:4], settings, 3e-3, 5, join_devices())

@@ -33,6 +33,14 @@ class Devices:
             dist.all_reduce(values)
         return values
 
+    def least(self, value: int) -> int:
+        """The smallest of the processes' values."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MIN)
+        return int(shared)
+
     def wait(self) -> None:
         """Wait until all processes have come here."""
         if self.world > 1:

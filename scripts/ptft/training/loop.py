@@ -73,8 +73,9 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=run.lr, weight_decay=settings.weight_decay, fused=True
         )
-        self.token_budget = settings.token_budget or automatic_token_budget(
-            self.model, run.train, device, self.bfloat16
+        # The same on all devices, because they take part in each other's micro-batches.
+        self.token_budget = settings.token_budget or run.devices.least(
+            automatic_token_budget(self.model, run.train, device, self.bfloat16)
         )
         self.curve: list[dict[str, Any]] = []
         self.step = self.examples = self.tokens = 0

@@ -15,7 +15,7 @@ from ptft.training.packing import example_weights, pack
 log = logging.getLogger(__name__)
 
 CPU_TOKENS = 4096
-"""On a CPU larger micro-batches take more memory and no less time (benchmarks/training.py)."""
+"""On a CPU larger micro-batches take more memory and no less time."""
 PROBE_TOKENS = 2048
 MOST_TOKENS = 65536
 SHARE_OF_FREE = 0.8
@@ -43,6 +43,7 @@ def automatic_token_budget(
     loss.backward()
     model.zero_grad(set_to_none=True)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    torch.cuda.empty_cache()
     free = torch.cuda.mem_get_info(device)[0] - OPTIMIZER_BYTES * trained
     tokens = sum(len(item.ids) for item in trial)
     longest = max(len(item.ids) for item in examples)
