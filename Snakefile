@@ -21,8 +21,11 @@ from ptft import leases, paths, versions
 from ptft.analysis import TABLES
 from ptft.demands import Demands
 from ptft.figures import FIGURES
+from ptft.plan import is_dry_run, make_plan, render
 from ptft.site import read_site
+from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
+from ptft.study_lock import lock_study
 
 if not workflow.configfiles:
 
@@ -59,3 +62,12 @@ rule all:
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
 SUBMITTED = {"pretrain_checkpoints", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
+correct_status_queries()
+
+if workflow.is_main_process and is_dry_run(sys.argv):
+    print(render(make_plan(GRID)), file=sys.stderr)
+
+
+onstart:
+    if workflow.is_main_process:
+        STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))

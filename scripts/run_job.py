@@ -26,6 +26,24 @@ def job_environment(gpus: list[str]) -> dict[str, str]:
     return environment | dict.fromkeys(OFFLINE, "1") | {VISIBLE: ",".join(gpus)}
 
 
+def run(command: list[str], environment: dict[str, str], descriptors: list[int]) -> int:
+    """Run a program, passing SIGTERM on to it; its exit status as Popen gives it."""
+    asked_to_stop = False
+    child: subprocess.Popen | None = None
+
+    def pass_on(*_: object) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+        if child is not None:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, pass_on)
+    child = subprocess.Popen(command, env=environment, pass_fds=descriptors)
+    if asked_to_stop:  # while it was being started
+        child.terminate()
+    return child.wait()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the program's exit status, 128 + N if signal N ended it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -35,9 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as close:
-        child = subprocess.Popen(args.command, env=job_environment(gpus), pass_fds=locks)
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        status = child.wait()
+        status = run(args.command, job_environment(gpus), locks)
         status = 128 - status if status < 0 else status
         close(status)
     return status

@@ -1,0 +1,71 @@
+"""A study while it runs and after: the grid of checkpoints x arms, and each failure's log."""
+
+from pathlib import Path
+
+from ptft.progress import FINETUNE, JobStatus, Progress
+from ptft.study.grid import Grid
+
+MARKS = {"done": "done", "running": "RUN", "failed": "FAIL", "lost": "LOST", "missing": "."}
+STAGE = {FINETUNE: "fine-tune"}
+
+
+def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
+    """One row an arm, one column a checkpoint.
+
+    An arm's fine-tuning shows until it is done, then its evaluation, as `cells done/all` where
+    it has begun.
+    """
+    cells = len(list(grid.scores()))
+    shown: dict[tuple[str, str], str] = {}
+    for job in jobs:
+        mark = MARKS[job.state]
+        if job.rule == FINETUNE:
+            shown[job.arm, job.checkpoint] = "" if job.state == "done" else f"tune {mark}"
+            continue
+        before = shown.get((job.arm, job.checkpoint))
+        if before:
+            continue
+        partly = f" {job.cells_done}/{cells}" if 0 < job.cells_done < cells else ""
+        waiting = "tuned" if before == "" and job.state == "missing" else mark
+        shown[job.arm, job.checkpoint] = waiting + partly
+    names = list(grid.checkpoints)
+    first = max(len(arm) for arm in grid.arms) + 2
+    widths = [max(len(name), *(len(shown[arm, name]) for arm in grid.arms)) + 2 for name in names]
+    pairs = list(zip(names, widths, strict=True))
+    lines = [" " * first + "".join(f"{name:>{width}}" for name, width in pairs)]
+    for arm in grid.arms:
+        row = "".join(f"{shown[arm, name]:>{width}}" for name, width in pairs)
+        lines.append(f"{arm:<{first}}{row}")
+    return "\n".join(lines)
+
+
+def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
+    """Of each job whose last attempt failed or was killed: how often, its log, its last words."""
+    lines = []
+    for job in jobs:
+        if job.state not in ("failed", "lost"):
+            continue
+        log = progress.log_of(job)
+        stage = STAGE.get(job.rule, "evaluate")
+        lines.append(
+            f"{stage} {job.checkpoint} {job.arm}: {job.state}, attempt {job.attempts}: {log}"
+        )
+        words = last_line(log)
+        if words:
+            lines.append(f"    {words}")
+    return lines
+
+
+def summary(jobs: list[JobStatus]) -> str:
+    """Numbers of jobs by state."""
+    order = list(MARKS)
+    counted = {state: sum(job.state == state for job in jobs) for state in order}
+    return ", ".join(f"{number} {state}" for state, number in counted.items() if number)
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something; empty where there is no log."""
+    if not log.is_file():
+        return ""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "")

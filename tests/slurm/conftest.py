@@ -1,0 +1,202 @@
+"""A cluster for the tests, and a study that is run on it as a user would."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+from filelock import FileLock
+
+from ptft.job_records import JobRecord, read_records
+
+from ..workflow.conftest import make_clone
+from .cluster import Cluster, kill, processes_of_job, wait_until, why_not
+
+CELLS = "results/cluster/tables/cells.parquet"
+# Status queries so seldom would make up most of a test's time.
+FAST = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+
+
+@dataclass
+class Study:
+    """A clone of the workflow with the study `cluster`, and the process that runs it."""
+
+    root: Path
+    cluster: Cluster | None = None
+    process: subprocess.Popen | None = None
+    calls: int = 0
+    _handled: set[str] = field(default_factory=set)
+
+    @property
+    def results(self) -> Path:
+        """Folder of what the study computed."""
+        return self.root / "results/cluster"
+
+    def run(self, *arguments: str) -> str:
+        """Run the study up to its cells; the output."""
+        self.start(*arguments)
+        return self.finish()
+
+    def start(self, *arguments: str) -> None:
+        """Start a call of Snakemake that makes the cells."""
+        self.calls += 1
+        where = ["--profile", "slurm", *FAST] if self.cluster else ["--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", CELLS, *where]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--configfile", "study.yaml", *arguments],
+                cwd=self.root,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"HF_TOKEN": "secret"},
+            )
+
+    def finish(self, succeeds: bool = True) -> str:
+        """Wait for the call's end; its output."""
+        status = self.process.wait(600)
+        output = self.log.read_text()
+        assert (status == 0) == succeeds, output[-6000:]
+        return output
+
+    @property
+    def log(self) -> Path:
+        """Output of the latest call."""
+        return self.root / f"call{self.calls}.log"
+
+    def narrow(self, checkpoints: str, seeds: str) -> None:
+        """Make the study smaller, where a test needs no more."""
+        file = self.root / "study.yaml"
+        text = file.read_text().replace("[step4, step16]", checkpoints)
+        file.write_text(text.replace("seeds: [0, 1]", f"seeds: {seeds}"))
+
+    def cells(self) -> pl.DataFrame:
+        """The table that all of this is about."""
+        return pl.read_parquet(self.root / CELLS)
+
+    def assert_cells_equal(self, reference: "Study") -> None:
+        """The cells are those of another run, as far as this study is one with it."""
+        cells = self.cells()
+        expected = reference.cells().join(cells, on=["checkpoint", "arm"], how="semi")
+        assert len(cells) >= 4 and cells.equals(expected)
+
+    def records(self, rule: str) -> dict[str, list[JobRecord]]:
+        """`checkpoint/arm` -> attempts of the rule's jobs."""
+        folder = self.results / "state/jobs" / rule
+        return {
+            str(path.relative_to(folder)): read_records(path) for path in sorted(folder.glob("*/*"))
+        }
+
+    def log_of(self, rule: str, name: str) -> str:
+        """Log of a job's last attempt."""
+        return (self.results / "logs" / rule / f"{name}.log").read_text()
+
+    def running(self, rule: str) -> dict[str, str]:
+        """Slurm's ids of running jobs -> `checkpoint/arm`."""
+        start = f"rule_{rule}_wildcards_"
+        return {
+            job["id"]: job["comment"].removeprefix(start).replace("_", "/", 1)
+            for job in self.cluster.jobs("RUNNING")
+            if job["comment"].startswith(start)
+        }
+
+    def hold_training(self) -> tuple[str, str, int]:
+        """Stop a training (SIGSTOP) in its middle, one that was not stopped before.
+
+        Returns:
+            its Slurm id, its `checkpoint/arm` and its process.
+        """
+        return wait_until(self._hold_one, 240, "a training with a saved state", every=0.02)
+
+    def _hold_one(self) -> tuple[str, str, int] | None:
+        for job, name in self.running("finetune_model").items():
+            state = self.results / "state/finetune" / name / "state.pt"
+            if name not in self._handled and state.exists():
+                for process in processes_of_job(job):
+                    if is_training(process):
+                        kill(process, signal.SIGSTOP)
+                        self._handled.add(name)
+                        return job, name, process
+        return None
+
+    def end(self) -> None:
+        """Stop a call that a failed test left behind, and its jobs."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def is_training(process: int) -> bool:
+    """Whether a process is the training program itself, not what started it."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return len(command) > 1 and command[1].endswith(b"finetune_model.py")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """A running Slurm with three nodes, one stand-in GPU each."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with FileLock("/tmp/ptft-slurm-tests.lock", timeout=1200):
+        made = Cluster(tmp_path_factory.mktemp("slurm"))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="session")
+def reference(cluster, repository, tmp_path_factory) -> Study:
+    """The study, finished by an undisturbed local run."""
+    study = Study(clone(repository, tmp_path_factory.mktemp("reference") / "clone"))
+    study.run()
+    return study
+
+
+@pytest.fixture
+def study(cluster, reference, repository, tmp_path):
+    """The study on the cluster, before its first call; its checkpoints are there already."""
+    made = Study(clone(repository, tmp_path / "clone"), cluster)
+    shutil.copytree(reference.root / "resources", made.root / "resources")
+    for prepared in ("datasets", "tables/audit_splits.parquet"):
+        copy(reference.results / prepared, made.results / prepared)
+    yield made
+    made.end()
+    for job in cluster.jobs("PENDING", "RUNNING", "COMPLETING", "SUSPENDED"):
+        cluster.call("scancel", job["id"], check=False)
+    wait_until(lambda: not cluster.jobs("PENDING", "RUNNING"), 60, "an empty queue")
+
+
+def clone(repository: Path, root: Path) -> Path:
+    """A copy of the workflow with the profile and the study."""
+    made = make_clone(repository, root, "cluster")
+    shutil.copytree(repository / "slurm", root / "slurm")
+    (root / "slurm/site.yaml").unlink(missing_ok=True)
+    return made.root
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder or a file, times included."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def signal_is_pending(process: int, number: signal.Signals) -> bool:
+    """Whether a stopped process has been sent a signal that it has not seen yet."""
+    status = Path(f"/proc/{process}/status").read_text()
+    masks = [
+        line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))
+    ]
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

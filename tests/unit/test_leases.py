@@ -1,0 +1,150 @@
+"""Leases of GPUs, the environment of jobs, their records; the study's lock."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import run_job
+from ptft.job_records import read_records
+from ptft.leases import gpu_pool, lease
+from ptft.study_lock import lock_study
+
+SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path, monkeypatch):
+    """A machine with three GPUs, as nvidia-smi tells, and locks of its own."""
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nprintf 'GPU-a\\nGPU-b\\nGPU-c\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def job(tmp_path, *command, gpus=1):
+    """A process of run_job.py."""
+    options = ["--record", str(tmp_path / "records"), "--gpus", str(gpus), "--"]
+    return subprocess.Popen(
+        [sys.executable, run_job.__file__, *options, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_leases_are_exclusive_and_end_with_their_block():
+    with lease(2) as (two, _), lease(1) as (one, _):
+        assert (two, one) == (["GPU-a", "GPU-b"], ["GPU-c"])
+    with lease(3) as (all_three, _):
+        assert all_three == ["GPU-a", "GPU-b", "GPU-c"]
+    with lease(0) as (none, locks):
+        assert none == [] and locks == []
+
+
+def test_a_preset_value_is_the_pool(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    assert gpu_pool() == ["2", "0"]
+    with lease(1) as (first, _), lease(1) as (second, _):
+        assert (first, second) == (["2"], ["0"])
+    with pytest.raises(ValueError, match="asks for 3 GPUs, but this machine offers 2"), lease(3):
+        pass
+
+
+def test_an_allocation_has_locks_of_its_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with lease(1):
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+        with lease(1) as (held, _):
+            assert held == ["0"]
+
+
+def test_a_machine_without_nvidia_smi_has_no_gpus(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert gpu_pool() == []
+
+
+def test_a_job_waits_until_enough_gpus_are_free(tmp_path):
+    with lease(2):
+        waiting = job(tmp_path, "true", gpus=2)
+        line = waiting.stderr.readline()
+        assert "fewer than 2 of 3 GPUs are free" in line
+        assert waiting.poll() is None
+    assert waiting.wait(20) == 0
+
+
+def test_a_lease_outlives_its_killed_holder_while_the_program_runs(tmp_path):
+    running = job(tmp_path, "sh", "-c", "echo $$; exec sleep 60", gpus=3)
+    program = int(running.stdout.readline())
+    running.kill()
+    running.wait()
+    late = job(tmp_path, "true")
+    assert "fewer than 1 of 3" in late.stderr.readline()
+    os.kill(program, signal.SIGKILL)
+    assert late.wait(20) == 0
+
+
+def test_the_program_is_offline_without_tokens_and_sees_its_gpus(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=2).communicate(timeout=20)
+    environment = json.loads(output)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
+    assert "secret" not in output
+    output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=0).communicate(timeout=20)
+    assert json.loads(output)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_sigterm_reaches_the_program_and_its_status_is_passed_on(tmp_path):
+    script = "trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done"
+    running = job(tmp_path, "sh", "-c", script)
+    assert running.stdout.readline() == "ready\n"
+    (record,) = read_records(tmp_path / "records")
+    assert (record.state, record.gpus, record.slurm_job) == ("running", ("GPU-a",), None)
+    running.terminate()
+    assert running.wait(20) == 143
+    (record,) = read_records(tmp_path / "records")
+    assert (record.state, record.status) == ("failed", 143)
+    assert 0 < record.seconds < 20
+
+
+def test_a_killed_attempt_is_lost_once_its_beat_is_old(tmp_path):
+    running = job(tmp_path, "sh", "-c", "echo ready; exec sleep 2")
+    running.stdout.readline()
+    running.kill()
+    running.wait()
+    (file,) = (tmp_path / "records").glob("*.json")
+    old = time.time() - 600
+    os.utime(file, (old, old))
+    (record,) = read_records(tmp_path / "records")
+    assert record.state == "lost" and record.ended is None
+
+
+def test_a_study_has_one_main_process(tmp_path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from ptft.study_lock import lock_study; held = lock_study(Path(sys.argv[2]));"
+        "print('held', flush=True); time.sleep(60)"
+    )
+    scripts = str(Path(run_job.__file__).parent)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, scripts, str(tmp_path / "state")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(RuntimeError, match=f"process {other.pid} on .* is at work on"):
+        lock_study(tmp_path / "state")
+    other.kill()
+    other.wait()
+    lock_study(tmp_path / "state").close()

@@ -1,0 +1,125 @@
+"""Plan and status of a study, by what its results folder holds."""
+
+import json
+import os
+import time
+
+import pytest
+import yaml
+
+import show_status
+from ptft.demands import Demands
+from ptft.paths import Results, cell_file
+from ptft.plan import is_dry_run, make_plan, render
+from ptft.progress import Progress
+from ptft.status import status_table
+from ptft.study import read_study
+
+
+@pytest.fixture
+def grid(repository):
+    """Two checkpoints x (base and two seeds), two cells each."""
+    file = repository / "tests/studies/cluster.yaml"
+    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+
+
+@pytest.fixture
+def half_done(grid, tmp_path):
+    """step4: base scored, s0 tuned and half scored, s1 failed; step16: base runs, s0 was killed."""
+    results = Results(grid.name)
+    cells = [cell_file(*score) for score in grid.scores()]
+
+    def score(arm, files):
+        folder = tmp_path / results.evaluation("step4", arm)
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file).touch()
+
+    def record(rule, checkpoint, arm, age, **end):
+        folder = tmp_path / results.job_records(rule, checkpoint, arm)
+        folder.mkdir(parents=True)
+        begin = {"started": time.time() - age, "host": "h", "node": "n", "pid": 1, "gpus": ["0"]}
+        file = folder / "1.json"
+        file.write_text(json.dumps(begin | {"slurm_job": "7"} | end))
+        os.utime(file, (time.time() - age, time.time() - age))
+
+    score("base", cells)
+    score("full.pocket_nli.s0", cells[:1])
+    model = tmp_path / results.tuned("step4", "full.pocket_nli.s0")
+    model.mkdir(parents=True)
+    (model / "training.json").touch()
+    failed = {"ended": time.time(), "status": 1}
+    record("finetune_model", "step4", "full.pocket_nli.s1", 600, **failed)
+    log = tmp_path / results.log("finetune_model", "step4", "full.pocket_nli.s1")
+    log.parent.mkdir(parents=True)
+    log.write_text("INFO begun\nerror: the loss is not finite\n\n")
+    record("evaluate_model", "step16", "base", 1)
+    record("finetune_model", "step16", "full.pocket_nli.s0", 600)
+    return tmp_path
+
+
+def test_status_shows_the_grid(grid, half_done):
+    jobs = list(Progress(grid, half_done).jobs())
+    rows = [line.split("  ") for line in status_table(grid, jobs).splitlines()]
+    rows = [[part.strip() for part in row if part.strip()] for row in rows]
+    assert rows == [
+        ["step4", "step16"],
+        ["base", "done", "RUN"],
+        ["full.pocket_nli.s0", "tuned 1/2", "tune LOST"],
+        ["full.pocket_nli.s1", "tune FAIL", "tune ."],
+    ]
+
+
+def test_status_names_the_log_of_each_failure(repository, half_done, capsys):
+    study = str(repository / "tests/studies/cluster.yaml")
+    assert show_status.main(["--configfile", study, "--directory", str(half_done)]) == 1
+    output = capsys.readouterr().out.splitlines()
+    log = half_done / "results/cluster/logs/finetune_model/step4/full.pocket_nli.s1.log"
+    place = output.index(f"fine-tune step4 full.pocket_nli.s1: failed, attempt 1: {log}")
+    assert output[place + 1] == "    error: the loss is not finite"
+    assert any(line.startswith("fine-tune step16 full.pocket_nli.s0: lost") for line in output)
+    assert "2 done, 1 running, 1 failed, 1 lost, 5 missing" in output
+
+
+def test_status_of_an_unknown_study_says_so(tmp_path, capsys):
+    assert show_status.main(["--configfile", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml" in capsys.readouterr().err
+
+
+def test_plan_counts_what_is_left(grid, half_done):
+    plan = make_plan(grid, half_done)
+    counts = {stage.name: (stage.total, stage.done, stage.todo) for stage in plan.stages}
+    assert counts == {"fine-tune": (4, 1, 3), "evaluate": (6, 1, 5), "cells": (12, 3, 9)}
+    tuning = Demands(grid).finetune_seconds("full.pocket_nli.s0")
+    assert plan.stages[0].hours == pytest.approx(3 * tuning / 3600)
+    assert plan.stages[1].hours == pytest.approx(4.5 * Demands(grid).evaluate_seconds() / 3600)
+    assert plan.disk_bytes == 3 * 10_000_000 * 2  # bf16, since the study asks for GPUs
+    text = render(plan)
+    assert "GPU-hours" in text and "estimates" in text
+
+
+def test_demands_follow_the_model_and_the_study(repository):
+    file = repository / "config/olmo-1b.yaml"
+    grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+    demands = Demands(grid)
+    # 6 operations x 1.177e9 weights x 6000 examples x 128 tokens x 3 epochs / 2.4e14 + 30 s
+    assert demands.finetune_seconds("full.mnli.s0") == pytest.approx(97.8, abs=0.1)
+    assert demands.finetune_memory(1) == pytest.approx(4000 + 20 * 1176.8, abs=1)
+    assert demands.finetune_memory(3) == pytest.approx(2 * demands.finetune_memory(1), abs=1)
+    assert demands.runtime(30, attempt=1) == 20 and demands.runtime(30, attempt=2) == 40
+    assert demands.runtime(3600, attempt=1) == 180
+    assert demands.warning_seconds() == 40 + 29  # 12 bytes a weight at 500 MB/s
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-n"], True),
+        (["-np", "--cores", "2"], True),
+        (["--dry-run"], True),
+        (["-c2", "--configfile", "plan.yaml"], False),
+        (["--nolock"], False),
+    ],
+)
+def test_a_dry_run_is_recognised(arguments, expected):
+    assert is_dry_run(["snakemake", *arguments]) is expected
