@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	@echo "open results/pocket/report.html"
 
 test: lint  ## lint and run all tests
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
 lint: $(INSTALLED)  ## check style and the workflow
 	$(BIN)/ruff check .
