@@ -200,6 +200,7 @@ class _Finetuning:
             return trainer, []
         candidates, trainer = [], None
         for rate in rates:
+            trainer = None  # gives the former model's memory back before the next is loaded
             trainer = self._trainer(rate)
             diverged = None
             try:
