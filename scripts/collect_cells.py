@@ -19,12 +19,16 @@ def main(argv: list[str] | None = None) -> None:
         "--replicates", required=True, type=Path, help="paired bootstrap means of every cell"
     )
     parser.add_argument("--missing", required=True, type=Path, help="CSV of cells without a file")
+    parser.add_argument("--pins", type=Path, nargs="*", default=[], help="of fetched checkpoints")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from ptft.collect import collect
+    from ptft.hub.pins import fill_in
 
-    collected = collect(json.loads(args.study_json), args.evaluations)
+    study = json.loads(args.study_json)
+    fill_in(study["checkpoints"], args.pins)
+    collected = collect(study, args.evaluations)
     if collected.cells.is_empty():
         raise SystemExit(
             f"no per-example file of the study under {args.evaluations}: evaluate first"

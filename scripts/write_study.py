@@ -11,9 +11,12 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, write YAML."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=json.loads, required=True, help="the study, JSON")
+    parser.add_argument("--pins", type=Path, nargs="*", default=[], help="what was fetched")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
-    text = yaml.safe_dump(args.study, sort_keys=False, allow_unicode=True, width=100)
+    fetched = {str(path): json.loads(path.read_text()) for path in args.pins}
+    study = {**args.study, **({"fetched": fetched} if fetched else {})}
+    text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100)
     args.output.write_text(text)
 
 

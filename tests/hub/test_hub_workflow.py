@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from server import HubServer, Repository
 from tiny import save_tiny_checkpoint, tiny_rows
 
@@ -127,6 +128,10 @@ def test_fetch_pin_and_run_offline(hub, tmp_path, repository):
     assert pl.read_parquet(cells[0]).height == 12
     audit = pl.read_csv(tmp_path / "results/remote/tables/audit_splits.csv")
     assert audit["source"].to_list()[0] == "org/words (default), validation"
+
+    study.run("results/remote/study.yaml", **offline)
+    fetched = yaml.safe_load((tmp_path / "results/remote/study.yaml").read_text())["fetched"]
+    assert fetched["resources/models/remote/step1.pin.json"]["commit"] == step
 
     # The branch moves on; a checkpoint that is lost comes back as it was.
     repository_on_hub = hub.models["org/model"]

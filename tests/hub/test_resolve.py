@@ -7,7 +7,7 @@ from conftest import noise
 from server import Fault, Repository
 
 from ptft.hub.client import HubError
-from ptft.hub.pins import Pin, PinnedFile
+from ptft.hub.pins import Pin, PinnedFile, fill_in
 from ptft.hub.resolve import resolve_checkpoint, resolve_split
 
 BRANCHES = r"step(?P<step>\d+)-tokens(?P<tokens>\d+)B"
@@ -114,6 +114,17 @@ def test_a_pin_is_read_as_it_was_written(tmp_path):
     pin.write(tmp_path / "x.pin.json")
     assert Pin.read(tmp_path / "x.pin.json") == pin
     assert json.loads((tmp_path / "x.pin.json").read_text())["commit"] == "c" * 40
+
+
+def test_pins_complete_what_a_study_knows(hub, tmp_path):
+    path = tmp_path / "step1000.pin.json"
+    resolve_checkpoint(source(step=1000)).write(path)
+    checkpoints = {"step1000": {"step": 1000, "tokens": None}, "main": {"step": None}}
+    fill_in(checkpoints, [path])
+    assert checkpoints == {
+        "step1000": {"step": 1000, "tokens": 4_000_000_000},
+        "main": {"step": None},
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 rule write_study:
     input:
         script=program("write_study"),
+        pins=PINS,
     output:
         RESULTS.resolved,
     log:
@@ -13,7 +14,8 @@ rule write_study:
     message:
         "Write the resolved study"
     shell:
-        "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
+        "python {input.script:q} --study {params.study:q} --pins {input.pins:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule collect_cells:
@@ -21,6 +23,7 @@ rule collect_cells:
         script=program("collect_cells"),
         modules=[f"{SCRIPTS}/ptft/{m}.py" for m in ("collect", "examples", "statistics")],
         cells=CELL_FILES,
+        pins=CHECKPOINT_PINS,
     output:
         cells=CELLS,
         csv=RESULTS.table("cells", "csv"),
@@ -38,7 +41,8 @@ rule collect_cells:
     shell:
         "python {input.script:q} --study-json {params.study:q}"
         " --evaluations {params.evaluations:q} --output {output.cells:q} --csv {output.csv:q}"
-        " --replicates {output.replicates:q} --missing {output.missing:q} 2> {log:q}"
+        " --replicates {output.replicates:q} --missing {output.missing:q} --pins {input.pins:q}"
+        " 2> {log:q}"
 
 
 rule analyse_cells:

@@ -20,6 +20,7 @@ RESOLVE = {
     **{folder: f"--checkpoint={as_json(found)}" for folder, found in CHECKPOINTS_ON_HUB.items()},
     **{folder: f"--split={as_json(found)}" for folder, found in SPLITS_ON_HUB.items()},
 }
+CHECKPOINT_PINS = [paths.pin(folder) for folder in CHECKPOINTS_ON_HUB]
 PINS = [paths.pin(folder) for folder in FETCHED]
 
 
@@ -30,11 +31,11 @@ rule resolve_pin:
         paths.pin("{folder}"),
     log:
         RESULTS.log("resolve_pin", "{folder}"),
-    conda:
-        "../../envs/environment.yaml"
-    localrule: True
     wildcard_constraints:
         folder=one_of(FETCHED),
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         what=lambda wildcards: RESOLVE[wildcards.folder],
     message:
@@ -52,11 +53,11 @@ rule fetch_pin:
         directory("{folder}"),
     log:
         RESULTS.log("fetch_pin", "{folder}"),
-    conda:
-        "../../envs/environment.yaml"
-    localrule: True
     wildcard_constraints:
         folder=one_of(FETCHED),
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         script=program("fetch_pin"),
     message:
@@ -67,18 +68,18 @@ rule fetch_pin:
 
 
 rule fetch:
-    localrule: True
     input:
         FETCHED,
+    localrule: True
 
 
 # The only way a pin moves on; what did not move is not fetched again.
 rule update_pins:
     log:
         RESULTS.log("update_pins"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
-    localrule: True
     params:
         script=program("update_pins"),
         pins=lambda wildcards: as_json(

@@ -87,6 +87,15 @@ def missing_bytes(pins: Iterable[Path]) -> int:
     return sum(Pin.read(pin).size for pin in pins if not pinned_folder(pin).exists())
 
 
+def fill_in(checkpoints: dict[str, dict], pins: Iterable[Path]) -> None:
+    """Complete what a study knows of its checkpoints by what their pins tell."""
+    for path in pins:
+        pin, info = Pin.read(path), checkpoints[pinned_folder(path).name]
+        for key, found in (("step", pin.step), ("tokens", pin.tokens)):
+            if info.get(key) is None:
+                info[key] = found
+
+
 def _digest(file: Path, algorithm: str) -> str:
     if algorithm == "sha256":
         digest = hashlib.sha256()
