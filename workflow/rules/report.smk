@@ -26,6 +26,7 @@ rule make_report:
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in TABLES],
+        stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
     output:
         RESULTS.report,
     log:
@@ -40,7 +41,8 @@ rule make_report:
         "Put the report together"
     shell:
         "python -m snakemake --snakefile {params.snakefile:q} --nolock"
-        " --configfiles {params.configfiles:q} --report {output:q} --quiet"
+        " --configfiles {params.configfiles:q} --report {output:q}"
+        " --report-stylesheet {input.stylesheet:q} --quiet"
         " -- report_contents 2> {log:q}"
 
 

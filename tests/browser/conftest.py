@@ -1,0 +1,66 @@
+"""A headless browser that writes down what it loads and complains of."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import finished_once  # noqa: F401  (a fixture)
+
+
+class Browser:
+    """A Chromium that is driven by a test."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, page: Path) -> None:
+        """Open a file, forgetting what earlier pages loaded."""
+        self.driver.get_log("performance")
+        self.driver.get_log("browser")
+        self.driver.get(page.resolve().as_uri())
+
+    def run(self, script: str, *arguments):
+        """Run JavaScript in the page."""
+        return self.driver.execute_script(script, *arguments)
+
+    def errors(self) -> list[str]:
+        """Errors on the console since the page was opened."""
+        return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
+
+    def requests(self) -> list[str]:
+        """Schemes and hosts that were asked for since the page was opened."""
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        return [
+            event["params"]["request"]["url"][:100]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def size(self, width: int, height: int) -> None:
+        """Give the page a viewport, as a phone or a desk has it."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 640},
+        )
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; skips where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    server = shutil.which("chromedriver")
+    if binary is None or server is None:
+        pytest.skip("no chromium and chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(server))
+    driver.set_page_load_timeout(60)
+    driver.implicitly_wait(10)
+    yield Browser(driver)
+    driver.quit()
