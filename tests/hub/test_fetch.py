@@ -142,6 +142,16 @@ def test_a_token_opens_the_gate_and_is_written_nowhere(hub, pin, tmp_path, monke
         assert path.is_dir() or b"hf_right" not in path.read_bytes()
 
 
+def test_without_a_network_it_says_what_to_run(hub, pin, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked = sum(hub.requests.values())
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set.*run `snakemake fetch`"):
+        fetch(pin, tmp_path / "main")
+    assert sum(hub.requests.values()) == asked
+
+
 def test_a_vanished_commit_is_named(hub, pin, tmp_path):
     del hub.models["org/tiny"].branches["main"]
     with pytest.raises(HubError, match="fetching config.json of org/tiny: no such branch, tag or"):
