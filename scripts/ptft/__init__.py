@@ -1,1 +1,1 @@
-"""ptft: how pre-training shapes fine-tuning. The library behind the workflow, a module a concern."""
+"""ptft: how pre-training shapes fine-tuning; the library behind the workflow, by concern."""
