@@ -21,10 +21,12 @@ from ptft import leases, paths, versions
 from ptft.analysis import TABLES
 from ptft.demands import Demands
 from ptft.figures import FIGURES
+from ptft.language import translator
 from ptft.plan import is_dry_run, make_plan, render
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
+from ptft.study.published import read_published_study
 from ptft.study_lock import lock_study
 
 if not workflow.configfiles:
@@ -32,19 +34,27 @@ if not workflow.configfiles:
     configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
 
 
-GRID = read_study(
-    config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config"
-)
-STUDY = GRID.study
-RESULTS = paths.Results(GRID.name)
+if "published" in config:
+
+    include: "workflow/rules/published.smk"
+
+else:
+    GRID = read_study(
+        config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config"
+    )
+    STUDY = GRID.study
+    RESULTS = paths.Results(GRID.name)
+
+    include: "workflow/rules/helpers.smk"
+    include: "workflow/rules/common.smk"
+    include: "workflow/rules/checkpoints.smk"
+    include: "workflow/rules/hub.smk"
+    include: "workflow/rules/datasets.smk"
+    include: "workflow/rules/finetuning.smk"
+    include: "workflow/rules/evaluation.smk"
+    include: "workflow/rules/collection.smk"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/checkpoints.smk"
-include: "workflow/rules/hub.smk"
-include: "workflow/rules/datasets.smk"
-include: "workflow/rules/finetuning.smk"
-include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 
@@ -56,7 +66,7 @@ rule all:
     default_target: True
     input:
         RESULTS.report,
-        CELL_FILES,  # so that a deleted one is made again
+        [] if "published" in config else CELL_FILES,  # so that a deleted one is made again
 
 
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
@@ -64,7 +74,7 @@ SUBMITTED = {"pretrain_checkpoints", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 
-if workflow.is_main_process and is_dry_run(sys.argv):
+if "published" not in config and workflow.is_main_process and is_dry_run(sys.argv):
     print(render(make_plan(GRID)), file=sys.stderr)
 
 

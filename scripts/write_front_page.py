@@ -31,13 +31,14 @@ def main(argv: list[str] | None = None) -> None:
 
     study = yaml.safe_load(args.study.read_text(encoding="utf-8"))["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
-    costs = args.tables / "costs.csv"
+    costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
     page = front_page(
         title=study["study"],
         description=study.get("description") or "",
         tables=tables | {"cells": pl.read_parquet(args.cells)},
         costs=pl.read_csv(costs) if costs.exists() else None,
-        missing=len(pl.read_csv(args.tables / "missing.csv")),
+        # Released tables have no plan that a score could be missing from.
+        missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings.from_json(study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
         say=translator(args.language),

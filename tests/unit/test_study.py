@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ptft.study import Cell, StudyError, read_study
+from ptft.study.published import read_published_study
 
 STUDY = """\
 study: small
@@ -243,5 +244,16 @@ def test_every_study_of_the_workflow_is_good(repository):
     files = sorted(repository.glob("config/*.yaml"))
     assert Path(repository / "config/pocket.yaml") in files
     for path in files:
-        grid = read_study(yaml.safe_load(path.read_text()), [path], repository / "config")
-        assert grid.name == path.stem
+        content = yaml.safe_load(path.read_text())
+        if "published" in content:
+            assert read_published_study(content, [path]).study == path.stem
+        else:
+            assert read_study(content, [path], repository / "config").name == path.stem
+
+
+def test_published_study_is_strict(repository):
+    path = repository / "config/published.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["published"]["tasks"]["mnli"]["lr"] = "2e-6"
+    with pytest.raises(StudyError, match=r"published\.tasks\.mnli\.lr"):
+        read_published_study(content, [path])

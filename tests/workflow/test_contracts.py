@@ -7,7 +7,13 @@ from ptft.figures import FIGURES
 
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
-TAIL = ["Collect the cells", "Analyse the cells", "Write the findings", "Put the report together"]
+TAIL = [
+    "Collect the cells",
+    "Add up the costs",
+    "Analyse the cells",
+    "Write the findings",
+    "Put the report together",
+]
 AUDIT = "Audit the data and the prompts of the study"
 DRAWN = [f"Draw {figure}" for figure in FIGURES]
 
@@ -30,6 +36,7 @@ def test_pocket_study_plans_every_job_once(repository, tmp_path):
         "analyse_cells": 1,
         "audit_study": 1,
         "collect_cells": 1,
+        "collect_costs": 1,
         "evaluate_model": 6 * 5,
         "finetune_model": 6 * 4,
         "make_pocket_world": 1,
@@ -37,6 +44,22 @@ def test_pocket_study_plans_every_job_once(repository, tmp_path):
         **{f"plot_{figure}": 1 for figure in FIGURES},
         "prepare_split": 11 * 2 + 4,
         "pretrain_checkpoints": 1,
+        "write_front_page": 1,
+        "write_study": 1,
+    }
+
+
+def test_published_study_runs_no_model(repository, tmp_path):
+    from .conftest import make_clone
+
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.study = "config/published.yaml"
+    assert clone.planned_counts() == {
+        "all": 1,
+        "analyse_cells": 1,
+        "make_report": 1,
+        **{f"plot_{figure}": 1 for figure in FIGURES},
+        "read_published": 1,
         "write_front_page": 1,
         "write_study": 1,
     }

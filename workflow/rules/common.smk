@@ -1,10 +1,7 @@
-# What the rules share: how a program is called, where inputs come from, which names are known.
-# Jobs run the Python that runs Snakemake, whether or not its environment is activated.
-os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+# What the rules of a grid share: where inputs come from, which names are known.
 # Progress bars in log files: a line every ten seconds is enough.
 os.environ.setdefault("TQDM_MININTERVAL", "10")
 
-SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
 # Jobs of models run under this: GPUs of their own, no Hub, and a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py"
 DEMANDS = Demands(GRID)
@@ -13,29 +10,8 @@ if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.globa
     # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
     workflow.register_resource("gpu", len(leases.gpu_pool()))
 SOURCE = GRID.model.source
+COSTS = RESULTS.table("costs", "csv")
 CELL_FILES = [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()]
-CELLS = RESULTS.table("cells")
-REPLICATES = RESULTS.table("replicates")
-
-
-def program(name):
-    """Path of a script; an input of its rule, so that an edited script reruns its jobs."""
-    return f"{SCRIPTS}/{name}.py"
-
-
-def modules(package):
-    """Files of a package of the library, where an edit must make its results again."""
-    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
-
-
-def as_json(value):
-    """A slice of the study as one argument; sorted, because key order must not cause reruns."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def folder_of(path, levels=1):
-    """Folder of a job's input or output, for programs that are given folders."""
-    return str(Path(path).parents[levels - 1])
 
 
 def launcher(gpus):

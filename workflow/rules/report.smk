@@ -2,10 +2,11 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        module=f"{SCRIPTS}/ptft/findings.py",
+        modules=library("findings", "language"),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
+        costs=COSTS,
     output:
         RESULTS.front_page,
     log:
@@ -14,11 +15,12 @@ rule write_front_page:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
+        language=STUDY.report.language,
     message:
         "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
-        " --study {input.study:q} --output {output:q} 2> {log:q}"
+        " --study {input.study:q} --language {params.language} --output {output:q} 2> {log:q}"
 
 
 rule make_report:

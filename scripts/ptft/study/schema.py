@@ -411,6 +411,14 @@ class Compute(Strict):
     gpus: Annotated[int, Field(ge=0)] = 0
 
 
+class Report(Strict):
+    """How figures and report look."""
+
+    language: Literal["en", "ja"] = "en"
+    axis: Literal["index", "tokens"] = "index"
+    """checkpoints evenly spaced, or on a log scale of pre-training tokens"""
+
+
 class MethodGroup(Strict):
     """Arms of one method: tasks x seeds, with settings that a task may change."""
 
@@ -453,6 +461,7 @@ class Study(Strict):
     bootstrap: Bootstrap = Bootstrap()
     analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
     compute: Compute = Compute()
+    report: Report = Report()
 
 
 SCHEMAS = {"study": Study, "model": Model, "family": Family}

@@ -1,0 +1,78 @@
+"""The types of a study whose scores were computed elsewhere: released tables, read as cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from ptft.study.errors import explain
+from ptft.study.schema import AnalysisSettings, Kind, Name, Part, Report, Strict
+from ptft.study.settings import strict_settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ReleasedDataset(Strict):
+    """A dataset of a released table."""
+
+    name: Part | None = None
+    """its name here, where another than in the table"""
+    family: Part
+    kind: Kind
+    metric: Part | None = None
+    """where another than its kind's"""
+    chance: Share | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    """number of examples; gives the standard errors that the table lacks"""
+
+
+class ReleasedTask(Strict):
+    """A fine-tuning task of the released models."""
+
+    family: Part
+    lr: float
+    """models with another learning rate are left out, and listed"""
+    in_domain: list[Part]
+
+
+class Released(Strict):
+    """Where the tables are and what their names mean."""
+
+    model: Name
+    root: str
+    """folder or http(s) address of the tables"""
+    tokens_per_step: Annotated[int, Field(ge=1)]
+    tables: Annotated[dict[str, str], Field(min_length=1)]
+    """file name -> SHA-256 of its bytes"""
+    ignored_models: dict[str, str] = {}
+    """model id -> why it is left out"""
+    tasks: dict[Part, ReleasedTask]
+    kinds: dict[Kind, Part]
+    """kind -> its main metric"""
+    datasets: dict[str, dict[Part, ReleasedDataset]]
+    """table -> dataset as named in it -> what it is"""
+
+
+class PublishedStudy(Strict):
+    """A file of config/ with `published:`: no grid, scores that others released."""
+
+    study: Name
+    description: str = ""
+    published: Released
+    analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
+    report: Report = Report()
+
+
+def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStudy:
+    """Check the config of a published study.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    try:
+        return PublishedStudy.model_validate(dict(config))
+    except ValidationError as error:
+        raise explain(error, PublishedStudy, files) from None

@@ -1,0 +1,32 @@
+# What every rule needs: how a program is called, and what makes it run again.
+# Jobs run the Python that runs Snakemake, whether or not its environment is activated.
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
+SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
+CELLS = RESULTS.table("cells")
+REPLICATES = RESULTS.table("replicates")
+
+
+def program(name):
+    """Path of a script; an input of its rule, so that an edited script reruns its jobs."""
+    return f"{SCRIPTS}/{name}.py"
+
+
+def modules(package):
+    """Files of a package of the library, where an edit must make its results again."""
+    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
+
+
+def as_json(value):
+    """A slice of the study as one argument; sorted, because key order must not cause reruns."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def folder_of(path, levels=1):
+    """Folder of a job's input or output, for programs that are given folders."""
+    return str(Path(path).parents[levels - 1])
+
+
+def library(*names):
+    """Modules of the library; inputs, so that an edited one makes its results again."""
+    return [f"{SCRIPTS}/ptft/{name}.py" for name in names]

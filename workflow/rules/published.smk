@@ -1,0 +1,48 @@
+# Scores that others released, read as the cells of a study; no model is run.
+STUDY = read_published_study(config, [Path(f) for f in workflow.configfiles])
+RESULTS = paths.Results(STUDY.study)
+COSTS = []  # nobody measured them here
+
+
+include: "helpers.smk"
+
+
+rule write_study:
+    input:
+        script=program("write_study"),
+    output:
+        RESULTS.resolved,
+    log:
+        RESULTS.log("write_study"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        study=lambda wildcards: as_json({"study": STUDY.model_dump(mode="json")}),
+    message:
+        "Write the resolved study"
+    shell:
+        "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
+
+
+rule read_published:
+    input:
+        script=program("read_published"),
+        modules=library("published", "collect", "statistics"),
+    output:
+        cells=CELLS,
+        csv=RESULTS.table("cells", "csv"),
+        replicates=REPLICATES,
+        unknown=RESULTS.table("unknown", "csv"),
+    log:
+        RESULTS.log("read_published"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        study=STUDY.study,
+        published=as_json(STUDY.published.model_dump(mode="json", exclude_none=True)),
+    message:
+        "Read the released tables"
+    shell:
+        "python {input.script:q} --study {params.study} --published-json {params.published:q}"
+        " --output {output.cells:q} --csv {output.csv:q} --replicates {output.replicates:q}"
+        " --unknown {output.unknown:q} 2> {log:q}"
