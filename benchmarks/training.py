@@ -4,7 +4,8 @@ Same model, same examples in the same order, same number of updates of 8 example
 loss, AdamW, clipping at 1. The contestants take turns in every round, and a ratio is the median of
 the rounds' ratios. On a CPU a small OLMo with random weights and the real vocabulary; on a CUDA
 device OLMo-1B's shape. The texts are the real training sets of MNLI, PAWS, SocialIQa (question
-generation) and XSum under the real OLMo tokenizer.
+generation) and XSum under the real OLMo tokenizer. CPU time is measured besides wall time, because
+the machine may have other work to do.
 
     python benchmarks/training.py                       # a table, and benchmarks/results/*.json
     python benchmarks/training.py --write-tokens F.npz  # for a machine without the texts ...
@@ -203,12 +204,15 @@ def matrix_flops(device: torch.device) -> float:
     one = torch.randn(size, size, device=device, dtype=kind)
     best = 0.0
     for _ in range(8):
-        synchronise(device)
-        begun = time.perf_counter()
+        begun = Clock.now(device)
         one @ one
-        synchronise(device)
-        best = max(best, 2 * size**3 / (time.perf_counter() - begun))
+        best = max(best, 2 * size**3 / busy(Clock.now(device).since(begun), device))
     return best
+
+
+def busy(took: Clock, device: torch.device) -> float:
+    """Seconds of work: on a CPU those its threads ran, whatever else the machine did meanwhile."""
+    return took.wall if device.type == "cuda" else took.cpu / torch.get_num_threads()
 
 
 def measure_task(
@@ -244,6 +248,7 @@ def measure_task(
             for kind in ("wall", "cpu")
         }
         middle = statistics.median(each.wall for each in taken)
+        working = statistics.median(busy(each, device) for each in taken)
         rows.append(
             {
                 "task": name,
@@ -254,7 +259,7 @@ def measure_task(
                 "cpu_seconds": [round(each.cpu, 3) for each in taken],
                 "examples_per_second": len(timed) / middle,
                 "tokens_per_second": tokens / middle,
-                "share_of_matrix_flops": flops * tokens / middle / peak,
+                "share_of_matrix_flops": flops * tokens / working / peak,
                 "share_of_roofline": (
                     flops * tokens / middle / ROOFLINE_FLOPS if device.type == "cuda" else None
                 ),
