@@ -6,7 +6,9 @@ import logging
 import sys
 from pathlib import Path
 
-from ptft.audit import AuditError, audit_study
+from ptft.audit import ABOUT, AuditError, audit_study
+from ptft.language import languages, translator
+from ptft.pages import table_page
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
     parser.add_argument("--splits", type=Path, required=True, help="table of splits, parquet")
     parser.add_argument("--prompts", type=Path, required=True, help="table of prompts, parquet")
+    parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
@@ -30,8 +33,11 @@ def main(argv: list[str] | None = None) -> None:
         )
     except AuditError as error:
         sys.exit(str(error))
+    say = translator(args.language)
     for table, path in ((splits, args.splits), (prompts, args.prompts)):
         table.write_csv(path.with_suffix(".csv"))
+        page = table_page(table, path.stem, ABOUT[path.stem], say, args.language)
+        path.with_suffix(".html").write_text(page, encoding="utf-8")
         table.write_parquet(path)
 
 

@@ -85,6 +85,22 @@ PROMPT_COLUMNS = {
 }
 
 
+ABOUT = {
+    "audit_splits": (
+        "What is in each prepared split. rows: in the source; kept: with a gold answer; used: "
+        "drawn for the study; dropped: why the others were left out; gold: how often each answer "
+        "is right; largest_share: of the most frequent answer; duplicates, empty_fields: among "
+        "the rows used; also_in_train, also_in_shots: rows of a test split that some task is "
+        "trained on, or that shots are drawn from; tokens: of an example with its answer, "
+        "without shots."
+    ),
+    "audit_prompts": (
+        "How long the prompts of each cell are, shots included, under the model's tokenizer. "
+        "truncated: prompts that lost shots, or the tail of their longest field, so as to fit."
+    ),
+}
+
+
 def _check_labels(plan: Mapping, tokenizer) -> None:
     for name, dataset in plan["scores"].items():
         if dataset["kind"] == "classification":

@@ -34,6 +34,9 @@ rule prepare_split:
 
 
 # Before any GPU hour: a refusal here stops the study, a warning goes into the report.
+AUDITS = ["audit_splits", "audit_prompts"]
+
+
 rule audit_study:
     input:
         script=program("audit_study"),
@@ -43,9 +46,16 @@ rule audit_study:
         found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
     output:
         splits=RESULTS.audit,
-        splits_csv=RESULTS.table("audit_splits", "csv"),
         prompts=RESULTS.table("audit_prompts"),
-        prompts_csv=RESULTS.table("audit_prompts", "csv"),
+        csv=[RESULTS.table(name, "csv") for name in AUDITS],
+        html=[
+            report(
+                RESULTS.table(name, "html"),
+                category=translator(STUDY.report.language)("Tables"),
+                labels={"table": name},
+            )
+            for name in AUDITS
+        ],
     log:
         RESULTS.log("audit_study"),
     conda:
@@ -53,12 +63,13 @@ rule audit_study:
     params:
         plan=lambda wildcards: as_json(GRID.audit_slice()),
         data=lambda wildcards, input: folder_of(input.examples[0], 2),
+        language=STUDY.report.language,
     message:
         "Audit the data and the prompts of the study"
     shell:
         "python {input.script:q} --plan {params.plan:q} --data {params.data:q}"
         " --model {input.checkpoint:q} --splits {output.splits:q} --prompts {output.prompts:q}"
-        " 2> {log:q}"
+        " --language {params.language} 2> {log:q}"
 
 
 rule datasets:

@@ -2,6 +2,7 @@
 STUDY = read_published_study(config, [Path(f) for f in workflow.configfiles])
 RESULTS = paths.Results(STUDY.study)
 COSTS = []  # nobody measured them here
+AUDITS = []  # nor prepared the data
 
 
 include: "helpers.smk"

@@ -27,7 +27,7 @@ rule make_report:
     input:
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
-        tables=[RESULTS.table(name, "html") for name in TABLES],
+        tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
     output:
         RESULTS.report,
@@ -52,4 +52,4 @@ rule report_contents:
     input:
         RESULTS.front_page,
         [RESULTS.figure(name) for name in FIGURES],
-        [RESULTS.table(name, "html") for name in TABLES],
+        [RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
