@@ -58,16 +58,13 @@ def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
             tasks=listed(tuned["train_task"].unique().sort().to_list()),
             seeds=max(1, tuned["seed"].n_unique()),
         ),
-        say(
-            "Each was scored on {datasets} datasets, formats {formats}, {shots} shots: "
-            "{cells} scores over {examples} answers in all."
-        ).format(
+        say("Each was scored on {datasets} datasets, formats {formats}, {shots} shots:").format(
             datasets=main["dataset"].n_unique(),
             formats=listed(main["format"].unique().sort().to_list()),
             shots=", ".join(map(str, main["shots"].unique().sort())),
-            cells=len(main),
-            examples=f"{main['n'].sum():,}",
-        ),
+        )
+        + " "
+        + how_many(main, say),
     ]
     if missing:
         sentences.append(
@@ -77,6 +74,15 @@ def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
             ).format(missing=missing)
         )
     return sentences
+
+
+def how_many(main: pl.DataFrame, say: Say) -> str:
+    """Number of scores, and of answers where every score says how many it is made from."""
+    if main["n"].null_count():
+        return say("{cells} scores in all.").format(cells=len(main))
+    return say("{cells} scores over {examples} answers in all.").format(
+        cells=len(main), examples=f"{main['n'].sum():,}"
+    )
 
 
 def group_finding(groups: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
