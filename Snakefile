@@ -66,7 +66,7 @@ rule all:
     default_target: True
     input:
         RESULTS.report,
-        [] if "published" in config else CELL_FILES,  # so that a deleted one is made again
+        [] if "published" in config else LOST_CELLS,
 
 
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.

@@ -49,7 +49,7 @@ rule collect_costs:
     input:
         script=program("collect_costs"),
         module=library("costs"),
-        cells=CELL_FILES,
+        cells=CELLS,
     output:
         RESULTS.table("costs", "csv"),
     log:

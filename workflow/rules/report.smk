@@ -29,6 +29,9 @@ rule make_report:
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
+        captions=sorted(
+            os.path.relpath(path) for path in Path(workflow.basedir).glob("workflow/report/*.rst")
+        ),
     output:
         RESULTS.report,
     log:

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, explain, locate, suggest
+from ptft.study.families import MAIN_METRIC, Dataset
 from ptft.study.load import Loaded, dump
-from ptft.study.schema import MAIN_METRIC, CheckpointInfo, Dataset
+from ptft.study.models import CheckpointInfo
 from ptft.study.settings import strict_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
@@ -52,6 +53,7 @@ class Grid:
         self.name, self._files = self.study.study, loaded.files
         self._family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self._task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
+        self._read_settings: dict[tuple[str, str], object] = {}
         self._check_names()
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
         self._check_splits()
@@ -284,7 +286,13 @@ class Grid:
         return StudyError(f"{locate(loc, self._files)}: {'.'.join(map(str, loc))}: {message}")
 
     def _settings(self, method: str, task: str) -> object:
-        """An arm's settings: its method's in this study, with what its task changes."""
+        """An arm's settings, read once: every job asks for them."""
+        if (method, task) not in self._read_settings:
+            self._read_settings[method, task] = self._merged_settings(method, task)
+        return self._read_settings[method, task]
+
+    def _merged_settings(self, method: str, task: str) -> object:
+        """The method's settings in this study, with what the task changes."""
         group = getattr(self.study.finetune, method)
         values = {**dataclasses.asdict(group.settings), **group.tasks[task]}
         schema = strict_settings(METHODS[method])
