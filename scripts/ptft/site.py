@@ -7,7 +7,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ptft.study.errors import StudyError, explain
-from ptft.study.schema import NAME, Strict
+from ptft.study.types import NAME, Strict
 
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.
 Word = Annotated[str, Field(pattern=NAME)]

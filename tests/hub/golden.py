@@ -17,7 +17,7 @@ LONGEST = 160
 
 def families() -> dict:
     """Every family of the library that has data outside the pocket world, checked."""
-    from ptft.study.schema import Family
+    from ptft.study.families import Family
 
     found = {}
     for path in sorted((REPOSITORY / "config/families").glob("*.yaml")):

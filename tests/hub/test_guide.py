@@ -64,7 +64,7 @@ def test_the_guide_works_as_written(guide, written, repository):
 
 
 def test_every_key_of_a_dataset_is_in_the_guide(guide):
-    from ptft.study.schema import Dataset
+    from ptft.study.families import Dataset
 
     table = guide.split("## What a dataset may say")[1].split("## From the Hub")[0]
     rare = {"choice_transform", "choice_template"}
@@ -74,7 +74,7 @@ def test_every_key_of_a_dataset_is_in_the_guide(guide):
 def test_the_models_of_the_guide_are_good(guide):
     import yaml
 
-    from ptft.study.schema import Model
+    from ptft.study.models import Model
 
     blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", guide, re.S)]
     models = [block for block in blocks if set(block) == {"source"}]

@@ -117,7 +117,7 @@ def test_branch_patterns_fit_the_names_on_the_hub(model, branch, step, repositor
 
 
 def test_a_checkpoint_with_a_repository_of_its_own(repository):
-    from ptft.study.schema import Model
+    from ptft.study.models import Model
 
     content = yaml.safe_load((repository / "config/models/tinyllama-1b.yaml").read_text())
     reference = Model.model_validate(content).source.reference("step480000")
@@ -126,7 +126,7 @@ def test_a_checkpoint_with_a_repository_of_its_own(repository):
 
 
 def test_tokens_of_pythia_follow_from_the_step(repository):
-    from ptft.study.schema import Model
+    from ptft.study.models import Model
 
     content = yaml.safe_load((repository / "config/models/pythia-410m.yaml").read_text())
     source = Model.model_validate(content).source

@@ -9,7 +9,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ptft.study.errors import StudyError, explain, locate, suggest
-from ptft.study.schema import Family, Model, Study
+from ptft.study.families import Family
+from ptft.study.models import Model
+from ptft.study.schema import Study
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from ptft.study.errors import explain
-from ptft.study.schema import AnalysisSettings, Kind, Name, Part, Report, Strict
+from ptft.study.families import Kind
+from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import strict_settings
+from ptft.study.types import Name, Part, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

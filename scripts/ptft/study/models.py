@@ -1,0 +1,132 @@
+"""Types of a model file (config/models): where checkpoints come from and where they stand."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ptft.pocket.settings import PretrainSettings
+from ptft.study.settings import strict_settings
+from ptft.study.types import Count, Name, Repository, Seed, Strict
+
+
+def _names_a_step(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    if "step" not in groups:
+        raise ValueError(f"{pattern!r} has no group (?P<step>...)")
+    return pattern
+
+
+STEP_NAME = re.compile(r"step(0|[1-9][0-9]*)")
+BranchPattern = Annotated[str, AfterValidator(_names_a_step)]
+
+
+class CheckpointInfo(Strict):
+    """Where in pre-training a checkpoint stands."""
+
+    step: int | None = None
+    """optimizer step"""
+    tokens: int | None = None
+    """tokens seen"""
+
+
+class PocketSource(Strict):
+    """The embedded stand-in: a world, a corpus and a small model pre-trained on it here."""
+
+    kind: Literal["pocket"]
+    world_seed: Seed = 0
+    pretraining: strict_settings(PretrainSettings)
+
+    def checkpoints(self) -> dict[str, CheckpointInfo]:
+        """One checkpoint a saved step, named as on the Hub."""
+        tokens_per_step = self.pretraining.batch_size * self.pretraining.sequence_length
+        return {
+            f"step{step}": CheckpointInfo(step=step, tokens=step * tokens_per_step)
+            for step in self.pretraining.steps
+        }
+
+    def info(self, name: str) -> CheckpointInfo | None:
+        """Where a checkpoint stands; None if there is none of the name."""
+        return self.checkpoints().get(name)
+
+
+class FolderSource(Strict):
+    """Checkpoints that are already on disk: one Hugging Face model folder each."""
+
+    kind: Literal["folder"]
+    path: str
+    """folder that holds one folder a checkpoint, relative to the working directory"""
+    listed: Annotated[dict[Name, CheckpointInfo], Field(alias="checkpoints", min_length=1)]
+
+    def checkpoints(self) -> dict[str, CheckpointInfo]:
+        """The checkpoints that the file lists."""
+        return dict(self.listed)
+
+    def info(self, name: str) -> CheckpointInfo | None:
+        """Where a checkpoint stands; None if there is none of the name."""
+        return self.listed.get(name)
+
+
+class HubCheckpoint(CheckpointInfo):
+    """A checkpoint on the Hub that is not found by its step alone."""
+
+    branch: str | None = None
+    """branch, tag or commit; where not given, that of the step, or the checkpoint's name"""
+    repository: Repository | None = None
+    """where not the model's; then its main branch, if none is given"""
+
+
+class HubSource(Strict):
+    """Checkpoints on the Hub: by step, looked up among the repository's branches, or by name."""
+
+    kind: Literal["hub"]
+    repository: Repository
+    branches: BranchPattern | None = None
+    """regular expression of branches that hold checkpoints, with a group `step` and, if the
+    names have it, a group `tokens` (in billions)"""
+    tokens_per_step: Count | None = None
+    """tokens of one optimizer step, where it never changed"""
+    listed: Annotated[dict[Name, HubCheckpoint], Field(alias="checkpoints")] = {}
+    """checkpoints whose name is not `step` and a number (main), or of which more is known"""
+    allow_pickle: bool = False
+    """take .bin weights where there are no safetensors: reading them can run foreign code"""
+
+    def checkpoints(self) -> dict[str, HubCheckpoint]:
+        """The checkpoints that the file lists; the Hub may have more."""
+        return dict(self.listed)
+
+    def info(self, name: str) -> HubCheckpoint | None:
+        """What is known of a checkpoint without asking the Hub; None if it can't be looked up."""
+        if name in self.listed:
+            return self.listed[name]
+        found = STEP_NAME.fullmatch(name)
+        if self.branches is None or found is None:
+            return None
+        step = int(found[1])
+        tokens = step * self.tokens_per_step if self.tokens_per_step else None
+        return HubCheckpoint(step=step, tokens=tokens)
+
+    def reference(self, name: str) -> dict:
+        """What is looked up on the Hub for a checkpoint."""
+        info = self.info(name)
+        by_step = info.branch is None and self.branches and STEP_NAME.fullmatch(name)
+        return {
+            "repository": info.repository or self.repository,
+            "branches": self.branches,
+            "branch": None if by_step else info.branch or ("main" if info.repository else name),
+            "step": info.step,
+            "tokens": info.tokens,
+            "allow_pickle": self.allow_pickle,
+        }
+
+
+class Model(Strict):
+    """A file of config/models: a model, where it comes from, its checkpoints."""
+
+    description: str = ""
+    parameters: Count | None = None
+    """number of weights, for estimates of time, memory and disk; small where not given"""
+    source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]

@@ -1,0 +1,26 @@
+"""What all of a study's types are made of: names, counts, and strictness."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Names become parts of paths and of command lines, so they hold nothing that a shell reads.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# Names that appear as one part of an arm (method.task.seed) or of a cell's file name.
+PART = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
+Part = Annotated[str, Field(pattern=PART)]
+Repository = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")
+]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and values of the wrong type are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
