@@ -34,6 +34,23 @@ def checkpoint_folder(checkpoint):
     return paths.pretrained(STUDY.model, checkpoint)
 
 
+def hub_folder(split):
+    """Folder of a split that is fetched."""
+    return paths.hub_split(split["repository"], split["config"], split["split"])
+
+
+def split_source(wildcards):
+    """Where a split's rows come from; the pocket world writes all of its datasets at once."""
+    spec = GRID.dataset(wildcards.dataset)
+    if spec.files:
+        return GRID.split_files(wildcards.dataset, wildcards.split)
+    if STUDY.root == paths.POCKET:
+        return paths.pocket_datasets()
+    if STUDY.root is None:
+        return hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
+    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
+
+
 def training_split(wildcards):
     """Prepared examples that an arm is fine-tuned on."""
     return RESULTS.split(GRID.task_dataset(GRID.arms[wildcards.arm].task), "train")

@@ -1,16 +1,4 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
-def split_source(wildcards):
-    """Where a split's rows come from; the pocket world writes all of its datasets at once."""
-    spec = GRID.dataset(wildcards.dataset)
-    if spec.files:
-        return GRID.split_files(wildcards.dataset, wildcards.split)
-    if STUDY.root == paths.POCKET:
-        return paths.pocket_datasets()
-    if STUDY.root is None:
-        return hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
-    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
-
-
 rule prepare_split:
     input:
         script=program("prepare_split"),

@@ -29,12 +29,13 @@ rule evaluate_model:
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         store=RESULTS.cell_store,
         folder=lambda wildcards, output: folder_of(output[0]),
+        job=JOB,
         record=RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}"),
         kept=RESULTS.tuning_state("{checkpoint}", "{arm}"),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
-        "{JOB} --record {params.record:q} --gpus {resources.gpu} --"
+        "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " python {input.script:q} --model {input.model:q} --data {params.data:q}"
         " --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
         " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"

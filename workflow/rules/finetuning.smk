@@ -26,12 +26,13 @@ rule finetune_model:
     params:
         settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
         state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+        job=JOB,
         record=RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}"),
-        launcher=launcher(STUDY.compute.gpus),
+        launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"
     shell:
-        "{JOB} --record {params.record:q} --gpus {resources.gpu} --"
+        "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " {params.launcher} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
         " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
         " --threads {threads} 2> {log:q}"

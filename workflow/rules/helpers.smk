@@ -1,4 +1,4 @@
-# What every rule needs: how a program is called, and what makes it run again.
+# Shared by all: how a program is called, and what makes it run again.
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 

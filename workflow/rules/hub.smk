@@ -1,10 +1,5 @@
 # What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
 # pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
-def hub_folder(split):
-    """Folder of a split that is fetched."""
-    return paths.hub_split(split["repository"], split["config"], split["split"])
-
-
 SPLITS_ON_HUB = {
     hub_folder(found): found
     for dataset, split in GRID.splits()
