@@ -91,7 +91,6 @@ def test_a_night_of_failures(study, reference):
     for name in TRAININGS:
         assert "resuming after update" in study.log_of("finetune_model", name)
         assert len(attempts[name]) >= 2 and attempts[name][-1].status == 0
-    assert attempts[struck["time"]][0].status == 143
 
 
 def test_a_killed_main_process_and_its_orphans(study, reference):

@@ -1,0 +1,17 @@
+"""The profiles beside Slurm's are accepted and plan the study."""
+
+import pytest
+
+from .conftest import make_clone
+
+
+@pytest.mark.parametrize(
+    ("profile", "plugin"),
+    [("workstation", None), ("lsf", "snakemake_executor_plugin_lsf")],
+)
+def test_a_profile_plans_the_study(repository, tmp_path, profile, plugin):
+    if plugin:
+        pytest.importorskip(plugin, reason=f"{plugin} is not installed")
+    clone = make_clone(repository, tmp_path / "clone", "cluster")
+    output = clone.snakemake("-n", "--profile", f"profiles/{profile}")
+    assert clone.counted(output)["finetune_model"] == 4
