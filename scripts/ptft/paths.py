@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POCKET = "resources/pocket"
+PINS_RESOLVED = "resources/pins.resolved"
+"""made when every name that a study fetches has been looked up on the Hub"""
 HUB = "resources/hub"
 
 

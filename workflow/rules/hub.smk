@@ -39,11 +39,21 @@ rule resolve_pin:
         "python {input.script:q} {params.what:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+# A file of one name for all studies: were the pins themselves the input of each download, a new
+# dataset would make all of them again.
+rule resolve_pins:
+    input:
+        PINS,
+    output:
+        touch(paths.PINS_RESOLVED),
+    localrule: True
+
+
 # All pins come first: a name that does not exist, or a disk too small, stops before any download.
 rule fetch_pin:
     input:
         pin=paths.pin("{folder}"),
-        pins=ancient(PINS),
+        resolved=ancient(paths.PINS_RESOLVED),
     output:
         directory("{folder}"),
     log:
@@ -55,10 +65,12 @@ rule fetch_pin:
         "../../envs/environment.yaml"
     params:
         script=program("fetch_pin"),
+        # Of the input, so that it is not tracked: another study has other pins.
+        pins=lambda wildcards, input: PINS,
     message:
         "Fetch {wildcards.folder}"
     shell:
-        "python {params.script:q} --pin {input.pin:q} --all-pins {input.pins:q}"
+        "python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
         " 2>&1 | tee {log:q}"
 
 

@@ -1,0 +1,157 @@
+"""Plans at the paper's size and beyond: how long they take, and what an edit makes again."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptft.figures import FIGURES
+
+from .conftest import make_clone
+
+STUDY = "config/olmo-1b.yaml"
+TAIL = {"make_report": 1, "all": 1}
+TABLES = {
+    "collect_cells": 1,
+    "collect_costs": 1,
+    "analyse_cells": 1,
+    "write_front_page": 1,
+    **{f"plot_{figure}": 1 for figure in FIGURES},
+    **TAIL,
+}
+BASE, TUNED, CHECKPOINTS = 1, 5, 8
+
+
+@pytest.fixture(scope="module")
+def benchmark_module(repository):
+    """benchmarks/planning.py, whose dry runs are measured here too."""
+    sys.path.insert(0, str(repository / "benchmarks"))
+    try:
+        import planning
+    finally:
+        sys.path.pop(0)
+    return planning
+
+
+def test_the_papers_grid_is_planned_in_seconds(repository, tmp_path, benchmark_module):
+    measured = benchmark_module.dry_run(repository / STUDY, tmp_path)
+    assert measured.models == CHECKPOINTS * (BASE + TUNED) and measured.cells == 2400
+    assert measured.cpu_seconds < 10  # on a free core the same by the clock
+    assert measured.peak_gib < 0.5
+
+
+@pytest.mark.slow
+def test_a_grid_ten_times_as_large_is_planned_within_a_minute(
+    repository, tmp_path, benchmark_module
+):
+    large = benchmark_module.SIZES[-1]
+    study = tmp_path / "large.yaml"
+    study.write_text(yaml.safe_dump(benchmark_module.large_study(large)))
+    measured = benchmark_module.dry_run(study, tmp_path)
+    assert measured.models == 80 * (1 + 8 * 3) and measured.cells == 100_000
+    assert measured.cpu_seconds < 60
+    assert measured.peak_gib < 2
+
+
+@pytest.fixture(scope="module")
+def finished_paper(repository, tmp_path_factory):
+    """The paper's study as if it had run: every output exists, with Snakemake's records of it."""
+    clone = make_clone(repository, tmp_path_factory.mktemp("paper") / "clone", "tiny")
+    clone.study = STUDY
+    edit(clone, "    - llmbar_manual\n", "")
+    listed = clone.snakemake("--summary").splitlines()
+    header = next(i for i, line in enumerate(listed) if line.startswith("output_file"))
+    outputs = [line.split("\t")[0] for line in listed[header + 1 :] if "\t" in line]
+    fetched = {name.removesuffix(".pin.json") for name in outputs if name.endswith(".pin.json")}
+    for name in outputs:
+        path = clone.root / name
+        if name in fetched or "/models/step" in name or "/models/main/" in name:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    clone.snakemake("--touch", "--quiet", "all")
+    return clone
+
+
+@pytest.fixture
+def paper(finished_paper):
+    """The finished study; what a test edits is put back."""
+    kept = [Path(STUDY), Path("workflow/report")]
+    backup = finished_paper.root / "backup"
+    for path in kept:
+        copy(finished_paper.root / path, backup / path)
+    yield finished_paper
+    for path in kept:
+        copy(backup / path, finished_paper.root / path)
+
+
+def copy(source, target):
+    """Copy a file or a folder with its times, over what is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def edit(clone, old, new):
+    """Edit the study."""
+    clone.edit(STUDY, old, new)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_to_do(paper):
+    assert paper.planned_counts() == {}
+
+
+@pytest.mark.slow
+def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
+    edit(paper, "    - llmbar_gptout\n", "    - llmbar_gptout\n    - llmbar_manual\n")
+    assert paper.planned_counts() == {
+        "resolve_pin": 1,
+        "resolve_pins": 1,
+        "fetch_pin": 1,
+        "prepare_split": 1,
+        "audit_study": 1,
+        "evaluate_model": CHECKPOINTS * (BASE + TUNED),
+        "write_study": 1,
+        **TABLES,
+    }
+
+
+@pytest.mark.slow
+def test_a_learning_rate_tunes_its_task_again(paper):
+    edit(paper, "paws: {}", "paws: {lr: 1.0e-6}")
+    assert paper.planned_counts() == {
+        "finetune_model": CHECKPOINTS,
+        "evaluate_model": CHECKPOINTS,
+        "write_study": 1,
+        **TABLES,
+    }
+
+
+@pytest.mark.slow
+def test_a_dropped_checkpoint_makes_tables_only(paper):
+    edit(paper, "  - step592000\n", "")
+    assert paper.planned_counts() == {"write_study": 1, **TABLES}
+
+
+@pytest.mark.slow
+def test_a_deleted_cell_is_one_job(paper):
+    cell = "results/olmo-1b/evaluations/step1000/full.mnli.s0/paws.io.4shot.parquet"
+    times = (paper.root / cell).stat()
+    (paper.root / cell).unlink()
+    assert paper.planned_counts() == {"evaluate_model": 1, **TABLES}
+    (paper.root / cell).write_text("{}")
+    os.utime(paper.root / cell, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.slow
+def test_a_caption_makes_the_report(paper):
+    caption = paper.root / "workflow/report/formats.rst"
+    caption.write_text(caption.read_text() + "\nMore.\n")
+    assert paper.planned_counts() == TAIL
