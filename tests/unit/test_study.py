@@ -257,3 +257,14 @@ def test_published_study_is_strict(repository):
     content["published"]["tasks"]["mnli"]["lr"] = "2e-6"
     with pytest.raises(StudyError, match=r"published\.tasks\.mnli\.lr"):
         read_published_study(content, [path])
+
+
+def test_further_ways_of_scoring_go_where_the_kind_allows(read):
+    scoring = read(STUDY.replace("  shots: [0, 2]", "  shots: [0]\n  also: [free, pmi]"))
+    found = {n: d.get("also") for n, d in scoring.evaluation_slice()["datasets"].items()}
+    assert found == {
+        "pocket_nli": ["free"],
+        "pocket_nli_ood": ["free"],
+        "pocket_summary": None,
+        "pocket_facts": ["pmi"],
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from ptft.evaluation.cells import KINDS
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, explain, locate, suggest
@@ -261,7 +262,9 @@ class Grid:
 
     def _scoring(self, dataset: str) -> dict:
         spec, family = self.dataset(dataset), self.families[self.family(dataset)]
+        also = [way for way in self.study.evaluate.also if way in KINDS[family.kind]]
         return {
+            **({"also": also} if also else {}),
             "kind": family.kind,
             "labels": spec.labels or family.labels,
             "formats": {

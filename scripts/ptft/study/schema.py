@@ -39,6 +39,9 @@ class Evaluation(Strict):
     family_shots: dict[Part, Shots] = {}
     """family -> shots, where not as the others (multiple choice is scored without, as a rule)"""
     shots_seed: Seed = 0
+    also: list[Literal["whole_label", "constrained", "free", "pmi"]] = []
+    """further ways of scoring classification (whole labels, generation among the labels or free)
+    and multiple choice (against the unconditional likelihood), each a metric of its own"""
 
 
 class Bootstrap(Strict):
