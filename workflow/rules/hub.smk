@@ -43,7 +43,7 @@ rule resolve_pin:
 # dataset would make all of them again.
 rule resolve_pins:
     input:
-        PINS,
+        ancient(PINS),
     output:
         touch(paths.PINS_RESOLVED),
     localrule: True
