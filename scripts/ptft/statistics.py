@@ -11,6 +11,7 @@ Shapes: ``n`` examples, ``C`` cells, ``R`` resamples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -113,6 +114,63 @@ def sign_test(ups: int, downs: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(ups, ups + downs).pvalue) if ups + downs else 1.0
+
+
+def normal_p_values(estimates: np.ndarray, stderrs: np.ndarray) -> np.ndarray:
+    """Two-sided p-values (C,) of estimate / stderr under a normal distribution (Wald's test).
+
+    An estimate of zero with no error has p 1; an unknown error (NaN) gives NaN.
+    """
+    from scipy.stats import norm
+
+    estimates, stderrs = np.abs(np.asarray(estimates, float)), np.asarray(stderrs, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where((estimates == 0) & (stderrs == 0), 0.0, estimates / stderrs)
+    return 2 * norm.sf(z)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rho of two rankings, against what the order of the pairs gives by chance."""
+
+    rho: float
+    p: float
+    """two-sided: share of the permutations whose rho is as far from zero"""
+    smallest_p: float
+    """the smallest p that any order of these values could give"""
+    null_low: float
+    null_high: float
+
+
+def rank_correlation(
+    x: np.ndarray, y: np.ndarray, level: float = LEVEL, resamples: int = 9999
+) -> RankCorrelation:
+    """Spearman's rho of ``x`` (n,) and ``y`` (n,) with its permutation test (scipy).
+
+    All n! orders are looked at where they are no more than ``resamples``. NaN throughout with
+    fewer than three pairs, or where one side is constant.
+    """
+    from scipy.stats import permutation_test, rankdata
+
+    ranks_x, ranks_y = rankdata(x), rankdata(y)
+    if len(ranks_x) < 3 or np.ptp(ranks_x) == 0 or np.ptp(ranks_y) == 0:
+        return RankCorrelation(*[np.nan] * 5)
+
+    def rho(permuted: np.ndarray, axis: int) -> np.ndarray:
+        product = (permuted - permuted.mean(axis=axis, keepdims=True)) * (ranks_y - ranks_y.mean())
+        return product.sum(axis=axis) / (len(ranks_y) * ranks_x.std() * ranks_y.std())
+
+    test = permutation_test(
+        (ranks_x,), rho, permutation_type="pairings", vectorized=True, n_resamples=resamples,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    null = np.abs(test.null_distribution)
+    # Sums of the same terms in another order differ in their last digits.
+    smallest = (null >= null.max() - 1e-12).mean()
+    p = (null >= abs(test.statistic) - 1e-12).mean()
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(test.null_distribution, [tail, 100 - tail])
+    return RankCorrelation(*(float(value) for value in (test.statistic, p, smallest, low, high)))
 
 
 def adjust_p_values(p_values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from ptft.analysis.scores import CHECKPOINT, Scores, with_interval, with_shots
@@ -18,6 +19,27 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
     the formats of that model and dataset.
     """
+    table, gap = format_gaps(scores, settings)
+    columns = [
+        *CHECKPOINT,
+        "method",
+        "train_task",
+        "family",
+        "dataset",
+        "kind",
+        "metric",
+        "shots",
+        "format",
+        "value",
+        "gap",
+        "spread",
+        "n_formats",
+    ]
+    return with_interval(table.select(columns), gap, settings.level, prefix="gap_")
+
+
+def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, np.ndarray]:
+    """Rows of :func:`formats` with every column, and the replicates (rows, R) of their gap."""
     own = scores.cells.filter(pl.col("domain").is_in(["base", "in"]))
     cells = with_shots(own, settings.shots, ["dataset"])
     model = ["checkpoint", "method", "train_task", "dataset", "shots"]
@@ -38,19 +60,4 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
         scores.replicates[table["row"].to_numpy()]
         - scores.replicates[table["reference_row"].to_numpy()]
     )
-    columns = [
-        *CHECKPOINT,
-        "method",
-        "train_task",
-        "family",
-        "dataset",
-        "kind",
-        "metric",
-        "shots",
-        "format",
-        "value",
-        "gap",
-        "spread",
-        "n_formats",
-    ]
-    return with_interval(table.select(columns), gap, settings.level, prefix="gap_")
+    return table, gap
