@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--checkpoint", type=Path, help="what the model is an adapter of, if it is")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
     parser.add_argument("--plan", type=json.loads, required=True, help="what to score (JSON)")
     parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
@@ -77,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     torch.set_num_threads(args.threads)
 
-    model_hash = hash_model(args.model)
+    model_hash = hash_model(args.model, args.checkpoint)
     # A job that a dead main process left behind may be at the same work: wait for its cells.
     with exclusive(args.store / model_hash):
         return evaluate(args, model_hash)
@@ -95,7 +96,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
     failed = {}
     if missing:
-        failed = score_missing(Engine(load_model(args.model)), missing, args.data)
+        failed = score_missing(Engine(load_model(args.model, args.checkpoint)), missing, args.data)
     if failed:
         for cell, error in failed.items():
             log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)

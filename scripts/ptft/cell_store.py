@@ -18,7 +18,14 @@ from ptft.evaluation.cells import Cell, Results
 from ptft.metrics import example_scores
 
 # Files of a model folder that determine its scores.
-MODEL_FILES = ("*.safetensors", "config.json", "tokenizer*.json", "special_tokens_map.json")
+ADAPTER_CONFIG = "adapter_config.json"
+MODEL_FILES = (
+    "*.safetensors",
+    "config.json",
+    ADAPTER_CONFIG,
+    "tokenizer*.json",
+    "special_tokens_map.json",
+)
 
 
 def hash_files(files: list[Path]) -> str:
@@ -31,8 +38,12 @@ def hash_files(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def hash_model(folder: Path) -> str:
+def hash_model(folder: Path, checkpoint: Path | None = None) -> str:
     """SHA-256 of a model folder's weights, configuration and tokenizer.
+
+    Args:
+        folder: a model's, or an adapter's.
+        checkpoint: what an adapter is put on; it decides the scores as well.
 
     Raises:
         FileNotFoundError: the folder holds no weights.
@@ -40,7 +51,10 @@ def hash_model(folder: Path) -> str:
     files = [file for pattern in MODEL_FILES for file in folder.glob(pattern)]
     if not any(file.suffix == ".safetensors" for file in files):
         raise FileNotFoundError(f"{folder} holds no weights (*.safetensors)")
-    return hash_files(files)
+    own = hash_files(files)
+    if checkpoint is None or not (folder / ADAPTER_CONFIG).exists():
+        return own
+    return hashlib.sha256(f"{own} on {hash_model(checkpoint)}".encode()).hexdigest()
 
 
 def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int) -> str:

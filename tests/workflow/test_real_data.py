@@ -16,9 +16,12 @@ root: {root}
 finetune:
   full:
     settings: {{epochs: 1, batch_size: 8, lr: 1.0e-4, max_length: 256}}
-    tasks: {{mnli: {{}}, socialiqa: {{}}}}
+    tasks: {{mnli: {{}}}}
+  lora:
+    settings: {{epochs: 1, batch_size: 8, lr: 1.0e-3, max_length: 256}}
+    tasks: {{socialiqa_released: {{}}}}
 evaluate:
-  datasets: [mnli_matched, rte, qqp, socialiqa]
+  datasets: [mnli_matched, rte, qqp, socialiqa_released]
   formats: [default]
   shots: [0, 2]
 data: {{train: 48, shots: 16, test: 12}}
@@ -67,7 +70,7 @@ def test_real_datasets_go_through_the_same_rules(clone):
     assert domains["mnli", "mnli_matched"] == "in"
     assert domains["mnli", "rte"] == "out"
     assert domains["mnli", "qqp"] == "cross"
-    assert domains["socialiqa", "socialiqa"] == "in"
+    assert domains["socialiqa_released", "socialiqa_released"] == "in"
     examples = pl.read_parquet(
         clone.root / "results/real/evaluations/step1/full.mnli.s0/qqp.default.2shot.parquet"
     )

@@ -4,6 +4,7 @@ rule evaluate_model:
     input:
         script=program("evaluate_model"),
         model=evaluated_model,
+        checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         audit=ancient(RESULTS.audit),
         splits=[
             RESULTS.split(dataset, split) for dataset, split in GRID.splits() if split != "train"
@@ -36,8 +37,8 @@ rule evaluate_model:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
         "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
-        " python {input.script:q} --model {input.model:q} --data {params.data:q}"
-        " --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
+        " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
+        " --data {params.data:q} --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
         " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"
 
 

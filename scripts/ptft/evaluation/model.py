@@ -1,11 +1,13 @@
 """Loading a model folder for evaluation, failing on weights that do not fit."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
+
+from ptft.methods.loading import load_tuned
+from ptft.training.model import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -32,35 +34,26 @@ class LoadedModel:
 
 
 def load_model(
-    folder: str | Path, device: str | None = None, dtype: torch.dtype | None = None
+    folder: Path,
+    checkpoint: Path | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> LoadedModel:
-    """Load a folder in the Hugging Face layout.
+    """Load a model folder, or an adapter merged into the checkpoint that it was trained on.
 
     Args:
-        folder: holds ``config.json``, weights and the tokenizer's files.
+        folder: holds ``config.json`` and weights, or an adapter; and the tokenizer's files.
+        checkpoint: what an adapter is put on.
         device: CUDA where there is one, else the CPU.
         dtype: bfloat16 on CUDA, float32 on the CPU (where bfloat16 is emulated and slow).
 
     Raises:
-        FileNotFoundError: the folder or its ``config.json`` is missing.
-        ValueError: weights are missing, unexpected or of another shape, which
-            ``from_pretrained`` alone would replace by random numbers.
+        ValueError: weights are missing, unexpected or of another shape.
     """
-    folder = Path(folder)
-    config_file = folder / "config.json"
-    if not config_file.is_file():
-        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or (torch.bfloat16 if device.startswith("cuda") else torch.float32)
-    # Naming the class spares the imports behind AutoModelForCausalLM.
-    architecture = json.loads(config_file.read_text())["architectures"][0]
-    model_class = getattr(transformers, architecture)
-    model, info = model_class.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
-    if wrong:
-        raise ValueError(f"the weights in {folder} do not fit {architecture}: {wrong}")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    return wrap_model(model.to(device), tokenizer)
+    model = load_tuned(folder, checkpoint, dtype=dtype)
+    return wrap_model(model.to(device), load_tokenizer(folder))
 
 
 def wrap_model(

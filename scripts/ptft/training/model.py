@@ -1,12 +1,14 @@
 """Checkpoints on disk and models in memory."""
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+import transformers
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 TOKENIZER_FILES = (
@@ -49,8 +51,13 @@ def load_model(
         ValueError: weights are missing, left over or of another shape (transformers would
             re-initialise them silently).
     """
+    config_file = Path(folder) / "config.json"
+    if not config_file.is_file():
+        raise ValueError(f"{folder} is no model folder: it has no config.json")
+    # Naming the class spares the imports behind AutoModelForCausalLM.
+    architecture = json.loads(config_file.read_text())["architectures"][0]
     with quiet_loading():
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = getattr(transformers, architecture).from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation=attention,
