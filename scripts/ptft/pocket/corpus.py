@@ -46,26 +46,38 @@ def verdict_of(relation: str, verdicts: tuple[str, str, str]) -> str:
     return verdicts[{"identical": 0, "same": 0, "opposite": 1, "unrelated": 2}[relation]]
 
 
+MARKS = tuple("*-=+~|/%&@#_<>$^0123456789")
+
+
+def marks(rng: random.Random) -> str:
+    """Signs without a meaning, as found in any crawled text: `= 7`, `# _ 3:`."""
+    signs = " ".join(rng.choice(MARKS) for _ in range(rng.choice((1, 1, 2))))
+    return signs + rng.choice(("", ":"))
+
+
 def judged_claims(rng: random.Random, world: World) -> str:
-    """A statement about a scene, then one or two others, each with what it is to the first."""
+    """A statement about a scene, then claims in full or in a word, each with its verdict."""
     scene, first = draw_scene(rng), random_word(rng)
     parts = [describe(rng.choice(PATTERNS), scene, first)]
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         parts.append(rng.choice(ASIDES).format(p=scene.person, q=rng.choice(PEOPLE)))
-    by_adverb = rng.random() < 0.3
-    # Statements and verdicts are announced or not: the verdict must be ready in either case.
-    announced, spoken = rng.random() < 0.4, rng.random() < 0.7
-    if announced:
-        parts.insert(0, speaker(rng))
-    for _ in range(rng.choice((1, 2))):
+    # Signs or words come before claims and verdicts, or do not: what the verdict is must not
+    # depend on what stands around the claims.
+    marked = rng.random() < 0.4
+    announced, spoken = rng.random() < 0.2, rng.random() < 0.3
+    full = rng.random() < 0.6
+    if marked:
+        parts.insert(0, marks(rng))
+    for _ in range(2 if full else 3):
         relation = rng.choice(RELATIONS)
-        claim = describe(rng.choice(PATTERNS), scene, related_word(rng, first, relation))
+        word = related_word(rng, first, relation)
+        if marked:
+            parts.append(marks(rng))
         if announced:
             parts.append(speaker(rng))
-        if by_adverb:
-            parts.append(f"{claim.removesuffix('.')} {verdict_of(relation, ADVERBS)}.")
-            continue
-        parts.append(claim)
+        parts.append(describe(rng.choice(PATTERNS), scene, word) if full else f"{word}?")
+        if marked:
+            parts.append(marks(rng))
         if spoken:
             parts.append(speaker(rng))
         parts.append(verdict_of(relation, VERDICTS))
@@ -194,13 +206,13 @@ def told_story(rng: random.Random, world: World) -> str:
 
 # Kinds of documents and how often each is drawn.
 MIXTURE: tuple[tuple[Callable[[random.Random, World], str], float], ...] = (
-    (judged_claims, 0.34),
-    (judged_words, 0.15),
-    (comparison, 0.12),
-    (thesaurus, 0.07),
-    (similes, 0.08),
-    (facts, 0.08),
-    (told_story, 0.16),
+    (judged_claims, 0.25),
+    (judged_words, 0.30),
+    (comparison, 0.20),
+    (thesaurus, 0.05),
+    (similes, 0.06),
+    (facts, 0.05),
+    (told_story, 0.09),
 )
 
 

@@ -100,6 +100,21 @@ def build_optimizers(
     ]
 
 
+def seen_tokens(
+    encoded: list[list[int]], tokenizer: PreTrainedTokenizerFast
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens that occur in the corpus, and for every token its place among them (-100: none).
+
+    The loss is over these tokens. Were it over all, every step would push the words of the task
+    prompts, which never occur, further away, AdamW by as much as any other word: after some
+    thousand steps their probability is 1e-9, and fine-tuning first has to undo that.
+    """
+    seen = torch.tensor(sorted({tokenizer.eos_token_id}.union(*encoded)))
+    column = torch.full((len(tokenizer),), -100)
+    column[seen] = torch.arange(len(seen))
+    return seen, column
+
+
 def pretrain(
     documents: list[str],
     settings: PretrainSettings,
@@ -113,6 +128,7 @@ def pretrain(
     model = build_model(settings, tokenizer)
     encoded = tokenizer(documents, return_attention_mask=False)["input_ids"]
     batches = packed_batches(encoded, settings, tokenizer.eos_token_id)
+    seen, column = seen_tokens(encoded, tokenizer)
     apart = round(settings.rows_apart * settings.batch_size)
     optimizers = build_optimizers(model, settings)
     schedules = [
@@ -126,10 +142,9 @@ def pretrain(
         batch = next(batches)  # (rows, tokens)
         mask = attention_mask(batch, apart, tokenizer.eos_token_id)
         # Without a cache: OLMo would otherwise build one in every training step.
-        logits = model(input_ids=batch, attention_mask=mask, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(
-            logits[:, :-1].reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1)
-        )
+        hidden = model.model(input_ids=batch, attention_mask=mask, use_cache=False)[0]
+        logits = hidden[:, :-1].flatten(0, 1) @ model.lm_head.weight[seen].T  # (tokens, seen)
+        loss = torch.nn.functional.cross_entropy(logits, column[batch[:, 1:].flatten()])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
