@@ -25,13 +25,23 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.analysis import TABLES
     from ptft.analysis.settings import Settings
+    from ptft.deviations import deviations
     from ptft.figures import FIGURES
     from ptft.findings import front_page
     from ptft.language import translator
+    from ptft.provenance import audit_summary, provenance
+    from ptft.wording import bullets
 
-    study = yaml.safe_load(args.study.read_text(encoding="utf-8"))["study"]
+    say = translator(args.language)
+    resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
+    study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
+    about = {"Deviations from the paper": bullets(deviations(resolved, say))}
+    audits = [args.tables / f"{name}.parquet" for name in ("audit_splits", "audit_prompts")]
+    if all(path.exists() for path in audits):
+        about["Audit of labels and prompts"] = audit_summary(*map(pl.read_parquet, audits), say)
+    about["Where the numbers come from"] = provenance(resolved, say)
     page = front_page(
         title=study["study"],
         description=study.get("description") or "",
@@ -41,7 +51,8 @@ def main(argv: list[str] | None = None) -> None:
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings.from_json(study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
-        say=translator(args.language),
+        say=say,
+        about=about,
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(page, encoding="utf-8")

@@ -6,38 +6,18 @@ The text is reStructuredText, which Snakemake's report renders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
 from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.settings import Settings
 from ptft.analysis.suspicious import FLAGS
 from ptft.language import Say
+from ptft.wording import bullets, change, csv_table, listed, number
 
 Tables = Mapping[str, pl.DataFrame]
-
-
-def number(value: float) -> str:
-    """Three decimals, with a true minus sign."""
-    # Adding zero turns a rounded -0.0 into 0.0.
-    return f"{round(value, 3) + 0:.3f}".replace("-", "−")
-
-
-def change(value: float, low: float | None, high: float | None, say: Say, level: float) -> str:
-    """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval where it is unknown."""
-    text = ("+" if value >= 0 else "") + number(value)
-    if low is None or high is None:
-        return text
-    interval = say("{level} % interval {low} to {high}").format(
-        level=f"{100 * level:g}", low=number(low), high=number(high)
-    )
-    return f"{text} ({interval})"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as inline literals, joined by commas; a dash for none."""
-    return ", ".join(f"``{name}``" for name in names) or "–"
 
 
 def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
@@ -170,14 +150,6 @@ def out_of_domain_table(latent: pl.DataFrame, say: Say) -> str:
     )
 
 
-def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A reStructuredText table; empty without rows. Cells must hold no comma."""
-    if not rows:
-        return ""
-    lines = [".. csv-table::", "   :header-rows: 1", "", "   " + ", ".join(heads)]
-    return "\n".join([*lines, *("   " + ", ".join(row) for row in rows)])
-
-
 def _rise(row: Mapping, which: str, say: Say, level: float) -> str:
     low, high = row[f"{which}_rise_ci_low"], row[f"{which}_rise_ci_high"]
     return change(row[f"{which}_rise"], low, high, say, level)
@@ -250,6 +222,60 @@ def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
     ]
 
 
+def format_trend_findings(trends: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+    """Slope of the gap to the format of training, one sentence a format and kind of model."""
+    sentences = []
+    means = trends.filter(pl.col("dataset") == ALL_DATASETS)
+    for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
+        sentences.append(
+            say(
+                "Gap of format {format} to {trained}, {model}: {first} at the first checkpoint, "
+                "{last} at the last; per checkpoint {slope}."
+            ).format(
+                format=f"``{row['format']}``",
+                trained=f"``{settings.format}``",
+                model=say("base models") if row["method"] is None else row["method"],
+                first=number(row["gap_first"]),
+                last=number(row["gap_last"]),
+                slope=change(
+                    row["slope"], row["slope_ci_low"], row["slope_ci_high"], say, settings.level
+                ),
+            )
+        )
+    return sentences
+
+
+VERDICTS = {
+    "related": "the tasks' turning points and stops are related",
+    "not shown": "a relation is not shown",
+    "too few tasks": "too few tasks to tell",
+    "no spread": "all tasks stop, or turn, at the same checkpoint",
+}
+
+
+def prediction_findings(prediction: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+    """Whether the base models' turning point predicts the stop, one sentence a method."""
+    sentences = []
+    for row in prediction.iter_rows(named=True):
+        text = say(
+            "Does the turning point of the base models' scores predict the stop ({method}, {n} "
+            "tasks)? {verdict}"
+        ).format(method=row["method"], n=row["n_tasks"], verdict=say(VERDICTS[row["verdict"]]))
+        if row["rho"] is not None:
+            text += say(
+                " (rank correlation {rho}; by chance within {low} to {high} in {level} % of the "
+                "orders; p {p})"
+            ).format(
+                rho=number(row["rho"]),
+                low=number(row["null_low"]),
+                high=number(row["null_high"]),
+                level=f"{100 * settings.level:g}",
+                p=number(row["p"]),
+            )
+        sentences.append(text + say("."))
+    return sentences
+
+
 def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
     """Where pre-training could have stopped for each task's own test sets."""
     heads = (
@@ -317,6 +343,7 @@ def front_page(
     settings: Settings,
     figures: Mapping[str, str],
     say: Say = str,
+    about: Mapping[str, list[str]] | None = None,
 ) -> str:
     """The whole page as reStructuredText.
 
@@ -329,6 +356,8 @@ def front_page(
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         say: the language.
+        about: heading -> paragraphs on how the scores came about (``ptft.deviations``,
+            ``ptft.provenance``).
     """
     margin = say(
         "Checkpoint from which on the tuned score stays within {margin} of its last value: by the "
@@ -339,16 +368,23 @@ def front_page(
         "What was run": what_was_run(tables["cells"], missing, say),
         "What pre-training teaches by itself": group_finding(tables["groups"], settings, say),
         "What only fine-tuning shows": [
-            *_bullets(latent_findings(tables["latent"], settings, say)),
+            *bullets(latent_findings(tables["latent"], settings, say)),
             out_of_domain_table(tables["latent"], say),
         ],
-        "What fine-tuning forgets": _bullets(
+        "What fine-tuning forgets": bullets(
             forgetting_findings(tables["forgetting"], settings, say)
         ),
-        "Prompt formats": format_findings(tables["formats"], say),
-        "When pre-training could have stopped": [margin, stops] if stops else [],
-        "Scores to look at twice": _bullets(suspicious_findings(tables["suspicious"], say))
+        "Prompt formats": [
+            *format_findings(tables["formats"], say),
+            *bullets(format_trend_findings(tables["format_trends"], settings, say)),
+        ],
+        "When pre-training could have stopped": [
+            *([margin, stops] if stops else []),
+            *bullets(prediction_findings(tables["stopping_prediction"], settings, say)),
+        ],
+        "Scores to look at twice": bullets(suspicious_findings(tables["suspicious"], say))
         or [say("None was flagged.")],
+        **(about or {}),
         "What it cost": [] if costs is None else [costs_table(costs, say)],
         "How to read the numbers": [
             say(
@@ -358,17 +394,13 @@ def front_page(
                 "exploratory."
             )
         ],
-        "Figures": _bullets(f"{say(caption)}: `{name}`_" for name, caption in figures.items()),
+        "Figures": bullets(f"{say(caption)}: `{name}`_" for name, caption in figures.items()),
     }
     sections = [_heading(title, "="), description]
     for heading, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
         sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]
     return "\n\n".join(sections) + "\n"
-
-
-def _bullets(lines: Iterable[str]) -> list[str]:
-    return [f"* {line}" for line in lines]
 
 
 def _heading(text: str, underline: str) -> str:

@@ -10,11 +10,12 @@ from synthetic_scores import study_slice, write_evaluations
 import analyse
 import collect_cells
 import write_front_page
-from ptft.findings import change, number
+from ptft.study import read_study
+from ptft.wording import change, number
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("study")
     study = study_slice()
     write_evaluations(study, folder / "evaluations")
@@ -46,9 +47,12 @@ def page(tmp_path_factory):
             str(tables),
         ]
     )
-    (folder / "study.yaml").write_text(
-        yaml.safe_dump({"study": {"study": "made_up", "description": "Nothing real."}})
-    )
+    config = repository / "config/pocket.yaml"
+    resolved = read_study(
+        yaml.safe_load(config.read_text()), [config], repository / "config"
+    ).resolved()
+    resolved["study"] |= {"study": "made_up", "description": "Nothing real."}
+    (folder / "study.yaml").write_text(yaml.safe_dump(resolved))
     write_front_page.main(
         [
             "--study",
@@ -76,6 +80,10 @@ def test_sentences(page):
     assert "   nli (full), nli_out, 0.360, 0.600, 0.340, 0.330" in page
     assert "   nli (full), nli_in, main, 100, main, –" in page
     assert "tested on generation (full): tuned at main, a model's score on datasets" in page
+    assert "Gap of format ``io`` to ``default``, base models: −0.050 at the first" in page
+    assert "predict the stop (full, 2 tasks)? too few tasks to tell." in page
+    assert "* Training examples a task: 1000; the paper takes 6000." in page
+    assert "* Model ``pocket``, pre-trained here" in page
     assert "**one gold label**: 80 scores on ``nli_in``, ``nli_out``, ``quiz``" in page
 
 

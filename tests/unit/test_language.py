@@ -10,6 +10,7 @@ from test_figures import tables  # noqa: F401  (a fixture)
 from ptft.analysis.suspicious import FLAGS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save
+from ptft.findings import VERDICTS
 from ptft.language import FOLDER, languages, translator
 
 
@@ -25,11 +26,12 @@ def phrases(path):
 def test_every_phrase_is_translated_with_the_same_places(repository, language):
     say = translator(language)
     library = repository / "scripts/ptft"
-    modules = [*library.glob("figures/*.py"), library / "findings.py", library / "pages.py"]
+    texts = ("deviations", "findings", "pages", "provenance")
+    modules = [*library.glob("figures/*.py"), *(library / f"{name}.py" for name in texts)]
     said = {phrase for module in modules for phrase in phrases(module)}
     said |= {spec.title for spec in FIGURES.values()}
     said |= {spec.category for spec in FIGURES.values()}
-    said |= set(FLAGS) | set(FLAGS.values())
+    said |= set(FLAGS) | set(FLAGS.values()) | set(VERDICTS.values())
     assert len(said) > 60
 
     def places(text):

@@ -2,10 +2,11 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=library("findings", "language"),
+        modules=library("deviations", "findings", "language", "provenance", "versions", "wording"),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
+        audits=[RESULTS.table(name) for name in AUDITS],
         costs=COSTS,
     output:
         RESULTS.front_page,
@@ -30,7 +31,8 @@ rule make_report:
         tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
         captions=sorted(
-            os.path.relpath(path) for path in Path(workflow.basedir).glob("workflow/report/*.rst")
+            os.path.relpath(path)
+            for path in Path(workflow.basedir).glob("workflow/report/**/*.rst")
         ),
     output:
         RESULTS.report,

@@ -1,0 +1,169 @@
+"""Where a study differs from the paper (Sun & Dredze, arXiv 2408.06663v5): only what applies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ptft.language import Say
+from ptft.wording import listed
+
+OLMO = ["step1000", "step18000", "step342000", "step424000", "step505000", "step592000"]
+# Model -> its checkpoints and settings in the paper; a task's own settings come last.
+PAPER = {
+    "olmo-1b": {
+        "checkpoints": [*OLMO, "step738000", "main"],
+        "tasks": ["mnli", "paws", "xsum", "socialiqa", "tulu"],
+        "settings": {
+            "full": {"epochs": 3, "batch_size": 8, "lr": 2e-6},
+            "instruct": {"epochs": 5, "batch_size": 8, "lr": 2e-6},
+        },
+        "task_settings": {"xsum": {"lr": 2e-7}},
+    },
+    "llama3-8b": {
+        "checkpoints": ["main"],
+        "tasks": ["mnli", "paws", "xsum", "socialiqa"],
+        "settings": {"full": {"epochs": 2, "batch_size": 16, "lr": 5e-6}},
+        "task_settings": {},
+    },
+}
+EXAMPLES, SHOTS, RESAMPLES = 6000, [4], 3000
+HIDDEN = ("qqp", "stsb")
+"""datasets whose test labels are hidden; the paper scored them there"""
+
+
+def deviations(resolved: Mapping, say: Say) -> list[str]:
+    """Sentences on what differs from the paper, from the resolved study (``study.yaml``)."""
+    if "published" in resolved["study"]:
+        return [*_of_released(say), *_of_groups(_released_datasets(resolved["study"]), say)]
+    return [
+        *_of_the_model(resolved["study"], say),
+        *_of_training(resolved["study"], say),
+        *_of_data(resolved, say),
+        *_of_scoring(resolved, say),
+        *_of_groups(resolved["study"]["evaluate"]["datasets"], say),
+    ]
+
+
+def _of_the_model(study: Mapping, say: Say) -> Iterator[str]:
+    paper = PAPER.get(study["model"])
+    if paper is None:
+        yield say(
+            "The model is {model}; the paper's are OLMo-1B and, at its last checkpoint only, "
+            "Llama-3-8B."
+        ).format(model=f"``{study['model']}``")
+        return
+    if study["checkpoints"] != paper["checkpoints"]:
+        yield say("The checkpoints are {ours}; the paper's {theirs}.").format(
+            ours=listed(study["checkpoints"]), theirs=listed(paper["checkpoints"])
+        )
+
+
+def _of_training(study: Mapping, say: Say) -> Iterator[str]:
+    paper = PAPER.get(study["model"], PAPER["olmo-1b"])
+    groups = study["finetune"]
+    tasks = list(dict.fromkeys(task for group in groups.values() for task in group["tasks"]))
+    if sorted(tasks) != sorted(paper["tasks"]):
+        yield say("The tasks are {ours}; the paper's {theirs}.").format(
+            ours=listed(tasks), theirs=listed(paper["tasks"])
+        )
+    new = [method for method in groups if method not in paper["settings"]]
+    if new:
+        yield say("The paper does not have the methods {names}.").format(names=listed(new))
+    # Another model needs other learning rates: nothing to compare with.
+    for method, group in groups.items() if study["model"] in PAPER else ():
+        for task, changed in group["tasks"].items():
+            theirs = paper["settings"].get(method, {}) | paper["task_settings"].get(task, {})
+            ours = {**group["settings"], **changed}
+            other = [key for key in paper["settings"].get(method, {}) if ours[key] != theirs[key]]
+            if other:
+                yield say("{method} on {task}: {ours}; the paper {theirs}.").format(
+                    method=method,
+                    task=f"``{task}``",
+                    ours=", ".join(f"{key} {ours[key]:g}" for key in other),
+                    theirs=", ".join(f"{key} {theirs[key]:g}" for key in other),
+                )
+    seeds = max((len(group["seeds"]) for group in groups.values()), default=1)
+    if seeds > 1:
+        yield say("{n} training seeds; the paper has one.").format(n=seeds)
+    if study["train_format"] != "default":
+        yield say("Trained in the format {name}; the paper in {theirs}.").format(
+            name=f"``{study['train_format']}``", theirs="``default``"
+        )
+
+
+def _of_data(resolved: Mapping, say: Say) -> Iterator[str]:
+    study = resolved["study"]
+    data, evaluate = study["data"], study["evaluate"]
+    if data.get("train") != EXAMPLES:
+        yield say("Training examples a task: {n}; the paper takes {theirs}.").format(
+            n=data.get("train") or say("all"), theirs=EXAMPLES
+        )
+    if data.get("test") is not None:
+        yield say("At most {n} examples of each test set are scored.").format(n=data["test"])
+    splits = {
+        name: dataset["splits"].get("test")
+        for family in resolved["families"].values()
+        for name, dataset in family["datasets"].items()
+    }
+    labelled = [name for name in HIDDEN if name in evaluate["datasets"] and splits[name] != "test"]
+    if labelled:
+        yield say(
+            "{names}: scored on a split with labels. The paper scores the test split, whose labels "
+            "are hidden, so that a constant answer is always right."
+        ).format(names=listed(labelled))
+
+
+def _of_scoring(resolved: Mapping, say: Say) -> Iterator[str]:
+    evaluate = resolved["study"]["evaluate"]
+    kinds = {
+        family["kind"]
+        for family in resolved["families"].values()
+        if set(family["datasets"]) & set(evaluate["datasets"])
+    }
+    if evaluate["shots"] != SHOTS:
+        yield say("Shots: {ours}; the paper {theirs}.").format(
+            ours=", ".join(map(str, evaluate["shots"])), theirs=", ".join(map(str, SHOTS))
+        )
+    if max(*evaluate["shots"], *(max(s) for s in evaluate["family_shots"].values()), 0):
+        yield say(
+            "Shots come from rows that are never evaluated; the paper's are the first rows of the "
+            "evaluated file and stay in the test set."
+        )
+    if "classification" in kinds:
+        yield say(
+            "A label is scored by its first sub-token; the release takes the maximum over all "
+            "sub-tokens of all labels."
+        )
+    if "generation" in kinds:
+        yield say(
+            "A generation that fails stops the job; the release counts it as an empty answer."
+        )
+    resamples = resolved["study"]["bootstrap"]["resamples"]
+    if resamples != RESAMPLES:
+        yield say("{ours} resamples for the intervals; the paper takes {theirs}.").format(
+            ours=resamples, theirs=RESAMPLES
+        )
+
+
+def _of_groups(datasets: list[str], say: Say) -> Iterator[str]:
+    yield say(
+        "Datasets are grouped into learned and not learned by a rule; the paper assigns them by "
+        "hand."
+    )
+    if "sciq" in datasets:
+        yield say(
+            "``sciq`` counts once in the mean of its group; the paper's Table 6 counts it twice."
+        )
+
+
+def _of_released(say: Say) -> Iterator[str]:
+    yield say(
+        "The scores are the paper's own, with what cannot be mended afterwards: {names} on hidden "
+        "labels, shots from the evaluated rows, labels scored over all sub-tokens, failed "
+        "generations as empty answers."
+    ).format(names=listed(HIDDEN))
+
+
+def _released_datasets(study: Mapping) -> list[str]:
+    tables = study["published"]["datasets"].values()
+    return [about.get("name") or name for table in tables for name, about in table.items()]

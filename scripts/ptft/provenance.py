@@ -1,0 +1,133 @@
+"""What the numbers rest on: data, commits, versions, seeds, as the report's front page says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+
+import polars as pl
+
+from ptft import versions
+from ptft.language import Say
+from ptft.wording import bullets, csv_table, listed
+
+PACKAGES = ("snakemake", "torch", "transformers", "peft", "datasets", "polars", "scipy")
+
+
+def provenance(resolved: Mapping, say: Say) -> list[str]:
+    """Paragraphs on the study's name, sources, commits, versions and seeds.
+
+    Args:
+        resolved: the resolved study (``study.yaml``); its key `fetched` holds the pins.
+        say: the language.
+    """
+    study = resolved["study"]
+    lines = [
+        say("Study {name}, written out in {file}.").format(
+            name=f"``{study['study']}``", file="``study.yaml``"
+        )
+    ]
+    if "published" in study:
+        released = study["published"]
+        lines.append(say("Model {model}, not run here.").format(model=f"``{released['model']}``"))
+        heads, rows = ["table", "SHA-256"], [list(row) for row in released["tables"].items()]
+    else:
+        lines += [_source(study["model"], resolved["model"]["source"], say), _seeds(resolved, say)]
+        heads = ["fetched", "repository", "revision", "commit"]
+        rows = [
+            [path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"]]
+            for path, pin in resolved.get("fetched", {}).items()
+        ]
+        lines.append(
+            say("Versions of data {data}, training {training} and scoring {scoring}.").format(
+                data=versions.DATA_VERSION,
+                training=versions.TRAINING_VERSION,
+                scoring=versions.SCORING_VERSION,
+            )
+        )
+    lines.append(
+        say("Programs, where this page was written: {programs}.").format(programs=_programs())
+    )
+    return [*bullets(lines), csv_table([say(head) for head in heads], rows)]
+
+
+def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list[str]:
+    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit``)."""
+    lines = [
+        say(
+            "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} used. "
+            "Balance, duplicates and lengths: {table}."
+        ).format(
+            splits=len(splits),
+            rows=f"{splits['rows'].sum():,}",
+            dropped=f"{(splits['rows'] - splits['kept']).sum():,}",
+            used=f"{splits['used'].sum():,}",
+            table="``audit_splits``",
+        ),
+        say(
+            "{truncated} of {prompts} prompts did not fit the context and lost shots or the tail "
+            "of their longest field: {names} ({table})."
+        ).format(
+            truncated=f"{prompts['truncated'].sum():,}",
+            prompts=f"{prompts['prompts'].sum():,}",
+            names=listed(
+                prompts.filter(pl.col("truncated") > 0)["dataset"].unique().sort().to_list()
+            ),
+            table="``audit_prompts``",
+        ),
+    ]
+    heads = ["dataset", "split", "rows", "used", "dropped", "largest share", "warning"]
+    told = splits.filter((pl.col("split") == "test") | (pl.col("dropped") != ""))
+    rows = [
+        [
+            row["dataset"],
+            row["split"],
+            str(row["rows"]),
+            str(row["used"]),
+            row["dropped"].replace(",", ";") or "–",
+            "–" if row["largest_share"] is None else f"{row['largest_share']:.2f}",
+            row["warning"].replace(",", ";") or "–",
+        ]
+        for row in told.sort("dataset", "split").iter_rows(named=True)
+    ]
+    return [*bullets(lines), csv_table([say(head) for head in heads], rows)]
+
+
+def _source(model: str, source: Mapping, say: Say) -> str:
+    name = f"``{model}``"
+    if source["kind"] == "hub":
+        return say("Model {model} from {repository} on the Hub.").format(
+            model=name, repository=f"``{source['repository']}``"
+        )
+    if source["kind"] == "folder":
+        return say("Model {model} from the folder {path}.").format(
+            model=name, path=f"``{source['path']}``"
+        )
+    return say(
+        "Model {model}, pre-trained here (seed of its world {seed}, version {version})."
+    ).format(model=name, seed=source["world_seed"], version=versions.POCKET_VERSION)
+
+
+def _seeds(resolved: Mapping, say: Say) -> str:
+    study = resolved["study"]
+    training = sorted({seed for group in study["finetune"].values() for seed in group["seeds"]})
+    return say(
+        "Seeds: data {data}, shots {shots}, training {training}, resampling {resampling}."
+    ).format(
+        data=study["data"]["seed"],
+        shots=study["evaluate"]["shots_seed"],
+        training=", ".join(map(str, training)) or "–",
+        resampling=study["bootstrap"]["seed"],
+    )
+
+
+def _programs() -> str:
+    """Python and the packages of ``PACKAGES`` that are installed, with their versions."""
+    found = {"python": python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return ", ".join(f"{name} {number}" for name, number in found.items())
