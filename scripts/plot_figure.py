@@ -16,21 +16,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--axis", default="index", choices=AXES, help="of the checkpoints")
+    parser.add_argument("--overlay", help="name of a study that is laid over the figure")
+    parser.add_argument("--overlay-dir", type=Path, help="folder of its NAME.parquet")
     parser.add_argument("--svg", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     args = parser.parse_args(argv)
 
     import polars as pl
 
-    from ptft.figures import draw
+    from ptft.figures import Overlay, draw
     from ptft.figures.style import save
     from ptft.language import translator
 
-    tables = {
-        name: pl.read_parquet(args.tables_dir / f"{name}.parquet")
-        for name in FIGURES[args.figure].tables
-    }
-    figure = draw(args.figure, tables, translator(args.language), args.axis)
+    def read(folder: Path) -> dict[str, pl.DataFrame]:
+        names = FIGURES[args.figure].tables
+        return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
+
+    overlay = Overlay(args.overlay, read(args.overlay_dir)) if args.overlay else None
+    say = translator(args.language)
+    figure = draw(args.figure, read(args.tables_dir), say, args.axis, overlay)
     save(figure, args.svg, args.png)
 
 

@@ -12,7 +12,7 @@ from ptft.analysis import TABLES, make_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.collect import collect
-from ptft.figures import FIGURES, draw
+from ptft.figures import FIGURES, Overlay, draw
 from ptft.figures.style import short_number
 
 
@@ -79,6 +79,53 @@ def test_program_writes_the_same_bytes_twice(tables, tmp_path):
     # Nothing in the picture refers to the outside, and text does not need the reader's fonts.
     svg = written[0][0].decode()
     assert not re.search(r'(href|src)="http', svg) and "<text" not in svg
+
+
+@pytest.fixture
+def other(tables):
+    """Another study: scores 0.1 higher, the first checkpoint missing, one dataset of its own."""
+    gains = tables["gains"].with_columns(pl.col("base", "tuned") + 0.1, index=pl.col("index") - 1)
+    base = tables["base_scores"].with_columns(pl.col("value") + 0.1, index=pl.col("index") - 1)
+    changed = {"gains": gains, "base_scores": base}
+    foreign = pl.col("dataset").replace("nli_out", "foreign")
+    return Overlay(
+        "paper",
+        {k: v.filter(pl.col("index") >= 0).with_columns(foreign) for k, v in changed.items()},
+    )
+
+
+def test_another_study_is_laid_over_base_and_tuned(tables, other):
+    drawn = lines(draw("base_vs_tuned", tables, overlay=other))
+    for which in ("base", "tuned"):
+        ours = drawn["nli → nli_in", which]
+        assert drawn["nli → nli_in", f"{which} (paper)"] == [v + 0.1 for v in ours[1:]]
+    assert ("nli → nli_out\n(out of domain)", "tuned (paper)") not in drawn
+
+
+def test_another_study_is_laid_over_base_scores(tables, other):
+    figure = draw("base_scores", tables, overlay=other)
+    drawn = lines(figure)
+    assert drawn["nli", "nli_in (paper)"] == [v + 0.1 for v in drawn["nli", "nli_in"][1:]]
+    assert not [label for _, label in drawn if "foreign" in label]
+    at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
+    assert at["nli_in"] == [0, 1, 2] and at["nli_in (paper)"] == [1, 2]
+
+
+def test_overlay_without_a_common_checkpoint_needs_tokens(tables, other):
+    renamed = {
+        name: table.with_columns(
+            checkpoint=pl.lit("x") + pl.col("checkpoint"), tokens=500 + pl.col("index")
+        )
+        for name, table in other.tables.items()
+    }
+    with pytest.raises(ValueError, match="study 'paper' has no checkpoint in common"):
+        draw("base_scores", tables, overlay=Overlay("paper", renamed))
+    known = {"base_scores": tables["base_scores"].filter(pl.col("tokens").is_not_null())}
+    figure = draw("base_scores", known, axis="tokens", overlay=Overlay("paper", renamed))
+    at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
+    assert at["nli_in"] == [1000, 10_000] and at["nli_in (paper)"] == [500, 501]
+    with pytest.raises(ValueError, match="no study can be laid over figure 'domains'"):
+        draw("domains", tables, overlay=other)
 
 
 def test_unknown_figure_and_missing_table(tables):

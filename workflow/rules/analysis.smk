@@ -42,6 +42,7 @@ for figure, spec in FIGURES.items():
             script=program("plot_figure"),
             modules=library(f"figures/{figure}", "figures/style", "language"),
             tables=[RESULTS.table(table) for table in spec.tables],
+            overlay=overlaid_tables(spec),
         output:
             svg=report(
                 RESULTS.figure(figure, "svg"),
@@ -59,11 +60,12 @@ for figure, spec in FIGURES.items():
             language=STUDY.report.language,
             axis=STUDY.report.axis,
             folder=lambda wildcards, input: folder_of(input.tables[0]),
+            overlay=overlay_arguments(spec),
         message:
             "Draw {params.figure}"
         shell:
             "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
-            " --language {params.language} --axis {params.axis}"
+            " --language {params.language} --axis {params.axis} {params.overlay}"
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 

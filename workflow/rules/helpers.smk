@@ -30,3 +30,17 @@ def folder_of(path, levels=1):
 def library(*names):
     """Modules of the library; inputs, so that an edited one makes its results again."""
     return [f"{SCRIPTS}/ptft/{name}.py" for name in names]
+
+
+def overlaid_tables(spec):
+    """Tables of the study that is laid over a figure; it has been run before."""
+    other = STUDY.report.overlay if spec.overlaid else None
+    return [] if other is None else [paths.Results(other).table(name) for name in spec.tables]
+
+
+def overlay_arguments(spec):
+    """What tells the plotting program of it."""
+    tables = overlaid_tables(spec)
+    if not tables:
+        return ""
+    return f"--overlay {STUDY.report.overlay} --overlay-dir {folder_of(tables[0])}"

@@ -26,12 +26,16 @@ class FigureSpec:
     category: str
     """Category of the report."""
     title: str
+    overlaid: bool = False
+    """Whether another study's scores can be laid over it."""
 
 
 # Name of the figure = name of its module, whose `draw` makes it.
 FIGURES: dict[str, FigureSpec] = {
-    "base_scores": FigureSpec(("base_scores",), "Pre-training", "Base scores over pre-training"),
-    "base_vs_tuned": FigureSpec(("gains",), "Fine-tuning", "Base and tuned scores"),
+    "base_scores": FigureSpec(
+        ("base_scores",), "Pre-training", "Base scores over pre-training", overlaid=True
+    ),
+    "base_vs_tuned": FigureSpec(("gains",), "Fine-tuning", "Base and tuned scores", overlaid=True),
     "gain_by_group": FigureSpec(
         ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
     ),
@@ -51,20 +55,44 @@ FIGURES: dict[str, FigureSpec] = {
 AXES = ("index", "tokens")
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """Another study whose scores are drawn into a figure."""
+
+    study: str
+    tables: Mapping[str, pl.DataFrame]
+    """its tables, the same ones that the figure is drawn from"""
+
+
 def draw(
-    name: str, tables: Mapping[str, pl.DataFrame], say: Say = str, axis: str = "index"
+    name: str,
+    tables: Mapping[str, pl.DataFrame],
+    say: Say = str,
+    axis: str = "index",
+    overlay: Overlay | None = None,
 ) -> Figure:
     """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
 
     Raises:
-        ValueError: there is no such figure, or a table it needs is not given.
+        ValueError: there is no such figure, a table it needs is not given, nothing can be laid
+            over it, or the overlay has no checkpoint in common with the study.
     """
     if name not in FIGURES:
         raise ValueError(f"no figure named {name!r}; there are {', '.join(sorted(FIGURES))}")
-    absent = [table for table in FIGURES[name].tables if table not in tables]
+    spec = FIGURES[name]
+    absent = [table for table in spec.tables if table not in tables]
     if absent:
         raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
-    from ptft.figures.style import with_x
+    if overlay is not None and not spec.overlaid:
+        raise ValueError(f"no study can be laid over figure {name!r}")
+    from ptft.figures.style import aligned, with_x
 
-    placed = {table: with_x(tables[table], axis) for table in FIGURES[name].tables}
-    return import_module(f"ptft.figures.{name}").draw(placed, say)
+    placed = {table: with_x(tables[table], axis) for table in spec.tables}
+    module = import_module(f"ptft.figures.{name}")
+    if overlay is None:
+        return module.draw(placed, say)
+    over = {
+        table: aligned(overlay.tables[table], tables[table], axis, overlay.study)
+        for table in spec.tables
+    }
+    return module.draw(placed, say, over)

@@ -10,19 +10,26 @@ from matplotlib.figure import Figure
 from ptft.figures.style import (
     GREY,
     checkpoint_axis,
+    colour,
     curve,
     from_zero,
     nothing_to_draw,
     panel_legend,
     panels,
     pretty,
+    thin_curve,
 )
 from ptft.language import Say
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
-    """One line a dataset with its interval; chance as a dashed line."""
+def draw(
+    tables: Mapping[str, pl.DataFrame],
+    say: Say,
+    overlay: Mapping[str, pl.DataFrame] | None = None,
+) -> Figure:
+    """One line a dataset with its interval; chance as a dashed line; thin: another study's."""
     table = tables["base_scores"]
+    other = overlay["base_scores"] if overlay else table.clear()
     if table.is_empty():
         return nothing_to_draw(say("no base model was evaluated"))
     shown = table.select("kind", "family").unique().sort(pl.all())
@@ -33,6 +40,8 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
             rows.sort("dataset").group_by("dataset", maintain_order=True)
         ):
             curve(ax, line, "value", dataset, number)
+            same = other.filter(pl.col("dataset") == dataset, pl.col("metric") == line["metric"][0])
+            thin_curve(ax, same, "value", dataset, color=colour(number))
         for chance in rows["chance"].drop_nulls().unique().sort():
             ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=say("chance"))
         ax.set_title(pretty(family))

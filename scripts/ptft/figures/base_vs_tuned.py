@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft.figures.style import (
     GREY,
     checkpoint_axis,
+    colour,
     curve,
     from_zero,
     legend_below,
@@ -17,17 +19,26 @@ from ptft.figures.style import (
     nothing_to_draw,
     outer_labels,
     panels,
+    thin_curve,
 )
 from ptft.language import Say
 
 COLUMNS = 4
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
-    """A panel a (task, dataset), in-domain and out-of-domain; the base model in grey."""
+def draw(
+    tables: Mapping[str, pl.DataFrame],
+    say: Say,
+    overlay: Mapping[str, pl.DataFrame] | None = None,
+) -> Figure:
+    """A panel a (task, dataset), in-domain and out-of-domain; the base model in grey.
+
+    Thin lines: another study's models, where it has the same task and dataset.
+    """
     table = tables["gains"].filter(pl.col("domain").is_in(["in", "out"]))
     if table.is_empty():
         return nothing_to_draw(say("no tuned model was evaluated on its own family"))
+    other = overlay["gains"] if overlay else table.clear()
     shown = table.select("train_task", "domain", "dataset").unique().sort(pl.all())
     methods = table["method"].unique().sort().to_list()
     figure, axes = panels(len(shown), COLUMNS)
@@ -42,6 +53,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
                 ci_low=pl.col("base") + pl.col("ci_low"), ci_high=pl.col("base") + pl.col("ci_high")
             )
             curve(ax, around, "tuned", say("tuned") + method_suffix(method, methods), number)
+        _lay_over(ax, other, rows, methods, say)
         chance = rows["chance"][0]
         if chance is not None:
             ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6, label=say("chance"))
@@ -52,3 +64,19 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)
     return figure
+
+
+def _lay_over(
+    ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, methods: Sequence[str], say: Say
+) -> None:
+    """Another study's base and tuned scores of the panel's task and dataset, by the same methods.
+
+    Scores of another metric are not comparable, and left out.
+    """
+    keys = ["train_task", "dataset", "metric"]
+    same = other.join(rows.select(keys).unique(), on=keys, how="semi")
+    thin_curve(ax, same.unique("index"), "base", say("base"), linestyle=":")
+    for number, method in enumerate(methods):
+        line = same.filter(pl.col("method") == method)
+        label = say("tuned") + method_suffix(method, methods)
+        thin_curve(ax, line, "tuned", label, color=colour(number))

@@ -102,6 +102,36 @@ def with_x(table: pl.DataFrame, axis: str) -> pl.DataFrame:
     return table.with_columns(pl.col(axis).cast(pl.Float64).alias("x"))
 
 
+def aligned(other: pl.DataFrame, table: pl.DataFrame, axis: str, study: str) -> pl.DataFrame:
+    """Another study's table with its name as column ``study`` and ``x`` on the axis of ``table``.
+
+    By position, checkpoints are matched by their names, and those that ``table`` does not have
+    are left out; by tokens, all of them have their place.
+
+    Raises:
+        ValueError: by position, no checkpoint is in both studies.
+    """
+    other = other.with_columns(pl.lit(study).alias("study"))
+    if axis == "tokens":
+        return with_x(other, axis)
+    places = table.select("checkpoint", pl.col("index").cast(pl.Float64).alias("x")).unique()
+    found = other.join(places, on="checkpoint")
+    if len(other) and len(table) and found.is_empty():
+        raise ValueError(
+            f"study {study!r} has no checkpoint in common with this one; it has "
+            f"{other['checkpoint'].unique().sort().to_list()}. Draw with axis 'tokens'"
+        )
+    return found
+
+
+def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides: object) -> None:
+    """Draw a line of an overlaid study: thin, dashed, without points or band; none for no rows."""
+    if len(rows):
+        style = {"color": GREY, "linestyle": (0, (4, 2)), "marker": "", "linewidth": 0.8}
+        without = rows.with_columns(ci_low=pl.lit(None), ci_high=pl.lit(None))
+        curve(ax, without, value, f"{label} ({rows['study'][0]})", **(style | overrides))
+
+
 def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
     """Label the checkpoints of ``table``: evenly spaced by step, or on a log scale of tokens."""
     checkpoints = table.select("checkpoint", "step", "index", "x").unique().sort("index")
@@ -117,6 +147,11 @@ def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(lambda tokens, _: short_number(tokens))
         ax.set_xlabel(say("pre-training tokens"))
+
+
+def colour(number: int) -> str:
+    """Colour of a panel's line by its number."""
+    return COLOURS[number % len(COLOURS)]
 
 
 def curve(
@@ -143,7 +178,7 @@ def curve(
     """
     rows = rows.sort("x")
     style = {
-        "color": COLOURS[number % len(COLOURS)],
+        "color": colour(number),
         "marker": MARKERS[number % len(MARKERS)],
         "linestyle": ("-", "--")[number // len(COLOURS) % 2],
         "label": label,

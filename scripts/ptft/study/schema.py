@@ -64,6 +64,8 @@ class Report(Strict):
     language: Literal["en", "ja"] = "en"
     axis: Literal["index", "tokens"] = "index"
     """checkpoints evenly spaced, or on a log scale of pre-training tokens"""
+    overlay: Name | None = None
+    """another study, already analysed, drawn thinly into the figures of base and tuned scores"""
 
 
 class MethodGroup(Strict):
