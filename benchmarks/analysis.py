@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--workdir", type=Path, help="keep the made-up files here")
     parser.add_argument(
-        "--output", type=Path, default=REPOSITORY / "benchmarks/results/analysis.json"
+        "--output", type=Path, default=REPOSITORY / "benchmarks/results/analysis-cpu.json"
     )
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
