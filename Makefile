@@ -4,7 +4,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= python3
 INSTALLED := .venv/installed
 
-.PHONY: help demo test lint format schemas lock clean
+.PHONY: help demo test bench lint format schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -23,6 +23,12 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 
 test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/results/*.json
+	$(BIN)/python benchmarks/planning.py
+	$(BIN)/python benchmarks/analysis.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/evaluation.py
 
 lint: $(INSTALLED)  ## check style and the workflow
 	$(BIN)/ruff check .

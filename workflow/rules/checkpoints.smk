@@ -35,7 +35,7 @@ if SOURCE.kind == "pocket":
             RESULTS.benchmark("pretrain_checkpoints")
         conda:
             "../../envs/environment.yaml"
-        threads: 2
+        threads: 1  # of a model this small, more threads wait for one another
         resources:
             **SITE.resources(0),
             nodes=1,
