@@ -234,7 +234,9 @@ def format_trend_findings(trends: pl.DataFrame, settings: Settings, say: Say) ->
             ).format(
                 format=f"``{row['format']}``",
                 trained=f"``{settings.format}``",
-                model=say("base models") if row["method"] is None else row["method"],
+                model=say("base models")
+                if row["method"] is None
+                else say("tuned models ({method})").format(method=row["method"]),
                 first=number(row["gap_first"]),
                 last=number(row["gap_last"]),
                 slope=change(

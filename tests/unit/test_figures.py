@@ -105,10 +105,11 @@ def test_another_study_is_laid_over_base_and_tuned(tables, other):
 def test_another_study_is_laid_over_base_scores(tables, other):
     figure = draw("base_scores", tables, overlay=other)
     drawn = lines(figure)
-    assert drawn["nli", "nli_in (paper)"] == [v + 0.1 for v in drawn["nli", "nli_in"][1:]]
+    assert drawn["nli", "_nli_in (paper)"] == [v + 0.1 for v in drawn["nli", "nli_in"][1:]]
     assert not [label for _, label in drawn if "foreign" in label]
+    assert "paper" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
-    assert at["nli_in"] == [0, 1, 2] and at["nli_in (paper)"] == [1, 2]
+    assert at["nli_in"] == [0, 1, 2] and at["_nli_in (paper)"] == [1, 2]
 
 
 def test_overlay_without_a_common_checkpoint_needs_tokens(tables, other):
@@ -123,7 +124,7 @@ def test_overlay_without_a_common_checkpoint_needs_tokens(tables, other):
     known = {"base_scores": tables["base_scores"].filter(pl.col("tokens").is_not_null())}
     figure = draw("base_scores", known, axis="tokens", overlay=Overlay("paper", renamed))
     at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
-    assert at["nli_in"] == [1000, 10_000] and at["nli_in (paper)"] == [500, 501]
+    assert at["nli_in"] == [1000, 10_000] and at["_nli_in (paper)"] == [500, 501]
     with pytest.raises(ValueError, match="no study can be laid over figure 'domains'"):
         draw("domains", tables, overlay=other)
 

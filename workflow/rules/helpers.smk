@@ -1,4 +1,6 @@
 # Shared by all: how a program is called, and what makes it run again.
+from snakemake.exceptions import WorkflowError
+
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 
@@ -35,7 +37,14 @@ def library(*names):
 def overlaid_tables(spec):
     """Tables of the study that is laid over a figure; it has been run before."""
     other = STUDY.report.overlay if spec.overlaid else None
-    return [] if other is None else [paths.Results(other).table(name) for name in spec.tables]
+    if other is None:
+        return []
+    tables = [paths.Results(other).table(name) for name in spec.tables]
+    # Snakemake does not miss them where the figure was drawn before.
+    for table in tables:
+        if not os.path.exists(table):
+            raise WorkflowError(f"report.overlay: {other!r} has no {table}; run that study first")
+    return tables
 
 
 def overlay_arguments(spec):

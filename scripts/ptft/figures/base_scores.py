@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ptft.figures.style import (
     GREY,
+    THIN,
     checkpoint_axis,
     colour,
     curve,
@@ -41,7 +42,10 @@ def draw(
         ):
             curve(ax, line, "value", dataset, number)
             same = other.filter(pl.col("dataset") == dataset, pl.col("metric") == line["metric"][0])
-            thin_curve(ax, same, "value", dataset, color=colour(number))
+            # In the colour of the dataset, whose own label is enough: the legend says whose it is.
+            thin_curve(ax, same, "value", f"_{dataset}", color=colour(number))
+        if len(shared := other.filter(pl.col("dataset").is_in(rows["dataset"].unique().to_list()))):
+            ax.plot([], [], label=shared["study"][0], **THIN)
         for chance in rows["chance"].drop_nulls().unique().sort():
             ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=say("chance"))
         ax.set_title(pretty(family))

@@ -22,6 +22,8 @@ COLUMN, PAGE = 3.3, 6.8
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
+# Lines of an overlaid study.
+THIN = {"color": GREY, "linestyle": "-.", "marker": "", "linewidth": 0.8}
 # The package is only used for the font file in it: importing it would change matplotlib's settings.
 JAPANESE_FONT = Path(find_spec("matplotlib_fontja").origin).parent / "fonts/ipaexg.ttf"
 RC = {
@@ -127,9 +129,8 @@ def aligned(other: pl.DataFrame, table: pl.DataFrame, axis: str, study: str) -> 
 def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides: object) -> None:
     """Draw a line of an overlaid study: thin, dashed, without points or band; none for no rows."""
     if len(rows):
-        style = {"color": GREY, "linestyle": (0, (4, 2)), "marker": "", "linewidth": 0.8}
         without = rows.with_columns(ci_low=pl.lit(None), ci_high=pl.lit(None))
-        curve(ax, without, value, f"{label} ({rows['study'][0]})", **(style | overrides))
+        curve(ax, without, value, f"{label} ({rows['study'][0]})", **(THIN | overrides))
 
 
 def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
