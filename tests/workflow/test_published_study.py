@@ -1,0 +1,56 @@
+"""The released scores through the whole workflow, in Japanese, and laid over a study."""
+
+import json
+import re
+
+import pytest
+
+from .conftest import make_clone
+
+
+@pytest.fixture(scope="module")
+def japanese(repository, shared, tmp_path_factory):
+    """A finished run of config/published.yaml with `language: ja`."""
+    clone = make_clone(repository, tmp_path_factory.mktemp("published") / "clone", "tiny")
+    text = (repository / "config/published.yaml").read_text()
+    text = re.sub(r"root: \.\./shared/published", f"root: {shared / 'published'}", text)
+    (clone.root / "study.yaml").write_text(text + "report: {language: ja}\n")
+    clone.snakemake()
+    return clone
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_a_whole_study_in_japanese(japanese):
+    results = japanese.root / "results/published"
+    page = (results / "front_page.rst").read_text(encoding="utf-8")
+    # Released values: base and tuned MNLI at both ends.
+    assert "``mnli_matched`` は step1000 の " in page
+    headings = re.findall(r"^(.+)\n-+$", page, re.M)
+    assert headings[:2] == ["実行したこと", "事前学習だけで身につくこと"]
+    assert "論文との違い" in headings and "数値の出所" in headings
+    prose = [line for line in page.splitlines() if line.startswith("* ")]
+    assert not [line for line in prose if not re.search(r"[぀-ヿ一-鿿]", line)]
+    report = (results / "report.html").read_text(encoding="utf-8")
+    for said in ("95 % 区間", "事前学習中のベーススコア", "書式"):  # caption, label, category
+        assert json.dumps(said)[1:-1] in report, said
+    table = (results / "tables/gains.html").read_text(encoding="utf-8")
+    assert '<html lang="ja">' in table and "CSV でダウンロード" in table
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_an_overlay_draws_two_figures_anew(japanese):
+    assert japanese.planned() == []
+    japanese.edit("study.yaml", "{language: ja}", "{language: ja, overlay: other}")
+    missing = japanese.snakemake("-n", fails=True)
+    assert "report.overlay: 'other' has no results/other/tables/base_scores.parquet" in missing
+    japanese.edit("study.yaml", "overlay: other", "overlay: published")
+    assert japanese.planned() == sorted(
+        ["Draw base_scores", "Draw base_vs_tuned", "Put the report together"]
+        + ["Write the findings", "Write the resolved study"]
+    )
+    figure = japanese.root / "results/published/figures/base_vs_tuned.svg"
+    before = figure.read_bytes()
+    japanese.snakemake(str(figure.relative_to(japanese.root)))
+    assert figure.read_bytes() != before
