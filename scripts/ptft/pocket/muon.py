@@ -3,8 +3,10 @@
 Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks", with the step size
 of Liu et al. 2025 (arXiv 2502.16982), which lets it share AdamW's learning rates. The same updates
 as `torch.optim.Muon`, which works in bfloat16 and matrix by matrix: that is 10 to 20 times slower
-on a CPU without bfloat16 units. It was chosen because the pocket model compares two words of its
-context after a third of the steps that AdamW needs.
+on a CPU without bfloat16 units.
+
+Why not AdamW alone: on a corpus of nothing but words compared (8 rows of 64 tokens a step), the
+model gave 82 to 91 % of the verdicts right after 400 steps with Muon, 68 to 78 % after 800 without.
 """
 
 import math
