@@ -1,9 +1,9 @@
 """Pre-train the pocket study's model from scratch, keeping its checkpoints.
 
     python scripts/pretrain_pocket.py --world resources/pocket \
-        --settings '{"steps": [25, 5000], "total_steps": 5000}' --output DIR --threads 2
+        --settings '{"steps": [25, 4000], "total_steps": 4000}' --output DIR --threads 2
 
-writes DIR/step25, DIR/step5000: Hugging Face model folders with a pretraining.json each.
+writes DIR/step25, DIR/step4000: Hugging Face model folders with a pretraining.json each.
 """
 
 import argparse
