@@ -83,7 +83,11 @@ def test_every_figure_is_visible(report, size):
 def test_tables_sort_filter_and_download(report, size):
     report.size(*size)
     tables = {name: p for p, name in results(report).items() if name.endswith(".html")}
-    assert {name.removesuffix(".html") for name in tables} == set(TABLES)
+    assert {name.removesuffix(".html") for name in tables} == {
+        *TABLES,
+        "audit_splits",
+        "audit_prompts",
+    }
     show(report, tables["base_scores.html"])
     frame = report.driver.find_element("css selector", "iframe")
     report.driver.switch_to.frame(frame)

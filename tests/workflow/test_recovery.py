@@ -45,11 +45,11 @@ def test_kill_in_the_middle_of_evaluation(finished):
         path.unlink()
     arguments = ["--until", "evaluate_model"]
     kill_when(finished, lambda: len(list(store.rglob("*.parquet"))) >= 3, *arguments)
-    kept = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
     assert not list(results.glob("evaluations/step4/base/*"))
     finished.snakemake("--unlock")
     finished.snakemake("--rerun-incomplete", "evaluation", "tables")
-    assert all(path.stat().st_mtime_ns == mtime for path, mtime in kept.items())
+    assert all(path.stat().st_ino == inode for path, inode in kept.items())
     log = (results / "logs/evaluate_model/step4/base.log").read_text()
     assert f"18 cells, {len(kept)} of them in the store" in log
     assert cells(finished).equals(before)
@@ -61,10 +61,11 @@ def test_kill_in_the_middle_of_finetuning(finished):
     finished.edit("study.yaml", "{epochs: 1,", "{epochs: 150, save_steps: 20,")
     arm = "results/tiny/models/step16/full.pocket_nli.s0"
     finished.snakemake(arm)
+    state = finished.root / "results/tiny/state/finetune/step16/full.pocket_nli.s0"
     undisturbed = weights(finished.root / arm)
     shutil.rmtree(finished.root / arm)
-    state = finished.root / "results/tiny/state/finetune/step16/full.pocket_nli.s0"
-    kill_when(finished, lambda: any(state.rglob("*.safetensors")) or any(state.rglob("*.pt")), arm)
+    shutil.rmtree(state)
+    kill_when(finished, (state / "state.pt").exists, arm)
     assert not (finished.root / arm).exists()
     finished.snakemake("--unlock")
     finished.snakemake("--rerun-incomplete", arm)
@@ -73,7 +74,7 @@ def test_kill_in_the_middle_of_finetuning(finished):
     ).read_text()
     assert "resum" in log.lower()
     assert weights(finished.root / arm) == undisturbed
-    assert not state.exists() or not any(state.rglob("*.pt"))
+    assert not (state / "state.pt").exists()
 
 
 def weights(folder: Path) -> bytes:
