@@ -46,8 +46,8 @@ def test_every_module_is_a_figure_with_a_caption(repository):
 def test_lines_are_the_tables_values(tables):
     drawn = lines(draw("base_vs_tuned", tables))
     rows = tables["gains"].filter(pl.col("dataset") == "nli_in", pl.col("train_task") == "nli")
-    assert drawn["nli → nli_in", "tuned"] == rows.sort("index")["tuned"].to_list()
-    assert drawn["nli → nli_in", "base"] == rows.sort("index")["base"].to_list()
+    assert drawn["nli\n→ nli_in", "tuned"] == rows.sort("index")["tuned"].to_list()
+    assert drawn["nli\n→ nli_in", "base"] == rows.sort("index")["base"].to_list()
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
@@ -97,9 +97,9 @@ def other(tables):
 def test_another_study_is_laid_over_base_and_tuned(tables, other):
     drawn = lines(draw("base_vs_tuned", tables, overlay=other))
     for which in ("base", "tuned"):
-        ours = drawn["nli → nli_in", which]
-        assert drawn["nli → nli_in", f"{which} (paper)"] == [v + 0.1 for v in ours[1:]]
-    assert ("nli → nli_out\n(out of domain)", "tuned (paper)") not in drawn
+        ours = drawn["nli\n→ nli_in", which]
+        assert drawn["nli\n→ nli_in", f"{which} (paper)"] == [v + 0.1 for v in ours[1:]]
+    assert ("nli\n→ nli_out\n(out of domain)", "tuned (paper)") not in drawn
 
 
 def test_another_study_is_laid_over_base_scores(tables, other):

@@ -57,7 +57,9 @@ def draw(
         chance = rows["chance"][0]
         if chance is not None:
             ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6, label=say("chance"))
-        ax.set_title(f"{task} → {dataset}" + (f"\n({say('out of domain')})" * (domain == "out")))
+        # One line each: long names of neighbours would run into one another.
+        lines = [task, f"→ {dataset}", *([f"({say('out of domain')})"] * (domain == "out"))]
+        ax.set_title("\n".join(lines))
         ax.set_ylabel(rows["metric"][0])
         from_zero(ax)
         checkpoint_axis(ax, table, say)
