@@ -11,14 +11,14 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from usage import measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
@@ -94,19 +94,10 @@ def write_cells(study: dict, root: Path, rows: int) -> int:
     return n * len(cells)
 
 
-def timed(command: list[str]) -> dict[str, float]:
-    """Run a command; seconds by the clock and of its CPU time, largest resident memory in GiB."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command[0]} failed")
-    seconds = time.perf_counter() - start
-    return {
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gib": round(usage.ru_maxrss / 2**20, 2),
-    }
+def run(command: list[str]) -> dict[str, float]:
+    """Run one of the workflow's programs; what it took."""
+    usage, _ = measure([sys.executable, *command])
+    return asdict(usage)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -128,13 +119,13 @@ def main(argv: list[str] | None = None) -> None:
         tables = root / "tables"
         result = {"cells": len(study_cells(study)), "rows": rows, "cpus": os.cpu_count()}
         result["machine"] = platform.processor() or platform.machine()
-        result["collect"] = timed(
+        result["collect"] = run(
             [str(SCRIPTS / "collect_cells.py"), "--study-json", json.dumps(study),
              "--evaluations", str(root / "evaluations"), "--output", str(tables / "cells.parquet"),
              "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
              "--replicates", str(tables / "replicates.parquet")]
         )  # fmt: skip
-        result["analyse"] = timed(
+        result["analyse"] = run(
             [str(SCRIPTS / "analyse.py"), "--cells", str(tables / "cells.parquet"),
              "--replicates", str(tables / "replicates.parquet"), "--output-dir", str(tables)]
         )  # fmt: skip

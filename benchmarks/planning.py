@@ -9,15 +9,14 @@ same datasets, up to 80 checkpoints x 8 tasks x 3 seeds. Nothing is fetched or c
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import yaml
+from usage import measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULT = REPOSITORY / "benchmarks/results/planning.json"
@@ -75,21 +74,9 @@ def dry_run(study: Path, folder: Path) -> Measured:
     Raises:
         RuntimeError: Snakemake refused, with what it said.
     """
-    begun = time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules"]
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--cores", "1"]
     options = ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
-    process = subprocess.Popen(
-        [*command, *options, "--cores", "1", "--configfile", str(study)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begun
-    if process.returncode:
-        raise RuntimeError(output[-4000:])
+    usage, output = measure([*command, *options, "--configfile", str(study)])
     content = yaml.safe_load(study.read_text())
     numbers = {line.split()[0]: line.split()[-1] for line in output.splitlines() if line.split()}
     cells = next(line.split() for line in output.splitlines() if line.startswith("  cells "))
@@ -100,9 +87,7 @@ def dry_run(study: Path, folder: Path) -> Measured:
         models=int(models[1]),
         jobs=int(numbers["total"]),
         cells=int(cells[1]),
-        seconds=round(seconds, 2),
-        cpu_seconds=round(usage.ru_utime + usage.ru_stime, 2),
-        peak_gib=round(usage.ru_maxrss / 2**20, 3),
+        **asdict(usage),
     )
 
 

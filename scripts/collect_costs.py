@@ -1,4 +1,4 @@
-"""Sum up what the jobs of a study cost, by stage."""
+"""Sum up what the jobs of a study cost, by stage and arm."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read the benchmark files, write a CSV."""
+    """Parse the command line, read the files, write a CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", required=True, type=Path, help="folder of benchmark files")
+    parser.add_argument("--records", required=True, type=Path, help="folder of jobs' records")
     parser.add_argument("--output", required=True, type=Path, help="costs.csv")
     args = parser.parse_args(argv)
 
     from ptft.costs import read_costs
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    read_costs(args.benchmarks).write_csv(args.output)
+    read_costs(args.benchmarks, args.records).write_csv(args.output)
 
 
 if __name__ == "__main__":

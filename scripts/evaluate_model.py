@@ -16,6 +16,7 @@ from ptft.evaluation.cells import Cell, cells_of_plan, count_examples, read_exam
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
 from ptft.evaluation.scoring import evaluate_cell
+from ptft.job_records import note_gpu_memory
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
@@ -97,6 +98,8 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     failed = {}
     if missing:
         failed = score_missing(Engine(load_model(args.model, args.checkpoint)), missing, args.data)
+        if torch.cuda.is_available():
+            note_gpu_memory(torch.cuda.max_memory_allocated() / 2**30)
     if failed:
         for cell, error in failed.items():
             log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)

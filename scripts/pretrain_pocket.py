@@ -1,36 +1,44 @@
-"""Pre-train the pocket study's model from scratch, keeping its checkpoints.
+"""Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
 
-    python scripts/pretrain_pocket.py --world resources/pocket \
-        --settings '{"steps": [25, 4000], "total_steps": 4000}' --output DIR --threads 2
+    python scripts/pretrain_pocket.py --corpus resources/pocket/corpus.txt \\
+        --settings '{"total_steps": 4000}' --step 100 --before step25.state.pt \\
+        --output step100 --state step100.state.pt
 
-writes DIR/step25, DIR/step4000: Hugging Face model folders with a pretraining.json each.
+writes step100, a Hugging Face model folder with a pretraining.json, and what goes on from there.
 """
 
 import argparse
 import json
 import logging
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from ptft.pocket.pretraining import PretrainSettings, pretrain, save_checkpoint
+from ptft.pocket.pretraining import Pretraining
+from ptft.pocket.settings import PretrainSettings
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--world", type=Path, required=True, help="folder with corpus.txt")
+    parser.add_argument("--corpus", type=Path, required=True, help="text, a document a line")
     parser.add_argument("--settings", required=True, help="PretrainSettings as a JSON object")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints")
+    parser.add_argument("--before", type=Path, help="state of an earlier step to go on from")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--state", type=Path, required=True, help="state to go on from later")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     settings = PretrainSettings(**json.loads(arguments.settings))
-    documents = (arguments.world / "corpus.txt").read_text(encoding="utf-8").splitlines()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    pretrain(documents, settings, partial(save_checkpoint, arguments.output))
+    documents = arguments.corpus.read_text(encoding="utf-8").splitlines()
+    run = Pretraining(documents, settings)
+    if arguments.before:
+        run.load_state(arguments.before)
+    run.train(settings.steps[-1])
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    run.save_state(arguments.state)
+    run.save_checkpoint(arguments.output)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.analysis import TABLES
     from ptft.analysis.settings import Settings
+    from ptft.costs import SCHEMA
     from ptft.deviations import deviations
     from ptft.figures import FIGURES
     from ptft.findings import front_page
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         title=study["study"],
         description=study.get("description") or "",
         tables=tables | {"cells": pl.read_parquet(args.cells)},
-        costs=pl.read_csv(costs) if costs.exists() else None,
+        costs=pl.read_csv(costs, schema=SCHEMA) if costs.exists() else None,
         # Released tables have no plan that a score could be missing from.
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings.from_json(study.get("analysis", {})),

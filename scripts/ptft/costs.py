@@ -1,57 +1,156 @@
-"""What a study cost: hours by stage, from the benchmark files that Snakemake writes."""
+"""What a study cost: hours and memory by stage and arm.
+
+Time is that of every attempt of a job, by the jobs' own records (``ptft.job_records``), so that a
+night of killed jobs counts; where a job keeps none, that of its last attempt, from the benchmark
+file that Snakemake writes. CPU time and the memory of processes are from these files.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from ptft.job_records import read_records
+from ptft.language import Say
+from ptft.wording import csv_table
+
 SCHEMA = {
     "stage": pl.String,
+    "arm": pl.String,
     "jobs": pl.Int64,
+    "attempts": pl.Int64,
     "hours": pl.Float64,
+    "gpu_hours": pl.Float64,
     "cpu_hours": pl.Float64,
     "longest_minutes": pl.Float64,
     "peak_gib": pl.Float64,
+    "peak_gpu_gib": pl.Float64,
 }
 
+PAPER_GPU_HOURS = {"finetune_model": 28.0, "evaluate_model": 249.0}
+"""A100-hours of the paper's supervised grid (Sun & Dredze 2024, appendix): 277, of them 28 for
+training: 8 checkpoints, 4 tasks, micro-batches and evaluation batches of one example."""
 
-def read_costs(folder: Path) -> pl.DataFrame:
-    """One row a rule: jobs, hours by the clock summed over jobs, CPU hours, longest job, memory.
 
+@dataclass(frozen=True)
+class _Job:
+    """One job: what its attempts took together, and the most it used."""
+
+    stage: str
+    arm: str
+    attempts: int
+    seconds: float | None
+    gpu_seconds: float
+    cpu_seconds: float | None
+    longest: float | None
+    rss_mib: float | None
+    gpu_gib: float | None
+
+
+def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
+    """One row a stage (rule) and arm: sums over jobs, largest memory of any.
+
+    `hours` are by the clock, summed over attempts; `gpu_hours` are those times the GPUs held.
     Snakemake's columns are `s` (seconds), `cpu_time` (seconds) and `max_rss` (MiB); `-` or `NA`
-    where it could not measure (short jobs), which counts as unknown, not as zero. Hours are those
-    of the jobs that ran last: a study that was resumed cost more.
+    where it could not measure (short jobs), which counts as unknown, not as zero.
 
     Args:
-        folder: benchmark files as `RULE.tsv` or `RULE/....tsv`.
+        benchmarks: files as `RULE.tsv` or `RULE/CHECKPOINT.tsv` or `RULE/CHECKPOINT/ARM.tsv`.
+        records: folders of attempts as `RULE/CHECKPOINT/ARM`.
     """
-    files = sorted(folder.rglob("*.tsv"))
-    if not files:
+    files = sorted(benchmarks.rglob("*.tsv"))
+    jobs = [_job(file.relative_to(benchmarks).with_suffix(""), file, records) for file in files]
+    if not jobs:
         return pl.DataFrame(schema=SCHEMA)
-    rows = []
-    for path in files:
-        line = pl.read_csv(path, separator="\t", infer_schema=False).row(0, named=True)
-        stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        rows.append([stage, *(_number(line.get(name)) for name in ("s", "cpu_time", "max_rss"))])
-    measured = pl.DataFrame(rows, schema=["stage", "s", "cpu", "rss"], orient="row").cast(
-        {"s": pl.Float64, "cpu": pl.Float64, "rss": pl.Float64}
-    )
     return (
-        measured.group_by("stage")
+        pl.DataFrame(jobs, infer_schema_length=None)
+        .group_by("stage", "arm")
         .agg(
-            pl.len().cast(pl.Int64).alias("jobs"),
-            (pl.col("s").sum() / 3600).alias("hours"),
-            # A stage with no measured CPU time has an unknown sum, not zero.
-            pl.when(pl.col("cpu").is_not_null().any())
-            .then(pl.col("cpu").sum() / 3600)
-            .alias("cpu_hours"),
-            (pl.col("s").max() / 60).alias("longest_minutes"),
-            (pl.col("rss").max() / 1024).alias("peak_gib"),
+            pl.len().alias("jobs"),
+            pl.col("attempts").sum(),
+            _sum("seconds").truediv(3600).alias("hours"),
+            pl.col("gpu_seconds").sum().truediv(3600).alias("gpu_hours"),
+            _sum("cpu_seconds").truediv(3600).alias("cpu_hours"),
+            (pl.col("longest").max() / 60).alias("longest_minutes"),
+            (pl.col("rss_mib").max() / 1024).alias("peak_gib"),
+            pl.col("gpu_gib").max().alias("peak_gpu_gib"),
         )
-        .sort("stage")
         .cast(SCHEMA)
+        .sort("stage", "arm")
     )
+
+
+def _job(name: Path, file: Path, records: Path) -> _Job:
+    line = pl.read_csv(file, separator="\t", infer_schema=False).row(0, named=True)
+    seconds = _number(line.get("s"))
+    attempts = read_records(records / name)
+    times = [attempt.seconds for attempt in attempts] or [seconds]
+    known = [time for time in times if time is not None]
+    used = [attempt.gpu_gib for attempt in attempts if attempt.gpu_gib is not None]
+    stage, *rest = name.parts
+    return _Job(
+        stage=stage,
+        arm=rest[1] if len(rest) == 2 else "",
+        attempts=len(times),
+        seconds=sum(known) if known else None,
+        gpu_seconds=sum(attempt.seconds * len(attempt.gpus) for attempt in attempts),
+        cpu_seconds=_number(line.get("cpu_time")),
+        longest=max(known, default=None),
+        rss_mib=_number(line.get("max_rss")),
+        gpu_gib=max(used, default=None),
+    )
+
+
+def with_totals(costs: pl.DataFrame) -> pl.DataFrame:
+    """The table with a row a stage before its arms, their sum; ``paper_gpu_hours`` beside it.
+
+    The sum's arm is ``all``; a stage without arms has its sum only.
+    """
+    totals = costs.group_by("stage", maintain_order=True).agg(
+        pl.lit("all").alias("arm"),
+        *(pl.col(name).sum() for name in ("jobs", "attempts")),
+        *(_sum(name) for name in ("hours", "gpu_hours", "cpu_hours")),
+        *(pl.col(name).max() for name in ("longest_minutes", "peak_gib", "peak_gpu_gib")),
+    )
+    paper = pl.col("stage").replace_strict(PAPER_GPU_HOURS, default=None)
+    arms = costs.filter(pl.col("arm") != "").with_columns(pl.lit(None).alias("paper_gpu_hours"))
+    tables = [totals.with_columns(paper.alias("paper_gpu_hours")), arms]
+    return pl.concat(tables, how="diagonal_relaxed").sort("stage", maintain_order=True)
+
+
+def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
+    """Hours and memory by stage and arm, the paper's hours beside each stage."""
+    columns = {
+        "hours": ("hours", "{:.3f}"),
+        "gpu_hours": ("GPU-hours", "{:.3f}"),
+        "paper_gpu_hours": ("the paper's", "{:.0f}"),
+        "longest_minutes": ("longest job (min)", "{:.1f}"),
+        "peak_gib": ("peak (GiB)", "{:.2f}"),
+        "peak_gpu_gib": ("peak of a GPU (GiB)", "{:.2f}"),
+    }
+    rows = [
+        [row["stage"], say("all") if row["arm"] == "all" else row["arm"]]
+        + [str(row["jobs"]), str(row["attempts"])]
+        + [_shown(row[name], form) for name, (_, form) in columns.items()]
+        for row in with_totals(costs).iter_rows(named=True)
+    ]
+    heads = ["stage", "arm", "jobs", "attempts", *(head for head, _ in columns.values())]
+    explained = say(
+        "Hours are those of all attempts. Beside them the A100-hours of the paper's supervised "
+        "grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
+    )
+    return [csv_table([say(head) for head in heads], rows), explained if rows else ""]
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _sum(name: str) -> pl.Expr:
+    """Sum of what is known; unknown, not zero, where nothing is."""
+    return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum())
 
 
 def _number(text: str | None) -> float | None:

@@ -60,7 +60,7 @@ class Demands:
         tokens = (examples + shots) * EXAMPLE_TOKENS
         family = self.grid.families[self.grid.family(dataset)]
         if family.kind == "generation":
-            tokens += examples * family.max_new_tokens / GENERATING_SHARE
+            tokens += examples * self.grid.max_new_tokens(dataset) / GENERATING_SHARE
         return 2 * self.weights * tokens / self._speed(SCORING_FLOPS)
 
     def evaluate_seconds(self) -> float:

@@ -14,6 +14,7 @@ from ptft.analysis.forgetting import ALL_TASKS
 from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.settings import Settings
 from ptft.analysis.suspicious import FLAGS
+from ptft.costs import costs_table
 from ptft.language import Say
 from ptft.wording import bullets, change, csv_table, listed, number
 
@@ -318,24 +319,6 @@ def suspicious_findings(suspicious: pl.DataFrame, say: Say) -> list[str]:
     return lines
 
 
-def costs_table(costs: pl.DataFrame, say: Say) -> str:
-    """Hours by stage."""
-    heads = ("stage", "jobs", "hours", "longest job (min)", "peak (GiB)")
-    return csv_table(
-        [say(head) for head in heads],
-        [
-            [
-                row["stage"],
-                str(row["jobs"]),
-                f"{row['hours']:.3f}",
-                f"{row['longest_minutes']:.1f}",
-                "–" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}",
-            ]
-            for row in costs.iter_rows(named=True)
-        ],
-    )
-
-
 def front_page(
     title: str,
     description: str,
@@ -354,7 +337,7 @@ def front_page(
         description: its own description, one paragraph.
         tables: `cells` and the tables of ``ptft.analysis`` by name.
         missing: number of scores the study lacks.
-        costs: hours by stage (``ptft.costs``); None where they were not measured.
+        costs: hours by stage and arm (``ptft.costs``); None where they were not measured.
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         say: the language.
@@ -387,7 +370,7 @@ def front_page(
         "Scores to look at twice": bullets(suspicious_findings(tables["suspicious"], say))
         or [say("None was flagged.")],
         **(about or {}),
-        "What it cost": [] if costs is None else [costs_table(costs, say)],
+        "What it cost": [] if costs is None else costs_table(costs, say),
         "How to read the numbers": [
             say(
                 "Scores lie between 0 and 1. Intervals come from resampling the test examples, "

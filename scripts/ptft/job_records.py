@@ -15,6 +15,8 @@ from pathlib import Path
 
 BEAT_SECONDS = 15.0
 STALE_SECONDS = 90.0
+GPU_MEMORY_FILE = "PTFT_GPU_MEMORY_FILE"
+"""environment variable: where a program leaves the GPU memory it used, for its record"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class JobRecord:
     ended: float | None = None
     """None while it runs, and for ever where it was killed"""
     status: int | None = None
+    gpu_gib: float | None = None
+    """most memory that its program allocated on one GPU; None without a GPU"""
     beat: float = 0.0
     """when it was last known to live"""
 
@@ -48,9 +52,18 @@ class JobRecord:
         return (self.ended or self.beat) - self.started
 
 
+def note_gpu_memory(gib: float) -> None:
+    """Leave what a program used of its GPU for the record of the job that it runs in, if any."""
+    if GPU_MEMORY_FILE in os.environ:
+        Path(os.environ[GPU_MEMORY_FILE]).write_text(str(gib))
+
+
 @contextlib.contextmanager
 def recorded(folder: Path, gpus: Sequence[str], beat_seconds: float = BEAT_SECONDS) -> Iterator:
-    """Record an attempt in ``folder``; the block is given a function to call with its status."""
+    """Record an attempt in ``folder``.
+
+    The block is given a file for ``note_gpu_memory`` and a function to call with its status.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname()
     record = JobRecord(
@@ -73,11 +86,16 @@ def recorded(folder: Path, gpus: Sequence[str], beat_seconds: float = BEAT_SECON
     beater = threading.Thread(target=beat, daemon=True)
     beater.start()
 
+    noted = file.with_suffix(".gpu_memory")
+
     def close(status: int) -> None:
-        _write(file, dataclasses.replace(record, ended=time.time(), status=status))
+        used = float(noted.read_text()) if noted.exists() else None
+        noted.unlink(missing_ok=True)
+        ended = dataclasses.replace(record, ended=time.time(), status=status, gpu_gib=used)
+        _write(file, ended)
 
     try:
-        yield close
+        yield noted, close
     finally:
         stop.set()
         beater.join()

@@ -34,6 +34,11 @@ def pretrained(model: str, checkpoint: str) -> str:
     return f"{pretrained_folder(model)}/{checkpoint}"
 
 
+def pretraining_state(model: str, checkpoint: str) -> str:
+    """What the pocket model's pre-training goes on from after a checkpoint, beside it."""
+    return f"{pretrained(model, checkpoint)}.state.pt"
+
+
 def pin(folder: str) -> str:
     """What a folder was fetched from, beside it."""
     return f"{folder}.pin.json"
@@ -97,8 +102,8 @@ class Results:
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
 
     def job_records(self, *parts: str) -> str:
-        """Folder with a record of each attempt of a job; no rule declares it."""
-        return f"{self.root}/state/jobs/{'/'.join(parts)}"
+        """Folder with a record of each attempt of a job, or of all jobs; no rule declares it."""
+        return "/".join([self.root, "state/jobs", *parts])
 
     @property
     def cell_store(self) -> str:

@@ -193,9 +193,12 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def signal_is_pending(process: int, number: signal.Signals) -> bool:
-    """Whether a stopped process has been sent a signal that it has not seen yet."""
-    status = Path(f"/proc/{process}/status").read_text()
+def is_struck(process: int, number: signal.Signals) -> bool:
+    """Whether a held process has been sent a signal; Slurm may have woken and ended it by now."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return True
     masks = [
         line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))
     ]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from .cluster import kill, processes_of_job, wait_until
-from .conftest import signal_is_pending
+from .conftest import is_struck
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
@@ -79,7 +79,7 @@ def test_a_night_of_failures(study, reference):
     cluster.start_controller()
     cluster.revive_node(node)
     cluster.call("scontrol", "update", f"jobid={job}", "timelimit=1")
-    wait_until(lambda: signal_is_pending(process, signal.SIGTERM), 120, "the time limit")
+    wait_until(lambda: is_struck(process, signal.SIGTERM), 120, "the time limit")
     kill(process, signal.SIGCONT)
 
     study.finish()

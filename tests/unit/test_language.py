@@ -26,7 +26,7 @@ def phrases(path):
 def test_every_phrase_is_translated_with_the_same_places(repository, language):
     say = translator(language)
     library = repository / "scripts/ptft"
-    texts = ("deviations", "findings", "pages", "provenance")
+    texts = ("costs", "deviations", "findings", "pages", "provenance")
     modules = [*library.glob("figures/*.py"), *(library / f"{name}.py" for name in texts)]
     said = {phrase for module in modules for phrase in phrases(module)}
     said |= {spec.title for spec in FIGURES.values()}

@@ -134,27 +134,42 @@ def test_settings_out_of_range_are_refused(changed, message):
         PretrainSettings(**{**SETTINGS, **changed})
 
 
-def test_pretraining_saves_loadable_checkpoints_and_repeats_bit_for_bit(tmp_path, documents):
-    world = tmp_path / "world"
-    world.mkdir()
-    (world / "corpus.txt").write_text("\n".join(documents) + "\n", encoding="utf-8")
-    for name in ("one", "two"):
-        pretrain_pocket.main(
-            ["--world", str(world), "--settings", json.dumps(SETTINGS)]
-            + ["--output", str(tmp_path / name), "--threads", "1"]
-        )
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["step2", "step5"]
-    for step in ("step2", "step5"):
-        one, two = (tmp_path / name / step / "model.safetensors" for name in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes()
-    facts = json.loads((tmp_path / "one/step5/pretraining.json").read_text())
-    assert facts["step"] == 5
-    assert facts["tokens"] == 5 * 4 * 32
-    assert 3 < facts["loss"] < 9
-    model, info = AutoModelForCausalLM.from_pretrained(
-        tmp_path / "one/step5", output_loading_info=True
+def pretrain(folder, corpus, steps, before=None):
+    """Run the program to a step; its checkpoint."""
+    step = steps[-1]
+    pretrain_pocket.main(
+        ["--corpus", str(corpus), "--settings", json.dumps(SETTINGS | {"steps": steps})]
+        + ["--output", str(folder / f"step{step}"), "--state", str(folder / f"step{step}.pt")]
+        + (["--before", str(before)] if before else [])
     )
+    return folder / f"step{step}"
+
+
+def test_pretraining_in_parts_is_that_in_one_bit_for_bit(tmp_path, documents):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(documents) + "\n", encoding="utf-8")
+    whole = pretrain(tmp_path / "whole", corpus, [5])
+    pretrain(tmp_path / "parts", corpus, [2])
+    parts = pretrain(tmp_path / "parts", corpus, [5], before=tmp_path / "parts/step2.pt")
+    one, two = (folder / "model.safetensors" for folder in (whole, parts))
+    assert one.read_bytes() == two.read_bytes()
+    early = tmp_path / "parts/step2/model.safetensors"
+    assert early.read_bytes() != two.read_bytes()
+    facts = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, parts)]
+    for found in facts:
+        assert found.pop("seconds") > 0
+    assert facts[0] == facts[1]
+    assert facts[0]["step"] == 5
+    assert facts[0]["tokens"] == 5 * 4 * 32
+    assert 3 < facts[0]["loss"] < 9
+
+
+def test_checkpoints_load_without_our_code(tmp_path, documents):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(documents) + "\n", encoding="utf-8")
+    folder = pretrain(tmp_path, corpus, [1])
+    model, info = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one/step5")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer("Tom has a big dog.", return_tensors="pt")
     assert model(batch["input_ids"]).logits.shape == (1, 6, len(tokenizer))

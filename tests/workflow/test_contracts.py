@@ -43,7 +43,7 @@ def test_pocket_study_plans_every_job_once(repository, tmp_path):
         "make_report": 1,
         **{f"plot_{figure}": 1 for figure in FIGURES},
         "prepare_split": 11 * 2 + 4,
-        "pretrain_checkpoints": 1,
+        "pretrain_checkpoint": 6,
         "write_front_page": 1,
         "write_study": 1,
     }

@@ -20,19 +20,22 @@ if SOURCE.kind == "pocket":
         shell:
             "python {input.script:q} --seed {params.seed} --output {params.folder:q} 2> {log:q}"
 
-    rule pretrain_checkpoints:
+    # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
+    rule pretrain_checkpoint:
         input:
             script=program("pretrain_pocket"),
             corpus=paths.pocket_corpus(),
+            before=state_before,
         output:
-            [
-                directory(paths.pretrained(STUDY.model, checkpoint))
-                for checkpoint in SOURCE.checkpoints()
-            ],
+            checkpoint=directory(paths.pretrained(STUDY.model, "{checkpoint}")),
+            state=paths.pretraining_state(STUDY.model, "{checkpoint}"),
         log:
-            RESULTS.log("pretrain_checkpoints"),
+            RESULTS.log("pretrain_checkpoint", "{checkpoint}"),
         benchmark:
-            RESULTS.benchmark("pretrain_checkpoints")
+            RESULTS.benchmark("pretrain_checkpoint", "{checkpoint}")
+        wildcard_constraints:
+            checkpoint=one_of(SOURCE.checkpoints()),
+        priority: 1  # all else waits for these
         conda:
             "../../envs/environment.yaml"
         threads: 1  # of a model this small, more threads wait for one another
@@ -41,14 +44,14 @@ if SOURCE.kind == "pocket":
             nodes=1,
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
-            settings=lambda wildcards: as_json(dataclasses.asdict(SOURCE.pretraining)),
-            world=lambda wildcards, input: folder_of(input.corpus),
-            folder=lambda wildcards, output: folder_of(output[0]),
+            settings=lambda wildcards: as_json(SOURCE.pretraining_slice(wildcards.checkpoint)),
+            before=lambda wildcards, input: f"--before {input.before}" if input.before else "",
         message:
-            "Pre-train the pocket model, keeping its checkpoints"
+            "Pre-train the pocket model to {wildcards.checkpoint}"
         shell:
-            "python {input.script:q} --world {params.world:q} --settings {params.settings:q}"
-            " --output {params.folder:q} --threads {threads} 2>&1 | tee {log:q}"
+            "python {input.script:q} --corpus {input.corpus:q} --settings {params.settings:q}"
+            " {params.before} --output {output.checkpoint:q} --state {output.state:q}"
+            " --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule checkpoints:

@@ -48,7 +48,7 @@ rule collect_cells:
 rule collect_costs:
     input:
         script=program("collect_costs"),
-        module=library("costs"),
+        modules=library("costs", "job_records"),
         cells=CELLS,
     output:
         RESULTS.table("costs", "csv"),
@@ -58,10 +58,12 @@ rule collect_costs:
         "../../envs/environment.yaml"
     params:
         benchmarks=f"{RESULTS.root}/benchmarks",
+        records=RESULTS.job_records(),
     message:
         "Add up the costs"
     shell:
-        "python {input.script:q} --benchmarks {params.benchmarks:q} --output {output:q} 2> {log:q}"
+        "python {input.script:q} --benchmarks {params.benchmarks:q} --records {params.records:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule export_results:

@@ -34,6 +34,12 @@ def checkpoint_folder(checkpoint):
     return paths.pretrained(STUDY.model, checkpoint)
 
 
+def state_before(wildcards):
+    """Where the pocket model's pre-training goes on from; nothing for its first checkpoint."""
+    before = SOURCE.before(wildcards.checkpoint)
+    return [paths.pretraining_state(STUDY.model, before)] if before else []
+
+
 def hub_folder(split):
     """Folder of a split that is fetched."""
     return paths.hub_split(split["repository"], split["config"], split["split"])

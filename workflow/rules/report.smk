@@ -2,7 +2,9 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=library("deviations", "findings", "language", "provenance", "versions", "wording"),
+        modules=library(
+            "costs", "deviations", "findings", "language", "provenance", "versions", "wording"
+        ),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],

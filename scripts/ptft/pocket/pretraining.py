@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -115,64 +116,101 @@ def seen_tokens(
     return seen, column
 
 
-def pretrain(
-    documents: list[str],
-    settings: PretrainSettings,
-    save: Callable[[OlmoForCausalLM, PreTrainedTokenizerFast, dict], None],
-) -> None:
-    """Train on `documents`, calling `save(model, tokenizer, facts)` at each of `settings.steps`.
+class Pretraining:
+    """A run of pre-training: starts anew or where an earlier part ended, goes on to a step.
 
-    The same documents, settings and number of threads give the same weights, bit for bit.
+    The same documents, settings and number of threads give the same weights, bit for bit,
+    in one part or in several.
     """
-    tokenizer = train_tokenizer(documents, settings.vocab_size)
-    model = build_model(settings, tokenizer)
-    encoded = tokenizer(documents, return_attention_mask=False)["input_ids"]
-    batches = packed_batches(encoded, settings, tokenizer.eos_token_id)
-    seen, column = seen_tokens(encoded, tokenizer)
-    apart = round(settings.rows_apart * settings.batch_size)
-    optimizers = build_optimizers(model, settings)
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(settings, step))
-        for optimizer in optimizers
-    ]
-    started = time.perf_counter()
-    recent: list[float] = []
-    model.train()
-    for step in tqdm(range(1, settings.steps[-1] + 1), desc="pre-training", unit="step"):
-        batch = next(batches)  # (rows, tokens)
-        mask = attention_mask(batch, apart, tokenizer.eos_token_id)
+
+    def __init__(self, documents: list[str], settings: PretrainSettings):
+        """A run at step 0, the model untrained."""
+        self.settings = settings
+        self.tokenizer = train_tokenizer(documents, settings.vocab_size)
+        self.model = build_model(settings, self.tokenizer)
+        self.optimizers = build_optimizers(self.model, settings)
+        self.schedules = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(settings, step))
+            for optimizer in self.optimizers
+        ]
+        self.step = 0
+        self.seconds = 0.0
+        self.recent: deque[float] = deque(maxlen=50)  # losses of the last steps
+        self._end = self.tokenizer.eos_token_id
+        encoded = self.tokenizer(documents, return_attention_mask=False)["input_ids"]
+        self._batches = packed_batches(encoded, settings, self._end)
+        self._seen, self._column = seen_tokens(encoded, self.tokenizer)
+
+    def train(self, last: int) -> None:
+        """Train up to and including step `last`."""
+        started = time.perf_counter()
+        self.model.train()
+        with tqdm(total=last, initial=self.step, desc="pre-training", unit="step") as progress:
+            while self.step < last:
+                self.recent.append(self._update(next(self._batches)))
+                self.step += 1
+                progress.update()
+        self.seconds += time.perf_counter() - started
+
+    def _update(self, batch: torch.Tensor) -> float:
+        """One step on a batch (rows, tokens); its loss."""
+        apart = round(self.settings.rows_apart * self.settings.batch_size)
+        mask = attention_mask(batch, apart, self._end)
         # Without a cache: OLMo would otherwise build one in every training step.
-        hidden = model.model(input_ids=batch, attention_mask=mask, use_cache=False)[0]
-        logits = hidden[:, :-1].flatten(0, 1) @ model.lm_head.weight[seen].T  # (tokens, seen)
-        loss = torch.nn.functional.cross_entropy(logits, column[batch[:, 1:].flatten()])
+        hidden = self.model.model(input_ids=batch, attention_mask=mask, use_cache=False)[0]
+        head = self.model.lm_head.weight[self._seen]
+        logits = hidden[:, :-1].flatten(0, 1) @ head.T  # (tokens, seen)
+        loss = torch.nn.functional.cross_entropy(logits, self._column[batch[:, 1:].flatten()])
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-        recent.append(loss.item())
-        if step in settings.steps:
-            window = recent[-50:]
-            facts = {
-                "step": step,
-                "tokens": step * batch.numel(),
-                "loss": sum(window) / len(window),
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-            save(model, tokenizer, facts)
+        return loss.item()
 
+    def facts(self) -> dict:
+        """Where the run stands: step, tokens seen, mean loss of the last 50 steps, seconds."""
+        return {
+            "step": self.step,
+            "tokens": self.step * self.settings.batch_size * self.settings.sequence_length,
+            "loss": sum(self.recent) / len(self.recent),
+            "seconds": round(self.seconds, 3),
+        }
 
-def save_checkpoint(
-    root: Path, model: OlmoForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: dict
-) -> Path:
-    """Write `root/stepN` as a Hugging Face model folder, complete or not at all."""
-    target = root / f"step{facts['step']}"
-    draft = root / f".{target.name}.draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    model.save_pretrained(draft)
-    tokenizer.save_pretrained(draft)
-    (draft / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(draft, target)
-    return target
+    def save_state(self, path: Path) -> None:
+        """Write all that a later part needs, complete or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "step": self.step,
+            "seconds": self.seconds,
+            "recent": list(self.recent),
+        }
+        draft = path.with_name(f".{path.name}.draft")
+        torch.save(state, draft)
+        os.replace(draft, path)
+
+    def load_state(self, path: Path) -> None:
+        """Go on where an earlier part of the same run ended, at a step not before this one."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        parts = (("optimizers", self.optimizers), ("schedules", self.schedules))
+        for name, objects in parts:
+            for one, saved in zip(objects, state[name], strict=True):
+                one.load_state_dict(saved)
+        for _ in range(state["step"] - self.step):
+            next(self._batches)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.recent.extend(state["recent"])
+
+    def save_checkpoint(self, target: Path) -> None:
+        """Write a Hugging Face model folder with a pretraining.json, complete or not at all."""
+        draft = target.with_name(f".{target.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        self.model.save_pretrained(draft)
+        self.tokenizer.save_pretrained(draft)
+        (draft / "pretraining.json").write_text(json.dumps(self.facts(), indent=2) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(draft, target)

@@ -110,6 +110,8 @@ class Dataset(Strict):
     """classification: the labels to choose from, where not all of the family's"""
     target: str | None = None
     """generation: column of the gold text"""
+    max_new_tokens: Count | None = None
+    """generation: longest answer, where not the family's"""
     choices: str | list[str] | None = None
     """multiple choice: a column with the list of choices, or one column a choice"""
     choice_texts: Annotated[list[str], Field(min_length=2)] | None = None

@@ -260,6 +260,11 @@ class Grid:
     def _task_templates(self, task: str) -> dict[str, str]:
         return self.families[self._task_family[task]].templates(self.task_dataset(task))
 
+    def max_new_tokens(self, dataset: str) -> int:
+        """Longest answer that is generated."""
+        family = self.families[self.family(dataset)]
+        return self.dataset(dataset).max_new_tokens or family.max_new_tokens
+
     def _scoring(self, dataset: str) -> dict:
         spec, family = self.dataset(dataset), self.families[self.family(dataset)]
         also = [way for way in self.study.evaluate.also if way in KINDS[family.kind]]
@@ -271,7 +276,7 @@ class Grid:
                 style: family.templates(dataset)[style] for style in self._formats(dataset)
             },
             "shots": self.shots(dataset),
-            "max_new_tokens": family.max_new_tokens,
+            "max_new_tokens": self.max_new_tokens(dataset),
             "stop": family.stop,
         }
 

@@ -1,5 +1,6 @@
 """Types of a model file (config/models): where checkpoints come from and where they stand."""
 
+import dataclasses
 import re
 from typing import Annotated, Literal
 
@@ -51,6 +52,16 @@ class PocketSource(Strict):
     def info(self, name: str) -> CheckpointInfo | None:
         """Where a checkpoint stands; None if there is none of the name."""
         return self.checkpoints().get(name)
+
+    def before(self, name: str) -> str | None:
+        """The checkpoint that pre-training goes on from to reach this one; None for the first."""
+        names = list(self.checkpoints())
+        place = names.index(name)
+        return names[place - 1] if place else None
+
+    def pretraining_slice(self, name: str) -> dict:
+        """What determines a checkpoint: the settings, without the steps of the others."""
+        return dataclasses.asdict(self.pretraining) | {"steps": [self.info(name).step]}
 
 
 class FolderSource(Strict):

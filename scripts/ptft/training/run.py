@@ -14,6 +14,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from ptft.job_records import note_gpu_memory
 from ptft.methods import get_method
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
@@ -156,6 +157,8 @@ class _Finetuning:
             with finished_folder(self.request.output) as folder:
                 self._write(folder, trainer, candidates, weights)
             self._keep()
+            if self.devices.device.type == "cuda":
+                note_gpu_memory(peak_memory(self.devices.device) / 2**30)
         self.devices.wait()
 
     def _write(
