@@ -5,7 +5,8 @@ import pytest
 from ptft.analysis import TABLES
 from ptft.figures import FIGURES
 
-pytestmark = pytest.mark.slow
+# One worker: a second one would wait for the same run to finish.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 DESK, PHONE = (1400, 1000), (390, 844)
 
 

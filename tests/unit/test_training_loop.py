@@ -122,6 +122,33 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     )
 
 
+def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
+    checkpoint, examples, tmp_path, monkeypatch
+):
+    """The others wait for its gradients, so it has to end; what starts again takes less."""
+    calm = trainer_of(load_model(checkpoint, attention=NAME), examples[:24])
+    first = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=60)
+    second = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=60)
+    # Its place among two; it fails before it would meet the other.
+    first.run.devices = Devices(torch.device("cpu"), rank=0, world=2)
+
+    def full(**_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(first.run.model.model, "forward", full)
+    state = StateFolder(tmp_path / "b", "b")
+    with StopRequest() as stop:
+        with pytest.raises(OutOfMemory, match="one of 2 devices with micro-batches of 60 tokens"):
+            first.train(state, stop)
+        assert state.token_limit() == 30
+        second.train(state, stop)
+        calm.train(StateFolder(tmp_path / "a", "a"), stop)
+    assert second.token_budget == 30
+    np.testing.assert_allclose(
+        [row["loss"] for row in second.curve], [row["loss"] for row in calm.curve], rtol=1e-5
+    )
+
+
 def test_an_example_that_never_fits_is_named(checkpoint, examples, tmp_path, monkeypatch):
     trainer = trainer_of(load_model(checkpoint, attention=NAME), examples[:8])
 

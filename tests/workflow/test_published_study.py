@@ -54,3 +54,13 @@ def test_an_overlay_draws_two_figures_anew(japanese):
     before = figure.read_bytes()
     japanese.snakemake(str(figure.relative_to(japanese.root)))
     assert figure.read_bytes() != before
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_an_edited_translation_writes_its_pages_again(japanese):
+    japanese.snakemake("--touch")
+    japanese.edit("scripts/ptft/language/ja.yaml", '"hours": "時間"', '"hours": "所要時間"')
+    planned = japanese.planned()
+    assert "Write the findings" in planned and "Draw base_scores" in planned
+    assert not [job for job in planned if "released" in job]

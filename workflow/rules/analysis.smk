@@ -7,7 +7,7 @@ CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.
 rule analyse_cells:
     input:
         script=program("analyse"),
-        modules=modules("analysis") + library("statistics", "language", "pages"),
+        modules=modules("analysis") + library("statistics", "pages") + words(),
         cells=CELLS,
         replicates=REPLICATES,
     output:
@@ -40,7 +40,7 @@ for figure, spec in FIGURES.items():
             f"plot_{figure}"
         input:
             script=program("plot_figure"),
-            modules=library(f"figures/{figure}", "figures/style", "language"),
+            modules=library(f"figures/{figure}", "figures/style") + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
             overlay=overlaid_tables(spec),
         output:

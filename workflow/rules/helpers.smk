@@ -34,6 +34,13 @@ def library(*names):
     return [f"{SCRIPTS}/ptft/{name}.py" for name in names]
 
 
+def words():
+    """What says a report's phrases: an edited translation writes and draws its pages again."""
+    language = STUDY.report.language
+    translations = [] if language == "en" else [f"{SCRIPTS}/ptft/language/{language}.yaml"]
+    return library("language") + translations
+
+
 def overlaid_tables(spec):
     """Tables of the study that is laid over a figure; it has been run before."""
     other = STUDY.report.overlay if spec.overlaid else None

@@ -2,9 +2,8 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=library(
-            "costs", "deviations", "findings", "language", "provenance", "versions", "wording"
-        ),
+        modules=library("costs", "deviations", "findings", "provenance", "versions", "wording")
+        + words(),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],

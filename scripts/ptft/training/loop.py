@@ -40,7 +40,7 @@ class Diverged(Exception):
 
 
 class OutOfMemory(Exception):
-    """Not even one example fits into memory."""
+    """Not even one example fits into memory, or several devices must start again with less."""
 
 
 @dataclass
@@ -94,9 +94,10 @@ class Trainer:
         Raises:
             Interrupted: SIGTERM came; the state is saved.
             Diverged: the loss is NaN, infinite or has been hopeless for long.
-            OutOfMemory: an example alone does not fit.
+            OutOfMemory: an example alone does not fit, or one of several devices ran out.
         """
         self._resume(state)
+        self.token_budget = min(self.token_budget, state.token_limit() or self.token_budget)
         self.model.train()
         saved = begun = time.monotonic()
         before = self.seconds
@@ -107,7 +108,11 @@ class Trainer:
         if self.step == 0:
             self._validate()
         while self.step < self.steps:
-            self._update()
+            try:
+                self._update()
+            except OutOfMemory:
+                state.limit_tokens(self.token_budget)
+                raise
             self.seconds = before + time.monotonic() - begun
             self._unread[-1][0]["seconds"] = self.seconds
             last = self.step == self.steps
@@ -182,13 +187,20 @@ class Trainer:
         """Halve the token budget after an out-of-memory error with micro-batches of ``used``."""
         self.optimizer.zero_grad(set_to_none=True)
         tokens = len(longest.ids)
-        if self.run.devices.world > 1 or used <= tokens:
+        if used <= tokens:
             raise OutOfMemory(
                 f"update {self.step + 1} ran out of memory with micro-batches of {used} tokens "
                 f"(longest example: {longest.example_id}, {tokens} tokens): set token_budget to "
                 f"{max(used // 2, 1)}, lower max_length, or shard the model (sharding: full)"
             )
         self.token_budget = max(used // 2, tokens)
+        if self.run.devices.world > 1:
+            # The others wait for this one's gradients: only a new start brings all together.
+            raise OutOfMemory(
+                f"update {self.step + 1} ran out of memory on one of {self.run.devices.world} "
+                f"devices with micro-batches of {used} tokens: start the job again, it goes on "
+                f"from its saved state with {self.token_budget}"
+            )
         log.warning("out of memory: micro-batches of %d tokens from now on", self.token_budget)
         if self.run.devices.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -76,12 +76,13 @@ def fingerprint(parts: Mapping[str, Any], files: list[Path]) -> str:
 
 
 class StateFolder:
-    """Keeps the latest state of one run in ``folder``/state.pt."""
+    """Keeps the latest state of one run in ``folder``/state.pt, and a limit for its next start."""
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
         self.identity = identity
         self.file = folder / "state.pt"
+        self._limit = folder / "token_limit"
 
     def load(self) -> dict[str, Any] | None:
         """The state saved last by a run of the same identity, or None."""
@@ -114,6 +115,17 @@ class StateFolder:
         except (OSError, RuntimeError) as error:  # torch's writer wraps a full disk so
             partial.unlink(missing_ok=True)
             raise OSError(f"could not save the training state to {self.file}: {error}") from error
+
+    def limit_tokens(self, tokens: int) -> None:
+        """Let later starts of the run take micro-batches of no more than so many tokens."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self._limit.with_suffix(f".{os.getpid()}")
+        partial.write_text(str(tokens))
+        partial.replace(self._limit)
+
+    def token_limit(self) -> int | None:
+        """The limit that an earlier start left, or None."""
+        return int(self._limit.read_text()) if self._limit.exists() else None
 
 
 @contextlib.contextmanager
