@@ -4,10 +4,10 @@ Registered with transformers under the name ``ptft_packed``. Because transformer
 function of that name it builds no mask at all, and the layout of the row arrives here through the
 model's keyword arguments, computed once a micro-batch instead of once a layer.
 
-On CUDA it is flash attention over variable lengths (``torch.nn.attention.varlen``). Elsewhere the
-rows are laid out as rectangles, one for sequences of similar length, and go through
-``scaled_dot_product_attention``: causal, so that padding at the end is never seen and needs no
-mask. Everything but attention still runs on the packed row.
+On CUDA in bfloat16 it is flash attention over variable lengths (``torch.nn.attention.varlen``,
+which knows no float32). Elsewhere the rows are laid out as rectangles, one for sequences of
+similar length, and go through ``scaled_dot_product_attention``: causal, so that padding at the end
+is never seen and needs no mask. Everything but attention still runs on the packed row.
 """
 
 import inspect
@@ -41,7 +41,7 @@ class Rectangle:
 class SequenceLayout:
     """Where the sequences of a packed row begin and end.
 
-    boundaries: (B + 1,) int32, cumulative lengths, for CUDA. rectangles: for other devices.
+    boundaries: (B + 1,) int32, cumulative lengths, for flash attention. rectangles: without it.
     """
 
     longest: int
@@ -49,10 +49,12 @@ class SequenceLayout:
     rectangles: tuple[Rectangle, ...]
 
 
-def sequence_layout(lengths: Sequence[int], device: torch.device) -> SequenceLayout:
-    """Layout of sequences of the given lengths, one after the other."""
+def sequence_layout(
+    lengths: Sequence[int], device: torch.device, bfloat16: bool = False
+) -> SequenceLayout:
+    """Layout of sequences of the given lengths, one after the other, for work in a precision."""
     ends = np.cumsum([0, *lengths])
-    if device.type == "cuda":
+    if device.type == "cuda" and bfloat16:
         boundaries = torch.from_numpy(ends.astype(np.int32)).to(device, non_blocking=True)
         return SequenceLayout(max(lengths), boundaries, ())
     groups: list[list[int]] = []
@@ -60,16 +62,19 @@ def sequence_layout(lengths: Sequence[int], device: torch.device) -> SequenceLay
         if not groups or lengths[index] < MIN_FILL * lengths[groups[-1][0]]:
             groups.append([])
         groups[-1].append(index)
-    rectangles = tuple(_rectangle([(ends[i], lengths[i]) for i in group]) for group in groups)
+    rectangles = tuple(
+        _rectangle([(ends[i], lengths[i]) for i in group], device) for group in groups
+    )
     return SequenceLayout(max(lengths), None, rectangles)
 
 
-def _rectangle(spans: Sequence[tuple[int, int]]) -> Rectangle:
+def _rectangle(spans: Sequence[tuple[int, int]], device: torch.device) -> Rectangle:
     """The rectangle of sequences given as (start, length), the longest first."""
     width = spans[0][1]
     rows = np.concatenate([np.arange(start, start + n) for start, n in spans])
     cells = np.concatenate([np.arange(n) + place * width for place, (_, n) in enumerate(spans)])
-    return Rectangle(len(spans), width, torch.from_numpy(rows), torch.from_numpy(cells))
+    places = (torch.from_numpy(array).to(device, non_blocking=True) for array in (rows, cells))
+    return Rectangle(len(spans), width, *places)
 
 
 class _Move(torch.autograd.Function):

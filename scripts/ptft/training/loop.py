@@ -174,7 +174,7 @@ class Trainer:
         total = torch.zeros((), device=devices.device)
         parts = device_micro_batches(batch, self.token_budget, devices.rank, devices.world)
         for place, (part, counted) in enumerate(parts):
-            packed = pack(part, weights, devices.device)
+            packed = pack(part, weights, devices.device, self.bfloat16)
             synchronise_gradients(self.model, place == len(parts) - 1)
             with torch.autocast(devices.device.type, torch.bfloat16, enabled=self.bfloat16):
                 loss = weighted_loss(self.model, packed) * counted

@@ -34,7 +34,7 @@ def automatic_token_budget(
     if device.type != "cuda":
         return CPU_TOKENS
     trial = micro_batches(sorted(examples, key=lambda e: -len(e.ids))[:256], PROBE_TOKENS)[0]
-    packed = pack(trial, example_weights(trial, "example"), device)
+    packed = pack(trial, example_weights(trial, "example"), device, bfloat16)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):

@@ -45,8 +45,13 @@ def example_weights(batch: Sequence[Example], weighting: str) -> dict[str, float
     return {item.example_id: 1 / (len(batch) * item.targets) for item in batch}
 
 
-def pack(batch: Sequence[Example], weights: dict[str, float], device: torch.device) -> PackedBatch:
-    """Pack a micro-batch; ``weights`` as from :func:`example_weights`."""
+def pack(
+    batch: Sequence[Example],
+    weights: dict[str, float],
+    device: torch.device,
+    bfloat16: bool = False,
+) -> PackedBatch:
+    """Pack a micro-batch; ``weights`` as from :func:`example_weights`, for work in bfloat16."""
     lengths = [len(item.ids) for item in batch]
     ids = np.concatenate([item.ids for item in batch])
     positions = np.concatenate([np.arange(n) for n in lengths])
@@ -64,5 +69,5 @@ def pack(batch: Sequence[Example], weights: dict[str, float], device: torch.devi
         targets=send(ids[learned]),
         weights=send(share),
         owners=send(owners),
-        layout=sequence_layout(lengths, device),
+        layout=sequence_layout(lengths, device, bfloat16),
     )

@@ -29,7 +29,7 @@ def validate(
     was_training = model.training
     model.eval()
     for part in micro_batches(examples, token_budget):
-        packed = pack(part, weights, device)
+        packed = pack(part, weights, device, bfloat16)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             losses, hits = token_losses(model, packed)
         total += (losses * packed.weights).sum().item()

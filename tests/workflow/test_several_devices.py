@@ -1,0 +1,27 @@
+"""A job that holds several GPUs trains on all of them: here two processes on the CPU."""
+
+import json
+
+import pytest
+
+from ptft.job_records import read_records
+
+from .conftest import make_clone
+
+MODEL = "results/cluster/models/step4/full.pocket_nli.s0"
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_process_a_gpu(repository, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a machine with two GPUs offers
+    clone = make_clone(repository, tmp_path / "clone", "cluster")
+    clone.edit("study.yaml", "gpus: 1", "gpus: 2")
+    clone.edit("study.yaml", "epochs: 40", "epochs: 2")
+    clone.snakemake(MODEL)
+    summary = json.loads((clone.root / MODEL / "training.json").read_text())
+    assert summary["devices"] == 2
+    assert summary["steps"] == 2 * 64 // 16
+    (record,) = read_records(
+        clone.root / "results/cluster/state/jobs/finetune_model/step4/full.pocket_nli.s0"
+    )
+    assert record.gpus == ("0", "1") and record.status == 0
