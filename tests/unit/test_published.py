@@ -56,6 +56,27 @@ def by_checkpoint(table, column):
     return dict(table.select("checkpoint", column).iter_rows())
 
 
+def released_scores(source, table, dataset):
+    """Model id -> score of a dataset, straight from a released table."""
+    rows = pl.read_csv(f"{source['root']}/{table}.csv").filter(pl.col("eval dataset") == dataset)
+    return dict(rows.select("model_id", "Performance").iter_rows())
+
+
+def base_id(checkpoint):
+    """The few-shot model id of a base model in all_perf_table.csv."""
+    step = checkpoint.removeprefix("step")
+    place = "" if checkpoint == "main" else f"checkpoint-{step}_"
+    return f"olmo1b_{place}original_hf_4shots"
+
+
+def tuned_id(checkpoint, task):
+    """The few-shot model id of a fine-tuned model in all_perf_table.csv."""
+    step = checkpoint.removeprefix("step")
+    place = "main" if checkpoint == "main" else f"ckpt{step}"
+    rate = "2e-7" if task == "xsum" else "2e-6"
+    return f"olmo1b_hf_{place}_{task}_3epoch_{rate}_4shots"
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("group", sorted(TABLE_6))
 def test_table_6(scores, settings, group):
@@ -105,45 +126,82 @@ def test_the_rule_finds_the_papers_groups(scores, settings):
     ],
 )
 def test_curves_are_the_released_values(scores, settings, source, task, dataset, released):
-    """Base and tuned curves (Figures 4, 6, 7, 9 to 14), point by point."""
-    table = pl.read_csv(f"{source['root']}/all_perf_table.csv")
-    value = {
-        model: score
-        for model, name, score in table.select(
-            "model_id", "eval dataset", "Performance"
-        ).iter_rows()
-        if name == released
-    }
+    """Base and tuned curves (Figures 6, 7, 9 to 14), point by point."""
+    value = released_scores(source, "all_perf_table", released)
     gains = make_table("gains", scores, settings).filter(
         pl.col("train_task") == task, pl.col("dataset") == dataset
     )
-    lr = {"xsum": "2e-7"}.get(task, "2e-6")
+    assert gains.sort("index")["checkpoint"].to_list() == ORDER
+    for checkpoint, base, tuned in gains.select("checkpoint", "base", "tuned").iter_rows():
+        assert (base, tuned) == (value[base_id(checkpoint)], value[tuned_id(checkpoint, task)])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "dataset", ["hellaswag", "arc_easy", "arc_challenge", "openbookqa", "boolq", "sciq"]
+)
+def test_instruction_tuned_curves_are_the_released_values(scores, settings, source, dataset):
+    """Base and instruction-tuned curves (Figure 4), point by point."""
+    value = released_scores(source, "official_eval_table", dataset)
+    gains = make_table("gains", scores, settings).filter(
+        pl.col("train_task") == "tulu", pl.col("dataset") == dataset
+    )
     assert gains.sort("index")["checkpoint"].to_list() == ORDER
     for checkpoint, base, tuned in gains.select("checkpoint", "base", "tuned").iter_rows():
         step = checkpoint.removeprefix("step")
-        main = checkpoint == "main"
-        base_id = (
-            "olmo1b_original_hf_4shots" if main else f"olmo1b_checkpoint-{step}_original_hf_4shots"
-        )
-        tuned_id = f"olmo1b_hf_{'main' if main else 'ckpt' + step}_{task}_3epoch_{lr}_4shots"
-        assert (base, tuned) == (value[base_id], value[tuned_id])
+        untuned = "olmo1b_original_hf" if checkpoint == "main" else f"checkpoint-{step}"
+        place = "main" if checkpoint == "main" else f"ckpt{step}"
+        assert (base, tuned) == (value[untuned], value[f"olmo1b_hf_{place}_tulu_5epoch_2e-6"])
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("fmt", ["instruct", "io"])
-def test_formats_are_the_released_values(scores, settings, source, fmt):
-    """Tuned MNLI in the other formats."""
+@pytest.mark.parametrize(
+    ("task", "dataset"),
+    [("mnli", "mnli_matched"), ("mnli", "mnli_mismatched"), ("paws", "paws")]
+    + [("xsum", "xsum"), ("socialiqa", "socialiqa")],
+)
+def test_formats_are_the_released_values(scores, settings, source, task, dataset, fmt):
+    """Base and tuned scores in the other formats (Figure 5), point by point."""
     suffix = {"instruct": "_instruct", "io": "_inputoutput"}[fmt]
-    table = pl.read_csv(f"{source['root']}/all_perf_table.csv")
-    released = table.filter(
-        pl.col("eval dataset") == f"mnli_matched{suffix}",
-        pl.col("model_id") == "olmo1b_hf_main_mnli_3epoch_2e-6_4shots",
-    )["Performance"][0]
-    row = make_table("formats", scores, settings).filter(
-        pl.col("checkpoint") == "main", pl.col("train_task") == "mnli",
-        pl.col("dataset") == "mnli_matched", pl.col("format") == fmt,
-    )  # fmt: skip
-    assert row["value"].to_list() == [released]
+    value = released_scores(source, "all_perf_table", f"{dataset}{suffix}")
+    table = make_table("formats", scores, settings).filter(
+        pl.col("dataset") == dataset, pl.col("format") == fmt
+    )
+    found = {
+        (arm, checkpoint): score
+        for arm, checkpoint, score in table.select("train_task", "checkpoint", "value").iter_rows()
+    }
+    assert len(found) == 16
+    for checkpoint in ORDER:
+        assert found[None, checkpoint] == value[base_id(checkpoint)]
+        assert found[task, checkpoint] == value[tuned_id(checkpoint, task)]
+
+
+CLASSIFICATION, GENERATION = {"mnli": "mnli_matched", "paws": "paws"}, ["xsum", "socialiqa"]
+
+
+@pytest.mark.shared
+def test_transfer_in_both_directions_from_the_released_rows(scores, settings, source):
+    """The mean over pairs of (tuned - base) / base, where both are released, at 4 shots."""
+    value = {
+        name: released_scores(source, "all_perf_table", name)
+        for name in [*CLASSIFICATION.values(), *GENERATION]
+    }
+    pairs = {
+        "classification>generation": [(t, d) for t in CLASSIFICATION for d in GENERATION],
+        "generation>classification": [(t, d) for t in GENERATION for d in CLASSIFICATION.values()],
+    }
+    table = make_table("forgetting", scores, settings).filter(pl.col("train_task") == ALL_TASKS)
+    for direction, listed in pairs.items():
+        found = by_checkpoint(table.filter(pl.col("direction") == direction), "mrc")
+        assert list(found) == ORDER
+        for checkpoint in ORDER:
+            changes = [
+                value[dataset][tuned_id(checkpoint, task)] / value[dataset][base_id(checkpoint)] - 1
+                for task, dataset in listed
+            ]
+            assert found[checkpoint] == pytest.approx(sum(changes) / len(changes), abs=1e-9)
 
 
 @pytest.mark.shared
