@@ -24,6 +24,9 @@ TABLES = {
 }
 BASE, TUNED, CHECKPOINTS = 1, 5, 8
 
+# One worker, so that the paper's finished study is made up once.
+pytestmark = pytest.mark.xdist_group("paper")
+
 
 @pytest.fixture(scope="module")
 def benchmark_module(repository):

@@ -7,6 +7,9 @@ import pytest
 
 from .conftest import make_clone
 
+# One worker, so that the published study is run once.
+pytestmark = pytest.mark.xdist_group("published")
+
 
 @pytest.fixture(scope="module")
 def japanese(repository, shared, tmp_path_factory):
