@@ -147,7 +147,9 @@ def _varlen(query, key, value, scaling, layout: SequenceLayout) -> torch.Tensor:
     groups = query.shape[1] // key.shape[1]
     if groups > 1:  # not every torch with varlen_attn has grouped queries in it
         key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
-    query, key, value = (tensor.transpose(1, 2)[0] for tensor in (query, key, value))
+    # Rotary positions of Llama and GPT-NeoX leave float32 behind under autocast; the kernel wants
+    # what the projection of the values gave.
+    query, key, value = (t.transpose(1, 2)[0].to(value.dtype) for t in (query, key, value))
     ends, longest = layout.boundaries, layout.longest
     # torch 2.10 says is_causal, later versions say it by the window
     windowed = "window_size" in inspect.signature(varlen_attn).parameters
