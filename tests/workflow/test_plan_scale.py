@@ -39,24 +39,17 @@ def benchmark_module(repository):
     return planning
 
 
-def test_the_papers_grid_is_planned_in_seconds(repository, tmp_path, benchmark_module):
-    measured = benchmark_module.dry_run(repository / STUDY, tmp_path)
-    assert measured.models == CHECKPOINTS * (BASE + TUNED) and measured.cells == 2400
-    assert measured.cpu_seconds < 10  # on a free core the same by the clock
-    assert measured.peak_gib < 0.5
-
-
 @pytest.mark.slow
-def test_a_grid_ten_times_as_large_is_planned_within_a_minute(
-    repository, tmp_path, benchmark_module
-):
-    large = benchmark_module.SIZES[-1]
+def test_a_plan_grows_no_faster_than_its_cells(repository, tmp_path, benchmark_module):
+    """The paper's grid, and one of 7.5 times the cells; `make bench` goes on to 42 times."""
     study = tmp_path / "large.yaml"
-    study.write_text(yaml.safe_dump(benchmark_module.large_study(large)))
-    measured = benchmark_module.dry_run(study, tmp_path)
-    assert measured.models == 80 * (1 + 8 * 3) and measured.cells == 100_000
-    assert measured.cpu_seconds < 60
-    assert measured.peak_gib < 2
+    study.write_text(yaml.safe_dump(benchmark_module.large_study(benchmark_module.SIZES[2])))
+    paper = benchmark_module.dry_run(repository / STUDY, tmp_path)
+    large = benchmark_module.dry_run(study, tmp_path)
+    assert paper.models == CHECKPOINTS * (BASE + TUNED) and paper.cells == 2400
+    assert large.models == 40 * (1 + 4 * 2) and large.cells == 18_000
+    assert large.cpu_seconds / paper.cpu_seconds < large.cells / paper.cells
+    assert paper.peak_gib < 0.5 and large.peak_gib < 0.5
 
 
 @pytest.fixture(scope="module")
