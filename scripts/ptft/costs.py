@@ -126,10 +126,12 @@ def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
         "hours": ("hours", "{:.3f}"),
         "gpu_hours": ("GPU-hours", "{:.3f}"),
         "paper_gpu_hours": ("the paper's", "{:.0f}"),
-        "longest_minutes": ("longest job (min)", "{:.1f}"),
+        "longest_minutes": ("longest (min)", "{:.1f}"),
         "peak_gib": ("peak (GiB)", "{:.2f}"),
-        "peak_gpu_gib": ("peak of a GPU (GiB)", "{:.2f}"),
+        "peak_gpu_gib": ("GPU (GiB)", "{:.2f}"),
     }
+    if not costs["gpu_hours"].any():
+        del columns["gpu_hours"], columns["peak_gpu_gib"]
     rows = [
         [row["stage"], say("all") if row["arm"] == "all" else row["arm"]]
         + [str(row["jobs"]), str(row["attempts"])]
