@@ -130,7 +130,7 @@ def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
         "peak_gib": ("peak (GiB)", "{:.2f}"),
         "peak_gpu_gib": ("GPU (GiB)", "{:.2f}"),
     }
-    if not costs["gpu_hours"].any():
+    if not costs["gpu_hours"].sum():
         del columns["gpu_hours"], columns["peak_gpu_gib"]
     rows = [
         [row["stage"], say("all") if row["arm"] == "all" else row["arm"]]

@@ -77,6 +77,11 @@ def test_totals_stand_before_their_arms_and_beside_the_paper(costs):
     assert "段階, アーム, ジョブ, 試行, 時間, GPU 時間, 論文" in japanese
 
 
+def test_a_study_without_gpus_has_no_columns_for_them(costs):
+    page, _ = costs_table(costs.with_columns(gpu_hours=0.0), translator("en"))
+    assert "stage, arm, jobs, attempts, hours, the paper's, longest (min), peak (GiB)\n" in page
+
+
 def test_a_program_leaves_its_gpu_memory_for_the_record(tmp_path, monkeypatch):
     note_gpu_memory(1.0)  # in no job: nothing happens
     with recorded(tmp_path / "jobs", ["0"]) as (noted, close):
