@@ -126,7 +126,6 @@ def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
         "hours": ("hours", "{:.3f}"),
         "gpu_hours": ("GPU-hours", "{:.3f}"),
         "paper_gpu_hours": ("the paper's", "{:.0f}"),
-        "longest_minutes": ("longest (min)", "{:.1f}"),
         "peak_gib": ("peak (GiB)", "{:.2f}"),
         "peak_gpu_gib": ("GPU (GiB)", "{:.2f}"),
     }

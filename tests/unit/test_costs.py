@@ -71,7 +71,7 @@ def test_totals_stand_before_their_arms_and_beside_the_paper(costs):
     ]
     assert table["gpu_hours"][2] == pytest.approx(0.75)
     page, explained = costs_table(costs, translator("en"))
-    assert "finetune_model, all, 2, 3, 0.550, 0.750, 28, 15.0, 2.00, 8.50" in page
+    assert "finetune_model, all, 2, 3, 0.550, 0.750, 28, 2.00, 8.50" in page
     assert "A100" in explained
     japanese, _ = costs_table(costs, translator("ja"))
     assert "段階, アーム, ジョブ, 試行, 時間, GPU 時間, 論文" in japanese
@@ -79,7 +79,7 @@ def test_totals_stand_before_their_arms_and_beside_the_paper(costs):
 
 def test_a_study_without_gpus_has_no_columns_for_them(costs):
     page, _ = costs_table(costs.with_columns(gpu_hours=0.0), translator("en"))
-    assert "stage, arm, jobs, attempts, hours, the paper's, longest (min), peak (GiB)\n" in page
+    assert "stage, arm, jobs, attempts, hours, the paper's, peak (GiB)\n" in page
 
 
 def test_a_program_leaves_its_gpu_memory_for_the_record(tmp_path, monkeypatch):
