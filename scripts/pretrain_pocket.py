@@ -1,7 +1,7 @@
 """Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
 
-    python scripts/pretrain_pocket.py --corpus resources/pocket/corpus.txt \\
-        --settings '{"total_steps": 4000}' --step 100 --before step25.state.pt \\
+    python scripts/pretrain_pocket.py --corpus resources/pocket/corpus.txt \
+        --settings '{"steps": [100], "total_steps": 4000}' --before step25.state.pt \
         --output step100 --state step100.state.pt
 
 writes step100, a Hugging Face model folder with a pretraining.json, and what goes on from there.
