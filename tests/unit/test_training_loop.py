@@ -141,6 +141,7 @@ def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
         with pytest.raises(OutOfMemory, match="one of 2 devices with micro-batches of 60 tokens"):
             first.train(state, stop)
         assert state.token_limit() == 30
+        assert StateFolder(tmp_path / "b", "another run").token_limit() is None
         second.train(state, stop)
         calm.train(StateFolder(tmp_path / "a", "a"), stop)
     assert second.token_budget == 30

@@ -82,7 +82,7 @@ class StateFolder:
         self.folder = folder
         self.identity = identity
         self.file = folder / "state.pt"
-        self._limit = folder / "token_limit"
+        self._limit = folder / f"token_limit-{identity[:16]}"  # another run has another
 
     def load(self) -> dict[str, Any] | None:
         """The state saved last by a run of the same identity, or None."""
