@@ -10,7 +10,6 @@ from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine
-from ptft.evaluation.generation import generate
 from ptft.evaluation.model import load_model, wrap_model
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.prompts import few_shot_prompt
@@ -113,7 +112,7 @@ def test_a_model_without_pad_token(tokenizer):
     assert with_pad.loaded.pad != without.loaded.pad
     for one, other in zip(with_pad.score(prompts), without.score(prompts), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
-    assert generate(with_pad, prompts, 6, []) == generate(without, prompts, 6, [])
+    assert with_pad.generate(prompts, 6, []) == without.generate(prompts, 6, [])
 
 
 def test_grouped_query_attention_behind_a_shared_prefix(tokenizer):
@@ -133,7 +132,7 @@ def test_grouped_query_attention_behind_a_shared_prefix(tokenizer):
     head = tokenizer(" ".join(sentences(10, 1, 1)))["input_ids"]
     tails = [tokenizer(" " + text)["input_ids"] for text in sentences(6, 6, 2)]
     prompts = [Prompt(head + tail, [], 0, False) for tail in tails]
-    for prompt, text in zip(prompts, generate(Engine(loaded), prompts, 8, []), strict=True):
+    for prompt, text in zip(prompts, Engine(loaded).generate(prompts, 8, []), strict=True):
         ids = loaded.model.generate(
             torch.tensor([prompt.context]), max_new_tokens=8, do_sample=False, pad_token_id=1
         )[0, len(prompt.context) :]
@@ -156,7 +155,7 @@ def test_a_full_memory_halves_the_batch(tokenizer, monkeypatch):
     loaded = wrap_model(tiny_olmo(len(tokenizer)), tokenizer)
     prompts = [Prompt(list(range(2, 2 + n)), [[5, 6]], 0, False) for n in range(3, 20)]
     expected = Engine(loaded).score(prompts)
-    texts = generate(Engine(loaded), prompts, 3, [])
+    texts = Engine(loaded).generate(prompts, 3, [])
     forward, sizes = type(loaded.model).forward, []
 
     def crowded(self, input_ids, **options):
@@ -171,7 +170,7 @@ def test_a_full_memory_halves_the_batch(tokenizer, monkeypatch):
         assert one == pytest.approx(other, abs=1e-5)
     assert sum(sizes) == 1 + len(prompts)  # the prefix, and every prompt once
     assert 2 <= max(sizes) <= 4
-    assert generate(Engine(loaded), prompts, 3, []) == texts
+    assert Engine(loaded).generate(prompts, 3, []) == texts
     monkeypatch.setattr(type(loaded.model), "forward", lambda *_, **__: crowded_out())
     with pytest.raises(torch.OutOfMemoryError):
         engine.score(prompts)

@@ -7,7 +7,6 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine
-from ptft.evaluation.generation import generate
 from ptft.evaluation.model import wrap_model
 from ptft.evaluation.prefix import common_prefix
 
@@ -66,7 +65,7 @@ def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, sha
 @pytest.mark.parametrize("share_prefix", [True, False])
 @pytest.mark.parametrize("budget", [1, 10**6])
 def test_generation_equals_the_models_own(loaded, prompts, budget, share_prefix):
-    texts = generate(Engine(loaded, Budget(budget, budget), share_prefix), prompts, 12, stop=["d"])
+    texts = Engine(loaded, Budget(budget, budget), share_prefix).generate(prompts, 12, stop=["d"])
     tokenizer = loaded.tokenizer
     for prompt, text in zip(prompts, texts, strict=True):
         ids = loaded.model.generate(
@@ -85,7 +84,7 @@ def test_nan_logits_are_an_error(loaded, prompts):
     with pytest.raises(FloatingPointError, match="not finite"):
         engine.score(prompts[:3])
     with pytest.raises(FloatingPointError, match="not finite"):
-        generate(engine, prompts[:3], 4, stop=[])
+        engine.generate(prompts[:3], 4, stop=[])
 
 
 def test_a_longer_prefix_replaces_a_shorter_one():

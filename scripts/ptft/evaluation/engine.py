@@ -1,4 +1,4 @@
-"""The engine: log-likelihoods of continuations, with everything shared that can be.
+"""The engine: log-likelihoods and greedy continuations, with everything shared that can be.
 
 What the contexts of a call have in common is run once (``prefix``); the choices of a question
 share the question (``forest``); only the logits that are asked for are computed. None of it
@@ -13,6 +13,7 @@ import torch
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.forest import Forest, gathered_head
+from ptft.evaluation.generation import generate
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix, common_prefix
 
@@ -78,6 +79,25 @@ class Engine:
                 ]
             progress(len(numbers))
         return results
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        stop: Sequence[str],
+        progress: Progress = silent,
+    ) -> list[str]:
+        """Greedy continuation of every prompt.
+
+        Args:
+            max_new_tokens: most tokens of a continuation.
+            stop: the text ends before the first of these; an end token ends it too.
+            progress: told the number of prompts after each batch.
+
+        Raises:
+            FloatingPointError: the model's logits are not finite.
+        """
+        return generate(self, prompts, max_new_tokens, stop, progress)
 
     def groups(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prefix, list[int]]]:
         """Numbers of the prompts with the same shots, and the prefix that they share."""

@@ -7,15 +7,18 @@ row's own keys in a buffer that is allocated once.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from ptft.evaluation.budget import STEP_TOKENS
 from ptft.evaluation.encoding import Prompt
-from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix
 from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
+
+if TYPE_CHECKING:
+    from ptft.evaluation.engine import Engine
 
 # Finished rows leave the batch when they are this part of it: to leave costs a copy of the rest.
 LEAVING = 0.1
@@ -38,12 +41,6 @@ class StopStrings:
             texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
             self.closers = {token for token, text in enumerate(texts) if last & set(text)}
 
-    def text(self, ids: Sequence[int]) -> str:
-        """The generated text up to the first stop string, stripped."""
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
-        cut = min((at for end in self.stop if (at := text.find(end)) >= 0), default=len(text))
-        return text[:cut].strip()
-
     def reached(self, ids: Sequence[int]) -> bool:
         """Whether the generated ids hold a stop string."""
         if ids[-1] not in self.closers:
@@ -52,24 +49,23 @@ class StopStrings:
         return any(end in text for end in self.stop)
 
 
+def text_before(tokenizer, stop: Sequence[str], ids: Sequence[int]) -> str:
+    """The text of generated ids up to the first stop string, stripped."""
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    cut = min((at for end in stop if (at := text.find(end)) >= 0), default=len(text))
+    return text[:cut].strip()
+
+
 def generate(
-    engine: Engine,
+    engine: "Engine",
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     stop: Sequence[str],
-    progress: Progress = silent,
+    progress: Callable[[int], None],
 ) -> list[str]:
-    """Greedy continuation of every prompt.
-
-    Args:
-        max_new_tokens: most tokens of a continuation.
-        stop: the text ends before the first of these; an end token ends it too.
-        progress: told the number of prompts after each batch.
-
-    Raises:
-        FloatingPointError: the model's logits are not finite.
-    """
-    stops = StopStrings(engine.loaded.tokenizer, stop)
+    """Greedy continuation of every prompt; see ``Engine.generate``."""
+    tokenizer = engine.loaded.tokenizer
+    stops = StopStrings(tokenizer, stop)
     texts = [""] * len(prompts)
     for prefix, members in engine.groups(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))
@@ -85,7 +81,7 @@ def generate(
                 engine.budget.shrink(len(numbers), STEP_TOKENS)
                 continue
             for number, ids in zip(numbers, generated, strict=True):
-                texts[number] = stops.text(ids)
+                texts[number] = text_before(tokenizer, stop, ids)
             progress(len(numbers))
             start += len(numbers)
     return texts
@@ -95,7 +91,7 @@ class _Batch:
     """Rows that are decoded together. Contexts come longest first, without the prefix."""
 
     def __init__(
-        self, engine: Engine, prefix: Prefix, contexts: Sequence[list[int]], max_new_tokens: int
+        self, engine: "Engine", prefix: Prefix, contexts: Sequence[list[int]], max_new_tokens: int
     ):
         self.engine, self.prefix, self.contexts = engine, prefix, contexts
         self.loaded: LoadedModel = engine.loaded

@@ -11,7 +11,6 @@ from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell, Results
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
-from ptft.evaluation.generation import generate
 from ptft.prompts import completion, select_shots
 from ptft.tokens import label_tokens
 
@@ -140,7 +139,7 @@ def _classify(engine, cell, shots, examples, results, progress) -> None:
         if "constrained" in whole:
             predicted["constrained"].append(labels[greedy_branch(branches, wholes)])
     if "free" in cell.also:
-        texts = generate(engine, encoded, cell.max_new_tokens, cell.stop)
+        texts = engine.generate(encoded, cell.max_new_tokens, cell.stop)
         predicted["free"] = [label_of_text(text, labels) for text in texts]
     for way, answers in predicted.items():
         column = results.extra.setdefault(f"accuracy_{way}", [])
@@ -241,5 +240,5 @@ def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, flo
 def _generate(engine, cell, shots, examples, results, progress) -> None:
     """Greedy continuations, cut at the stop strings."""
     prompts = _encode(engine, cell, shots, examples, lambda row: (), results)
-    results.predicted.extend(generate(engine, prompts, cell.max_new_tokens, cell.stop, progress))
+    results.predicted.extend(engine.generate(prompts, cell.max_new_tokens, cell.stop, progress))
     results.logprobs.extend([None] * len(examples))
