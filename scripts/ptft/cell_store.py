@@ -65,6 +65,8 @@ def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int) -> s
     """
     parts = asdict(cell)
     del parts["dataset"], parts["format"]
+    if not cell.generation_backend:
+        del parts["generation_backend"]
     splits = ["test", "shots"] if cell.shots else ["test"]
     if not cell.shots:
         del parts["shots_seed"]

@@ -77,15 +77,16 @@ class Demands:
         return self._memory(20, attempt)
 
     def evaluate_memory(self, attempt: int) -> int:
-        """MB of host memory: the model is read once."""
-        return self._memory(6, attempt)
+        """MB of host memory: the model is read once, and once more by another backend."""
+        backends = 1 if "generation_backend" in self.grid.evaluation_slice() else 0
+        return self._memory(6, attempt, processes=1 + backends)
 
     def warning_seconds(self) -> int:
         """How long before its time limit a job is told to save its state (at 500 MB/s)."""
         return 40 + math.ceil(12 * self.weights / 5e8)
 
-    def _memory(self, bytes_per_weight: int, attempt: int) -> int:
-        needed = BASE_MEMORY_MB + bytes_per_weight * self.weights / 1e6
+    def _memory(self, bytes_per_weight: int, attempt: int, processes: int = 1) -> int:
+        needed = processes * (BASE_MEMORY_MB + bytes_per_weight * self.weights / 1e6)
         return math.ceil(needed * (1 + 0.5 * (attempt - 1)))
 
     def _speed(self, gpu: float) -> float:

@@ -1,13 +1,9 @@
 """A Hub on 127.0.0.1, and a client that talks to it without long waits."""
 
-import sys
 import types
-from pathlib import Path
 
 import pytest
 from server import HubServer, Repository
-
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 CHUNK = 4096
 

@@ -9,6 +9,7 @@ import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
+from ptft.cell_store import cell_key
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import Cell, cells_of_plan
 from ptft.evaluation.engine import Engine
@@ -201,6 +202,31 @@ def test_a_plan_is_read_into_cells():
         cells_of_plan(plan_of(also=["pmi"]))
     with pytest.raises(ValueError, match="needs max_new_tokens"):
         cells_of_plan(plan_of(also=["free"]))
+
+
+def test_a_generation_backend_is_part_of_the_cells_that_generate(job):
+    folder, plan, _ = job
+    plain = cells_of_plan(plan)
+    backed = cells_of_plan({**plan, "generation_backend": "vllm"})
+    assert [cell.generation_backend for cell in plain] == [None] * 3
+    assert [cell.generation_backend for cell in backed] == [None, None, "vllm"]
+    keys = [
+        [cell_key(cell, "model", folder / "data", 1) for cell in cells] for cells in (plain, backed)
+    ]
+    assert keys[0][:2] == keys[1][:2] and keys[0][2] != keys[1][2]
+    free = plan_of(also=["free"], max_new_tokens=3) | {"generation_backend": "vllm"}
+    assert [cell.generation_backend for cell in cells_of_plan(free)] == ["vllm"]
+
+
+def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
+    folder, plan, run = job
+    monkeypatch.setattr("ptft.evaluation.cells.find_spec", lambda name: None)
+    plan["generation_backend"] = "vllm"
+    with pytest.raises(ModuleNotFoundError, match="generation_backend: found vllm, .*pip install"):
+        run()
+    assert stored(folder) == {}
+    del plan["datasets"]["sums"]  # nothing to generate: nobody asks for it
+    assert run() == 0
 
 
 @pytest.fixture

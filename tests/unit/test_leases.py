@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import run_job
@@ -116,6 +117,15 @@ def test_sigterm_reaches_the_program_and_its_status_is_passed_on(tmp_path):
     (record,) = read_records(tmp_path / "records")
     assert (record.state, record.status) == ("failed", 143)
     assert 0 < record.seconds < 20
+
+
+def test_what_a_killed_program_started_ends_with_it(tmp_path):
+    """As the processes of a generation backend, which would hold the GPU's memory."""
+    running = job(tmp_path, "sh", "-c", "setsid sleep 600 & echo $!; sleep 0.5; kill -9 $$")
+    helper = int(running.stdout.readline())
+    assert psutil.pid_exists(helper)
+    assert running.wait(20) == 128 + signal.SIGKILL
+    assert not psutil.pid_exists(helper)
 
 
 def test_a_killed_attempt_is_lost_once_its_beat_is_old(tmp_path):

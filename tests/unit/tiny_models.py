@@ -32,13 +32,15 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token=EOS, pad_token=PAD)
 
 
-def tiny_olmo(vocabulary: int, context: int = 256, seed: int = 0) -> OlmoForCausalLM:
+def tiny_olmo(
+    vocabulary: int, context: int = 256, seed: int = 0, width: int = 32
+) -> OlmoForCausalLM:
     """A random OLMo of two layers whose predictions differ clearly from token to token."""
     torch.manual_seed(seed)
     config = OlmoConfig(
         vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=context,

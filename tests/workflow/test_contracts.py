@@ -153,3 +153,13 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     output = clone.snakemake("-n", fails=True)
     assert "study.yaml:8: finetune.full.settings.lr = '1e-3'" in output
     assert "write 1.0e-3" in output
+
+
+def test_a_missing_backend_is_refused_before_any_job(repository, tmp_path):
+    from .conftest import make_clone
+
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.edit("study.yaml", "shots: [0, 2]", "shots: [0, 2]\n  generation_backend: vllm")
+    output = clone.snakemake(fails=True)
+    assert "evaluate.generation_backend: found vllm, which is not installed here" in output
+    assert not (clone.root / "results/tiny/logs").exists()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Cell:
         also: further ways of scoring, each an extra column of accuracies (see ``KINDS``).
         max_new_tokens, stop: of a generation.
         max_examples: evaluate the first so many test rows only; None for all.
+        generation_backend: what generates in the engine's place; None for the engine itself.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class Cell:
     stop: tuple[str, ...] = ()
     max_examples: int | None = None
     shots_seed: int = 0
+    generation_backend: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,7 +66,8 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                 f"dataset {name}: {kind} cannot also be scored by {', '.join(sorted(unknown))} "
                 f"(known: {', '.join(KINDS[kind]) or 'none'})"
             )
-        if (kind == "generation" or "free" in also) and not dataset.get("max_new_tokens"):
+        generates = kind == "generation" or "free" in also
+        if generates and not dataset.get("max_new_tokens"):
             raise ValueError(f"dataset {name}: a generation needs max_new_tokens")
         for format_name, template in dataset["formats"].items():
             for shots in dataset["shots"]:
@@ -80,9 +84,23 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                         stop=tuple(dataset.get("stop") or ()),
                         max_examples=dataset.get("max_examples"),
                         shots_seed=plan["shots_seed"],
+                        generation_backend=plan.get("generation_backend") if generates else None,
                     )
                 )
     return cells
+
+
+def require_backend(name: str) -> None:
+    """Refuse a generation backend that cannot run here.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    if name == "vllm" and find_spec("vllm") is None:
+        raise ModuleNotFoundError(
+            "evaluate.generation_backend: found vllm, which is not installed here; leave the key "
+            "out to generate with transformers, or install it: pip install -e '.[vllm]'"
+        )
 
 
 def read_examples(file: Path, most: int | None = None) -> Iterator[dict]:

@@ -99,6 +99,10 @@ class Engine:
         """
         return generate(self, prompts, max_new_tokens, stop, progress)
 
+    def gpu_memory(self) -> int:
+        """Most bytes of the GPU that this engine has held."""
+        return torch.cuda.max_memory_allocated(self.loaded.device)
+
     def groups(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prefix, list[int]]]:
         """Numbers of the prompts with the same shots, and the prefix that they share."""
         by_shots: dict[int, list[int]] = {}

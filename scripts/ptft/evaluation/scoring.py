@@ -53,26 +53,37 @@ def evaluate_cell(
         score(engine, cell, shots, window, results, progress)
         results.example_id.extend(row["example_id"] for row in window)
         results.gold.extend(row["gold"] for row in window)
-        if not known and engine.loaded.model.dtype != torch.float32:
+        if not known and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
             alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
             few, sample = window[:NOTED_EXAMPLES], Results()
             score(alone, cell, shots, few, sample, silent)
-            results.notes = _rounding(results, sample, engine.loaded.model.dtype)
+            results.notes = _deviation(cell, results, sample, engine.loaded.model.dtype)
     return results
 
 
-def _rounding(batched: Results, alone: Results, dtype: torch.dtype) -> dict[str, str]:
-    """How far batching moves results in a precision below float32, to be kept with the score.
+def _deviation(cell: Cell, batched: Results, alone: Results, dtype: torch.dtype) -> dict[str, str]:
+    """How far batching in a precision below float32, or another backend, moves results.
+
+    To be kept with the score. An example counts as changed if its prediction does, or whether it
+    is right by any further way of scoring.
 
     Args:
-        alone: of the first examples, each scored with its whole prompt alone in a batch.
+        alone: of the first examples, each scored with its whole prompt alone in a batch, by the
+            engine itself.
     """
     count = len(alone.predicted)
     notes = {"dtype": str(dtype).removeprefix("torch."), "compared_examples": str(count)}
-    changed = sum(
-        one != other for one, other in zip(alone.predicted, batched.predicted[:count], strict=True)
-    )
-    notes["changed_predictions"] = str(changed)
+    if cell.generation_backend:
+        notes["generation_backend"] = cell.generation_backend
+    pairs = [(alone.predicted, batched.predicted[:count])]
+    pairs += [(column, batched.extra[way][:count]) for way, column in alone.extra.items()]
+    changed = {
+        row
+        for one, other in pairs
+        for row, (mine, theirs) in enumerate(zip(one, other, strict=True))
+        if mine != theirs
+    }
+    notes["changed_predictions"] = str(len(changed))
     if alone.logprobs[0] is not None:
         notes["largest_logprob_deviation"] = str(
             max(

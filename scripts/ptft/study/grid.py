@@ -182,10 +182,17 @@ class Grid:
 
     def evaluation_slice(self) -> dict:
         """What decides the scores of one checkpoint and arm, besides the model and the data."""
+        backend = self.study.evaluate.generation_backend
+        datasets = {dataset: self._scoring(dataset) for dataset in self.datasets}
+        generates = any(
+            dataset["kind"] == "generation" or "free" in dataset.get("also", ())
+            for dataset in datasets.values()
+        )
         return {
             "scoring_version": SCORING_VERSION,
             "shots_seed": self.study.evaluate.shots_seed,
-            "datasets": {dataset: self._scoring(dataset) for dataset in self.datasets},
+            "datasets": datasets,
+            **({"generation_backend": backend} if generates and backend != "transformers" else {}),
         }
 
     def audit_slice(self) -> dict:

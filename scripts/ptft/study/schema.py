@@ -42,6 +42,8 @@ class Evaluation(Strict):
     also: list[Literal["whole_label", "constrained", "free", "pmi"]] = []
     """further ways of scoring classification (whole labels, generation among the labels or free)
     and multiple choice (against the unconditional likelihood), each a metric of its own"""
+    generation_backend: Literal["transformers", "vllm"] = "transformers"
+    """what generates answers: transformers, or vLLM where it is installed"""
 
 
 class Bootstrap(Strict):

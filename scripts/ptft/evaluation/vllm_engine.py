@@ -1,0 +1,118 @@
+"""Generation by vLLM, which a study may ask for: paged keys and values, CUDA graphs for decoding.
+
+Labels and choices are scored by the engine itself, so the model is in memory twice. The prompts
+are the same token ids, the ends the same, and texts are cut by the same code.
+"""
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ptft.evaluation.budget import MEMORY_SHARE
+from ptft.evaluation.cells import require_backend
+from ptft.evaluation.encoding import Prompt
+from ptft.evaluation.engine import Engine, Progress, silent
+from ptft.evaluation.generation import text_before
+from ptft.evaluation.model import LoadedModel
+from ptft.methods.lora import ADAPTER_CONFIG
+
+# Its model runs in a process of its own, since vLLM changes transformers' classes there; started
+# anew, as a fork would take along this one's threads. It reports to nobody.
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+}
+# Keys and values on a CPU, in bytes: contexts of a model that one would run there.
+CPU_CACHE = 2**30
+
+
+class VllmEngine(Engine):
+    """As ``Engine``, but with vLLM for generation.
+
+    Args:
+        loaded: the model.
+        folder: what it was loaded from; an adapter's is merged for vLLM.
+
+    Raises:
+        ModuleNotFoundError: vLLM is not installed.
+        RuntimeError: it does not start; its own messages before say why.
+    """
+
+    def __init__(self, loaded: LoadedModel, folder: Path):
+        require_backend("vllm")
+        super().__init__(loaded)
+        self._llm = _start(loaded, folder)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        stop: Sequence[str],
+        progress: Progress = silent,
+    ) -> list[str]:
+        """As ``Engine.generate``; progress is told when all prompts are done."""
+        from vllm import SamplingParams
+
+        ends = self.loaded.ends
+        options = SamplingParams(
+            temperature=0.0,
+            max_tokens=max_new_tokens,
+            stop=list(stop),
+            stop_token_ids=sorted(ends),
+            ignore_eos=True,  # the ids above are all the ends there are
+            detokenize=bool(stop),
+            logprobs=0,  # of the chosen token alone: NaN logits show there, and only there
+        )
+        rows = [{"prompt_token_ids": prompt.context} for prompt in prompts]
+        texts = []
+        for answer in self._llm.generate(rows, options, use_tqdm=False):
+            (output,) = answer.outputs
+            if not math.isfinite(output.cumulative_logprob):
+                raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
+            ids = list(output.token_ids)
+            if ids[-1] in ends:
+                ids.pop()
+            texts.append(text_before(self.loaded.tokenizer, stop, ids))
+        progress(len(prompts))
+        return texts
+
+    def gpu_memory(self) -> int:
+        """Bytes of the GPU that are in use: vLLM keeps what it took at its start."""
+        free, total = torch.cuda.mem_get_info(self.loaded.device)
+        return total - free
+
+
+def _start(loaded: LoadedModel, folder: Path):
+    os.environ.update(ENVIRONMENT)
+    from vllm import LLM
+
+    with tempfile.TemporaryDirectory() as merged:
+        weights = folder
+        if (folder / ADAPTER_CONFIG).exists():
+            loaded.model.save_pretrained(merged)
+            weights = merged
+        return LLM(
+            model=str(weights),
+            tokenizer=str(folder),
+            dtype=str(loaded.model.dtype).removeprefix("torch."),
+            max_model_len=loaded.max_length,
+            generation_config="vllm",  # no sampling settings from the model's folder
+            seed=0,
+            **_memory(loaded.device),
+        )
+
+
+def _memory(device: torch.device) -> dict:
+    """vLLM takes as much as a batch of the engine's own may, of what is free."""
+    if device.type == "cpu":
+        return {"kv_cache_memory_bytes": CPU_CACHE, "enforce_eager": True}
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info(device)
+    return {"gpu_memory_utilization": MEMORY_SHARE * free / total}
