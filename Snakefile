@@ -83,5 +83,5 @@ onstart:
     if workflow.is_main_process:
         # An environment that Snakemake makes for a job may hold what is missing here.
         if "published" not in config and not workflow.deployment_settings.deployment_method:
-            require_backend(STUDY.evaluate.generation_backend)
+            require_backend(GRID.generation_backend)
         STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))

@@ -127,7 +127,7 @@ def load_engine(args: argparse.Namespace, cells: list[Cell]) -> Engine:
         ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
     """
     backends = {cell.generation_backend for cell in cells}
-    for name in backends - {None}:
+    for name in backends:
         require_backend(name)
     loaded = load_model(args.model, args.checkpoint)
     return VllmEngine(loaded, args.model) if "vllm" in backends else Engine(loaded)

@@ -78,8 +78,7 @@ class Demands:
 
     def evaluate_memory(self, attempt: int) -> int:
         """MB of host memory: the model is read once, and once more by another backend."""
-        backends = 1 if "generation_backend" in self.grid.evaluation_slice() else 0
-        return self._memory(6, attempt, processes=1 + backends)
+        return self._memory(6, attempt, processes=2 if self.grid.generation_backend else 1)
 
     def warning_seconds(self) -> int:
         """How long before its time limit a job is told to save its state (at 500 MB/s)."""

@@ -90,8 +90,8 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
     return cells
 
 
-def require_backend(name: str) -> None:
-    """Refuse a generation backend that cannot run here.
+def require_backend(name: str | None) -> None:
+    """Refuse a generation backend that cannot run here; None is always there.
 
     Raises:
         ModuleNotFoundError: it is not installed.

@@ -82,6 +82,14 @@ class Grid:
         """Tasks that some arm is fine-tuned on."""
         return list(dict.fromkeys(arm.task for arm in self.arms.values() if arm.task))
 
+    @cached_property
+    def generation_backend(self) -> str | None:
+        """What generates in the engine's place; None if nothing does."""
+        kinds = {self.families[self.family(dataset)].kind for dataset in self.datasets}
+        free = "free" in self.study.evaluate.also and "classification" in kinds
+        backend = self.study.evaluate.generation_backend
+        return backend if backend != "transformers" and ("generation" in kinds or free) else None
+
     def family(self, dataset: str) -> str:
         """Name of a dataset's family."""
         return self._family_of[dataset]
@@ -182,17 +190,12 @@ class Grid:
 
     def evaluation_slice(self) -> dict:
         """What decides the scores of one checkpoint and arm, besides the model and the data."""
-        backend = self.study.evaluate.generation_backend
-        datasets = {dataset: self._scoring(dataset) for dataset in self.datasets}
-        generates = any(
-            dataset["kind"] == "generation" or "free" in dataset.get("also", ())
-            for dataset in datasets.values()
-        )
+        backend = self.generation_backend
         return {
             "scoring_version": SCORING_VERSION,
             "shots_seed": self.study.evaluate.shots_seed,
-            "datasets": datasets,
-            **({"generation_backend": backend} if generates and backend != "transformers" else {}),
+            "datasets": {dataset: self._scoring(dataset) for dataset in self.datasets},
+            **({"generation_backend": backend} if backend else {}),
         }
 
     def audit_slice(self) -> dict:

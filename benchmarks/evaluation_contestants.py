@@ -1,0 +1,210 @@
+"""What the evaluation benchmark compares: the tasks, and ways to evaluate them.
+
+Contestants:
+    engine      ptft.evaluation, encoding of the prompts included
+    release     batch 1 and the whole prompt, as the paper's release: logits of all positions for
+                labels and choices, transformers' own `generate` with its cache for generation
+    batch 1     the same with only the logits that are needed: what sharing and batching bring
+    harness xN  lm-evaluation-harness, `hf` backend, batches of N (on CUDA its automatic batch);
+                left out where it is not installed. For MNLI it scores whole labels, as it has no
+                scoring of first sub-tokens; its predictions are compared with the engine's own
+                whole-label predictions, which are computed in the same run.
+    vllm        the engine with vLLM for generation, where it is installed; it runs in processes of
+                its own, whose CPU time and memory are not measured. Its prefix cache is emptied
+                before each round. `make test-vllm` makes an environment with its CPU build.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from training import REPOSITORY
+
+from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.encoding import Prompt, encode_examples
+from ptft.evaluation.engine import Engine
+from ptft.evaluation.model import LoadedModel
+from ptft.evaluation.scoring import evaluate_cell
+from ptft.evaluation.vllm_engine import VllmEngine
+from ptft.prompts import completion, few_shot_prompt, select_shots
+from ptft.tokens import label_tokens
+
+SHOTS = 4
+NEW_TOKENS = 60
+NLI_LABELS = ("entailment", "neutral", "contradiction")
+
+
+@dataclass
+class Task:
+    """A cell with its rows."""
+
+    cell: Cell
+    examples: list[dict]
+    pool: list[dict]
+
+
+def template_of(family: str) -> str:
+    """The default format of a family."""
+    import yaml
+
+    text = (REPOSITORY / f"config/families/{family}.yaml").read_text()
+    return yaml.safe_load(text)["formats"]["default"]
+
+
+def read_task(name: str, shared: Path, rows: int) -> Task:
+    """The first rows of a test set, and rows to draw shots from."""
+    from pyarrow import parquet
+
+    def read(folder: str, split: str, most: int) -> list[dict]:
+        file = shared / f"hub/datasets/{folder}/{split}-00000-of-00001.parquet"
+        return parquet.read_table(file).slice(0, most).to_pylist()
+
+    def nli(row: dict) -> dict:
+        return {"fields": row, "gold": NLI_LABELS[row["label"]]}
+
+    def ending(row: dict) -> dict:
+        return {"fields": row, "choices": row["endings"], "gold": int(row["label"])}
+
+    def summary(row: dict) -> dict:
+        return {"fields": row, "gold": row["summary"]}
+
+    if name == "mnli":
+        cell = Cell(name, "default", SHOTS, "classification", template_of("nli"), NLI_LABELS)
+        rated = [row for row in read("nyu-mll/glue/mnli", "validation_matched", 2 * rows)
+                 if row["label"] >= 0]  # fmt: skip
+        test, pool, turn = rated[:rows], read("nyu-mll/glue/mnli", "train", 64), nli
+    elif name == "hellaswag":
+        cell = Cell(name, "default", SHOTS, "multiple_choice", "{ctx}")
+        both = read("Rowan/hellaswag/default", "validation", rows + 64)
+        test, pool, turn = both[:rows], both[rows:], ending
+    else:
+        cell = Cell(name, "default", SHOTS, "generation", template_of("summarization"),
+                    max_new_tokens=NEW_TOKENS)  # fmt: skip
+        test = read("EdinburghNLP/xsum/default", "test", rows)
+        pool, turn = read("EdinburghNLP/xsum/default", "train", 64), summary
+
+    def prepare(split: str, found: list[dict]) -> list[dict]:
+        return [{"example_id": f"{split}-{at:06d}", **turn(row)} for at, row in enumerate(found)]
+
+    return Task(cell, prepare("test", test), prepare("shots", pool))
+
+
+def encode(loaded: LoadedModel, task: Task) -> list[Prompt]:
+    """The prompts that every contestant gets."""
+    cell = task.cell
+    shots = select_shots(task.pool, SHOTS, 0, balanced=cell.kind != "generation")
+    return encode_examples(
+        loaded.tokenizer, cell.template, shots, task.examples,
+        lambda row: row.get("choices", ()), loaded.max_length, cell.max_new_tokens or 0,
+    )  # fmt: skip
+
+
+def run_engine(engine: Engine, task: Task) -> Results:
+    """The whole cell, as the workflow does it; the prefix is run anew."""
+    return evaluate_cell(Engine(engine.loaded, engine.budget), task.cell, task.examples, task.pool)
+
+
+def start_vllm(loaded: LoadedModel) -> VllmEngine:
+    """vLLM on the same weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        loaded.model.save_pretrained(folder)
+        loaded.tokenizer.save_pretrained(folder)
+        return VllmEngine(loaded, Path(folder))
+
+
+def run_vllm(engine: VllmEngine, task: Task) -> Results:
+    """The whole cell, nothing of it in a cache."""
+    engine._llm.reset_prefix_cache()
+    return evaluate_cell(engine, task.cell, task.examples, task.pool)
+
+
+@torch.inference_mode()
+def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> Results:
+    """Whole prompts, one at a time; ``lean`` computes the needed logits only."""
+    results = Results()
+    first = label_tokens(loaded.tokenizer, NLI_LABELS)
+    for row, prompt in zip(task.examples, encode(loaded, task), strict=True):
+        context = torch.tensor([prompt.context], device=loaded.device)
+        if task.cell.kind == "classification":
+            options = {"use_cache": False, "logits_to_keep": 1} if lean else {}
+            logits = loaded.model(context, **options).logits[0, -1]
+            logprobs = logits.float().log_softmax(-1)
+            scores = [max(logprobs[list(first[label])].tolist()) for label in NLI_LABELS]
+            results.logprobs.append(scores)
+            results.predicted.append(NLI_LABELS[scores.index(max(scores))])
+        elif task.cell.kind == "multiple_choice":
+            scores = [_whole(loaded, prompt.context, branch, lean) for branch in prompt.branches]
+            results.logprobs.append(scores)
+            share = [score / len(text) for score, text in zip(scores, row["choices"], strict=True)]
+            results.predicted.append(share.index(max(share)))
+        else:
+            ids = loaded.model.generate(
+                context, attention_mask=torch.ones_like(context), do_sample=False,
+                max_new_tokens=NEW_TOKENS, pad_token_id=loaded.pad,
+            )[0, len(prompt.context) :]  # fmt: skip
+            text = loaded.tokenizer.decode(ids, skip_special_tokens=True)
+            results.predicted.append(text.strip())
+    return results
+
+
+def _whole(loaded: LoadedModel, context: list[int], branch: list[int], lean: bool) -> float:
+    """Log-likelihood of a branch by the whole prompt."""
+    ids = torch.tensor([context + branch[:-1]], device=loaded.device)
+    options = {"use_cache": False, "logits_to_keep": len(branch)} if lean else {}
+    logits = loaded.model(ids, **options).logits[0, -len(branch) :]
+    targets = torch.tensor(branch, device=loaded.device)[:, None]
+    return logits.float().log_softmax(-1).gather(1, targets).sum().item()
+
+
+def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -> Results:
+    """The same prompts through lm-evaluation-harness's own loop."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    lm = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch)
+    results = Results()
+    if task.cell.kind == "generation":
+        # It is given the ids of the shared prompts as text; nothing else is in the context.
+        options = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
+        requests = [
+            Instance("generate_until", {}, (loaded.tokenizer.decode(prompt.context), options), at)
+            for at, prompt in enumerate(prompts)
+        ]
+        texts = lm.generate_until(requests, disable_tqdm=True)
+        results.predicted = [text.strip() for text in texts]
+        return results
+    shots = select_shots(task.pool, SHOTS, 0, balanced=True)
+    answers = [row.get("choices", NLI_LABELS) for row in task.examples]
+    requests = [
+        Instance(
+            "loglikelihood",
+            {},
+            (few_shot_prompt(task.cell.template, shots, row), completion(text)),
+            at,
+        )  # fmt: skip
+        for at, (row, texts) in enumerate(zip(task.examples, answers, strict=True))
+        for text in texts
+    ]
+    scores = iter(lm.loglikelihood(requests, disable_tqdm=True))
+    for texts in answers:
+        values = [next(scores)[0] for _ in texts]
+        results.logprobs.append(values)
+        lengths = [len(text) for text in texts] if "choices" in task.examples[0] else [1] * 3
+        share = [value / length for value, length in zip(values, lengths, strict=True)]
+        results.predicted.append(share.index(max(share)))
+    return results
+
+
+def whole_label_results(engine: Engine, task: Task) -> Results:
+    """MNLI by whole labels as multiple choice: what the harness scores. Not timed."""
+    rows = [
+        {**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
+        for row in task.examples
+    ]
+    pool = [{**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
+            for row in task.pool]  # fmt: skip
+    cell = Cell("mnli", "default", SHOTS, "multiple_choice", task.cell.template)
+    results = evaluate_cell(engine, cell, rows, pool)
+    results.predicted = [row.index(max(row)) for row in results.logprobs]
+    return results
