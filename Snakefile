@@ -24,6 +24,7 @@ from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.plan import is_dry_run, make_plan, render
+from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
@@ -85,3 +86,5 @@ onstart:
         if "published" not in config and not workflow.deployment_settings.deployment_method:
             require_backend(GRID.generation_backend)
         STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))
+        if "published" not in config:
+            Progress(GRID).note_deleted_cells()

@@ -80,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
     parser.add_argument("--plan", type=json.loads, required=True, help="what to score (JSON)")
     parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
+    parser.add_argument("--deleted", type=Path, required=True, help="names of cells to score anew")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cells asked for")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     args = parser.parse_args(argv)
@@ -100,12 +101,20 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         cell: args.store / f"{cell_key(cell, model_hash, args.data, version)}.parquet"
         for cell in cells
     }
-    missing = {cell: file for cell, file in stored.items() if not file.exists()}
+    deleted = {file.name for file in args.deleted.glob("*")}
+    # A stored file with another link is published under another name: it was not deleted.
+    missing = {
+        cell: file
+        for cell, file in stored.items()
+        if not file.exists() or (cell.name in deleted and file.stat().st_nlink == 1)
+    }
     log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
     failed = {}
     if missing:
         engine = load_engine(args, list(missing))
         failed = score_missing(engine, missing, args.data)
+        for cell in missing.keys() - failed.keys():
+            (args.deleted / cell.name).unlink(missing_ok=True)
         if torch.cuda.is_available():
             note_gpu_memory(engine.gpu_memory() / 2**30)
     if failed:

@@ -110,6 +110,10 @@ class Results:
         """Finished cells, keyed by what determines them; no rule declares it."""
         return f"{self.root}/state/cells"
 
+    def deleted_cells(self, checkpoint: str, arm: str) -> str:
+        """Folder with the names of cells whose files a user deleted; no rule declares it."""
+        return f"{self.root}/state/deleted_cells/{checkpoint}/{arm}"
+
     def evaluation(self, checkpoint: str, arm: str) -> str:
         """Folder of the per-example results of a checkpoint and arm."""
         return f"{self.root}/evaluations/{checkpoint}/{arm}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.job_records import read_records
+from ptft.job_records import JobRecord, read_records
 from ptft.paths import Results, cell_file
 from ptft.study.grid import Grid
 
@@ -50,6 +50,26 @@ class Progress:
                     yield self._finetuning(checkpoint, name, evaluation.state == "done")
                 yield evaluation
 
+    def note_deleted_cells(self) -> None:
+        """Note the cells whose files were deleted since their job ended well, to be scored anew.
+
+        To be called before any job starts: Snakemake deletes all outputs of a job that it starts
+        again, and what a job finds in the store it takes from there.
+        """
+        wanted = {cell_file(*score) for score in self.grid.scores()}
+        for checkpoint in self.grid.checkpoints:
+            for arm in self.grid.arms:
+                gone = wanted - _names(self.folder / self.results.evaluation(checkpoint, arm))
+                if not gone:
+                    continue
+                attempts = self._records(EVALUATE, checkpoint, arm)
+                if not attempts or attempts[-1].state != "done":
+                    continue
+                folder = self.folder / self.results.deleted_cells(checkpoint, arm)
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in gone:
+                    (folder / Path(name).stem).touch()
+
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""
         return self.folder / self.results.log(job.rule, job.checkpoint, job.arm)
@@ -70,9 +90,12 @@ class Progress:
         state, attempts = self._recorded(FINETUNE, checkpoint, arm)
         return JobStatus(FINETUNE, checkpoint, arm, state, 0, attempts)
 
+    def _records(self, rule: str, checkpoint: str, arm: str) -> list[JobRecord]:
+        return read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
+
     def _recorded(self, rule: str, checkpoint: str, arm: str) -> tuple[str, int]:
         """State of a job whose output is not there, by its last attempt."""
-        records = read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
+        records = self._records(rule, checkpoint, arm)
         if not records:
             return "missing", 0
         state = records[-1].state

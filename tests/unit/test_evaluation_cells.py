@@ -229,6 +229,9 @@ def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
     assert run() == 0
 
 
+FOLDERS = ("model", "data", "store", "deleted", "output")
+
+
 @pytest.fixture
 def job(tmp_path):
     """A model folder, two datasets, and a function that runs the program on them."""
@@ -263,7 +266,7 @@ def job(tmp_path):
     }
 
     def run():
-        folders = {name: str(tmp_path / name) for name in ("model", "data", "store", "output")}
+        folders = {name: str(tmp_path / name) for name in FOLDERS}
         options = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
         return evaluate_model.main([*options, "--plan", json.dumps(plan)])
 
@@ -306,6 +309,32 @@ def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
     assert len(after) == 5
     assert before.items() <= after.items()  # what was there was not computed again
     assert (folder / "output" / "sums.default.0shot.parquet").exists()
+
+
+def test_a_deleted_cell_is_scored_anew(job):
+    folder, plan, run = job
+    assert run() == 0
+    cell = folder / "output" / "nli.default.2shot.parquet"
+    before, right = stored(folder), pl.read_parquet(cell)
+    wrong = right.with_columns(score=pl.lit(7.0))
+    (file,) = (f for f in (folder / "store").rglob("*.parquet") if f.samefile(cell))
+    wrong.write_parquet(file)
+    for output in (folder / "output").iterdir():  # as Snakemake does before the job
+        output.unlink()
+    (folder / "deleted").mkdir()
+    (folder / "deleted" / "nli.default.2shot").touch()
+    assert run() == 0
+    assert pl.read_parquet(cell).equals(right)
+    changed = [name for name, inode in stored(folder).items() if inode != before[name]]
+    assert changed == [file.name]
+    assert list((folder / "deleted").iterdir()) == []
+
+    # The same cell under a new name is there; nobody deleted it.
+    plan["datasets"]["nli"]["formats"] = {"renamed": TEMPLATE}
+    (folder / "deleted" / "nli.renamed.2shot").touch()
+    before = stored(folder)
+    assert run() == 0
+    assert stored(folder) == before
 
 
 def test_a_failing_cell_does_not_stop_the_others(job, caplog):

@@ -142,7 +142,8 @@ def test_a_deleted_cell_is_scored_again_alone(finished):
     finished.snakemake("--until", "evaluate_model")
     assert pl.read_parquet(finished.root / cell).equals(before)
     log = (finished.root / "results/tiny/logs/evaluate_model/step4/base.log").read_text()
-    assert "18 cells, 18 of them in the store" in log
+    assert "18 cells, 17 of them in the store" in log
+    assert "pocket_nli.io.2shot: score" in log
 
 
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):

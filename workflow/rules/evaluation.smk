@@ -29,6 +29,7 @@ rule evaluate_model:
         plan=lambda wildcards: as_json(GRID.evaluation_slice()),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         store=RESULTS.cell_store,
+        deleted=RESULTS.deleted_cells("{checkpoint}", "{arm}"),
         folder=lambda wildcards, output: folder_of(output[0]),
         job=JOB,
         record=RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}"),
@@ -38,7 +39,8 @@ rule evaluate_model:
     shell:
         "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --data {params.data:q} --plan {params.plan:q} --store {params.store:q} --output {params.folder:q}"
+        " --data {params.data:q} --plan {params.plan:q} --store {params.store:q}"
+        " --deleted {params.deleted:q} --output {params.folder:q}"
         " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"
 
 
