@@ -54,13 +54,14 @@ class Progress:
         """Note the cells whose files were deleted since their job ended well, to be scored anew.
 
         To be called before any job starts: Snakemake deletes all outputs of a job that it starts
-        again, and what a job finds in the store it takes from there.
+        again, and what a job finds in the store it takes from there. Where all are gone it may
+        have been Snakemake, which does so when it counts a job as failed after its end.
         """
         wanted = {cell_file(*score) for score in self.grid.scores()}
         for checkpoint in self.grid.checkpoints:
             for arm in self.grid.arms:
                 gone = wanted - _names(self.folder / self.results.evaluation(checkpoint, arm))
-                if not gone:
+                if not gone or gone == wanted:
                     continue
                 attempts = self._records(EVALUATE, checkpoint, arm)
                 if not attempts or attempts[-1].state != "done":

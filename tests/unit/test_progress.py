@@ -70,6 +70,28 @@ def test_status_shows_the_grid(grid, half_done):
     ]
 
 
+def test_a_deleted_cell_is_noted(grid, tmp_path):
+    """If its job ended well and other cells are there; else it is one that is not done yet."""
+    results = Results(grid.name)
+    first, second = (cell_file(*score) for score in grid.scores())
+
+    def noted(status, files):
+        folder = tmp_path / f"{status}-{len(files)}"
+        (folder / results.evaluation("step4", "base")).mkdir(parents=True)
+        for file in files:
+            (folder / results.evaluation("step4", "base") / file).touch()
+        records = folder / results.job_records("evaluate_model", "step4", "base")
+        records.mkdir(parents=True)
+        record = {"started": 1.0, "host": "h", "node": "n", "pid": 1, "gpus": [], "ended": 2.0}
+        (records / "1.json").write_text(json.dumps(record | {"slurm_job": None, "status": status}))
+        Progress(grid, folder).note_deleted_cells()
+        state = folder / results.root / "state/deleted_cells"
+        return [str(file.relative_to(state)) for file in state.rglob("*") if file.is_file()]
+
+    assert noted(0, [first]) == [f"step4/base/{second.removesuffix('.parquet')}"]
+    assert noted(0, [first, second]) == noted(0, []) == noted(1, [first]) == []
+
+
 def test_status_names_the_log_of_each_failure(repository, half_done, capsys):
     study = str(repository / "tests/studies/cluster.yaml")
     assert show_status.main(["--configfile", study, "--directory", str(half_done)]) == 1
