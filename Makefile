@@ -59,6 +59,7 @@ format: $(INSTALLED)  ## mend style
 schemas: $(INSTALLED)  ## write workflow/schemas from the types
 	$(BIN)/python scripts/write_schemas.py
 
+# vLLM's CPU build asks for torch's CPU build, which PyPI does not have: name an index that does.
 lock:  ## pin what a fresh installation of pyproject.toml gives
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test]'
