@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -126,6 +127,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         return 1
     for cell, file in stored.items():
         publish(file, args.output / f"{cell.name}.parquet")
+    shutil.rmtree(args.deleted, ignore_errors=True)
     return 0
 
 
