@@ -1,7 +1,7 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
@@ -13,6 +13,11 @@ KINDS = {
     "multiple_choice": ("pmi",),
     "generation": (),
 }
+
+
+def generates(kind: str, also: Collection[str]) -> bool:
+    """Whether scoring a dataset of this kind, in these further ways too, takes generation."""
+    return kind == "generation" or "free" in also and "free" in KINDS[kind]
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                 f"dataset {name}: {kind} cannot also be scored by {', '.join(sorted(unknown))} "
                 f"(known: {', '.join(KINDS[kind]) or 'none'})"
             )
-        generates = kind == "generation" or "free" in also
-        if generates and not dataset.get("max_new_tokens"):
+        generating = generates(kind, also)
+        if generating and not dataset.get("max_new_tokens"):
             raise ValueError(f"dataset {name}: a generation needs max_new_tokens")
         for format_name, template in dataset["formats"].items():
             for shots in dataset["shots"]:
@@ -84,7 +89,7 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                         stop=tuple(dataset.get("stop") or ()),
                         max_examples=dataset.get("max_examples"),
                         shots_seed=plan["shots_seed"],
-                        generation_backend=plan.get("generation_backend") if generates else None,
+                        generation_backend=plan.get("generation_backend") if generating else None,
                     )
                 )
     return cells

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ptft.evaluation.budget import Budget
-from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.cells import Cell, Results, generates
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.prompts import completion, select_shots
@@ -103,7 +103,7 @@ def _encode(
     continuations: Callable[[Mapping], Sequence[str]],
     results: Results,
 ) -> list[Prompt]:
-    generating = cell.kind == "generation" or "free" in cell.also
+    generating = generates(cell.kind, cell.also)
     prompts = encode_examples(
         engine.loaded.tokenizer,
         cell.template,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptft.evaluation.cells import KINDS
+from ptft.evaluation.cells import KINDS, generates
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, explain, locate, suggest
@@ -85,10 +85,12 @@ class Grid:
     @cached_property
     def generation_backend(self) -> str | None:
         """What generates in the engine's place; None if nothing does."""
+        evaluate = self.study.evaluate
+        if evaluate.generation_backend == "transformers":
+            return None
         kinds = {self.families[self.family(dataset)].kind for dataset in self.datasets}
-        free = "free" in self.study.evaluate.also and "classification" in kinds
-        backend = self.study.evaluate.generation_backend
-        return backend if backend != "transformers" and ("generation" in kinds or free) else None
+        needed = any(generates(kind, evaluate.also) for kind in kinds)
+        return evaluate.generation_backend if needed else None
 
     def family(self, dataset: str) -> str:
         """Name of a dataset's family."""
