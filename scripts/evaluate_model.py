@@ -137,11 +137,10 @@ def load_engine(args: argparse.Namespace, cells: list[Cell]) -> Engine:
     Raises:
         ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
     """
-    backends = {cell.generation_backend for cell in cells}
-    for name in backends:
-        require_backend(name)
+    backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
+    require_backend(backend)
     loaded = load_model(args.model, args.checkpoint)
-    return VllmEngine(loaded, args.model) if "vllm" in backends else Engine(loaded)
+    return VllmEngine(loaded, args.model) if backend == "vllm" else Engine(loaded)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from ptft.evaluation.budget import MEMORY_SHARE
-from ptft.evaluation.cells import require_backend
 from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.generation import text_before
@@ -46,7 +45,6 @@ class VllmEngine(Engine):
     """
 
     def __init__(self, loaded: LoadedModel, folder: Path):
-        require_backend("vllm")
         super().__init__(loaded)
         self._llm = _start(loaded, folder)
 
