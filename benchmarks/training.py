@@ -44,6 +44,7 @@ from ptft.training.examples import Example
 from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
 from ptft.training.memory import flops_per_token
+from ptft.training.model import avoid_cudnn_attention
 from ptft.training.settings import TrainingSettings
 
 BATCH = 8
@@ -65,7 +66,11 @@ OLMO_1B = {
 
 
 def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
-    """Random weights, the same at every call, in float32; OLMo-1B's shape on CUDA."""
+    """Random weights, the same at every call, in float32; OLMo-1B's shape on CUDA.
+
+    All contestants attend without cuDNN, which would flatter this project's own attention.
+    """
+    avoid_cudnn_attention()
     shape = OLMO_1B if device.type == "cuda" else SMALL
     torch.manual_seed(0)
     config = OlmoConfig(

@@ -43,8 +43,8 @@ class Budget:
         return cls(
             tokens=CUDA_TOKENS if model.device.type == "cuda" else CPU_TOKENS,
             memory=MEMORY_SHARE * free_memory(model.device),
-            # Residuals and projections, the block's inner layer, and a row of logits.
-            token_bytes=size * (12 * hidden + 3 * wide + 2 * config.vocab_size),
+            # Residuals and projections, the block's inner layer, and float32 logits, twice.
+            token_bytes=size * (12 * hidden + 3 * wide) + 2 * 4 * config.vocab_size,
             key_bytes=size * 2 * key_heads * head_size,
             layers=config.num_hidden_layers,
         )

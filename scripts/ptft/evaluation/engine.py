@@ -12,12 +12,13 @@ import torch
 
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.encoding import Prompt
-from ptft.evaluation.forest import Forest, gathered_head
+from ptft.evaluation.forest import Forest
 from ptft.evaluation.generation import generate
+from ptft.evaluation.head import exact_head
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix, common_prefix
 
-# Rows of logits that are turned into float32 at once.
+# Rows of logits that are exponentiated at once.
 SOFTMAX_ROWS = 1024
 # A prefix that was run already serves again if it is at least this part of what is shared.
 PREFIX_COVER = 0.9
@@ -53,7 +54,7 @@ class Engine:
 
         Returns:
             per prompt and branch, the sum of its tokens' log-probabilities (natural logarithm,
-            computed in float32 from the model's logits).
+            from logits in float32).
 
         Raises:
             FloatingPointError: the model's logits are not finite.
@@ -159,7 +160,7 @@ class Engine:
             return torch.from_numpy(array).to(device)
 
         cache = prefix.cache()
-        with gathered_head(self.loaded.model, move(forest.reads)):
+        with exact_head(self.loaded.model, move(forest.reads)):
             logits = self.loaded.model(
                 move(forest.tokens),  # (B, T)
                 attention_mask=forest.mask(len(prefix), device),
@@ -168,7 +169,7 @@ class Engine:
                 use_cache=cache is not None,
             ).logits[0]  # (reads, vocabulary)
         sources = move(forest.sources)
-        logprobs = logits[sources, move(forest.targets)].float() - log_normaliser(logits)[sources]
+        logprobs = logits[sources, move(forest.targets)] - log_normaliser(logits)[sources]
         logprobs = logprobs.cpu().numpy()
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
@@ -176,5 +177,5 @@ class Engine:
 
 
 def log_normaliser(logits: torch.Tensor) -> torch.Tensor:
-    """log of the softmax's denominator of each row, in float32, a slice of rows at a time."""
-    return torch.cat([part.float().logsumexp(-1) for part in logits.split(SOFTMAX_ROWS)])
+    """log of the softmax's denominator of each row of float32 logits, a slice of rows at a time."""
+    return torch.cat([part.logsumexp(-1) for part in logits.split(SOFTMAX_ROWS)])

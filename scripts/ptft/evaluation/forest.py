@@ -1,4 +1,4 @@
-"""A batch of token trees as arrays, and the gathering of the logits that it needs.
+"""A batch of token trees as arrays.
 
 A *tree* is an example's context and the branches (continuations) that grow from its end. It is
 one row of the batch: context, then branch after branch, with a mask that lets a branch see its
@@ -83,28 +83,3 @@ class Forest:
         seen = torch.ones(rows, 1, length, skip + length, dtype=torch.bool, device=device)
         seen[:, 0, :, skip:] = causal & related
         return seen
-
-
-class gathered_head:
-    """While in force, the model's head computes the logits of the given places only.
-
-    ``logits_to_keep`` keeps the same columns of every row; here rows end at different columns.
-    Hooking the head leaves whatever a model does to its logits (scaling, soft caps) in force.
-
-    Args:
-        places: (n,) indices into the flattened (batch x length) hidden states.
-    """
-
-    def __init__(self, model: torch.nn.Module, places: torch.Tensor):
-        self.head = model.get_output_embeddings()
-        self.places = places
-
-    def __enter__(self) -> None:
-        def gather(_module, inputs):
-            hidden = inputs[0]  # (B, T, d)
-            return (hidden.reshape(-1, hidden.shape[-1])[self.places].unsqueeze(0),)
-
-        self.hook = self.head.register_forward_pre_hook(gather)
-
-    def __exit__(self, *_error) -> None:
-        self.hook.remove()

@@ -13,6 +13,7 @@ import torch
 
 from ptft.evaluation.budget import STEP_TOKENS
 from ptft.evaluation.encoding import Prompt
+from ptft.evaluation.head import exact_head
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix
 from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
@@ -160,19 +161,20 @@ class _Batch:
         # A padding token sees itself, since a row of the softmax must not be empty.
         itself = torch.eye(length, dtype=torch.bool, device=device)
         mask[:, 0, :, skip:] = (real[:, None, :] & itself.new_ones(length, length).tril()) | itself
-        logits = self.loaded.model(
-            torch.tensor(padded, device=device),
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        with exact_head(self.loaded.model):
+            logits = self.loaded.model(
+                torch.tensor(padded, device=device),
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
         return _best(logits)
 
     def _step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         seen = self.visible[:, None, None, : self.cache.end + 1]
-        with shared_prefix_attention(self.loaded.model, self.prefix):
+        with shared_prefix_attention(self.loaded.model, self.prefix), exact_head(self.loaded.model):
             logits = self.loaded.model(
                 tokens,
                 attention_mask=seen,

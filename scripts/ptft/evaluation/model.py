@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from ptft.methods.loading import load_tuned
-from ptft.training.model import load_tokenizer
+from ptft.training.model import avoid_cudnn_attention, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def wrap_model(
     Raises:
         ValueError: the model attends to a window that is shorter than its context.
     """
+    avoid_cudnn_attention()
     config = model.config
     max_length = config.max_position_embeddings
     window = getattr(config, "sliding_window", None)

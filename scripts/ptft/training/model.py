@@ -22,6 +22,15 @@ TOKENIZER_FILES = (
 )
 
 
+def avoid_cudnn_attention() -> None:
+    """Keep attention in this process off cuDNN, which plans anew for every shape that it meets.
+
+    On Hopper torch prefers it; but prompts and micro-batches come in hundreds of shapes, and each
+    step of a generation is a new one.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
     """Without transformers' progress bar and load report: what they say is raised instead."""
@@ -51,6 +60,7 @@ def load_model(
         ValueError: weights are missing, left over or of another shape (transformers would
             re-initialise them silently).
     """
+    avoid_cudnn_attention()
     config_file = Path(folder) / "config.json"
     if not config_file.is_file():
         raise ValueError(f"{folder} is no model folder: it has no config.json")

@@ -1,0 +1,85 @@
+"""What decides is computed in float32, whatever the model's precision; attention without cuDNN."""
+
+import pytest
+import torch
+from tiny_models import tiny_olmo, tiny_tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from ptft.evaluation.encoding import Prompt
+from ptft.evaluation.engine import Engine
+from ptft.evaluation.head import exact_head, float32_logits
+from ptft.evaluation.model import wrap_model
+
+FIRST, SECOND = 40, 41
+CONTEXT = [5, 9, 33, 70, 12]
+
+
+@pytest.fixture(scope="module")
+def tied():
+    """A bf16 model whose logits of FIRST and SECOND behind CONTEXT tie in bf16, not in float32."""
+    torch.manual_seed(3)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=600, hidden_size=64, intermediate_size=64, num_hidden_layers=1,
+            num_attention_heads=4, max_position_embeddings=128, eos_token_id=0,
+        )
+    ).to(torch.bfloat16).eval()  # fmt: skip
+    with torch.inference_mode():
+        hidden = model.model(torch.tensor([CONTEXT])).last_hidden_state[0, -1]
+    direction = 10 * hidden / hidden.float().square().sum()
+    nudged = direction.clone()
+    place = hidden.abs().argmin()
+    nudged[place] += 0.01 * hidden[place].sign()
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[FIRST] = direction
+        model.lm_head.weight[SECOND] = nudged
+    return model
+
+
+def test_a_tie_in_bfloat16_is_none_in_float32(tied):
+    with torch.inference_mode():
+        coarse = tied(torch.tensor([CONTEXT])).logits[0, -1]
+    assert coarse.dtype == torch.bfloat16 and coarse[FIRST] == coarse[SECOND] > 9
+    engine = Engine(wrap_model(tied, tiny_tokenizer()))
+    ((first, second),) = engine.score([Prompt(CONTEXT, [[FIRST], [SECOND]], 0, False)])
+    assert first < second < first + 0.03
+    with torch.inference_mode():
+        hidden = tied.model(torch.tensor([CONTEXT])).last_hidden_state[0, -1].double()
+        expected = (hidden @ tied.lm_head.weight.double().T).log_softmax(-1)
+    assert first == pytest.approx(expected[FIRST].item(), abs=1e-5)
+    assert second == pytest.approx(expected[SECOND].item(), abs=1e-5)
+
+
+def test_greedy_tokens_are_chosen_in_float32(tied):
+    tokenizer = tiny_tokenizer()
+    engine = Engine(wrap_model(tied, tokenizer))
+    text = engine.generate([Prompt(CONTEXT, [], 0, False)], 1, [])
+    assert text == [tokenizer.decode([SECOND]).strip()]
+
+
+def test_only_the_places_asked_for_are_computed_and_the_head_is_given_back():
+    model = tiny_olmo(600)
+    ids = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    with torch.inference_mode():
+        whole = model(ids).logits
+        with exact_head(model, torch.tensor([3, 6])):
+            some = model(ids).logits
+        again = model(ids).logits
+    assert some.shape == (1, 2, 600)
+    torch.testing.assert_close(some[0], torch.stack([whole[0, 3], whole[1, 2]]))
+    assert torch.equal(again, whole)
+
+
+def test_a_bias_is_added_in_float32():
+    hidden, weight = torch.ones(1, 2, dtype=torch.bfloat16), torch.ones(3, 2, dtype=torch.bfloat16)
+    bias = torch.tensor([0.0, 0.5, 256.0], dtype=torch.bfloat16)
+    logits = float32_logits(hidden, weight, bias)
+    assert logits.dtype == torch.float32 and logits.tolist() == [[2.0, 2.5, 258.0]]
+
+
+def test_no_model_attends_by_cudnn():
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    tokenizer = tiny_tokenizer()
+    wrap_model(tiny_olmo(len(tokenizer)), tokenizer)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
