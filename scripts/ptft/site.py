@@ -19,12 +19,17 @@ class Site(Strict):
     """What jobs ask of the cluster, besides what the study needs."""
 
     account: Word | None = None
+    """sbatch --account"""
     partition: Word | None = None
+    """sbatch --partition, for jobs that need a GPU"""
     cpu_partition: Word | None = None
     """for jobs without a GPU; as ``partition`` where not given"""
     gpu_model: Model | None = None
+    """as in sbatch --gpus=a100:1"""
     constraint: Constraint | None = None
+    """sbatch --constraint, of jobs that need a GPU"""
     qos: Word | None = None
+    """sbatch --qos"""
     exclude: list[Word] = []
     """nodes to stay away from"""
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ptft.site import Site
 from ptft.study import Cell, StudyError, read_study
-from ptft.study.published import read_published_study
+from ptft.study.published import PublishedStudy, read_published_study
+from ptft.study.schema import SCHEMAS
 
 STUDY = """\
 study: small
@@ -241,6 +243,26 @@ def test_schemas_are_those_of_the_types(repository):
     for name, content in rendered().items():
         path = repository / "workflow" / "schemas" / name
         assert path.read_text() == content, f"{path} has drifted: run `make schemas`"
+
+
+@pytest.mark.parametrize("schema", [*SCHEMAS.values(), PublishedStudy, Site])
+def test_every_key_is_described(schema):
+    tree = schema.model_json_schema(by_alias=True)
+    types = {schema.__name__: tree, **tree.get("$defs", {})}
+    keys = {
+        f"{name}.{key}": content
+        for name, found in types.items()
+        for key, content in found.get("properties", {}).items()
+    }
+    assert len(keys) >= 5
+    assert [key for key, content in keys.items() if not content.get("description")] == []
+
+
+def test_the_schema_describes_settings_of_a_plain_dataclass_and_of_its_base():
+    lora = SCHEMAS["study"].model_json_schema()["$defs"]["LoraSettings"]["properties"]
+    assert lora["rank"]["description"] == "Rank of the update of each adapted matrix."
+    assert lora["epochs"]["description"] == "Passes over the training set."
+    assert lora["lr"]["description"].startswith("Peak learning rate of AdamW; adapters")
 
 
 def test_every_study_of_the_workflow_is_good(repository):

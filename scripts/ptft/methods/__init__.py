@@ -4,6 +4,8 @@ Importing this package imports no torch: the study's schema reads the settings o
 import what they need when they are used.
 """
 
+import inspect
+
 from ptft.methods.base import Method
 from ptft.methods.full import Full
 from ptft.methods.instruct import Instruct
@@ -16,6 +18,11 @@ METHODS: dict[str, type[TrainingSettings]] = {
     name: method.Settings for name, method in _METHODS.items()
 }
 """Name of a method to the class of its settings."""
+
+
+def summary(name: str) -> str:
+    """What a method is, in one line."""
+    return inspect.getdoc(_METHODS[name]).splitlines()[0]
 
 
 def get_method(name: str) -> Method:

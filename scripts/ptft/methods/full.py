@@ -4,4 +4,7 @@ from ptft.methods.base import Method
 
 
 class Full(Method):
-    """The paper's method: the defaults of the interface, nothing else."""
+    """Full fine-tuning: every weight is trained, as in the paper.
+
+    The defaults of the interface, nothing else.
+    """

@@ -21,7 +21,9 @@ ROLES = ("system", "user", "assistant")
 
 
 class Instruct(Method):
-    """Rows hold ``messages``, each with a ``role`` and a ``content``, instead of fields and gold.
+    """Instruction tuning: every weight is trained, on the assistant's turns of conversations.
+
+    Rows hold ``messages``, each with a ``role`` and a ``content``, instead of fields and gold.
 
     The template is a chat template in Jinja, whose ``{% generation %}`` block marks what is
     learned; None stands for TÜLU's.

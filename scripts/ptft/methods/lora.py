@@ -33,7 +33,7 @@ class LoraSettings(TrainingSettings):
 
 
 class Lora(Method):
-    """The checkpoint is frozen and low-rank updates of its linear layers are trained."""
+    """LoRA: the checkpoint is frozen, low-rank updates of its linear layers are trained."""
 
     Settings = LoraSettings
 

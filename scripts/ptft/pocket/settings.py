@@ -10,25 +10,44 @@ class PretrainSettings:
 
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "strict": True}
 
-    steps: list[int]  # optimizer steps after which a checkpoint is kept, rising
-    total_steps: int  # length of the learning-rate schedule; no step above it is kept
-    batch_size: int = 8  # rows a step
-    sequence_length: int = 128  # tokens a row
-    rows_apart: float = 0.875  # share of the rows in which a document sees itself only
-    learning_rate: float = 3e-3  # Muon's, for the matrices
-    embedding_rate: float = 2e-3  # AdamW's, for the embedding
+    steps: list[int]
+    """Optimizer steps after which a checkpoint is kept, rising."""
+    total_steps: int
+    """Length of the learning-rate schedule; no step above it is kept."""
+    batch_size: int = 8
+    """Rows a step."""
+    sequence_length: int = 128
+    """Tokens a row."""
+    rows_apart: float = 0.875
+    """Share of the rows in which a document sees itself only."""
+    learning_rate: float = 3e-3
+    """Muon's peak rate, for the matrices."""
+    embedding_rate: float = 2e-3
+    """AdamW's peak rate, for the embedding."""
     warmup_steps: int = 100
-    decay_fraction: float = 0.3  # last part of the schedule, in which the rate falls to a tenth
+    """Steps over which the rates rise from 0."""
+    decay_fraction: float = 0.3
+    """Last part of the schedule, in which the rates fall to a tenth."""
     weight_decay: float = 0.01
+    """Decoupled weight decay."""
     beta2: float = 0.98
+    """AdamW's decay of the second moment."""
     hidden_size: int = 96
+    """Width of the model."""
     layers: int = 3
+    """Layers of the model."""
     heads: int = 4
+    """Attention heads a layer."""
     intermediate_size: int = 288
-    initializer_range: float = 0.08  # larger than usual: a tiny model learns faster from it
-    max_positions: int = 512  # longest prompt; rotary positions, so longer than a row is allowed
-    vocab_size: int = 1100  # at most; the corpus gives fewer
+    """Width of each layer's MLP."""
+    initializer_range: float = 0.08
+    """Spread of the first weights: larger than usual, a tiny model learns faster from it."""
+    max_positions: int = 512
+    """Longest prompt; rotary positions, so longer than a row is allowed."""
+    vocab_size: int = 1100
+    """Tokens of the vocabulary at most; the corpus gives fewer."""
     seed: int = 0
+    """Of the first weights and the order of the rows."""
 
     def __post_init__(self) -> None:
         """Check the ranges.

@@ -29,11 +29,13 @@ class Label(Strict):
     """Where a classification label stands and how it is named."""
 
     column: str
+    """that holds it"""
     values: dict[bool | int | str, str] | None = None
     """value of the column -> label of the family"""
     above: float | None = None
     """a score above this is the second of ``names``, any other the first"""
     names: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    """the labels up to ``above`` and over it"""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Label":
@@ -48,6 +50,7 @@ class Answer(Strict):
     """Where the right choice of a multiple-choice question stands."""
 
     column: str | None = None
+    """that tells the right choice"""
     values: dict[bool | int | str, int] | None = None
     """value of the column -> index of the choice, from 0; without it, the value is the index"""
     among: str | None = None
@@ -68,13 +71,16 @@ class MappedField(Strict):
     """A template field whose text depends on the value of a column."""
 
     column: str
+    """whose value decides"""
     values: dict[bool | int | str, str]
+    """value of the column -> text"""
 
 
 class PickedField(Strict):
     """A template field whose text stands in one of several columns: which, another column says."""
 
     column: str
+    """that says which"""
     columns: dict[bool | int | str, str]
     """value of ``column`` -> the column that is taken"""
 
@@ -83,7 +89,9 @@ class TransformedField(Strict):
     """A template field whose text is a column's, rewritten."""
 
     column: str
+    """whose text is taken"""
     transform: Transform
+    """name of the rewrite, a function of scripts/ptft/transforms.py"""
 
 
 class Dataset(Strict):
@@ -95,11 +103,13 @@ class Dataset(Strict):
     repository: Repository | None = None
     """on the Hub, or in the study's `root` in the Hub's layout"""
     config: Name = "default"
+    """of the repository, as the Hub names it"""
     revision: Name | None = None
     """branch, tag or commit of the repository; its main branch where not given"""
     files: Annotated[dict[Part, str], Field(min_length=1)] | None = None
     """instead of a repository: split -> JSONL, CSV or parquet file, or a pattern of them"""
     splits: Splits
+    """which split is used for what"""
     fields: dict[Part, str | MappedField | PickedField | TransformedField] = {}
     """template field -> column"""
     formats: Annotated[dict[Part, str], Field(min_length=1)] | None = None
@@ -148,6 +158,7 @@ class Task(Strict):
     """A fine-tuning task: the train split of a dataset, and the sets that count as its own."""
 
     dataset: Part
+    """of this family, with a train split"""
     in_domain: list[Part] = []
     """test sets of the task's own; none where nothing is like it (instruction tuning)"""
 
@@ -156,15 +167,21 @@ class Family(Strict):
     """A file of config/families: prompt formats, scoring, datasets and tasks."""
 
     description: str = ""
+    """what its tasks are, in words"""
     kind: Kind
+    """how its datasets are scored"""
     labels: Annotated[list[str], Field(min_length=2)] | None = None
+    """classification: the words to choose from"""
     formats: dict[Part, str] = {}
     """name -> template with {fields}"""
     max_new_tokens: Count = 60
+    """generation: longest answer"""
     stop: list[str] = ["\n"]
     """generation ends before any of these"""
     datasets: Annotated[dict[Part, Dataset], Field(min_length=1)]
+    """name -> where its rows are and which columns are used"""
     tasks: dict[Part, Task] = {}
+    """name -> what is fine-tuned on"""
 
     def templates(self, dataset: str) -> dict[str, str]:
         """The prompt formats of a dataset: its own, or those of the family."""

@@ -38,8 +38,11 @@ class PocketSource(Strict):
     """The embedded stand-in: a world, a corpus and a small model pre-trained on it here."""
 
     kind: Literal["pocket"]
+    """made here"""
     world_seed: Seed = 0
+    """of the made-up world"""
     pretraining: strict_settings(PretrainSettings)
+    """how the model is built and trained"""
 
     def checkpoints(self) -> dict[str, CheckpointInfo]:
         """One checkpoint a saved step, named as on the Hub."""
@@ -68,9 +71,11 @@ class FolderSource(Strict):
     """Checkpoints that are already on disk: one Hugging Face model folder each."""
 
     kind: Literal["folder"]
+    """already on disk"""
     path: str
     """folder that holds one folder a checkpoint, relative to the working directory"""
     listed: Annotated[dict[Name, CheckpointInfo], Field(alias="checkpoints", min_length=1)]
+    """name of a folder -> where in pre-training it stands"""
 
     def checkpoints(self) -> dict[str, CheckpointInfo]:
         """The checkpoints that the file lists."""
@@ -94,7 +99,9 @@ class HubSource(Strict):
     """Checkpoints on the Hub: by step, looked up among the repository's branches, or by name."""
 
     kind: Literal["hub"]
+    """fetched from the Hugging Face Hub"""
     repository: Repository
+    """OWNER/NAME"""
     branches: BranchPattern | None = None
     """regular expression of branches that hold checkpoints, with a group `step` and, if the
     names have it, a group `tokens` (in billions)"""
@@ -138,6 +145,8 @@ class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
     description: str = ""
+    """what it is, in words"""
     parameters: Count | None = None
     """number of weights, for estimates of time, memory and disk; small where not given"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
+    """where its checkpoints come from"""

@@ -23,10 +23,13 @@ class ReleasedDataset(Strict):
     name: Part | None = None
     """its name here, where another than in the table"""
     family: Part
+    """that it belongs to"""
     kind: Kind
+    """how it was scored"""
     metric: Part | None = None
     """where another than its kind's"""
     chance: Share | None = None
+    """score of guessing"""
     n: Annotated[int, Field(ge=1)] | None = None
     """number of examples; gives the standard errors that the table lacks"""
 
@@ -35,23 +38,28 @@ class ReleasedTask(Strict):
     """A fine-tuning task of the released models."""
 
     family: Part
+    """that its training data belongs to"""
     lr: float
     """models with another learning rate are left out, and listed"""
     in_domain: list[Part]
+    """test sets of the task's own"""
 
 
 class Released(Strict):
     """Where the tables are and what their names mean."""
 
     model: Name
+    """name of the model in tables and figures"""
     root: str
     """folder or http(s) address of the tables"""
     tokens_per_step: Annotated[int, Field(ge=1)]
+    """tokens of one optimizer step of pre-training"""
     tables: Annotated[dict[str, str], Field(min_length=1)]
     """file name -> SHA-256 of its bytes"""
     ignored_models: dict[str, str] = {}
     """model id -> why it is left out"""
     tasks: dict[Part, ReleasedTask]
+    """task as named in the tables -> what it is"""
     kinds: dict[Kind, Part]
     """kind -> its main metric"""
     datasets: dict[str, dict[Part, ReleasedDataset]]
@@ -62,10 +70,15 @@ class PublishedStudy(Strict):
     """A file of config/ with `published:`: no grid, scores that others released."""
 
     study: Name
+    """name of the study and of its folder in results/"""
     description: str = ""
+    """what it is, in words"""
     published: Released
+    """the released tables"""
     analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
+    """choices of the analyses"""
     report: Report = Report()
+    """how figures and report look"""
 
 
 def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStudy:

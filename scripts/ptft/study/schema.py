@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
-from ptft.methods import METHODS
+from ptft.methods import METHODS, summary
 from ptft.study.families import Family
 from ptft.study.models import Model
 from ptft.study.settings import strict_settings
@@ -19,6 +19,7 @@ class Data(Strict):
     """How many examples are used."""
 
     seed: Seed = 42
+    """of the draws of examples"""
     train: Count | None = None
     """examples a task is fine-tuned on; all where not given"""
     train_of: dict[Part, Count] = {}
@@ -33,12 +34,15 @@ class Evaluation(Strict):
     """What every arm is evaluated on: datasets x formats x shots."""
 
     datasets: Annotated[list[Part], Field(min_length=1)]
+    """names of datasets, as the families have them"""
     formats: Annotated[list[Part], Field(min_length=1)]
     """a dataset is scored in those of these formats that its family has"""
     shots: Shots
+    """numbers of examples in the prompt, each scored by itself"""
     family_shots: dict[Part, Shots] = {}
     """family -> shots, where not as the others (multiple choice is scored without, as a rule)"""
     shots_seed: Seed = 0
+    """of the draw of the examples in the prompt"""
     also: list[Literal["whole_label", "constrained", "free", "pmi"]] = []
     """further ways of scoring classification (whole labels, generation among the labels or free)
     and multiple choice (against the unconditional likelihood), each a metric of its own"""
@@ -50,20 +54,25 @@ class Bootstrap(Strict):
     """Resampling of examples for the intervals."""
 
     resamples: Annotated[int, Field(ge=100)] = 3000
+    """how often the examples of a cell are drawn again"""
     seed: Seed = 0
+    """of the draws"""
 
 
 class Compute(Strict):
     """What one fine-tuning or evaluation job takes."""
 
     threads: Count = 1
+    """CPU cores"""
     gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs; 0 computes on the CPU"""
 
 
 class Report(Strict):
     """How figures and report look."""
 
     language: Literal["en", "ja"] = "en"
+    """of figures, tables and report"""
     axis: Literal["index", "tokens"] = "index"
     """checkpoints evenly spaced, or on a log scale of pre-training tokens"""
     overlay: Name | None = None
@@ -76,6 +85,7 @@ class MethodGroup(Strict):
     tasks: Annotated[dict[Part, dict[str, object]], Field(min_length=1)]
     """task -> settings that differ for it"""
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    """one arm per seed: of the order of examples and of new weights"""
 
 
 def _group(method: str, settings: type) -> type[Strict]:
@@ -83,7 +93,10 @@ def _group(method: str, settings: type) -> type[Strict]:
         f"{method.title()}Group",
         __base__=MethodGroup,
         __doc__=MethodGroup.__doc__,
-        settings=(strict_settings(settings), settings()),
+        settings=(
+            strict_settings(settings),
+            Field(settings(), description="of every task that does not change them"),
+        ),
     )
 
 
@@ -91,7 +104,10 @@ Finetune = create_model(
     "Finetune",
     __base__=Strict,
     __doc__="Fine-tuning methods of a study, each with its settings and tasks.",
-    **{method: (_group(method, settings) | None, None) for method, settings in METHODS.items()},
+    **{
+        method: (_group(method, settings) | None, Field(None, description=summary(method)))
+        for method, settings in METHODS.items()
+    },
 )
 
 
@@ -99,20 +115,32 @@ class Study(Strict):
     """A file of config/: one grid."""
 
     study: Name
+    """name of the study and of its folder in results/"""
     description: str = ""
+    """what it is, in words"""
     model: Name
+    """a file of config/models, or of a folder models/ beside the study, without .yaml"""
     checkpoints: Annotated[list[Name], Field(min_length=1)]
+    """points of the model's pre-training, the earliest first"""
     root: str | None = None
-    """folder in the Hub's layout from which datasets are read; fetched where not given"""
+    """folder in the Hub's layout from which datasets are read, relative to the working directory;
+    fetched where not given"""
     train_format: Part = "default"
     """format in which tasks are fine-tuned"""
     finetune: Finetune = Finetune()
+    """what is trained, by method"""
     evaluate: Evaluation
+    """what every model is scored on"""
     data: Data = Data()
+    """how many examples are used"""
     bootstrap: Bootstrap = Bootstrap()
+    """how intervals are found"""
     analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
+    """choices of the analyses"""
     compute: Compute = Compute()
+    """what one job takes"""
     report: Report = Report()
+    """how figures and report look"""
 
 
 SCHEMAS = {"study": Study, "model": Model, "family": Family}
