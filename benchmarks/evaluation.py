@@ -16,7 +16,6 @@ import argparse
 import importlib.util
 import json
 import logging
-import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from evaluation_contestants import (
     whole_label_results,
 )
 from training import REPOSITORY, ROOFLINE_FLOPS, Clock, machine, matrix_flops, measured, new_model
+from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
 from ptft.evaluation.cells import Results
@@ -178,18 +178,18 @@ def print_rows(rows: list[dict]) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    shared = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"))
-    parser.add_argument("--shared", type=Path, default=shared, help="real texts and tokenizer")
+    parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
     parser.add_argument("--tasks", nargs="+", default=list(ROWS["cpu"]), choices=list(ROWS["cpu"]))
     parser.add_argument("--rows", type=int, help="examples a task")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
     arguments = parser.parse_args(argv)
+    hub = real_data(arguments.shared)
     for name in ("transformers", "lm_eval"):
         logging.getLogger(name).setLevel(logging.ERROR)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_model(device, "sdpa").to(torch.bfloat16 if device.type == "cuda" else torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.shared / "hub/models/allenai/OLMo-1B-hf")
+    tokenizer = AutoTokenizer.from_pretrained(hub / "models/allenai/OLMo-1B-hf")
     loaded = wrap_model(model, tokenizer)
     peak = matrix_flops(device)
     about = machine(device)
@@ -200,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
     if device.type == "cpu":
         result["not_measured"] = "OLMo-1B's shape in bfloat16 on a CUDA device: none was at hand"
     for name in arguments.tasks:
-        task = read_task(name, arguments.shared, arguments.rows or ROWS[device.type][name])
+        task = read_task(name, hub, arguments.rows or ROWS[device.type][name])
         rows = measure_task(task, loaded, arguments.rounds, peak)
         print_rows(rows)
         tasks[name] = {"machine": about, "matrix_gflops": peak / 1e9, "rows": rows}

@@ -52,12 +52,12 @@ def template_of(family: str) -> str:
     return yaml.safe_load(text)["formats"]["default"]
 
 
-def read_task(name: str, shared: Path, rows: int) -> Task:
+def read_task(name: str, hub: Path, rows: int) -> Task:
     """The first rows of a test set, and rows to draw shots from."""
     from pyarrow import parquet
 
     def read(folder: str, split: str, most: int) -> list[dict]:
-        file = shared / f"hub/datasets/{folder}/{split}-00000-of-00001.parquet"
+        file = hub / f"datasets/{folder}/{split}-00000-of-00001.parquet"
         return parquet.read_table(file).slice(0, most).to_pylist()
 
     def nli(row: dict) -> dict:

@@ -35,7 +35,9 @@ from transformers import OlmoConfig, OlmoForCausalLM, Trainer, TrainerCallback, 
 from transformers.trainer_callback import PrinterCallback
 
 # From here on the library is found as well: this module puts scripts/ on the path.
-from training_texts import REPOSITORY, TASKS, read_examples, read_tokens, write_tokens  # isort: skip
+from training_texts import (  # isort: skip
+    REPOSITORY, SHARED, TASKS, read_examples, read_tokens, write_tokens,
+)  # fmt: skip
 
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import epoch_order
@@ -318,8 +320,7 @@ def machine(device: torch.device) -> dict:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    shared = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"))
-    parser.add_argument("--shared", type=Path, default=shared, help="real texts and tokenizer")
+    parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
     parser.add_argument("--tokens", type=Path, help="tokens written before, instead of the texts")
     parser.add_argument("--write-tokens", type=Path, help="write the tokens there and stop")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))

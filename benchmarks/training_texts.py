@@ -3,6 +3,7 @@
 They are read in the Hub's layout, and can be taken along as token ids in one file.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ptft.training.examples import Example, completion_examples, truncate  # noq
 from ptft.training.model import load_tokenizer  # noqa: E402
 
 MAX_LENGTH = 2048
+SHARED = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"))
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,30 @@ TASKS = {
 }  # fmt: skip
 
 
+def real_data(shared: Path) -> Path:
+    """The folder of real texts and the real tokenizer; ends the program where there is none."""
+    hub = shared / "hub"
+    if not hub.is_dir():
+        sys.exit(
+            f"error: no folder {hub}: this benchmark reads real texts and OLMo-1B's tokenizer, "
+            "which do not come with the project, in the Hub's layout (hub/datasets/OWNER/NAME/"
+            "CONFIG/SPLIT-00000-of-00001.parquet, hub/models/OWNER/NAME); name the folder that "
+            "holds hub/ with --shared or PTFT_SHARED"
+        )
+    return hub
+
+
 def read_examples(shared: Path) -> dict[str, list[Example]]:
     """The four training sets as tokens, by the templates of config/families."""
     import yaml
     from pyarrow import parquet
 
-    tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
+    hub = real_data(shared)
+    tokenizer = load_tokenizer(hub / "models/allenai/OLMo-1B-hf")
     found = {}
     for name, task in TASKS.items():
         family = yaml.safe_load((REPOSITORY / f"config/families/{task.family}.yaml").read_text())
-        table = parquet.read_table(
-            shared / f"hub/datasets/{task.file}/train-00000-of-00001.parquet"
-        )
+        table = parquet.read_table(hub / f"datasets/{task.file}/train-00000-of-00001.parquet")
         rows = [
             {
                 "example_id": str(number),

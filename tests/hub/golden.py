@@ -4,6 +4,7 @@ Long fields are shortened, so that the texts show the template and not the data.
 that is meant, ``python tests/hub/golden.py`` writes them again.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,11 +77,14 @@ def _shortened(text: str) -> str:
 
 
 def main() -> None:
-    """Write all golden texts from ../shared/hub."""
+    """Write all golden texts from real data; ends the program where there is none."""
+    hub = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"), "hub")
+    if not hub.is_dir():
+        sys.exit(f"error: no real data at {hub} (set PTFT_SHARED to the folder that holds hub/)")
     sys.path.insert(0, str(REPOSITORY / "scripts"))
     for _, family, dataset in datasets():
         if family.kind != "chat":
-            text = rendered(REPOSITORY.parent / "shared/hub", family, dataset)
+            text = rendered(hub, family, dataset)
             (FOLDER / f"{dataset}.txt").write_text(text)
 
 
