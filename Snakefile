@@ -28,7 +28,7 @@ from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
-from ptft.study.published import read_published_study
+from ptft.study.published import read_published_study, released_tables
 from ptft.study_lock import lock_study
 
 if not workflow.configfiles:

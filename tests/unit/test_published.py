@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from copy import deepcopy
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -13,11 +15,14 @@ from ptft.analysis.forgetting import ALL_TASKS
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.published import Model, parse_model_id, read_published, split_format
+from ptft.study import StudyError
+from ptft.study.published import read_published_study, released_tables
 
 ORDER = [
     "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",
     "step738000", "main",
 ]  # fmt: skip
+TABLES = ["all_perf_table.csv", "official_eval_table.csv", "it_perf_table.csv"]
 # The paper's Table 6, as printed.
 TABLE_6 = {
     "learned": [0.048, 0.048, 0.004, 0.010, 0.030, 0.027, 0.021, -0.005],
@@ -31,10 +36,8 @@ def config(repository):
 
 
 @pytest.fixture(scope="session")
-def source(config, shared):
-    if not (shared / "published").is_dir():
-        pytest.skip(f"no released tables at {shared / 'published'}")
-    return config["published"] | {"root": str(shared / "published")}
+def source(config, repository):
+    return config["published"] | {"root": str(repository / config["published"]["root"])}
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +53,31 @@ def scores(published):
 @pytest.fixture(scope="session")
 def settings(config):
     return Settings.from_json(config["analysis"])
+
+
+def test_the_tables_stand_beside_their_source(source):
+    root = Path(source["root"])
+    about = (root / "README.md").read_text()
+    for name, digest in source["tables"].items():
+        assert hashlib.sha256((root / name).read_bytes()).hexdigest() == digest
+        assert f"| `{name}` | `{digest}` |" in about
+    for said in ("KaiserWhoLearns/AmuroCharPTFTRelationship", "505fe4f3a7d91b0179", "Apache-2.0"):
+        assert said in about
+
+
+def test_tables_that_are_not_there_are_refused(config, repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository)
+    file = Path("config/published.yaml")
+    study = read_published_study(config, [file])
+    assert released_tables(study, [file]) == [f"config/published/{n}" for n in TABLES]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError) as refusal:
+        released_tables(study, [repository / file])
+    for said in ("published.yaml:9: published.root = 'config/published'", TABLES[0], str(tmp_path)):
+        assert said in str(refusal.value)
+    elsewhere = deepcopy(config)
+    elsewhere["published"]["root"] = "https://example.org/tables"
+    assert released_tables(read_published_study(elsewhere, [file]), [file]) == []
 
 
 def by_checkpoint(table, column):
@@ -77,7 +105,6 @@ def tuned_id(checkpoint, task):
     return f"olmo1b_hf_{place}_{task}_3epoch_{rate}_4shots"
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize("group", sorted(TABLE_6))
 def test_table_6(scores, settings, group):
     table = make_table("paper_groups", scores, settings).filter(pl.col("group") == group)
@@ -86,7 +113,6 @@ def test_table_6(scores, settings, group):
     assert table["complete"].all()
 
 
-@pytest.mark.shared
 def test_table_6_with_every_dataset_counted_once(scores, settings):
     table = make_table("paper_groups", scores, settings)
     once = by_checkpoint(table.filter(pl.col("group") == "learned"), "gain")
@@ -99,14 +125,12 @@ def test_table_6_with_every_dataset_counted_once(scores, settings):
     assert (other["double_counting"] == 0).all()
 
 
-@pytest.mark.shared
 def test_the_rule_finds_the_papers_groups(scores, settings):
     groups = make_table("groups", scores, settings).filter(pl.col("paper_group").is_not_null())
     assert len(groups) == 12
     assert groups["group"].to_list() == groups["paper_group"].to_list()
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize(
     ("task", "dataset", "released"),
     [
@@ -136,7 +160,6 @@ def test_curves_are_the_released_values(scores, settings, source, task, dataset,
         assert (base, tuned) == (value[base_id(checkpoint)], value[tuned_id(checkpoint, task)])
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize(
     "dataset", ["hellaswag", "arc_easy", "arc_challenge", "openbookqa", "boolq", "sciq"]
 )
@@ -154,7 +177,6 @@ def test_instruction_tuned_curves_are_the_released_values(scores, settings, sour
         assert (base, tuned) == (value[untuned], value[f"olmo1b_hf_{place}_tulu_5epoch_2e-6"])
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize("fmt", ["instruct", "io"])
 @pytest.mark.parametrize(
     ("task", "dataset"),
@@ -181,7 +203,6 @@ def test_formats_are_the_released_values(scores, settings, source, task, dataset
 CLASSIFICATION, GENERATION = {"mnli": "mnli_matched", "paws": "paws"}, ["xsum", "socialiqa"]
 
 
-@pytest.mark.shared
 def test_transfer_in_both_directions_from_the_released_rows(scores, settings, source):
     """The mean over pairs of (tuned - base) / base, where both are released, at 4 shots."""
     value = {
@@ -204,7 +225,6 @@ def test_transfer_in_both_directions_from_the_released_rows(scores, settings, so
             assert found[checkpoint] == pytest.approx(sum(changes) / len(changes), abs=1e-9)
 
 
-@pytest.mark.shared
 def test_task_transfer(scores, settings):
     table = make_table("forgetting", scores, settings).filter(pl.col("train_task") == ALL_TASKS)
     lost = table.filter(pl.col("direction") == "classification>generation")
@@ -220,7 +240,6 @@ def test_task_transfer(scores, settings):
     assert max(map(abs, by_checkpoint(back, "bounded").values())) < 0.05
 
 
-@pytest.mark.shared
 def test_out_of_domain_change_by_family(scores, settings):
     table = make_table("domains", scores, settings).filter(pl.col("domain") == "out")
     main = table.filter(pl.col("checkpoint") == "main")
@@ -230,7 +249,6 @@ def test_out_of_domain_change_by_family(scores, settings):
     assert gain == {"mnli": 0.40, "paws": -0.16, "xsum": 0.0, "socialiqa": -0.02}
 
 
-@pytest.mark.shared
 def test_the_hidden_labels_are_flagged_from_the_numbers(scores, settings):
     table = make_table("suspicious", scores, settings)
     perfect = table.filter(pl.col("flag") == "near perfect untuned")
@@ -243,7 +261,6 @@ def test_the_hidden_labels_are_flagged_from_the_numbers(scores, settings):
     }  # fmt: skip
 
 
-@pytest.mark.shared
 def test_what_is_left_out_is_listed(published, source):
     unknown = published.unknown
     released = sum(len(pl.read_csv(f"{source['root']}/{table}")) for table in source["tables"])
@@ -263,14 +280,12 @@ def test_what_is_left_out_is_listed(published, source):
     }
 
 
-@pytest.mark.shared
 def test_two_runs_of_one_cell_are_refused(source):
     both = source | {"ignored_models": {}}
     with pytest.raises(ValueError, match=r"row 329 .*1000_original_hf.*row 409 \(checkpoint-1000"):
         read_published("published", both)
 
 
-@pytest.mark.shared
 def test_program(source, tmp_path):
     names = {n: str(tmp_path / n) for n in ("cells.parquet", "cells.csv", "r.parquet", "u.csv")}
     program.main(

@@ -19,11 +19,11 @@ class Clone:
     """A copy of the workflow with a study, in which Snakemake is run as a user would."""
 
     root: Path
-    study: str = "study.yaml"
+    study: str = "study.yaml"  # one file, or several with spaces between
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a run of the study."""
-        options = ["--configfile", self.study, "--cores", "2", *arguments]
+        options = ["--configfile", *self.study.split(), "--cores", "2", *arguments]
         return [sys.executable, "-m", "snakemake", *options]
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:

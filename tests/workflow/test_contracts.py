@@ -26,45 +26,6 @@ def finetunings(arms, checkpoints=CHECKPOINTS):
     return [f"Fine-tune {checkpoint} as {arm}" for checkpoint in checkpoints for arm in arms]
 
 
-def test_pocket_study_plans_every_job_once(repository, tmp_path):
-    from .conftest import make_clone
-
-    clone = make_clone(repository, tmp_path / "clone", "tiny")
-    clone.study = "config/pocket.yaml"
-    assert clone.planned_counts() == {
-        "all": 1,
-        "analyse_cells": 1,
-        "audit_study": 1,
-        "collect_cells": 1,
-        "collect_costs": 1,
-        "evaluate_model": 6 * 5,
-        "finetune_model": 6 * 4,
-        "make_pocket_world": 1,
-        "make_report": 1,
-        **{f"plot_{figure}": 1 for figure in FIGURES},
-        "prepare_split": 11 * 2 + 4,
-        "pretrain_checkpoint": 6,
-        "write_front_page": 1,
-        "write_study": 1,
-    }
-
-
-def test_published_study_runs_no_model(repository, tmp_path):
-    from .conftest import make_clone
-
-    clone = make_clone(repository, tmp_path / "clone", "tiny")
-    clone.study = "config/published.yaml"
-    assert clone.planned_counts() == {
-        "all": 1,
-        "analyse_cells": 1,
-        "make_report": 1,
-        **{f"plot_{figure}": 1 for figure in FIGURES},
-        "read_published": 1,
-        "write_front_page": 1,
-        "write_study": 1,
-    }
-
-
 @pytest.mark.slow
 def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned() == []

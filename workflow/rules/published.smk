@@ -29,6 +29,7 @@ rule read_published:
     input:
         script=program("read_published"),
         modules=library("published", "collect", "statistics"),
+        tables=released_tables(STUDY, [Path(f) for f in workflow.configfiles]),
     output:
         cells=CELLS,
         csv=RESULTS.table("cells", "csv"),

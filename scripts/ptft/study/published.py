@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from ptft.study.errors import explain
+from ptft.study.errors import StudyError, explain, locate
 from ptft.study.families import Kind
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import strict_settings
@@ -51,7 +51,7 @@ class Released(Strict):
     model: Name
     """name of the model in tables and figures"""
     root: str
-    """folder or http(s) address of the tables"""
+    """folder of the tables, or http(s) address that a table's name is added to"""
     tokens_per_step: Annotated[int, Field(ge=1)]
     """tokens of one optimizer step of pre-training"""
     tables: Annotated[dict[str, str], Field(min_length=1)]
@@ -91,3 +91,23 @@ def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStu
         return PublishedStudy.model_validate(dict(config))
     except ValidationError as error:
         raise explain(error, PublishedStudy, files) from None
+
+
+def released_tables(study: PublishedStudy, files: Sequence[Path]) -> list[str]:
+    """Files of the released tables; none where they are read from an address.
+
+    Raises:
+        StudyError: a table is not in the folder, naming file, line and where it was looked for.
+    """
+    root = study.published.root
+    if root.startswith(("http://", "https://")):
+        return []
+    tables = [Path(root, name) for name in study.published.tables]
+    for table in tables:
+        if not table.is_file():
+            raise StudyError(
+                f"{locate(('published', 'root'), files)}: published.root = {root!r}: no "
+                f"{table.name} in {table.parent.absolute()}; a path counts from the folder that "
+                "snakemake is called in (the clone, for the tables that come with the workflow)"
+            )
+    return [str(table) for table in tables]

@@ -1,0 +1,54 @@
+"""Every study in config/, started as a new user would: in a bare clone, without a network.
+
+`published` is run to its end in test_published_study.py; the others need a model, and are planned.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from ptft.figures import FIGURES
+
+from .conftest import make_clone
+
+TABLES_ON = {
+    "all": 1,
+    "analyse_cells": 1,
+    "make_report": 1,
+    **{f"plot_{figure}": 1 for figure in FIGURES},
+    "write_front_page": 1,
+    "write_study": 1,
+}
+
+
+def grid(checkpoints, arms, splits, fetched):
+    """Jobs of a study: tuned arms per checkpoint, prepared splits, splits from the Hub."""
+    pins = checkpoints + fetched
+    return TABLES_ON | {
+        "audit_study": 1,
+        "collect_cells": 1,
+        "collect_costs": 1,
+        "evaluate_model": checkpoints * (1 + arms),
+        "finetune_model": checkpoints * arms,
+        "prepare_split": splits,
+        **({"resolve_pins": 1, "resolve_pin": pins, "fetch_pin": pins} if fetched else {}),
+    }
+
+
+PLANS = {
+    "llama3-8b": grid(1, 4, 41, 28),
+    "olmo-1b": grid(8, 5, 42, 29),
+    "pocket": grid(6, 4, 26, 0) | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
+    "published": TABLES_ON | {"read_published": 1},
+    "pythia-410m": grid(6, 18, 18, 13),
+    "table3": grid(1, 1, 7, 5),
+}
+STUDIES = sorted(file.stem for file in Path(__file__).parents[2].glob("config/*.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_bare_clone_plans_every_job(repository, tmp_path, monkeypatch, study):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.study = f"config/{study}.yaml"
+    assert clone.planned_counts() == PLANS[study]
