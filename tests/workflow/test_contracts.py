@@ -40,8 +40,19 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 
 @pytest.mark.slow
-def test_a_comment_reruns_nothing(finished):
+def test_words_that_decide_nothing_rerun_nothing(finished):
+    """A comment, the help of programs on whose results hours hang, the wording of a command."""
     finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")
+    for program in (
+        "make_pocket_world",
+        "pretrain_pocket",
+        "prepare_split",
+        "finetune_model",
+        "evaluate_model",
+    ):
+        finished.edit(f"scripts/{program}.py", 'help="', 'help="edited: ')
+    for rules in ("checkpoints", "datasets", "finetuning", "evaluation"):
+        finished.edit(f"workflow/rules/{rules}.smk", "{input.script:q}", "-X utf8 {input.script:q}")
     assert finished.planned() == []
 
 

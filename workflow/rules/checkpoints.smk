@@ -3,7 +3,7 @@ if SOURCE.kind == "pocket":
 
     rule make_pocket_world:
         input:
-            script=program("make_pocket_world"),
+            script=steady_program("make_pocket_world"),
         output:
             corpus=paths.pocket_corpus(),
             datasets=directory(paths.pocket_datasets()),
@@ -23,7 +23,7 @@ if SOURCE.kind == "pocket":
     # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
     rule pretrain_checkpoint:
         input:
-            script=program("pretrain_pocket"),
+            script=steady_program("pretrain_pocket"),
             corpus=paths.pocket_corpus(),
             before=state_before,
         output:

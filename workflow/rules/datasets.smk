@@ -1,7 +1,7 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
 rule prepare_split:
     input:
-        script=program("prepare_split"),
+        script=steady_program("prepare_split"),
         source=split_source,
     output:
         examples=RESULTS.split("{dataset}", "{split}"),

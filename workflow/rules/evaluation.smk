@@ -2,7 +2,7 @@
 # store does not hold yet. Its outputs are the cells' per-example files.
 rule evaluate_model:
     input:
-        script=program("evaluate_model"),
+        script=steady_program("evaluate_model"),
         model=evaluated_model,
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         audit=ancient(RESULTS.audit),

@@ -1,7 +1,7 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
 rule finetune_model:
     input:
-        script=program("finetune_model"),
+        script=steady_program("finetune_model"),
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         train=training_split,
         audit=ancient(RESULTS.audit),

@@ -14,6 +14,15 @@ def program(name):
     return f"{SCRIPTS}/{name}.py"
 
 
+def steady_program(name):
+    """Path of a script whose edit reruns nothing, because hours hang on what it makes.
+
+    Where an edit would change its results, a version in its jobs' slice is raised
+    (``ptft.versions``).
+    """
+    return ancient(program(name))
+
+
 def modules(package):
     """Files of a package of the library, where an edit must make its results again."""
     return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))

@@ -21,7 +21,7 @@ PINS = [paths.pin(folder) for folder in FETCHED]
 
 rule resolve_pin:
     input:
-        script=program("resolve_pin"),
+        script=steady_program("resolve_pin"),
     output:
         paths.pin("{folder}"),
     log:
