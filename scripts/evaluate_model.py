@@ -24,7 +24,7 @@ from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
-from ptft.job_records import note_gpu_memory
+from ptft.job_records import note
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
@@ -109,7 +109,9 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         for cell, file in stored.items()
         if not file.exists() or (cell.name in deleted and file.stat().st_nlink == 1)
     }
-    log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
+    reused = len(cells) - len(missing)
+    note(cells=len(cells), reused=reused)
+    log.info("%d cells, %d of them in the store", len(cells), reused)
     failed = {}
     if missing:
         engine = load_engine(args, list(missing))
@@ -117,7 +119,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         for cell in missing.keys() - failed.keys():
             (args.deleted / cell.name).unlink(missing_ok=True)
         if torch.cuda.is_available():
-            note_gpu_memory(engine.gpu_memory() / 2**30)
+            note(gpu_gib=engine.gpu_memory() / 2**30)
     if failed:
         for cell, error in failed.items():
             log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from ptft.job_records import GPU_MEMORY_FILE, recorded
+from ptft.job_records import RECORD, recorded
 from ptft.leases import VISIBLE, lease
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
@@ -67,8 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", nargs="+", help="program and arguments, after --")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as (noted, close):
-        environment = job_environment(gpus) | {GPU_MEMORY_FILE: str(noted.absolute())}
+    with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as (record, close):
+        environment = job_environment(gpus) | {RECORD: str(record.absolute())}
         status = run(args.command, environment, locks)
         status = 128 - status if status < 0 else status
         close(status)

@@ -1,5 +1,6 @@
 """What jobs did: one small file an attempt, written when it begins, beaten while it runs, closed
-when it ends. Attempts that were killed stay visible: their file was never closed.
+when it ends. Attempts that were killed stay visible: their file was never closed. The program that
+the job runs notes what it meets (``note``); a file changes by a rename, so it is always there.
 """
 
 import contextlib
@@ -12,11 +13,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BEAT_SECONDS = 15.0
 STALE_SECONDS = 90.0
-GPU_MEMORY_FILE = "PTFT_GPU_MEMORY_FILE"
-"""environment variable: where a program leaves the GPU memory it used, for its record"""
+RECORD = "PTFT_JOB_RECORD"
+"""environment variable: the record of the attempt that a program runs in"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class JobRecord:
     status: int | None = None
     gpu_gib: float | None = None
     """most memory that its program allocated on one GPU; None without a GPU"""
+    waiting_for: str | None = None
+    """lock that another process holds, while it waits for it"""
+    resumed_from: int | None = None
+    """update that its training went on from; None if it began at the first"""
+    reused: int | None = None
+    """finished results of earlier attempts that it took: cells from the store, or a model (1)"""
+    cells: int | None = None
+    """cells that an evaluation was asked for, the reused ones included"""
     beat: float = 0.0
     """when it was last known to live"""
 
@@ -52,17 +62,17 @@ class JobRecord:
         return (self.ended or self.beat) - self.started
 
 
-def note_gpu_memory(gib: float) -> None:
-    """Leave what a program used of its GPU for the record of the job that it runs in, if any."""
-    if GPU_MEMORY_FILE in os.environ:
-        Path(os.environ[GPU_MEMORY_FILE]).write_text(str(gib))
+def note(**fields: Any) -> None:
+    """Put fields of :class:`JobRecord` on the record of the job that this runs in, if any."""
+    if RECORD in os.environ:
+        _change(Path(os.environ[RECORD]), **fields)
 
 
 @contextlib.contextmanager
 def recorded(folder: Path, gpus: Sequence[str], beat_seconds: float = BEAT_SECONDS) -> Iterator:
     """Record an attempt in ``folder``.
 
-    The block is given a file for ``note_gpu_memory`` and a function to call with its status.
+    The block is given the file, for ``note``, and a function to call with its status.
     """
     folder.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname()
@@ -86,16 +96,11 @@ def recorded(folder: Path, gpus: Sequence[str], beat_seconds: float = BEAT_SECON
     beater = threading.Thread(target=beat, daemon=True)
     beater.start()
 
-    noted = file.with_suffix(".gpu_memory")
-
     def close(status: int) -> None:
-        used = float(noted.read_text()) if noted.exists() else None
-        noted.unlink(missing_ok=True)
-        ended = dataclasses.replace(record, ended=time.time(), status=status, gpu_gib=used)
-        _write(file, ended)
+        _change(file, ended=time.time(), status=status)
 
     try:
-        yield noted, close
+        yield file, close
     finally:
         stop.set()
         beater.join()
@@ -110,6 +115,10 @@ def read_records(folder: Path) -> list[JobRecord]:
 def _read(file: Path) -> JobRecord:
     content: Mapping = json.loads(file.read_text())
     return JobRecord(**{**content, "gpus": tuple(content["gpus"]), "beat": file.stat().st_mtime})
+
+
+def _change(file: Path, **fields: Any) -> None:
+    _write(file, dataclasses.replace(_read(file), **fields))
 
 
 def _write(file: Path, record: JobRecord) -> None:

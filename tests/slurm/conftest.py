@@ -91,10 +91,6 @@ class Study:
             str(path.relative_to(folder)): read_records(path) for path in sorted(folder.glob("*/*"))
         }
 
-    def log_of(self, rule: str, name: str) -> str:
-        """Log of a job's last attempt."""
-        return (self.results / "logs" / rule / f"{name}.log").read_text()
-
     def running(self, rule: str) -> dict[str, str]:
         """Slurm's ids of running jobs -> `checkpoint/arm`."""
         start = f"rule_{rule}_wildcards_"

@@ -7,7 +7,7 @@ import pytest
 
 import collect_costs
 from ptft.costs import SCHEMA, costs_table, read_costs, with_totals
-from ptft.job_records import GPU_MEMORY_FILE, note_gpu_memory, read_records, recorded
+from ptft.job_records import RECORD, note, read_records, recorded
 from ptft.language import translator
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"
@@ -82,15 +82,21 @@ def test_a_study_without_gpus_has_no_columns_for_them(costs):
     assert "stage, arm, jobs, attempts, hours, the paper's, peak (GiB)\n" in page
 
 
-def test_a_program_leaves_its_gpu_memory_for_the_record(tmp_path, monkeypatch):
-    note_gpu_memory(1.0)  # in no job: nothing happens
-    with recorded(tmp_path / "jobs", ["0"]) as (noted, close):
-        monkeypatch.setenv(GPU_MEMORY_FILE, str(noted))
-        note_gpu_memory(3.25)
+def test_a_program_notes_what_it_met_on_its_record(tmp_path, monkeypatch):
+    note(gpu_gib=1.0)  # in no job: nothing happens
+    with recorded(tmp_path / "jobs", ["0"]) as (file, close):
+        monkeypatch.setenv(RECORD, str(file))
+        note(waiting_for="a lock", reused=2)
+        (record,) = read_records(tmp_path / "jobs")  # while it runs
+        assert (record.waiting_for, record.reused, record.state) == ("a lock", 2, "running")
+        note(waiting_for=None, gpu_gib=3.25)
         close(0)
     (record,) = read_records(tmp_path / "jobs")
-    assert record.gpu_gib == 3.25 and record.state == "done"
-    assert len(list((tmp_path / "jobs").iterdir())) == 1
+    assert (record.waiting_for, record.reused, record.gpu_gib) == (None, 2, 3.25)
+    assert record.state == "done" and record.resumed_from is None
+    assert [path.suffix for path in (tmp_path / "jobs").iterdir()] == [".json"]
+    with pytest.raises(TypeError, match="reusd"):
+        note(reusd=1)
 
 
 def test_program_without_benchmarks(tmp_path):

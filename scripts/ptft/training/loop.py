@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ptft.job_records import note
 from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
 from ptft.training.devices import Devices, gathered, scattered, spread, synchronise_gradients
 from ptft.training.examples import Example
@@ -293,6 +294,8 @@ class Trainer:
                     moments[index][key] = scattered(moments[index][key], own)
         self.optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["rng"])
+        if self.run.devices.main:
+            note(resumed_from=self.step)
         log.info("resuming after update %d of %d", self.step, self.steps)
 
     def whole_weights(self) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from ptft.job_records import note_gpu_memory
+from ptft.job_records import note
 from ptft.methods import get_method
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
@@ -105,14 +105,16 @@ def finetune(request: Request) -> None:
         with lock, StopRequest() as stop:
             devices.wait()
             kept = _kept(request)
-            if _finished_identity(request.output) == identity:
-                log.info("%s is finished already", request.output)
-            elif _finished_identity(kept) == identity:
-                log.info("%s was finished by an earlier attempt", request.output)
-                if devices.main:
-                    link_folder(kept, request.output)
-            else:
+            places = [request.output, kept]
+            finished = [place for place in places if _finished_identity(place) == identity]
+            if devices.main:
+                note(reused=min(len(finished), 1))
+            if not finished:
                 _Finetuning(request, identity, devices, stop).run()
+            elif devices.main:
+                log.info("%s was finished by an earlier attempt", finished[0])
+                if finished[0] == kept:
+                    link_folder(kept, request.output)
     finally:
         leave_devices()
 
@@ -158,7 +160,7 @@ class _Finetuning:
                 self._write(folder, trainer, candidates, weights)
             self._keep()
             if self.devices.device.type == "cuda":
-                note_gpu_memory(peak_memory(self.devices.device) / 2**30)
+                note(gpu_gib=peak_memory(self.devices.device) / 2**30)
         self.devices.wait()
 
     def _write(

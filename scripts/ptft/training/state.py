@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptft.job_records import note
+
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,9 @@ def exclusive(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             log.warning("waiting: another process is at the same work (%s)", lock)
+            note(waiting_for=str(lock))
             fcntl.flock(handle, fcntl.LOCK_EX)
+            note(waiting_for=None)
         # The last holder may have removed the file while we waited: then this lock guards nothing.
         if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
             break
