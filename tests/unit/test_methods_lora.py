@@ -45,7 +45,7 @@ def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighti
         assert (own - other).norm() / other.norm() < 1e-5
 
     folder = tmp_path / "adapter"
-    get_method("lora").save(packed, folder)
+    get_method("lora").save(packed, folder, torch.bfloat16)
     assert sorted(path.name for path in folder.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",

@@ -1,7 +1,10 @@
 """Several devices give the same run as one: two CPU processes with gloo."""
 
+import ctypes
 import os
 import socket
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,40 +13,103 @@ import torch.multiprocessing as mp
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
 from ptft.training.attention import NAME
-from ptft.training.devices import join_devices, leave_devices
+from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Run, Trainer
+from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
 from ptft.training.model import load_model
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
+MICRO_BATCH = 40  # tokens: several micro-batches an update
 
-def run_of(checkpoint, sharding):
+
+def run_of(checkpoint, sharding, dtype="float32", budget=MICRO_BATCH, devices=None):
     """26 examples in batches of 5: the last batch of an epoch is one, fewer than devices."""
-    budget = 40 if sharding == "full" else None
-    settings = TrainingSettings(epochs=2, batch_size=5, sharding=sharding, token_budget=budget)
+    settings = TrainingSettings(
+        epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype
+    )
     examples = completion_examples(tiny_tokenizer(), tiny_rows(26, longest=20), TEMPLATE)
+    devices = devices or join_devices()
     model = load_model(checkpoint, attention=NAME)
-    return Run(model, examples, examples[:4], settings, 3e-3, 5, join_devices())
+    model = place(model, devices, sharding, dtype == "bfloat16")
+    return Run(model, examples, examples[:4], settings, 3e-3, 5, devices)
 
 
-def work(rank, checkpoint, folder, port):
-    """One of two processes, for both kinds of sharding."""
+def work(rank, checkpoint, deep, folder, port):
+    """One of two processes: runs of both kinds of sharding, and what sharding takes."""
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
     )  # fmt: skip
-    for sharding in ("data", "full"):
-        stop_and_resume(rank, checkpoint, sharding, folder / sharding)
+    devices = join_devices()
+    stop_and_resume(rank, checkpoint, "data", folder / "data", devices)
+    stop_and_resume(rank, checkpoint, "full", folder / "full", devices)
+    if rank == 0:
+        (folder / "bfloat16").mkdir()
+    train_in_bfloat16(rank, checkpoint, folder / "bfloat16", devices)
+    torch.save(shares(deep, devices) | saving(deep, folder, devices), folder / f"{rank}.pt")
     leave_devices()
 
 
-def stop_and_resume(rank, checkpoint, sharding, folder):
+def train_in_bfloat16(rank, checkpoint, folder, devices):
+    """A sharded run in the precision of a GPU."""
+    trainer = Trainer(run_of(checkpoint, "full", "bfloat16", devices=devices))
+    trainer.train(StateFolder(folder / "state", "same"), StopRequest())
+    weights = trainer.whole_weights()
+    if rank == 0:
+        torch.save({"curve": trainer.curve, "weights": weights}, folder / "result.pt")
+
+
+def shares(deep, devices):
+    """What is on this device of a sharded model, and of its gradient within an update."""
+    run = run_of(deep, "full", devices=devices)
+    trainer = Trainer(run)
+    trainer._accumulate(run.train[:5])
+    own = sum(p.grad.to_local().numel() for p in run.model.parameters())
+    whole = sum(p.numel() for p in run.model.parameters())
+    # A pass that does not exchange gradients keeps them whole, for the last one to exchange.
+    kept = [
+        getattr(parameter, "_unsharded_param", parameter)
+        for part in run.model.modules()
+        if (state := getattr(part, "_get_fsdp_state", None))
+        for group in [state()._fsdp_param_group]
+        if group
+        for parameter in group.fsdp_params
+        if parameter.unsharded_accumulated_grad is not None
+    ]
+    return {"gradient": own, "whole": whole, "optimizer": optimizer_bytes(run.model),
+            "whole_gradients": len(kept)}  # fmt: skip
+
+
+def saving(deep, folder, devices):
+    """Bytes by which this process grows while the state of a deep model is saved."""
+    with devices.in_turn():
+        begun = time.monotonic()
+        run = run_of(deep, "data", devices=Devices(devices.device))  # read whole
+        ended = time.monotonic()
+    run = run_of(deep, "full", devices=devices)
+    trainer = Trainer(run)
+    trainer._update()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free already must not be used again unseen
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
+    before = resident("VmHWM")
+    trainer._save(StateFolder(folder / "deep", "same"))
+    return {"grown": resident("VmHWM") - before, "turn": (begun, ended)}
+
+
+def resident(kind):
+    """Bytes of this process, as /proc/self/status says."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split(f"{kind}:")[1].split()[0])
+
+
+def stop_and_resume(rank, checkpoint, sharding, folder, devices):
     """Stop after update 4, then resume from the state and finish."""
     state = StateFolder(folder / "state", "same")
     stop = StopRequest()
-    first = Trainer(run_of(checkpoint, sharding))
+    first = Trainer(run_of(checkpoint, sharding, devices=devices))
     update = first._update
 
     def update_and_stop():
@@ -54,7 +120,7 @@ def stop_and_resume(rank, checkpoint, sharding, folder):
     with pytest.raises(Interrupted, match="after update 4 of 12"):
         first.train(state, stop)
     stop.requested = False
-    second = Trainer(run_of(checkpoint, sharding))
+    second = Trainer(run_of(checkpoint, sharding, devices=devices))
     second.train(state, stop)
     weights = second.whole_weights()
     if rank == 0:
@@ -67,13 +133,22 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two_devices(checkpoint, tmp_path_factory):
+def deep(tmp_path_factory):
+    """32 MB of weights in small matrices."""
+    folder = tmp_path_factory.mktemp("deep")
+    return save_tiny_checkpoint(
+        folder, hidden_size=128, intermediate_size=512, num_hidden_layers=32
+    )
+
+
+@pytest.fixture(scope="module")
+def two_devices(checkpoint, deep, tmp_path_factory):
     """Folder of the results of two processes, a folder for each kind of sharding."""
     folder = tmp_path_factory.mktemp("results")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (checkpoint, folder, port), nprocs=2)
+    mp.spawn(work, (checkpoint, deep, folder, port), nprocs=2)
     return folder
 
 
@@ -93,6 +168,57 @@ def test_two_devices_equal_one(sharding, checkpoint, two_devices, tmp_path):
     assert result["weights"].keys() == own.keys()
     for name, value in result["weights"].items():
         assert (value - own[name]).norm() / own[name].norm() < 1e-5, name
+
+
+def distance(one, other):
+    """Relative distance of two runs: of their losses, and the largest of a weight matrix."""
+    losses = [np.array([row["loss"] for row in run["curve"][1:]]) for run in (one, other)]
+    weights = max(
+        float((value - other["weights"][name]).norm() / value.norm())
+        for name, value in one["weights"].items()
+    )
+    return float(np.abs(losses[0] / losses[1] - 1).max()), weights
+
+
+@pytest.mark.slow
+def test_sharded_equals_one_device_in_bfloat16_too(checkpoint, two_devices, tmp_path):
+    """As closely as one device's runs with other micro-batches equal one another."""
+    alone = {}
+    for budget in (MICRO_BATCH, 4 * MICRO_BATCH):
+        one = Trainer(run_of(checkpoint, "data", "bfloat16", budget))
+        one.train(StateFolder(tmp_path / str(budget), "a"), StopRequest())
+        alone[budget] = {"curve": one.curve, "weights": one.whole_weights()}
+    sharded = torch.load(two_devices / "bfloat16/result.pt", weights_only=True)
+    between = distance(alone[MICRO_BATCH], alone[4 * MICRO_BATCH])
+    found = distance(alone[MICRO_BATCH], sharded)
+    first, alike = (run["curve"][1] for run in (sharded, alone[MICRO_BATCH]))
+    assert first["loss"] == pytest.approx(alike["loss"], rel=1e-5)
+    assert first["grad_norm"] == pytest.approx(alike["grad_norm"], rel=5e-4)
+    assert found[0] < 3 * between[0] and found[1] < 3 * between[1]
+
+
+@pytest.fixture(scope="module")
+def taken(two_devices):
+    """What sharding took of each process."""
+    return [torch.load(two_devices / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_a_device_holds_and_counts_its_share_only(taken):
+    for process in taken:
+        assert process["gradient"] == process["whole"] // 2
+        assert process["optimizer"] == OPTIMIZER_BYTES * process["whole"] // 2
+        assert process["whole_gradients"] == 0
+
+
+@pytest.mark.slow
+def test_the_main_process_alone_holds_whole_weights(taken):
+    state = 12 * taken[0]["whole"]  # weights and two moments in float32
+    assert state > 90e6
+    assert taken[0]["grown"] > 0.8 * state
+    assert taken[1]["grown"] < 0.15 * state
+    (_, first), (second, _) = (process["turn"] for process in taken)
+    assert first <= second
 
 
 def test_more_gpus_than_seen_are_refused(monkeypatch):

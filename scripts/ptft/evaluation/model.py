@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from ptft.methods.loading import load_tuned
-from ptft.training.model import avoid_cudnn_attention, load_tokenizer
+from ptft.training.model import avoid_cudnn_attention, load_tokenizer, scoring_dtype
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ def load_model(
         folder: holds ``config.json`` and weights, or an adapter; and the tokenizer's files.
         checkpoint: what an adapter is put on.
         device: CUDA where there is one, else the CPU.
-        dtype: bfloat16 on CUDA, float32 on the CPU (where bfloat16 is emulated and slow).
+        dtype: as ``scoring_dtype`` where not given.
 
     Raises:
         ValueError: weights are missing, unexpected or of another shape.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or (torch.bfloat16 if device.startswith("cuda") else torch.float32)
+    dtype = dtype or scoring_dtype(torch.device(device))
     model = load_tuned(folder, checkpoint, dtype=dtype)
     return wrap_model(model.to(device), load_tokenizer(folder))
 

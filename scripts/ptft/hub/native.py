@@ -144,6 +144,6 @@ def convert(source: Path, tokenizer: Path, target: Path) -> None:
         model = OlmoForCausalLM(config)
     model.load_state_dict(to_hub_weights(native, config), strict=False, assign=True)
     model.tie_weights()
-    save_model(model, target)
+    save_model(model, target, model.dtype)
     copy_tokenizer(tokenizer, target)
     check_checkpoint(target)

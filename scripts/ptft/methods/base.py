@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ptft.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from ptft.training.examples import Example
@@ -31,14 +32,21 @@ class Method:
         """The model to train, its trainable parameters marked by ``requires_grad``."""
         return model
 
-    def save(self, model: "nn.Module", folder: Path, weights: dict | None = None) -> None:
+    def save(
+        self,
+        model: "nn.Module",
+        folder: Path,
+        dtype: "torch.dtype",
+        weights: dict | None = None,
+    ) -> None:
         """Write the trained weights to a folder that evaluation can load.
 
         Args:
             model: as prepared, and trained.
             folder: to write to.
+            dtype: that the model is evaluated in.
             weights: the model's weights by name, where they are sharded over devices.
         """
         from ptft.training.model import save_model
 
-        save_model(model, folder, weights)
+        save_model(model, folder, dtype, weights)

@@ -8,6 +8,7 @@ from ptft.methods.base import Method
 from ptft.training.settings import TrainingSettings, require
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -57,8 +58,14 @@ class Lora(Method):
             ),
         )
 
-    def save(self, model: "nn.Module", folder: Path, weights: dict | None = None) -> None:
-        """Write the adapter alone; its configuration names the checkpoint it belongs to."""
+    def save(
+        self,
+        model: "nn.Module",
+        folder: Path,
+        dtype: "torch.dtype",
+        weights: dict | None = None,
+    ) -> None:
+        """Write the adapter alone, in float32; its configuration names its checkpoint."""
         model.save_pretrained(folder, state_dict=weights)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 

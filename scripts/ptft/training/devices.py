@@ -2,16 +2,25 @@
 
 Replicated (DistributedDataParallel) or sharded (FSDP2) models give the same updates as one device
 does: every process knows the whole batch, weighs its examples as parts of it, and works on its
-share. The sharded path and the multi-GPU path are tested with gloo on CPU processes only.
+share. The host holds one whole copy of the model at a time: processes load in turn, and only the
+main one gathers weights to save them. The sharded path and the multi-GPU path are tested with
+gloo on CPU processes only.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+LONGEST_WAIT = timedelta(days=7)
+"""Of one process for the others: for a lock that another job holds, or while the main process
+writes. Work that the devices share has torch's own, shorter limit."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class Devices:
     device: torch.device
     rank: int = 0
     world: int = 1
+    waiting: dist.ProcessGroup | None = None
+    """what the processes wait for one another in"""
 
     @property
     def main(self) -> bool:
@@ -44,7 +55,15 @@ class Devices:
     def wait(self) -> None:
         """Wait until all processes have come here."""
         if self.world > 1:
-            dist.barrier()
+            dist.barrier(group=self.waiting)
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The block is run by one process after another."""
+        for turn in range(self.world):
+            if turn == self.rank:
+                yield
+            self.wait()
 
 
 def join_devices() -> Devices:
@@ -66,7 +85,8 @@ def join_devices() -> Devices:
         return Devices(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if gpus else "gloo")
-    return Devices(device, dist.get_rank(), world)
+    waiting = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
+    return Devices(device, dist.get_rank(), world, waiting)
 
 
 def leave_devices() -> None:
@@ -75,54 +95,78 @@ def leave_devices() -> None:
         dist.destroy_process_group()
 
 
-def spread(model: nn.Module, devices: Devices, sharding: str, bfloat16: bool) -> nn.Module:
-    """The model to call in training: itself on one device, replicated or sharded over several.
+def place(model: nn.Module, devices: Devices, sharding: str, bfloat16: bool) -> nn.Module:
+    """Put a model on this process's device: whole, or its share of each weight.
+
+    The blocks' weights are gathered in the precision of the forward pass. What comes between the
+    blocks stays in float32, as it does on one device under autocast.
 
     Args:
         model: with its weights, on the CPU.
         devices: as joined.
         sharding: ``data`` (a replica each) or ``full`` (each weight cut over the devices).
-        bfloat16: what sharded weights are gathered in.
+        bfloat16: whether the forward pass works in it.
     """
-    if devices.world == 1:
+    if devices.world == 1 or sharding == "data":
         return model.to(devices.device)
-    if sharding == "data":
-        # No device_ids: inputs are on the right device already.
-        return DistributedDataParallel(model.to(devices.device))
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(devices.device.type, (devices.world,))
-    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bfloat16 else None
-    options = {"mesh": mesh} | ({"mp_policy": policy} if policy else {})
+    inner = MixedPrecisionPolicy(
+        torch.bfloat16 if bfloat16 else None, torch.float32, cast_forward_inputs=False
+    )
     blocks = set(getattr(model, "_no_split_modules", None) or ())
     for part in list(model.modules()):
         if type(part).__name__ in blocks:
-            fully_shard(part, **options)
-    return fully_shard(model, **options)
+            fully_shard(part, mesh=mesh, mp_policy=inner)
+    return fully_shard(model, mesh=mesh)
+
+
+def replicate(model: nn.Module, devices: Devices, sharding: str) -> nn.Module:
+    """The model to call in training: the placed model itself, or one of its replicas."""
+    if devices.world == 1 or sharding == "full":
+        return model
+    return DistributedDataParallel(model)  # no device_ids: inputs are on the right device already
 
 
 def synchronise_gradients(model: nn.Module, wanted: bool) -> None:
-    """Whether the next backward pass exchanges gradients; the last of an update does."""
+    """Whether the next backward pass of replicas exchanges gradients; the last of an update does.
+
+    Sharded gradients are exchanged in each pass, so that no device holds them whole.
+    """
     if isinstance(model, DistributedDataParallel):
         model.require_backward_grad_sync = wanted
-    elif hasattr(model, "set_requires_gradient_sync"):
-        model.set_requires_gradient_sync(wanted)
 
 
-def gathered(value):
-    """A tensor whole, on the CPU; anything else as it is. All processes must call it."""
+def local_size(parameter: torch.Tensor) -> int:
+    """Elements of a parameter that are on this device."""
+    whole = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+    return whole.numel()
+
+
+def gathered(value, devices: Devices):
+    """A tensor whole, on the CPU of the main process, None on others; anything else as it is.
+
+    All processes must call it.
+    """
     if not isinstance(value, torch.Tensor):
         return value
     if hasattr(value, "full_tensor"):
         value = value.full_tensor()
-    return value.detach().cpu()
+    return value.detach().cpu() if devices.main else None
 
 
 def scattered(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The reverse of :func:`gathered`: a whole tensor cut and placed as ``like`` is."""
+    """The reverse of :func:`gathered`: a copy of a whole tensor, cut and placed as ``like`` is.
+
+    Every process has the whole tensor in a file and takes its own share.
+    """
     if not hasattr(like, "device_mesh"):
-        return whole.to(like.device)
+        return whole.to(like.device, copy=True)
     from torch.distributed.tensor import distribute_tensor
 
-    return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
+    shares = distribute_tensor(
+        whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None
+    )
+    return shares.clone()

@@ -18,7 +18,13 @@ from tqdm import tqdm
 
 from ptft.job_records import note
 from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
-from ptft.training.devices import Devices, gathered, scattered, spread, synchronise_gradients
+from ptft.training.devices import (
+    Devices,
+    gathered,
+    replicate,
+    scattered,
+    synchronise_gradients,
+)
 from ptft.training.examples import Example
 from ptft.training.loss import weighted_loss
 from ptft.training.memory import automatic_token_budget
@@ -46,7 +52,10 @@ class OutOfMemory(Exception):
 
 @dataclass
 class Run:
-    """One training run: what learns, from what (validation may be empty), and how."""
+    """One training run: what learns, from what (validation may be empty), and how.
+
+    ``model`` is on its device or devices already (``devices.place``).
+    """
 
     model: nn.Module
     train: Sequence[Example]
@@ -63,10 +72,8 @@ class Trainer:
     def __init__(self, run: Run) -> None:
         self.run = run
         settings, device = run.settings, run.devices.device
-        self.bfloat16 = settings.dtype == "bfloat16" or (
-            settings.dtype == "auto" and device.type == "cuda"
-        )
-        self.model = spread(run.model, run.devices, settings.sharding, self.bfloat16)
+        self.bfloat16 = works_in_bfloat16(settings, device)
+        self.model = replicate(run.model, run.devices, settings.sharding)
         if settings.compile:
             compile_layers(run.model)
         self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
@@ -258,9 +265,10 @@ class Trainer:
         return by_steps or time.monotonic() - saved > 60 * settings.save_minutes
 
     def _save(self, state: StateFolder) -> None:
+        devices = self.run.devices
         optimizer = self.optimizer.state_dict()
         moments = {
-            index: {key: gathered(value) for key, value in entry.items()}
+            index: {key: gathered(value, devices) for key, value in entry.items()}
             for index, entry in optimizer["state"].items()
         }
         whole = {
@@ -271,13 +279,13 @@ class Trainer:
             "hopeless": self._hopeless,
             "token_budget": self.token_budget,
             "curve": self.curve,
-            "parameters": {name: gathered(value) for name, value in self.trained.items()},
+            "parameters": {name: gathered(value, devices) for name, value in self.trained.items()},
             "optimizer": optimizer | {"state": moments},
             "rng": torch.get_rng_state(),
         }
-        if self.run.devices.main:
+        if devices.main:
             state.save(whole)
-        self.run.devices.wait()
+        devices.wait()
 
     def _resume(self, state: StateFolder) -> None:
         saved = state.load()
@@ -298,9 +306,15 @@ class Trainer:
             note(resumed_from=self.step)
         log.info("resuming after update %d of %d", self.step, self.steps)
 
-    def whole_weights(self) -> dict[str, torch.Tensor]:
-        """All weights of the model, whole; every process must call it."""
-        return {name: gathered(value) for name, value in self.run.model.state_dict().items()}
+    def whole_weights(self) -> dict[str, torch.Tensor | None]:
+        """All weights of the model, whole, on the main process; every process must call it."""
+        weights = self.run.model.state_dict()
+        return {name: gathered(value, self.run.devices) for name, value in weights.items()}
+
+
+def works_in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
+    """Whether the forward pass is in bfloat16; weights and optimizer are in float32."""
+    return settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type == "cuda")
 
 
 def compile_layers(model: nn.Module) -> None:

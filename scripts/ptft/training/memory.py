@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ptft.training.batches import micro_batches
+from ptft.training.devices import local_size
 from ptft.training.examples import Example
 from ptft.training.loss import weighted_loss
 from ptft.training.packing import example_weights, pack
@@ -42,15 +43,20 @@ def automatic_token_budget(
     activations = torch.cuda.max_memory_allocated(device) - before
     loss.backward()
     model.zero_grad(set_to_none=True)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     torch.cuda.empty_cache()
-    free = torch.cuda.mem_get_info(device)[0] - OPTIMIZER_BYTES * trained
+    free = torch.cuda.mem_get_info(device)[0] - optimizer_bytes(model)
     tokens = sum(len(item.ids) for item in trial)
     longest = max(len(item.ids) for item in examples)
     fits = int(SHARE_OF_FREE * max(free, 0) / activations * tokens)
     budget = min(MOST_TOKENS, max(longest, fits))
     log.info("micro-batches of %d tokens: %.0f bytes a token", budget, activations / tokens)
     return budget
+
+
+def optimizer_bytes(model: nn.Module) -> int:
+    """What gradients and AdamW will take of this device, which may hold a share of each weight."""
+    trained = sum(local_size(p) for p in model.parameters() if p.requires_grad)
+    return OPTIMIZER_BYTES * trained
 
 
 def peak_memory(device: torch.device) -> int:

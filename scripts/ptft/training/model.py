@@ -91,11 +91,29 @@ def load_tokenizer(folder: Path):
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def save_model(model: PreTrainedModel, folder: Path, weights: dict | None = None) -> None:
+def scoring_dtype(device: torch.device) -> torch.dtype:
+    """Precision in which models are evaluated, and tuned ones saved: bfloat16 on CUDA.
+
+    On a CPU it is float32, because bfloat16 is emulated there and slow.
+    """
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def save_model(
+    model: PreTrainedModel, folder: Path, dtype: torch.dtype, weights: dict | None = None
+) -> None:
     """Write config and weights (``weights``, or the model's own) to a folder, as safetensors."""
+    cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor
+    whole = {
+        name: cast.setdefault(weight.data_ptr(), weight.to(dtype))
+        for name, weight in (weights or model.state_dict()).items()
+    }
     with warnings.catch_warnings(), quiet_loading():
         warnings.simplefilter("ignore")
-        model.save_pretrained(folder, state_dict=weights)
+        model.save_pretrained(folder, state_dict=whole)
+    config = json.loads((folder / "config.json").read_text())
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

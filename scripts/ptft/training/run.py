@@ -19,15 +19,16 @@ from ptft.methods import get_method
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard
-from ptft.training.devices import Devices, join_devices, leave_devices
+from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import check_examples, truncate
-from ptft.training.loop import Diverged, Run, Trainer
+from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
 from ptft.training.memory import peak_memory, utilisation
 from ptft.training.model import (
     context_length,
     copy_tokenizer,
     load_model,
     load_tokenizer,
+    scoring_dtype,
     weight_files,
 )
 from ptft.training.selection import Candidate, best_candidate, write_selection
@@ -172,7 +173,8 @@ class _Finetuning:
             OSError: it cannot be written (a full disk).
         """
         try:
-            self.method.save(trainer.run.model, folder, weights)
+            dtype = scoring_dtype(self.devices.device)
+            self.method.save(trainer.run.model, folder, dtype, weights)
         except SafetensorError as error:
             raise OSError(f"could not write the weights to {folder}: {error}") from error
         copy_tokenizer(self.request.checkpoint, folder)
@@ -233,9 +235,13 @@ class _Finetuning:
         """A trainer of the checkpoint's model, new each time."""
         seed, settings = self.request.seed, self.settings
         torch.manual_seed(seed)
-        model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
-        check_examples([*self.train, *self.validation], settings.batch_size, context_length(model))
-        model = self.method.prepare(model, settings)
+        bfloat16 = works_in_bfloat16(settings, self.devices.device)
+        with self.devices.in_turn():  # the host has room for one whole model, not for one each
+            model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
+            examples, context = [*self.train, *self.validation], context_length(model)
+            check_examples(examples, settings.batch_size, context)
+            model = self.method.prepare(model, settings)
+            model = place(model, self.devices, settings.sharding, bfloat16)
         run = Run(model, self.train, self.validation, settings, rate, seed, self.devices)
         return Trainer(run)
 

@@ -94,7 +94,8 @@ class StateFolder:
 
         if not self.file.exists():
             return None
-        saved = torch.load(self.file, map_location="cpu", weights_only=True)
+        # Mapped, so that each of several processes reads its own share of the tensors only.
+        saved = torch.load(self.file, map_location="cpu", weights_only=True, mmap=True)
         if saved["identity"] != self.identity:
             log.warning("%s belongs to other settings or data: starting anew", self.file)
             return None
