@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ptft.cell_store import cell_key, hash_model, publish, to_frame, write_frame
+from ptft.cell_store import cell_key, publish, to_frame, write_frame
 from ptft.evaluation.cells import (
     Cell,
     cells_of_plan,
@@ -21,10 +21,11 @@ from ptft.evaluation.cells import (
     require_backend,
 )
 from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import load_model
+from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.job_records import note
+from ptft.model_folder import hash_model
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
@@ -98,10 +99,9 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     """Score what the store lacks and publish all that is asked for; returns the exit status."""
     cells = cells_of_plan(args.plan)
     version = args.plan["scoring_version"]
-    stored = {
-        cell: args.store / f"{cell_key(cell, model_hash, args.data, version)}.parquet"
-        for cell in cells
-    }
+    target = target_here()
+    keys = {cell: cell_key(cell, model_hash, args.data, version, target) for cell in cells}
+    stored = {cell: args.store / f"{key}.parquet" for cell, key in keys.items()}
     deleted = {file.name for file in args.deleted.glob("*")}
     # A stored file with another link is published under another name: it was not deleted.
     missing = {
@@ -114,7 +114,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     log.info("%d cells, %d of them in the store", len(cells), reused)
     failed = {}
     if missing:
-        engine = load_engine(args, list(missing))
+        engine = load_engine(args, list(missing), target)
         failed = score_missing(engine, missing, args.data)
         for cell in missing.keys() - failed.keys():
             (args.deleted / cell.name).unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     return 0
 
 
-def load_engine(args: argparse.Namespace, cells: list[Cell]) -> Engine:
+def load_engine(args: argparse.Namespace, cells: list[Cell], target: Target) -> Engine:
     """The model, with vLLM beside it if a cell asks for that.
 
     Raises:
@@ -141,7 +141,7 @@ def load_engine(args: argparse.Namespace, cells: list[Cell]) -> Engine:
     """
     backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
     require_backend(backend)
-    loaded = load_model(args.model, args.checkpoint)
+    loaded = load_model(args.model, args.checkpoint, target)
     return VllmEngine(loaded, args.model) if backend == "vllm" else Engine(loaded)
 
 

@@ -15,50 +15,13 @@ from pathlib import Path
 import polars as pl
 
 from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.model import Target
 from ptft.metrics import example_scores
-
-# Files of a model folder that determine its scores.
-ADAPTER_CONFIG = "adapter_config.json"
-MODEL_FILES = (
-    "*.safetensors",
-    "config.json",
-    ADAPTER_CONFIG,
-    "tokenizer*.json",
-    "special_tokens_map.json",
-)
+from ptft.model_folder import hash_files
 
 
-def hash_files(files: list[Path]) -> str:
-    """SHA-256 of the names and contents of files."""
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        with open(file, "rb") as content:
-            inner = hashlib.file_digest(content, "sha256").hexdigest()
-        digest.update(f"{file.name}\0{inner}\0".encode())
-    return digest.hexdigest()
-
-
-def hash_model(folder: Path, checkpoint: Path | None = None) -> str:
-    """SHA-256 of a model folder's weights, configuration and tokenizer.
-
-    Args:
-        folder: a model's, or an adapter's.
-        checkpoint: what an adapter is put on; it decides the scores as well.
-
-    Raises:
-        FileNotFoundError: the folder holds no weights.
-    """
-    files = [file for pattern in MODEL_FILES for file in folder.glob(pattern)]
-    if not any(file.suffix == ".safetensors" for file in files):
-        raise FileNotFoundError(f"{folder} holds no weights (*.safetensors)")
-    own = hash_files(files)
-    if checkpoint is None or not (folder / ADAPTER_CONFIG).exists():
-        return own
-    return hashlib.sha256(f"{own} on {hash_model(checkpoint)}".encode()).hexdigest()
-
-
-def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int) -> str:
-    """Name of a cell's file in the store.
+def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int, target: Target) -> str:
+    """Name of a cell's file in the store: a hash of all that determines its content.
 
     The names of format and dataset stay out: they do not change a score, so a renamed format
     is not computed again. Neither do the shots change a cell without any.
@@ -74,6 +37,7 @@ def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int) -> s
         "model": model_hash,
         "data": _hash_splits(data / cell.dataset, *splits),
         "scoring_version": scoring_version,
+        **asdict(target),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

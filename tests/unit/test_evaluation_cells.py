@@ -6,6 +6,7 @@ import math
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
@@ -13,7 +14,7 @@ from ptft.cell_store import cell_key
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import Cell, cells_of_plan
 from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import wrap_model
+from ptft.evaluation.model import Target, wrap_model
 from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
 from ptft.prompts import few_shot_prompt, select_shots
 
@@ -211,7 +212,8 @@ def test_a_generation_backend_is_part_of_the_cells_that_generate(job):
     assert [cell.generation_backend for cell in plain] == [None] * 3
     assert [cell.generation_backend for cell in backed] == [None, None, "vllm"]
     keys = [
-        [cell_key(cell, "model", folder / "data", 1) for cell in cells] for cells in (plain, backed)
+        [cell_key(cell, "model", folder / "data", 1, CPU) for cell in cells]
+        for cells in (plain, backed)
     ]
     assert keys[0][:2] == keys[1][:2] and keys[0][2] != keys[1][2]
     free = plan_of(also=["free"], max_new_tokens=3) | {"generation_backend": "vllm"}
@@ -229,6 +231,33 @@ def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
     assert run() == 0
 
 
+def test_precision_and_kind_of_device_are_part_of_a_cells_key(job):
+    folder, plan, _ = job
+    cell = cells_of_plan(plan)[0]
+    targets = [CPU, Target("cuda", "float32"), Target("cuda", "bfloat16")]
+    assert len({cell_key(cell, "model", folder / "data", 1, target) for target in targets}) == 3
+
+
+def test_a_changed_tokenizer_is_scored_anew(job):
+    folder, _, run = job
+    (folder / "model" / "merges.txt").write_text("a b")
+    assert run() == 0
+    before = stored(folder)
+    (folder / "model" / "merges.txt").write_text("a c")
+    assert run() == 0
+    assert len(stored(folder).keys() - before.keys()) == 3
+
+
+def test_a_model_with_pickled_weights_is_scored(job):
+    folder, _, run = job
+    safe = folder / "model" / "model.safetensors"
+    torch.save(load_file(safe), folder / "model" / "pytorch_model.bin")
+    safe.unlink()
+    assert run() == 0
+    assert len(stored(folder)) == 3
+
+
+CPU = Target("cpu", "float32")
 FOLDERS = ("model", "data", "store", "deleted", "output")
 
 

@@ -7,7 +7,8 @@ from tiny import save_tiny_checkpoint
 from ptft.methods import get_method
 from ptft.methods.loading import load_tuned
 from ptft.methods.lora import LoraSettings
-from ptft.training.model import copy_tokenizer, load_model, save_model, scoring_dtype
+from ptft.model_folder import copy_tokenizer
+from ptft.training.model import load_model, save_model, scoring_dtype
 
 
 def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):

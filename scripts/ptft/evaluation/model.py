@@ -11,6 +11,25 @@ from ptft.training.model import avoid_cudnn_attention, load_tokenizer, scoring_d
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where and how exactly a model is scored.
+
+    Attributes:
+        device: kind of device, ``cuda`` or ``cpu``.
+        dtype: torch's name of the weights' precision.
+    """
+
+    device: str
+    dtype: str
+
+
+def target_here() -> Target:
+    """CUDA where there is a GPU, else the CPU, in the precision that models are scored in there."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Target(device, str(scoring_dtype(torch.device(device))).removeprefix("torch."))
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A causal language model that is ready to be scored.
 
@@ -36,24 +55,21 @@ class LoadedModel:
 def load_model(
     folder: Path,
     checkpoint: Path | None = None,
-    device: str | None = None,
-    dtype: torch.dtype | None = None,
+    target: Target | None = None,
 ) -> LoadedModel:
     """Load a model folder, or an adapter merged into the checkpoint that it was trained on.
 
     Args:
         folder: holds ``config.json`` and weights, or an adapter; and the tokenizer's files.
         checkpoint: what an adapter is put on.
-        device: CUDA where there is one, else the CPU.
-        dtype: as ``scoring_dtype`` where not given.
+        target: what is here, if not given.
 
     Raises:
         ValueError: weights are missing, unexpected or of another shape.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or scoring_dtype(torch.device(device))
-    model = load_tuned(folder, checkpoint, dtype=dtype)
-    return wrap_model(model.to(device), load_tokenizer(folder))
+    target = target or target_here()
+    model = load_tuned(folder, checkpoint, dtype=getattr(torch, target.dtype))
+    return wrap_model(model.to(target.device), load_tokenizer(folder))
 
 
 def wrap_model(

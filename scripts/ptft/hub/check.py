@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from ptft.hub.client import HubError
-
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+from ptft.model_folder import CONFIG, VOCABULARIES
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -19,7 +18,7 @@ def check_checkpoint(folder: Path) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / CONFIG).read_text())
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING:
         code = " and brings code of its own, which is never run" if "auto_map" in config else ""
@@ -30,7 +29,6 @@ def check_checkpoint(folder: Path) -> None:
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
     AutoConfig.from_pretrained(folder, local_files_only=True)
-    # Without any of these, transformers makes an empty tokenizer of the model's kind.
     if not any((folder / name).exists() for name in VOCABULARIES):
         raise HubError(f"{folder}: no tokenizer, none of {', '.join(VOCABULARIES)} is there")
     try:

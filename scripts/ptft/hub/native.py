@@ -15,7 +15,8 @@ from transformers import OlmoConfig, OlmoForCausalLM
 
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
-from ptft.training.model import copy_tokenizer, save_model
+from ptft.model_folder import copy_tokenizer
+from ptft.training.model import save_model
 
 ROOT = "transformer."
 ENDOFTEXT = 50279

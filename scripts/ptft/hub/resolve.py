@@ -7,25 +7,10 @@ from huggingface_hub.hf_api import RepoFile
 
 from ptft.hub.client import HubError, api, patiently
 from ptft.hub.pins import Pin, PinnedFile
+from ptft.model_folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights_among
 
 NEAREST = 4
 CONVERTED = "refs/convert/parquet"
-
-# What a model folder needs besides its weights.
-MODEL_FILES = {
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-}
-SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
-PICKLES = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
 
 
 def resolve_checkpoint(source: Mapping) -> Pin:
@@ -135,23 +120,22 @@ def _list_files(repository: str, kind: str, commit: str) -> list[RepoFile]:
 def _model_files(
     repository: str, branch: str, files: Sequence[RepoFile], allow_pickle: bool
 ) -> tuple[PinnedFile, ...]:
-    weights = [file for file in files if SAFETENSORS.fullmatch(file.path)]
-    pickles = [file for file in files if PICKLES.fullmatch(file.path)]
-    if not weights and pickles and not allow_pickle:
+    names = [file.path for file in files]
+    weights = weights_among(names)
+    if weights and PICKLES.fullmatch(weights[0]) and not allow_pickle:
         raise HubError(
-            f"{repository} ({branch}) has its weights as {pickles[0].path} only: reading a pickle "
+            f"{repository} ({branch}) has its weights as {weights[0]} only: reading a pickle "
             "can run foreign code. If you trust its makers, say `allow_pickle: true` in the "
             "model's file; else look for a branch with safetensors"
         )
-    weights = weights or pickles
-    if not weights or not any(file.path == "config.json" for file in files):
+    if not weights or CONFIG not in names:
         raise HubError(
             f"{repository} ({branch}) is no model in the Hub's layout: config.json and "
-            f"model.safetensors are expected, found {_some([file.path for file in files])}"
+            f"model.safetensors are expected, found {_some(names)}"
         )
-    sharded = [file for file in weights if "-of-" in file.path or file.path.endswith(".json")]
-    others = [file for file in files if file.path in MODEL_FILES]
-    return tuple(map(_pinned, [*others, *(sharded or weights)]))
+    sharded = [name for name in weights if "-of-" in name or name.endswith(".json")]
+    wanted = {*CONFIGURATION, *TOKENIZER, *(sharded or weights)}
+    return tuple(_pinned(file) for file in files if file.path in wanted)
 
 
 def _is_of_split(path: str, config: str, split: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from ptft.methods.lora import ADAPTER_CONFIG
+from ptft.model_folder import ADAPTER_CONFIG
 from ptft.training.model import load_model, quiet_loading
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-ADAPTER_CONFIG = "adapter_config.json"
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings(TrainingSettings):

@@ -11,16 +11,6 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-)
-
 
 def avoid_cudnn_attention() -> None:
     """Keep attention in this process off cuDNN, which plans anew for every shape that it meets.
@@ -114,26 +104,6 @@ def save_model(
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = str(dtype).removeprefix("torch.")
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy a checkpoint's tokenizer files, byte for byte."""
-    for name in TOKENIZER_FILES:
-        if (source / name).exists():
-            (target / name).write_bytes((source / name).read_bytes())
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that determine a checkpoint: configuration, tokenizer and weights, sorted.
-
-    Raises:
-        ValueError: the folder holds no config.json or no weights.
-    """
-    files = [path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".bin")]
-    weights = [path for path in files if path.suffix != ".json"]
-    if not weights or not (folder / "config.json").exists():
-        raise ValueError(f"{folder} is no model folder: config.json and weights are expected")
-    return sorted(files)
 
 
 def context_length(model: PreTrainedModel) -> int | None:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from ptft.job_records import note
 from ptft.methods import get_method
+from ptft.model_folder import copy_tokenizer, model_files
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard
@@ -23,14 +24,7 @@ from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import check_examples, truncate
 from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
 from ptft.training.memory import peak_memory, utilisation
-from ptft.training.model import (
-    context_length,
-    copy_tokenizer,
-    load_model,
-    load_tokenizer,
-    scoring_dtype,
-    weight_files,
-)
+from ptft.training.model import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings, settings_from
 from ptft.training.state import (
@@ -99,7 +93,7 @@ def finetune(request: Request) -> None:
         ValueError: input that cannot be trained on.
         Interrupted, Diverged, OutOfMemory: as :meth:`ptft.training.loop.Trainer.train`.
     """
-    identity = fingerprint(_identity(request), [*weight_files(request.checkpoint), request.train])
+    identity = fingerprint(_identity(request), [*model_files(request.checkpoint), request.train])
     devices = join_devices()
     lock = exclusive(request.state) if devices.main else contextlib.nullcontext()
     try:

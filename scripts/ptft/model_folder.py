@@ -1,0 +1,85 @@
+"""What belongs to a model folder: the one list of its files.
+
+They are what is fetched of a repository, what fine-tuning copies of a checkpoint's tokenizer, and
+what a hash of a model is over. All else in a folder (notes, curves, logs) decides no score.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+CONFIG = "config.json"
+CONFIGURATION = (CONFIG, "generation_config.json")
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER = (ADAPTER_CONFIG, "adapter_model.safetensors")
+# Without any of these, transformers makes an empty tokenizer of the model's kind.
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TOKENIZER = (
+    *VOCABULARIES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+SHARD = r"(-\d+-of-\d+)?"
+SAFETENSORS = re.compile(rf"(pytorch_)?model{SHARD}\.safetensors|model\.safetensors\.index\.json")
+PICKLES = re.compile(rf"pytorch_model{SHARD}\.bin|pytorch_model\.bin\.index\.json")
+
+
+def weights_among(names: Iterable[str]) -> list[str]:
+    """A model's weights among file names: safetensors, or pickles where there are none."""
+    names = sorted(names)
+    safe = [name for name in names if SAFETENSORS.fullmatch(name)]
+    return safe or [name for name in names if PICKLES.fullmatch(name)]
+
+
+def model_files(folder: Path) -> list[Path]:
+    """All files that decide what a model or adapter does: configuration, tokenizer, weights.
+
+    Raises:
+        ValueError: the folder holds neither.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    weights = weights_among(names)
+    if not (CONFIG in names and weights or names.issuperset(ADAPTER)):
+        raise ValueError(
+            f"{folder} is no model folder: expected {CONFIG} and weights (model.safetensors), "
+            f"found {', '.join(sorted(names)) or 'nothing'}"
+        )
+    known = {*CONFIGURATION, *TOKENIZER, *ADAPTER, *weights}
+    return [folder / name for name in sorted(names & known)]
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy a checkpoint's tokenizer files, byte for byte."""
+    for name in TOKENIZER:
+        if (source / name).exists():
+            (target / name).write_bytes((source / name).read_bytes())
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 of the names and contents of files."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        with open(file, "rb") as content:
+            inner = hashlib.file_digest(content, "sha256").hexdigest()
+        digest.update(f"{file.name}\0{inner}\0".encode())
+    return digest.hexdigest()
+
+
+def hash_model(folder: Path, checkpoint: Path | None = None) -> str:
+    """SHA-256 of all that decides a model's scores.
+
+    Args:
+        folder: a model's, or an adapter's.
+        checkpoint: what an adapter is put on; it decides the scores as well.
+
+    Raises:
+        ValueError: as ``model_files``.
+    """
+    own = hash_files(model_files(folder))
+    if checkpoint is None or not (folder / ADAPTER_CONFIG).exists():
+        return own
+    return hashlib.sha256(f"{own} on {hash_model(checkpoint)}".encode()).hexdigest()

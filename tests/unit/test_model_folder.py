@@ -1,0 +1,86 @@
+"""One list of a model folder's files: what is fetched, copied, hashed."""
+
+import pytest
+from tiny import tiny_config, tiny_tokenizer
+
+from ptft.model_folder import (
+    CONFIGURATION,
+    TOKENIZER,
+    copy_tokenizer,
+    hash_model,
+    model_files,
+)
+
+
+def test_any_file_that_decides_a_score_changes_the_hash_and_no_other_does(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in (*CONFIGURATION, *TOKENIZER, "model.safetensors"):
+        (folder / name).write_text(name)
+    before = hash_model(folder)
+    (folder / "training.json").write_text("{}")
+    (folder / "training_args.bin").write_text("x")
+    (folder / "tensorboard").mkdir()
+    assert hash_model(folder) == before
+    found = {before}
+    for file in model_files(folder):
+        file.write_text(f"other {file.name}")
+        found.add(hash_model(folder))
+    assert len(found) == 1 + 2 + 8 + 1  # the first, configuration, tokenizer, weights
+
+
+def test_pickled_weights_count_where_there_are_no_others(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_text("first")
+    before = hash_model(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_text("second")
+    assert hash_model(tmp_path) != before
+    (tmp_path / "model.safetensors").write_text("weights")
+    assert [file.name for file in model_files(tmp_path)] == ["config.json", "model.safetensors"]
+
+
+def test_an_adapter_is_hashed_with_what_it_is_put_on(tmp_path):
+    checkpoint, adapter = tmp_path / "checkpoint", tmp_path / "adapter"
+    for folder, names in (
+        (checkpoint, ["config.json", "model.safetensors"]),
+        (adapter, ["adapter_config.json", "adapter_model.safetensors", "vocab.json"]),
+    ):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(name)
+    before = hash_model(adapter, checkpoint)
+    (checkpoint / "model.safetensors").write_text("other")
+    other = hash_model(adapter, checkpoint)
+    (adapter / "adapter_model.safetensors").write_text("other")
+    assert len({before, other, hash_model(adapter, checkpoint)}) == 3
+
+
+@pytest.mark.parametrize("names", [[], ["config.json"], ["model.safetensors"], ["x.safetensors"]])
+def test_a_folder_without_a_model_is_refused_with_what_it_holds(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(ValueError, match=f"is no model folder.*found {', '.join(names)}"):
+        hash_model(tmp_path)
+    with pytest.raises(ValueError, match="nowhere is no model folder.*found nothing"):
+        hash_model(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("shard", ["1GB", "20KB"])
+def test_all_that_transformers_writes_belongs_to_it(tmp_path, shard):
+    from transformers import OlmoForCausalLM
+
+    OlmoForCausalLM(tiny_config()).save_pretrained(tmp_path, max_shard_size=shard)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    assert model_files(tmp_path) == sorted(tmp_path.iterdir())
+    assert (len(model_files(tmp_path)) > 6) == (shard == "20KB")
+
+
+def test_all_of_a_tokenizer_is_copied(tmp_path):
+    for folder in ("from", "to"):
+        (tmp_path / folder).mkdir()
+    for name in (*TOKENIZER, "config.json"):
+        (tmp_path / "from" / name).write_text(name)
+    copy_tokenizer(tmp_path / "from", tmp_path / "to")
+    assert {path.name: path.read_text() for path in (tmp_path / "to").iterdir()} == {
+        name: name for name in TOKENIZER
+    }
