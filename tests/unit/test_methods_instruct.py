@@ -1,5 +1,7 @@
 """Instruction tuning learns the assistant's turns and nothing else."""
 
+import tracemalloc
+
 import pytest
 from tiny import tiny_tokenizer
 
@@ -90,3 +92,24 @@ def test_methods_by_name():
     }
     with pytest.raises(ValueError, match="found 'prefix', expected one of"):
         get_method("prefix")
+
+
+def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
+    """Python's lists of a piece's tokens are given back before the next piece is encoded."""
+    rows = [CHAT | {"example_id": f"c-{number}", "messages": 30 * CHAT["messages"]}
+            for number in range(300)]  # fmt: skip
+    settings = TrainingSettings(max_length=100)
+    method, tokenizer = get_method("instruct"), tiny_tokenizer()
+    peaks = {}
+    for piece in (10, 300):
+        monkeypatch.setattr("ptft.methods.instruct.PIECE", piece)
+        tracemalloc.start()
+        examples = method.examples(tokenizer, rows, None, settings)
+        peaks[piece] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert [item.example_id for item in examples] == [row["example_id"] for row in rows]
+        assert {len(item.ids) for item in examples} == {100}
+        whole = method.examples(tokenizer, rows[:1], None, TrainingSettings())[0]
+        assert len(whole.ids) > 300 and (examples[299].ids == whole.ids[:100]).all()
+        assert (examples[299].learned == whole.learned[:100]).all()
+    assert peaks[10] < 0.2 * peaks[300]

@@ -1,6 +1,6 @@
 """Instruction tuning: full fine-tuning on conversations, the assistant's turns alone learned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptft.methods.base import Method
@@ -17,6 +17,8 @@ TULU_TEMPLATE = (
 )
 """The format of the TÜLU-v2 mixture, which the paper tunes on, with the assistant's part marked."""
 
+PIECE = 200
+"""Conversations encoded at a time: Python's lists of tokens take 165 bytes a token, arrays 9."""
 ROLES = ("system", "user", "assistant")
 
 
@@ -34,6 +36,8 @@ class Instruct(Method):
     ) -> "list[Example]":
         """Turn conversations into tokens, all turns of the assistant (EOS included) learned.
 
+        They are cut to ``max_length`` piece by piece, since the paper's mixture has 326,154.
+
         Raises:
             ValueError: the template marks nothing to learn, or a row is no conversation.
         """
@@ -46,20 +50,28 @@ class Instruct(Method):
             raise ValueError("template: found no {% generation %} block around what is learned")
         for row in rows:
             _check_conversation(row)
-        encoded = tokenizer.apply_chat_template(
-            [row["messages"] for row in rows],
-            chat_template=template,
-            tokenize=True,
-            return_dict=True,
-            return_assistant_tokens_mask=True,
-        )
-        examples = []
-        pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
-        for row, (ids, mask) in zip(rows, pairs, strict=True):
-            learned = np.array(mask, dtype=bool)
-            learned[:1] = False
-            examples.append(Example(row["example_id"], np.array(ids, dtype=np.int64), learned))
+        examples: list[Example] = []
+        for piece in batched(rows, PIECE):
+            encoded = tokenizer.apply_chat_template(
+                [row["messages"] for row in piece],
+                chat_template=template,
+                tokenize=True,
+                return_dict=True,
+                return_assistant_tokens_mask=True,
+            )
+            pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
+            for row, (ids, mask) in zip(piece, pairs, strict=True):
+                learned = np.array(mask[: settings.max_length], dtype=bool)
+                learned[:1] = False
+                kept = np.array(ids[: settings.max_length], dtype=np.int64)
+                examples.append(Example(row["example_id"], kept, learned))
         return examples
+
+
+def batched(rows: Sequence, size: int) -> Iterator[Sequence]:
+    """Pieces of at most ``size`` rows."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _check_conversation(row: Mapping) -> None:
