@@ -25,6 +25,7 @@ from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.job_records import note
+from ptft.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.model_folder import hash_model
 from ptft.training.state import exclusive
 
@@ -88,6 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     torch.set_num_threads(args.threads)
+    try:
+        require_leased_gpus()
+    except GpusMissing as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
     model_hash = hash_model(args.model, args.checkpoint)
     # A job that a dead main process left behind may be at the same work: wait for its cells.

@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     # Late, so that --help and a wrong command line answer at once.
     import torch
 
+    from ptft.leased_gpus import GpusMissing, require_leased_gpus
     from ptft.training.loop import Diverged, OutOfMemory
     from ptft.training.run import finetune, parse_request
     from ptft.training.state import Interrupted
@@ -44,8 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         torch.set_num_threads(arguments.threads)
     paths = {key: getattr(arguments, key) for key in ("checkpoint", "train", "state", "output")}
     try:
+        require_leased_gpus()
         finetune(parse_request(arguments.settings, **paths))
-    except ValueError as error:
+    except (ValueError, GpusMissing) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (Diverged, OutOfMemory, OSError) as error:  # OSError: a full disk, say

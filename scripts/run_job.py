@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from ptft.job_records import RECORD, recorded
+from ptft.leased_gpus import LEASED
 from ptft.leases import VISIBLE, lease
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
@@ -30,7 +31,8 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOK
 def job_environment(gpus: list[str]) -> dict[str, str]:
     """The environment of a job that may use these GPUs."""
     environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
-    return environment | dict.fromkeys(OFFLINE, "1") | {VISIBLE: ",".join(gpus)}
+    own = {VISIBLE: ",".join(gpus), LEASED: str(len(gpus))}
+    return environment | dict.fromkeys(OFFLINE, "1") | own
 
 
 def run(command: list[str], environment: dict[str, str], descriptors: list[int]) -> int:

@@ -1,0 +1,78 @@
+"""A job that leased GPUs never computes on the CPU beside them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ptft.leased_gpus import CPU_STANDS_IN, LEASED, GpusMissing, require_leased_gpus
+
+
+@pytest.fixture(autouse=True)
+def leased(monkeypatch):
+    monkeypatch.delenv(CPU_STANDS_IN, raising=False)
+    monkeypatch.setenv(LEASED, "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+
+
+def gpus(monkeypatch, count, available=True):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+
+
+def test_fewer_gpus_than_leased_are_refused(monkeypatch, tmp_path):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 535.161.08\necho 535.161.08\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    gpus(monkeypatch, 1)
+    with pytest.raises(GpusMissing) as refused:
+        require_leased_gpus()
+    assert str(refused.value) == (
+        "the job leased 2 GPUs (CUDA_VISIBLE_DEVICES=GPU-a,GPU-b), but torch can use 1: torch "
+        f"{torch.__version__} is built for CUDA 13.0, the driver is 535.161.08. Install a torch "
+        "built for this driver (CUDA 13 needs driver 580 or newer, CUDA 12.6 needs 560; "
+        "https://pytorch.org/get-started lists the builds), or set compute.gpus: 0 in the study"
+    )
+
+
+def test_a_driver_too_old_counts_for_nothing(monkeypatch):
+    gpus(monkeypatch, 2, available=False)  # what torch says of a driver that is too old
+    with pytest.raises(GpusMissing, match="torch can use 0: .* the driver is not found"):
+        require_leased_gpus()
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_as_many_as_leased_are_enough(monkeypatch, count):
+    gpus(monkeypatch, count)
+    require_leased_gpus()
+
+
+def test_without_a_lease_the_cpu_will_do(monkeypatch):
+    gpus(monkeypatch, 0)
+    monkeypatch.setenv(LEASED, "0")
+    require_leased_gpus()
+
+
+@pytest.mark.parametrize("program", ["finetune_model", "evaluate_model"])
+def test_the_programs_stop_before_they_read_a_model(repository, tmp_path, program):
+    """As run_job starts them: here with a GPU's name, and no GPU."""
+    arguments = {
+        "finetune_model": ["--checkpoint", "none", "--train", "none", "--settings", "{}",
+                           "--state", "s", "--output", "o"],
+        "evaluate_model": ["--model", "none", "--data", "none", "--plan", "{}", "--store", "s",
+                           "--deleted", "d", "--output", "o"],
+    }[program]  # fmt: skip
+    scripts = repository / "scripts"
+    job = [sys.executable, scripts / "run_job.py", "--record", tmp_path / "record", "--gpus", "1"]
+    done = subprocess.run(
+        [*job, "--", sys.executable, scripts / f"{program}.py", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "GPU-a", "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "error: the job leased 1 GPUs (CUDA_VISIBLE_DEVICES=GPU-a)" in done.stderr
+    assert "Traceback" not in done.stderr
