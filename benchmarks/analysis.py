@@ -24,7 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from ptft.collect import cell_path, study_cells  # noqa: E402
+from ptft.collect import study_cells  # noqa: E402
+from ptft.paths import cell_path  # noqa: E402
 
 FORMATS = ("default", "instruct", "io")
 FAMILIES = ("nli", "paraphrase", "summarization", "question_generation", "multiple_choice")
@@ -88,7 +89,7 @@ def write_cells(study: dict, root: Path, rows: int) -> int:
         generation = kind == "generation"
         scores = rng.beta(2, 5, n) if generation else (rng.random(n) < mean).astype(float)
         texts = [f"a text {s:.3f}" if generation else ("no", "yes")[int(s > 0.5)] for s in scores]
-        path = cell_path(root, cell)
+        path = Path(cell_path(root, *cell))
         path.parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame(shared[cell[2]] | {"score": scores, "prediction": texts}).write_parquet(path)
     return n * len(cells)

@@ -39,6 +39,7 @@ from training_texts import (  # isort: skip
     REPOSITORY, SHARED, TASKS, read_examples, read_tokens, write_tokens,
 )  # fmt: skip
 
+from ptft import paper
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import epoch_order
 from ptft.training.devices import Devices
@@ -52,7 +53,8 @@ from ptft.training.settings import TrainingSettings
 BATCH = 8
 PACKED = "packed"
 ROOFLINE_FLOPS = 790e12  # dense bf16 that an H200 sustains in a large matrix product
-PAPER_HOURS, PAPER_RUNS, PAPER_EXAMPLES = 28, 8, 3 * 6000  # a task: 8 checkpoints, 3 epochs
+PAPER_HOURS = paper.GPU_HOURS["finetune_model"]
+PAPER_RUNS, PAPER_EXAMPLES = 8, 3 * paper.EXAMPLES  # a task: 8 checkpoints, 3 epochs
 
 CPU_UPDATES = {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2}  # some 4,000 to 8,000 tokens each
 CUDA_UPDATES = 20

@@ -13,18 +13,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.cell_store import cell_key, publish, to_frame, write_frame
-from ptft.evaluation.cells import (
-    Cell,
-    cells_of_plan,
-    count_examples,
-    read_examples,
-    require_backend,
-)
+from ptft.evaluation.cells import Cell, cells_of_plan, require_backend
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.job_records import note
+from ptft.jsonl import count_examples, read_all, read_examples
 from ptft.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.model_folder import hash_model
 from ptft.training.state import exclusive
@@ -50,9 +45,7 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
             before, started = bar.n, time.perf_counter()
             try:
                 examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
-                pool = (
-                    list(read_examples(data / cell.dataset / "shots.jsonl")) if cell.shots else []
-                )
+                pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
                 results = evaluate_cell(engine, cell, examples, pool, bar.update)
                 frame = to_frame(cell, results)
             except Exception as error:  # whatever it is, the other cells are still wanted
@@ -134,7 +127,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         )
         return 1
     for cell, file in stored.items():
-        publish(file, args.output / f"{cell.name}.parquet")
+        publish(file, args.output / cell.file)
     shutil.rmtree(args.deleted, ignore_errors=True)
     return 0
 

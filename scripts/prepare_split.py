@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from ptft.datasets import Unlabelled, labelled_splits, prepare, write_examples
+from ptft.datasets import Unlabelled, labelled_splits, prepare
+from ptft.jsonl import write_examples
 from ptft.rows import DatasetError, read_rows
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.datasets import content_key, read_examples
+from ptft.datasets import content_key
 from ptft.evaluation.encoding import encode_examples
+from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
 from ptft.prompts import completion, gold_text, render, select_shots
 from ptft.tokens import encode, label_tokens
@@ -115,7 +116,7 @@ def _split_row(
 ) -> dict:
     """What is in one split; ``trained`` holds the contents of every training split."""
     found = json.loads((data / dataset / f"{split}.audit.json").read_text())
-    examples = read_examples(data / dataset / f"{split}.jsonl")
+    examples = read_all(data / dataset / f"{split}.jsonl")
     contents = [_digest(example) for example in examples]
     others = set().union(*trained.values()) if split != "train" else set()
     in_train = sum(content in others for content in contents)
@@ -160,8 +161,8 @@ def _warning(split: str, in_train: int, in_shots: int) -> str:
 def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> list[dict]:
     rows = []
     for name, dataset in plan["scores"].items():
-        examples = read_examples(data / name / "test.jsonl")
-        pool = read_examples(data / name / "shots.jsonl") if max(dataset["shots"]) else []
+        examples = read_all(data / name / "test.jsonl")
+        pool = read_all(data / name / "shots.jsonl") if max(dataset["shots"]) else []
         for style, template in dataset["formats"].items():
             for count in dataset["shots"]:
                 shots = select_shots(

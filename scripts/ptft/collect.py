@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from ptft.examples import compare, read_examples
+from ptft.paths import cell_path
 from ptft.statistics import bootstrap_means, percentile_interval
 
 log = logging.getLogger(__name__)
@@ -72,12 +73,6 @@ class Collected:
     """Cells of the study that have no per-example file: their key and the path looked for."""
 
 
-def cell_path(root: Path, cell: Sequence[Any]) -> Path:
-    """Where the per-example file of a cell (in the order of ``KEY``) lies under ``root``."""
-    checkpoint, arm, dataset, fmt, shots = cell
-    return root / checkpoint / arm / f"{dataset}.{fmt}.{shots}shot.parquet"
-
-
 def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
     """``base``, ``in`` (the task's own test sets), ``out`` (same family) or ``cross``."""
     if task is None:
@@ -114,7 +109,7 @@ def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
     found: dict[str, list[tuple]] = {}
     missing = []
     for cell in counts:
-        path = cell_path(evaluations, cell)
+        path = Path(cell_path(evaluations, *cell))
         if path.exists():
             found.setdefault(cell[2], []).append(cell)
         else:
@@ -144,7 +139,7 @@ def _collect_dataset(
     """Append the rows and replicates of one dataset's cells, resampling its examples once."""
     resamples, seed = study["bootstrap"]["resamples"], study["bootstrap"]["seed"]
     main = study["datasets"][dataset]["metric"]
-    examples = read_examples([cell_path(evaluations, cell) for cell in cells], main)
+    examples = read_examples([Path(cell_path(evaluations, *cell)) for cell in cells], main)
     audit = examples.audit.drop("file", "n").to_dicts()
     if len(examples.groups) > 1:
         sizes = sorted(group.n for group in examples.groups)

@@ -14,6 +14,7 @@ import polars as pl
 
 from ptft.job_records import read_records
 from ptft.language import Say
+from ptft.paper import GPU_HOURS
 from ptft.wording import csv_table
 
 SCHEMA = {
@@ -28,10 +29,6 @@ SCHEMA = {
     "peak_gib": pl.Float64,
     "peak_gpu_gib": pl.Float64,
 }
-
-PAPER_GPU_HOURS = {"finetune_model": 28.0, "evaluate_model": 249.0}
-"""A100-hours of the paper's supervised grid (Sun & Dredze 2024, appendix): 277, of them 28 for
-training: 8 checkpoints, 4 tasks, micro-batches and evaluation batches of one example."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def with_totals(costs: pl.DataFrame) -> pl.DataFrame:
         *(_sum(name) for name in ("hours", "gpu_hours", "cpu_hours")),
         *(pl.col(name).max() for name in ("longest_minutes", "peak_gib", "peak_gpu_gib")),
     )
-    paper = pl.col("stage").replace_strict(PAPER_GPU_HOURS, default=None)
+    paper = pl.col("stage").replace_strict(GPU_HOURS, default=None)
     arms = costs.filter(pl.col("arm") != "").with_columns(pl.lit(None).alias("paper_gpu_hours"))
     tables = [totals.with_columns(paper.alias("paper_gpu_hours")), arms]
     return pl.concat(tables, how="diagonal_relaxed").sort("stage", maintain_order=True)

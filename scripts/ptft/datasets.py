@@ -76,19 +76,6 @@ def labelled_splits(root: Path, spec: Mapping) -> dict[str, int]:
     return found
 
 
-def write_examples(examples: Iterable[Mapping], path: Path) -> None:
-    """Write examples as JSON Lines."""
-    with path.open("w") as file:
-        for example in examples:
-            file.write(json.dumps(example, ensure_ascii=False) + "\n")
-
-
-def read_examples(path: Path) -> list[dict]:
-    """Read examples from JSON Lines."""
-    with path.open() as file:
-        return [json.loads(line) for line in file]
-
-
 def column(row: Mapping, path: str, where: str) -> object:
     """Value of a column; a dot goes into a struct (``choices.text``) or a list (``answers.0``).
 

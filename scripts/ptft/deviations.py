@@ -5,30 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ptft.language import Say
+from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
 from ptft.wording import listed
-
-OLMO = ["step1000", "step18000", "step342000", "step424000", "step505000", "step592000"]
-# Model -> its checkpoints and settings in the paper; a task's own settings come last.
-PAPER = {
-    "olmo-1b": {
-        "checkpoints": [*OLMO, "step738000", "main"],
-        "tasks": ["mnli", "paws", "xsum", "socialiqa", "tulu"],
-        "settings": {
-            "full": {"epochs": 3, "batch_size": 8, "lr": 2e-6},
-            "instruct": {"epochs": 5, "batch_size": 8, "lr": 2e-6},
-        },
-        "task_settings": {"xsum": {"lr": 2e-7}},
-    },
-    "llama3-8b": {
-        "checkpoints": ["main"],
-        "tasks": ["mnli", "paws", "xsum", "socialiqa"],
-        "settings": {"full": {"epochs": 2, "batch_size": 16, "lr": 5e-6}},
-        "task_settings": {},
-    },
-}
-EXAMPLES, SHOTS, RESAMPLES = 6000, [4], 3000
-HIDDEN = ("qqp", "stsb")
-"""datasets whose test labels are hidden; the paper scored them there"""
 
 
 def deviations(resolved: Mapping, say: Say) -> list[str]:
@@ -45,7 +23,7 @@ def deviations(resolved: Mapping, say: Say) -> list[str]:
 
 
 def _of_the_model(study: Mapping, say: Say) -> Iterator[str]:
-    paper = PAPER.get(study["model"])
+    paper = GRIDS.get(study["model"])
     if paper is None:
         yield say(
             "The model is {model}; the paper's are OLMo-1B and, at its last checkpoint only, "
@@ -59,7 +37,7 @@ def _of_the_model(study: Mapping, say: Say) -> Iterator[str]:
 
 
 def _of_training(study: Mapping, say: Say) -> Iterator[str]:
-    paper = PAPER.get(study["model"], PAPER["olmo-1b"])
+    paper = GRIDS.get(study["model"], GRIDS["olmo-1b"])
     groups = study["finetune"]
     tasks = list(dict.fromkeys(task for group in groups.values() for task in group["tasks"]))
     if sorted(tasks) != sorted(paper["tasks"]):
@@ -70,7 +48,7 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
     if new:
         yield say("The paper does not have the methods {names}.").format(names=listed(new))
     # Another model needs other learning rates: nothing to compare with.
-    for method, group in groups.items() if study["model"] in PAPER else ():
+    for method, group in groups.items() if study["model"] in GRIDS else ():
         for task, changed in group["tasks"].items():
             theirs = paper["settings"].get(method, {}) | paper["task_settings"].get(task, {})
             ours = {**group["settings"], **changed}

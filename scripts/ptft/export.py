@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from ptft.paths import cell_name
+
 # Names the harness and the Hub use for our metrics.
 HARNESS_METRIC = {"accuracy": "acc", "acc_norm": "acc_norm", "rougeL": "rougeL"}
 TASK_TYPE = {
@@ -48,7 +50,7 @@ def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str,
     results: dict[str, dict[str, Any]] = {}
     shots, samples, higher = {}, {}, {}
     for row in rows.sort("dataset", "format", "shots", "metric").iter_rows(named=True):
-        task = f"{row['dataset']}.{row['format']}.{row['shots']}shot"
+        task = cell_name(row["dataset"], row["format"], row["shots"])
         metric = HARNESS_METRIC.get(row["metric"], row["metric"])
         entry = results.setdefault(task, {"alias": task})
         entry[f"{metric},none"] = row["value"]

@@ -54,9 +54,21 @@ def hub_dataset(root: str, repository: str, config: str) -> str:
     return str(Path(root) / "datasets" / repository / config)
 
 
+def cell_name(dataset: str, style: str, shots: int | str) -> str:
+    """Name of a cell among those of its checkpoint and arm."""
+    return f"{dataset}.{style}.{shots}shot"
+
+
 def cell_file(dataset: str, style: str, shots: int | str) -> str:
     """File name of a cell's per-example results."""
-    return f"{dataset}.{style}.{shots}shot.parquet"
+    return f"{cell_name(dataset, style, shots)}.parquet"
+
+
+def cell_path(
+    evaluations: Path | str, checkpoint: str, arm: str, dataset: str, style: str, shots: int | str
+) -> str:
+    """Per-example results of a cell, in a folder of evaluations."""
+    return f"{evaluations}/{checkpoint}/{arm}/{cell_file(dataset, style, shots)}"
 
 
 @dataclass(frozen=True)
@@ -114,13 +126,18 @@ class Results:
         """Folder with the names of cells whose files a user deleted; no rule declares it."""
         return f"{self.root}/state/deleted_cells/{checkpoint}/{arm}"
 
+    @property
+    def evaluations(self) -> str:
+        """Folder of all per-example results."""
+        return f"{self.root}/evaluations"
+
     def evaluation(self, checkpoint: str, arm: str) -> str:
         """Folder of the per-example results of a checkpoint and arm."""
-        return f"{self.root}/evaluations/{checkpoint}/{arm}"
+        return f"{self.evaluations}/{checkpoint}/{arm}"
 
     def cell(self, checkpoint: str, arm: str, dataset: str, style: str, shots: int | str) -> str:
         """Per-example results of one cell."""
-        return f"{self.evaluation(checkpoint, arm)}/{cell_file(dataset, style, shots)}"
+        return cell_path(self.evaluations, checkpoint, arm, dataset, style, shots)
 
     def table(self, name: str, suffix: str = "parquet") -> str:
         """A table of the analysis."""

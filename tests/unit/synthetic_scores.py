@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ptft.collect import study_cells
+from ptft.paths import cell_path
 
 CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}
 DATASETS = {
@@ -83,6 +84,6 @@ def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0
             },
             schema_overrides={"logprobs": pl.List(pl.Float64)},
         )
-        path = root / checkpoint / arm / f"{dataset}.{fmt}.{shots}shot.parquet"
+        path = Path(cell_path(root, checkpoint, arm, dataset, fmt, shots))
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path)

@@ -1,6 +1,7 @@
 """Collection of per-example files into cells."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,8 @@ import pytest
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
-from ptft.collect import CELLS_SCHEMA, cell_path, collect, domain_of
+from ptft.collect import CELLS_SCHEMA, collect, domain_of
+from ptft.paths import cell_path
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_domains(study):
 
 
 def test_missing_files_are_listed(study, tmp_path):
-    gone = cell_path(tmp_path, ("main", "base", "quiz", "default", 4))
+    gone = Path(cell_path(tmp_path, "main", "base", "quiz", "default", 4))
     gone.unlink()
     collected = collect(study, tmp_path)
     assert collected.missing.rows() == [("main", "base", "quiz", "default", 4, str(gone))]
@@ -104,7 +106,7 @@ def test_a_cell_listed_twice_is_refused(study, tmp_path):
     ],
 )
 def test_broken_files_are_named(study, tmp_path, spoil, message):
-    path = cell_path(tmp_path, ("main", "base", "quiz", "default", 4))
+    path = Path(cell_path(tmp_path, "main", "base", "quiz", "default", 4))
     spoil(pl.read_parquet(path)).write_parquet(path)
     with pytest.raises(ValueError, match=message) as caught:
         collect(study, tmp_path)
@@ -136,14 +138,14 @@ def test_program(study, tmp_path):
 
 def test_order_of_a_file_does_not_matter(study, tmp_path):
     before = collect(study, tmp_path)
-    path = cell_path(tmp_path, ("main", "full.nli.s0", "nli_in", "default", 4))
+    path = Path(cell_path(tmp_path, "main", "full.nli.s0", "nli_in", "default", 4))
     pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
     after = collect(study, tmp_path)
     assert after.replicates.equals(before.replicates)
 
 
 def test_cells_with_other_examples_are_kept_apart(study, tmp_path, caplog):
-    path = cell_path(tmp_path, ("main", "full.nli.s0", "nli_in", "default", 4))
+    path = Path(cell_path(tmp_path, "main", "full.nli.s0", "nli_in", "default", 4))
     pl.read_parquet(path).head(150).write_parquet(path)
     collected = collect(study, tmp_path)
     found = row(collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", main=True)

@@ -5,7 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from ptft.datasets import Unlabelled, content_key, labelled_splits, prepare, read_examples
+from ptft.datasets import Unlabelled, content_key, labelled_splits, prepare
+from ptft.jsonl import read_examples
 from ptft.rows import DatasetError, read_rows, split_files
 
 NLI = {
@@ -250,7 +251,7 @@ def test_prepare_split_writes_examples_and_audit(root):
     out, audit = root / "train.jsonl", root / "audit.json"
     argv = ["--root", str(root), "--name", "nli-train", "--output", str(out), "--audit", str(audit)]
     prepare_split.main([*argv, "--spec", json.dumps(spec(NLI, split="train"))])
-    assert len(read_examples(out)) == 6
+    assert len(list(read_examples(out))) == 6
     assert json.loads(audit.read_text())["gold"] == {"no": 3, "yes": 3}
 
 

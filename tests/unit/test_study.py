@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ptft.collect import domain_of
 from ptft.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.published import PublishedStudy, read_published_study
@@ -64,12 +65,11 @@ def test_grid_is_the_product_of_checkpoints_arms_and_scores(read):
 
 
 def test_domain_says_how_far_a_dataset_is_from_the_task(read):
-    grid = read(STUDY)
-    arm = "full.pocket_nli.s0"
-    assert grid.domain("base", "pocket_nli") == "base"
-    assert grid.domain(arm, "pocket_nli") == "in"
-    assert grid.domain(arm, "pocket_nli_ood") == "out"
-    assert grid.domain(arm, "pocket_summary") == "cross"
+    study, task = read(STUDY).collection_slice(), "pocket_nli"
+    assert domain_of(None, "pocket_nli", study) == "base"
+    assert domain_of(task, "pocket_nli", study) == "in"
+    assert domain_of(task, "pocket_nli_ood", study) == "out"
+    assert domain_of(task, "pocket_summary", study) == "cross"
 
 
 def test_splits_are_those_that_some_job_reads(read):

@@ -48,7 +48,7 @@ rule collect_cells:
 rule collect_costs:
     input:
         script=program("collect_costs"),
-        modules=library("costs", "job_records"),
+        modules=library("costs", "job_records", "paper"),
         cells=CELLS,
     output:
         RESULTS.table("costs", "csv"),

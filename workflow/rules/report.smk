@@ -2,7 +2,9 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=library("costs", "deviations", "findings", "provenance", "versions", "wording")
+        modules=library(
+            "costs", "deviations", "findings", "paper", "provenance", "versions", "wording"
+        )
         + words(),
         study=RESULTS.resolved,
         cells=CELLS,

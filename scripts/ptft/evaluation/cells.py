@@ -1,11 +1,10 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import islice
-from pathlib import Path
+
+from ptft.paths import cell_file, cell_name
 
 # Kinds of datasets, and the further ways of scoring that a plan may ask for beside the main one.
 KINDS = {
@@ -48,8 +47,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Stem of the cell's file."""
-        return f"{self.dataset}.{self.format}.{self.shots}shot"
+        """Its name among the cells of a model."""
+        return cell_name(self.dataset, self.format, self.shots)
+
+    @property
+    def file(self) -> str:
+        """Name of its file."""
+        return cell_file(self.dataset, self.format, self.shots)
 
 
 def cells_of_plan(plan: Mapping) -> list[Cell]:
@@ -106,26 +110,6 @@ def require_backend(name: str | None) -> None:
             "evaluate.generation_backend: found vllm, which is not installed here; leave the key "
             "out to generate with transformers, or install it: pip install -e '.[vllm]'"
         )
-
-
-def read_examples(file: Path, most: int | None = None) -> Iterator[dict]:
-    """Examples of a prepared split, one at a time, the first ``most`` of them."""
-    with open(file, encoding="utf-8") as lines:
-        for line in islice(lines, most):
-            yield json.loads(line)
-
-
-def count_examples(file: Path, most: int | None = None) -> int:
-    """Number of examples that ``read_examples`` gives.
-
-    Raises:
-        ValueError: the file holds none.
-    """
-    with open(file, "rb") as lines:
-        count = sum(1 for _ in islice(lines, most))
-    if not count:
-        raise ValueError(f"{file} holds no examples")
-    return count
 
 
 @dataclass

@@ -104,16 +104,6 @@ class Grid:
         """The dataset whose train split a task uses."""
         return self.families[self._task_family[task]].tasks[task].dataset
 
-    def domain(self, arm: str, dataset: str) -> str:
-        """base, in (the task's own test sets), out (same family) or cross (another family)."""
-        task = self.arms[arm].task
-        if task is None:
-            return "base"
-        family = self._task_family[task]
-        if dataset in self.families[family].tasks[task].in_domain:
-            return "in"
-        return "out" if self._family_of[dataset] == family else "cross"
-
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""
         for checkpoint in self.checkpoints:

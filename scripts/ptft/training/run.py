@@ -15,6 +15,7 @@ import transformers
 from safetensors import SafetensorError
 
 from ptft.job_records import note
+from ptft.jsonl import read_all
 from ptft.methods import get_method
 from ptft.model_folder import copy_tokenizer, model_files
 from ptft.training.attention import NAME as PACKED_ATTENTION
@@ -73,19 +74,6 @@ def parse_request(values: Mapping[str, Any], **paths: Path) -> Request:
     return Request(values["method"], values["seed"], values.get("template"), settings, **paths)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The prepared examples of a JSON-lines file.
-
-    Raises:
-        ValueError: the file has no rows.
-    """
-    with path.open(encoding="utf-8") as handle:
-        rows = [json.loads(line) for line in handle]
-    if not rows:
-        raise ValueError(f"{path} has no training examples")
-    return rows
-
-
 def finetune(request: Request) -> None:
     """Fine-tune and move the finished model to ``request.output``; see ``finetune_model.py``.
 
@@ -136,7 +124,7 @@ class _Finetuning:
         self.method = get_method(request.method)
         examples = self.method.examples(
             load_tokenizer(request.checkpoint),
-            read_rows(request.train),
+            read_all(request.train),
             request.template,
             self.settings,
         )
