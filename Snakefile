@@ -28,22 +28,24 @@ from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
+from ptft.study.errors import printed_alone
 from ptft.study.published import read_published_study, released_tables
-from ptft.study_lock import lock_study
+from ptft.study_lock import StudyBusy, lock_study
 
 if not workflow.configfiles:
 
     configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
 
 
+STUDY_FILES = [Path(os.path.relpath(file)) for file in workflow.configfiles]
+
 if "published" in config:
 
     include: "workflow/rules/published.smk"
 
 else:
-    GRID = read_study(
-        config, [Path(f) for f in workflow.configfiles], Path(workflow.basedir) / "config"
-    )
+    with printed_alone():
+        GRID = read_study(config, STUDY_FILES, Path(os.path.relpath(workflow.basedir), "config"))
     STUDY = GRID.study
     RESULTS = paths.Results(GRID.name)
 
@@ -82,9 +84,10 @@ if "published" not in config and workflow.is_main_process and is_dry_run(sys.arg
 
 onstart:
     if workflow.is_main_process:
-        # An environment that Snakemake makes for a job may hold what is missing here.
-        if "published" not in config and not workflow.deployment_settings.deployment_method:
-            require_backend(GRID.generation_backend)
-        STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))
+        with printed_alone(StudyBusy, ModuleNotFoundError):
+            # An environment that Snakemake makes for a job may hold what is missing here.
+            if "published" not in config and not workflow.deployment_settings.deployment_method:
+                require_backend(GRID.generation_backend)
+            STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))
         if "published" not in config:
             Progress(GRID).note_deleted_cells()

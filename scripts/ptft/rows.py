@@ -1,6 +1,8 @@
 """Reading the rows of a split: from a folder in the Hub's layout, or from files on disk."""
 
 import glob
+import json
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,9 +11,34 @@ from ptft.paths import hub_dataset
 
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 
+# The notation of `datasets` (datasets/arrow_reader.py), without sums and ways of rounding.
+SPLIT = re.compile(r"(\w+(?:\.\w+)*)(?:\[(-?\d+)?(%)?:(-?\d+)?(%)?\])?")
+
 
 class DatasetError(ValueError):
     """A dataset can't be used as described; the message says where and what to do."""
+
+
+def check_split(expression: str) -> str:
+    """A split, or a part of one, as it is written in a family's file.
+
+    Raises:
+        ValueError: it is neither, or a part that holds no row whatever the split has.
+    """
+    found = SPLIT.fullmatch(expression)
+    if found is None:
+        raise ValueError(
+            f"{expression!r} is no split; expected its name, or a part of it by rows or per cent: "
+            "train, train[:64], train[64:], train[10%:50%]"
+        )
+    _, start, start_unit, stop, stop_unit = found.groups()
+    if start and stop and start_unit != stop_unit:
+        raise ValueError(f"{expression!r} mixes rows and per cent; use one of them")
+    if (start_unit or stop_unit) and max(abs(int(start or 0)), abs(int(stop or 0))) > 100:
+        raise ValueError(f"{expression!r} goes beyond 100 %")
+    if start and stop and (int(start) < 0) == (int(stop) < 0) and int(start) >= int(stop):
+        raise ValueError(f"{expression!r} holds no rows: its end is not behind its beginning")
+    return expression
 
 
 def split_name(expression: str) -> str:
@@ -29,12 +56,14 @@ def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:
         split: split in the notation of `datasets`, e.g. ``train[:64]``.
 
     Raises:
-        DatasetError: the split does not exist (the message lists those that do), or a file is
-            of a kind that is not read.
+        DatasetError: the split does not exist (the message lists those that do) or has fewer
+            rows than its range names, or a file can't be read.
     """
     import datasets
+    import pyarrow
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is raised below
     found = split_files(root, description)
     name = split_name(split)
     if name not in found:
@@ -44,18 +73,18 @@ def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:
         )
     with tempfile.TemporaryDirectory() as cache:
         try:
-            loaded = datasets.load_dataset(
-                _reader(found[name]),
-                data_files={name: found[name]},
-                split=split,
-                cache_dir=cache,
-                keep_in_memory=True,
+            builder = datasets.load_dataset_builder(
+                _reader(found[name]), data_files={name: found[name]}, cache_dir=cache
             )
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise DatasetError(
-                f"{', '.join(found[name])} can't be read: {error.__cause__ or error}"
-            ) from error
-        return loaded.to_list()
+            builder.download_and_prepare()
+        except (datasets.exceptions.DatasetGenerationError, pyarrow.ArrowInvalid) as error:
+            raise DatasetError(_unreadable(found[name], error.__cause__ or error)) from error
+        total = builder.info.splits[name].num_examples
+        _require_rows(split, total, source_name(description))
+        [part] = datasets.ReadInstruction.from_spec(split).to_absolute({name: total})
+        if part.from_ >= part.to:  # `datasets` makes no dataset without rows
+            return []
+        return builder.as_dataset(split=split, in_memory=True).to_list()
 
 
 def split_files(root: Path, description: Mapping) -> dict[str, list[str]]:
@@ -96,6 +125,8 @@ def _reader(files: Iterable[str]) -> str:
     for file in files:
         if not Path(file).is_file():
             raise DatasetError(f"{file} does not exist (relative to {Path.cwd()})")
+        if not Path(file).stat().st_size:
+            raise DatasetError(f"{file} is empty; expected rows")
     endings = {Path(file).suffix for file in files}
     if len(endings) != 1 or not endings <= READERS.keys():
         raise DatasetError(
@@ -103,3 +134,31 @@ def _reader(files: Iterable[str]) -> str:
             f"one of {', '.join(READERS)}"
         )
     return READERS[endings.pop()]
+
+
+def _require_rows(expression: str, total: int, source: str) -> None:
+    """Refuse a part of a split that names rows which the split does not have."""
+    name, *bounds = SPLIT.fullmatch(expression).groups()
+    rows = [
+        int(bound)
+        for bound, unit in zip(bounds[::2], bounds[1::2], strict=True)
+        if bound and not unit
+    ]
+    if any(abs(row) > total for row in rows):
+        raise DatasetError(
+            f"{expression!r} of {source} names rows beyond the end: split {name!r} has {total}; "
+            "change the range in the family's file"
+        )
+
+
+def _unreadable(files: Iterable[str], error: Exception) -> str:
+    """Which file can't be read and why; of JSON Lines also the line."""
+    for file in files:
+        if not file.endswith(".jsonl"):
+            continue
+        for number, line in enumerate(Path(file).read_text(errors="replace").splitlines(), start=1):
+            try:
+                json.loads(line or "null")
+            except json.JSONDecodeError as mistake:
+                return f"{file}:{number}: found no JSON object: {mistake.msg}"
+    return f"{', '.join(files)} can't be read: {error}"

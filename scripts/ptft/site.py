@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ptft.study.errors import StudyError, explain
+from ptft.study.errors import explain
 from ptft.study.types import NAME, Strict
+from ptft.study.yaml_files import read_mapping
 
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.
 Word = Annotated[str, Field(pattern=NAME)]
@@ -60,9 +60,6 @@ def read_site(file: Path) -> Site:
     if not file.exists():
         return Site()
     try:
-        content = yaml.safe_load(file.read_text())
-        return TypeAdapter(Site).validate_python(content or {})
-    except yaml.YAMLError as error:
-        raise StudyError(f"{file}: not valid YAML: {error}") from error
+        return TypeAdapter(Site).validate_python(read_mapping(file))
     except ValidationError as error:
         raise explain(error, Site, [file]) from None

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 
+class StudyBusy(RuntimeError):
+    """Another main process works on the study."""
+
+
 def lock_study(folder: Path) -> TextIO:
     """Hold a study until this process ends.
 
@@ -18,7 +22,7 @@ def lock_study(folder: Path) -> TextIO:
         the open lock file: keep it.
 
     Raises:
-        RuntimeError: another process is at work on the study.
+        StudyBusy: another process is at work on the study.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = (folder / "main.lock").open("a+")
@@ -26,7 +30,7 @@ def lock_study(folder: Path) -> TextIO:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        raise RuntimeError(
+        raise StudyBusy(
             f"another Snakemake ({handle.read().strip()}) is at work on {folder}; wait for it, "
             "or end it and start again"
         ) from None

@@ -133,53 +133,6 @@ def test_resolved_study_holds_everything_it_names(read):
     json.dumps(resolved)  # plain data throughout
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("  full:", "  ful:", "study.yaml:6: unknown key 'finetune.ful'; did you mean 'full'?"),
-        (
-            "epochs: 1",
-            "epoch: 1",
-            "unknown key 'finetune.full.settings.epoch'; did you mean 'epochs'?",
-        ),
-        (
-            "epochs: 1",
-            "epochs: one",
-            "finetune.full.settings.epochs = 'one': expected a whole number",
-        ),
-        ("lr: 1.0e-3", "lr: 1e-3", "YAML reads 1e-3 without a dot as a string; write 1.0e-3"),
-        ("lr: 5.0e-4", "lr: 5e-4", "study.yaml:9: finetune.full.tasks.pocket_nli.lr = '5e-4'"),
-        ("lr: 5.0e-4", "rl: 5.0e-4", "unknown key 'finetune.full.tasks.pocket_nli.rl'"),
-        ("epochs: 1", "epochs: 0", "epochs: found 0, expected 1 or more"),
-        ("step16", "step17", "checkpoints: unknown 'step17'; did you mean 'step16'?"),
-        ("pocket_summary: {}", "pocket_sumary: {}", "did you mean 'pocket_summary'?"),
-        ("pocket_facts]", "pocket_fact]", "evaluate.datasets: unknown 'pocket_fact'"),
-        ("[default, io]", "[defaults]", "evaluate.formats: unknown 'defaults'"),
-        ("model: tiny", "model: tinny", "study.yaml:2: unknown model 'tinny'; did you mean"),
-        ("study: small", "study: $(touch x)", "study = '$(touch x)': a name may hold letters"),
-        ("study: small", 'study: "a b"', "study = 'a b': a name may hold letters"),
-        ("study: small\n", "", "key 'study' is missing"),
-        ("shots: [0, 2]", "shots: [0, -2]", "greater than or equal to 0"),
-        ("[step4, step16]", "[]", "checkpoints = []"),
-        ("[step4, step16]", "[step4, step4]", "stands twice"),
-        ("seeds: [0, 1]", "seeds: [0]\n    trian: 3", "unknown key 'finetune.full.trian'"),
-    ],
-)
-def test_bad_study_is_explained(read, old, new, message):
-    assert old in STUDY
-    with pytest.raises(StudyError) as error:
-        read(STUDY.replace(old, new))
-    assert message in str(error.value)
-
-
-def test_a_study_without_cells_is_refused(read):
-    text = STUDY.replace(
-        "[pocket_nli, pocket_nli_ood, pocket_summary, pocket_facts]", "[pocket_facts]"
-    ).replace("[default, io]", "[io]")
-    with pytest.raises(StudyError, match="no cells: none of \\['io'\\]"):
-        read(text)
-
-
 FAMILY = """\
 kind: classification
 labels: ["no", "yes"]
@@ -194,47 +147,12 @@ datasets:
 """
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("{text}:", "{txt}:", "formats.default asks for the field {txt}"),
-        ('1: "yes"', '1: "maybe"', "unknown label 'maybe' (known: no, yes)"),
-        ("dataset: own,", "dataset: other,", "tasks.own: unknown dataset 'other'"),
-        ("in_domain: [own]", "in_domain: [mine]", "tasks.own: unknown dataset 'mine'"),
-        ("label: {column", "target: {column", "datasets.own.target"),
-        ("train: train, ", "", "dataset 'own' has no splits.train"),
-        ("me/own", "me", "datasets.own.repository = 'me'"),
-        (
-            'values: {0: "no", 1: "yes"}',
-            "above: 3.5",
-            "give either `values`, or `above` and `names`",
-        ),
-    ],
-)
-def test_bad_family_is_explained(read, tmp_path, old, new, message):
-    families = tmp_path / "families"
-    families.mkdir()
-    assert old in FAMILY
-    (families / "own.yaml").write_text(FAMILY.replace(old, new))
-    with pytest.raises(StudyError) as error:
-        read(STUDY)
-    assert message in str(error.value)
-    assert "own.yaml" in str(error.value)
-
-
 def test_a_family_beside_the_study_is_used(read, tmp_path):
     (tmp_path / "families").mkdir()
     (tmp_path / "families" / "own.yaml").write_text(FAMILY)
     grid = read(STUDY.replace("pocket_facts]", "own]").replace("pocket_summary: {}", "own: {}"))
     assert grid.family("own") == "own"
     assert grid.split_slice("own", "test")["dataset"]["label"]["values"] == {"0": "no", "1": "yes"}
-
-
-def test_the_same_dataset_in_two_families_is_refused(read, tmp_path):
-    (tmp_path / "families").mkdir()
-    (tmp_path / "families" / "own.yaml").write_text(FAMILY.replace("own", "rte"))
-    with pytest.raises(StudyError, match="also stands in"):
-        read(STUDY)
 
 
 def test_schemas_are_those_of_the_types(repository):

@@ -5,7 +5,8 @@ os.environ.setdefault("TQDM_MININTERVAL", "10")
 # Jobs of models run under this: GPUs of their own, no Hub, and a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py"
 DEMANDS = Demands(GRID)
-SITE = read_site(Path(workflow.basedir) / "slurm/site.yaml")
+with printed_alone():
+    SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
 if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.global_resources:
     # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
     workflow.register_resource("gpu", len(leases.gpu_pool()))

@@ -1,5 +1,5 @@
 # Shared by all: how a program is called, and what makes it run again.
-from snakemake.exceptions import WorkflowError
+from ptft.study.errors import locate
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
@@ -59,7 +59,8 @@ def overlaid_tables(spec):
     # Snakemake does not miss them where the figure was drawn before.
     for table in tables:
         if not os.path.exists(table):
-            raise WorkflowError(f"report.overlay: {other!r} has no {table}; run that study first")
+            place = locate(("report", "overlay"), STUDY_FILES)
+            sys.exit(f"{place}: report.overlay: {other!r} has no {table}; run that study first")
     return tables
 
 

@@ -1,5 +1,7 @@
 # Scores that others released, read as the cells of a study; no model is run.
-STUDY = read_published_study(config, [Path(f) for f in workflow.configfiles])
+with printed_alone():
+    STUDY = read_published_study(config, STUDY_FILES)
+    RELEASED = released_tables(STUDY, STUDY_FILES)
 RESULTS = paths.Results(STUDY.study)
 COSTS = []  # nobody measured them here
 AUDITS = []  # nor prepared the data
@@ -29,7 +31,7 @@ rule read_published:
     input:
         script=program("read_published"),
         modules=library("published", "collect", "statistics"),
-        tables=released_tables(STUDY, [Path(f) for f in workflow.configfiles]),
+        tables=RELEASED,
     output:
         cells=CELLS,
         csv=RESULTS.table("cells", "csv"),

@@ -1,8 +1,10 @@
 """From a validation error to a message for people: file, line, key, found, expected, way out."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -11,6 +13,31 @@ from pydantic import TypeAdapter, ValidationError
 
 class StudyError(ValueError):
     """Something in a study's files is wrong; the message says where and what to do."""
+
+
+class PlacedError(ValueError):
+    """A value that does not fit another one; raised by validators of what holds both.
+
+    Args:
+        loc: keys that lead from the validated value to the wrong one.
+        message: what was found, what was expected.
+    """
+
+    def __init__(self, loc: tuple, message: str):
+        super().__init__(message)
+        self.loc = loc
+
+
+@contextlib.contextmanager
+def printed_alone(*others: type[Exception]) -> Iterator[None]:
+    """End the process with the message of a StudyError, or of an error of another kind, alone.
+
+    Of an exception in a Snakefile Snakemake prints its own place and its traceback as well.
+    """
+    try:
+        yield
+    except (StudyError, *others) as error:
+        sys.exit(str(error))
 
 
 def explain(
@@ -26,10 +53,11 @@ def explain(
     """
     tree = TypeAdapter(schema).json_schema(by_alias=True)
     lines = []
-    for mistake in error.errors():
-        loc = _without_tags(prefix + mistake["loc"], files)
-        allowed = _allowed_keys(tree, loc[len(prefix) : -1])
-        lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc, allowed)}")
+    # A key in the wrong place explains the one that is missing in the right place.
+    for mistake in sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden"):
+        inner = getattr(mistake.get("ctx", {}).get("error"), "loc", ())
+        loc = _without_tags(prefix + mistake["loc"] + inner, files)
+        lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc, tree, len(prefix))}")
     return StudyError("\n".join(dict.fromkeys(lines)))
 
 
@@ -56,13 +84,18 @@ def locate(loc: tuple, files: Sequence[Path]) -> str:
     return best[1] if best else "study"
 
 
-def _sentence(mistake: dict, loc: tuple, allowed: list[str]) -> str:
+def _sentence(mistake: dict, loc: tuple, tree: dict, outside: int) -> str:
+    """What is wrong with the value at a place, of which ``outside`` parts are not in the tree."""
     key = ".".join(map(str, loc)) or "the file"
     kind, value = mistake["type"], mistake["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {key!r}; {suggest(loc[-1], allowed)}"
+        if homes := _homes(tree, loc[-1]):
+            return f"unknown key {key!r}; it belongs under {' or '.join(homes)}"
+        return f"unknown key {key!r}; {suggest(loc[-1], _allowed_keys(tree, loc[outside:-1]))}"
     if kind == "missing":
         return f"key {key!r} is missing"
+    if value is None:
+        return f"{key} is empty; give it a value, or indent the lines below it if they belong to it"
     if kind in ("float_type", "int_type", "float_parsing", "int_parsing"):
         expected = "a number" if kind.startswith("float") else "a whole number"
         return f"{key} = {value!r}: expected {expected}{_exponent_hint(value)}"
@@ -94,6 +127,19 @@ def _allowed_keys(tree: dict, loc: tuple) -> list[str]:
     for part in loc:
         nodes = [child for node in _resolved(tree, nodes) for child in _children(node, part)]
     return sorted({key for node in _resolved(tree, nodes) for key in node.get("properties", {})})
+
+
+def _homes(tree: dict, name: str) -> list[str]:
+    """Places at which the schema has a key of a name, below its top."""
+
+    def search(node: dict, place: tuple) -> Iterator[tuple]:
+        for part in _resolved(tree, [node]):
+            for key, child in part.get("properties", {}).items():
+                if key == name and place:
+                    yield place
+                yield from search(child, (*place, key))
+
+    return [".".join(place) for place in dict.fromkeys(search(tree, ()))]
 
 
 def _resolved(tree: dict, nodes: list[dict]) -> list[dict]:

@@ -1,27 +1,43 @@
 """Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ptft.prompts import template_fields
-from ptft.rows import split_name
-from ptft.study.types import Count, Name, Part, Repository, Strict
+from ptft.rows import check_split, split_name
+from ptft.study.errors import PlacedError, suggest
+from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.transforms import TRANSFORMS
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]
 Transform = Literal[tuple(TRANSFORMS)]
+Split = Annotated[str, AfterValidator(check_split)]
+# Keys of a dataset that say what its gold answers are, by kind; and those it can't do without.
+GOLD = {
+    "classification": ("label", "labels", "max_new_tokens"),
+    "multiple_choice": ("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
+    "generation": ("target", "max_new_tokens"),
+    "chat": ("messages",),
+}
+NEEDED = {
+    "classification": ("label",),
+    "multiple_choice": ("answer",),
+    "generation": ("target",),
+    "chat": ("messages",),
+}
 MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
 
 
 class Splits(Strict):
     """Splits of a dataset by their use, in the notation of `datasets` (``train[:64]``)."""
 
-    train: str | None = None
+    train: Split | None = None
     """what a task is fine-tuned on"""
-    shots: str | None = None
+    shots: Split | None = None
     """what few-shot examples are drawn from; never evaluated; default: the train split"""
-    test: str | None = None
+    test: Split | None = None
     """what is evaluated"""
 
 
@@ -34,7 +50,7 @@ class Label(Strict):
     """value of the column -> label of the family"""
     above: float | None = None
     """a score above this is the second of ``names``, any other the first"""
-    names: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    names: Annotated[list[str], Field(min_length=2, max_length=2), *ONCE] | None = None
     """the labels up to ``above`` and over it"""
 
     @model_validator(mode="after")
@@ -116,7 +132,7 @@ class Dataset(Strict):
     """name -> template, where the family's do not fit this dataset"""
     label: Label | None = None
     """classification: the gold label"""
-    labels: Annotated[list[str], Field(min_length=2)] | None = None
+    labels: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
     """classification: the labels to choose from, where not all of the family's"""
     target: str | None = None
     """generation: column of the gold text"""
@@ -124,7 +140,7 @@ class Dataset(Strict):
     """generation: longest answer, where not the family's"""
     choices: str | list[str] | None = None
     """multiple choice: a column with the list of choices, or one column a choice"""
-    choice_texts: Annotated[list[str], Field(min_length=2)] | None = None
+    choice_texts: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
     """multiple choice: choices that are the same for all rows"""
     choice_transform: Transform | None = None
     """multiple choice: how each choice is rewritten"""
@@ -147,10 +163,10 @@ class Dataset(Strict):
         if (self.repository is None) == (self.files is None):
             raise ValueError("give either `repository` or `files`")
         if "all" in (self.files or {}):
-            raise ValueError("files.all: `all` means every split together; name it otherwise")
+            raise PlacedError(("files", "all"), "`all` is every split together; name it otherwise")
         if self.files is not None:
             for use, expression in self.splits.model_dump(exclude_none=True).items():
-                _known(f"splits.{use}", [split_name(expression)], self.files, "split of `files`")
+                _known(("splits", use), [split_name(expression)], self.files, "split of `files`")
         return self
 
 
@@ -159,7 +175,7 @@ class Task(Strict):
 
     dataset: Part
     """of this family, with a train split"""
-    in_domain: list[Part] = []
+    in_domain: Annotated[list[Part], *ONCE] = []
     """test sets of the task's own; none where nothing is like it (instruction tuning)"""
 
 
@@ -170,7 +186,7 @@ class Family(Strict):
     """what its tasks are, in words"""
     kind: Kind
     """how its datasets are scored"""
-    labels: Annotated[list[str], Field(min_length=2)] | None = None
+    labels: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
     """classification: the words to choose from"""
     formats: dict[Part, str] = {}
     """name -> template with {fields}"""
@@ -190,51 +206,88 @@ class Family(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Family":
         if (self.kind == "classification") != (self.labels is not None):
-            raise ValueError("`labels` belong to a family of kind classification, and only there")
+            raise PlacedError(
+                ("labels",), f"needed in a family of kind classification alone; kind: {self.kind}"
+            )
         if (self.kind == "chat") != (not self.formats):
-            raise ValueError("`formats` are needed, but for kind chat, which has none")
+            raise PlacedError(("formats",), f"needed but for kind chat; kind: {self.kind}")
         for name, dataset in self.datasets.items():
-            self._check_gold(name, dataset)
-            self._check_fields(name, dataset)
+            self._check_gold(("datasets", name), dataset)
+            self._check_templates(("datasets", name), dataset)
         for name, task in self.tasks.items():
-            _known(f"tasks.{name}", [task.dataset, *task.in_domain], self.datasets, "dataset")
+            loc = ("tasks", name)
+            _known((*loc, "dataset"), [task.dataset], self.datasets, "dataset")
+            _known((*loc, "in_domain"), task.in_domain, self.datasets, "dataset")
             if self.datasets[task.dataset].splits.train is None:
-                raise ValueError(f"tasks.{name}: dataset {task.dataset!r} has no splits.train")
+                raise PlacedError((*loc, "dataset"), f"{task.dataset!r} has no splits.train")
         return self
 
-    def _check_gold(self, name: str, dataset: Dataset) -> None:
-        has_choices = (dataset.choices is None) != (dataset.choice_texts is None)
-        found = {
-            "classification": dataset.label is not None,
-            "generation": dataset.target is not None,
-            "chat": dataset.messages is not None,
-            "multiple_choice": dataset.answer is not None and has_choices,
-        }
-        wanted = {
-            "classification": "label",
-            "generation": "target",
-            "chat": "messages",
-            "multiple_choice": "answer, and choices or choice_texts",
-        }
-        if [kind for kind, given in found.items() if given] != [self.kind]:
-            raise ValueError(f"datasets.{name}: a {self.kind} dataset needs {wanted[self.kind]}")
+    def _check_gold(self, loc: tuple, dataset: Dataset) -> None:
+        """A dataset says where the gold answer is in the way of its kind, and in no other."""
+        for key in dataset.model_fields_set & {key for keys in GOLD.values() for key in keys}:
+            if key not in GOLD[self.kind]:
+                raise PlacedError((*loc, key), f"not for a dataset of kind {self.kind}")
+        for key in NEEDED[self.kind]:
+            if getattr(dataset, key) is None:
+                raise PlacedError(loc, f"`{key}` is missing; kind {self.kind} needs it")
+        if self.kind == "multiple_choice" and (dataset.choices is None) == (
+            dataset.choice_texts is None
+        ):
+            raise PlacedError(loc, "give either `choices` or `choice_texts`")
+        _known((*loc, "labels"), dataset.labels or [], self.labels or [], "label")
         if dataset.label is not None:
+            key = "names" if dataset.label.names else "values"
             named = dataset.label.names or list(dataset.label.values.values())
-            _known(f"datasets.{name}.label", named, dataset.labels or self.labels, "label")
-        _known(f"datasets.{name}.labels", dataset.labels or [], self.labels or [], "label")
+            _known((*loc, "label", key), named, dataset.labels or self.labels, "label")
 
-    def _check_fields(self, name: str, dataset: Dataset) -> None:
-        place = f"datasets.{name}.formats" if dataset.formats else "formats"
-        for style, template in self.templates(name).items():
-            for field in template_fields(template):
-                if field not in dataset.fields:
-                    raise ValueError(
-                        f"{place}.{style} asks for the field {{{field}}}, which "
-                        f"datasets.{name}.fields does not have ({', '.join(dataset.fields)})"
-                    )
+    def _check_templates(self, loc: tuple, dataset: Dataset) -> None:
+        own = (*loc, "formats") if dataset.formats else ("formats",)
+        for style, template in self.templates(loc[-1]).items():
+            found = _fields((*own, style), template, dataset.fields, f"{'.'.join(loc)}.fields")
+            # The choices of a row can make the difference, as in minimal pairs.
+            if not found and dataset.choices is None:
+                raise PlacedError((*own, style), "has no {field}: all prompts would be the same")
+        if dataset.choice_template is not None:
+            known = ["choice", *dataset.fields]
+            place = (*loc, "choice_template")
+            if "choice" not in _fields(place, dataset.choice_template, known, "choice and fields"):
+                raise PlacedError(place, "has no {choice}: all choices would be the same")
 
 
-def _known(where: str, names, allowed, what: str) -> None:
+class Extension(Strict):
+    """A file beside a study that adds to a family of the workflow and changes nothing of it."""
+
+    SECTIONS: ClassVar[tuple[str, ...]] = ("formats", "datasets", "tasks")
+
+    extends: Part
+    """the family that is added to: a file of config/families, without .yaml"""
+    formats: dict[Part, str] = {}
+    """name -> template with {fields}, for all datasets of the family"""
+    datasets: dict[Part, Dataset] = {}
+    """name -> where its rows are and what in them is used"""
+    tasks: dict[Part, Task] = {}
+    """name -> what is fine-tuned on"""
+
+
+def _fields(loc: tuple, template: str, known: Collection[str], source: str) -> list[str]:
+    """Names of a template's fields, each of which must be known."""
+    try:
+        found = template_fields(template)
+    except ValueError as error:
+        message = (
+            f"{template!r} is no template ({error}); write a brace that is text as {{{{ or }}}}"
+        )
+        raise PlacedError(loc, message) from None
+    for field in found:
+        if field not in known:
+            raise PlacedError(
+                loc,
+                f"asks for the field {{{field}}}, which {source} lacks; {suggest(field, known)}",
+            )
+    return found
+
+
+def _known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:
     for name in names:
         if name not in allowed:
-            raise ValueError(f"{where}: unknown {what} {name!r} (known: {', '.join(allowed)})")
+            raise PlacedError(loc, f"unknown {what} {name!r}; {suggest(name, list(allowed))}")

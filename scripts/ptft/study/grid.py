@@ -58,12 +58,7 @@ class Grid:
         self._check_names()
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
         self._check_splits()
-        if not any(True for _ in self.cells()):
-            raise self._error(
-                ("evaluate", "formats"),
-                f"no cells: none of {self.study.evaluate.formats} is a format of the datasets' "
-                "families",
-            )
+        self._check_scores()
 
     # Names ------------------------------------------------------------------------------------
 
@@ -333,8 +328,6 @@ class Grid:
             for name in names:
                 if name not in known:
                     raise self._error(loc, f"unknown {name!r}; {suggest(name, list(known))}")
-            if len(set(names)) < len(names):
-                raise self._error(loc, f"something stands twice in {names}")
 
     def _check_splits(self) -> None:
         for dataset, split in self.splits():
@@ -356,3 +349,38 @@ class Grid:
                     ("train_format",),
                     f"{style!r} is no format of task {task!r}; {suggest(style, known)}",
                 )
+
+    def _check_scores(self) -> None:
+        """Every dataset is scored in the formats asked for, and its pool holds the shots."""
+        evaluate, pool = self.study.evaluate, self.study.data.shots
+        for dataset in evaluate.datasets:
+            known = list(self.families[self.family(dataset)].templates(dataset))
+            missing = [style for style in evaluate.formats if style not in known]
+            # What has one format (multiple choice, as a rule) is scored in that one alone.
+            if missing and (len(known) > 1 or missing == evaluate.formats):
+                raise self._error(
+                    ("evaluate", "formats", evaluate.formats.index(missing[0])),
+                    f"{missing[0]!r} is no format of dataset {dataset!r} (family "
+                    f"{self.family(dataset)!r}), which has {', '.join(known)}; add it there, or "
+                    "leave one of the two out",
+                )
+            most = max(self.shots(dataset))
+            if most > pool:
+                own = self.family(dataset) in evaluate.family_shots
+                loc = ("family_shots", self.family(dataset)) if own else ("shots",)
+                raise self._error(
+                    ("evaluate", *loc),
+                    f"{most} shots can't be drawn from {pool} examples; raise data.shots",
+                )
+
+    def notes(self) -> list[str]:
+        """What is not as asked for, and yet as it should be."""
+        asked = self.study.evaluate.formats
+        single: dict[str, list[str]] = {}
+        for dataset in self.datasets:
+            if len(found := self._formats(dataset)) < len(asked):
+                single.setdefault(found[0], []).append(dataset)
+        return [
+            f"evaluate.formats: {', '.join(names)} in {style!r} alone, the only format there"
+            for style, names in single.items()
+        ]

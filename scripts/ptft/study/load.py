@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ptft.study.errors import StudyError, explain, locate, suggest
-from ptft.study.families import Family
+from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
+from ptft.study.yaml_files import read_mapping, refuse_twins
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Loaded:
     families: dict[str, Family]
     files: tuple[Path, ...]
     """the study's own files, for messages"""
+    model_file: Path
+    family_files: dict[str, list[Path]]
+    """family -> its file, and those that extend it"""
 
 
 def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
@@ -39,20 +42,24 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
+    refuse_twins(files)
     study = _checked(Study, dict(config), files)
-    folders = [*dict.fromkeys(path.parent for path in files), library]
-    model_files = _named_files(folders, "models")
+    folders = list(dict.fromkeys([*(path.parent for path in files), library]))
+    model_files = {path.stem: path for path in reversed(_yaml_files(folders, "models"))}
     if study.model not in model_files:
         raise StudyError(
             f"{locate(('model',), files)}: unknown model {study.model!r}; "
             f"{suggest(study.model, sorted(model_files))} (looked for models/{study.model}.yaml in "
             f"{', '.join(map(str, folders))})"
         )
-    model = _read(Model, model_files[study.model])
-    family_files = _named_files(folders, "families")
-    families = {name: _read(Family, path) for name, path in sorted(family_files.items())}
+    model_file = model_files[study.model]
+    model = _checked(Model, read_mapping(model_file), [model_file])
+    family_files, contents = _families(_yaml_files(folders, "families"))
+    families = {
+        name: _checked(Family, contents[name], family_files[name]) for name in sorted(contents)
+    }
     _refuse_twins(families, family_files)
-    return Loaded(study, model, families, tuple(files))
+    return Loaded(study, model, families, tuple(files), model_file, family_files)
 
 
 def dump(value: object) -> object:
@@ -66,21 +73,69 @@ def dump(value: object) -> object:
     return value
 
 
-def _named_files(folders: Sequence[Path], kind: str) -> dict[str, Path]:
-    """name -> file; a file in an earlier folder hides those of its name in later ones."""
-    found: dict[str, Path] = {}
+def _yaml_files(folders: Sequence[Path], kind: str) -> list[Path]:
+    """Files of a kind; one in an earlier folder comes before those of its name in later ones."""
+    found = []
     for folder in folders:
-        for path in sorted((folder / kind).glob("*.yaml")):
-            found.setdefault(path.stem, path)
+        for path in sorted((folder / kind).glob("*")):
+            if path.suffix == ".yaml":
+                found.append(path)
+            elif path.suffix.lower() in (".yml", ".yaml"):
+                raise StudyError(f"{path}: would not be read; rename it {path.stem}.yaml")
     return found
 
 
-def _read(schema: type[BaseModel], path: Path) -> BaseModel:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not valid YAML: {error}") from error
-    return _checked(schema, content, [path])
+def _families(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], dict[str, dict]]:
+    """The files and the content of every family, with what other files add to it."""
+    files: dict[str, list[Path]] = {}
+    contents: dict[str, dict] = {}
+    extensions: dict[Path, dict] = {}
+    for path in paths:
+        content = read_mapping(path)
+        if "extends" in content:
+            extensions[path] = content
+        elif path.stem not in files:
+            files[path.stem], contents[path.stem] = [path], content
+    for path, content in extensions.items():
+        added = _extension(path, content, files)
+        contents[added.extends] = _extended(contents[added.extends], content, path, files)
+        files[added.extends].append(path)
+    return files, contents
+
+
+def _extension(path: Path, content: Mapping, files: Mapping[str, Sequence[Path]]) -> Extension:
+    """Check the file of an extension on its own, and that it names a family."""
+    for key in content:
+        if key in Family.model_fields and key not in Extension.model_fields:
+            raise StudyError(
+                f"{locate((key,), [path])}: {key} can't be changed by a file with `extends`, which "
+                f"adds {', '.join(Extension.SECTIONS)}; a family of its own can have it"
+            )
+    extension = _checked(Extension, content, [path])
+    if extension.extends not in files:
+        raise StudyError(
+            f"{locate(('extends',), [path])}: extends: unknown family {extension.extends!r}; "
+            f"{suggest(extension.extends, sorted(files))}"
+        )
+    return extension
+
+
+def _extended(
+    content: Mapping, added: Mapping, path: Path, files: Mapping[str, Sequence[Path]]
+) -> dict:
+    """The content of a family with what an extension adds; it may change nothing."""
+    merged = dict(content)
+    for section in Extension.SECTIONS:
+        present = content.get(section) or {}
+        for name in added.get(section) or {}:
+            if name in present:
+                owner = locate((section, name), files[added["extends"]])
+                raise StudyError(
+                    f"{locate((section, name), [path])}: {section}.{name} is already in {owner}; "
+                    "a file with `extends` adds and changes nothing, so take another name"
+                )
+        merged[section] = {**present, **(added.get(section) or {})}
+    return merged
 
 
 def _checked(schema: type[BaseModel], content: object, files: Sequence[Path]) -> BaseModel:
@@ -90,15 +145,17 @@ def _checked(schema: type[BaseModel], content: object, files: Sequence[Path]) ->
         raise explain(error, schema, files) from None
 
 
-def _refuse_twins(families: Mapping[str, Family], files: Mapping[str, Path]) -> None:
+def _refuse_twins(families: Mapping[str, Family], files: Mapping[str, Sequence[Path]]) -> None:
     """A dataset or task name must say by itself which family it belongs to."""
     for kind in ("datasets", "tasks"):
         owner: dict[str, str] = {}
         for family, spec in families.items():
             for name in getattr(spec, kind):
                 if name in owner:
+                    first, second = (
+                        locate((kind, name), files[each]) for each in (owner[name], family)
+                    )
                     raise StudyError(
-                        f"{files[family]}: {kind}.{name} also stands in {files[owner[name]]}; "
-                        "rename one of them"
+                        f"{second}: {kind}.{name} is also in {first}; rename one of them"
                     )
                 owner[name] = family

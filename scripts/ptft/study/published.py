@@ -12,7 +12,8 @@ from ptft.study.errors import StudyError, explain, locate
 from ptft.study.families import Kind
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import strict_settings
-from ptft.study.types import Name, Part, Strict
+from ptft.study.types import ONCE, Name, Part, Strict
+from ptft.study.yaml_files import refuse_twins
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -41,7 +42,7 @@ class ReleasedTask(Strict):
     """that its training data belongs to"""
     lr: float
     """models with another learning rate are left out, and listed"""
-    in_domain: list[Part]
+    in_domain: Annotated[list[Part], *ONCE]
     """test sets of the task's own"""
 
 
@@ -87,6 +88,7 @@ def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStu
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
+    refuse_twins(files)
     try:
         return PublishedStudy.model_validate(dict(config))
     except ValidationError as error:

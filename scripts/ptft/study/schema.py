@@ -9,10 +9,10 @@ from pydantic import Field, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.methods import METHODS, summary
-from ptft.study.families import Family
+from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.settings import strict_settings
-from ptft.study.types import Count, Name, Part, Seed, Shots, Strict
+from ptft.study.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 
 
 class Data(Strict):
@@ -33,17 +33,18 @@ class Data(Strict):
 class Evaluation(Strict):
     """What every arm is evaluated on: datasets x formats x shots."""
 
-    datasets: Annotated[list[Part], Field(min_length=1)]
+    datasets: Annotated[list[Part], Field(min_length=1), *ONCE]
     """names of datasets, as the families have them"""
-    formats: Annotated[list[Part], Field(min_length=1)]
-    """a dataset is scored in those of these formats that its family has"""
+    formats: Annotated[list[Part], Field(min_length=1), *ONCE]
+    """a dataset is scored in each of them; one that has a single format (multiple choice, as a
+    rule) in that one alone"""
     shots: Shots
     """numbers of examples in the prompt, each scored by itself"""
     family_shots: dict[Part, Shots] = {}
     """family -> shots, where not as the others (multiple choice is scored without, as a rule)"""
     shots_seed: Seed = 0
     """of the draw of the examples in the prompt"""
-    also: list[Literal["whole_label", "constrained", "free", "pmi"]] = []
+    also: Annotated[list[Literal["whole_label", "constrained", "free", "pmi"]], *ONCE] = []
     """further ways of scoring classification (whole labels, generation among the labels or free)
     and multiple choice (against the unconditional likelihood), each a metric of its own"""
     generation_backend: Literal["transformers", "vllm"] = "transformers"
@@ -84,7 +85,7 @@ class MethodGroup(Strict):
 
     tasks: Annotated[dict[Part, dict[str, object]], Field(min_length=1)]
     """task -> settings that differ for it"""
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
     """one arm per seed: of the order of examples and of new weights"""
 
 
@@ -120,7 +121,7 @@ class Study(Strict):
     """what it is, in words"""
     model: Name
     """a file of config/models, or of a folder models/ beside the study, without .yaml"""
-    checkpoints: Annotated[list[Name], Field(min_length=1)]
+    checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE]
     """points of the model's pre-training, the earliest first"""
     root: str | None = None
     """folder in the Hub's layout from which datasets are read, relative to the working directory;
@@ -143,4 +144,4 @@ class Study(Strict):
     """how figures and report look"""
 
 
-SCHEMAS = {"study": Study, "model": Model, "family": Family}
+SCHEMAS = {"study": Study, "model": Model, "family": Family, "extension": Extension}

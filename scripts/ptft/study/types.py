@@ -2,7 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ptft.study.errors import PlacedError
+
+
+def _once(values: list) -> list:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise PlacedError((position,), f"{value!r} stands twice in the list; remove one")
+    return values
+
 
 # Names become parts of paths and of command lines, so they hold nothing that a shell reads.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -15,7 +25,9 @@ Repository = Annotated[
 ]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
-Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+# Of lists: nothing in it stands twice.
+ONCE = (AfterValidator(_once), Field(json_schema_extra={"uniqueItems": True}))
+Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), *ONCE]
 
 
 class Strict(BaseModel):

@@ -76,10 +76,11 @@ class TrainingSettings:
             found = getattr(self, key)
             require(found is None or found >= 1, key, found, "1 or more")
         require(
-            all(step >= 1 for step in self.validation_steps),
+            all(step >= 1 for step in self.validation_steps)
+            and len(set(self.validation_steps)) == len(self.validation_steps),
             "validation_steps",
             self.validation_steps,
-            "updates from 1 on",
+            "different updates from 1 on",
         )
         needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(

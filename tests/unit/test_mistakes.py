@@ -1,0 +1,613 @@
+"""Mistakes in the files of a study, and the one sentence that each of them is answered by.
+
+A row is an edit of a good file and what is said; `{at}` stands for the folder of the study.
+"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptft.rows import DatasetError, read_rows
+from ptft.study import StudyError, read_study
+from ptft.study.yaml_files import require_readable
+
+STUDY = """\
+study: small
+model: tiny
+checkpoints: [step4, step16]
+root: resources/pocket
+finetune:
+  full:
+    settings: {epochs: 1, lr: 1.0e-3}
+    tasks:
+      pocket_nli: {lr: 5.0e-4}
+      own: {}
+    seeds: [0, 1]
+evaluate:
+  datasets: [pocket_nli, own, pocket_summary, pocket_facts]
+  formats: [default, io]
+  shots: [0, 2]
+"""
+FAMILY = """\
+kind: classification
+labels: ["no", "yes"]
+formats:
+  default: "{text}:"
+  io: "{text}"
+tasks:
+  own: {dataset: own, in_domain: [own]}
+datasets:
+  own:
+    files: {rows: rows.jsonl}
+    splits: {train: "rows[:8]", test: "rows[8:]"}
+    fields: {text: text}
+    label: {column: label, values: {0: "no", 1: "yes"}}
+"""
+MODEL = """\
+source:
+  kind: pocket
+  pretraining: {steps: [4, 8, 16], total_steps: 16}
+"""
+
+
+@pytest.fixture
+def files(tmp_path, repository):
+    """A good study with a family and a model of its own, and three of the workflow's families."""
+    for folder in ("families", "models", "config/families"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("nli", "summarization", "completion"):
+        family = f"config/families/{name}.yaml"
+        (tmp_path / family).symlink_to(repository / family)
+    for name, text in {
+        "study.yaml": STUDY,
+        "families/own.yaml": FAMILY,
+        "models/tiny.yaml": MODEL,
+    }.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def read(files):
+    """Read the study as Snakemake and the Snakefile do; what is refused, in words."""
+
+    def read() -> str:
+        study = files / "study.yaml"
+        try:
+            require_readable([study])
+            read_study(yaml.safe_load(study.read_text()), [study], files / "config")
+        except StudyError as error:
+            return str(error).replace(f"{files}/", "")
+        return ""
+
+    return read
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_study_without_a_mistake_is_good(read):
+    assert read() == ""
+
+
+IN_STUDY = [
+    # The notation
+    (
+        "  full:",
+        "\tfull:",
+        "study.yaml:6: found 'full:': a tab, where YAML takes spaces alone; indent it by spaces, "
+        "as its neighbours are",
+    ),
+    (
+        "    seeds",
+        "   seeds",
+        "study.yaml:11: found 'seeds: [0, 1]': an indentation of its own; indent it by spaces, as "
+        "its neighbours are",
+    ),
+    (
+        "    seeds",
+        "     seeds",
+        "study.yaml:11: found 'seeds: [0, 1]': an indentation of its own; indent it by spaces, as "
+        "its neighbours are",
+    ),
+    (
+        "model: tiny",
+        " model: tiny",
+        "study.yaml:2: found 'model: tiny': a ':' where no key can be; indent it by spaces, as its "
+        "neighbours are, or put the text in quotes",
+    ),
+    (
+        "model: tiny",
+        "model tiny",
+        "study.yaml:2: found 'model tiny': no ': '; write `key: value`, with a space behind the "
+        "colon",
+    ),
+    (
+        "[step4, step16]",
+        "[step4, step16",
+        "study.yaml:3: found 'checkpoints: [step4, step16': a bracket that is not closed; close it",
+    ),
+    (
+        "study: small",
+        "study: 'small",
+        'study.yaml:1: found "study: \'small": a quotation mark that is not closed; close it',
+    ),
+    (
+        "evaluate:",
+        "model: other\nevaluate:",
+        "study.yaml:12: the key 'model' is already in line 2; remove one of them",
+    ),
+    (
+        "lr: 1.0e-3}",
+        "lr: 1.0e-3, epochs: 2}",
+        "study.yaml:7: the key 'epochs' is already in line 7; remove one of them",
+    ),
+    # Keys
+    ("  full:", "  ful:", "study.yaml:6: unknown key 'finetune.ful'; did you mean 'full'?"),
+    (
+        "epochs: 1",
+        "epoch: 1",
+        "study.yaml:7: unknown key 'finetune.full.settings.epoch'; did you mean 'epochs'?",
+    ),
+    (
+        "lr: 5.0e-4",
+        "epoch: 2",
+        "study.yaml:9: unknown key 'finetune.full.tasks.pocket_nli.epoch'; did you mean 'epochs'?",
+    ),
+    ("study: small\n", "", "study.yaml:1: key 'study' is missing"),
+    (
+        "  shots",
+        "shots",
+        "study.yaml:15: unknown key 'shots'; it belongs under evaluate or data or analysis",
+    ),
+    (
+        "model: tiny",
+        "model: tiny\nlr: 1.0e-3",
+        "study.yaml:3: unknown key 'lr'; it belongs under finetune.full.settings or "
+        "finetune.lora.settings or finetune.instruct.settings",
+    ),
+    (
+        "evaluate:\n",
+        "compute:\nevaluate:\n",
+        "study.yaml:12: compute is empty; give it a value, or indent the lines below it if they "
+        "belong to it",
+    ),
+    # Values
+    (
+        "epochs: 1",
+        "epochs: one",
+        "study.yaml:7: finetune.full.settings.epochs = 'one': expected a whole number, found str",
+    ),
+    (
+        "lr: 1.0e-3",
+        "lr: 1e-3",
+        "study.yaml:7: finetune.full.settings.lr = '1e-3': expected a number, found text: YAML "
+        "reads 1e-3 without a dot as a string; write 1.0e-3",
+    ),
+    (
+        "lr: 5.0e-4",
+        "lr: 5e-4",
+        "study.yaml:9: finetune.full.tasks.pocket_nli.lr = '5e-4': expected a number, found text: "
+        "YAML reads 5e-4 without a dot as a string; write 5.0e-4",
+    ),
+    (
+        "epochs: 1",
+        "epochs: 0",
+        "study.yaml:7: finetune.full.settings: epochs: found 0, expected 1 or more",
+    ),
+    (
+        "epochs: 1",
+        "validation_examples: 4, validation_steps: [10, 10]",
+        "study.yaml:7: finetune.full.settings: validation_steps: found [10, 10], expected "
+        "different updates from 1 on",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [0, -2]",
+        "study.yaml:15: evaluate.shots.1 = -2: expected greater than or equal to 0",
+    ),
+    (
+        "[step4, step16]",
+        "[]",
+        "study.yaml:3: checkpoints = []: List should have at least 1 item after validation, not 0",
+    ),
+    (
+        "study: small",
+        "study: $(touch x)",
+        "study.yaml:1: study = '$(touch x)': a name may hold letters, digits, '_', '-' and (in "
+        "some places) '.', and begins with a letter or digit (pattern "
+        "^[A-Za-z0-9][A-Za-z0-9._-]*$)",
+    ),
+    # Names
+    ("step16", "step17", "study.yaml:3: checkpoints: unknown 'step17'; did you mean 'step16'?"),
+    (
+        "      own: {}",
+        "      pocket_nil: {}",
+        "study.yaml:8: finetune.full.tasks: unknown 'pocket_nil'; did you mean 'pocket_nli'?",
+    ),
+    (
+        "pocket_facts]",
+        "pocket_fact]",
+        "study.yaml:13: evaluate.datasets: unknown 'pocket_fact'; did you mean 'pocket_facts'?",
+    ),
+    (
+        "model: tiny",
+        "model: tinny",
+        "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'? (looked for models/tinny.yaml "
+        "in {at}, config)",
+    ),
+    (
+        "[default, io]",
+        "[default, ios]",
+        "study.yaml:14: evaluate.formats: unknown 'ios'; did you mean 'io'?",
+    ),
+    (
+        "[default, io]",
+        "[io]",
+        "study.yaml:14: evaluate.formats.0: 'io' is no format of dataset 'pocket_facts' (family "
+        "'completion'), which has default; add it there, or leave one of the two out",
+    ),
+    (
+        "[default, io]",
+        "[default, instruct]",
+        "study.yaml:14: evaluate.formats.1: 'instruct' is no format of dataset 'own' (family "
+        "'own'), which has default, io; add it there, or leave one of the two out",
+    ),
+    # Twice in a list
+    (
+        "[step4, step16]",
+        "[step4, step4]",
+        "study.yaml:3: checkpoints.1: 'step4' stands twice in the list; remove one",
+    ),
+    (
+        "seeds: [0, 1]",
+        "seeds: [0, 0]",
+        "study.yaml:11: finetune.full.seeds.1: 0 stands twice in the list; remove one",
+    ),
+    (
+        "pocket_facts]",
+        "pocket_facts, own]",
+        "study.yaml:13: evaluate.datasets.4: 'own' stands twice in the list; remove one",
+    ),
+    (
+        "[default, io]",
+        "[default, default]",
+        "study.yaml:14: evaluate.formats.1: 'default' stands twice in the list; remove one",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [2, 2]",
+        "study.yaml:15: evaluate.shots.1: 2 stands twice in the list; remove one",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [0]\n  also: [free, free]",
+        "study.yaml:16: evaluate.also.1: 'free' stands twice in the list; remove one",
+    ),
+    # What is more than there is
+    (
+        "shots: [0, 2]",
+        "shots: [0, 65]",
+        "study.yaml:15: evaluate.shots: 65 shots can't be drawn from 64 examples; raise data.shots",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [0]\n  family_shots: {completion: [99]}",
+        "study.yaml:16: evaluate.family_shots.completion: 99 shots can't be drawn from 64 "
+        "examples; raise data.shots",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), IN_STUDY)
+def test_a_mistake_in_a_study(files, read, old, new, sentence):
+    edit(files / "study.yaml", old, new)
+    assert read().splitlines()[0] == sentence.replace("{at}", str(files))
+
+
+OWN = "families/own.yaml"
+IN_FAMILY = [
+    (
+        "kind: class",
+        "\tkind: class",
+        f"{OWN}:1: found 'kind: classification': a tab, where YAML takes spaces alone; indent it "
+        "by spaces, as its neighbours are",
+    ),
+    (
+        'io: "{text}"',
+        'default: "{text}"',
+        f"{OWN}:5: the key 'default' is already in line 4; remove one of them",
+    ),
+    # Values that do not fit one another
+    (
+        "kind: classification",
+        "kind: generation",
+        f"{OWN}:2: labels: needed in a family of kind classification alone; kind: generation",
+    ),
+    (
+        "    label: {column: label, values",
+        "    target: {column: label, values",
+        f"{OWN}:13: datasets.own.target = {{'column': 'label', 'values': {{0: 'no', 1: 'yes'}}}}: "
+        "expected a valid string",
+    ),
+    (
+        '    label: {column: label, values: {0: "no", 1: "yes"}}',
+        "    target: label",
+        f"{OWN}:13: datasets.own.target: not for a dataset of kind classification",
+    ),
+    (
+        '    label: {column: label, values: {0: "no", 1: "yes"}}',
+        "",
+        f"{OWN}:9: datasets.own: `label` is missing; kind classification needs it",
+    ),
+    (
+        '1: "yes"',
+        '1: "maybe"',
+        f"{OWN}:13: datasets.own.label.values: unknown label 'maybe'; known: no, yes",
+    ),
+    (
+        'values: {0: "no", 1: "yes"}',
+        "above: 3.5",
+        f"{OWN}:13: datasets.own.label: give either `values`, or `above` and `names`",
+    ),
+    (
+        "{dataset: own,",
+        "{dataset: owm,",
+        f"{OWN}:7: tasks.own.dataset: unknown dataset 'owm'; did you mean 'own'?",
+    ),
+    (
+        "in_domain: [own]",
+        "in_domain: [mine]",
+        f"{OWN}:7: tasks.own.in_domain: unknown dataset 'mine'; known: own",
+    ),
+    ('train: "rows[:8]", ', "", f"{OWN}:7: tasks.own.dataset: 'own' has no splits.train"),
+    ("files: {rows: rows.jsonl}", "repository: me", f"{OWN}:10: datasets.own.repository = 'me'"),
+    (
+        'labels: ["no", "yes"]',
+        'labels: ["no", "no"]',
+        f"{OWN}:2: labels.1: 'no' stands twice in the list; remove one",
+    ),
+    (
+        "in_domain: [own]",
+        "in_domain: [own, own]",
+        f"{OWN}:7: tasks.own.in_domain.1: 'own' stands twice in the list; remove one",
+    ),
+    # Templates
+    (
+        "{text}:",
+        "{txt}:",
+        f"{OWN}:4: formats.default: asks for the field {{txt}}, which datasets.own.fields lacks; "
+        "did you mean 'text'?",
+    ),
+    (
+        'io: "{text}"',
+        'io: "text"',
+        f"{OWN}:5: formats.io: has no {{field}}: all prompts would be the same",
+    ),
+    (
+        'io: "{text}"',
+        'io: "{text"',
+        f"{OWN}:5: formats.io: '{{text' is no template (expected '}}' before end of string); "
+        "write a brace that is text as {{ or }}",
+    ),
+    (
+        'io: "{text}"',
+        'io: "{}"',
+        f"{OWN}:5: formats.io: asks for the field {{}}, which datasets.own.fields lacks; known: "
+        "text",
+    ),
+    # Splits
+    (
+        "rows[:8]",
+        "rows[:x]",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[:x]' is no split; expected its name, or a "
+        "part of it by rows or per cent: train, train[:64], train[64:], train[10%:50%]",
+    ),
+    (
+        "rows[:8]",
+        "rows[8]",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[8]' is no split; expected its name, or a "
+        "part of it by rows or per cent: train, train[:64], train[64:], train[10%:50%]",
+    ),
+    (
+        "rows[:8]",
+        "rows[10:50%]",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[10:50%]' mixes rows and per cent; use one of "
+        "them",
+    ),
+    (
+        "rows[:8]",
+        "rows[:101%]",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[:101%]' goes beyond 100 %",
+    ),
+    (
+        "rows[:8]",
+        "rows[8:8]",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[8:8]' holds no rows: its end is not behind "
+        "its beginning",
+    ),
+    (
+        "rows[:8]",
+        "row[:8]",
+        f"{OWN}:11: datasets.own.splits.train: unknown split of `files` 'row'; did you mean "
+        "'rows'?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), IN_FAMILY)
+def test_a_mistake_in_a_family(files, read, old, new, sentence):
+    edit(files / OWN, old, new)
+    assert read().startswith(sentence)
+
+
+def test_files_that_would_be_passed_over_are_refused(files, read):
+    (files / OWN).rename(files / "families/own.yml")
+    assert read() == "families/own.yml: would not be read; rename it own.yaml"
+
+
+def test_a_dataset_of_two_families_is_refused(files, read):
+    (files / OWN).write_text(FAMILY.replace("own", "rte"))
+    assert read() == (
+        f"{OWN}:9: datasets.rte is also in config/families/nli.yaml:24; rename one of them"
+    )
+
+
+EXTENSION = """\
+extends: nli
+formats: {plain: "{premise} So {hypothesis}"}
+tasks: {own: {dataset: own, in_domain: [own, pocket_nli_ood]}}
+datasets:
+  own:
+    files: {rows: rows.jsonl}
+    splits: {train: "rows[:8]", test: "rows[8:]"}
+    fields: {premise: a, hypothesis: b}
+    label: {column: label, values: {0: neutral, 1: entailment}}
+"""
+IN_EXTENSION = [
+    (
+        "extends: nli",
+        "extends: nil",
+        f"{OWN}:1: extends: unknown family 'nil'; did you mean 'nli'?",
+    ),
+    (
+        "extends: nli",
+        "extends: nli\nlabels: [a, b]",
+        f"{OWN}:2: labels can't be changed by a file with `extends`, which adds formats, datasets, "
+        "tasks; a family of its own can have it",
+    ),
+    (
+        "extends: nli",
+        "extends: nli\nlabel: [a, b]",
+        f"{OWN}:2: unknown key 'label'; known: datasets, extends, formats, tasks",
+    ),
+    (
+        "plain:",
+        "default:",
+        f"{OWN}:2: formats.default is already in config/families/nli.yaml:5; a file with `extends` "
+        "adds and changes nothing, so take another name",
+    ),
+    (
+        "  own:\n",
+        "  rte:\n",
+        f"{OWN}:5: datasets.rte is already in config/families/nli.yaml:24; a file with `extends` "
+        "adds and changes nothing, so take another name",
+    ),
+    (
+        "tasks: {own",
+        "tasks: {mnli",
+        f"{OWN}:3: tasks.mnli is already in config/families/nli.yaml:9; a file with `extends` adds "
+        "and changes nothing, so take another name",
+    ),
+    (
+        "1: entailment",
+        "1: entails",
+        f"{OWN}:9: datasets.own.label.values: unknown label 'entails'; did you mean 'entailment'?",
+    ),
+    (
+        "{premise} So",
+        "{context} So",
+        f"{OWN}:2: formats.plain: asks for the field {{context}}, which datasets.mnli_matched."
+        "fields lacks; known: premise, hypothesis",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), IN_EXTENSION)
+def test_a_mistake_in_an_extension(files, read, old, new, sentence):
+    (files / OWN).write_text(EXTENSION)
+    edit(files / OWN, old, new)
+    assert read() == sentence
+
+
+@pytest.mark.parametrize("name", ["own", "nli"])
+def test_an_extension_adds_to_the_family(files, read, name):
+    """Whatever the file's name, the family's own included."""
+    (files / OWN).rename(files / f"families/{name}.yaml")
+    (files / f"families/{name}.yaml").write_text(EXTENSION)
+    study = files / "study.yaml"
+    edit(study, "  formats: [default, io]", "  formats: [default]")
+    assert read() == ""
+    grid = read_study(yaml.safe_load(study.read_text()), [study], files / "config")
+    assert grid.family("own") == "nli"
+    assert [grid.domain("full.own.s0", dataset) for dataset in grid.datasets] == [
+        "out",
+        "in",
+        "cross",
+        "cross",
+    ]
+    shipped = yaml.safe_load((files / "config/families/nli.yaml").read_text())["formats"]
+    family = grid.resolved()["families"]["nli"]
+    assert family["formats"] == {**shipped, "plain": "{premise} So {hypothesis}"}
+    assert grid.evaluation_slice()["datasets"]["own"]["labels"] == [
+        "entailment",
+        "neutral",
+        "contradiction",
+    ]
+
+
+def test_what_is_no_study_is_refused(files, read, monkeypatch):
+    study = files / "study.yaml"
+    study.write_text("# nothing\n")
+    assert read() == "study.yaml: found nothing; expected a study, as in config/pocket.yaml"
+    study.write_text("- a\n- b\n")
+    assert read() == "study.yaml:1: found no keys; expected lines of the form `key: value`"
+    study.write_bytes(b"study: a\nmodel: \xff\n")
+    assert read() == ("study.yaml:2: found a character that is not UTF-8; save the file as UTF-8")
+    monkeypatch.chdir(files)
+    with pytest.raises(StudyError) as refusal:
+        require_readable([Path("fetch")])
+    assert str(refusal.value) == (
+        f"--configfile: fetch is no file in {files}; note that every word behind the option is "
+        "read as a file: a target goes before it"
+    )
+
+
+DATA = [
+    ("x.jsonl", "", "s", "{at} is empty; expected rows"),
+    ("x.csv", "", "s", "{at} is empty; expected rows"),
+    ("x.parquet", "", "s", "{at} is empty; expected rows"),
+    (
+        "x.jsonl",
+        '{"a": 1}\n{"a": 2\n',
+        "s",
+        "{at}:2: found no JSON object: Expecting ',' delimiter",
+    ),
+    (
+        "x.csv",
+        "a,b\n1,2\n1,2,3\n",
+        "s",
+        "{at} can't be read: Error tokenizing data. C error: Expected 2 fields in line 3, saw 3",
+    ),
+    ("x.parquet", "no parquet", "s", "{at} can't be read: Parquet magic bytes not found in footer"),
+    (
+        "x.jsonl",
+        '{"a": 1}\n',
+        "s[:5]",
+        "'s[:5]' of {at} names rows beyond the end: split 's' has 1; change the range in the "
+        "family's file",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "split", "sentence"), DATA)
+def test_a_mistake_in_the_rows(tmp_path, name, content, split, sentence):
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(DatasetError) as refusal:
+        read_rows(tmp_path, {"files": {"s": str(file)}}, split)
+    assert str(refusal.value).strip().startswith(sentence.replace("{at}", str(file)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "split"),
+    [("x.jsonl", "\n\n", "s"), ("x.csv", "a,b\n", "s"), ("x.jsonl", '{"a": 1}\n', "s[1:]")],
+)
+def test_a_split_without_rows_has_none(tmp_path, name, content, split):
+    """Which `ptft.datasets.prepare` refuses, naming the split."""
+    (tmp_path / name).write_text(content)
+    assert read_rows(tmp_path, {"files": {"s": str(tmp_path / name)}}, split) == []
