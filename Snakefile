@@ -78,8 +78,11 @@ SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 
-if "published" not in config and workflow.is_main_process and is_dry_run(sys.argv):
-    print(render(make_plan(GRID)), file=sys.stderr)
+if "published" not in config and workflow.is_main_process:
+    for note in GRID.notes():
+        print(note, file=sys.stderr)
+    if is_dry_run(sys.argv):
+        print(render(make_plan(GRID)), file=sys.stderr)
 
 
 onstart:

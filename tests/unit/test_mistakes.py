@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ptft.collect import domain_of
 from ptft.rows import DatasetError, read_rows
 from ptft.study import StudyError, read_study
 from ptft.study.yaml_files import require_readable
@@ -534,7 +535,8 @@ def test_an_extension_adds_to_the_family(files, read, name):
     assert read() == ""
     grid = read_study(yaml.safe_load(study.read_text()), [study], files / "config")
     assert grid.family("own") == "nli"
-    assert [grid.domain("full.own.s0", dataset) for dataset in grid.datasets] == [
+    study_slice = grid.collection_slice()
+    assert [domain_of("own", dataset, study_slice) for dataset in grid.datasets] == [
         "out",
         "in",
         "cross",

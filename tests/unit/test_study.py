@@ -64,6 +64,13 @@ def test_grid_is_the_product_of_checkpoints_arms_and_scores(read):
     assert grid.checkpoints["step16"].tokens == 16 * 8 * 128
 
 
+def test_a_dataset_of_one_format_is_scored_in_it_and_said_so(read):
+    assert read(STUDY).notes() == [
+        "evaluate.formats: pocket_facts in 'default' alone, the only format there"
+    ]
+    assert read(STUDY.replace("[default, io]", "[default]")).notes() == []
+
+
 def test_domain_says_how_far_a_dataset_is_from_the_task(read):
     study, task = read(STUDY).collection_slice(), "pocket_nli"
     assert domain_of(None, "pocket_nli", study) == "base"
