@@ -30,7 +30,7 @@ from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.errors import printed_alone
 from ptft.study.published import read_published_study, released_tables
-from ptft.study_lock import StudyBusy, lock_study
+from ptft.study_lock import StudyLockError, lock_shared, lock_study
 
 if not workflow.configfiles:
 
@@ -87,10 +87,14 @@ if "published" not in config and workflow.is_main_process:
 
 onstart:
     if workflow.is_main_process:
-        with printed_alone(StudyBusy, ModuleNotFoundError):
+        made = {file for job in workflow.dag.needrun_jobs() for file in job.output}
+        shared = {file for file in made if not file.startswith(f"{RESULTS.root}/")}
+        with printed_alone(StudyLockError, ModuleNotFoundError):
             # An environment that Snakemake makes for a job may hold what is missing here.
             if "published" not in config and not workflow.deployment_settings.deployment_method:
                 require_backend(GRID.generation_backend)
-            STUDY_LOCK = lock_study(Path(RESULTS.root, "state"))
+            lock_study(Path(RESULTS.root))
+            # All who fetch touch that one; it holds nothing.
+            lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
         if "published" not in config:
             Progress(GRID).note_deleted_cells()

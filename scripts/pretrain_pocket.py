@@ -16,6 +16,7 @@ import torch
 
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
+from ptft.training.state import exclusive
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,13 +33,14 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     settings = PretrainSettings(**json.loads(arguments.settings))
     documents = arguments.corpus.read_text(encoding="utf-8").splitlines()
-    run = Pretraining(documents, settings)
-    if arguments.before:
-        run.load_state(arguments.before)
-    run.train(settings.steps[-1])
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    run.save_state(arguments.state)
-    run.save_checkpoint(arguments.output)
+    # A job that a dead main process left behind may be at the same work.
+    with exclusive(arguments.output):
+        run = Pretraining(documents, settings)
+        if arguments.before:
+            run.load_state(arguments.before)
+        run.train(settings.steps[-1])
+        run.save_state(arguments.state)
+        run.save_checkpoint(arguments.output)
 
 
 if __name__ == "__main__":

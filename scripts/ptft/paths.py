@@ -12,6 +12,8 @@ POCKET = "resources/pocket"
 PINS_RESOLVED = "resources/pins.resolved"
 """made when every name that a study fetches has been looked up on the Hub"""
 HUB = "resources/hub"
+SHARED_LOCK = "resources/main.lock"
+"""locks of what studies share, held by those who are going to make it"""
 
 
 def pocket_corpus() -> str:

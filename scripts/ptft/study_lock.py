@@ -1,39 +1,91 @@
-"""One main process a study: a lock that dies with its holder, unlike Snakemake's own.
+"""One main process a study: locks that die with their holder, unlike Snakemake's own.
 
 Snakemake's lock stays behind when its process is killed, and must be removed by hand before the
-next call. With `nolock` in the profile, this one takes its place.
+next call. With `nolock` in profiles/default, these take its place: one for the study's results,
+and one for each output that studies share and that this process is going to make.
 """
 
 import fcntl
+import hashlib
 import os
 import socket
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 
-class StudyBusy(RuntimeError):
-    """Another main process works on the study."""
+class StudyLockError(RuntimeError):
+    """The study can't be locked: another process has it, or nothing can be written there."""
 
 
-def lock_study(folder: Path) -> TextIO:
-    """Hold a study until this process ends.
+_held: list[TextIO] = []
+"""a lock ends when its file is closed, so whoever takes one can't drop it by mistake"""
+
+
+def lock_study(results: Path) -> TextIO:
+    """Hold a study's results folder until this process ends.
 
     Returns:
-        the open lock file: keep it.
+        the open lock file.
 
     Raises:
-        StudyBusy: another process is at work on the study.
+        StudyLockError: another process is at work on the study, or the folder can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = (folder / "main.lock").open("a+")
+    handle = _open(results / "state" / "main.lock")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        raise StudyBusy(
-            f"another Snakemake ({handle.read().strip()}) is at work on {folder}; wait for it, "
-            "or end it and start again"
+        holder = handle.read().strip()
+        handle.close()
+        raise StudyLockError(
+            f"another Snakemake ({holder}) is at work on {results}: wait until it has ended, or "
+            "end it, and call again"
         ) from None
+    except OSError as error:
+        raise StudyLockError(f"{handle.name} can't be locked: {error.strerror}") from None
     handle.truncate(0)
-    print(f"process {os.getpid()} on {socket.gethostname()}", file=handle, flush=True)
+    where, since = socket.gethostname(), f"{datetime.now():%Y-%m-%d %H:%M}"
+    print(f"process {os.getpid()} on {where}, since {since}", file=handle, flush=True)
+    return handle
+
+
+def lock_shared(outputs: Iterable[str], file: Path) -> None:
+    """Hold what studies share and this process is going to make, until it ends.
+
+    Args:
+        outputs: paths of what is going to be made.
+        file: of the locks; each output locks the byte that its hash gives.
+
+    Raises:
+        StudyLockError: another process is going to make one of them.
+    """
+    outputs = sorted(outputs)
+    if not outputs:
+        return
+    handle = _open(file)
+    for output in outputs:
+        byte = int.from_bytes(hashlib.sha256(output.encode()).digest()[:7])
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except (BlockingIOError, PermissionError):
+            raise StudyLockError(
+                f"another Snakemake is making {output}, which this study needs as well: call "
+                "again when it is there"
+            ) from None
+        except OSError as error:
+            raise StudyLockError(f"{file} can't be locked: {error.strerror}") from None
+
+
+def _open(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = file.open("a+")
+    except OSError as error:
+        raise StudyLockError(
+            f"{file} can't be written: {error.strerror}. Results and resources need a place "
+            "where this user may write"
+        ) from None
+    _held.append(handle)
     return handle

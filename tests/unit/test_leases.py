@@ -1,4 +1,4 @@
-"""Leases of GPUs, the environment of jobs, their records; the study's lock."""
+"""Leases of GPUs, the environment of jobs, their records; a study that can't be locked."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 import run_job
 from ptft.job_records import read_records
 from ptft.leases import gpu_pool, lease
-from ptft.study_lock import lock_study
+from ptft.study_lock import StudyLockError, lock_study
 
 SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
 
@@ -140,21 +140,9 @@ def test_a_killed_attempt_is_lost_once_its_beat_is_old(tmp_path):
     assert record.state == "lost" and record.ended is None
 
 
-def test_a_study_has_one_main_process(tmp_path):
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from ptft.study_lock import lock_study; held = lock_study(Path(sys.argv[2]));"
-        "print('held', flush=True); time.sleep(60)"
-    )
-    scripts = str(Path(run_job.__file__).parent)
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, scripts, str(tmp_path / "state")],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout.readline() == "held\n"
-    with pytest.raises(RuntimeError, match=f"process {other.pid} on .* is at work on"):
-        lock_study(tmp_path / "state")
-    other.kill()
-    other.wait()
-    lock_study(tmp_path / "state").close()
+def test_a_study_without_a_place_to_write_is_told_so(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(
+        StudyLockError, match=r"main.lock can't be written: Not a directory. Result"
+    ):
+        lock_study(tmp_path / "results" / "tiny")

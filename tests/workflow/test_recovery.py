@@ -47,8 +47,7 @@ def test_kill_in_the_middle_of_evaluation(finished):
     kill_when(finished, lambda: len(list(store.rglob("*.parquet"))) >= 3, *arguments)
     kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
     assert not list(results.glob("evaluations/step4/base/*"))
-    finished.snakemake("--unlock")
-    finished.snakemake("--rerun-incomplete", "evaluation", "tables")
+    finished.snakemake("evaluation", "tables")
     assert all(path.stat().st_ino == inode for path, inode in kept.items())
     log = (results / "logs/evaluate_model/step4/base.log").read_text()
     assert f"18 cells, {len(kept)} of them in the store" in log
@@ -67,8 +66,7 @@ def test_kill_in_the_middle_of_finetuning(finished):
     shutil.rmtree(state)
     kill_when(finished, (state / "state.pt").exists, arm)
     assert not (finished.root / arm).exists()
-    finished.snakemake("--unlock")
-    finished.snakemake("--rerun-incomplete", arm)
+    finished.snakemake(arm)
     log = (
         finished.root / "results/tiny/logs/finetune_model/step16/full.pocket_nli.s0.log"
     ).read_text()

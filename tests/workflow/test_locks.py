@@ -1,0 +1,91 @@
+"""Two main processes at once, and one that was killed: what the second says, what goes on."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from .conftest import Clone, make_clone
+
+RESOLVED = "results/tiny/study.yaml"
+CORPUS = "resources/pocket/corpus.txt"
+# In place of a rule's program: it reads the gate to its end, then makes the rule's first output.
+GATED = """
+import sys
+from pathlib import Path
+
+Path("gate").read_text()
+target = Path(sys.argv[sys.argv.index("--output") + 1])
+if target.suffix:
+    target.write_text("{}")
+else:
+    (target / "datasets").mkdir(parents=True, exist_ok=True)
+    (target / "corpus.txt").write_text("")
+"""
+
+
+@pytest.fixture
+def clone(repository, tmp_path) -> Clone:
+    """A study whose first job waits at a gate."""
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    for program in ("write_study", "make_pocket_world"):
+        (clone.root / f"scripts/{program}.py").write_text(GATED)
+    os.mkfifo(clone.root / "gate")
+    return clone
+
+
+def start(clone: Clone, target: str) -> tuple[subprocess.Popen, int]:
+    """Snakemake, once its job waits at the gate, and the gate's other end."""
+    process = subprocess.Popen(
+        clone.command(target),
+        cwd=clone.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None and time.monotonic() < deadline
+        try:
+            return process, os.open(clone.root / "gate", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            time.sleep(0.02)
+
+
+def refused(clone: Clone, target: str) -> str:
+    """What Snakemake says when it does not start."""
+    command = clone.command(target)
+    done = subprocess.run(
+        command, cwd=clone.root, text=True, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone):
+    first, gate = start(clone, RESOLVED)
+    said = refused(clone, RESOLVED)
+    assert f"another Snakemake (process {first.pid} on " in said
+    assert "is at work on results/tiny: wait until it has ended" in said
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    os.close(gate)
+    os.remove(clone.root / "gate")
+    (clone.root / "gate").touch()
+    assert not (clone.root / RESOLVED).exists()
+    clone.snakemake(RESOLVED)
+    assert (clone.root / RESOLVED).read_text() == "{}"
+
+
+def test_what_studies_share_is_made_by_one_of_them(clone):
+    study = (clone.root / "study.yaml").read_text()
+    other = Clone(clone.root, "other.yaml")
+    (clone.root / "other.yaml").write_text(study.replace("study: tiny", "study: other"))
+    first, gate = start(clone, CORPUS)
+    assert f"another Snakemake is making {CORPUS}, which this study needs" in refused(other, CORPUS)
+    os.close(gate)
+    assert first.wait(120) == 0
+    assert "Nothing to be done" in other.snakemake(CORPUS)
