@@ -2,17 +2,20 @@
 
 The pool is what CUDA_VISIBLE_DEVICES allows (set by a user or by Slurm), else all GPUs. Inside a
 Slurm job the locks are the allocation's own: which GPUs it has is Slurm's decision.
+
+A lock is an abstract Unix socket: a name that the kernel gives to one process of the machine at a
+time, whoever its user is. A lock file in a folder that all users share would depend on its owner,
+its mode, the sticky bit and whatever tidies /tmp.
 """
 
 import contextlib
-import fcntl
+import errno
 import logging
 import os
+import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +76,16 @@ def _take(pool: list[str], count: int, handles: list[int]) -> list[str]:
     for name in pool:
         if len(held) == count:
             break
-        handle = os.open(_lock_file(name), os.O_RDWR | os.O_CREAT, 0o666)
+        lock = socket.socket(socket.AF_UNIX)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
+            lock.bind(f"\0{_lock_name(name)}")
+        except OSError as error:
+            lock.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
             continue
         held.append(name)
-        handles.append(handle)
+        handles.append(lock.detach())
     if len(held) < count:
         while handles:
             os.close(handles.pop())
@@ -88,13 +93,7 @@ def _take(pool: list[str], count: int, handles: list[int]) -> list[str]:
     return held
 
 
-def _lock_file(gpu: str) -> Path:
-    """Lock of a GPU, shared by all users of the machine (or by the jobs of one allocation)."""
-    folder = Path(tempfile.gettempdir(), "ptft-gpus")
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        with contextlib.suppress(PermissionError):  # another user was faster
-            folder.chmod(0o777)
+def _lock_name(gpu: str) -> str:
+    """Lock of a GPU, of all users of the machine (or of the jobs of one allocation)."""
     allocation = os.environ.get("SLURM_JOB_ID")
-    name = f"slurm-{allocation}-{gpu}" if allocation else gpu
-    return folder / f"{name.replace('/', '_')}.lock"
+    return f"ptft-gpu/slurm-{allocation}/{gpu}" if allocation else f"ptft-gpu/{gpu}"

@@ -1,12 +1,12 @@
 """Leases of GPUs, the environment of jobs, their records; a study that can't be locked."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,19 +16,22 @@ from ptft.job_records import read_records
 from ptft.leases import gpu_pool, lease
 from ptft.study_lock import StudyLockError, lock_study
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="GPUs are leased by abstract sockets, which Linux alone has"
+)
+# Leases are the machine's: names of this process only.
+A, B, C = (f"GPU-{os.getpid()}-{letter}" for letter in "abc")
 SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
-    """A machine with three GPUs, as nvidia-smi tells, and locks of its own."""
+    """A machine with three GPUs, as nvidia-smi tells."""
     tool = tmp_path / "bin/nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\nprintf 'GPU-a\\nGPU-b\\nGPU-c\\n'\n")
+    tool.write_text(f"#!/bin/sh\nprintf '{A}\\n{B}\\n{C}\\n'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
 
@@ -46,28 +49,62 @@ def job(tmp_path, *command, gpus=1):
 
 def test_leases_are_exclusive_and_end_with_their_block():
     with lease(2) as (two, _), lease(1) as (one, _):
-        assert (two, one) == (["GPU-a", "GPU-b"], ["GPU-c"])
+        assert (two, one) == ([A, B], [C])
     with lease(3) as (all_three, _):
-        assert all_three == ["GPU-a", "GPU-b", "GPU-c"]
+        assert all_three == [A, B, C]
     with lease(0) as (none, locks):
         assert none == [] and locks == []
 
 
 def test_a_preset_value_is_the_pool(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
-    assert gpu_pool() == ["2", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"{C},{A}")
+    assert gpu_pool() == [C, A]
     with lease(1) as (first, _), lease(1) as (second, _):
-        assert (first, second) == (["2"], ["0"])
+        assert (first, second) == ([C], [A])
     with pytest.raises(ValueError, match="asks for 3 GPUs, but this machine offers 2"), lease(3):
         pass
 
 
 def test_an_allocation_has_locks_of_its_own(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", A)
     with lease(1):
         monkeypatch.setenv("SLURM_JOB_ID", "17")
         with lease(1) as (held, _):
-            assert held == ["0"]
+            assert held == [A]
+
+
+@contextlib.contextmanager
+def lease_of(user: int):
+    """The GPU that another user's process holds."""
+    told, tell = os.pipe()
+    wait, release = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(release)
+            os.umask(0o077)
+            os.setgid(user)
+            os.setuid(user)
+            with lease(1) as (held, _):
+                os.write(tell, held[0].encode())
+                os.read(wait, 1)  # until the other end is closed
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.close(wait)
+    yield os.read(told, 100).decode()
+    os.close(release)
+    os.close(told)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_users_of_one_machine_share_its_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"{A},{B},{C}")
+    with lease_of(64321) as first, lease_of(64322) as second, lease(1) as (third, _):
+        assert (first, second, third) == (A, B, [C])
+    with lease_of(64322) as again:
+        assert again == A
 
 
 def test_a_machine_without_nvidia_smi_has_no_gpus(monkeypatch):
@@ -99,7 +136,7 @@ def test_the_program_is_offline_without_tokens_and_sees_its_gpus(tmp_path, monke
     monkeypatch.setenv("HF_TOKEN", "secret")
     output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=2).communicate(timeout=20)
     environment = json.loads(output)
-    assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert environment["CUDA_VISIBLE_DEVICES"] == f"{A},{B}"
     assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
     assert "secret" not in output
     output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=0).communicate(timeout=20)
@@ -111,7 +148,7 @@ def test_sigterm_reaches_the_program_and_its_status_is_passed_on(tmp_path):
     running = job(tmp_path, "sh", "-c", script)
     assert running.stdout.readline() == "ready\n"
     (record,) = read_records(tmp_path / "records")
-    assert (record.state, record.gpus, record.slurm_job) == ("running", ("GPU-a",), None)
+    assert (record.state, record.gpus, record.slurm_job) == ("running", (A,), None)
     running.terminate()
     assert running.wait(20) == 143
     (record,) = read_records(tmp_path / "records")
