@@ -61,7 +61,8 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
 
 def content_key(example: Mapping) -> str:
     """What an example asks, as one text: equal for two examples that differ in id and gold only."""
-    asked = {key: example[key] for key in ("fields", "choices", "messages") if key in example}
+    parts = ("fields", "choices", "continuation", "messages")
+    asked = {key: example[key] for key in parts if key in example}
     return json.dumps(asked, sort_keys=True, ensure_ascii=False)
 
 
@@ -116,9 +117,12 @@ def _example(row: Mapping, spec: Mapping, where: str) -> tuple[dict, str | None]
 def _field(row: Mapping, source: str | Mapping, where: str) -> str:
     if isinstance(source, str):
         return _text(column(row, source, where))
-    value = column(row, source["column"], where)
     if "transform" in source:
-        return TRANSFORMS[source["transform"]](_text(value))
+        names = source["column"]
+        names = [names] if isinstance(names, str) else names
+        texts = [_text(column(row, name, where)) for name in names]
+        return TRANSFORMS[source["transform"]](*texts)
+    value = column(row, source["column"], where)
     if "columns" in source:
         return _text(column(row, _mapped(value, source["columns"], where), where))
     return _mapped(value, source["values"], where)
@@ -166,10 +170,13 @@ def _choice(
     row: Mapping, description: Mapping, fields: Mapping, where: str
 ) -> tuple[dict, str | None]:
     choices, answer = _choices(row, description, fields, where), description["answer"]
-    if not all(choices):
+    if not all(choice.strip() for choice in choices):
         return {}, "empty choice"
+    asked = {"choices": choices}
+    if "continuation" in description:
+        asked["continuation"] = _field(row, description["continuation"], where)
     if "index" in answer:
-        return {"gold": answer["index"], "choices": choices}, None
+        return {"gold": answer["index"], **asked}, None
     value = column(row, answer["column"], where)
     if _is_hidden(value):
         return {}, "no gold answer"
@@ -184,16 +191,17 @@ def _choice(
         index = int(value)
     if not 0 <= index < len(choices):
         raise DatasetError(f"{where}: answer {index} is none of {len(choices)} choices")
-    return {"gold": index, "choices": choices}, None
+    return {"gold": index, **asked}, None
 
 
 def _choices(row: Mapping, description: Mapping, fields: Mapping, where: str) -> list[str]:
+    """The choices as they stand, spaces included: the harness scores these too."""
     choices, source = description.get("choice_texts"), description.get("choices")
     if isinstance(source, list):
         choices = [column(row, name, where) for name in source]
     elif source is not None:
         choices = column(row, source, where)
-    choices = [_text(choice).strip() for choice in choices]
+    choices = [_text(choice) for choice in choices]
     if transform := description.get("choice_transform"):
         choices = [TRANSFORMS[transform](choice) for choice in choices]
     if template := description.get("choice_template"):

@@ -3,7 +3,11 @@
 An *example* is one line of a prepared split: ``{"example_id", "fields", "gold"}`` and, for
 multiple choice, ``"choices"``. A template fills into the *context* (trailing spaces
 stripped); the *completion* is one space and the gold text, so that the space belongs to the
-first word's token, as in running text. Standard library only.
+first word's token, as in running text.
+
+An example with a ``"continuation"`` has its choices inside the context, where the template says
+``{choice}``, and the same text is scored behind each of them: *partial scoring* (Trinh & Le 2018,
+arXiv 1806.02847), lm-evaluation-harness's way with WinoGrande. Standard library only.
 """
 
 import itertools
@@ -12,6 +16,8 @@ import string
 from collections.abc import Mapping, Sequence
 
 SHOT_SEPARATOR = "\n\n"
+CHOICE = "choice"
+"""the template field that holds each choice in turn, in partial scoring"""
 
 
 def template_fields(template: str) -> list[str]:
@@ -36,20 +42,47 @@ def gold_text(example: Mapping) -> str:
     return example["gold"]
 
 
+def scored_texts(example: Mapping) -> list[str]:
+    """What is scored for each choice of a question: the choice, or what follows it."""
+    if "continuation" in example:
+        return [example["continuation"]] * len(example["choices"])
+    return example["choices"]
+
+
 def completion(text: str) -> str:
     """What follows a context: one space, then the text."""
     return " " + text
 
 
+def alternatives(template: str, example: Mapping, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Context and completion of each text that may answer an example, without shots."""
+    if "continuation" in example:
+        end = completion(example["continuation"])
+        filled = [{**example["fields"], CHOICE: text} for text in texts]
+        return [(render(template, fields), end) for fields in filled]
+    context = render(template, example["fields"])
+    return [(context, completion(text)) for text in texts]
+
+
+def solved(template: str, example: Mapping) -> tuple[str, str]:
+    """Context and completion of an example's gold answer."""
+    [pair] = alternatives(template, example, [gold_text(example)])
+    return pair
+
+
 def render_shot(template: str, example: Mapping) -> str:
     """A solved example, as it stands before the question in a few-shot prompt."""
-    return render(template, example["fields"]) + completion(gold_text(example))
+    return "".join(solved(template, example))
+
+
+def shots_text(template: str, shots: Sequence[Mapping]) -> str:
+    """Solved examples as a prompt begins with them, an empty line behind each."""
+    return "".join(render_shot(template, shot) + SHOT_SEPARATOR for shot in shots)
 
 
 def few_shot_prompt(template: str, shots: Sequence[Mapping], example: Mapping) -> str:
-    """Solved examples and then the example's own context, separated by an empty line."""
-    solved = [render_shot(template, shot) for shot in shots]
-    return SHOT_SEPARATOR.join([*solved, render(template, example["fields"])])
+    """Solved examples and then the example's own context."""
+    return shots_text(template, shots) + render(template, example["fields"])
 
 
 def select_shots(

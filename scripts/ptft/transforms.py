@@ -1,7 +1,8 @@
-"""Small rewrites of a column's text, named in family files.
+"""Small rewrites of columns' texts, named in family files.
 
 They exist so that prompts equal those of EleutherAI's lm-evaluation-harness, whose tasks do the
-same in code (``hellaswag/utils.py``, ``super_glue/copa/utils.py``).
+same in code (``hellaswag/utils.py``, ``super_glue/copa/utils.py``, ``sciq.yaml``,
+``winogrande/preprocess_winogrande.py``). Each takes as many texts as its field names columns.
 """
 
 import re
@@ -12,6 +13,16 @@ def wikihow(text: str) -> str:
     """Without the marks ``[title]``, ``[header]``, ``[step]`` of HellaSwag's WikiHow part."""
     text = text.strip().replace(" [title]", ". ")
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
+def hellaswag_query(activity: str, context: str, fragment: str) -> str:
+    """The activity, what has happened, and the beginning of the sentence that an ending closes."""
+    return wikihow(f"{activity}: {context} {fragment.capitalize()}")
+
+
+def without_leading_space(text: str) -> str:
+    """Without white space in front."""
+    return text.lstrip()
 
 
 def without_last_mark(text: str) -> str:
@@ -25,16 +36,24 @@ def lower_first(text: str) -> str:
 
 
 def before_blank(text: str) -> str:
-    """What stands before the blank ``_``."""
-    return text.split("_", 1)[0].rstrip()
+    """What stands before the blank ``_``, the space between them included."""
+    return text.split("_", 1)[0]
 
 
 def after_blank(text: str) -> str:
     """What stands behind the blank ``_``."""
-    return text.split("_", 1)[1]
+    return text.split("_", 1)[1].strip()
 
 
-TRANSFORMS: dict[str, Callable[[str], str]] = {
+TRANSFORMS: dict[str, Callable[..., str]] = {
     transform.__name__: transform
-    for transform in (wikihow, without_last_mark, lower_first, before_blank, after_blank)
+    for transform in (
+        wikihow,
+        hellaswag_query,
+        without_leading_space,
+        without_last_mark,
+        lower_first,
+        before_blank,
+        after_blank,
+    )
 }

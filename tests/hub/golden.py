@@ -38,8 +38,9 @@ def datasets() -> Iterator[tuple[str, object, str]]:
 
 def split(root: Path, family, dataset: str, use: str, limit: int | None = None):
     """Examples and audit of a split, prepared as the workflow does."""
+    from raw_rows import read_raw
+
     from ptft.datasets import prepare
-    from ptft.rows import read_rows
     from ptft.study.load import dump
 
     description = family.datasets[dataset]
@@ -50,23 +51,25 @@ def split(root: Path, family, dataset: str, use: str, limit: int | None = None):
         "limit": limit,
         "seed": 42,
     }
-    rows = read_rows(root, spec["dataset"], spec["split"])
+    rows = read_raw(root.parent, dataset, spec["dataset"], spec["split"])
     return prepare(rows, spec, f"{dataset}-{use}")
 
 
 def rendered(root: Path, family, dataset: str) -> str:
     """The first test example in every format, its answers below."""
-    from ptft.prompts import completion, gold_text, render
+    from ptft.prompts import alternatives, gold_text
 
     example = split(root, family, dataset, "test")[0][0]
-    fields = {name: _shortened(text) for name, text in example["fields"].items()}
+    example["fields"] = {name: _shortened(text) for name, text in example["fields"].items()}
+    answers = example.get("choices") or family.labels or [gold_text(example)]
     parts = []
     for style, template in family.templates(dataset).items():
-        parts.append(f"===== {dataset}, format {style}: context\n{render(template, fields)}|\n")
-    answers = example.get("choices") or family.labels or [gold_text(example)]
-    for answer in answers:
+        pairs = alternatives(template, example, answers)
+        for context in dict.fromkeys(context for context, _ in pairs):
+            parts.append(f"===== {dataset}, format {style}: context\n{context}|\n")
+    for answer, (_, end) in zip(answers, pairs, strict=True):
         mark = "gold" if answer == gold_text(example) else "other"
-        parts.append(f"===== completion ({mark})\n{_shortened(completion(answer))}|\n")
+        parts.append(f"===== completion ({mark})\n{_shortened(end)}|\n")
     return "".join(parts)
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     hub = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"), "hub")
     if not hub.is_dir():
         sys.exit(f"error: no real data at {hub} (set PTFT_SHARED to the folder that holds hub/)")
-    sys.path.insert(0, str(REPOSITORY / "scripts"))
+    sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests/unit")]
     for _, family, dataset in datasets():
         if family.kind != "chat":
             text = rendered(hub, family, dataset)

@@ -1,56 +1,135 @@
-"""Parity with lm-evaluation-harness: the same prompts, log-likelihoods, acc and acc_norm.
+"""Parity with lm-evaluation-harness: the same texts, log-likelihoods, acc and acc_norm.
 
-Both score a small random model of OLMo's architecture, with OLMo's real tokenizer, on real
-questions. The harness runs its own loop, task and metrics; it is given the finished prompts.
+Both start from the same raw rows, in the Hub's layout. The harness runs its own tasks, as its
+YAML files have them, its own loop and metrics; both score a small random model of OLMo's
+architecture with OLMo's real tokenizer.
 """
 
 import os
+from functools import partial
+from pathlib import Path
 
+import golden
 import numpy as np
 import pytest
+from raw_rows import read_raw
 
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
-ROWS = 8  # scored a dataset; the next rows serve as shots
-SHOTS = 3
-
-
-def by_letter(row):
-    return row["choices"]["text"], row["choices"]["label"].index(row["answerKey"])
-
-
-# file below the hub, template, fields of a row, choices and the number of the right one
-DATASETS = {
-    "arc_easy": (
-        "allenai/ai2_arc/ARC-Easy",
-        "Question: {question}\nAnswer: ",
-        by_letter,
-    ),
-    "openbookqa": ("allenai/openbookqa/main", "{question_stem}", by_letter),
-    "hellaswag": (
-        "Rowan/hellaswag/default",
-        "{ctx}",
-        lambda row: (row["endings"], int(row["label"])),
-    ),
-    "piqa": (
-        "ybisk/piqa/plain_text",
-        "Question: {goal}\nAnswer: ",
-        lambda row: ([row["sol1"], row["sol2"]], row["label"]),
-    ),
-    "boolq": (
-        "google/boolq/default",
-        "{passage}\nQuestion: {question}?\nAnswer: ",
-        lambda row: (["no", "yes"], int(row["answer"])),
-    ),
-    "sciq": (
-        "allenai/sciq/default",
-        "{support}\nQuestion: {question}\nAnswer: ",
-        lambda row: (
-            [row["distractor1"], row["distractor2"], row["distractor3"], row["correct_answer"]],
-            3,
-        ),
-    ),
+TEXTS = 300  # rows a dataset whose texts are compared
+ROWS = 4  # scored a dataset; the next rows serve as shots
+SHOTS = 2
+FAMILY = golden.families()["multiple_choice"]
+TASKS = {  # below the harness's folder of tasks
+    "arc_easy": "arc/arc_easy.yaml",
+    "arc_challenge": "arc/arc_challenge.yaml",
+    "piqa": "piqa/piqa.yaml",
+    "openbookqa": "openbookqa/openbookqa.yaml",
+    "sciq": "sciq/sciq.yaml",
+    "boolq": "super_glue/boolq/default.yaml",
+    "hellaswag": "hellaswag/hellaswag.yaml",
+    "socialiqa_choice": "siqa/siqa.yaml",
+    "copa": "super_glue/copa/default.yaml",
+    "winogrande": "winogrande/default.yaml",
 }
+# Where the main metric of a dataset is not the first that the harness's task lists.
+NORMALISED = {"arc_easy", "arc_challenge", "piqa", "openbookqa", "sciq", "hellaswag"}
+
+
+def raw_rows(shared, name):
+    """All rows at hand of a dataset's test split."""
+    from ptft.study.load import dump
+
+    description = FAMILY.datasets[name]
+    return read_raw(shared, name, dump(description), description.splits.test)
+
+
+def prepared(name, rows):
+    """The project's own examples of raw rows, all of which have a gold answer."""
+    from ptft.datasets import prepare
+    from ptft.study.load import dump
+
+    dataset = dump(FAMILY.datasets[name])
+    spec = {"kind": FAMILY.kind, "dataset": dataset, "split": "x", "limit": None, "seed": 0}
+    examples, _ = prepare(rows, spec, name)
+    assert len(examples) == len(rows)
+    return examples
+
+
+def task_config(name):
+    import lm_eval.tasks
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    config = load_yaml(Path(lm_eval.tasks.__file__).parent / TASKS[name])
+    del config["task"]
+    config.pop("tag", None)
+    return config
+
+
+def harness_task(name, rows, shots=(), metrics=None):
+    """The harness's own task over raw rows, with the shots given rather than drawn."""
+    import datasets
+    from lm_eval.api.task import ConfigurableTask
+
+    if name == "boolq":  # read by the harness from SuperGLUE, where the label is a number
+        rows, shots = ([{**row, "label": int(row["answer"])} for row in r] for r in (rows, shots))
+    table = {"validation": datasets.Dataset.from_list(list(rows))}
+    if shots:
+        table["train"] = datasets.Dataset.from_list(list(shots))
+    config = task_config(name) | {
+        "task": f"{name}_{len(shots)}shot",
+        "custom_dataset": lambda **_: datasets.DatasetDict(table),
+        "training_split": "train" if shots else None,
+        "fewshot_split": "train" if shots else None,
+        "fewshot_config": {"sampler": "first_n"},
+        "num_fewshot": len(shots),
+        "validation_split": "validation",
+        "test_split": None,
+    }
+    if metrics:
+        config["metric_list"] = [
+            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+            for metric in metrics
+        ]
+    return ConfigurableTask(config=config)
+
+
+def harness_texts(task, shots):
+    """(context, continuation) of every choice of every row, as the harness would encode them."""
+    found = []
+    for doc in task.eval_docs:
+        context = task.fewshot_context(doc, shots)
+        requests = task.construct_requests(doc, context, metadata=("", 0, 1))
+        found.append([spaces_moved(*request.args) for request in requests])
+    return found
+
+
+def spaces_moved(context, continuation):
+    """White space at the context's end belongs to the continuation (``_encode_pair``)."""
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_raw_rows_make_the_harness_texts(shared, name):
+    from ptft.prompts import alternatives
+
+    rows = odd_first(raw_rows(shared, name))[:TEXTS]
+    template = FAMILY.templates(name)["default"]
+    ours = [alternatives(template, row, row["choices"]) for row in prepared(name, rows)]
+    assert ours == harness_texts(harness_task(name, rows), 0)
+
+
+def test_every_dataset_of_the_family_is_held_to_the_harness():
+    assert set(TASKS) == set(FAMILY.datasets)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_main_metric_is_the_harness_one(name):
+    listed = [metric["metric"] for metric in task_config(name)["metric_list"]]
+    assert listed == (["acc", "acc_norm"] if name in NORMALISED else ["acc"])
+    assert FAMILY.metric(name) == listed[-1]
 
 
 @pytest.fixture(scope="module")
@@ -79,96 +158,64 @@ def loaded(shared):
     return wrap_model(OlmoForCausalLM(config), AutoTokenizer.from_pretrained(folder))
 
 
-def read_rows(shared, name):
-    """Prepared examples of a dataset, those to be scored and those to be shown."""
-    import pyarrow.parquet as pq
-
-    folder, _, answers = DATASETS[name]
-    file = shared / "hub" / "datasets" / folder / "validation-00000-of-00001.parquet"
-    examples = []
-    for number, row in enumerate(pq.read_table(file).slice(0, ROWS + SHOTS).to_pylist()):
-        choices, gold = answers(row)
-        fields = {key: value for key, value in row.items() if isinstance(value, str)}
-        examples.append(
-            {
-                "example_id": f"{name}-{number}",
-                "fields": fields,
-                "choices": list(choices),
-                "gold": gold,
-            }
-        )
-    return examples[:ROWS], examples[ROWS:]
-
-
-def run_harness(loaded, prompts):
-    """Results of the harness for {name: [{"prompt", "choices", "gold"}]}, a task a name."""
-    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-    import datasets
-    from lm_eval.api.task import ConfigurableTask
+def test_scores_agree_with_the_harness(loaded, shared):
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    metrics = ["acc", "acc_norm", "acc_bytes", "acc_mutual_info"]
-    tasks = {}
-    for name, rows in prompts.items():
-        table = datasets.DatasetDict({"test": datasets.Dataset.from_list(rows)})
-        tasks[name] = ConfigurableTask(
-            config={
-                "task": name,
-                "custom_dataset": lambda table=table: table,
-                "test_split": "test",
-                "output_type": "multiple_choice",
-                "doc_to_text": lambda doc: doc["prompt"],
-                "doc_to_choice": lambda doc: doc["choices"],
-                "doc_to_target": lambda doc: doc["gold"],
-                "metric_list": [{"metric": metric} for metric in metrics],
-            }
-        )
-    model = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=4)
-    return evaluate(
-        model, {"tasks": tasks, "groups": {}, "group_map": {}}, bootstrap_iters=0, log_samples=True
-    )
-
-
-def test_agrees_with_the_harness(loaded, shared):
+    from ptft.cell_store import to_frame
     from ptft.evaluation.cells import Cell
     from ptft.evaluation.engine import Engine
     from ptft.evaluation.scoring import evaluate_cell
-    from ptft.metrics import example_scores
-    from ptft.prompts import few_shot_prompt, select_shots
+    from ptft.prompts import select_shots
 
-    engine = Engine(loaded)
-    ours, prompts = {}, {}
-    for name, (_, template, _) in DATASETS.items():
-        examples, pool = read_rows(shared, name)
+    engine, ours, tasks = Engine(loaded), {}, {}
+    for name in TASKS:
+        rows = odd_first(raw_rows(shared, name))[: ROWS + 2 * SHOTS]
+        examples = prepared(name, rows)
+        raw = dict(zip([row["example_id"] for row in examples], rows, strict=True))
+        test, pool = examples[:ROWS], examples[ROWS:]
+        template, metric = FAMILY.templates(name)["default"], FAMILY.metric(name)
+        partial_scoring = "continuation" in examples[0]
+        also = () if partial_scoring else ("pmi",)
         for count in (0, SHOTS):
-            cell = Cell(name, "default", count, "multiple_choice", template, also=("pmi",))
-            ours[cell.name.replace(".", "_")] = evaluate_cell(engine, cell, examples, pool)
+            cell = Cell(name, "default", count, FAMILY.kind, template, metric=metric, also=also)
             shots = select_shots(pool, count, cell.shots_seed, balanced=True)
-            prompts[cell.name.replace(".", "_")] = [
-                {
-                    "prompt": few_shot_prompt(template, shots, row),
-                    "choices": row["choices"],
-                    "gold": row["gold"],
-                }
-                for row in examples
-            ]
-    theirs = run_harness(loaded, prompts)
-    for name, results in ours.items():
-        samples = sorted(theirs["samples"][name], key=lambda sample: sample["doc_id"])
+            metrics = ["acc", "acc_norm", "acc_bytes", *(["acc_mutual_info"] if also else [])]
+            shown = [raw[shot["example_id"]] for shot in shots]
+            task = harness_task(name, rows[:ROWS], shown, metrics)
+            tasks[task.config.task] = task
+            results = evaluate_cell(engine, cell, test, pool)
+            ours[task.config.task] = results, to_frame(cell, results), metric
+    model = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=4)
+    run = partial(evaluate, bootstrap_iters=0, log_samples=True)
+    theirs = run(model, {"tasks": tasks, "groups": {}, "group_map": {}})["samples"]
+    for name, (results, frame, metric) in ours.items():
+        samples = sorted(theirs[name], key=lambda sample: sample["doc_id"])
         assert len(samples) == ROWS
-        right = example_scores(
-            "multiple_choice", list(map(str, results.predicted)), list(map(str, results.gold))
-        )
         for row, sample in enumerate(samples):
             expected = [response[0] for response in sample["filtered_resps"]]
             choices = len(results.logprobs[row])
             np.testing.assert_allclose(results.logprobs[row], expected[:choices], atol=1e-4)
-            assert right["score"][row] == sample["acc_norm"]
-            assert results.extra["acc"][row] == sample["acc"]
-            assert results.extra["acc_bytes"][row] == sample["acc_bytes"]
-            assert results.extra["acc_pmi"][row] == sample["acc_mutual_info"]
-        assert np.mean(right["score"]) == theirs["results"][name]["acc_norm,none"]
-        assert np.mean(results.extra["acc"]) == theirs["results"][name]["acc,none"]
-    spread = np.std([value for result in ours.values() for row in result.logprobs for value in row])
-    assert spread > 1  # the model does tell choices apart
+        assert frame["score"].to_list() == [sample[metric] for sample in samples]
+        if "acc_pmi" not in frame.columns:
+            continue  # of partial scoring the harness has but the one metric
+        columns = {"acc", "acc_norm", "acc_bytes", "acc_pmi"} - {metric}
+        assert columns < set(frame.columns)
+        for column in columns:
+            named = column.replace("pmi", "mutual_info")
+            assert frame[column].to_list() == [sample[named] for sample in samples], name
+    scores = [value for results, *_ in ours.values() for row in results.logprobs for value in row]
+    assert np.std(scores) > 1  # the model does tell choices apart
+
+
+def odd_first(rows):
+    """Rows with white space at an end of a text first: what a rewrite could lose."""
+    return sorted(rows, key=lambda row: all(text == text.strip() for text in texts(row)))
+
+
+def texts(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for part in value for text in texts(part)]
+    return [value] if isinstance(value, str) else []

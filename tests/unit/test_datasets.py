@@ -114,8 +114,8 @@ ARC = {"q": "?", "choices": {"text": ["w", "x", "y"], "label": ["1", "2", "3"]},
         ),
         (
             {"choices": ["right", "wrong"], "answer": {"index": 0}},
-            {"q": "?", "right": " r ", "wrong": "w"},
-            ["r", "w"],
+            {"q": "?", "right": "r ", "wrong": " w"},
+            ["r ", " w"],  # as they stand: the harness scores their spaces
             0,
         ),
         (
@@ -146,8 +146,28 @@ def test_choices(description, row, choices, gold):
     assert audit["gold"] == {str(gold): 1}
 
 
+def test_a_continuation_is_scored_behind_each_choice():
+    blank = choice(
+        choices=["o1", "o2"],
+        continuation={"column": "q", "transform": "after_blank"},
+        answer={"column": "a", "values": {1: 0, 2: 1}},
+    )
+    [example], _ = prepare([{"q": "So _ left.", "o1": "Ann", "o2": "Bo", "a": "2"}], blank, "x")
+    assert example["continuation"] == "left."
+    assert (example["choices"], example["gold"]) == (["Ann", "Bo"], 1)
+    assert content_key(example) != content_key({**example, "continuation": "stayed."})
+
+
+def test_a_field_of_several_columns():
+    columns = ["activity", "begun", "open"]
+    query = {"column": columns, "transform": "hellaswag_query"}
+    spec = choice(fields={"question": query}, choices="o", answer={"index": 0})
+    row = {"activity": "Tea", "begun": "Water boils.", "open": "she", "o": ["pours", "sits"]}
+    assert prepare([row], spec, "x")[0][0]["fields"] == {"question": "Tea: Water boils. She"}
+
+
 def test_a_row_with_an_empty_choice_is_dropped():
-    rows = [{"q": "?", "o": ["a", ""], "a": 0}, {"q": "?", "o": ["a", "b"], "a": 0}]
+    rows = [{"q": "?", "o": ["a", " "], "a": 0}, {"q": "?", "o": ["a", "b"], "a": 0}]
     _, audit = prepare(rows, choice(choices="o", answer={"column": "a"}), "x")
     assert (audit["kept"], audit["dropped"]) == (1, {"empty choice": 1})
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -138,6 +139,61 @@ def test_choices_are_normalised_by_characters_bytes_and_tokens(engine):
         right = per_token.index(max(per_token)) == example["gold"]
         assert results.extra["acc_tokens"][row] == right
     assert set(results.extra) == {"acc", "acc_bytes", "acc_tokens", "acc_pmi"}
+
+
+def test_the_main_metric_decides_the_prediction(engine):
+    rows = choice_rows(30, 4)
+    cell = Cell("d", "default", 0, "multiple_choice", TEMPLATE, metric="acc")
+    plain = evaluate_cell(engine, cell, rows, [])
+    norm = evaluate_cell(engine, replace(cell, metric=None), rows, [])
+    assert set(plain.extra) == {"acc_norm", "acc_bytes", "acc_tokens"}
+    assert plain.predicted == [values.index(max(values)) for values in plain.logprobs]
+    assert plain.predicted != norm.predicted
+    for one, other, name in ((plain, norm, "acc"), (norm, plain, "acc_norm")):
+        right = [float(said == row["gold"]) for said, row in zip(one.predicted, rows, strict=True)]
+        assert right == other.extra[name]
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_partial_scoring_compares_contexts(engine, shots):
+    """The same words behind each choice, each score that of the whole text alone."""
+
+    def partial(count, seed):
+        texts = sentences(4 * count, 4, seed)
+        return [
+            {
+                "example_id": f"{seed}-{at}",
+                "fields": {"before": f"{texts[at]} " if at else ""},
+                "choices": texts[count + at : 4 * count : count],
+                "continuation": texts[-at - 1],
+                "gold": at % 3,
+            }
+            for at in range(count)
+        ]
+
+    rows, pool, template = partial(9, 11), partial(4, 12), "{before}{choice}"
+    cell = Cell("d", "default", shots, "multiple_choice", template, metric="acc")
+    results = evaluate_cell(engine, cell, rows, pool)
+    begin = "".join(
+        f"{shot['fields']['before']}{shot['choices'][shot['gold']]} {shot['continuation']}\n\n"
+        for shot in select_shots(pool, shots, 0, balanced=True)
+    )
+    encode = engine.loaded.tokenizer
+    for row, values, tokens in zip(rows, results.logprobs, results.prompt_tokens, strict=True):
+        heads = [begin + row["fields"]["before"] + choice for choice in row["choices"]]
+        heads = encode(heads)["input_ids"]
+        tail = encode(" " + row["continuation"])["input_ids"]
+        expected = []
+        for head in heads:
+            with torch.inference_mode():
+                logprobs = (
+                    engine.loaded.model(torch.tensor([head + tail])).logits[0].log_softmax(-1)
+                )
+            places = zip(range(len(head) - 1, 1000), tail, strict=False)
+            expected.append(sum(logprobs[at, token].item() for at, token in places))
+        assert values == pytest.approx(expected, abs=1e-4)
+        assert tokens == max(map(len, heads))
+    assert results.predicted == [values.index(max(values)) for values in results.logprobs]
 
 
 def test_wrong_gold_is_an_error(engine):

@@ -54,6 +54,33 @@ def test_scores_equal_whole_prompt_scoring(loaded, prompts):
     assert flatten(scores) == pytest.approx(flatten(expected), abs=1e-4)
 
 
+def test_given_tokens_are_read_and_not_scored(loaded, prompts):
+    """As in partial scoring; the third row's contexts have nothing in common."""
+    parts = [
+        Prompt(prompt.context, prompt.branches, 0, False, given=(1, 0, 2)[: len(prompt.branches)])
+        for prompt in prompts[2:30:4]
+        if all(len(branch) > 2 for branch in prompt.branches)
+    ]
+    parts.append(Prompt([], [[5, 6, 7, 8], [9, 6, 7]], 0, False, given=(2, 1)))
+    assert len(parts) > 3
+    expected = [
+        [
+            plain_score(loaded.model, part.context + branch[:known], branch[known:])
+            for branch, known in zip(part.branches, part.given, strict=True)
+        ]
+        for part in parts
+    ]
+    engine = Engine(loaded)
+    assert flatten(engine.score(parts)) == pytest.approx(flatten(expected), abs=1e-4)
+    tokens = engine.score_tokens(parts)
+    assert [[len(part) for part in row] for row in tokens] == [
+        [len(ids) for ids in part.scored] for part in parts
+    ]
+    assert flatten([[sum(part) for part in row] for row in tokens]) == pytest.approx(
+        flatten(expected), abs=1e-4
+    )
+
+
 @pytest.mark.parametrize("share_prefix", [True, False])
 @pytest.mark.parametrize("budget", [1, 700, 10**6])
 def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, share_prefix):

@@ -401,6 +401,18 @@ IN_FAMILY = [
         f"{OWN}:5: formats.io: asks for the field {{}}, which datasets.own.fields lacks; known: "
         "text",
     ),
+    # Rewrites and metrics
+    (
+        "{text: text}",
+        "{text: {column: [a, b], transform: lower_first}}",
+        f"{OWN}:12: datasets.own.fields.text.column: transform 'lower_first' takes 1 texts, found "
+        "2",
+    ),
+    (
+        "    label: {",
+        "    metric: acc\n    label: {",
+        f"{OWN}:13: datasets.own.metric: not for a dataset of kind classification",
+    ),
     # Splits
     (
         "rows[:8]",
@@ -444,6 +456,47 @@ IN_FAMILY = [
 def test_a_mistake_in_a_family(files, read, old, new, sentence):
     edit(files / OWN, old, new)
     assert read().startswith(sentence)
+
+
+QUIZ = """\
+kind: multiple_choice
+formats: {default: "{text} {choice}"}
+datasets:
+  quiz:
+    repository: me/quiz
+    splits: {shots: train, test: test}
+    fields: {text: text}
+    choices: options
+    continuation: rest
+    answer: {column: answer}
+"""
+IN_QUIZ = [
+    (" {choice}", "", "2: formats.default: has no {choice} to score a continuation of"),
+    (
+        "    continuation: rest\n",
+        "",
+        "2: formats.default: asks for the field {choice}, which datasets.quiz.fields lacks; known: "
+        "text",
+    ),
+    (
+        "choices: options",
+        "choices: options\n    choice_transform: hellaswag_query",
+        "9: datasets.quiz.choice_transform: transform 'hellaswag_query' takes 3 texts, found 1",
+    ),
+    (
+        "choices: options",
+        "choices: options\n    metric: rougeL",
+        "9: datasets.quiz.metric = 'rougeL': expected 'acc' or 'acc_norm'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), IN_QUIZ)
+def test_a_mistake_in_choices(files, read, old, new, sentence):
+    quiz = files / "families/quiz.yaml"
+    quiz.write_text(QUIZ)
+    edit(quiz, old, new)
+    assert read() == f"families/quiz.yaml:{sentence}"
 
 
 def test_files_that_would_be_passed_over_are_refused(files, read):

@@ -3,10 +3,12 @@
 import pytest
 
 from ptft.prompts import (
+    alternatives,
     few_shot_prompt,
     gold_text,
     render,
     render_shot,
+    scored_texts,
     select_shots,
     template_fields,
 )
@@ -53,6 +55,28 @@ def test_few_shot_prompt():
 
 def test_no_shots_leave_the_bare_context():
     assert few_shot_prompt(TEMPLATE, [], example(3)) == "### Input: text 3\n ### Summary:"
+
+
+def test_alternatives_are_scored_behind_one_context():
+    question = {"fields": {"document": "it is"}, "choices": ["hot", " cold"], "gold": 0}
+    assert alternatives("{document} ", question, question["choices"]) == [
+        ("it is", " hot"),
+        ("it is", "  cold"),
+    ]
+
+
+def test_partial_scoring_puts_the_choices_into_the_context():
+    blank = {
+        "fields": {"before": "So "},
+        "choices": ["Ann", "Bo"],
+        "continuation": "left.",
+        "gold": 1,
+    }
+    template = "{before}{choice}"
+    pairs = alternatives(template, blank, blank["choices"])
+    assert pairs == [("So Ann", " left."), ("So Bo", " left.")]
+    assert render_shot(template, blank) == "So Bo left."
+    assert scored_texts(blank) == ["left.", "left."]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])

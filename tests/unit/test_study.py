@@ -154,6 +154,42 @@ datasets:
 """
 
 
+QUIZ = """\
+kind: multiple_choice
+formats: {default: "{text} {choice}"}
+datasets:
+  quiz:
+    repository: me/quiz
+    splits: {shots: train, test: test}
+    fields: {text: text}
+    choices: options
+    continuation: rest
+    answer: {column: answer}
+"""
+
+
+def test_the_main_metric_is_the_one_the_dataset_names(read, tmp_path):
+    """Evaluation and collection know it; the rows do not depend on it."""
+    (tmp_path / "families").mkdir()
+    file = tmp_path / "families" / "quiz.yaml"
+    text = STUDY.replace("pocket_facts]", "pocket_facts, quiz]")
+    slices = []
+    for change in ("", "    metric: acc\n"):
+        file.write_text(QUIZ + change)
+        grid = read(text)
+        slices.append(grid.split_slice("quiz", "test"))
+    assert slices[0] == slices[1]
+    for found in (grid.evaluation_slice(), grid.collection_slice()):
+        metrics = {name: about["metric"] for name, about in found["datasets"].items()}
+        assert metrics == {
+            "pocket_nli": "accuracy",
+            "pocket_nli_ood": "accuracy",
+            "pocket_summary": "rougeL",
+            "pocket_facts": "acc_norm",
+            "quiz": "acc",
+        }
+
+
 def test_a_family_beside_the_study_is_used(read, tmp_path):
     (tmp_path / "families").mkdir()
     (tmp_path / "families" / "own.yaml").write_text(FAMILY)

@@ -12,6 +12,8 @@ KINDS = {
     "multiple_choice": ("pmi",),
     "generation": (),
 }
+MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
+"""of each kind, where a dataset names no other"""
 
 
 def generates(kind: str, also: Collection[str]) -> bool:
@@ -30,6 +32,7 @@ class Cell:
         max_new_tokens, stop: of a generation.
         max_examples: evaluate the first so many test rows only; None for all.
         generation_backend: what generates in the engine's place; None for the engine itself.
+        metric: the main one, whose scores are the cell's; None for that of the kind.
     """
 
     dataset: str
@@ -44,6 +47,7 @@ class Cell:
     max_examples: int | None = None
     shots_seed: int = 0
     generation_backend: str | None = None
+    metric: str | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +98,7 @@ def cells_of_plan(plan: Mapping) -> list[Cell]:
                         max_examples=dataset.get("max_examples"),
                         shots_seed=plan["shots_seed"],
                         generation_backend=plan.get("generation_backend") if generating else None,
+                        metric=dataset.get("metric"),
                     )
                 )
     return cells

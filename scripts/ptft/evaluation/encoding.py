@@ -4,10 +4,11 @@ Everything is encoded as a *whole* prompt, shots included, so that the ids are t
 without any sharing; what prompts have in common is found among the tokens afterwards.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ptft.prompts import completion, few_shot_prompt, template_fields
+from ptft.prompts import CHOICE, alternatives, few_shot_prompt, shots_text, template_fields
 from ptft.tokens import encode, encode_pairs
 
 
@@ -16,16 +17,30 @@ class Prompt:
     """One example as token ids.
 
     Attributes:
-        context: ids of shots and question.
+        context: ids of shots and question, as far as all branches have them in common.
         branches: ids of each continuation to be scored; empty for generation.
         shots: how many shots are left in the context.
         truncated: something was cut to fit the model's context.
+        given: how many ids at the beginning of each branch belong to its own context, and are
+            read but not scored; none at all where it is empty.
     """
 
     context: list[int]
     branches: list[list[int]]
     shots: int
     truncated: bool
+    given: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are read before anything is scored or generated, at the most."""
+        return len(self.context) + max(self.given, default=0)
+
+    @property
+    def scored(self) -> list[list[int]]:
+        """The ids of each branch that are scored."""
+        given = self.given or [0] * len(self.branches)
+        return [ids[known:] for ids, known in zip(self.branches, given, strict=True)]
 
 
 def encode_examples(
@@ -53,28 +68,17 @@ def encode_examples(
         ValueError: an example does not fit even so.
     """
 
-    def encode_all(batch: Sequence[Mapping], shot_count: int) -> list[Prompt]:
-        contexts = [few_shot_prompt(template, shots[:shot_count], row) for row in batch]
-        ends = [[completion(text) for text in continuations(row)] for row in batch]
-        if any(ends):
-            pairs = iter(
-                encode_pairs(
-                    tokenizer,
-                    [context for context, row in zip(contexts, ends, strict=True) for _ in row],
-                    [end for row in ends for end in row],
-                )
-            )
-            parts = [[next(pairs) for _ in row] for row in ends]
-            return [
-                Prompt(
-                    row[0][0], [branch for _, branch in row], shot_count, shot_count < len(shots)
-                )
-                for row in parts
-            ]
-        return [
-            Prompt(ids, [], shot_count, shot_count < len(shots))
-            for ids in encode(tokenizer, contexts)
-        ]
+    def encode_all(batch: Sequence[Mapping], count: int) -> list[Prompt]:
+        before, cut = shots_text(template, shots[:count]), count < len(shots)
+        asked = [alternatives(template, row, continuations(row)) for row in batch]
+        if not any(asked):
+            contexts = [few_shot_prompt(template, shots[:count], row) for row in batch]
+            return [Prompt(ids, [], count, cut) for ids in encode(tokenizer, contexts)]
+        flat = [pair for pairs in asked for pair in pairs]
+        encoded = iter(
+            encode_pairs(tokenizer, [before + head for head, _ in flat], [end for _, end in flat])
+        )
+        return [_tree([next(encoded) for _ in pairs], count, cut) for pairs in asked]
 
     def fits(prompt: Prompt) -> bool:
         # The last token of a branch is predicted, never read.
@@ -93,6 +97,17 @@ def encode_examples(
     return prompts
 
 
+def _tree(pairs: Sequence[tuple[list[int], list[int]]], shots: int, truncated: bool) -> Prompt:
+    """One prompt of contexts and what is scored behind each; contexts that differ are branches."""
+    heads = [head for head, _ in pairs]
+    if all(head == heads[0] for head in heads):
+        return Prompt(heads[0], [end for _, end in pairs], shots, truncated)
+    shared = len(os.path.commonprefix(heads))
+    branches = [head[shared:] + end for head, end in pairs]
+    given = tuple(len(head) - shared for head in heads)
+    return Prompt(heads[0][:shared], branches, shots, truncated, given)
+
+
 def _cut_longest_field(
     template: str,
     example: Mapping,
@@ -100,7 +115,7 @@ def _cut_longest_field(
     fits: Callable[[Prompt], bool],
 ) -> Prompt:
     """The example without shots, its longest field cut to the most words that still fit."""
-    cuttable = [name for name in template_fields(template) if name != "question"]
+    cuttable = [name for name in template_fields(template) if name not in ("question", CHOICE)]
     if cuttable:
         name = max(cuttable, key=lambda field: len(example["fields"][field]))
         text = example["fields"][name]

@@ -76,7 +76,7 @@ class Engine:
             values = iter(logprobs.tolist())
             for number in numbers:
                 results[number] = [
-                    [next(values) for _ in branch] for branch in prompts[number].branches
+                    [next(values) for _ in scored] for scored in prompts[number].scored
                 ]
             progress(len(numbers))
         return results

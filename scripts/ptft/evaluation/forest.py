@@ -3,7 +3,8 @@
 A *tree* is an example's context and the branches (continuations) that grow from its end. It is
 one row of the batch: context, then branch after branch, with a mask that lets a branch see its
 context and itself, and with positions that start again for each branch. The last token of a
-branch is predicted, never read, so a branch of one token adds nothing to the row.
+branch is predicted, never read, so a branch of one token adds nothing to the row. A branch may
+begin with tokens that are given: read like those of the context, and not scored.
 """
 
 from collections.abc import Sequence
@@ -55,18 +56,22 @@ class Forest:
             tokens[row, : len(rows[row])] = rows[row]
             start = len(prompt.context)
             at = start - skip
+            given = prompt.given or [0] * len(prompt.branches)
             shared = len(reads)  # the context's last token predicts the first of every branch
-            reads.append(row * length + at - 1)
-            for number, branch in enumerate(prompt.branches, start=1):
+            if 0 in given:
+                reads.append(row * length + at - 1)
+            for number, (branch, known) in enumerate(zip(prompt.branches, given, strict=True), 1):
                 fed = len(branch) - 1
                 if fed:
                     segments[row, at : at + fed] = number
                     positions[row, at : at + fed] = np.arange(start, start + fed)
-                sources.append(shared)
-                sources.extend(range(len(reads), len(reads) + fed))
-                reads.extend(range(row * length + at, row * length + at + fed))
-                targets.extend(branch)
-                owners.extend([owner] * len(branch))
+                if not known:
+                    sources.append(shared)
+                first = max(known - 1, 0)  # the first of the branch's own places that predicts
+                sources.extend(range(len(reads), len(reads) + fed - first))
+                reads.extend(range(row * length + at + first, row * length + at + fed))
+                targets.extend(branch[known:])
+                owners.extend([owner] * (len(branch) - known))
                 owner += 1
                 at += fed
         numbers = (np.array(values, dtype=np.int64) for values in (reads, sources, targets, owners))

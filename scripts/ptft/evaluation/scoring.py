@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ptft.evaluation.budget import Budget
-from ptft.evaluation.cells import Cell, Results, generates
+from ptft.evaluation.cells import MAIN_METRIC, Cell, Results, generates
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
-from ptft.prompts import completion, select_shots
+from ptft.prompts import completion, scored_texts, select_shots
 from ptft.tokens import label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
@@ -113,7 +113,7 @@ def _encode(
         engine.loaded.max_length,
         reserve=cell.max_new_tokens if generating else 0,
     )
-    results.prompt_tokens.extend(len(prompt.context) for prompt in prompts)
+    results.prompt_tokens.extend(prompt.tokens for prompt in prompts)
     results.truncated.extend(prompt.truncated for prompt in prompts)
     return prompts
 
@@ -197,9 +197,11 @@ def label_of_text(text: str, labels: Sequence[str]) -> str | None:
 def _choose(engine, cell, shots, examples, results, progress) -> None:
     """Multiple choice by log-likelihood, as lm-evaluation-harness has it.
 
-    The prediction is by log-likelihood a character (``acc_norm``); ``acc`` (plain),
-    ``acc_bytes`` and ``acc_tokens`` (a byte, a token) and, if asked, ``acc_pmi`` (against the
-    choice behind an empty context, the harness's ``acc_mutual_info``) are extra columns.
+    ``acc`` takes the likeliest choice; ``acc_norm``, ``acc_bytes`` and ``acc_tokens`` the likeliest
+    a character, byte or token; ``acc_pmi``, if asked for, the one that gains most on its text
+    behind an empty context (the harness's ``acc_mutual_info``). The prediction is that of the
+    cell's main metric, the others are extra columns. In partial scoring every choice has the same
+    text, so the ways agree.
     """
     for row in examples:
         if not 0 <= row["gold"] < len(row["choices"]):
@@ -210,17 +212,19 @@ def _choose(engine, cell, shots, examples, results, progress) -> None:
     prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"], results)
     scores = engine.score(prompts, progress)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
+    main = cell.metric or MAIN_METRIC[cell.kind]
     for row, prompt, values in zip(examples, prompts, scores, strict=True):
-        logprobs, choices = np.array(values), row["choices"]
-        results.logprobs.append(values)
-        results.predicted.append(_best_choice(logprobs / [len(text) for text in choices]))
+        logprobs, texts = np.array(values), scored_texts(row)
         ways = {
             "acc": logprobs,
-            "acc_bytes": logprobs / [len(text.encode()) for text in choices],
-            "acc_tokens": logprobs / [len(branch) for branch in prompt.branches],
+            "acc_norm": logprobs / [len(text) for text in texts],
+            "acc_bytes": logprobs / [len(text.encode()) for text in texts],
+            "acc_tokens": logprobs / [len(ids) for ids in prompt.scored],
         }
         if empty:
-            ways["acc_pmi"] = logprobs - [empty[text] for text in choices]
+            ways["acc_pmi"] = logprobs - [empty[text] for text in texts]
+        results.logprobs.append(values)
+        results.predicted.append(_best_choice(ways.pop(main)))
         for way, measure in ways.items():
             right = float(_best_choice(measure) == row["gold"])
             results.extra.setdefault(way, []).append(right)
@@ -232,7 +236,7 @@ def _best_choice(scores: np.ndarray) -> int:
 
 
 def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, float]:
-    """Log-likelihood of every different choice behind an empty context: BOS, or else EOS.
+    """Log-likelihood of every different text behind an empty context: BOS, or else EOS.
 
     Raises:
         ValueError: the tokenizer has neither.
@@ -242,7 +246,7 @@ def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, flo
     start = tokenizer.eos_token_id if start is None else start
     if start is None:
         raise ValueError("pmi needs a BOS or EOS token as the empty context; there is neither")
-    texts = list(dict.fromkeys(text for row in examples for text in row["choices"]))
+    texts = list(dict.fromkeys(text for row in examples for text in scored_texts(row)))
     ends = tokenizer([completion(text) for text in texts], add_special_tokens=False)["input_ids"]
     prompts = [Prompt([start], [ids], shots=0, truncated=False) for ids in ends]
     return {text: row[0] for text, row in zip(texts, engine.score(prompts), strict=True)}

@@ -1,11 +1,13 @@
 """Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
 
 from collections.abc import Collection
+from inspect import signature
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ptft.prompts import template_fields
+from ptft.evaluation.cells import MAIN_METRIC
+from ptft.prompts import CHOICE, template_fields
 from ptft.rows import check_split, split_name
 from ptft.study.errors import PlacedError, suggest
 from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
@@ -14,11 +16,15 @@ from ptft.transforms import TRANSFORMS
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]
 Transform = Literal[tuple(TRANSFORMS)]
 Split = Annotated[str, AfterValidator(check_split)]
+Stop = Annotated[str, Field(min_length=1)]
 # Keys of a dataset that say what its gold answers are, by kind; and those it can't do without.
 GOLD = {
-    "classification": ("label", "labels", "max_new_tokens"),
-    "multiple_choice": ("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
-    "generation": ("target", "max_new_tokens"),
+    "classification": ("label", "labels", "max_new_tokens", "stop"),
+    "multiple_choice": (
+        *("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
+        *("continuation", "metric"),
+    ),
+    "generation": ("target", "max_new_tokens", "stop"),
     "chat": ("messages",),
 }
 NEEDED = {
@@ -27,7 +33,6 @@ NEEDED = {
     "generation": ("target",),
     "chat": ("messages",),
 }
-MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
 
 
 class Splits(Strict):
@@ -102,12 +107,15 @@ class PickedField(Strict):
 
 
 class TransformedField(Strict):
-    """A template field whose text is a column's, rewritten."""
+    """A template field whose text is a column's, or made of several columns, rewritten."""
 
-    column: str
-    """whose text is taken"""
+    column: str | Annotated[list[str], Field(min_length=1)]
+    """whose text is taken; several for a rewrite of several texts"""
     transform: Transform
     """name of the rewrite, a function of scripts/ptft/transforms.py"""
+
+
+FieldSource = str | MappedField | PickedField | TransformedField
 
 
 class Dataset(Strict):
@@ -126,7 +134,7 @@ class Dataset(Strict):
     """instead of a repository: split -> JSONL, CSV or parquet file, or a pattern of them"""
     splits: Splits
     """which split is used for what"""
-    fields: dict[Part, str | MappedField | PickedField | TransformedField] = {}
+    fields: dict[Part, FieldSource] = {}
     """template field -> column"""
     formats: Annotated[dict[Part, str], Field(min_length=1)] | None = None
     """name -> template, where the family's do not fit this dataset"""
@@ -138,6 +146,8 @@ class Dataset(Strict):
     """generation: column of the gold text"""
     max_new_tokens: Count | None = None
     """generation: longest answer, where not the family's"""
+    stop: list[Stop] | None = None
+    """generation: what the answer ends before, where not the family's"""
     choices: str | list[str] | None = None
     """multiple choice: a column with the list of choices, or one column a choice"""
     choice_texts: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
@@ -146,6 +156,10 @@ class Dataset(Strict):
     """multiple choice: how each choice is rewritten"""
     choice_template: str | None = None
     """multiple choice: text of a choice, from {choice} and the fields"""
+    continuation: FieldSource | None = None
+    """multiple choice: what is scored behind each choice, which then stands in the context"""
+    metric: Literal["acc", "acc_norm"] | None = None
+    """multiple choice: the main metric, by plain log-likelihood or by that of a character"""
     answer: Answer | None = None
     """multiple choice: the right one"""
     messages: str | None = None
@@ -167,6 +181,18 @@ class Dataset(Strict):
         if self.files is not None:
             for use, expression in self.splits.model_dump(exclude_none=True).items():
                 _known(("splits", use), [split_name(expression)], self.files, "split of `files`")
+        return self
+
+    @model_validator(mode="after")
+    def _as_many_texts(self) -> "Dataset":
+        if self.choice_transform is not None:
+            _check_texts(("choice_transform",), self.choice_transform, 1)
+        sources = {("fields", name): source for name, source in self.fields.items()}
+        for loc, source in {**sources, ("continuation",): self.continuation}.items():
+            if isinstance(source, TransformedField):
+                several = isinstance(source.column, list)
+                count = len(source.column) if several else 1
+                _check_texts((*loc, "column"), source.transform, count)
         return self
 
 
@@ -192,7 +218,7 @@ class Family(Strict):
     """name -> template with {fields}"""
     max_new_tokens: Count = 60
     """generation: longest answer"""
-    stop: list[str] = ["\n"]
+    stop: list[Stop] = ["\n"]
     """generation ends before any of these"""
     datasets: Annotated[dict[Part, Dataset], Field(min_length=1)]
     """name -> where its rows are and which columns are used"""
@@ -202,6 +228,15 @@ class Family(Strict):
     def templates(self, dataset: str) -> dict[str, str]:
         """The prompt formats of a dataset: its own, or those of the family."""
         return self.datasets[dataset].formats or self.formats
+
+    def metric(self, dataset: str) -> str:
+        """The main metric of a dataset: its own, or that of the kind."""
+        return self.datasets[dataset].metric or MAIN_METRIC[self.kind]
+
+    def stops(self, dataset: str) -> list[str]:
+        """What a generation ends before: the dataset's own, or the family's."""
+        own = self.datasets[dataset].stop
+        return self.stop if own is None else own
 
     @model_validator(mode="after")
     def _consistent(self) -> "Family":
@@ -242,15 +277,18 @@ class Family(Strict):
 
     def _check_templates(self, loc: tuple, dataset: Dataset) -> None:
         own = (*loc, "formats") if dataset.formats else ("formats",)
+        allowed = [*dataset.fields, *([CHOICE] if dataset.continuation is not None else [])]
         for style, template in self.templates(loc[-1]).items():
-            found = _fields((*own, style), template, dataset.fields, f"{'.'.join(loc)}.fields")
+            found = _fields((*own, style), template, allowed, f"{'.'.join(loc)}.fields")
+            if dataset.continuation is not None and CHOICE not in found:
+                raise PlacedError((*own, style), f"has no {{{CHOICE}}} to score a continuation of")
             # The choices of a row can make the difference, as in minimal pairs.
             if not found and dataset.choices is None:
                 raise PlacedError((*own, style), "has no {field}: all prompts would be the same")
         if dataset.choice_template is not None:
-            known = ["choice", *dataset.fields]
+            known = [CHOICE, *dataset.fields]
             place = (*loc, "choice_template")
-            if "choice" not in _fields(place, dataset.choice_template, known, "choice and fields"):
+            if CHOICE not in _fields(place, dataset.choice_template, known, "choice and fields"):
                 raise PlacedError(place, "has no {choice}: all choices would be the same")
 
 
@@ -285,6 +323,13 @@ def _fields(loc: tuple, template: str, known: Collection[str], source: str) -> l
                 f"asks for the field {{{field}}}, which {source} lacks; {suggest(field, known)}",
             )
     return found
+
+
+def _check_texts(loc: tuple, transform: str, found: int) -> None:
+    """Refuse a transform that takes another number of texts."""
+    wanted = len(signature(TRANSFORMS[transform]).parameters)
+    if found != wanted:
+        raise PlacedError(loc, f"transform {transform!r} takes {wanted} texts, found {found}")
 
 
 def _known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:

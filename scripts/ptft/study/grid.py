@@ -12,7 +12,7 @@ from ptft.evaluation.cells import KINDS, generates
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, explain, locate, suggest
-from ptft.study.families import MAIN_METRIC, Dataset
+from ptft.study.families import Dataset
 from ptft.study.load import Loaded, dump
 from ptft.study.models import CheckpointInfo
 from ptft.study.settings import strict_settings
@@ -132,7 +132,8 @@ class Grid:
         """What decides the rows of a prepared split."""
         spec, family = self.dataset(dataset), self.families[self.family(dataset)]
         content = dump(spec)
-        for key in ("splits", "formats"):  # they do not decide what a row holds
+        # They do not decide what a row holds.
+        for key in ("splits", "formats", "metric", "max_new_tokens", "stop"):
             content.pop(key, None)
         limit = getattr(self.study.data, split)
         if split == "train":
@@ -215,7 +216,7 @@ class Grid:
                 dataset: {
                     "family": self.family(dataset),
                     "kind": self.families[self.family(dataset)].kind,
-                    "metric": MAIN_METRIC[self.families[self.family(dataset)].kind],
+                    "metric": self.families[self.family(dataset)].metric(dataset),
                 }
                 for dataset in self.datasets
             },
@@ -273,8 +274,9 @@ class Grid:
                 style: family.templates(dataset)[style] for style in self._formats(dataset)
             },
             "shots": self.shots(dataset),
+            "metric": family.metric(dataset),
             "max_new_tokens": self.max_new_tokens(dataset),
-            "stop": family.stop,
+            "stop": family.stops(dataset),
         }
 
     def _split_expression(self, dataset: str, split: str) -> str:
