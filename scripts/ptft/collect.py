@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from ptft.examples import compare, read_examples
+from ptft.intervals import score_interval
 from ptft.paths import cell_path
-from ptft.statistics import bootstrap_means, percentile_interval
+from ptft.statistics import bootstrap_means
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +151,9 @@ def _collect_dataset(
         position = {cells[file]: i for i, file in enumerate(group.files)}
         for name, scores in group.metrics.items():
             means = bootstrap_means(scores, resamples, dataset_seed).T
-            stderr, low, high = percentile_interval(means)
             values = scores.mean(axis=0)
+            stderr = scores.std(axis=0) / np.sqrt(group.n)
+            low, high = score_interval(values, stderr**2, np.full(len(values), group.n))
             for i, file in enumerate(group.files):
                 rows.append(
                     {

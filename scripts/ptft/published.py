@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA, KEY, domain_of
+from ptft.intervals import score_interval
 from ptft.statistics import normal_replicates
 
 SHOTS = r"(?:_(?P<shots>\d+)shots)?"
@@ -202,7 +203,11 @@ def _cell(
     value: float,
     stderr: float | None,
 ) -> dict[str, Any]:
-    """One row of ``cells``; the interval is the normal one."""
+    """One row of ``cells``; without an error, or with one of zero on nobody knows how many
+    examples, it has no interval."""
+    low = high = None
+    if stderr or (stderr == 0 and "n" in about):
+        low, high = map(float, score_interval(value, stderr**2, about.get("n", math.nan)))
     tokens = None if model.step is None else model.step * source["tokens_per_step"]
     return {
         "study": study,
@@ -223,8 +228,8 @@ def _cell(
         "metric": about.get("metric", source["kinds"][about["kind"]]),
         "value": value,
         "stderr": stderr,
-        "ci_low": None if stderr is None else value - 1.96 * stderr,
-        "ci_high": None if stderr is None else value + 1.96 * stderr,
+        "ci_low": low,
+        "ci_high": high,
         "n": about.get("n"),
         "chance": about.get("chance"),
         "main": True,

@@ -1,4 +1,6 @@
-"""Intervals and tests: the one place where uncertainty is computed.
+"""The bootstrap and the tests that need no model of the scores.
+
+Intervals at the edges and over seeds are in ``ptft.intervals``, trends in ``ptft.trends``.
 
 Everything rests on one joint bootstrap. The examples of a dataset are resampled once, and the same
 resamples serve every model scored on it, so that replicate ``r`` of two cells is paired and any
@@ -10,7 +12,7 @@ Shapes: ``n`` examples, ``C`` cells, ``R`` resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,23 +55,6 @@ def bootstrap_means(scores: np.ndarray, resamples: int, seed: int) -> np.ndarray
     return np.concatenate(chunks)
 
 
-def hierarchical_replicates(replicates: np.ndarray, seed: int) -> np.ndarray:
-    """Average over training seeds, seeds drawn anew in each resample (crossed with examples).
-
-    Args:
-        replicates: (S, R), the replicates of S runs that differ in their seed only.
-
-    Returns:
-        (R,) replicates of the mean over seeds. With S = 1 they are returned unchanged: one seed
-        says nothing about the spread over seeds.
-    """
-    s, resamples = replicates.shape
-    if s == 1:
-        return replicates[0]
-    drawn = np.random.default_rng(seed).integers(0, s, size=(s, resamples))
-    return np.take_along_axis(replicates, drawn, axis=0).mean(axis=0)
-
-
 def percentile_interval(
     replicates: np.ndarray, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,38 +80,11 @@ def normal_replicates(
     return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
 
 
-def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
-    """Kendall's tau-b of ``values`` against their order, with its two-sided p-value.
-
-    The p-value is exact where there are no ties (scipy). A constant or single value has no trend:
-    tau 0, p 1.
-    """
-    from scipy.stats import kendalltau
-
-    if len(set(values)) < 2:
-        return 0.0, 1.0
-    result = kendalltau(range(len(values)), values)
-    return float(result.statistic), float(result.pvalue)
-
-
 def sign_test(ups: int, downs: int) -> float:
     """Two-sided exact p-value that ups and downs are equally likely; 1 where there is neither."""
     from scipy.stats import binomtest
 
     return float(binomtest(ups, ups + downs).pvalue) if ups + downs else 1.0
-
-
-def normal_p_values(estimates: np.ndarray, stderrs: np.ndarray) -> np.ndarray:
-    """Two-sided p-values (C,) of estimate / stderr under a normal distribution (Wald's test).
-
-    An estimate of zero with no error has p 1; an unknown error (NaN) gives NaN.
-    """
-    from scipy.stats import norm
-
-    estimates, stderrs = np.abs(np.asarray(estimates, float)), np.asarray(stderrs, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where((estimates == 0) & (stderrs == 0), 0.0, estimates / stderrs)
-    return 2 * norm.sf(z)
 
 
 @dataclass(frozen=True)

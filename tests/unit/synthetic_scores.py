@@ -71,11 +71,12 @@ def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0
             scores = (np.arange(n) < round(mean * n)).astype(float)
         choices = DATASETS[dataset][3]
         logprobs = [-1.0] * round(1 / choices) if choices else None
+        answers = [chr(97 + i % (len(logprobs) if logprobs else n)) for i in range(n + 1)]
         frame = pl.DataFrame(
             {
                 "example_id": [f"{dataset}-{i}" for i in range(n)],
-                "prediction": ["yes" if s > 0.5 else "no" for s in scores],
-                "gold": ["yes"] * n,
+                "prediction": [answers[i + int(s <= 0.5)] for i, s in enumerate(scores)],
+                "gold": answers[:n],
                 "score": scores,
                 "logprobs": [logprobs] * n,
                 "prompt_tokens": [10] * n,

@@ -229,8 +229,10 @@ def test_seeds_are_averaged():
     row = pick(table, checkpoint="step10")
     assert row["n_seeds"] == 3
     assert row["tuned"] == pytest.approx(0.6) and row["gain"] == pytest.approx(0.3)
-    # Spread over seeds: sd 0.0816 / sqrt(3), plus example noise.
-    assert row["stderr"] == pytest.approx(0.049, abs=0.004)
+    # Spread over seeds: sd 0.1 / sqrt(3), with the base model's error of 0.01.
+    assert row["stderr"] == pytest.approx(np.hypot(0.1 / np.sqrt(3), 0.01), rel=0.05)
+    # Student's t with two degrees of freedom reaches 4.3 of them; the normal, 1.96.
+    assert row["ci_high"] - row["gain"] == pytest.approx(4.3 * row["stderr"], rel=0.1)
 
 
 def test_a_single_cell_makes_every_table():

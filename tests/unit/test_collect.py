@@ -160,9 +160,10 @@ def test_audit(study, tmp_path):
     kept = row(
         collect(study, tmp_path).replicates, checkpoint="main", arm="full.nli.s0", dataset="nli_in"
     )
-    # 160 of 200 answers are "yes", every gold label is "yes".
-    assert (kept["gold_labels"], kept["gold_share"]) == (1, 1.0)
-    assert (kept["predictions"], kept["prediction_share"]) == (2, 0.8)
+    # The three labels take turns; of 200 the first two have 67. The last 40 answers are the next
+    # label, so that the first is given 54 + 13 times.
+    assert (kept["gold_labels"], kept["gold_share"]) == (3, 0.335)
+    assert (kept["predictions"], kept["prediction_share"]) == (3, 0.335)
     assert (kept["truncated"], kept["prompt_tokens"]) == (0.0, 10.0)
     # 68 right before (0.34), 160 after, none of them lost.
     assert (kept["gained"], kept["lost"]) == (pytest.approx(92 / 200), 0.0)

@@ -12,6 +12,7 @@ import yaml
 import read_published as program
 from ptft.analysis import make_table
 from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.published import Model, parse_model_id, read_published, split_format
@@ -201,6 +202,30 @@ def test_formats_are_the_released_values(scores, settings, source, task, dataset
 
 
 CLASSIFICATION, GENERATION = {"mnli": "mnli_matched", "paws": "paws"}, ["xsum", "socialiqa"]
+
+
+def test_the_format_gap_shrinks_less_surely_than_its_points_are_known(scores, settings):
+    """Eight checkpoints about their line: what linear regression says, not the examples alone."""
+    from scipy.stats import linregress
+
+    trends = make_table("format_trends", scores, settings)
+    gaps = make_table("formats", scores, settings).filter(
+        pl.col("method").is_not_null() & (pl.col("format") == "instruct")
+    )
+    whole = gaps.filter(pl.len().over("train_task", "dataset") == len(ORDER))
+    curve = whole.group_by("index").agg(pl.col("gap").mean()).sort("index")
+    trusted = linregress(curve["index"], curve["gap"])
+    mean = trends.filter(
+        (pl.col("dataset") == ALL_DATASETS)
+        & pl.col("method").is_not_null()
+        & (pl.col("format") == "instruct")
+    ).row(0, named=True)
+    assert (mean["slope"], mean["p"]) == pytest.approx((trusted.slope, trusted.pvalue), abs=1e-4)
+    assert [round(mean[key], 3) for key in ("slope", "slope_ci_low", "slope_ci_high", "p")] == [
+        0.013, 0.000, 0.026, 0.049,
+    ]  # fmt: skip
+    single = trends.filter(pl.col("dataset") != ALL_DATASETS)
+    assert (single["p"] < 0.05).sum() == 2 and single["p_adjusted"].min() > 0.5
 
 
 def test_transfer_in_both_directions_from_the_released_rows(scores, settings, source):

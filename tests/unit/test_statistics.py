@@ -7,8 +7,6 @@ from scipy import stats
 from ptft.statistics import (
     adjust_p_values,
     bootstrap_means,
-    hierarchical_replicates,
-    kendall_trend,
     normal_replicates,
     percentile_interval,
     resampling_weights,
@@ -64,34 +62,12 @@ def test_nan_scores_are_refused():
         bootstrap_means(np.empty((0, 1)), 10, 0)
 
 
-def test_hierarchical_spread_holds_both_sources():
-    rng = np.random.default_rng(0)
-    # Examples alone: standard error 0.01. Seeds alone: their means spread around 0.5.
-    seeds = np.array([0.40, 0.45, 0.50, 0.55, 0.60])
-    replicates = seeds[:, None] + 0.01 * rng.standard_normal((5, 40_000))
-    both = hierarchical_replicates(replicates, seed=1)
-    expected = np.sqrt(seeds.var() / 5 + 0.01**2 / 5 * 1.8)
-    # Drawn with replacement, a seed comes up more than once: E[sum of squared weights] = 9/25.
-    assert both.mean() == pytest.approx(0.5, abs=0.002)
-    assert both.std() == pytest.approx(expected, rel=0.03)
-    assert hierarchical_replicates(replicates[:1], 0) is not None
-    np.testing.assert_array_equal(hierarchical_replicates(replicates[:1], 0), replicates[0])
-
-
 def test_unknown_error_gives_no_interval():
     drawn = normal_replicates(np.array([0.5, 0.5]), np.array([0.1, np.nan]), 4000, seed=0)
     stderr, low, high = percentile_interval(drawn)
     assert stderr[0] == pytest.approx(0.1, rel=0.05)
     assert low[0] == pytest.approx(0.5 - 1.96 * 0.1, abs=0.01)
     assert np.isnan([stderr[1], low[1], high[1]]).all()
-
-
-def test_kendall_trend():
-    # Six rising values: tau 1, exact p = 2 / 6!.
-    assert kendall_trend([1, 2, 3, 4, 5, 6]) == pytest.approx((1.0, 2 / 720))
-    # One swap of neighbours among four: 5 concordant, 1 discordant.
-    assert kendall_trend([1, 3, 2, 4])[0] == pytest.approx(4 / 6)
-    assert kendall_trend([0.5, 0.5, 0.5]) == (0.0, 1.0)
 
 
 def test_benjamini_hochberg_by_hand():

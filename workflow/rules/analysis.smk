@@ -7,7 +7,9 @@ CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.
 rule analyse_cells:
     input:
         script=program("analyse"),
-        modules=modules("analysis") + library("statistics", "pages") + words(),
+        modules=modules("analysis")
+        + library("intervals", "statistics", "trends", "pages")
+        + words(),
         cells=CELLS,
         replicates=REPLICATES,
     output:

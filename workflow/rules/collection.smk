@@ -21,7 +21,7 @@ rule write_study:
 rule collect_cells:
     input:
         script=program("collect_cells"),
-        modules=library("collect", "examples", "statistics"),
+        modules=library("collect", "examples", "intervals", "statistics"),
         cells=CELL_FILES,
         pins=CHECKPOINT_PINS,
     output:

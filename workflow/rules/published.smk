@@ -30,7 +30,7 @@ rule write_study:
 rule read_published:
     input:
         script=program("read_published"),
-        modules=library("published", "collect", "statistics"),
+        modules=library("published", "collect", "intervals", "statistics"),
         tables=RELEASED,
     output:
         cells=CELLS,

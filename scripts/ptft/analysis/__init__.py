@@ -22,6 +22,7 @@ TABLES: dict[str, str] = {
     "gains": "gains",
     "latent": "latent",
     "group_gains": "group_gains",
+    "gain_trends": "gain_trends",
     "paper_groups": "paper_groups",
     "forgetting": "forgetting",
     "formats": "formats",

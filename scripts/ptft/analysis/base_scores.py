@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, with_interval
+from ptft.analysis.estimates import Estimates, with_interval
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
 def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Few-shot score of every base checkpoint on every dataset, with its interval.
 
-    One row a (dataset, checkpoint): value, chance (null for generation), stderr, ci_low, ci_high.
+    One row a (dataset, checkpoint): value, chance (null for generation), truncated (share of the
+    prompts that were cut to fit the context), stderr, ci_low, ci_high.
     """
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(pl.col("method").is_null()).sort("family", "dataset", "index")
@@ -25,6 +27,8 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
         *CHECKPOINT,
         "n",
         "chance",
+        "truncated",
         "value",
     )
-    return with_interval(table, view.replicates[base["row"].to_numpy()], settings.level)
+    scored = Estimates(base["value"].to_numpy(), view.draws[base["row"].to_numpy()])
+    return with_interval(table, scored, settings.level)

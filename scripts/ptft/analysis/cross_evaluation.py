@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from ptft.analysis.estimates import Changes, with_interval
 from ptft.analysis.forgetting import bounded_change
-from ptft.analysis.scores import CHECKPOINT, Scores, gain_replicates, with_interval
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -32,4 +33,4 @@ def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
         (pl.col("value") - pl.col("base")).alias("difference"),
         pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
     )
-    return with_interval(table, gain_replicates(view, pairs), settings.level)
+    return with_interval(table, Changes.of(view, pairs).estimates, settings.level)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, aggregate, flag_holes, gain_replicates
+from ptft.analysis.estimates import Changes, aggregate, flag_holes
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -17,7 +18,6 @@ def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs()
-    gain = (pairs["value"] - pairs["base"]).to_numpy()
     by = ["train_task", "method", "domain", *CHECKPOINT]
-    table = aggregate(pairs, "gain", gain, gain_replicates(view, pairs), by, settings.level)
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
     return flag_holes(table, by[:3]).sort(*by[:3], "index")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, aggregate, flag_holes
+from ptft.analysis.estimates import Changes, aggregate, flag_holes
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 # Multiple choice is scored by likelihood, as classification is: one direction for both.
@@ -78,24 +79,14 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
 def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The three measures of ``pairs``, averaged by checkpoint, method, task and direction."""
     by = ["direction", "method", "train_task", *CHECKPOINT]
-    tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
-    tuned_r = view.replicates[pairs["row"].to_numpy()]
-    base_r = view.replicates[pairs["base_row"].to_numpy()]
     table = None
     for name, change in {
         "mrc": ratio_change,
         "bounded": bounded_change,
         "difference": np.subtract,
     }.items():
-        measured = aggregate(
-            pairs,
-            name,
-            change(tuned, base),
-            change(tuned_r, base_r),
-            by,
-            settings.level,
-            prefix=f"{name}_",
-        )
+        changes = Changes.of(view, pairs, change)
+        measured = aggregate(pairs, name, changes, by, settings.level, prefix=f"{name}_")
         table = (
             measured
             if table is None

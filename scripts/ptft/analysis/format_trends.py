@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.formats import format_gaps
-from ptft.analysis.scores import Scores, with_interval
+from ptft.analysis.learning import trend_table
+from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.statistics import adjust_p_values, normal_p_values
+from ptft.statistics import adjust_p_values
 
 CURVE = ["method", "train_task", "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"
@@ -23,11 +24,12 @@ def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     are the gaps (see `formats`) at both ends.
     slope is that of the least-squares line through the gaps, per checkpoint in the order of
     pre-training: the interaction of format and pre-training; above zero, a worse format catches
-    up. Its interval comes from the same line through each replicate, which are paired over
-    formats and checkpoints. p: two-sided, slope / stderr against the normal distribution;
-    p_adjusted: over the rows of the table that are no means (Benjamini and Hochberg, 1995).
+    up. Its interval and p (two-sided) treat the checkpoints as a sample: a t-test from their
+    scatter about the line, with what the examples add to it (null with fewer than three
+    checkpoints). p_adjusted: over the rows of the table that are no means (Benjamini and Hochberg,
+    1995).
     """
-    gaps, replicates = format_gaps(scores, settings)
+    gaps, estimates = format_gaps(scores, settings)
     gaps = gaps.with_row_index("at").filter(pl.col("format") != settings.format)
     tuned = gaps.filter(pl.col("method").is_not_null())
     own = gaps.filter(pl.col("dataset").is_in(tuned["dataset"].unique().to_list()))
@@ -36,44 +38,34 @@ def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     means = whole.with_columns(
         pl.lit(ALL_DATASETS).alias("dataset"), pl.lit(None, pl.String).alias("train_task")
     )
-    curves = (
+    points = (
         pl.concat([gaps, means])
+        .group_by(*CURVE, "index")
+        .agg(pl.col("gap").mean(), pl.col("at"), pl.col("n_seeds").min())
         .sort(*CURVE, "index", nulls_last=True)
-        .group_by(CURVE, maintain_order=True)
+        .with_row_index("row")
+    )
+    draws = np.array([estimates.draws[at].mean(axis=0) for at in points["at"].to_list()])
+    curves = (
+        points.group_by(CURVE, maintain_order=True)
         .agg(
-            pl.col("at", "index", "gap"),
-            pl.col("checkpoint").n_unique().cast(pl.Int64).alias("n_checkpoints"),
-            _gap_at(pl.col("index").min()).alias("gap_first"),
-            _gap_at(pl.col("index").max()).alias("gap_last"),
+            "index",
+            pl.col("n_seeds").min(),
+            pl.col("gap").alias("values"),
+            pl.col("row").alias("rows"),
+            pl.len().cast(pl.Int64).alias("n_checkpoints"),
+            pl.col("gap").first().alias("gap_first"),
+            pl.col("gap").last().alias("gap_last"),
         )
         .filter(pl.col("n_checkpoints") > 1)
     )
-    lines = [slope_weights(index) for index in curves["index"].to_list()]
-    slopes = [w @ np.array(gap) for w, gap in zip(lines, curves["gap"].to_list(), strict=True)]
-    drawn = [w @ replicates[at] for w, at in zip(lines, curves["at"].to_list(), strict=True)]
-    table = with_interval(
-        curves.drop("at", "index", "gap").with_columns(pl.Series("slope", slopes, pl.Float64)),
-        np.array(drawn),
-        settings.level,
-        prefix="slope_",
-    )
-    p = normal_p_values(table["slope"].to_numpy(), table["slope_stderr"].fill_null(np.nan))
-    table = table.with_columns(pl.Series("p", p, pl.Float64).fill_nan(None))
+    trends = trend_table(draws, curves, settings.level).rename({"slope_p": "p"})
+    table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
     return table.with_columns(_adjusted(table).alias("p_adjusted"))
 
 
-def slope_weights(x: list[int]) -> np.ndarray:
-    """Weights w (K,) for which w @ y is the slope of the least-squares line through (x, y)."""
-    centred = np.array(x, dtype=float) - np.mean(x)
-    return centred / (centred @ centred)
-
-
-def _gap_at(index: pl.Expr) -> pl.Expr:
-    return pl.col("gap").filter(pl.col("index") == index).mean()
-
-
 def _adjusted(table: pl.DataFrame) -> pl.Series:
-    """Adjusted p-values of the single curves; null for means and where the error is unknown."""
+    """Adjusted p-values of the single curves; null for means and where no p is known."""
     tested = (table["dataset"] != ALL_DATASETS) & table["p"].is_not_null()
     adjusted = np.full(len(table), np.nan)
     adjusted[tested.to_numpy()] = adjust_p_values(table["p"].filter(tested).to_numpy())

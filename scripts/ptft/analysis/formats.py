@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, with_interval, with_shots
+from ptft.analysis.estimates import Estimates, difference, with_interval
+from ptft.analysis.scores import CHECKPOINT, Scores, with_shots
 from ptft.analysis.settings import Settings
 
 
@@ -38,8 +38,8 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     return with_interval(table.select(columns), gap, settings.level, prefix="gap_")
 
 
-def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, np.ndarray]:
-    """Rows of :func:`formats` with every column, and the replicates (rows, R) of their gap."""
+def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estimates]:
+    """Rows of :func:`formats` with every column, and their gaps."""
     own = scores.cells.filter(pl.col("domain").is_in(["base", "in"]))
     cells = with_shots(own, settings.shots, ["dataset"])
     model = ["checkpoint", "method", "train_task", "dataset", "shots"]
@@ -56,8 +56,5 @@ def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, np.nd
         )
         .sort("dataset", "method", "train_task", "index", "format", nulls_last=True)
     )
-    gap = (
-        scores.replicates[table["row"].to_numpy()]
-        - scores.replicates[table["reference_row"].to_numpy()]
-    )
-    return table, gap
+    rows, references = table["row"].to_numpy(), table["reference_row"].to_numpy()
+    return table, difference(scores, rows, references, same_run=True)

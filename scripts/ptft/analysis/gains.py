@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, gain_replicates, with_interval
+from ptft.analysis.estimates import Changes, with_interval
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -12,7 +13,8 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Gain = tuned score minus base score of the same checkpoint, dataset, format and shots.
 
     One row a (checkpoint, method, task, dataset). The interval is that of the difference, paired
-    over the examples where per-example results exist, and over seeds where there are several.
+    over the examples where per-example results exist. With several seeds it covers them; with one
+    (``n_seeds``) it is about this one tuned model, not about the method.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().sort("method", "train_task", "domain", "dataset", "index")
@@ -34,4 +36,4 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
-    return with_interval(table, gain_replicates(view, pairs), settings.level)
+    return with_interval(table, Changes.of(view, pairs).estimates, settings.level)

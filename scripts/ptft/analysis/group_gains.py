@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from ptft.analysis.estimates import Changes, aggregate, flag_holes
 from ptft.analysis.groups import groups
-from ptft.analysis.scores import CHECKPOINT, Scores, aggregate, flag_holes, gain_replicates
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
+
+LINE = ["group", "tuned_for", "method"]
 
 
 def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -21,9 +24,17 @@ def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``complete``, false where a pair that other checkpoints have is missing.
     """
     view = scores.main_view(settings.format, settings.shots)
+    pairs = grouped_pairs(view, scores, settings)
+    by = [*LINE, *CHECKPOINT]
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
+    return flag_holes(table, LINE).sort(*LINE, "index")
+
+
+def grouped_pairs(view: Scores, scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Rows of ``Scores.pairs`` that count for a group, with columns group and tuned_for."""
     group_of = groups(scores, settings).select("dataset", "group")
     inside = pl.col("domain") == "in"
-    pairs = (
+    return (
         view.pairs()
         .join(group_of, on="dataset")
         .filter(inside | ~inside.any().over("dataset"))
@@ -34,7 +45,3 @@ def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
             .alias("tuned_for")
         )
     )
-    gain = (pairs["value"] - pairs["base"]).to_numpy()
-    by = ["group", "tuned_for", "method", *CHECKPOINT]
-    table = aggregate(pairs, "gain", gain, gain_replicates(view, pairs), by, settings.level)
-    return flag_holes(table, by[:3]).sort(*by[:3], "index")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import Scores, with_interval
+from ptft.analysis.learning import curve_table, learned_share
+from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 
 
@@ -13,57 +14,45 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Sort datasets into `learned` and `not_learned` in pre-training.
 
     The rule: a dataset is *learned* if its base score rises from the first to the last checkpoint
-    by at least ``rise_margin``, the interval of that rise excludes zero, and, where a chance level
-    is known, the last score lies above it by more than its interval. It states in numbers what the
-    paper (its section 5) decides by eye: "rises early" against "flat".
+    by at least ``rise_margin``, the interval of that rise excludes zero, and guessing does not
+    explain it: the last score lies above chance, and above what a constant answer earns, by more
+    than its interval, and is no constant answer itself; a rise that starts clearly below chance
+    counts from there. It states in numbers what the paper (its section 5) decides by eye: "rises
+    early" against "flat".
 
-    One row a dataset: first, last, rise with its interval, group, and support: the share of
-    bootstrap resamples in which the rise and the chance condition lead to the same group (null
-    where no error is known). ``paper_group`` repeats the published assignment where one is given.
+    One row a dataset: first, last, rise with its interval (of these two checkpoints), slope with
+    an interval and p-value (slope_p) that treat the checkpoints as a sample, guess (what a
+    constant answer earns), group, and support: the share of draws in which the rise and
+    the last score lead to the same group (null where no error is known). ``paper_group`` repeats
+    the published assignment where one is given.
     """
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(pl.col("method").is_null()).sort("dataset", "index")
-    ends = (
+    curves = (
         base.group_by("dataset", maintain_order=True)
         .agg(
-            pl.col("family", "kind", "metric", "chance").last(),
+            pl.col("family", "kind", "metric", "format", "shots", "chance").last(),
             pl.col("checkpoint").first().alias("first_checkpoint"),
             pl.col("checkpoint").last().alias("last_checkpoint"),
             pl.len().cast(pl.Int64).alias("n_checkpoints"),
-            pl.col("value").first().alias("first"),
-            pl.col("value").last().alias("last"),
-            pl.col("row").first().alias("first_row"),
-            pl.col("row").last().alias("last_row"),
+            pl.col("row").alias("rows"),
         )
         .filter(pl.col("n_checkpoints") > 1)
     )
-    last = view.replicates[ends["last_row"].to_numpy()]
-    rise = last - view.replicates[ends["first_row"].to_numpy()]
-    table = with_interval(
-        ends.with_columns((pl.col("last") - pl.col("first")).alias("rise")), rise, settings.level
+    rows = curves["rows"].to_list()
+    about = curve_table(view, rows, settings).drop("tau", "tau_p")
+    about = about.rename({f"rise_{name}": name for name in ("stderr", "ci_low", "ci_high")})
+    group = pl.when("learned").then(pl.lit("learned")).otherwise(pl.lit("not_learned"))
+    share = learned_share(view, rows, settings)
+    support = np.where(about["learned"].to_numpy(), share, 1 - share)
+    return (
+        pl.concat([curves.drop("rows"), about], how="horizontal")
+        .with_columns(
+            group.alias("group"),
+            pl.Series("support", support, dtype=pl.Float64).fill_nan(None),
+            pl.col("dataset")
+            .replace_strict(dict(settings.paper_groups), default=None, return_dtype=pl.String)
+            .alias("paper_group"),
+        )
+        .drop("learned")
     )
-    # Where no chance level is known (generation) every score counts as above it.
-    chance = ends["chance"].fill_null(-1.0).to_numpy()
-    above = with_interval(
-        ends.select(pl.Series("excess", ends["last"].to_numpy() - chance)),
-        last - chance[:, None],
-        settings.level,
-    )
-    # Without a known error the point estimates decide alone.
-    learned = (
-        (pl.col("rise") >= settings.rise_margin)
-        & (pl.col("ci_low").fill_null(pl.col("rise")) > 0)
-        & (above["ci_low"].fill_null(above["excess"]) > 0)
-    )
-    table = table.with_columns(
-        pl.when(learned).then(pl.lit("learned")).otherwise(pl.lit("not_learned")).alias("group")
-    )
-    agree = ((rise >= settings.rise_margin) & (last > chance[:, None])).mean(axis=1)
-    support = np.where(table["group"].to_numpy() == "learned", agree, 1 - agree)
-    support[np.isnan(rise).any(axis=1)] = np.nan
-    return table.with_columns(
-        pl.Series("support", support).fill_nan(None),
-        pl.col("dataset")
-        .replace_strict(dict(settings.paper_groups), default=None, return_dtype=pl.String)
-        .alias("paper_group"),
-    ).drop("first_row", "last_row")

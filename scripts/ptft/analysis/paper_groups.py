@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores, aggregate, flag_holes, gain_replicates
+from ptft.analysis.estimates import Changes, aggregate, flag_holes
+from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -28,20 +28,19 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
         .filter(pl.col("group").is_not_null())
     )
     by = ["group", "method", *CHECKPOINT]
-    gain = (pairs["value"] - pairs["base"]).to_numpy()
-    table = aggregate(pairs, "gain", gain, gain_replicates(view, pairs), by, settings.level)
-    twice = pairs["dataset"].is_in(settings.paper_double_counted).to_numpy()
-    order = np.concatenate([np.arange(len(pairs)), np.flatnonzero(twice)])
-    published = aggregate(
-        pairs[order.tolist()],
-        "gain_as_published",
-        gain[order],
-        gain_replicates(view, pairs)[order],
-        by,
-        settings.level,
-    ).select(*by, "gain_as_published")
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
+    twice = pairs.filter(pl.col("dataset").is_in(settings.paper_double_counted))
+    once, published = (
+        rows.group_by(by, maintain_order=True).agg(
+            (pl.col("value") - pl.col("base")).mean().alias(name)
+        )
+        for rows, name in ((pairs, "once"), (pl.concat([pairs, twice]), "gain_as_published"))
+    )
     return (
-        flag_holes(table.join(published, on=by, nulls_equal=True), by[:2])
-        .with_columns((pl.col("gain_as_published") - pl.col("gain")).alias("double_counting"))
+        flag_holes(table, by[:2])
+        .join(once, on=by, nulls_equal=True)
+        .join(published, on=by, nulls_equal=True)
+        .with_columns((pl.col("gain_as_published") - pl.col("once")).alias("double_counting"))
+        .drop("once")
         .sort(*by[:2], "index")
     )

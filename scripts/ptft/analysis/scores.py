@@ -1,4 +1,4 @@
-"""The scores that analyses work on: main-metric cells, averaged over seeds, with replicates."""
+"""The scores that analyses work on: main-metric cells, averaged over seeds, with draws."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.settings import TUNED_SHOTS
 from ptft.collect import AUDIT_SCHEMA
-from ptft.statistics import (
-    LEVEL,
-    hierarchical_replicates,
-    normal_replicates,
-    percentile_interval,
-)
+from ptft.intervals import confidence_draws, effective_examples, over_seeds
+from ptft.statistics import normal_replicates
 
 KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
 # What is left of the key when runs that differ in their seed only are averaged.
 GROUP = ["checkpoint", "method", "train_task", "dataset", "format", "shots"]
+RUN = ["checkpoint", "method", "train_task"]
 CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
-INTERVAL = ("stderr", "ci_low", "ci_high")
 # Enough for the 2.5 and 97.5 percentiles of a normal stand-in to be stable to about 2 % of a
 # standard error.
 STAND_IN_RESAMPLES = 3000
@@ -31,11 +28,17 @@ class Scores:
 
     ``cells`` has the columns of the cells table (main metric only) less arm and seed, plus
     ``index`` (position of the checkpoint in pre-training, 0 is the earliest), ``n_seeds``, the
-    columns of ``AUDIT_SCHEMA`` and ``row`` (the row of ``replicates``, (C, R), that belongs to it).
+    columns of ``AUDIT_SCHEMA``, ``run`` (number of the checkpoint, method and task: cells of one
+    run share their training seeds) and ``row``, the row of these that belongs to it:
+
+    ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
+    function of draws are the interval of that function of scores.
+    ``by_seed`` (C, S): its score for each training seed, NaN where there is none.
     """
 
     cells: pl.DataFrame
-    replicates: np.ndarray
+    draws: np.ndarray
+    by_seed: np.ndarray
 
     @classmethod
     def build(
@@ -43,8 +46,8 @@ class Scores:
     ) -> Scores:
         """Join cells with their replicates and average over seeds.
 
-        Without replicates (published scores) they are drawn from a normal distribution around
-        the value, each cell on its own; a cell without a standard error gets no interval.
+        Without replicates (published scores) each cell counts as independent of the others; a
+        cell without a standard error gets no interval.
 
         Raises:
             ValueError: a cell occurs twice, or a cell has no replicates.
@@ -70,13 +73,9 @@ class Scores:
                     f"cell {without.select(KEY).row(0)} has no replicates "
                     f"({len(without)} such cells); collect the cells again"
                 )
-            drawn = joined["replicates"].to_numpy().astype(np.float64)
+            drawn = joined["replicates"].to_numpy()
             main = joined.drop("replicates")
         return _average_seeds(main, drawn, seed)
-
-    def with_errors(self) -> pl.DataFrame:
-        """All cells with stderr, ci_low and ci_high from their replicates."""
-        return with_interval(self.cells, self.replicates[self.cells["row"].to_numpy()])
 
     @property
     def checkpoints(self) -> pl.DataFrame:
@@ -92,7 +91,7 @@ class Scores:
                 f"{self.cells['format'].unique().sort().to_list()} and shots "
                 f"{self.cells['shots'].unique().sort().to_list()}"
             )
-        return Scores(cells, self.replicates)
+        return Scores(cells, self.draws, self.by_seed)
 
     def pairs(self) -> pl.DataFrame:
         """Tuned cells beside the base cell of the same checkpoint, dataset, format and shots.
@@ -118,13 +117,17 @@ class Scores:
 
 
 def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
-    """Cells with ``shots``; None takes each group's most frequent number, of two the larger."""
+    """Cells with ``shots``; None takes each group's most frequent number.
+
+    Of two as frequent it takes the one that models are tuned with (``TUNED_SHOTS``), or else the
+    larger.
+    """
     if shots is not None:
         return cells.filter(pl.col("shots") == shots)
     usual = (
         cells.group_by(*by, "shots")
         .len()
-        .sort("len", "shots")
+        .sort("len", pl.col("shots") == TUNED_SHOTS, "shots")
         .group_by(by, maintain_order=True)
         .agg(pl.col("shots").last())
     )
@@ -165,95 +168,62 @@ def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
 
 
 def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
-    """Average cells that differ in their seed only, their replicates hierarchically."""
+    """Average cells that differ in their seed only, and draw from what is known of the means."""
     grouped = (
-        main.group_by(GROUP, maintain_order=True)
+        main.sort("seed", "row", maintain_order=True)
+        .group_by(GROUP, maintain_order=True)
         .agg(
             pl.col("row").alias("rows"),
+            pl.col("seed").alias("seeds"),
+            pl.col("value").alias("values"),
             pl.col("value", *AUDIT_SCHEMA).mean(),
+            (pl.col("stderr") ** 2).first().alias("variance"),
             pl.len().cast(pl.Int64).alias("n_seeds"),
             pl.col(
-                "study",
-                "model",
-                "step",
-                "tokens",
-                "index",
-                "family",
-                "domain",
-                "kind",
-                "metric",
-                "n",
-                "chance",
+                "study", "model", "step", "tokens", "index", "family", "domain", "kind", "metric",
+                "n", "chance",
             ).first(),
         )
+        .sort(pl.col("rows").list.min())
         .with_row_index("row")
-    )
-    rows = grouped["rows"].to_list()
-    if len(grouped) == len(main):
-        replicates = drawn[[r[0] for r in rows]]
-    else:
-        replicates = np.stack([hierarchical_replicates(drawn[r], seed) for r in rows])
-    return Scores(grouped.drop("rows"), replicates)
-
-
-def with_interval(
-    frame: pl.DataFrame, replicates: np.ndarray, level: float = LEVEL, prefix: str = ""
-) -> pl.DataFrame:
-    """Add stderr, ci_low and ci_high (null where unknown) from replicates (rows of frame, R)."""
-    names = [prefix + name for name in INTERVAL]
-    if frame.is_empty():
-        return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
-    columns = percentile_interval(replicates, level)
-    return frame.with_columns(
-        pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
-        for name, values in zip(names, columns, strict=True)
-    )
-
-
-def aggregate(
-    pairs: pl.DataFrame,
-    name: str,
-    values: np.ndarray,
-    replicates: np.ndarray,
-    by: list[str],
-    level: float = LEVEL,
-    prefix: str = "",
-) -> pl.DataFrame:
-    """Average ``values`` (rows,) and ``replicates`` (rows, R) of ``pairs`` over groups ``by``.
-
-    Returns:
-        One row a group: ``by``, the mean as column ``name``, its interval (columns prefixed),
-        ``n_cells``, and ``datasets``: what was averaged over, sorted, joined by spaces. The
-        datasets are taken as given: the interval covers the choice of examples (and seeds), not
-        the choice of datasets.
-    """
-    groups = (
-        pairs.with_columns(pl.int_range(pl.len()).alias("_position"))
-        .group_by(by)
-        .agg(
-            pl.col("_position"),
-            pl.len().cast(pl.Int64).alias("n_cells"),
-            pl.col("dataset").unique().sort().str.join(" ").alias("datasets"),
+    )  # fmt: skip
+    runs = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
+    grouped = grouped.join(runs, on=RUN, nulls_equal=True, maintain_order="left")
+    known = sorted(main["seed"].drop_nulls().unique())
+    by_seed = np.full((len(grouped), max(1, len(known))), np.nan)
+    replicates = np.empty((len(grouped), drawn.shape[1]), dtype=np.float32)
+    variance = grouped["variance"].fill_null(np.nan).to_numpy().copy()
+    normals: dict[int, np.ndarray] = {}
+    for row, run, rows, seeds, values in grouped.select(
+        "row", "run", "rows", "seeds", "values"
+    ).iter_rows():
+        places = [0 if s is None else known.index(s) for s in seeds]
+        by_seed[row, places] = values
+        if len(rows) == 1:
+            replicates[row] = drawn[rows[0]]
+            continue
+        if run not in normals:
+            shape = (len(known), drawn.shape[1])
+            normals[run] = np.random.default_rng((seed, run)).standard_normal(shape)
+        replicates[row], variance[row] = over_seeds(
+            np.array(values), drawn[rows], normals[run][places]
         )
-        .sort(by, nulls_last=True)
+    cells = grouped.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None)).drop(
+        "rows", "seeds", "values", "variance"
     )
-    positions = groups["_position"].to_list()
-    point = pl.Series(name, [values[p].mean() for p in positions], dtype=pl.Float64)
-    means = np.array([replicates[p].mean(axis=0) for p in positions])
-    table = with_interval(groups.select(*by, point.fill_nan(None)), means, level, prefix)
-    return pl.concat([table, groups.select("n_cells", "datasets")], how="horizontal")
+    mean = cells["value"].to_numpy()
+    n = _numbers_of_examples(cells, variance)
+    variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
+    return Scores(cells, confidence_draws(mean, variance, n, replicates, seed), by_seed)
 
 
-def flag_holes(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Add ``complete``: whether a mean covers as many cells as the fullest of its group ``by``.
-
-    A mean over fewer cells than at the other checkpoints must not be read as a trend.
-    """
-    return table.with_columns(
-        (pl.col("n_cells") == pl.col("n_cells").max().over(by)).alias("complete")
+def _numbers_of_examples(cells: pl.DataFrame, variance: np.ndarray) -> np.ndarray:
+    """Examples of each cell (C,); where released tables say none, the fewest that any effective
+    number of the dataset's other scores comes to. NaN where there is none."""
+    found = cells.select(
+        "dataset",
+        "n",
+        effective=pl.Series(effective_examples(cells["value"], variance, np.nan)).fill_nan(None),
     )
-
-
-def gain_replicates(view: Scores, pairs: pl.DataFrame) -> np.ndarray:
-    """Replicates (rows, R) of tuned minus base for the rows of ``Scores.pairs``."""
-    return view.replicates[pairs["row"].to_numpy()] - view.replicates[pairs["base_row"].to_numpy()]
+    least = pl.col("effective").min().over("dataset")
+    return found.select(pl.col("n").fill_null(least).fill_null(np.nan)).to_series().to_numpy()

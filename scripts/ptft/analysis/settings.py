@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+# Fine-tuning shows the model no solved examples in the prompt.
+TUNED_SHOTS = 0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -15,7 +18,7 @@ class Settings:
     """The prompt format that every analysis but the one of formats looks at."""
     shots: int | None = None
     """Number of shots to look at; None takes, for each dataset, the number that most of its cells
-    have (of two the larger)."""
+    have (of two the one that models were tuned with, none, or else the larger)."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.estimates import Estimates, SeedPart, difference
 from ptft.analysis.groups import groups
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
@@ -21,35 +22,44 @@ class StopPoint:
     stop: int
     """Earliest point from which on no score lies more than the margin below the last one."""
     support: float | None
-    """Share of resamples in which that still holds for ``stop``; None if no error is known."""
+    """Share of draws in which that still holds for ``stop``; None if no error is known."""
     safe: int | None
     """Earliest point for which it holds with the confidence asked for."""
 
 
-def stop_point(curve: np.ndarray, replicates: np.ndarray, margin: float, level: float) -> StopPoint:
+def stop_point(
+    curve: np.ndarray,
+    draws: np.ndarray,
+    margin: float,
+    level: float,
+    seeds: SeedPart | None = None,
+) -> StopPoint:
     """Find the earliest point of a curve that is as good as its end, up to a margin.
 
     ``safe`` is a sequence of non-inferiority tests from the last point backwards: the last one is
     as good as itself, the one before it counts if the lower one-sided ``level`` bound of (its
     score - last score) is at least -margin, and so on until the first that does not. Testing in a
     fixed order and stopping at the first failure keeps the chance of any wrong claim at 1 - level
-    without a correction (Maurer, Hothorn and Lehmacher, 1995).
+    without a correction (Maurer, Hothorn and Lehmacher, 1995). The claim is about the checkpoints
+    as they are: how another pre-training run would scatter is not in it.
 
     Args:
         curve: (K,) scores from the first to the last checkpoint.
-        replicates: (K, R) their bootstrap replicates, paired; NaN where no error is known.
+        draws: (K, R) replicates of them, paired; NaN where no error is known.
         margin: how much may be lost, in points of the score.
         level: confidence of ``safe``.
+        seeds: part of the training seeds in each score minus the last.
     """
     last = len(curve) - 1
     stop = last
     while stop > 0 and curve[stop - 1] >= curve[last] - margin:
         stop -= 1
-    differences = replicates - replicates[last]
+    differences = draws - draws[last]
     if np.isnan(differences).any():
         return StopPoint(stop, None, None)
     holds = (differences[stop:] >= -margin).all(axis=0)
-    bounds = np.percentile(differences, 100 * (1 - level), axis=1)
+    estimates = Estimates(curve - curve[last], differences, seeds)
+    _, bounds, _ = estimates.interval(level, two_sided=False)
     safe = last
     while safe > 0 and bounds[safe - 1] >= -margin:
         safe -= 1
@@ -82,6 +92,9 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
         at = curve["checkpoint"].to_list()
         row = dict(zip(CURVE, key, strict=True)) | {
             "metric": curve["metric"][0],
+            "format": curve["format"][0],
+            "shots": curve["shots"][0],
+            "n_seeds": curve["n_seeds"].min(),
             "margin": settings.stop_margin,
             "n_checkpoints": len(at),
             "last_checkpoint": at[-1],
@@ -105,7 +118,9 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 
 SCHEMA = {
-    **dict.fromkeys([*CURVE, "metric"], pl.String),
+    **dict.fromkeys([*CURVE, "metric", "format"], pl.String),
+    "shots": pl.Int64,
+    "n_seeds": pl.Int64,
     "margin": pl.Float64,
     "n_checkpoints": pl.Int64,
     "last_checkpoint": pl.String,
@@ -132,11 +147,14 @@ SCHEMA = {
 
 
 def _find(view: Scores, curve: pl.DataFrame, value: str, row: str, settings: Settings) -> StopPoint:
+    rows = curve[row].to_numpy()
+    last = np.full(len(rows), rows[-1])
     return stop_point(
         curve[value].to_numpy(),
-        view.replicates[curve[row].to_numpy()],
+        view.draws[rows],
         settings.stop_margin,
         settings.level,
+        difference(view, rows, last, same_run=False).seeds,
     )
 
 

@@ -9,9 +9,12 @@ from ptft.analysis.settings import Settings
 
 NEAR_PERFECT = 0.99
 ONE_LABEL = 0.99
-BELOW_CHANCE = 0.05
+FAR_BELOW = 0.05
 # Below this many examples two checkpoints often have the same accuracy by chance.
 MANY = 1000
+# Both also keep a rise from being called learning (``ptft.analysis.learning``).
+CONSTANT_ANSWER = pl.col("chance").is_not_null() & (pl.col("prediction_share") == 1)
+BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("chance") - FAR_BELOW
 
 # Flag -> what it means, for whoever reads the table.
 FLAGS = {
@@ -42,13 +45,12 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         & pl.col("method").is_null()
         & (pl.col("value") >= NEAR_PERFECT),
         "one gold label": choice & (pl.col("gold_share") >= ONE_LABEL),
-        "constant answer": choice & (pl.col("prediction_share") == 1),
+        "constant answer": CONSTANT_ANSWER,
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
-        "below chance": pl.col("value") + 2 * pl.col("stderr").fill_null(0)
-        < pl.col("chance") - BELOW_CHANCE,
+        "below chance": BELOW_CHANCE,
     }
-    cells = scores.with_errors()
+    cells = scores.cells
     columns = [
         *CHECKPOINT, "method", "train_task", "domain", "family", "dataset", "kind", "format",
         "shots", "metric", "n", "chance", "value", "stderr",

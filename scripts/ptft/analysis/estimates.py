@@ -1,0 +1,199 @@
+"""From scores to functions of scores with their intervals, row by row or averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.scores import Scores
+from ptft.intervals import seed_quantile
+from ptft.statistics import LEVEL, percentile_interval
+
+INTERVAL = ("stderr", "ci_low", "ci_high")
+Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class SeedPart:
+    """What training seeds add to the variance of N estimates, known from few of them."""
+
+    variance: np.ndarray
+    """(N,)"""
+    freedom: np.ndarray
+    """(N,) degrees of freedom; infinite where the part is zero"""
+
+    @classmethod
+    def of(cls, by_seed: np.ndarray) -> SeedPart:
+        """That of the means over seeds (N, S); NaN stands for a seed that is not there."""
+        seeds = (~np.isnan(by_seed)).sum(axis=1)
+        several = seeds > 1
+        spread = np.zeros(len(by_seed))
+        spread[several] = np.nanvar(by_seed[several], axis=1, ddof=1) / seeds[several]
+        return cls(spread, np.where(several, seeds - 1.0, np.inf))
+
+    @classmethod
+    def total(cls, parts: list[SeedPart]) -> SeedPart:
+        """That of sums of independent estimates (Satterthwaite, 1946)."""
+        variances = np.stack([part.variance for part in parts])
+        freedoms = np.stack([part.freedom for part in parts])
+        variance = variances.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = variance**2 / (variances**2 / freedoms).sum(axis=0)
+        return cls(variance, np.where(variance > 0, freedom, np.inf))
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """N estimates: ``values`` (N,), ``draws`` (N, R) of each, and the seeds' part of the error."""
+
+    values: np.ndarray
+    draws: np.ndarray
+    seeds: SeedPart | None = None
+
+    def interval(
+        self, level: float = LEVEL, two_sided: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Standard error, lower and upper limit (N,); NaN where no error is known.
+
+        The limits are percentiles of the draws, further out where they rest on few seeds (see
+        ``ptft.intervals.seed_quantile``).
+        """
+        stderr, low, high = percentile_interval(self.draws, level if two_sided else 2 * level - 1)
+        low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
+        if self.seeds is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.nan_to_num(self.seeds.variance / stderr**2)
+            wider = seed_quantile(share, self.seeds.freedom, level, two_sided)
+            low = self.values - wider * (self.values - low)
+            high = self.values + wider * (high - self.values)
+        return stderr, low, high
+
+
+def with_interval(
+    frame: pl.DataFrame, estimates: Estimates, level: float = LEVEL, prefix: str = ""
+) -> pl.DataFrame:
+    """Add stderr, ci_low and ci_high (null where unknown), the columns prefixed."""
+    names = [prefix + name for name in INTERVAL]
+    if frame.is_empty():
+        return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
+    return frame.with_columns(
+        pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
+        for name, values in zip(names, estimates.interval(level), strict=True)
+    )
+
+
+def difference(view: Scores, rows: np.ndarray, others: np.ndarray, same_run: bool) -> Estimates:
+    """Scores in ``rows`` (N,) minus those in ``others``, rows of ``view``.
+
+    Args:
+        same_run: each pair is of the same models, so that their seeds are paired; else they are
+            of independent models.
+    """
+    values = np.nanmean(view.by_seed[rows], axis=1) - np.nanmean(view.by_seed[others], axis=1)
+    draws = view.draws[rows] - view.draws[others]
+    if same_run:
+        return Estimates(values, draws, SeedPart.of(view.by_seed[rows] - view.by_seed[others]))
+    parts = [SeedPart.of(view.by_seed[at]) for at in (rows, others)]
+    return Estimates(values, draws, SeedPart.total(parts))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A function of tuned and base scores for the rows of ``Scores.pairs``."""
+
+    values: np.ndarray
+    """(N,)"""
+    draws: np.ndarray
+    """(N, R)"""
+    by_seed: np.ndarray
+    """(N, S) with the score of each training seed in the place of their mean"""
+
+    @classmethod
+    def of(cls, view: Scores, pairs: pl.DataFrame, change: Change = np.subtract) -> Changes:
+        """``change(tuned, base)``."""
+        rows, base_rows = pairs["row"].to_numpy(), pairs["base_row"].to_numpy()
+        base = pairs["base"].to_numpy()
+        return cls(
+            change(pairs["value"].to_numpy(), base),
+            change(view.draws[rows], view.draws[base_rows]),
+            change(view.by_seed[rows], base[:, None]),
+        )
+
+    @property
+    def estimates(self) -> Estimates:
+        """Each row by itself."""
+        return Estimates(self.values, self.draws, SeedPart.of(self.by_seed))
+
+    def mean(self, rows: list[int], runs: np.ndarray) -> tuple[float, np.ndarray, SeedPart]:
+        """Mean over ``rows``: value, draws (R,), and the seeds' part, of the runs it is made of.
+
+        Args:
+            runs: (N,) number of the run of every row; rows of one run share their seeds.
+        """
+        parts = []
+        for run in np.unique(runs[rows]):
+            own = [row for row in rows if runs[row] == run]
+            weighted = self.by_seed[own].mean(axis=0, keepdims=True) * len(own) / len(rows)
+            parts.append(SeedPart.of(weighted))
+        return self.values[rows].mean(), self.draws[rows].mean(axis=0), SeedPart.total(parts)
+
+
+def mean_changes(
+    pairs: pl.DataFrame, changes: Changes, by: list[str]
+) -> tuple[pl.DataFrame, Estimates]:
+    """Average ``changes`` of ``pairs`` over groups ``by``.
+
+    Returns:
+        One row a group: ``by``, ``n_cells``, and ``datasets``: what was averaged over, sorted,
+        joined by spaces; and the means in that order. The datasets are taken as given: the
+        interval covers the choice of examples (and seeds), not the choice of datasets.
+    """
+    groups = (
+        pairs.with_columns(pl.int_range(pl.len()).alias("_position"))
+        .group_by(by)
+        .agg(
+            pl.col("_position"),
+            pl.len().cast(pl.Int64).alias("n_cells"),
+            pl.col("dataset").unique().sort().str.join(" ").alias("datasets"),
+        )
+        .sort(by, nulls_last=True)
+    )
+    runs = pairs["run"].to_numpy()
+    means = [changes.mean(rows, runs) for rows in groups["_position"].to_list()]
+    estimates = Estimates(
+        np.array([value for value, _, _ in means]),
+        np.array([draws for _, draws, _ in means]),
+        SeedPart(
+            np.array([seeds.variance[0] for _, _, seeds in means]),
+            np.array([seeds.freedom[0] for _, _, seeds in means]),
+        ),
+    )
+    return groups.drop("_position"), estimates
+
+
+def aggregate(
+    pairs: pl.DataFrame,
+    name: str,
+    changes: Changes,
+    by: list[str],
+    level: float = LEVEL,
+    prefix: str = "",
+) -> pl.DataFrame:
+    """The means of :func:`mean_changes` as column ``name``, with their interval (prefixed)."""
+    groups, estimates = mean_changes(pairs, changes, by)
+    point = pl.Series(name, estimates.values, dtype=pl.Float64).fill_nan(None)
+    table = with_interval(groups.select(*by, point), estimates, level, prefix)
+    return pl.concat([table, groups.select("n_cells", "datasets")], how="horizontal")
+
+
+def flag_holes(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Add ``complete``: whether a mean covers as many cells as the fullest of its group ``by``.
+
+    A mean over fewer cells than at the other checkpoints must not be read as a trend.
+    """
+    return table.with_columns(
+        (pl.col("n_cells") == pl.col("n_cells").max().over(by)).alias("complete")
+    )

@@ -1,0 +1,155 @@
+"""Intervals of scores between 0 and 1 that hold at the edges and with few training seeds.
+
+Shapes: ``G`` scores, ``R`` draws, ``S`` training seeds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptft.statistics import LEVEL
+
+# Rows of draws that are ranked at once.
+CHUNK = 256
+
+
+def effective_examples(mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Number of right-or-wrong answers whose mean would have this variance, mean (1 - mean) / it.
+
+    For right-or-wrong answers that is n; ROUGE-L varies less, so that it counts as more. Where all
+    examples score the same the variance says nothing, and n stands in. NaN outside [0, 1].
+    """
+    mean, variance = np.asarray(mean, float), np.asarray(variance, float)
+    spread = mean * (1 - mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where((variance > 0) & (spread > 0), spread / variance, n)
+    return np.where((mean >= 0) & (mean <= 1) & ~np.isnan(variance), found, np.nan)
+
+
+def score_quantiles(mean: np.ndarray, examples: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Wilson's limit (1927) at each normal quantile ``z``, signed: the p with
+
+        mean = p - z sqrt(p (1 - p) / examples).
+
+    Over all z these are the quantiles of the score's confidence distribution. With an effective
+    number of examples it is the interval of Korn and Graubard (1998) for survey data. Broadcasts.
+    """
+    k = z * z / examples
+    root = np.sqrt(np.maximum(mean * (1 - mean), 0) / examples + k / (4 * examples))
+    return (mean + k / 2 + z * root) / (1 + k)
+
+
+def score_interval(
+    mean: np.ndarray, variance: np.ndarray, n: np.ndarray, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of scores: Wilson's in [0, 1] (see :func:`score_quantiles`), else the normal one.
+
+    Args:
+        mean: (G,) scores.
+        variance: (G,) of the mean: the squared standard error; NaN where it is unknown.
+        n: (G,) numbers of examples.
+    """
+    from scipy.stats import norm
+
+    z = norm.ppf((1 + level) / 2)
+    mean, variance = np.asarray(mean, float), np.asarray(variance, float)
+    examples = effective_examples(mean, variance, n)
+    return tuple(
+        np.where(
+            np.isnan(examples),
+            mean + sign * z * np.sqrt(variance),
+            score_quantiles(mean, examples, sign * z),
+        )
+        for sign in (-1, 1)
+    )
+
+
+def confidence_draws(
+    mean: np.ndarray, variance: np.ndarray, n: np.ndarray, replicates: np.ndarray, seed: int
+) -> np.ndarray:
+    """Draws (G, R) from the joint confidence distribution of scores.
+
+    Each score's draws have the quantiles of :func:`score_quantiles`; how scores go together is
+    taken from the replicates' ranks. So the percentiles of any function of draws give its
+    interval, also where scores lie at 0 or 1 and a percentile interval of the replicates would
+    have no width. A little noise of its own, 1 / examples, is added to each score before it is
+    ranked: with it the difference of two scores has the variance of Bonett and Price (2012),
+    (b + c + 2) / n^2 for b and c discordant answers, and two models that answer alike on n
+    examples are not held to be equal for certain.
+
+    Args:
+        mean, variance, n: as in :func:`score_interval`.
+        replicates: (G, R) paired replicates; their ranks alone count.
+        seed: of the noise.
+
+    Returns:
+        (G, R) float32; NaN where the variance is unknown.
+    """
+    from scipy.special import ndtri
+
+    count, resamples = replicates.shape
+    grid = ndtri((np.arange(resamples) + 0.5) / resamples)
+    examples = effective_examples(mean, variance, n)
+    draws = np.empty((count, resamples), dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    for start in range(0, count, CHUNK):
+        rows = slice(start, start + CHUNK)
+        inside = ~np.isnan(examples[rows])
+        step = np.where(inside, 1 / examples[rows], 0.0)[:, None]
+        noise = rng.standard_normal(replicates[rows].shape, dtype=np.float32)
+        order = np.argsort(replicates[rows] + step * noise, axis=1)
+        bounded = score_quantiles(mean[rows][:, None], examples[rows][:, None], grid)
+        normal = mean[rows][:, None] + np.sqrt(variance[rows])[:, None] * grid
+        sorted_draws = np.where(inside[:, None], bounded, normal)
+        np.put_along_axis(draws[rows], order, sorted_draws.astype(np.float32), axis=1)
+    return draws
+
+
+def seed_quantile(
+    share: np.ndarray, freedom: np.ndarray, level: float = LEVEL, two_sided: bool = True
+) -> np.ndarray:
+    """How much wider than the normal interval one is that rests on few training seeds.
+
+    The error has a part that is known well (examples) and one that was estimated from few seeds.
+    The quantile is midway between Satterthwaite's (1946), which is a little too small when the two
+    parts are alike, and that of Cochran and Cox (1950), which is a little too large.
+
+    Args:
+        share: of the variance that comes from the seeds.
+        freedom: degrees of freedom of that part.
+
+    Returns:
+        the quantile, as a multiple of the normal one; 1 without a seeds' part.
+    """
+    from scipy.stats import norm, t
+
+    at = (1 + level) / 2 if two_sided else level
+    share = np.clip(share, 0, 1)
+    with np.errstate(divide="ignore"):
+        satterthwaite = t.ppf(at, freedom / share**2)
+    weighted = share * t.ppf(at, freedom) + (1 - share) * norm.ppf(at)
+    return (satterthwaite + weighted) / 2 / norm.ppf(at)
+
+
+def over_seeds(
+    values: np.ndarray, replicates: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """The mean over several training seeds: its replicates (R,) and its variance.
+
+    Seeds and examples are crossed random effects. The spread of the seeds' scores holds the
+    seeds' part and the noise of each seed's own answers; the bootstrap of their mean holds the
+    examples' part and the same noise, which is counted once.
+
+    Args:
+        values: (S,) one score a seed.
+        replicates: (S, R), paired over seeds.
+        normals: (S, R) standard normal draws; runs that share them are paired over seeds.
+    """
+    s = len(values)
+    mean = replicates.mean(axis=0)
+    together, alone = mean.var(), replicates.var(axis=1).mean()
+    examples = max(0.0, together - max(0.0, (alone - together) / (s - 1)))
+    seeds = values.var(ddof=1) / s
+    shrink = np.sqrt(examples / together) if together > 0 else 0.0
+    moved = (values - values.mean()) @ normals / np.sqrt(s * (s - 1))
+    return values.mean() + shrink * (mean - mean.mean()) + moved, float(seeds + examples)

@@ -1,0 +1,140 @@
+"""Tests of a trend over checkpoints, which count as a sample: K points, not K certain values.
+
+Two scatters make the points of a curve leave its line: checkpoints (training goes up and down) and
+test examples. Either alone understates the error of a slope.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptft.statistics import LEVEL
+
+# Up to here the distribution of Kendall's S is counted; further on it is close to normal.
+EXACT_CHECKPOINTS = 30
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Slope of the least-squares line through a curve; NaN where it is not known."""
+
+    slope: float
+    stderr: float
+    low: float
+    high: float
+    p: float
+    """two-sided, of slope 0"""
+
+
+def line_trend(
+    x: Sequence[float], y: np.ndarray, draws: np.ndarray | None = None, level: float = LEVEL
+) -> Trend:
+    """Slope of the line through (x, y), with the t-test that treats the checkpoints as random.
+
+    The model is y_k = a + b x_k + u_k + e_k: u_k is the checkpoint's own scatter, independent from
+    one checkpoint to the next, and e the error from the test examples, whose covariance over
+    checkpoints S is that of ``draws``. The variance of the slope w'y is
+
+        |w|^2 RSS / (K - 2)  +  max(0, w'S w - |w|^2 tr(M S) / (K - 2)),
+
+    with M the projection on the residuals. The first term is that of the residual t-test and holds
+    whatever scatters independently about the line. The second is what the residuals cannot show:
+    examples that themselves rise or fall make the line of *these* examples steeper or flatter and
+    leave no residual. It is zero for errors that are equally correlated over checkpoints. Degrees
+    of freedom after Satterthwaite (1946), the second term's taken as known.
+
+    A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
+    trend; see docs/analysis.md for how often.
+
+    Args:
+        x: (K,) positions of the checkpoints.
+        y: (K,) the curve.
+        draws: (K, R) replicates of its points, paired; None or NaN where no error is known.
+        level: of the interval.
+
+    Returns:
+        With fewer than three checkpoints the slope alone: nothing is left to see scatter by.
+    """
+    from scipy.stats import t as student
+
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    weights = slope_weights(x)
+    slope, free = float(weights @ (y - y[0])), len(x) - 2
+    if free < 1:
+        return Trend(slope, *[np.nan] * 4)
+    size = weights @ weights
+    residuals = y - y.mean() - slope * (x - x.mean())
+    scatter = size * (residuals @ residuals) / free
+    examples = excess = 0.0
+    if draws is not None and not np.isnan(draws).any():
+        covariance = np.cov(draws)
+        examples = weights @ covariance @ weights
+        fitted = covariance.sum() / len(x) + examples / size
+        excess = max(0.0, examples - size * (np.trace(covariance) - fitted) / free)
+    if scatter <= 1e-12 * max(examples, slope**2):  # all points on a line: no scatter to go by
+        variance, freedom = examples, np.inf
+    else:
+        variance = scatter + excess
+        freedom = free * (variance / scatter) ** 2
+    error = np.sqrt(variance)
+    reach = student.ppf((1 + level) / 2, freedom) * error
+    p = 2 * student.sf(abs(slope) / error, freedom) if error else float(slope == 0)
+    return Trend(slope, float(error), slope - reach, slope + reach, float(p))
+
+
+def slope_weights(x: Sequence[float]) -> np.ndarray:
+    """Weights w (K,) for which w @ y is the slope of the least-squares line through (x, y)."""
+    centred = np.asarray(x, dtype=float) - np.mean(x)
+    return centred / (centred @ centred)
+
+
+def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
+    """Kendall's tau-b of ``values`` against their order, with its two-sided p-value.
+
+    The null is that the values are exchangeable: every order of them is as likely. (The steps of a
+    driftless random walk are exchangeable, its values are not.) The p-value is exact, ties
+    included, up to ``EXACT_CHECKPOINTS`` values: the number of inversions of a random order is a
+    sum of independent Mann-Whitney statistics, one a group of equal values (the q-multinomial
+    coefficient, MacMahon 1913). A constant or single value has no trend: tau 0, p 1.
+    """
+    from scipy.stats import kendalltau
+
+    if len(set(values)) < 2:
+        return 0.0, 1.0
+    found = kendalltau(range(len(values)), values)
+    if len(values) > EXACT_CHECKPOINTS:
+        return float(found.statistic), float(found.pvalue)
+    counts = _inversion_counts(list(Counter(values).values()))
+    pairs = len(counts) - 1  # of different values
+    inversions = sum(a > b for i, a in enumerate(values) for b in values[i + 1 :])
+    observed = abs(pairs - 2 * inversions)
+    as_far = sum(c for at, c in enumerate(counts) if abs(pairs - 2 * at) >= observed)
+    return float(found.statistic), as_far / sum(counts)
+
+
+def _inversion_counts(groups: Sequence[int]) -> list[int]:
+    """How many orders of a multiset, of ``groups`` equal values each, have 0, 1, ... inversions."""
+    counts, before = [1], 0
+    for size in groups:
+        for i in range(1, size + 1):
+            counts = _divided(_multiplied(counts, before + i), i)
+        before += size
+    return counts
+
+
+def _multiplied(polynomial: list[int], power: int) -> list[int]:
+    """The polynomial times (1 - q^power)."""
+    longer = polynomial + [0] * power
+    return [c - (longer[at - power] if at >= power else 0) for at, c in enumerate(longer)]
+
+
+def _divided(polynomial: list[int], power: int) -> list[int]:
+    """The polynomial, a multiple of (1 - q^power), divided by it."""
+    quotient: list[int] = []
+    for at, c in enumerate(polynomial):
+        quotient.append(c + (quotient[at - power] if at >= power else 0))
+    return quotient[: len(polynomial) - power]

@@ -1,0 +1,76 @@
+"""What is called learning, and what only looks so."""
+
+import numpy as np
+import polars as pl
+import pytest
+from test_analysis_tables import cells, pick
+
+from ptft.analysis import make_table
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.collect import AUDIT_SCHEMA
+
+
+def scores_of(base, tuned, **audit):
+    """Scores of 120 answers at two checkpoints; ``audit`` is known of every cell's answers."""
+    values = {("base", "nli_in", "default"): base, ("full.nli.s0", "nli_in", "default"): tuned}
+    frame = cells(values).with_columns(
+        n=pl.lit(120, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / 120).sqrt()
+    )
+    known = dict.fromkeys(AUDIT_SCHEMA) | {"gold_share": 0.4, "prediction_share": 0.5} | audit
+    drawn = np.random.default_rng(0).normal(size=(len(frame), 2000))
+    drawn = frame["value"].to_numpy()[:, None] + frame["stderr"].to_numpy()[:, None] * drawn
+    replicates = frame.select(
+        "checkpoint", "arm", "dataset", "format", "shots",
+        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
+        pl.Series("replicates", drawn.astype(np.float32), dtype=pl.Array(pl.Float32, 2000)),
+    )  # fmt: skip
+    return Scores.build(frame, replicates)
+
+
+def curve(scores):
+    return pick(make_table("latent", scores, Settings()), train_task="nli", dataset="nli_in")
+
+
+def test_a_rise_is_learning():
+    row = curve(scores_of((0.35, 0.36), (0.375, 0.70)))
+    assert row["latent"] and row["tuned_guess"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "audit"),
+    [
+        # It ends in the constant answer: 55 % of the gold labels are the same.
+        ((0.375, 0.550), {"gold_share": 0.55, "prediction_share": 1.0}),
+        # It ends at what a constant answer earns, though a few answers differ.
+        ((0.375, 0.558), {"gold_share": 0.55, "prediction_share": 0.97}),
+        # A constant answer that is right more often than the most frequent label says: two flags.
+        ((0.375, 0.70), {"gold_share": 0.4, "prediction_share": 1.0}),
+        # From clearly below chance to a little above it: 0.05 of 0.33 count.
+        ((0.10, 0.43), {}),
+        # 99 % of the gold labels are the same.
+        ((0.375, 0.990), {"gold_share": 0.99}),
+    ],
+)
+def test_what_guessing_explains_is_no_learning(tuned, audit):
+    row = curve(scores_of((0.35, 0.36), tuned, **audit))
+    assert row["tuned_rise"] >= 0.1 and row["tuned_rise_ci_low"] > 0
+    assert not row["latent"]
+
+
+def test_a_base_model_that_ends_in_the_constant_answer_has_learned_nothing():
+    scores = scores_of((0.375, 0.550), (0.375, 0.80), gold_share=0.55)
+    row = make_table("groups", scores, Settings()).row(0, named=True)
+    assert (row["group"], row["guess"]) == ("not_learned", pytest.approx(0.55))
+    assert curve(scores)["latent"]
+
+
+def test_a_start_below_chance_counts_from_chance():
+    assert curve(scores_of((0.35, 0.36), (0.10, 0.60)))["latent"]
+
+
+def test_trends_stand_beside_the_rise():
+    row = curve(scores_of((0.35, 0.36), (0.375, 0.70)))
+    # Two checkpoints show a rise between them, and no trend.
+    assert row["tuned_slope"] == pytest.approx(0.325)
+    assert row["tuned_slope_ci_low"] is row["tuned_slope_p"] is None
