@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.findings import front_page
     from ptft.language import translator
     from ptft.provenance import audit_summary, provenance
-    from ptft.wording import bullets
+    from ptft.wording import bullets, without_templates
 
     say = translator(args.language)
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         about=about,
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(page, encoding="utf-8")
+    args.output.write_text(without_templates(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

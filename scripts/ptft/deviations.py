@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ptft.language import Say
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
-from ptft.wording import listed
+from ptft.wording import listed, literal
 
 
 def deviations(resolved: Mapping, say: Say) -> list[str]:
@@ -28,7 +28,7 @@ def _of_the_model(study: Mapping, say: Say) -> Iterator[str]:
         yield say(
             "The model is {model}; the paper's are OLMo-1B and, at its last checkpoint only, "
             "Llama-3-8B."
-        ).format(model=f"``{study['model']}``")
+        ).format(model=literal(study["model"]))
         return
     if study["checkpoints"] != paper["checkpoints"]:
         yield say("The checkpoints are {ours}; the paper's {theirs}.").format(
@@ -56,7 +56,7 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
             if other:
                 yield say("{method} on {task}: {ours}; the paper {theirs}.").format(
                     method=method,
-                    task=f"``{task}``",
+                    task=literal(task),
                     ours=", ".join(f"{key} {ours[key]:g}" for key in other),
                     theirs=", ".join(f"{key} {theirs[key]:g}" for key in other),
                 )
@@ -65,7 +65,7 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
         yield say("{n} training seeds; the paper has one.").format(n=seeds)
     if study["train_format"] != "default":
         yield say("Trained in the format {name}; the paper in {theirs}.").format(
-            name=f"``{study['train_format']}``", theirs="``default``"
+            name=literal(study["train_format"]), theirs="``default``"
         )
 
 

@@ -16,7 +16,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.suspicious import FLAGS
 from ptft.costs import costs_table
 from ptft.language import Say
-from ptft.wording import bullets, change, csv_table, listed, number
+from ptft.wording import bullets, change, csv_table, listed, number, plain
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -381,7 +381,7 @@ def front_page(
         ],
         "Figures": bullets(f"{say(caption)}: `{name}`_" for name, caption in figures.items()),
     }
-    sections = [_heading(title, "="), description]
+    sections = [_heading(plain(title), "="), plain(description)]
     for heading, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
         sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]

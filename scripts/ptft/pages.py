@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 
 import polars as pl
 
+from ptft.embedding import script_json
 from ptft.language import Say
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
@@ -92,8 +92,7 @@ def table_page(
         language: its code.
     """
     data = {"rows": [list(row) for row in table.rows()], "limit": ROWS_SHOWN}
-    # `</` would end the script element that carries the data.
-    embedded = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+    embedded = script_json(data)
     csv = base64.b64encode(table.write_csv().encode()).decode()
     heads = "".join(
         f'<th scope="col"><button type="button">{html.escape(column)}</button></th>'

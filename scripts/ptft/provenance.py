@@ -10,7 +10,7 @@ import polars as pl
 
 from ptft import versions
 from ptft.language import Say
-from ptft.wording import bullets, csv_table, listed
+from ptft.wording import bullets, csv_table, listed, literal, plain
 
 PACKAGES = ("snakemake", "torch", "transformers", "peft", "datasets", "polars", "scipy")
 
@@ -25,18 +25,29 @@ def provenance(resolved: Mapping, say: Say) -> list[str]:
     study = resolved["study"]
     lines = [
         say("Study {name}, written out in {file}.").format(
-            name=f"``{study['study']}``", file="``study.yaml``"
+            name=literal(study["study"]), file="``study.yaml``"
         )
     ]
     if "published" in study:
         released = study["published"]
-        lines.append(say("Model {model}, not run here.").format(model=f"``{released['model']}``"))
-        heads, rows = ["table", "SHA-256"], [list(row) for row in released["tables"].items()]
+        lines.append(say("Model {model}, not run here.").format(model=literal(released["model"])))
+        heads, rows = (
+            ["table", "SHA-256"],
+            [[*map(plain, row)] for row in released["tables"].items()],
+        )
     else:
         lines += [_source(study["model"], resolved["model"]["source"], say), _seeds(resolved, say)]
         heads = ["fetched", "repository", "revision", "commit"]
         rows = [
-            [path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"]]
+            [
+                plain(text)
+                for text in (
+                    path.removesuffix(".pin.json"),
+                    pin["repository"],
+                    pin["revision"],
+                    pin["commit"],
+                )
+            ]
             for path, pin in resolved.get("fetched", {}).items()
         ]
         lines.append(
@@ -81,13 +92,13 @@ def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list
     told = splits.filter((pl.col("split") == "test") | (pl.col("dropped") != ""))
     rows = [
         [
-            row["dataset"],
+            plain(row["dataset"]),
             row["split"],
             str(row["rows"]),
             str(row["used"]),
-            row["dropped"].replace(",", ";") or "–",
+            plain(row["dropped"]) or "–",
             "–" if row["largest_share"] is None else f"{row['largest_share']:.2f}",
-            row["warning"].replace(",", ";") or "–",
+            plain(row["warning"]) or "–",
         ]
         for row in told.sort("dataset", "split").iter_rows(named=True)
     ]
@@ -95,14 +106,14 @@ def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list
 
 
 def _source(model: str, source: Mapping, say: Say) -> str:
-    name = f"``{model}``"
+    name = literal(model)
     if source["kind"] == "hub":
         return say("Model {model} from {repository} on the Hub.").format(
-            model=name, repository=f"``{source['repository']}``"
+            model=name, repository=literal(source["repository"])
         )
     if source["kind"] == "folder":
         return say("Model {model} from the folder {path}.").format(
-            model=name, path=f"``{source['path']}``"
+            model=name, path=literal(source["path"])
         )
     return say(
         "Model {model}, pre-trained here (seed of its world {seed}, version {version})."

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from ptft.language import Say
+
+
+def plain(text: str) -> str:
+    """Text from outside, a study's or the Hub's, so that it is read as nothing but text.
+
+    Every mark is escaped, but for those within words, so that no directive, link or markup is
+    left. Paragraphs are kept.
+    """
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    lines = (" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", part).split()) for part in paragraphs)
+    mark = r"(?!(?<=[^\W_])[-._/,][^\W_])([^\w\s]|_)"
+    return "\n\n".join(re.sub(mark, r"\\\1", line) for line in lines)
+
+
+def literal(text: str) -> str:
+    """A name as an inline literal; as plain text where that would end too soon."""
+    return f"``{text}``" if re.fullmatch(r"[^\s`]([^`\n]*[^\s`])?", text) else plain(text)
+
+
+def without_templates(page: str) -> str:
+    """A page that Snakemake reads as a Jinja template, with every opening brace a mere character.
+
+    The report's front page holds no template of its own.
+    """
+    return page.replace("{", "{{ '{' }}")
 
 
 def number(value: float) -> str:
@@ -26,15 +52,20 @@ def change(value: float, low: float | None, high: float | None, say: Say, level:
 
 def listed(names: Sequence[str]) -> str:
     """Names as inline literals, joined by commas; a dash for none."""
-    return ", ".join(f"``{name}``" for name in names) or "–"
+    return ", ".join(map(literal, names)) or "–"
 
 
 def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A reStructuredText table; empty without rows. Cells must hold no comma."""
+    """A reStructuredText table of cells in reStructuredText; empty without rows."""
     if not rows:
         return ""
-    lines = [".. csv-table::", "   :header-rows: 1", "", "   " + ", ".join(heads)]
-    return "\n".join([*lines, *("   " + ", ".join(row) for row in rows)])
+    lines = [".. csv-table::", "   :header-rows: 1", ""]
+    return "\n".join([*lines, *("   " + ", ".join(map(_cell, row)) for row in [heads, *rows])])
+
+
+def _cell(text: str) -> str:
+    """Quoted where a comma or a quote would end it."""
+    return '"' + text.replace('"', '""') + '"' if re.search('[,"]', text) else text
 
 
 def bullets(lines: Iterable[str]) -> list[str]:

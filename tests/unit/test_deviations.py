@@ -145,7 +145,7 @@ def test_audit_summary():
     assert "2 splits hold 2,100 rows; 10 of them were dropped, 150 used." in text
     assert "4 of 100 prompts did not fit the context" in text and "field: ``a`` (" in text
     assert (
-        "   a, test, 1200, 50, no gold label 7; empty 3, 0.62, "
+        r'   a, test, 1200, 50, "no gold label 7\, empty 3", 0.62, '
         "2 evaluated rows are also training rows" in text
     )
     assert "a, train" not in text  # nothing to tell of it

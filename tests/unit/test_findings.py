@@ -1,8 +1,11 @@
 """The front page says what the tables hold."""
 
+import html
 import json
+import re
 
 import docutils.core
+import jinja2
 import pytest
 import yaml
 from synthetic_scores import study_slice, write_evaluations
@@ -11,7 +14,22 @@ import analyse
 import collect_cells
 import write_front_page
 from ptft.study import read_study
-from ptft.wording import change, number
+from ptft.wording import change, csv_table, literal, number, plain, without_templates
+
+# What a description from someone else may hold: directives, links, markup, templates.
+HOSTILE = """.. include:: /etc/passwd
+
+.. raw:: html
+
+   <script>alert(1)</script>
+
+.. csv-table:: x
+   :file: /etc/passwd
+
+`x <javascript:alert(1)>`_ and |sub| and name_ and *star `` tick {{ 7 * 191 }} {% raw %} {# x #}
+
+- 1. (a) :field: +---+ ==== >>> ::"""
+SETTINGS = {"file_insertion_enabled": False, "raw_enabled": False, "halt_level": 2}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +69,7 @@ def page(tmp_path_factory, repository):
     resolved = read_study(
         yaml.safe_load(config.read_text()), [config], repository / "config"
     ).resolved()
-    resolved["study"] |= {"study": "made_up", "description": "Nothing real."}
+    resolved["study"] |= {"study": "made_up", "description": HOSTILE}
     (folder / "study.yaml").write_text(yaml.safe_dump(resolved))
     write_front_page.main(
         [
@@ -87,16 +105,31 @@ def test_sentences(page):
     assert "None was flagged." in page
 
 
-def test_it_is_valid_restructuredtext(page):
+def rendered(page: str) -> str:
+    """The text that a reader of the page sees, as Snakemake renders it."""
     # Snakemake adds the targets of the figures' links.
     links = "".join(
         f"\n.. _{line.split('`')[1]}: x\n" for line in page.splitlines() if line.endswith("`_")
     )
     # Level 2: a warning already raises.
-    parts = docutils.core.publish_parts(
-        page + links, writer="html5", settings_overrides={"halt_level": 2}
-    )
-    assert "What only fine-tuning shows" in parts["html_body"]
+    source = jinja2.Environment().from_string(page + links).render()
+    parts = docutils.core.publish_parts(source, writer="html5", settings_overrides=SETTINGS)
+    return " ".join(html.unescape(re.sub("<.*?>", "", parts["html_body"])).split())
+
+
+def test_it_is_valid_restructuredtext_and_text_of_the_study_stays_text(page):
+    text = rendered(page)
+    assert "What only fine-tuning shows" in text
+    assert " ".join(HOSTILE.split()) in text
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a b", "a`b", "`a", " a", "a\nb", "``", "a_", "x` ``_", "\\"]
+)
+def test_names_and_cells_stay_what_they_are(name):
+    cells = [plain('say "a, b"'), literal(name)]
+    text = rendered(without_templates(csv_table(["one", "two"], [cells, cells])))
+    assert text == " ".join(f'one two say "a, b" {name} say "a, b" {name}'.split())
 
 
 def test_numbers():

@@ -1,18 +1,34 @@
 """Table pages: whole, escaped, loading nothing. How they behave is tested in a browser."""
 
 import base64
+import json
 import re
 
 import polars as pl
+import pytest
 
+from ptft.embedding import REPORT_DATA, escape_report
 from ptft.pages import table_page
 
 
 def test_page_holds_the_whole_table_and_no_markup_of_its_content():
-    table = pl.DataFrame({"a<b": ["</script><b>", None], "value": [0.123456789, None]})
+    table = pl.DataFrame({"a<b": ["</script><!--<script>", None], "value": [0.123456789, None]})
     page = table_page(table, "t&t", "about <x>")
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == page.count("<script") == 2 and "<!--" not in page
     assert "a&lt;b" in page and "<title>t&amp;t</title>" in page and "about &lt;x&gt;" in page
     csv = base64.b64decode(re.search(r"base64,([^\"]+)\"", page)[1]).decode()
     assert csv == table.write_csv()
     assert not re.search(r"(src|href)=\"(http|//)", page)
+
+
+def test_the_data_of_a_report_can_not_end_their_script():
+    hostile = {"params": "</script><script>alert(1)</script>\n", "n": 1.5}
+    page = "".join(
+        f'<script id="x">\n    var {name} = {json.dumps(hostile)};\n    </script>\n'
+        for name in REPORT_DATA
+    )
+    escaped = escape_report(page)
+    assert escaped.count("</script>") == escaped.count("<script") == len(REPORT_DATA)
+    assert json.loads(re.search("var rules = (.*);", escaped)[1]) == hostile
+    with pytest.raises(ValueError, match="no single script `var rules"):
+        escape_report(page.replace("var rules", "let rules"))

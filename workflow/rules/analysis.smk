@@ -8,7 +8,7 @@ rule analyse_cells:
     input:
         script=program("analyse"),
         modules=modules("analysis")
-        + library("intervals", "statistics", "trends", "pages")
+        + library("embedding", "intervals", "pages", "statistics", "trends")
         + words(),
         cells=CELLS,
         replicates=REPLICATES,

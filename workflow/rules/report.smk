@@ -29,10 +29,13 @@ rule write_front_page:
 
 rule make_report:
     input:
+        script=program("make_report"),
+        module=library("embedding"),
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
+        docutils=os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf"),
         captions=sorted(
             os.path.relpath(path)
             for path in Path(workflow.basedir).glob("workflow/report/**/*.rst")
@@ -44,16 +47,14 @@ rule make_report:
     conda:
         "../../envs/environment.yaml"
     params:
-        # Snakemake calls itself for the report, on the same study; it takes no lock for that.
         configfiles=[os.path.relpath(path) for path in workflow.configfiles],
         snakefile=os.path.relpath(workflow.main_snakefile),
     message:
         "Put the report together"
     shell:
-        "python -m snakemake --snakefile {params.snakefile:q} --nolock"
-        " --configfiles {params.configfiles:q} --report {output:q}"
-        " --report-stylesheet {input.stylesheet:q} --quiet"
-        " -- report_contents 2> {log:q}"
+        "python {input.script:q} --snakefile {params.snakefile:q}"
+        " --configfiles {params.configfiles:q} --stylesheet {input.stylesheet:q}"
+        " --docutils {input.docutils:q} --output {output:q} 2> {log:q}"
 
 
 rule report_contents:
