@@ -3,11 +3,31 @@
 from collections.abc import Sequence
 
 
-def encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of whole texts, with whatever the tokenizer puts in front (BOS or nothing).
+def start_token(tokenizer) -> int:
+    """What an empty context consists of: BOS, or else EOS, as in lm-evaluation-harness.
 
-    A trailing EOS that some tokenizers add is removed: a context must be open at its end.
+    Raises:
+        ValueError: the tokenizer has neither.
     """
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return token
+    raise ValueError("the tokenizer has no BOS or EOS token for an empty context to begin from")
+
+
+def encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of contexts, with whatever the tokenizer puts in front (BOS or nothing).
+
+    A trailing EOS that some tokenizers add is removed: a context must be open at its end. One
+    without any token begins from ``start_token``.
+
+    Raises:
+        ValueError: there is an empty context, and nothing to begin it from.
+    """
+    return [ids or [start_token(tokenizer)] for ids in _encode(tokenizer, texts)]
+
+
+def _encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     ids = tokenizer(list(texts), return_attention_mask=False)["input_ids"]
@@ -23,20 +43,20 @@ def encode_pairs(
 
     As lm-evaluation-harness does (``TemplateLM._encode_pair``): the whole text is encoded once
     and cut at the length of the encoded context, so that completions are tokenised as in
-    running text.
+    running text. A context without any token begins from ``start_token``.
 
     Raises:
-        ValueError: a completion has no token of its own.
+        ValueError: a completion has no token of its own, or nothing can begin an empty context.
     """
-    wholes = encode(
+    wholes = _encode(
         tokenizer, [context + end for context, end in zip(contexts, completions, strict=True)]
     )
-    heads = encode(tokenizer, contexts)
+    heads = _encode(tokenizer, contexts)
     pairs = []
     for whole, head, context, end in zip(wholes, heads, contexts, completions, strict=True):
         if len(whole) <= len(head):
             raise ValueError(f"completion {end!r} adds no token to the context {context[-80:]!r}")
-        pairs.append((head, whole[len(head) :]))
+        pairs.append((head or [start_token(tokenizer)], whole[len(head) :]))
     return pairs
 
 

@@ -5,6 +5,6 @@ raising one reruns exactly the jobs whose results would change.
 """
 
 DATA_VERSION = 2
-TRAINING_VERSION = 1
-SCORING_VERSION = 2
+TRAINING_VERSION = 2
+SCORING_VERSION = 3
 POCKET_VERSION = 1

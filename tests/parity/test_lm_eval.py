@@ -208,6 +208,25 @@ def test_scores_agree_with_the_harness(loaded, shared):
     assert np.std(scores) > 1  # the model does tell choices apart
 
 
+def test_an_empty_context_is_scored_as_the_harness_does(loaded):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from ptft.evaluation.encoding import encode_examples
+    from ptft.evaluation.engine import Engine
+
+    rows = [{"fields": {"text": text}, "choices": ["an answer", "none"]} for text in ("", "Some")]
+    ours = encode_examples(loaded.tokenizer, "{text}", [], rows, lambda row: row["choices"], 2048)
+    model = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=4)
+    requests = [
+        Instance("loglikelihood", {}, (row["fields"]["text"], " " + text), 0)
+        for row in rows
+        for text in row["choices"]
+    ]
+    expected = [score for score, _ in model.loglikelihood(requests, disable_tqdm=True)]
+    np.testing.assert_allclose(np.ravel(Engine(loaded).score(ours)), expected, atol=1e-4)
+
+
 def odd_first(rows):
     """Rows with white space at an end of a text first: what a rewrite could lose."""
     return sorted(rows, key=lambda row: all(text == text.strip() for text in texts(row)))

@@ -102,6 +102,39 @@ def test_a_tokenizer_that_adds_bos_is_scored_with_it(tokenizer):
     assert results.prompt_tokens[0] == len(ids)
 
 
+def test_an_empty_context_begins_from_eos(tokenizer):
+    """Alone or beside another row: choices, labels and generation behind nothing but EOS."""
+    engine = Engine(wrap_model(tiny_olmo(len(tokenizer)), tokenizer))
+    empty = {"example_id": "a", "fields": {"document": ""}, "choices": ["do so", "no"], "gold": 0}
+    other = {**empty, "example_id": "b", "fields": {"document": "some more words"}}
+    with torch.inference_mode():
+        logits = engine.loaded.model(torch.tensor([[0]])).logits[0, -1].log_softmax(-1)
+
+    def results(kind, rows, **options):
+        return evaluate_cell(engine, Cell("d", "f", 0, kind, "{document}", **options), rows, [])
+
+    for rows in ([empty], [other, empty], [empty, other]):
+        at = rows.index(empty)
+        chosen = results("multiple_choice", rows)
+        one = tokenizer(" no")["input_ids"]
+        assert chosen.prompt_tokens[at] == len(one) == 1
+        assert chosen.logprobs[at][1] == pytest.approx(logits[one[0]].item(), abs=1e-4)
+        labelled = [{**row, "gold": "no"} for row in rows]
+        labels = results("classification", labelled, labels=("yes", "no"))
+        expected = [
+            max(logits[tokenizer(text)["input_ids"][0]].item() for text in (label, " " + label))
+            for label in ("yes", "no")
+        ]
+        assert labels.logprobs[at] == pytest.approx(expected, abs=1e-4)
+        said = results("generation", rows, max_new_tokens=6).predicted[at]
+        ids = engine.loaded.model.generate(
+            torch.tensor([[0]]), max_new_tokens=6, do_sample=False, pad_token_id=1
+        )[0, 1:]
+        assert said == tokenizer.decode(ids, skip_special_tokens=True).strip()
+    with pytest.raises(ValueError, match="a prompt without any token"):
+        Prompt([], [[5]], 0, False)
+
+
 def test_a_model_without_pad_token(tokenizer):
     unpadded = tiny_tokenizer()
     unpadded.pad_token = None

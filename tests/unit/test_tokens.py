@@ -27,6 +27,19 @@ def test_pairs_are_cut_from_the_whole(tokenizer):
     assert encode_pairs(tokenizer, ["a b", "c"], [" c", " a b"]) == [([2, 6], [7]), ([4], [5, 6])]
 
 
+def test_an_empty_context_begins_from_bos_or_else_eos(tokenizer):
+    assert encode(tokenizer, ["", "a"]) == [[1], [2]]
+    assert encode_pairs(tokenizer, [""], [" a b"]) == [([1], [5, 6])]
+    other = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer, eos_token="<eos>", bos_token="<unk>"
+    )
+    assert encode(other, [""]) == [[0]]
+    neither = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
+    assert encode(neither, ["a"]) == [[2]]
+    with pytest.raises(ValueError, match="no BOS or EOS token for an empty context"):
+        encode_pairs(neither, [""], [" a"])
+
+
 def test_a_completion_without_tokens_is_refused(tokenizer):
     with pytest.raises(ValueError, match="adds no token to the context 'a b'"):
         encode_pairs(tokenizer, ["a b"], [""])

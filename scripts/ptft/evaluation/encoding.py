@@ -31,6 +31,10 @@ class Prompt:
     truncated: bool
     given: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.context and (0 in self.given or not self.given):
+            raise ValueError("a prompt without any token: nothing to predict the next one from")
+
     @property
     def tokens(self) -> int:
         """Tokens that are read before anything is scored or generated, at the most."""

@@ -12,7 +12,7 @@ from ptft.evaluation.cells import MAIN_METRIC, Cell, Results, generates
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.prompts import completion, scored_texts, select_shots
-from ptft.tokens import label_tokens
+from ptft.tokens import encode_pairs, label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
 WINDOW = 2048
@@ -236,19 +236,11 @@ def _best_choice(scores: np.ndarray) -> int:
 
 
 def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, float]:
-    """Log-likelihood of every different text behind an empty context: BOS, or else EOS.
-
-    Raises:
-        ValueError: the tokenizer has neither.
-    """
-    tokenizer = engine.loaded.tokenizer
-    start = tokenizer.bos_token_id
-    start = tokenizer.eos_token_id if start is None else start
-    if start is None:
-        raise ValueError("pmi needs a BOS or EOS token as the empty context; there is neither")
+    """Log-likelihood of every different text behind an empty context."""
     texts = list(dict.fromkeys(text for row in examples for text in scored_texts(row)))
-    ends = tokenizer([completion(text) for text in texts], add_special_tokens=False)["input_ids"]
-    prompts = [Prompt([start], [ids], shots=0, truncated=False) for ids in ends]
+    ends = [completion(text) for text in texts]
+    pairs = encode_pairs(engine.loaded.tokenizer, [""] * len(texts), ends)
+    prompts = [Prompt(start, [end], shots=0, truncated=False) for start, end in pairs]
     return {text: row[0] for text, row in zip(texts, engine.score(prompts), strict=True)}
 
 

@@ -61,7 +61,7 @@ def completion_examples(tokenizer, rows: Sequence[Mapping], template: str) -> li
     pairs = encode_pairs(tokenizer, contexts, golds)
     for row, (context, gold) in zip(rows, pairs, strict=True):
         ids = np.array([*context, *gold, tokenizer.eos_token_id], dtype=np.int64)
-        learned = np.arange(len(ids)) >= max(len(context), 1)
+        learned = np.arange(len(ids)) >= len(context)
         examples.append(Example(row["example_id"], ids, learned))
     return examples
 
