@@ -97,4 +97,4 @@ onstart:
             # All who fetch touch that one; it holds nothing.
             lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
         if "published" not in config:
-            Progress(GRID).note_deleted_cells()
+            Progress(GRID).forget_deleted_cells()

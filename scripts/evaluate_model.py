@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,8 @@ from ptft.job_records import note
 from ptft.jsonl import count_examples, read_all, read_examples
 from ptft.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.model_folder import hash_model
+from ptft.paths import stored_cell
+from ptft.published_cells import write_published
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
     parser.add_argument("--plan", type=json.loads, required=True, help="what to score (JSON)")
     parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
-    parser.add_argument("--deleted", type=Path, required=True, help="names of cells to score anew")
+    parser.add_argument("--published", type=Path, required=True, help="record of the output")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cells asked for")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     args = parser.parse_args(argv)
@@ -100,14 +101,8 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     version = args.plan["scoring_version"]
     target = target_here()
     keys = {cell: cell_key(cell, model_hash, args.data, version, target) for cell in cells}
-    stored = {cell: args.store / f"{key}.parquet" for cell, key in keys.items()}
-    deleted = {file.name for file in args.deleted.glob("*")}
-    # A stored file with another link is published under another name: it was not deleted.
-    missing = {
-        cell: file
-        for cell, file in stored.items()
-        if not file.exists() or (cell.name in deleted and file.stat().st_nlink == 1)
-    }
+    stored = {cell: Path(stored_cell(args.store, key)) for cell, key in keys.items()}
+    missing = {cell: file for cell, file in stored.items() if not file.exists()}
     reused = len(cells) - len(missing)
     note(cells=len(cells), reused=reused)
     log.info("%d cells, %d of them in the store", len(cells), reused)
@@ -115,8 +110,6 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     if missing:
         engine = load_engine(args, list(missing), target)
         failed = score_missing(engine, missing, args.data)
-        for cell in missing.keys() - failed.keys():
-            (args.deleted / cell.name).unlink(missing_ok=True)
         if torch.cuda.is_available():
             note(gpu_gib=engine.gpu_memory() / 2**30)
     if failed:
@@ -128,7 +121,7 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         return 1
     for cell, file in stored.items():
         publish(file, args.output / cell.file)
-    shutil.rmtree(args.deleted, ignore_errors=True)
+    write_published({cell.file: key for cell, key in keys.items()}, args.published)
     return 0
 
 

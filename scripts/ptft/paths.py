@@ -73,6 +73,11 @@ def cell_path(
     return f"{evaluations}/{checkpoint}/{arm}/{cell_file(dataset, style, shots)}"
 
 
+def stored_cell(store: Path | str, key: str) -> str:
+    """A finished cell in a store."""
+    return f"{store}/{key}.parquet"
+
+
 @dataclass(frozen=True)
 class Results:
     """Paths of one study's results."""
@@ -124,9 +129,9 @@ class Results:
         """Finished cells, keyed by what determines them; no rule declares it."""
         return f"{self.root}/state/cells"
 
-    def deleted_cells(self, checkpoint: str, arm: str) -> str:
-        """Folder with the names of cells whose files a user deleted; no rule declares it."""
-        return f"{self.root}/state/deleted_cells/{checkpoint}/{arm}"
+    def published_cells(self, checkpoint: str, arm: str) -> str:
+        """Record of the cells that were published; no rule declares it."""
+        return f"{self.root}/state/published/{checkpoint}/{arm}.json"
 
     @property
     def evaluations(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptft.job_records import JobRecord, read_records
 from ptft.paths import Results, cell_file
+from ptft.published_cells import forget_gone
 from ptft.study.grid import Grid
 
 FINETUNE, EVALUATE = "finetune_model", "evaluate_model"
@@ -50,26 +51,23 @@ class Progress:
                     yield self._finetuning(checkpoint, name, evaluation.state == "done")
                 yield evaluation
 
-    def note_deleted_cells(self) -> None:
-        """Note the cells whose files were deleted since their job ended well, to be scored anew.
+    def forget_deleted_cells(self) -> None:
+        """Let cells be scored anew whose files were deleted or moved away since they were scored.
 
-        To be called before any job starts: Snakemake deletes all outputs of a job that it starts
-        again, and what a job finds in the store it takes from there. Where all are gone it may
-        have been Snakemake, which does so when it counts a job as failed after its end.
+        To be called before any job starts. A model whose job is at work, or was killed, is left
+        alone.
         """
+        store = self.folder / self.results.cell_store
         wanted = {cell_file(*score) for score in self.grid.scores()}
         for checkpoint in self.grid.checkpoints:
             for arm in self.grid.arms:
-                gone = wanted - _names(self.folder / self.results.evaluation(checkpoint, arm))
-                if not gone or gone == wanted:
+                found = _names(self.folder / self.results.evaluation(checkpoint, arm))
+                record = self.folder / self.results.published_cells(checkpoint, arm)
+                if wanted <= found or not record.exists():
                     continue
                 attempts = self._records(EVALUATE, checkpoint, arm)
-                if not attempts or attempts[-1].state != "done":
-                    continue
-                folder = self.folder / self.results.deleted_cells(checkpoint, arm)
-                folder.mkdir(parents=True, exist_ok=True)
-                for name in gone:
-                    (folder / Path(name).stem).touch()
+                if attempts and attempts[-1].state == "done":
+                    forget_gone(record, wanted, found, store)
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""

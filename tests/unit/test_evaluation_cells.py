@@ -314,7 +314,7 @@ def test_a_model_with_pickled_weights_is_scored(job):
 
 
 CPU = Target("cpu", "float32")
-FOLDERS = ("model", "data", "store", "deleted", "output")
+FOLDERS = ("model", "data", "store", "published", "output")
 
 
 @pytest.fixture
@@ -396,31 +396,26 @@ def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
     assert (folder / "output" / "sums.default.0shot.parquet").exists()
 
 
-def test_a_deleted_cell_is_scored_anew(job):
+def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     folder, plan, run = job
     assert run() == 0
-    cell = folder / "output" / "nli.default.2shot.parquet"
-    before, right = stored(folder), pl.read_parquet(cell)
-    wrong = right.with_columns(score=pl.lit(7.0))
-    (file,) = (f for f in (folder / "store").rglob("*.parquet") if f.samefile(cell))
-    wrong.write_parquet(file)
-    for output in (folder / "output").iterdir():  # as Snakemake does before the job
-        output.unlink()
-    (folder / "deleted").mkdir()
-    (folder / "deleted" / "nli.default.2shot").touch()
-    assert run() == 0
-    assert pl.read_parquet(cell).equals(right)
-    changed = [name for name, inode in stored(folder).items() if inode != before[name]]
-    assert changed == [file.name]
-    assert not (folder / "deleted").exists()
+    before, record = stored(folder), json.loads((folder / "published").read_text())
+    assert record.keys() == {file.name for file in (folder / "output").iterdir()}
+    for name, key in record.items():
+        assert (folder / "store" / f"{key}.parquet").samefile(folder / "output" / name)
 
-    # The same cell under a new name is there; nobody deleted it.
-    plan["datasets"]["nli"]["formats"] = {"renamed": TEMPLATE}
-    (folder / "deleted").mkdir()
-    (folder / "deleted" / "nli.renamed.2shot").touch()
+    cell = "nli.default.2shot.parquet"
+    (folder / "store" / f"{record[cell]}.parquet").unlink()
+    assert run() == 0
+    changed = [name for name, inode in stored(folder).items() if inode != before[name]]
+    assert changed == [f"{record[cell]}.parquet"]
+
     before = stored(folder)
+    plan["datasets"]["nli"]["formats"] = {"renamed": TEMPLATE}
     assert run() == 0
     assert stored(folder) == before
+    renamed = json.loads((folder / "published").read_text())
+    assert renamed["nli.renamed.2shot.parquet"] == record[cell] and cell not in renamed
 
 
 def test_a_failing_cell_does_not_stop_the_others(job, caplog):

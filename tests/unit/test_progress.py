@@ -12,6 +12,7 @@ from ptft.demands import Demands
 from ptft.paths import Results, cell_file
 from ptft.plan import is_dry_run, make_plan, render
 from ptft.progress import Progress
+from ptft.published_cells import write_published
 from ptft.status import status_table
 from ptft.study import read_study
 
@@ -70,26 +71,42 @@ def test_status_shows_the_grid(grid, half_done):
     ]
 
 
-def test_a_deleted_cell_is_noted(grid, tmp_path):
-    """If its job ended well and other cells are there; else it is one that is not done yet."""
+@pytest.mark.parametrize(
+    ("published", "left", "status", "scored_anew"),
+    [
+        ("abc", "bc", 0, "a"),
+        ("abc", "abc", 0, ""),
+        ("bc", "bc", 0, ""),  # a new cell, or one under a new name, is not one that was deleted
+        ("abc", "", 0, ""),  # it may have been Snakemake
+        ("abc", "bc", 1, ""),  # what failed begins anew anyway
+        ("abc", "bc", None, ""),  # an orphan may be at work
+    ],
+)
+def test_a_cell_that_is_gone_is_scored_anew(
+    grid, tmp_path, monkeypatch, published, left, status, scored_anew
+):
+    """However it went: another link to the same file, as after `mv`, says nothing."""
+    monkeypatch.setattr(type(grid), "scores", lambda self: [(name, "f", 0) for name in "abc"])
     results = Results(grid.name)
-    first, second = (cell_file(*score) for score in grid.scores())
-
-    def noted(status, files):
-        folder = tmp_path / f"{status}-{len(files)}"
-        (folder / results.evaluation("step4", "base")).mkdir(parents=True)
-        for file in files:
-            (folder / results.evaluation("step4", "base") / file).touch()
-        records = folder / results.job_records("evaluate_model", "step4", "base")
-        records.mkdir(parents=True)
-        record = {"started": 1.0, "host": "h", "node": "n", "pid": 1, "gpus": [], "ended": 2.0}
-        (records / "1.json").write_text(json.dumps(record | {"slurm_job": None, "status": status}))
-        Progress(grid, folder).note_deleted_cells()
-        state = folder / results.root / "state/deleted_cells"
-        return [str(file.relative_to(state)) for file in state.rglob("*") if file.is_file()]
-
-    assert noted(0, [first]) == [f"step4/base/{second.removesuffix('.parquet')}"]
-    assert noted(0, [first, second]) == noted(0, []) == noted(1, [first]) == []
+    store = tmp_path / results.cell_store
+    output = tmp_path / results.evaluation("step4", "base")
+    for folder in (store, output, tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+    for name in "abc":
+        (store / f"key-{name}.parquet").touch()
+        os.link(store / f"key-{name}.parquet", tmp_path / "elsewhere" / name)
+    for name in left:
+        (output / cell_file(name, "f", 0)).touch()
+    keys = {cell_file(name, "f", 0): f"key-{name}" for name in published}
+    write_published(keys, tmp_path / results.published_cells("step4", "base"))
+    records = tmp_path / results.job_records("evaluate_model", "step4", "base")
+    records.mkdir(parents=True)
+    record = {"started": 1.0, "host": "h", "node": "n", "pid": 1, "gpus": [], "slurm_job": None}
+    end = {} if status is None else {"ended": 2.0, "status": status}
+    (records / "1.json").write_text(json.dumps(record | end))
+    Progress(grid, tmp_path).forget_deleted_cells()
+    kept = {path.stem.removeprefix("key-") for path in store.iterdir()}
+    assert kept == set("abc") - set(scored_anew)
 
 
 def test_status_names_the_log_of_each_failure(repository, half_done, capsys):

@@ -106,10 +106,10 @@ def test_a_figures_script_redraws_that_figure(finished):
 
 
 @pytest.mark.slow
-def test_a_deleted_cell_is_scored_again_alone(finished):
+def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
     before = pl.read_parquet(finished.root / cell)
-    (finished.root / cell).unlink()
+    (finished.root / cell).rename(finished.root / "moved.parquet")
     assert finished.planned() == sorted([*evaluations(["step4"], ["base"]), *TAIL, *DRAWN])
     finished.snakemake("--until", "evaluate_model")
     assert pl.read_parquet(finished.root / cell).equals(before)

@@ -28,19 +28,19 @@ rule evaluate_model:
     params:
         plan=lambda wildcards: as_json(GRID.evaluation_slice()),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
-        store=RESULTS.cell_store,
-        deleted=RESULTS.deleted_cells("{checkpoint}", "{arm}"),
         folder=lambda wildcards, output: folder_of(output[0]),
-        job=JOB,
-        record=RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}"),
-        kept=RESULTS.tuning_state("{checkpoint}", "{arm}"),
+        store=place(RESULTS.cell_store),
+        published=place(RESULTS.published_cells("{checkpoint}", "{arm}")),
+        job=place(JOB),
+        record=place(RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}")),
+        kept=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
         "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --data {params.data:q} --plan {params.plan:q} --store {params.store:q}"
-        " --deleted {params.deleted:q} --output {params.folder:q}"
+        " --published {params.published:q} --output {params.folder:q}"
         " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"
 
 

@@ -33,6 +33,14 @@ def as_json(value):
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
+def place(pattern):
+    """Where a job leaves or finds what is no result, as a parameter whose change reruns nothing.
+
+    Snakemake does not compare parameters that are functions of the input.
+    """
+    return lambda wildcards, input: pattern.format(**dict(wildcards.items()))
+
+
 def folder_of(path, levels=1):
     """Folder of a job's input or output, for programs that are given folders."""
     return str(Path(path).parents[levels - 1])
