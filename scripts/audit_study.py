@@ -9,6 +9,7 @@ from pathlib import Path
 from ptft.audit import ABOUT, AuditError, audit_study
 from ptft.language import languages, translator
 from ptft.pages import table_page
+from ptft.twins import TwinsError, refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,12 +18,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--plan", type=json.loads, required=True, help="the study's slice, JSON")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
     parser.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="*", default=[], help="pins or folders to compare"
+    )
     parser.add_argument("--splits", type=Path, required=True, help="table of splits, parquet")
     parser.add_argument("--prompts", type=Path, required=True, help="table of prompts, parquet")
     parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
+    try:
+        refuse_twins(args.checkpoints, args.plan.get("same_weights", []))
+    except TwinsError as error:
+        sys.exit(str(error))
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(args.model, local_files_only=True)

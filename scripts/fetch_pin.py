@@ -9,6 +9,7 @@ from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
 from ptft.hub.pins import Pin, pinned_folder
+from ptft.twins import TwinsError, refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -18,13 +19,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--all-pins", type=Path, nargs="*", default=[], help="everything that the study needs"
     )
+    parser.add_argument(
+        "--same-weights", nargs="*", default=[], help="checkpoints that may equal another one"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         check_disk(args.all_pins or [args.pin], args.pin.parent)
+        models = [path for path in args.all_pins if Pin.read(path).kind == "model"]
+        refuse_twins(models, args.same_weights)
         pin = Pin.read(args.pin)
         fetch(pin, pinned_folder(args.pin), check_checkpoint if pin.kind == "model" else None)
-    except HubError as error:
+    except (HubError, TwinsError) as error:
         sys.exit(str(error))
 
 

@@ -52,6 +52,17 @@ def model_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names & known)]
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """A folder's weights alone, without an index of them.
+
+    Raises:
+        ValueError: as ``model_files``.
+    """
+    files = model_files(folder)
+    weights = weights_among(file.name for file in files)
+    return [file for file in files if file.name in weights and file.suffix != ".json"]
+
+
 def copy_tokenizer(source: Path, target: Path) -> None:
     """Copy a checkpoint's tokenizer files, byte for byte."""
     for name in TOKENIZER:

@@ -111,6 +111,11 @@ def hub(tmp_path):
 @pytest.mark.slow
 def test_fetch_pin_and_run_offline(hub, tmp_path, repository):
     study = Study(tmp_path, repository, hub.endpoint)
+    # Both checkpoints hold the same weights: refused before anything comes, unless it is meant.
+    assert "checkpoints step1 and main hold the same weights" in study.run("fetch", fails=True)
+    assert not hub.sent
+    file = tmp_path / "study.yaml"
+    file.write_text(file.read_text().replace("evaluate:", "same_weights: [main]\nevaluate:"))
     study.run("fetch")
     model = tmp_path / "resources/models/remote"
     step, main = study.commit("step1"), study.commit("main")

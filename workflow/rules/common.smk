@@ -35,6 +35,17 @@ def checkpoint_folder(checkpoint):
     return paths.pretrained(STUDY.model, checkpoint)
 
 
+def compared_checkpoints():
+    """What tells whether two checkpoints hold the same weights: their pins, or they themselves.
+
+    Those of the pocket model are made here, one from another.
+    """
+    if SOURCE.kind == "pocket":
+        return []
+    folders = [checkpoint_folder(checkpoint) for checkpoint in GRID.checkpoints]
+    return [paths.pin(folder) for folder in folders] if SOURCE.kind == "hub" else folders
+
+
 def state_before(wildcards):
     """Where the pocket model's pre-training goes on from; nothing for its first checkpoint."""
     before = SOURCE.before(wildcards.checkpoint)

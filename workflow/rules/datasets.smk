@@ -31,6 +31,7 @@ rule audit_study:
         modules=library("audit", "embedding", "pages") + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
+        checkpoints=compared_checkpoints(),
         found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
     output:
         splits=RESULTS.audit,
@@ -56,7 +57,8 @@ rule audit_study:
         "Audit the data and the prompts of the study"
     shell:
         "python {input.script:q} --plan {params.plan:q} --data {params.data:q}"
-        " --model {input.checkpoint:q} --splits {output.splits:q} --prompts {output.prompts:q}"
+        " --model {input.checkpoint:q} --checkpoints {input.checkpoints:q}"
+        " --splits {output.splits:q} --prompts {output.prompts:q}"
         " --language {params.language} 2> {log:q}"
 
 

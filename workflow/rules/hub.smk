@@ -67,10 +67,12 @@ rule fetch_pin:
         script=program("fetch_pin"),
         # Of the input, so that it is not tracked: another study has other pins.
         pins=lambda wildcards, input: PINS,
+        same_weights=lambda wildcards, input: STUDY.same_weights,
     message:
         "Fetch {wildcards.folder}"
     shell:
         "python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
+        " --same-weights {params.same_weights:q}"
         " 2>&1 | tee {log:q}"
 
 

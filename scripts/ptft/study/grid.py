@@ -192,6 +192,7 @@ class Grid:
         style = self.study.train_format
         templates = {name: self.families[self.family(name)].templates(name) for name in names}
         return {
+            **({"same_weights": same} if (same := self.study.same_weights) else {}),
             "splits": [list(pair) for pair in self.splits()],
             "sources": {name: self.dataset(name).source for name in names},
             "templates": {
@@ -321,6 +322,7 @@ class Grid:
         unknown = [name for name in study.checkpoints if source.info(name) is None]
         known = [*source.checkpoints(), *(set(study.checkpoints) - set(unknown))]
         checks.append((("checkpoints",), study.checkpoints, known))
+        checks.append((("same_weights",), study.same_weights, study.checkpoints))
         for method in METHODS:
             group = getattr(study.finetune, method)
             if group is not None:

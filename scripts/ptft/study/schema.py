@@ -123,6 +123,8 @@ class Study(Strict):
     """a file of config/models, or of a folder models/ beside the study, without .yaml"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE]
     """points of the model's pre-training, the earliest first"""
+    same_weights: Annotated[list[Name], *ONCE] = []
+    """checkpoints that may hold the same weights as another one; else that is refused"""
     root: str | None = None
     """folder in the Hub's layout from which datasets are read, relative to the working directory;
     fetched where not given"""
