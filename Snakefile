@@ -23,7 +23,6 @@ from ptft.demands import Demands
 from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES
 from ptft.language import translator
-from ptft.plan import is_dry_run, make_plan, render
 from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
@@ -81,8 +80,10 @@ correct_status_queries()
 if "published" not in config and workflow.is_main_process:
     for note in GRID.notes():
         print(note, file=sys.stderr)
-    if is_dry_run(sys.argv):
-        print(render(make_plan(GRID)), file=sys.stderr)
+    if workflow.output_settings.dryrun:
+        from ptft.dry_run import PlanPrinter
+
+        logger.addHandler(PlanPrinter(workflow, GRID))
 
 
 onstart:

@@ -40,6 +40,7 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
     }
     failed: dict[Cell, Exception] = {}
     total = sum(counts[cell.dataset] for cell in missing)
+    note(examples=total)
     with tqdm(total=total, unit="ex") as bar, logging_redirect_tqdm():
         for number, (cell, stored) in enumerate(missing.items(), start=1):
             bar.set_description(f"cell {number}/{len(missing)} {cell.name}")

@@ -46,6 +46,8 @@ class JobRecord:
     """finished results of earlier attempts that it took: cells from the store, or a model (1)"""
     cells: int | None = None
     """cells that an evaluation was asked for, the reused ones included"""
+    examples: int | None = None
+    """examples that an evaluation scored, each as often as its cells did"""
     beat: float = 0.0
     """when it was last known to live"""
 

@@ -1,12 +1,37 @@
-"""A study before it runs: jobs by stage, cells, GPU-hours and disk, the last two estimated."""
+"""The plan of a run: jobs by stage, cells, hours and disk of what Snakemake decided to run.
+
+Hours and disk are estimates; the plan says from what.
+"""
 
 import shutil
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.demands import Demands
-from ptft.progress import EVALUATE, FINETUNE, Progress
+from ptft.estimates import RATES, Estimates
+from ptft.history import History
+from ptft.paths import Results
+from ptft.progress import EVALUATE, FINETUNE
 from ptft.study.grid import Grid
+from ptft.workload import Workload
+
+PRETRAIN = "pretrain_checkpoint"
+FETCHING = {"resolve_pin", "fetch_pin"}
+
+Score = tuple[str, str, int]
+"""dataset, format, shots: a cell of one checkpoint and arm"""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job that would run."""
+
+    rule: str
+    checkpoint: str | None = None
+    arm: str | None = None
+    cells: tuple[Score, ...] = ()
+    """of an evaluation: those that it would score; it finds the others in the store"""
 
 
 @dataclass(frozen=True)
@@ -14,84 +39,190 @@ class Stage:
     """One line of the plan."""
 
     name: str
-    total: int
-    done: int
+    to_run: int
+    total: int | None = None
+    """in the whole study, where that is known"""
     hours: float | None = None
-    """of what is to do, estimated"""
-
-    @property
-    def todo(self) -> int:
-        """What is left."""
-        return self.total - self.done
+    """of what would run, estimated"""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study still has to do."""
+    """What a call would run."""
 
     study: str
     stages: tuple[Stage, ...]
     unit: str
-    """what the hours are of: GPU or machine"""
+    """what the hours are of: a GPU or a CPU core"""
+    cores: int
+    """CPU cores that local jobs share, where no GPU is asked for; else 0"""
+    recorded_jobs: int
+    """of this study, by which the hours are measured"""
+    counted: int
+    """splits whose rows and tokens are counted"""
+    splits: int
+    models: int
+    """fine-tuned models that would come to those on disk"""
     disk_bytes: int
-    """of the fine-tuned models that are to do, if all are kept"""
+    """of these"""
     free_bytes: int
 
+    @property
+    def hours(self) -> float:
+        """Of all stages."""
+        return sum(stage.hours or 0 for stage in self.stages)
 
-def make_plan(grid: Grid, folder: Path = Path()) -> Plan:
-    """The plan of a study in a working directory, by what its results folder holds."""
-    demands, jobs = Demands(grid), list(Progress(grid, folder).jobs())
-    tuning = [job for job in jobs if job.rule == FINETUNE]
-    scoring = [job for job in jobs if job.rule == EVALUATE]
-    open_tuning = [job for job in tuning if job.state != "done"]
-    per_arm = {name: demands.finetune_seconds(name) for name, arm in grid.arms.items() if arm.task}
-    per_job = demands.evaluate_seconds()
-    per_cell = len(list(grid.scores()))
-    left = sum(1 - job.cells_done / per_cell for job in scoring)
-    gpus = max(grid.study.compute.gpus, 1)
-    stages = (
-        Stage(
-            "fine-tune",
-            len(tuning),
-            len(tuning) - len(open_tuning),
-            sum(per_arm[job.arm] for job in open_tuning) * gpus / 3600,
-        ),
-        Stage(
-            "evaluate",
-            len(scoring),
-            sum(job.state == "done" for job in scoring),
-            left * per_job * gpus / 3600,
-        ),
-        Stage("cells", per_cell * len(scoring), sum(job.cells_done for job in scoring)),
+
+def make_plan(
+    grid: Grid, jobs: Collection[PlannedJob], cores: int = 0, folder: Path = Path()
+) -> Plan:
+    """The plan of the jobs that would run.
+
+    Args:
+        grid: of the study.
+        jobs: that would run, those excepted that only name others.
+        cores: that jobs on this machine share; 0 where they run elsewhere.
+        folder: working directory of the study.
+    """
+    workload = Workload(grid, folder)
+    estimates = Estimates(grid, workload)
+    history = History(grid, estimates, folder)
+    speeds = {rule: history.speed(rule) for rule in (FINETUNE, EVALUATE)}
+    timed = _seconds(jobs, estimates, {rule: speed.factor for rule, speed in speeds.items()})
+    compute = grid.study.compute
+    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
+    return Plan(
+        study=grid.name,
+        stages=tuple(_stages(grid, jobs, timed)),
+        unit="GPU-hours" if compute.gpus else "core-hours",
+        cores=0 if compute.gpus else cores,
+        recorded_jobs=sum(speed.jobs for speed in speeds.values()),
+        counted=sum(size.counted for size in workload.sizes.values()),
+        splits=len(workload.sizes),
+        models=len(tuned),
+        disk_bytes=sum(Demands(grid).model_bytes(job.arm) for job in tuned),
+        free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
     )
-    free = shutil.disk_usage(_existing(folder.resolve())).free
-    unit = "GPU-hours" if grid.study.compute.gpus else "hours"
-    return Plan(grid.name, stages, unit, len(open_tuning) * demands.model_bytes, free)
 
 
 def render(plan: Plan) -> str:
     """The plan as a small table."""
+    if not any(stage.to_run for stage in plan.stages):
+        return f"Plan of {plan.study}: nothing would run."
     lines = [
-        f"Plan of {plan.study}, by what is there (hours and disk are estimates, see docs/slurm.md)",
-        f"  {'':<10}{'all':>9}{'done':>9}{'to do':>9}{plan.unit:>12}",
+        f"Plan of {plan.study}: what this call would run",
+        f"  {'':<12}{'in all':>9}{'to run':>9}{plan.unit:>12}",
     ]
     for stage in plan.stages:
-        hours = "" if stage.hours is None else f"{stage.hours:.1f}"
-        row = f"{stage.total:>9}{stage.done:>9}{stage.todo:>9}{hours:>12}"
-        lines.append(f"  {stage.name:<10}{row}".rstrip())
-    total = sum(stage.hours or 0 for stage in plan.stages)
-    lines.append(f"  {total:.1f} {plan.unit} in all")
+        total = "" if stage.total is None else stage.total
+        hours = "" if stage.hours is None else _shown(stage.hours)
+        lines.append(f"  {stage.name:<12}{total:>9}{stage.to_run:>9}{hours:>12}".rstrip())
+    clock = ""
+    if plan.cores > 1:
+        clock = f", at least {60 * plan.hours / plan.cores:.0f} minutes on {plan.cores} cores"
+    lines.append(f"  {_shown(plan.hours)} {plan.unit} in all{clock}")
+    lines.append(f"  estimated from {_speed(plan)} and {_sizes(plan)}")
     lines.append(
-        f"  {plan.disk_bytes / 1e9:.1f} GB of disk for fine-tuned models, "
+        f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} more fine-tuned models, "
         f"{plan.free_bytes / 1e9:.0f} GB are free"
     )
     return "\n".join(lines)
 
 
-def is_dry_run(arguments: list[str]) -> bool:
-    """Whether Snakemake was called to show what it would do."""
-    short = [word for word in arguments if word.startswith("-") and not word.startswith("--")]
-    return "--dry-run" in arguments or "--dryrun" in arguments or any("n" in w for w in short)
+def cells_to_score(
+    wanted: Iterable[Score],
+    in_place: Collection[Score],
+    asked_before: Collection[Score],
+    new_data: Collection[str],
+) -> tuple[Score, ...]:
+    """Cells of a model that stays as it is which an evaluation would score.
+
+    Args:
+        wanted: all of its cells.
+        in_place: those whose files are there.
+        asked_before: those that its last run was asked for, in the same way.
+        new_data: datasets that are prepared again.
+    """
+    kept = set(in_place) & set(asked_before)
+    return tuple(score for score in wanted if score not in kept or score[0] in new_data)
+
+
+def _seconds(
+    jobs: Iterable[PlannedJob], estimates: Estimates, factors: dict[str, float]
+) -> dict[PlannedJob, float]:
+    """Expected time of each job that has a model, by the clock."""
+    tuning = {
+        name: estimates.finetune_seconds(name) * factors[FINETUNE]
+        for name, arm in estimates.grid.arms.items()
+        if arm.task
+    }
+    scoring: dict[tuple[Score, ...], float] = {}
+    seconds = {}
+    for job in jobs:
+        if job.rule == FINETUNE:
+            seconds[job] = tuning[job.arm]
+        elif job.rule == PRETRAIN:
+            seconds[job] = estimates.pretrain_seconds(job.checkpoint)
+        elif job.rule == EVALUATE:
+            if job.cells not in scoring:
+                scoring[job.cells] = estimates.evaluate_seconds(job.cells) * factors[EVALUATE]
+            seconds[job] = scoring[job.cells]
+    return seconds
+
+
+def _stages(
+    grid: Grid, jobs: Collection[PlannedJob], seconds: dict[PlannedJob, float]
+) -> Iterable[Stage]:
+    models = len(grid.checkpoints) * len(grid.arms)
+    cells = len(list(grid.scores()))
+    on_gpus = grid.study.compute.gpus > 0
+    lanes = grid.study.compute.gpus or grid.study.compute.threads
+
+    def of(*rules: str) -> list[PlannedJob]:
+        return [job for job in jobs if job.rule in rules]
+
+    def hours(found: Sequence[PlannedJob], lanes: int) -> float:
+        return lanes * sum(seconds[job] for job in found) / 3600
+
+    if fetching := of(*FETCHING):
+        yield Stage("fetch", len(fetching))
+    if grid.model.source.kind == "pocket":
+        pretraining = of(PRETRAIN)
+        total = len(grid.model.source.checkpoints())
+        yield Stage(
+            "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
+        )
+    tuning, scoring = of(FINETUNE), of(EVALUATE)
+    yield Stage("fine-tune", len(tuning), models - len(grid.checkpoints), hours(tuning, lanes))
+    yield Stage("evaluate", len(scoring), models, hours(scoring, lanes))
+    yield Stage("cells", sum(len(job.cells) for job in scoring), models * cells)
+    named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
+    light = sum(job.rule not in named for job in jobs)
+    yield Stage("other jobs", light, None, None if on_gpus else light * RATES["cpu"].light / 3600)
+
+
+def _speed(plan: Plan) -> str:
+    """Where the hours' rates are from."""
+    if plan.recorded_jobs:
+        return f"{plan.recorded_jobs} finished jobs of this study"
+    usual = "a GPU (not measured)" if plan.unit == "GPU-hours" else "a CPU core"
+    return f"the usual speed of {usual}"
+
+
+def _sizes(plan: Plan) -> str:
+    """Where the sizes of the data are from."""
+    assumed = plan.splits - plan.counted
+    if assumed:
+        return f"assumed sizes of {assumed} of {plan.splits} splits"
+    return f"{plan.splits} audited splits"
+
+
+def _shown(hours: float) -> str:
+    return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
+
+
+def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:
+    return (folder / Results(grid.name).tuned(job.checkpoint, job.arm)).exists()
 
 
 def _existing(folder: Path) -> Path:

@@ -61,7 +61,7 @@ class Progress:
         wanted = {cell_file(*score) for score in self.grid.scores()}
         for checkpoint in self.grid.checkpoints:
             for arm in self.grid.arms:
-                found = _names(self.folder / self.results.evaluation(checkpoint, arm))
+                found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
                 record = self.folder / self.results.published_cells(checkpoint, arm)
                 if wanted <= found or not record.exists():
                     continue
@@ -74,7 +74,7 @@ class Progress:
         return self.folder / self.results.log(job.rule, job.checkpoint, job.arm)
 
     def _evaluation(self, checkpoint: str, arm: str, wanted: set[str]) -> JobStatus:
-        found = _names(self.folder / self.results.evaluation(checkpoint, arm))
+        found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
         done = len(wanted & found)
         if done == len(wanted):
             return JobStatus(EVALUATE, checkpoint, arm, "done", done)
@@ -106,8 +106,11 @@ def counts(jobs: list[JobStatus], rule: str) -> Counter:
     return Counter(job.state for job in jobs if job.rule == rule)
 
 
-def _names(folder: Path) -> set[str]:
-    """Names in a folder; one system call for all, since a study has many thousand cells."""
+def names_in(folder: Path) -> set[str]:
+    """Names in a folder, none where there is no folder.
+
+    One system call for all, since a study has many thousand cells.
+    """
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries}

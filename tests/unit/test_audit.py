@@ -89,6 +89,7 @@ def test_splits_are_counted(data, tokenizer):
     assert test["largest_share"] == pytest.approx(2 / 3)
     # "a b = g" has 4 tokens, "a a a f = g" has 6
     assert (test["tokens_median"], test["tokens_max"]) == (4, 6)
+    assert test["tokens_mean"] == pytest.approx(14 / 3)
 
 
 def test_rows_seen_otherwise_are_found_and_warned_of(data, tokenizer, caplog):

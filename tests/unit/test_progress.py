@@ -1,4 +1,4 @@
-"""Plan and status of a study, by what its results folder holds."""
+"""Status of a study, by what its results folder holds."""
 
 import json
 import os
@@ -8,9 +8,7 @@ import pytest
 import yaml
 
 import show_status
-from ptft.demands import Demands
 from ptft.paths import Results, cell_file
-from ptft.plan import is_dry_run, make_plan, render
 from ptft.progress import Progress
 from ptft.published_cells import write_published
 from ptft.status import status_table
@@ -123,42 +121,3 @@ def test_status_names_the_log_of_each_failure(repository, half_done, capsys):
 def test_status_of_an_unknown_study_says_so(tmp_path, capsys):
     assert show_status.main(["--configfile", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
-
-
-def test_plan_counts_what_is_left(grid, half_done):
-    plan = make_plan(grid, half_done)
-    counts = {stage.name: (stage.total, stage.done, stage.todo) for stage in plan.stages}
-    assert counts == {"fine-tune": (4, 1, 3), "evaluate": (6, 1, 5), "cells": (12, 3, 9)}
-    tuning = Demands(grid).finetune_seconds("full.pocket_nli.s0")
-    assert plan.stages[0].hours == pytest.approx(3 * tuning / 3600)
-    assert plan.stages[1].hours == pytest.approx(4.5 * Demands(grid).evaluate_seconds() / 3600)
-    assert plan.disk_bytes == 3 * 10_000_000 * 2  # bf16, since the study asks for GPUs
-    text = render(plan)
-    assert "GPU-hours" in text and "estimates" in text
-
-
-def test_demands_follow_the_model_and_the_study(repository):
-    file = repository / "config/olmo-1b.yaml"
-    grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
-    demands = Demands(grid)
-    # 6 operations x 1.177e9 weights x 6000 examples x 128 tokens x 3 epochs / 2.4e14 + 30 s
-    assert demands.finetune_seconds("full.mnli.s0") == pytest.approx(97.8, abs=0.1)
-    assert demands.finetune_memory(1) == pytest.approx(4000 + 20 * 1176.8, abs=1)
-    assert demands.finetune_memory(3) == pytest.approx(2 * demands.finetune_memory(1), abs=1)
-    assert demands.runtime(30, attempt=1) == 20 and demands.runtime(30, attempt=2) == 40
-    assert demands.runtime(3600, attempt=1) == 180
-    assert demands.warning_seconds() == 40 + 29  # 12 bytes a weight at 500 MB/s
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["-n"], True),
-        (["-np", "--cores", "2"], True),
-        (["--dry-run"], True),
-        (["-c2", "--configfile", "plan.yaml"], False),
-        (["--nolock"], False),
-    ],
-)
-def test_a_dry_run_is_recognised(arguments, expected):
-    assert is_dry_run(["snakemake", *arguments]) is expected

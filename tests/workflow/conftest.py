@@ -41,7 +41,19 @@ class Clone:
 
     def planned(self, *arguments: str) -> list[str]:
         """Messages of the jobs that a run would execute, sorted."""
-        return sorted(re.findall(r"^Job \d+: (.*)$", self.snakemake("-n", *arguments), re.M))
+        return self.messages(self.snakemake("-n", *arguments))
+
+    @staticmethod
+    def messages(output: str) -> list[str]:
+        """Messages of the jobs of a dry run, sorted."""
+        return sorted(re.findall(r"^Job \d+: (.*)$", output, re.M))
+
+    @staticmethod
+    def stages(output: str) -> dict[str, int]:
+        """Stage of the workflow's own plan -> number to run, from the output of a dry run."""
+        plan = output.split("Plan of ")[1]
+        rows = re.findall(r"^  ([a-z -]+?) +(?:\d+ +)?(\d+)(?: +[\d.]+)?$", plan, re.M)
+        return {name: int(number) for name, number in rows}
 
     def planned_counts(self, *arguments: str) -> dict[str, int]:
         """Rule -> number of jobs that a run would execute."""

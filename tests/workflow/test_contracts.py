@@ -28,7 +28,9 @@ def finetunings(arms, checkpoints=CHECKPOINTS):
 
 @pytest.mark.slow
 def test_a_finished_study_has_nothing_to_do(finished):
-    assert finished.planned() == []
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == []
+    assert output.endswith("Plan of tiny: nothing would run.\n")
     cells = pl.read_parquet(finished.root / "results/tiny/tables/cells.parquet")
     main = cells.filter("main")
     # nli 2 x 2 x 2, summary 2 x 2, question 2 x 2, facts 1 x 2 (dataset x format x shots)
@@ -70,18 +72,35 @@ def test_order_of_keys_reruns_nothing(finished):
 def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
     arm = ["full.pocket_summary.s0"]
-    assert finished.planned() == sorted(
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
         [*finetunings(arm), *evaluations(arms=arm), *TAIL, *DRAWN, "Write the resolved study"]
     )
+    light = len(TAIL) + len(DRAWN) + 1
+    tuned = {"fine-tune": 2, "evaluate": 2, "cells": 2 * 18}
+    assert finished.stages(output) == {"pre-train": 0, **tuned, "other jobs": light}
+    # The study's own jobs say how long that takes: 4 fine-tunings and 6 evaluations.
+    assert "estimated from 10 finished jobs of this study and 7 audited splits" in output
+    output = finished.snakemake("-n", "--until", "finetune_model")
+    assert finished.stages(output) == {
+        "pre-train": 0,
+        "fine-tune": 2,
+        "evaluate": 0,
+        "cells": 0,
+        "other jobs": 0,
+    }
 
 
 @pytest.mark.slow
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
     new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT]
-    assert finished.planned() == sorted(
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
         [*new, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
     )
+    stages = finished.stages(output)
+    assert (stages["evaluate"], stages["cells"]) == (6, 6 * 2)  # one format, two numbers of shots
 
 
 @pytest.mark.slow
@@ -110,6 +129,10 @@ def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
     before = pl.read_parquet(finished.root / cell)
     (finished.root / cell).rename(finished.root / "moved.parquet")
+    output = finished.snakemake("-n", "--forcerun", "evaluate_model")
+    assert finished.messages(output) == sorted([*evaluations(), *TAIL, *DRAWN])
+    stages = finished.stages(output)
+    assert (stages["evaluate"], stages["cells"]) == (6, 1)  # the others are in the store
     assert finished.planned() == sorted([*evaluations(["step4"], ["base"]), *TAIL, *DRAWN])
     finished.snakemake("--until", "evaluate_model")
     assert pl.read_parquet(finished.root / cell).equals(before)

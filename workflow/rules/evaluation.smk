@@ -23,7 +23,7 @@ rule evaluate_model:
         gpu=STUDY.compute.gpus,
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
-        runtime=lambda wildcards, attempt: DEMANDS.runtime(DEMANDS.evaluate_seconds(), attempt),
+        runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
         plan=lambda wildcards: as_json(GRID.evaluation_slice()),

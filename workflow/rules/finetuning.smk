@@ -19,9 +19,7 @@ rule finetune_model:
         gpu=STUDY.compute.gpus,
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(attempt),
-        runtime=lambda wildcards, attempt: DEMANDS.runtime(
-            DEMANDS.finetune_seconds(wildcards.arm), attempt
-        ),
+        runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
         settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),

@@ -49,6 +49,13 @@ class PretrainSettings:
     seed: int = 0
     """Of the first weights and the order of the rows."""
 
+    @property
+    def weights(self) -> int:
+        """Weights of the model with its largest vocabulary: each layer's attention and gated MLP,
+        and the embedding, which is the output layer as well."""
+        attention, mlp = 4 * self.hidden_size**2, 3 * self.hidden_size * self.intermediate_size
+        return self.layers * (attention + mlp) + self.vocab_size * self.hidden_size
+
     def __post_init__(self) -> None:
         """Check the ranges.
 

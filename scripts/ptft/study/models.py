@@ -150,3 +150,10 @@ class Model(Strict):
     """number of weights, for estimates of time, memory and disk; small where not given"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
     """where its checkpoints come from"""
+
+    @property
+    def weights(self) -> int | None:
+        """Number of weights; None where nothing tells."""
+        if self.parameters is None and self.source.kind == "pocket":
+            return self.source.pretraining.weights
+        return self.parameters

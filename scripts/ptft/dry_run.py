@@ -1,0 +1,129 @@
+"""The plan on a dry run, printed when Snakemake has decided what it would run.
+
+Snakemake tells its log that the jobs are chosen, and closes the log at its end: the plan is made at
+the first and printed at the second, below Snakemake's own lists.
+"""
+
+import ast
+import json
+import logging
+from collections.abc import Collection
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from ptft.evaluation.cells import Cell, cells_of_plan
+from ptft.paths import Results, cell_file
+from ptft.plan import FETCHING, PRETRAIN, PlannedJob, Score, cells_to_score, make_plan, render
+from ptft.progress import EVALUATE, FINETUNE, names_in
+from ptft.study.grid import Grid
+
+MODEL_MAKERS = {FINETUNE, PRETRAIN, *FETCHING}
+PREPARE = "prepare_split"
+
+
+class PlanPrinter(logging.Handler):
+    """Handler of Snakemake's log that prints the plan of a dry run at its end."""
+
+    def __init__(self, workflow: Any, grid: Grid) -> None:
+        super().__init__()
+        self.workflow, self.grid = workflow, grid
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Make the plan, once the jobs are chosen."""
+        chosen = getattr(record, "event", None) == LogEvent.RUN_INFO
+        if not self.text and (chosen or record.msg == NOTHING_TO_BE_DONE_MSG):
+            resources = self.workflow.resource_settings
+            local = resources.nodes is None
+            jobs = Decided(self.workflow, self.grid).jobs()
+            cores = resources.cores if local and resources.cores else 0
+            self.text = render(make_plan(self.grid, jobs, cores))
+
+    def close(self) -> None:
+        """Print the plan, if there is one."""
+        if self.text:
+            print(self.text, flush=True)
+            self.text = ""
+        super().close()
+
+
+class Decided:
+    """What Snakemake decided to run, in the words of the study."""
+
+    def __init__(self, workflow: Any, grid: Grid) -> None:
+        self.dag, self.persistence, self.grid = workflow.dag, workflow.persistence, grid
+        self.results = Results(grid.name)
+
+    def jobs(self) -> list[PlannedJob]:
+        """Every job that would run, but for rules that only name others."""
+        chosen = self.dag.needrun_jobs(exclude_finished=False)
+        return [self._planned(job) for job in chosen if not job.is_norun]
+
+    def _planned(self, job: Any) -> PlannedJob:
+        rule, known = job.rule.name, job.wildcards_dict
+        checkpoint, arm = known.get("checkpoint"), known.get("arm")
+        cells = self._cells(job, checkpoint, arm) if rule == EVALUATE else ()
+        return PlannedJob(rule, checkpoint, arm, cells)
+
+    def _cells(self, job: Any, checkpoint: str, arm: str) -> tuple[Score, ...]:
+        """Cells that an evaluation would score."""
+        before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
+        if any(found.rule.name in MODEL_MAKERS for found in before) or not self._store_exists:
+            return self._all
+        there = names_in(Path(self.results.evaluation(checkpoint, arm)))
+        in_place = {score for score, name in self._files.items() if name in there}
+        if not in_place:
+            return self._all
+        recorded = next(file for file in job.output if Path(file).name in there)
+        asked = self._asked_before(recorded)
+        if asked is None:
+            asked = () if self.dag.reason(job).params_changed else self._all
+        new_data = {found.wildcards.dataset for found in before if found.rule.name == PREPARE}
+        return cells_to_score(self._all, in_place, asked, new_data)
+
+    @cached_property
+    def _all(self) -> tuple[Score, ...]:
+        return tuple(self.grid.scores())
+
+    @cached_property
+    def _files(self) -> dict[Score, str]:
+        return {score: cell_file(*score) for score in self._all}
+
+    @cached_property
+    def _store_exists(self) -> bool:
+        return Path(self.results.cell_store).exists()
+
+    @cached_property
+    def _wanted(self) -> tuple[int, frozenset[Cell]]:
+        """Version of the scoring and what determines each cell."""
+        return _scoring(self.grid.evaluation_slice())
+
+    def _asked_before(self, file: str) -> Collection[Score] | None:
+        """Cells that the run which made a file was asked for as they are now; None: not known."""
+        before = _recorded_scoring(tuple(self.persistence.params(file) or ()))
+        if before is None:
+            return None
+        version, cells = self._wanted
+        if before[0] != version:
+            return ()
+        return {(cell.dataset, cell.format, cell.shots) for cell in cells & before[1]}
+
+
+def _scoring(plan: dict) -> tuple[int, frozenset[Cell]]:
+    return plan["scoring_version"], frozenset(cells_of_plan(plan))
+
+
+@lru_cache(maxsize=16)
+def _recorded_scoring(params: tuple[str, ...]) -> tuple[int, frozenset[Cell]] | None:
+    """The slice of an evaluation among the recorded parameters of its job (their ``repr``)."""
+    for param in params:
+        if "scoring_version" in param:
+            try:
+                return _scoring(json.loads(ast.literal_eval(param)))
+            except (KeyError, ValueError):  # written by an earlier version of the workflow
+                return None
+    return None

@@ -1,0 +1,92 @@
+"""How fast a study's own jobs were: what they took, relative to what is expected of them."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptft.estimates import ADAPTER, Estimates, training_seconds
+from ptft.job_records import JobRecord, read_records
+from ptft.paths import Results
+from ptft.progress import EVALUATE, FINETUNE
+from ptft.study.grid import Grid
+
+MOST_JOBS = 100
+"""jobs of a rule that are looked at"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a rule's jobs took in this study."""
+
+    jobs: int = 0
+    taken: float = 0.0
+    """seconds by their records, of those that did all their work in one attempt"""
+    expected: float = 0.0
+    """seconds that the rates of the device give for the same work"""
+
+    @property
+    def factor(self) -> float:
+        """How many times longer than expected they took; 1 where nothing is recorded."""
+        return self.taken / self.expected if self.jobs else 1.0
+
+
+@dataclass(frozen=True)
+class History:
+    """Recorded jobs of a study."""
+
+    grid: Grid
+    estimates: Estimates
+    folder: Path = Path()
+    """working directory of the study"""
+
+    def speed(self, rule: str) -> Speed:
+        """What the recorded jobs of a rule took."""
+        found = list(itertools.islice(self._pairs(rule), MOST_JOBS))
+        return Speed(len(found), *(sum(part) for part in zip(*found, strict=True)))
+
+    def _pairs(self, rule: str) -> Iterator[tuple[float, float]]:
+        """(seconds taken, seconds expected) of each job whose record tells."""
+        expected = {FINETUNE: self._training, EVALUATE: self._scoring}[rule]
+        results = Results(self.grid.name)
+        for checkpoint in self.grid.checkpoints:
+            for arm in self.grid.arms:
+                records = read_records(self.folder / results.job_records(rule, checkpoint, arm))
+                if not records or records[-1].state != "done" or not self._same_device(records[-1]):
+                    continue
+                seconds = expected(records[-1], checkpoint, arm)
+                if seconds is not None:
+                    yield records[-1].seconds, seconds
+
+    def _training(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
+        """By the summary beside the model, whose settings need not be those of the study now."""
+        file = self.folder / Results(self.grid.name).tuned(checkpoint, arm) / "training.json"
+        if record.resumed_from or record.reused or not file.exists():
+            return None
+        summary = json.loads(file.read_text())
+        rates, lanes = self.estimates.rates, summary["devices"]
+        if self.estimates.device == "cpu":
+            lanes = summary["threads"]
+        seconds = training_seconds(
+            rates,
+            summary["parameters"],
+            summary["tokens"] / lanes,
+            summary["steps"],
+            summary["method"] == ADAPTER,
+        )
+        return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
+
+    def _scoring(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
+        """In proportion to the examples that it scored."""
+        if not record.examples:
+            return None
+        scores = list(self.grid.scores())
+        sizes = self.estimates.workload.sizes
+        examples = sum(sizes[dataset, "test"].rows for dataset, _, _ in scores)
+        start = self.estimates.rates.start
+        scoring = self.estimates.evaluate_seconds() - start
+        return start + scoring * record.examples / examples
+
+    def _same_device(self, record: JobRecord) -> bool:
+        return bool(record.gpus) == (self.estimates.device == "cuda")

@@ -1,0 +1,73 @@
+"""How much data the jobs of a study go through: rows of its splits and tokens of their examples.
+
+Counted where the study's data is prepared and audited, assumed before.
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ptft.paths import POCKET, Results
+from ptft.study.grid import Grid
+
+TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800}
+"""tokens of an example, answer included: means over the shipped datasets under OLMo's tokenizer,
+of each its first 150 examples; of chat the length that TÜLU's mixture is said to have"""
+POCKET_TOKENS = 30
+"""the same in the pocket world: its audit counts 7 to 42"""
+TRAIN_ROWS = 50_000
+TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000}
+"""rows of a split whose size the study leaves open: about those of the shipped datasets' splits"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a prepared split."""
+
+    rows: int
+    tokens: float
+    """of an example with its answer, without shots; their mean"""
+    counted: bool
+    """rows and tokens are those of the data; else one or both are assumed"""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Sizes of the splits of one study."""
+
+    grid: Grid
+    folder: Path = Path()
+    """working directory of the study"""
+
+    @cached_property
+    def sizes(self) -> dict[tuple[str, str], Size]:
+        """(dataset, split) -> size, of every split that is trained on or scored."""
+        return {pair: self._size(*pair) for pair in self.grid.splits() if pair[1] != "shots"}
+
+    @cached_property
+    def _audit(self) -> dict[tuple[str, str], dict[str, str]]:
+        """(dataset, split) -> what the study's audit says of it."""
+        file = self.folder / Results(self.grid.name).table("audit_splits", "csv")
+        if not file.exists():
+            return {}
+        with file.open(newline="") as lines:
+            return {(row["dataset"], row["split"]): row for row in csv.DictReader(lines)}
+
+    def _size(self, dataset: str, split: str) -> Size:
+        kind = self.grid.families[self.grid.family(dataset)].kind
+        limit = self.grid.split_slice(dataset, split)["limit"]
+        kept = self._kept(dataset, split)
+        tokens = self._audit.get((dataset, split), {}).get("tokens_mean")
+        counted = kept is not None and tokens is not None
+        if kept is None:
+            kept = limit or (TRAIN_ROWS if split == "train" else TEST_ROWS[kind])
+        if tokens is None:
+            tokens = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
+        return Size(min(kept, limit or kept), float(tokens), counted)
+
+    def _kept(self, dataset: str, split: str) -> int | None:
+        """Rows of a split that can be used, where it is prepared."""
+        file = self.folder / Results(self.grid.name).split_audit(dataset, split)
+        return json.loads(file.read_text())["kept"] if file.exists() else None

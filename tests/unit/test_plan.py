@@ -1,0 +1,231 @@
+"""The plan of a run and what it rests on: sizes of the data, rates, the study's own jobs."""
+
+import json
+
+import pytest
+import yaml
+
+from ptft.demands import Demands
+from ptft.estimates import RATES, Estimates, training_seconds
+from ptft.history import History
+from ptft.paths import Results
+from ptft.plan import PlannedJob, cells_to_score, make_plan, render
+from ptft.study import read_study
+from ptft.workload import TEST_ROWS, TOKENS, Size, Workload
+
+ARM = "full.pocket_nli.s0"
+
+
+@pytest.fixture
+def read(repository):
+    """Function: the grid of a study by its path in the project."""
+
+    def read(name, **changes):
+        file = repository / name
+        return read_study(yaml.safe_load(file.read_text()) | changes, [file], repository / "config")
+
+    return read
+
+
+@pytest.fixture
+def grid(read):
+    """Two checkpoints x (base and two seeds), two cells each, a GPU a job."""
+    return read("tests/studies/cluster.yaml")
+
+
+def stages(plan):
+    return {stage.name: (stage.total, stage.to_run, stage.hours) for stage in plan.stages}
+
+
+def write_split(grid, folder, dataset, split, kept, tokens):
+    """What preparing and auditing a split leaves; without an audit if `tokens` is None."""
+    results = Results(grid.name)
+    found = folder / results.split_audit(dataset, split)
+    found.parent.mkdir(parents=True, exist_ok=True)
+    found.write_text(json.dumps({"kept": kept}))
+    table = folder / results.table("audit_splits", "csv")
+    table.parent.mkdir(parents=True, exist_ok=True)
+    if not table.exists():
+        table.write_text("dataset,split,used,tokens_mean\n")
+    if tokens is not None:
+        table.write_text(f"{table.read_text()}{dataset},{split},7,{tokens}\n")
+
+
+def write_record(grid, folder, rule, arm, seconds, checkpoint="step4", **noted):
+    """A job's record of one attempt that ended well."""
+    file = folder / Results(grid.name).job_records(rule, checkpoint, arm) / "1.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    record = {"started": 100.0, "ended": 100.0 + seconds, "status": 0, "host": "h", "node": "h"}
+    gpus = ["0"] * grid.study.compute.gpus
+    file.write_text(json.dumps(record | {"pid": 1, "gpus": gpus, "slurm_job": None} | noted))
+
+
+def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
+    """A model that is there is trained again; nothing else is asked for by this call."""
+    (tmp_path / Results(grid.name).tuned("step4", ARM)).mkdir(parents=True)
+    scores = tuple(grid.scores())
+    jobs = [
+        PlannedJob("finetune_model", "step4", ARM),
+        PlannedJob("finetune_model", "step16", ARM),
+        PlannedJob("evaluate_model", "step4", ARM, scores),
+        PlannedJob("evaluate_model", "step4", "base", scores[:1]),
+        PlannedJob("evaluate_model", "step16", "base"),
+        PlannedJob("collect_cells"),
+    ]
+    plan = make_plan(grid, jobs, folder=tmp_path)
+    estimates = Demands(grid).estimates
+    scoring = [estimates.evaluate_seconds(cells) for cells in (scores, scores[:1], ())]
+    assert stages(plan) == {
+        "pre-train": (3, 0, None),
+        "fine-tune": (4, 2, pytest.approx(2 * estimates.finetune_seconds(ARM) / 3600)),
+        "evaluate": (6, 3, pytest.approx(sum(scoring) / 3600)),
+        "cells": (12, 3, None),
+        "other jobs": (None, 1, None),
+    }
+    assert scoring[2] == RATES["cuda"].start < scoring[1] < scoring[0]
+    # One model more on disk, in bf16 since the study asks for GPUs: the other one is replaced.
+    assert plan.models == 1 and plan.disk_bytes == 2 * grid.model.weights
+    assert "GPU-hours" in render(plan) and "estimated from the usual speed" in render(plan)
+
+
+def test_nothing_to_run_is_said(grid, tmp_path):
+    assert render(make_plan(grid, [], folder=tmp_path)) == "Plan of cluster: nothing would run."
+
+
+def test_cells_in_place_are_not_scored():
+    a, b, c = ("nli", "default", 0), ("nli", "io", 0), ("qa", "default", 0)
+    assert cells_to_score([a, b, c], [a, b, c], [a, b, c], []) == ()
+    assert cells_to_score([a, b, c], [a, b], [a, b, c], []) == (c,)  # its file is gone
+    assert cells_to_score([a, b, c], [a, b, c], [a, c], []) == (b,)  # its template was edited
+    assert cells_to_score([a, b, c], [a, b, c], [a, b, c], ["nli"]) == (a, b)  # new examples
+
+
+def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
+    grid = read("config/olmo-1b.yaml")
+    before = Workload(grid, tmp_path).sizes
+    assert before["qqp", "test"] == Size(TEST_ROWS["classification"], 60, False)
+    assert before["tulu_v2", "train"] == Size(326_154, TOKENS["chat"], False)
+    assert before["mnli_matched", "train"].rows == 6000
+    write_split(grid, tmp_path, "qqp", "test", 40_430, 48.5)
+    write_split(grid, tmp_path, "mnli_matched", "train", 392_702, 57.25)
+    write_split(grid, tmp_path, "xsum", "test", 11_334, None)
+    after = Workload(grid, tmp_path).sizes
+    assert after["qqp", "test"] == Size(40_430, 48.5, True)
+    assert after["mnli_matched", "train"] == Size(6000, 57.25, True)  # as many as are drawn
+    assert after["xsum", "test"] == Size(11_334, TOKENS["generation"], False)
+    plan = make_plan(grid, [PlannedJob("collect_cells")], folder=tmp_path)
+    assert (plan.counted, plan.splits) == (2, len(after))
+    assert f"assumed sizes of {len(after) - 2} of {len(after)} splits" in render(plan)
+
+
+def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
+    grid = read("config/olmo-1b.yaml")
+    write_split(grid, tmp_path, "tulu_v2", "train", 326_154, 889.0)
+    estimates = Estimates(grid, Workload(grid, tmp_path))
+    rates, weights = RATES["cuda"], 1_176_764_416
+    updates = 5 * 40_770  # epochs of 326,154 examples by 8
+    tokens = 5 * 326_154 * 889.0
+    expected = (
+        rates.start
+        + 6 * weights * tokens / rates.training
+        + updates * (rates.update + rates.update_weight * weights)
+    )
+    assert estimates.finetune_seconds("instruct.tulu.s0") == pytest.approx(expected)
+    adapter = training_seconds(rates, weights, tokens, updates, adapter=True)
+    assert adapter < 0.75 * (expected - rates.start)
+
+
+def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
+    grid = read("config/olmo-1b.yaml")
+    estimates, rates = Demands(grid).estimates, RATES["cuda"]
+    operations = 2 * 1_176_764_416 / rates.scoring
+    rows = TEST_ROWS["classification"]
+    assert estimates.cell_seconds("rte", 4) == pytest.approx(
+        rows * rates.example + operations * 60 * (rows + 4)
+    )
+    rows = TEST_ROWS["generation"]
+    steps = 60 * -(-rows // 128)
+    assert estimates.cell_seconds("xsum", 0) == pytest.approx(
+        rows * rates.example + operations * (260 + 60) * rows + steps * rates.decoding
+    )
+
+
+def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
+    """Recorded jobs took three times (training) and half (scoring) of what the table says."""
+    table = Estimates(grid, Workload(grid, tmp_path))
+    summary = {
+        "steps": 160, "tokens": 50_000, "parameters": grid.model.weights, "devices": 1,
+        "threads": 4, "method": "full", "settings": {"learning_rates": []},
+    }  # fmt: skip
+    file = tmp_path / Results(grid.name).tuned("step4", ARM) / "training.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(summary))
+    training = table.rates.start + training_seconds(table.rates, grid.model.weights, 50_000, 160)
+    write_record(grid, tmp_path, "finetune_model", ARM, 3 * training)
+    # Half of the examples: the other cells were in the store.
+    half = table.rates.start + (table.evaluate_seconds() - table.rates.start) / 2
+    write_record(grid, tmp_path, "evaluate_model", ARM, half / 2, examples=16)
+    # These tell nothing of a whole job, and are left out.
+    write_record(grid, tmp_path, "finetune_model", ARM, 1, checkpoint="step16", resumed_from=5)
+    write_record(grid, tmp_path, "evaluate_model", "base", 1, reused=2, cells=2)
+    history = History(grid, table, tmp_path)
+    speeds = [history.speed(rule) for rule in ("finetune_model", "evaluate_model")]
+    assert [speed.jobs for speed in speeds] == [1, 1]
+    assert [speed.factor for speed in speeds] == [pytest.approx(3), pytest.approx(0.5)]
+
+    jobs = [
+        PlannedJob("finetune_model", "step16", ARM),
+        PlannedJob("evaluate_model", "step16", ARM, tuple(grid.scores())),
+    ]
+    plan = make_plan(grid, jobs, folder=tmp_path)
+    hours = stages(plan)
+    assert hours["fine-tune"][2] == pytest.approx(3 * table.finetune_seconds(ARM) / 3600)
+    assert hours["evaluate"][2] == pytest.approx(0.5 * table.evaluate_seconds() / 3600)
+    assert "from 2 finished jobs of this study" in render(plan)
+    # On another kind of device they say nothing.
+    cpu = read("tests/studies/cluster.yaml", compute={"gpus": 0})
+    other = History(cpu, Estimates(cpu, Workload(cpu, tmp_path)), tmp_path)
+    assert [other.speed(rule).jobs for rule in ("finetune_model", "evaluate_model")] == [0, 0]
+
+
+def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository, tmp_path):
+    """Of what its jobs took, job by job and all together, before anything is prepared."""
+    recorded = json.loads((repository / "tests/unit/pocket_jobs.json").read_text())
+    grid = read("config/pocket.yaml")
+    estimates = Estimates(grid, Workload(grid, tmp_path))
+    expected = {
+        "finetune_model": estimates.finetune_seconds,
+        "evaluate_model": lambda _: estimates.evaluate_seconds(),
+        "pretrain_checkpoint": estimates.pretrain_seconds,
+    }
+    for rule, seconds in expected.items():
+        assert len(recorded[rule]) >= 1
+        for job, taken in recorded[rule].items():
+            assert 0.5 < seconds(job) / taken < 2, (rule, job, seconds(job), taken)
+
+    scores = tuple(grid.scores())
+    jobs = [PlannedJob("pretrain_checkpoint", checkpoint) for checkpoint in grid.checkpoints]
+    for checkpoint in grid.checkpoints:
+        for arm in grid.arms:
+            jobs.append(PlannedJob("evaluate_model", checkpoint, arm, scores))
+            if arm != "base":
+                jobs.append(PlannedJob("finetune_model", checkpoint, arm))
+    jobs += [PlannedJob("other")] * 43
+    plan = make_plan(grid, jobs, cores=2, folder=tmp_path)
+    assert 0.5 < 3600 * plan.hours / recorded["whole_study"] < 2
+    assert f"at least {30 * plan.hours:.0f} minutes on 2 cores" in render(plan)
+
+
+def test_limits_are_generous_where_estimates_are_expected_values(read):
+    grid = read("config/olmo-1b.yaml")
+    demands = Demands(grid)
+    for arm in ("full.mnli.s0", "full.xsum.s0", "instruct.tulu.s0"):
+        expected = demands.estimates.finetune_seconds(arm) / 60
+        assert demands.finetune_minutes(arm, 1) >= max(20, 3 * expected)
+        assert demands.finetune_minutes(arm, 2) == 2 * demands.finetune_minutes(arm, 1)
+    assert demands.finetune_minutes("full.mnli.s0", 1) == 20
+    assert demands.evaluate_minutes(1) >= 3 * demands.estimates.evaluate_seconds() / 60
+    assert demands.finetune_memory(1) == pytest.approx(4000 + 20 * 1176.8, abs=1)
+    assert demands.finetune_memory(3) == pytest.approx(2 * demands.finetune_memory(1), abs=1)
+    assert demands.warning_seconds() == 40 + 29  # 12 bytes a weight at 500 MB/s
+    assert demands.model_bytes("full.mnli.s0") == 2 * 1_176_764_416
