@@ -14,14 +14,18 @@ from pathlib import Path
 
 import polars as pl
 
+from ptft.audit_limits import gold_score
 from ptft.datasets import content_key
 from ptft.evaluation.encoding import encode_examples
 from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
-from ptft.prompts import completion, gold_text, render, select_shots
+from ptft.prompts import render_shot, select_shots
 from ptft.tokens import encode, label_tokens
 
 log = logging.getLogger(__name__)
+
+# Gold answers that would score less are warned of.
+GOLD_SCORE = 0.95
 
 
 class AuditError(ValueError):
@@ -73,6 +77,7 @@ SPLIT_COLUMNS = {
     "tokens_mean": pl.Float64,
     "tokens_median": pl.Float64,
     "tokens_max": pl.Int64,
+    "gold_score": pl.Float64,
     "warning": pl.String,
 }
 PROMPT_COLUMNS = {
@@ -94,7 +99,8 @@ ABOUT = {
         "is right; largest_share: of the most frequent answer; duplicates, empty_fields: among "
         "the rows used; also_in_train, also_in_shots: rows of a test split that some task is "
         "trained on, or that shots are drawn from; tokens: of an example with its answer, "
-        "without shots."
+        "without shots; gold_score: what the gold answers themselves would earn under the stop "
+        "strings and the length that a generation ends at."
     ),
     "audit_prompts": (
         "How long the prompts of each cell are, shots included, under the model's tokenizer. "
@@ -126,6 +132,9 @@ def _split_row(
         pool = _contents(data, [dataset], "shots")[dataset]
         in_shots = sum(content in pool for content in contents)
     lengths = _example_lengths(plan, dataset, examples, tokenizer)
+    scoring, earned = plan["scores"].get(dataset, {}), None
+    if split == "test" and scoring["kind"] == "generation":
+        earned = gold_score(tokenizer, scoring, examples)
     gold = found["gold"]
     return {
         "dataset": dataset,
@@ -144,12 +153,15 @@ def _split_row(
         "tokens_mean": statistics.mean(lengths),
         "tokens_median": statistics.median(lengths),
         "tokens_max": max(lengths),
-        "warning": _warning(split, in_train, in_shots),
+        "gold_score": earned,
+        "warning": _warning(split, in_train, in_shots, earned, scoring),
     }
 
 
-def _warning(split: str, in_train: int, in_shots: int) -> str:
-    """What a reader has to know: rows that are scored and were seen otherwise."""
+def _warning(
+    split: str, in_train: int, in_shots: int, earned: float | None, scoring: Mapping
+) -> str:
+    """What a reader has to know: rows that are scored and were seen otherwise, answers cut off."""
     if split != "test":
         return ""
     found = []
@@ -157,6 +169,11 @@ def _warning(split: str, in_train: int, in_shots: int) -> str:
         found.append(f"{in_train} evaluated rows are also training rows")
     if in_shots:
         found.append(f"{in_shots} evaluated rows are also rows that shots are drawn from")
+    if earned is not None and earned < GOLD_SCORE:
+        found.append(
+            f"the gold answers themselves would earn {earned:.3f} with stop {scoring['stop']} and "
+            f"max_new_tokens {scoring['max_new_tokens']}: let the dataset name others"
+        )
     return "; ".join(found)
 
 
@@ -182,7 +199,7 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
                     )
                 except ValueError as error:
                     raise AuditError(f"dataset {name}, format {style}: {error}") from None
-                lengths = [len(prompt.context) for prompt in prompts]
+                lengths = [prompt.tokens for prompt in prompts]
                 rows.append(
                     {
                         "dataset": name,
@@ -215,9 +232,7 @@ def _example_lengths(
     if template is None:
         chats = Instruct().examples(tokenizer, examples, None, Instruct.Settings())
         return [len(chat.ids) for chat in chats]
-    texts = [
-        render(template, example["fields"]) + completion(gold_text(example)) for example in examples
-    ]
+    texts = [render_shot(template, example) for example in examples]
     return [len(ids) for ids in encode(tokenizer, texts)]
 
 

@@ -60,6 +60,13 @@ def encode_pairs(
     return pairs
 
 
+def text_before(tokenizer, stop: Sequence[str], ids: Sequence[int]) -> str:
+    """The text of generated ids up to the first stop string, stripped."""
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    cut = min((at for end in stop if (at := text.find(end)) >= 0), default=len(text))
+    return text[:cut].strip()
+
+
 def first_tokens(tokenizer, label: str) -> tuple[int, int]:
     """First sub-token of a label with and without a leading space (the paper's TokenProb)."""
     spaced, bare = (

@@ -91,6 +91,25 @@ def test_shots_and_test_rows_do_not_meet(shared, dataset):
     assert not shots & test
 
 
+@pytest.mark.parametrize("dataset", [d for d in SCORED if FAMILIES[d].kind == "generation"])
+def test_gold_answers_are_whole_under_stop_and_length(shared, dataset):
+    from transformers import AutoTokenizer
+
+    from ptft.audit_limits import gold_score
+
+    tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
+    family = FAMILIES[dataset]
+    examples, _ = golden.split(shared / "hub", family, dataset, "test")
+    own = {
+        "stop": family.stops(dataset),
+        "max_new_tokens": family.datasets[dataset].max_new_tokens or family.max_new_tokens,
+    }
+    assert gold_score(tokenizer, own, examples) > 0.999
+    if dataset == "cnn_dailymail":  # its summaries have several lines
+        others = {"stop": family.stop, "max_new_tokens": family.max_new_tokens}
+        assert gold_score(tokenizer, others, examples) == pytest.approx(0.457, abs=0.001)
+
+
 def test_the_hidden_labels_of_qqp_are_refused(shared, tmp_path):
     """The defect behind the paper's 0.9999: a test split whose labels are all -1."""
     import json

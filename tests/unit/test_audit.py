@@ -64,6 +64,7 @@ def plan(**changes) -> dict:
         "formats": {"default": TEMPLATE},
         "shots": [0, 2],
         "max_new_tokens": 4,
+        "stop": ["\n"],
         **changes,
     }
     return {
@@ -117,6 +118,30 @@ def test_generation_keeps_room_for_the_answer(data, tokenizer):
     _, prompts = audit_study(plan(**generation), data, tokenizer, 8)
     # 3 + 4 fit into 8, 5 + 4 do not
     assert row(prompts, shots=0)["truncated"] == 1
+
+
+def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
+    golds = ("g h", "a\nb", "a b c d")
+    rows = [{**row, "gold": gold} for row, gold in zip(TEST, golds, strict=True)]
+    (data / "pairs/test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    generation = {"kind": "generation", "labels": None, "shots": [0]}
+
+    def audited(**scoring):
+        caplog.clear()
+        splits, _ = audit_study(plan(**generation, **scoring), data, tokenizer, 100)
+        return row(splits, split="test")["gold_score"], caplog.text
+
+    earned, text = audited(stop=["\n\n"], max_new_tokens=4)
+    assert earned == 1.0 and "would earn" not in text
+    # "a" for "a b": recall 1/2, precision 1, F 2/3.
+    earned, text = audited(stop=["\n"], max_new_tokens=4)
+    assert earned == pytest.approx((1 + 2 / 3 + 1) / 3)
+    assert "would earn 0.889 with stop ['\\n'] and max_new_tokens 4" in text
+    # "a b c" for "a b c d": recall 3/4, F 6/7.
+    earned, text = audited(stop=["\n\n"], max_new_tokens=3)
+    assert earned == pytest.approx((1 + 1 + 6 / 7) / 3)
+    assert "would earn" not in text  # .952
+    assert row(audit_study(plan(), data, tokenizer, 100)[0], split="test")["gold_score"] is None
 
 
 def test_labels_that_begin_alike_are_refused(data, tokenizer):

@@ -17,6 +17,7 @@ from ptft.evaluation.head import exact_head
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix
 from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
+from ptft.tokens import text_before
 
 if TYPE_CHECKING:
     from ptft.evaluation.engine import Engine
@@ -48,13 +49,6 @@ class StopStrings:
             return False
         text = self.tokenizer.decode(ids, skip_special_tokens=True)
         return any(end in text for end in self.stop)
-
-
-def text_before(tokenizer, stop: Sequence[str], ids: Sequence[int]) -> str:
-    """The text of generated ids up to the first stop string, stripped."""
-    text = tokenizer.decode(ids, skip_special_tokens=True)
-    cut = min((at for end in stop if (at := text.find(end)) >= 0), default=len(text))
-    return text[:cut].strip()
 
 
 def generate(
