@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import pretrain_pocket
+import pretrain_checkpoint
 from ptft.pocket.corpus import write_documents
 from ptft.pocket.muon import Muon, orthogonalize
 from ptft.pocket.pretraining import attention_mask, packed_batches, rate_factor
@@ -137,7 +137,7 @@ def test_settings_out_of_range_are_refused(changed, message):
 def pretrain(folder, corpus, steps, before=None):
     """Run the program to a step; its checkpoint."""
     step = steps[-1]
-    pretrain_pocket.main(
+    pretrain_checkpoint.main(
         ["--corpus", str(corpus), "--settings", json.dumps(SETTINGS | {"steps": steps})]
         + ["--output", str(folder / f"step{step}"), "--state", str(folder / f"step{step}.pt")]
         + (["--before", str(before)] if before else [])

@@ -43,16 +43,17 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 @pytest.mark.slow
 def test_words_that_decide_nothing_rerun_nothing(finished):
-    """A comment, the help of programs on whose results hours hang, the wording of a command."""
+    """A comment; the help and the command of what hours hang on; where a job keeps its state."""
     finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")
     for program in (
         "make_pocket_world",
-        "pretrain_pocket",
+        "pretrain_checkpoint",
         "prepare_split",
         "finetune_model",
         "evaluate_model",
     ):
         finished.edit(f"scripts/{program}.py", 'help="', 'help="edited: ')
+    finished.edit("scripts/ptft/paths.py", "/state/finetune/", "/state/tuning/")
     for rules in ("checkpoints", "datasets", "finetuning", "evaluation"):
         finished.edit(f"workflow/rules/{rules}.smk", "{input.script:q}", "-X utf8 {input.script:q}")
     assert finished.planned() == []

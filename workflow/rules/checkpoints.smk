@@ -23,7 +23,7 @@ if SOURCE.kind == "pocket":
     # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
     rule pretrain_checkpoint:
         input:
-            script=steady_program("pretrain_pocket"),
+            script=steady_program("pretrain_checkpoint"),
             corpus=paths.pocket_corpus(),
             before=state_before,
         output:

@@ -23,9 +23,9 @@ rule finetune_model:
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
         settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
-        state=RESULTS.tuning_state("{checkpoint}", "{arm}"),
-        job=JOB,
-        record=RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}"),
+        state=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
+        job=place(JOB),
+        record=place(RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}")),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"

@@ -1,6 +1,6 @@
 """Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
 
-    python scripts/pretrain_pocket.py --corpus resources/pocket/corpus.txt \
+    python scripts/pretrain_checkpoint.py --corpus resources/pocket/corpus.txt \
         --settings '{"steps": [100], "total_steps": 4000}' --before step25.state.pt \
         --output step100 --state step100.state.pt
 
