@@ -96,10 +96,11 @@ def split_files(root: Path, description: Mapping) -> dict[str, list[str]]:
         }
     folder = Path(hub_dataset(root, description["repository"], description["config"]))
     found: dict[str, list[str]] = {}
-    for path in sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]):
-        inside = path.parent != folder
-        split = path.parent.name if inside else path.stem.split("-")[0]
-        found.setdefault(split, []).append(str(path))
+    for path in sorted(folder.rglob("*.parquet")):
+        first, *others = path.relative_to(folder).parts
+        split = first if others else path.stem.split("-")[0]
+        if not split.endswith(".part"):  # being fetched
+            found.setdefault(split, []).append(str(path))
     return found
 
 

@@ -1,7 +1,5 @@
 """A Hub on 127.0.0.1, and a client that talks to it without long waits."""
 
-import types
-
 import pytest
 from server import HubServer, Repository
 
@@ -11,7 +9,8 @@ CHUNK = 4096
 @pytest.fixture
 def hub(monkeypatch):
     """A running Hub, with a repository of a few checkpoints that are bytes, not models."""
-    from huggingface_hub import constants, file_download
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
 
     from ptft.hub import client
 
@@ -19,10 +18,7 @@ def hub(monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
         template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", CHUNK)
         monkeypatch.setattr(client, "WAITS", (0.01,) * 4)
-        quick = types.SimpleNamespace(sleep=lambda _seconds: None)
-        monkeypatch.setattr(file_download, "time", quick)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("HF_HOME", "/nonexistent")
         server.models["org/tiny"] = Repository(
@@ -34,11 +30,12 @@ def hub(monkeypatch):
                 "step738020-tokens3094B": {"config.json": b"{}", "model.safetensors": noise(3, 4)},
             }
         )
+        close_session()  # it may hold connections to another test's server
         yield server
 
 
 def noise(chunks: int, seed: int = 0) -> bytes:
-    """Bytes that look like weights: a whole number of the client's chunks."""
+    """Bytes that look like weights."""
     import random
 
     return random.Random(seed).randbytes(chunks * CHUNK)

@@ -4,11 +4,11 @@ Repositories are folders; a branch is a name for a commit, a commit a mapping fr
 Faults are queued per path and used up one a request.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import threading
-import time
 import urllib.parse
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
@@ -55,7 +55,9 @@ class Fault:
     Attributes:
         kind: ``status`` (an error), ``cut`` (the connection ends after some bytes), ``stall``
             (nothing comes any more), ``truncated`` (a shorter body, declared as whole),
-            ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored).
+            ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored),
+            ``trickle`` (a byte now and then), ``silent`` (no answer at all), ``html`` (a login
+            page), ``endless`` (more bytes than were announced).
     """
 
     kind: str
@@ -85,6 +87,8 @@ class HubServer:
         self.requests: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self.seen_tokens: set[str] = set()
+        self.released = threading.Event()
+        """set when the server ends, for those who would not answer"""
         hub = self
 
         class Handler(_Handler):
@@ -99,6 +103,7 @@ class HubServer:
         return self
 
     def __exit__(self, *_error) -> None:
+        self.released.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -139,6 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults[path].popleft() if hub.faults[path] else None
         if fault and fault.kind == "status":
             self._json(fault.status, {"error": "fault on order"}, **fault.headers)
+        elif fault and fault.kind == "silent":
+            hub.released.wait(fault.seconds)
+            self.close_connection = True
+        elif fault and fault.kind == "html":
+            self._send(200, "text/html", b"<html>Please log in</html>")
         elif path.startswith("/api/"):
             self._api(path.removeprefix("/api/"), fault)
         else:
@@ -213,12 +223,20 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "truncated":
             body = body[: fault.after]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if kind == "endless":
+            self.close_connection = True  # its body ends with the connection
+        else:
+            self.send_header("Content-Length", str(len(body)))
         if start:
             span = f"bytes {start}-{len(content) - 1}/{len(content)}"
             self.send_header("Content-Range", span)
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if kind == "endless":
+            body += bytes(LARGE)
+        if kind == "trickle":
+            self._trickle(path, body)
             return
         if kind in ("cut", "stall"):
             body = body[: fault.after]
@@ -226,15 +244,28 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
         if kind == "stall":
-            time.sleep(fault.seconds)
+            hub.released.wait(fault.seconds)
         if kind in ("cut", "stall"):
             self.close_connection = True
             self.connection.close()
 
+    def _trickle(self, path: str, body: bytes) -> None:
+        """A byte every 20 ms until the client hangs up."""
+        hub = self.server_hub
+        with contextlib.suppress(OSError):
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                hub.sent[path] += 1
+                if hub.released.wait(0.02):
+                    break
+        self.close_connection = True
+
     def _json(self, status: int, content: object, **headers: str) -> None:
-        body = json.dumps(content).encode()
+        self._send(status, "application/json", json.dumps(content).encode(), **headers)
+
+    def _send(self, status: int, kind: str, body: bytes, **headers: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)

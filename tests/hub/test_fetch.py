@@ -1,5 +1,6 @@
 """Fetching under faults: the right bytes or a clear error, and nothing fetched twice."""
 
+import io
 import os
 import signal
 import subprocess
@@ -53,6 +54,7 @@ def test_a_checkpoint_is_fetched_once(hub, pin, weights, tmp_path):
         ([Fault("status", 500), Fault("status", 502), Fault("status", 504)], 25),
         ([Fault("status", 429, headers={"Retry-After": "0"})], 25),
         ([Fault("truncated", after=12 * CHUNK)], 25),
+        ([Fault("endless")], 51),
         ([Fault("corrupt")], 50),
         ([Fault("cut", after=10 * CHUNK), Fault("corrupt")], 50),
     ],
@@ -64,6 +66,7 @@ def test_a_checkpoint_is_fetched_once(hub, pin, weights, tmp_path):
         "5xx",
         "429",
         "truncated",
+        "endless",
         "corrupt",
         "cut+corrupt",
     ],
@@ -77,8 +80,10 @@ def test_faults_are_overcome(hub, pin, weights, tmp_path, faults, sent):
 
 def test_a_stalled_connection_is_left_and_continued(hub, pin, weights, tmp_path, monkeypatch):
     from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
 
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    close_session()  # the next one has that timeout
     hub.fail(weights, Fault("stall", after=7 * CHUNK, seconds=3))
     begun = time.monotonic()
     fetch(pin, tmp_path / "main")
@@ -194,12 +199,12 @@ def test_a_refused_folder_does_not_count_as_fetched(hub, pin, weights, tmp_path)
     assert hub.requests[weights] == 1
 
 
-BLOCK = 10 << 20  # what the client writes at a time
+BLOCK = 10 << 20
 
 
 @pytest.fixture
 def large(hub):
-    """A file of two and a half of the client's blocks, that stalls after the second."""
+    """A file of two and a half blocks, that stalls after the second."""
     import random
 
     content = random.Random(5).randbytes(BLOCK * 5 // 2)
@@ -232,3 +237,26 @@ def test_a_killed_process_goes_on_where_it_was(hub, large, tmp_path, repository)
     assert (pinned_folder(pin) / "train.parquet").read_bytes() == content
     assert hub.sent[path] == len(content)
     assert hub.requests[path] == 2
+
+
+def test_files_of_one_name_in_several_folders_are_kept(hub, tmp_path):
+    import polars as pl
+
+    from ptft import paths
+    from ptft.hub.resolve import resolve_split
+    from ptft.rows import read_rows
+
+    def rows(first: int) -> bytes:
+        content = io.BytesIO()
+        pl.DataFrame({"n": range(first, first + 10)}).write_parquet(content)
+        return content.getvalue()
+
+    names = ["data/train.parquet", "default/train.parquet", "train.parquet"]
+    files = {name: rows(10 * number) for number, name in enumerate(names)}
+    hub.datasets["org/split"] = Repository({"main": files})
+    target = tmp_path / paths.hub_split("org/split", "default", "train").removeprefix(paths.HUB)[1:]
+    fetch(resolve_split("org/split", "default", "train", None), target)
+    assert (target / "default/train.parquet").read_bytes() == files["default/train.parquet"]
+    assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.lock"))
+    description = {"repository": "org/split", "config": "default"}
+    assert [row["n"] for row in read_rows(tmp_path, description, "train")] == list(range(30))

@@ -1,14 +1,21 @@
-"""Talking to the Hub with patience, and saying in plain words what it refused."""
+"""Talking to the Hub with patience that ends, and saying in plain words what it refused.
 
+huggingface_hub waits without a timeout for a listing, takes any Retry-After at its word and tries
+up to six times by itself. Its HTTP client is replaced by one that ends each request in time and
+leaves trying again to :func:`patiently`.
+"""
+
+import contextlib
 import errno
 import logging
 import random
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -17,12 +24,22 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import hf_raise_for_status
+from huggingface_hub.utils._http import hf_request_event_hook
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 # Seconds before each further attempt: busy servers recover within minutes, or not soon.
 WAITS: tuple[float, ...] = (1, 2, 4, 8, 15, 30, 60)
+MOST_WAIT = 120.0
+"""seconds, however long the server asks to wait"""
+PATIENCE = 600.0
+"""seconds of failures, waits included, after which nothing is tried again"""
+ANSWER_SECONDS = 60.0
+"""for an answer to begin, and for a listing to be whole"""
+LEAST_BYTES, LEAST_SECONDS = 1 << 19, 60.0
+"""least speed of a download: so much in so long (9 kB/s)"""
 BUSY = {408, 429, 500, 502, 503, 504}
 
 
@@ -30,37 +47,108 @@ class HubError(RuntimeError):
     """Something can't be had from the Hub; the message says why and what to do."""
 
 
+class NoAnswerError(Exception):
+    """The Hub could not be reached, or its answer came too slowly."""
+
+
+class Client(httpx2.Client):
+    """The HTTP client of huggingface_hub; no request of it is repeated, and each one ends."""
+
+    def send(self, request: httpx2.Request, **options) -> httpx2.Response:
+        """Send a request; errors of its own kind, so that huggingface_hub does not try again."""
+        try:
+            with _ends_within(ANSWER_SECONDS):
+                response = super().send(request, **options)
+                if response.status_code in BUSY:
+                    response.read()
+                    hf_raise_for_status(response)
+        except httpx2.UnsupportedProtocol:
+            raise
+        except httpx2.TransportError as error:
+            raise NoAnswerError(_brief(error)) from error
+        return response
+
+
+set_client_factory(
+    lambda: Client(
+        event_hooks={"request": [hf_request_event_hook]},
+        follow_redirects=True,
+        timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+    )
+)
+
+
+@contextlib.contextmanager
+def _ends_within(seconds: float) -> Iterator[None]:
+    """Break a block off by SIGALRM: a server that sends a byte now and then meets no timeout."""
+
+    def stop(*_: object) -> None:
+        raise NoAnswerError(f"no answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def api() -> HfApi:
     """The Hub's client, at HF_ENDPOINT, with the token of the environment or of `hf auth login`."""
     return HfApi(endpoint=constants.ENDPOINT)
 
 
-def patiently(action: Callable[[], Result], what: str) -> Result:
-    """Do something that needs the Hub; wait and try again while the Hub or the way to it fails.
+def listed(action: Callable[[], Result], what: str) -> Result:
+    """A listing of the Hub's API, patiently; whatever else answers in its place is refused.
 
-    The client itself does not try again after 503, nor after 429 on its API.
+    Raises:
+        HubError: as `patiently`, or the answer is none of the Hub's.
+    """
+
+    def ask() -> Result:
+        try:
+            return action()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise HubError(
+                f"{what}: {constants.ENDPOINT} answers, but not as the Hub does ({_brief(error)}). "
+                "Does a login page or a proxy stand in between? Is HF_ENDPOINT right?"
+            ) from error
+
+    return patiently(ask, what)
+
+
+def patiently(
+    action: Callable[[], Result], what: str, arrived: Callable[[], int] = lambda: 0
+) -> Result:
+    """Do something that needs the Hub; wait and try again while the Hub or the way to it fails.
 
     Args:
         what: what is being done, for messages.
+        arrived: bytes that have come so far. While they grow, failures are counted anew.
 
     Raises:
         HubError: the Hub refuses, or fails still after the last attempt.
     """
-    for wait in (*WAITS, None):
+    waits, begun, before, attempts = iter(WAITS), time.monotonic(), arrived(), 0
+    while True:
         try:
             return action()
-        except (HfHubHTTPError, httpx2.TransportError, OSError, OfflineModeIsEnabled) as error:
+        except (HfHubHTTPError, NoAnswerError, httpx2.TransportError, OSError) as error:
             if not _passes(error):
                 raise HubError(explain(error, what)) from error
-            if wait is None:
-                raise HubError(
-                    f"{what}: gave up after {len(WAITS) + 1} attempts, the last ended in: "
-                    f"{_brief(error)}. What has come so far is kept; run this again later"
-                ) from error
-            wait = _retry_after(error) or wait * random.uniform(0.8, 1.2)
-            log.warning("%s: %s; trying again in %.0f s", what, _brief(error), wait)
-            time.sleep(wait)
-    raise AssertionError("unreachable")
+            failure = error
+        if arrived() - before >= LEAST_BYTES:
+            waits, begun, before, attempts = iter(WAITS), time.monotonic(), arrived(), 0
+        attempts += 1
+        wait, spent = _wait(failure, next(waits, None)), time.monotonic() - begun
+        if wait is None or spent + wait > PATIENCE:
+            raise HubError(
+                f"{what}: gave up after {attempts} attempts in {spent:.0f} s, the last ended in: "
+                f"{_reason(failure)}. What has come so far is kept; run this again later"
+            ) from failure
+        log.warning("%s: %s; trying again in %.0f s", what, _reason(failure), wait)
+        time.sleep(wait)
 
 
 def explain(error: Exception, what: str) -> str:
@@ -97,14 +185,25 @@ def _passes(error: Exception) -> bool:
         return False
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code in BUSY
-    if isinstance(error, httpx2.TransportError):
-        return not isinstance(error, httpx2.UnsupportedProtocol)
-    # http_get reports a body of the wrong length as an OSError without a number.
-    return isinstance(error, OSError) and _errno(error) is None
+    if isinstance(error, OSError):
+        return False
+    return not isinstance(error, httpx2.UnsupportedProtocol)
 
 
 def _errno(error: Exception) -> int | None:
     return getattr(error, "errno", None)
+
+
+def _wait(error: Exception, planned: float | None) -> float | None:
+    """Seconds until the next attempt; None if there is to be none."""
+    if planned is None:
+        return None
+    return min(_retry_after(error) or planned * random.uniform(0.8, 1.2), MOST_WAIT)
+
+
+def _reason(error: Exception) -> str:
+    asked = _retry_after(error)
+    return _brief(error) + (f" (the server asks to wait {asked:g} s)" if asked else "")
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -1,22 +1,26 @@
 """From a pin to a folder: resumed, verified, moved into place in one rename.
 
 Files come into a folder beside the target that survives a failure. ``http_get`` of
-huggingface_hub resumes within a process but not after it was killed, and takes wrong bytes of
-the right length for good: here a part is continued where it ends, and every file is compared
-with its published hash before it counts.
+huggingface_hub resumes within a process but not after it was killed, waits for a trickle of bytes
+without an end, and takes wrong bytes of the right length for good: here a part is continued where
+it ends, a least speed is asked for, and every file is compared with its published hash before it
+counts.
 """
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from huggingface_hub import hf_hub_url
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import get_session, hf_hub_url
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+from tqdm import tqdm
 
-from ptft.hub.client import HubError, patiently
+from ptft.hub import client
+from ptft.hub.client import HubError, NoAnswerError, patiently
 from ptft.hub.pins import Pin, PinnedFile, missing_bytes
+from ptft.training.state import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -39,23 +43,25 @@ def fetch(pin: Pin, target: Path, check: Callable[[Path], None] | None = None) -
         HubError: the Hub refuses or fails, or sends other bytes than it published hashes of.
     """
     staging = staging_folder(target)
-    staging.mkdir(parents=True, exist_ok=True)
-    wanted = {_flat_name(file) for file in pin.files}
-    for file in pin.files:
-        whole = staging / _flat_name(file)
-        if whole.exists() and file.mismatch(whole) is None:
-            log.info("%s is already there", file.path)
-            continue
-        _fetch_file(pin, file, whole)
-    for leftover in staging.iterdir():
-        if leftover.name not in wanted:
-            leftover.unlink()
-    if check:
-        check(staging)
-    if target.exists():
-        shutil.rmtree(target)
-    staging.rename(target)
-    log.info("%s: %d files of %s at %s", target, len(wanted), pin.repository, pin.commit)
+    # A job that a dead main process left behind may be at the same work.
+    with exclusive(staging):
+        places = pin.places()
+        if target.exists() and not any(_differs(file, target / p) for p, file in places.items()):
+            log.info("%s is already there", target)
+            return
+        for place, file in places.items():
+            if _differs(file, staging / place):
+                (staging / place).parent.mkdir(parents=True, exist_ok=True)
+                _fetch_file(pin, file, staging / place)
+        for leftover in [path for path in staging.rglob("*") if not path.is_dir()]:
+            if str(leftover.relative_to(staging)) not in places:
+                leftover.unlink()
+        if check:
+            check(staging)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    log.info("%s: %d files of %s at %s", target, len(pin.files), pin.repository, pin.commit)
 
 
 def check_disk(pins: Sequence[Path], folder: Path) -> None:
@@ -83,7 +89,9 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
     part = whole.with_name(f"{whole.name}.{file.digest[:12]}.part")
     for attempt in ("first", "second"):
         patiently(
-            lambda: _continue_part(pin, file, part), f"fetching {file.path} of {pin.repository}"
+            lambda: _continue_part(pin, file, part),
+            f"fetching {file.path} of {pin.repository}",
+            lambda: _size(part),
         )
         wrong = file.mismatch(part)
         if wrong is None:
@@ -98,24 +106,53 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
 
 
 def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    if have > file.size:
-        part.unlink()
-        have = 0
+    have = _size(part)
+    if have == file.size and part.exists():
+        return
     url = hf_hub_url(pin.repository, file.path, repo_type=pin.kind, revision=pin.commit)
     # Without compression, so that a position in the body is a position in the file.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    with part.open("ab") as target:
-        http_get(
-            url,
-            target,
-            resume_size=have,
-            headers=headers,
-            expected_size=file.size,
-            displayed_filename=f"{pin.repository}/{file.path}",
-        )
+    if 0 < have < file.size:
+        headers["Range"] = f"bytes={have}-"
+    with get_session().stream("GET", url, headers=headers) as response:
+        if response.is_error:
+            response.read()
+        hf_raise_for_status(response)
+        continued = response.status_code == 206
+        name = f"{pin.repository}/{file.path}"[-40:]
+        with (
+            part.open("ab" if continued else "wb", buffering=0) as target,
+            tqdm(
+                total=file.size, initial=target.tell(), unit="B", unit_scale=True, desc=name
+            ) as bar,
+        ):
+            for chunk in _fast_enough(response.iter_bytes()):
+                target.write(chunk)
+                bar.update(len(chunk))
+                if target.tell() > file.size:
+                    return  # whatever else comes, it is not the file
+    if _size(part) < file.size:
+        raise NoAnswerError(f"the answer ended after {_size(part)} of {file.size} bytes")
 
 
-def _flat_name(file: PinnedFile) -> str:
-    """Name in the target folder: nothing that is fetched stands in subfolders."""
-    return Path(file.path).name
+def _fast_enough(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces of a body, as long as enough of them come in time."""
+    begun, come = time.monotonic(), 0
+    for chunk in chunks:
+        yield chunk
+        come += len(chunk)
+        if time.monotonic() - begun >= client.LEAST_SECONDS:
+            if come < client.LEAST_BYTES:
+                raise NoAnswerError(
+                    f"only {come} bytes came in {client.LEAST_SECONDS:g} s, at least "
+                    f"{client.LEAST_BYTES} are expected"
+                )
+            begun, come = time.monotonic(), 0
+
+
+def _differs(file: PinnedFile, path: Path) -> bool:
+    return not path.exists() or file.mismatch(path) is not None
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,11 @@ class Pin:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+    def places(self) -> dict[str, PinnedFile]:
+        """Path in the fetched folder -> file: as in the repository, from their common folder on."""
+        common = os.path.commonpath([os.path.dirname(file.path) for file in self.files])
+        return {os.path.relpath(file.path, common or "."): file for file in self.files}
 
     def write(self, path: Path) -> None:
         """Write the pin as JSON."""

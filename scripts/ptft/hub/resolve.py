@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from huggingface_hub.hf_api import RepoFile
 
-from ptft.hub.client import HubError, api, patiently
+from ptft.hub.client import HubError, api, listed
 from ptft.hub.pins import Pin, PinnedFile
 from ptft.model_folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights_among
 
@@ -25,9 +25,7 @@ def resolve_checkpoint(source: Mapping) -> Pin:
             has no weights of the kind that is allowed.
     """
     repository = source["repository"]
-    refs = patiently(
-        lambda: api().list_repo_refs(repository), f"listing the branches of {repository}"
-    )
+    refs = listed(lambda: api().list_repo_refs(repository), f"listing the branches of {repository}")
     branch = source.get("branch") or _branch_of_step(
         repository, source["branches"], source["step"], [ref.name for ref in refs.branches]
     )
@@ -67,7 +65,7 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
     seen: dict[str, list[str]] = {}
     for branch in dict.fromkeys([revision, CONVERTED]):
         try:
-            commit = patiently(
+            commit = listed(
                 lambda branch=branch: api().dataset_info(repository, revision=branch).sha,
                 f"looking up {branch} of the data set {repository}",
             )
@@ -114,7 +112,7 @@ def _list_files(repository: str, kind: str, commit: str) -> list[RepoFile]:
         entries = api().list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True)
         return [entry for entry in entries if isinstance(entry, RepoFile)]
 
-    return patiently(tree, f"listing the files of {repository}")
+    return listed(tree, f"listing the files of {repository}")
 
 
 def _model_files(
