@@ -27,9 +27,13 @@ from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
+from ptft.study.checks import notes
 from ptft.study.errors import printed_alone
+from ptft.study.ownership import note_owner, require_own_results
 from ptft.study.published import read_published_study, released_tables
+from ptft.study.sources import require_sources
 from ptft.study_lock import StudyLockError, lock_shared, lock_study
+from ptft.targets import require_targets
 
 if not workflow.configfiles:
 
@@ -77,8 +81,14 @@ SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 
+if workflow.is_main_process:
+    with printed_alone():
+        require_own_results(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
+        require_targets(workflow, [] if "published" in config else CELL_FILES)
+        if "published" not in config:
+            require_sources(GRID, RESULTS, Path(workflow.basedir))
 if "published" not in config and workflow.is_main_process:
-    for note in GRID.notes():
+    for note in notes(GRID):
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
         from ptft.dry_run import PlanPrinter
@@ -97,5 +107,6 @@ onstart:
             lock_study(Path(RESULTS.root))
             # All who fetch touch that one; it holds nothing.
             lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
+        note_owner(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
         if "published" not in config:
             Progress(GRID).forget_deleted_cells()

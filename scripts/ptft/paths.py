@@ -95,6 +95,11 @@ class Results:
         return f"{self.root}/study.yaml"
 
     @property
+    def study_file(self) -> str:
+        """Holds the name of the file that the study was run from; no rule declares it."""
+        return f"{self.root}/state/study_file"
+
+    @property
     def datasets(self) -> str:
         """Folder of prepared splits."""
         return f"{self.root}/datasets"

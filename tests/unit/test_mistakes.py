@@ -9,8 +9,11 @@ import pytest
 import yaml
 
 from ptft.collect import domain_of
+from ptft.paths import Results
 from ptft.rows import DatasetError, read_rows
 from ptft.study import StudyError, read_study
+from ptft.study.ownership import note_owner, require_own_results
+from ptft.study.sources import require_sources
 from ptft.study.yaml_files import require_readable
 
 STUDY = """\
@@ -620,6 +623,137 @@ def test_what_is_no_study_is_refused(files, read, monkeypatch):
         f"--configfile: fetch is no file in {files}; note that every word behind the option is "
         "read as a file: a target goes before it"
     )
+
+
+# What is not there -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def missing(files, monkeypatch):
+    """Look for what the study reads, called from its folder; what is missing, in words."""
+    monkeypatch.chdir(files)
+
+    def missing(clone: Path = files) -> str:
+        study = Path("study.yaml")
+        grid = read_study(yaml.safe_load(study.read_text()), [study], Path("config"))
+        try:
+            require_sources(grid, Results("small"), clone)
+        except StudyError as error:
+            return str(error)
+        return ""
+
+    return missing
+
+
+def test_a_file_of_rows_that_is_not_there(files, missing):
+    assert missing() == (
+        f"families/own.yaml:10: datasets.own.files.rows: rows.jsonl does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+    (files / "rows.jsonl").write_text("{}")
+    assert missing() == ""
+
+
+def test_a_study_called_from_the_wrong_folder(files, missing, tmp_path_factory, monkeypatch):
+    """Where the file is found beside the study or the clone, that is where to call it."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "rows.jsonl").write_text("{}")
+    assert missing(clone=elsewhere) == (
+        f"families/own.yaml:10: datasets.own.files.rows: rows.jsonl does not exist in {files}, "
+        f"where snakemake was called, but in {elsewhere}; call snakemake there"
+    )
+
+
+def test_rows_that_were_prepared_are_not_looked_for_again(files, missing):
+    for split in ("train", "shots", "test"):
+        prepared = files / Results("small").split("own", split)
+        prepared.parent.mkdir(parents=True, exist_ok=True)
+        prepared.write_text("")
+    assert missing() == ""
+
+
+def test_a_root_and_its_datasets(files, missing):
+    (files / "rows.jsonl").write_text("{}")
+    edit(files / "study.yaml", "resources/pocket", "hub")
+    assert missing() == (
+        f"study.yaml:4: root: hub does not exist in {files}, where snakemake was called and paths "
+        "begin; correct the path"
+    )
+    folder = files / "hub/datasets/pocket/nli/default"
+    folder.mkdir(parents=True)
+    assert missing() == (
+        "config/families/nli.yaml:38: datasets.pocket_nli.splits.train: no split 'train' in hub; "
+        "known: none"
+    )
+    for split in ("train", "test"):
+        (folder / f"{split}-00000-of-00001.parquet").write_text("")
+    assert missing() == (
+        f"study.yaml:4: root: hub/datasets/pocket/summary/default does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+
+
+def test_checkpoints_that_are_not_there(files, missing):
+    (files / "rows.jsonl").write_text("{}")
+    (files / "models/tiny.yaml").write_text(
+        "source:\n  kind: folder\n  path: /nowhere\n  checkpoints:\n    step4: {step: 4}\n"
+        "    step16: {step: 16}\n"
+    )
+    edit(files / "study.yaml", "root: resources/pocket", f"root: {files}")
+    path = "models/tiny.yaml:3: source.path: /nowhere does not exist; correct the path"
+    assert missing() == path
+    edit(files / "models/tiny.yaml", "/nowhere", "run")
+    (files / "run/step4").mkdir(parents=True)
+    assert missing() == (
+        f"models/tiny.yaml:6: source.checkpoints.step16: run/step16 does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+
+
+# Two studies of one name -----------------------------------------------------------------------
+
+
+def test_two_studies_of_one_name_do_not_share_results(files, monkeypatch):
+    monkeypatch.chdir(files)
+    record, study, other = (
+        Path("results/small/state/study_file"),
+        Path("study.yaml"),
+        Path("b.yaml"),
+    )
+    require_own_results(record, "small", [study])  # the first to come
+    note_owner(record, "small", [study])
+    require_own_results(record, "small", [study])
+    other.write_text("# mine\n" + STUDY)
+    with pytest.raises(StudyError) as refusal:
+        require_own_results(record, "small", [other])
+    assert str(refusal.value) == (
+        "b.yaml:2: study: results of the name 'small' belong to study.yaml; name one of the two "
+        "studies otherwise, or remove that file if this one takes its place"
+    )
+    # An override of some keys is no other study, nor is a name that the command line gives.
+    override = files / "override.yaml"
+    override.write_text("checkpoints: [step4]\n")
+    require_own_results(record, "small", [study, override])
+    require_own_results(record, "small", [override])
+
+
+@pytest.mark.parametrize("was", ["moved", "renamed inside"])
+def test_a_study_file_that_was_moved_keeps_its_results(files, monkeypatch, was):
+    monkeypatch.chdir(files)
+    record, study, other = (
+        Path("results/small/state/study_file"),
+        Path("study.yaml"),
+        Path("b.yaml"),
+    )
+    note_owner(record, "small", [study])
+    if was == "moved":
+        study.rename(other)
+    else:
+        other.write_text(STUDY)
+        edit(study, "study: small", "study: large")
+    require_own_results(record, "small", [other])
+    note_owner(record, "small", [other])
+    assert record.read_text() == "b.yaml"
 
 
 DATA = [

@@ -9,6 +9,7 @@ import yaml
 from ptft.collect import domain_of
 from ptft.site import Site
 from ptft.study import Cell, StudyError, read_study
+from ptft.study.checks import notes
 from ptft.study.published import PublishedStudy, read_published_study
 from ptft.study.schema import SCHEMAS
 
@@ -65,10 +66,10 @@ def test_grid_is_the_product_of_checkpoints_arms_and_scores(read):
 
 
 def test_a_dataset_of_one_format_is_scored_in_it_and_said_so(read):
-    assert read(STUDY).notes() == [
+    assert notes(read(STUDY)) == [
         "evaluate.formats: pocket_facts in 'default' alone, the only format there"
     ]
-    assert read(STUDY.replace("[default, io]", "[default]")).notes() == []
+    assert notes(read(STUDY.replace("[default, io]", "[default]"))) == []
 
 
 def test_domain_says_how_far_a_dataset_is_from_the_task(read):

@@ -1,5 +1,7 @@
 """Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
 
+import shutil
+
 import polars as pl
 import pytest
 
@@ -39,6 +41,15 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert (main["n"] == 16).all()
     report = (finished.root / "results/tiny/report.html").read_text()
     assert "cross_evaluation.svg" in report
+    # Another study of the name would take these results for its own.
+    shutil.copy2(finished.root / "study.yaml", finished.root / "other.yaml")
+    finished.study = "other.yaml"
+    assert finished.snakemake("-n", fails=True).splitlines()[-1] == (
+        "other.yaml:2: study: results of the name 'tiny' belong to study.yaml; name one of the two "
+        "studies otherwise, or remove that file if this one takes its place"
+    )
+    (finished.root / "study.yaml").unlink()
+    assert finished.planned() == []
 
 
 @pytest.mark.slow
@@ -146,6 +157,14 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     from .conftest import make_clone
 
     clone = make_clone(repository, tmp_path / "clone", "tiny")
+    for target, answer in {
+        "results/tiny/reprt.html": "nearest: results/tiny/report.html, ",
+        "figure": "nearest: figures",
+        "xyz": "snakemake --list-target-rules shows the rules",
+    }.items():
+        refusal = clone.snakemake("-n", "--until", target, fails=True).splitlines()[1:]
+        assert refusal[0].startswith(f"{target!r} is no rule and no file of this study; {answer}")
+        assert len(refusal) == 1
     clone.edit("study.yaml", "lr: 1.0e-3", "lr: 1e-3")
     profile, *refusal = clone.snakemake("-n", fails=True).splitlines()
     assert profile.startswith("Using workflow specific profile")  # Snakemake's own line

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from ptft.evaluation.cells import KINDS, generates
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
-from ptft.study.errors import StudyError, explain, locate, suggest
+from ptft.study.checks import check_names, check_scores, check_tasks
+from ptft.study.errors import StudyError, explain, locate
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, dump
 from ptft.study.models import CheckpointInfo
@@ -51,14 +52,15 @@ class Grid:
 
     def __init__(self, loaded: Loaded):
         self.study, self.model, self.families = loaded.study, loaded.model, loaded.families
-        self.name, self._files = self.study.study, loaded.files
-        self._family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
-        self._task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
+        self.name, self.files = self.study.study, list(loaded.files)
+        self.model_file, self.family_files = loaded.model_file, loaded.family_files
+        self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
+        self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
         self._read_settings: dict[tuple[str, str], object] = {}
-        self._check_names()
+        check_names(self)
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
-        self._check_splits()
-        self._check_scores()
+        check_tasks(self)
+        check_scores(self)
 
     # Names ------------------------------------------------------------------------------------
 
@@ -89,15 +91,15 @@ class Grid:
 
     def family(self, dataset: str) -> str:
         """Name of a dataset's family."""
-        return self._family_of[dataset]
+        return self.family_of[dataset]
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's description."""
-        return self.families[self._family_of[name]].datasets[name]
+        return self.families[self.family_of[name]].datasets[name]
 
     def task_dataset(self, task: str) -> str:
         """The dataset whose train split a task uses."""
-        return self.families[self._task_family[task]].tasks[task].dataset
+        return self.families[self.task_family[task]].tasks[task].dataset
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""
@@ -143,10 +145,26 @@ class Grid:
             "kind": family.kind,
             "labels": spec.labels or family.labels,
             "dataset": content,
-            "split": self._split_expression(dataset, split),
+            "split": self.split_expression(dataset, split),
             "limit": limit,
             "seed": self.study.data.seed,
         }
+
+    def split_expression(self, dataset: str, split: str) -> str:
+        """The part of a dataset's rows that is used as a split, in the notation of `datasets`.
+
+        Raises:
+            StudyError: the dataset names none.
+        """
+        splits = self.dataset(dataset).splits
+        found = getattr(splits, split) or (splits.train if split == "shots" else None)
+        if found is None:
+            loc = ("datasets", dataset, "splits")
+            raise StudyError(
+                f"{locate(loc, self.family_files[self.family(dataset)])}: {'.'.join(loc)}: "
+                f"`{split}` is missing, which the study needs"
+            )
+        return found
 
     def split_on_hub(self, dataset: str, split: str) -> dict | None:
         """What is looked up on the Hub for a split; None where it is on disk."""
@@ -156,14 +174,14 @@ class Grid:
         return {
             "repository": spec.repository,
             "config": spec.config,
-            "split": split_name(self._split_expression(dataset, split)),
+            "split": split_name(self.split_expression(dataset, split)),
             "revision": spec.revision,
         }
 
     def split_files(self, dataset: str, split: str) -> list[str]:
         """Files of a split of a dataset that is given by files."""
         found = split_files(Path(), self.dataset(dataset).model_dump())
-        return found[split_name(self._split_expression(dataset, split))]
+        return found[split_name(self.split_expression(dataset, split))]
 
     def finetune_slice(self, arm: str) -> dict:
         """What decides the weights of an arm, besides its checkpoint and its training split."""
@@ -172,7 +190,7 @@ class Grid:
             "training_version": TRAINING_VERSION,
             "method": spec.method,
             "seed": spec.seed,
-            "template": self._task_templates(spec.task).get(self.study.train_format),
+            "template": self.task_templates(spec.task).get(self.study.train_format),
             "settings": dataclasses.asdict(self._settings(spec.method, spec.task)),
         }
 
@@ -190,7 +208,7 @@ class Grid:
         """What decides the audit, besides the prepared splits and the tokenizer."""
         names = list(dict.fromkeys(dataset for dataset, _ in self.splits()))
         style = self.study.train_format
-        templates = {name: self.families[self.family(name)].templates(name) for name in names}
+        templates = {name: self.templates(name) for name in names}
         return {
             **({"same_weights": same} if (same := self.study.same_weights) else {}),
             "splits": [list(pair) for pair in self.splits()],
@@ -222,24 +240,24 @@ class Grid:
                 for dataset in self.datasets
             },
             "in_domain": {
-                task: self.families[self._task_family[task]].tasks[task].in_domain
+                task: self.families[self.task_family[task]].tasks[task].in_domain
                 for task in self.tasks
             },
-            "task_family": {task: self._task_family[task] for task in self.tasks},
+            "task_family": {task: self.task_family[task] for task in self.tasks},
             "scores": [list(score) for score in self.scores()],
             "bootstrap": self.study.bootstrap.model_dump(),
         }
 
     def resolved(self) -> dict:
         """The whole study with everything it names, as plain data."""
-        used = {self.family(d) for d in self.datasets} | {self._task_family[t] for t in self.tasks}
+        used = {self.family(d) for d in self.datasets} | {self.task_family[t] for t in self.tasks}
         return {
             "study": dump(self.study),
             "model": dump(self.model),
             "families": {name: dump(self.families[name]) for name in sorted(used)},
         }
 
-    # Expansion and checks ------------------------------------------------------------------------
+    # Expansion ------------------------------------------------------------------------------------
 
     def _expand_arms(self) -> Iterator[Arm]:
         yield Arm(BASE)
@@ -253,11 +271,16 @@ class Grid:
                     yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
 
     def _formats(self, dataset: str) -> list[str]:
-        known = self.families[self._family_of[dataset]].templates(dataset)
+        known = self.templates(dataset)
         return [style for style in self.study.evaluate.formats if style in known]
 
-    def _task_templates(self, task: str) -> dict[str, str]:
-        return self.families[self._task_family[task]].templates(self.task_dataset(task))
+    def templates(self, dataset: str) -> dict[str, str]:
+        """The prompt formats of a dataset."""
+        return self.families[self.family(dataset)].templates(dataset)
+
+    def task_templates(self, task: str) -> dict[str, str]:
+        """The prompt formats that a task can be fine-tuned in; none for conversations."""
+        return self.templates(self.task_dataset(task))
 
     def max_new_tokens(self, dataset: str) -> int:
         """Longest answer that is generated."""
@@ -271,27 +294,12 @@ class Grid:
             **({"also": also} if also else {}),
             "kind": family.kind,
             "labels": spec.labels or family.labels,
-            "formats": {
-                style: family.templates(dataset)[style] for style in self._formats(dataset)
-            },
+            "formats": {style: self.templates(dataset)[style] for style in self._formats(dataset)},
             "shots": self.shots(dataset),
             "metric": family.metric(dataset),
             "max_new_tokens": self.max_new_tokens(dataset),
             "stop": family.stops(dataset),
         }
-
-    def _split_expression(self, dataset: str, split: str) -> str:
-        splits = self.dataset(dataset).splits
-        found = getattr(splits, split) or (splits.train if split == "shots" else None)
-        if found is None:
-            raise StudyError(
-                f"dataset {dataset!r} has no {split} split: name it in its family's file under "
-                f"datasets.{dataset}.splits.{split}"
-            )
-        return found
-
-    def _error(self, loc: tuple, message: str) -> StudyError:
-        return StudyError(f"{locate(loc, self._files)}: {'.'.join(map(str, loc))}: {message}")
 
     def _settings(self, method: str, task: str) -> object:
         """An arm's settings, read once: every job asks for them."""
@@ -307,84 +315,4 @@ class Grid:
         try:
             return TypeAdapter(schema).validate_python(values)
         except ValidationError as error:
-            raise explain(error, schema, self._files, ("finetune", method, "tasks", task)) from None
-
-    def _check_names(self) -> None:
-        study, formats = self.study, {f for spec in self.families.values() for f in spec.formats}
-        scored = [d for d, f in self._family_of.items() if self.families[f].kind != "chat"]
-        checks = [
-            (("evaluate", "datasets"), study.evaluate.datasets, scored),
-            (("evaluate", "formats"), study.evaluate.formats, sorted(formats)),
-            (("evaluate", "family_shots"), list(study.evaluate.family_shots), self.families),
-            (("data", "train_of"), list(study.data.train_of), self._family_of),
-        ]
-        source = self.model.source
-        unknown = [name for name in study.checkpoints if source.info(name) is None]
-        known = [*source.checkpoints(), *(set(study.checkpoints) - set(unknown))]
-        checks.append((("checkpoints",), study.checkpoints, known))
-        checks.append((("same_weights",), study.same_weights, study.checkpoints))
-        for method in METHODS:
-            group = getattr(study.finetune, method)
-            if group is not None:
-                loc = ("finetune", method, "tasks")
-                checks.append((loc, list(group.tasks), self._task_family))
-        for loc, names, known in checks:
-            for name in names:
-                if name not in known:
-                    raise self._error(loc, f"unknown {name!r}; {suggest(name, list(known))}")
-
-    def _check_splits(self) -> None:
-        for dataset, split in self.splits():
-            self._split_expression(dataset, split)
-        for arm in self.arms.values():
-            if arm.task is None:
-                continue
-            chat = not self._task_templates(arm.task)
-            if chat != (arm.method == "instruct"):
-                raise self._error(
-                    ("finetune", arm.method, "tasks", arm.task),
-                    "conversations (kind chat) are for the method instruct, and only for it",
-                )
-        style = self.study.train_format
-        for task in self.tasks:
-            known = list(self._task_templates(task))
-            if known and style not in known:
-                raise self._error(
-                    ("train_format",),
-                    f"{style!r} is no format of task {task!r}; {suggest(style, known)}",
-                )
-
-    def _check_scores(self) -> None:
-        """Every dataset is scored in the formats asked for, and its pool holds the shots."""
-        evaluate, pool = self.study.evaluate, self.study.data.shots
-        for dataset in evaluate.datasets:
-            known = list(self.families[self.family(dataset)].templates(dataset))
-            missing = [style for style in evaluate.formats if style not in known]
-            # What has one format (multiple choice, as a rule) is scored in that one alone.
-            if missing and (len(known) > 1 or missing == evaluate.formats):
-                raise self._error(
-                    ("evaluate", "formats", evaluate.formats.index(missing[0])),
-                    f"{missing[0]!r} is no format of dataset {dataset!r} (family "
-                    f"{self.family(dataset)!r}), which has {', '.join(known)}; add it there, or "
-                    "leave one of the two out",
-                )
-            most = max(self.shots(dataset))
-            if most > pool:
-                own = self.family(dataset) in evaluate.family_shots
-                loc = ("family_shots", self.family(dataset)) if own else ("shots",)
-                raise self._error(
-                    ("evaluate", *loc),
-                    f"{most} shots can't be drawn from {pool} examples; raise data.shots",
-                )
-
-    def notes(self) -> list[str]:
-        """What is not as asked for, and yet as it should be."""
-        asked = self.study.evaluate.formats
-        single: dict[str, list[str]] = {}
-        for dataset in self.datasets:
-            if len(found := self._formats(dataset)) < len(asked):
-                single.setdefault(found[0], []).append(dataset)
-        return [
-            f"evaluate.formats: {', '.join(names)} in {style!r} alone, the only format there"
-            for style, names in single.items()
-        ]
+            raise explain(error, schema, self.files, ("finetune", method, "tasks", task)) from None

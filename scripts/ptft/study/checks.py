@@ -1,0 +1,109 @@
+"""What a study names must exist and fit together; what is wrong is refused by the study's key."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ptft.methods import METHODS
+from ptft.study.errors import StudyError, locate, suggest
+
+if TYPE_CHECKING:
+    from ptft.study.grid import Grid
+
+
+def check_names(grid: "Grid") -> None:
+    """Every name that the study uses is known.
+
+    Raises:
+        StudyError: the first that is not, with the one that it may have been meant for.
+    """
+    study, source = grid.study, grid.model.source
+    scored = [name for name, f in grid.family_of.items() if grid.families[f].kind != "chat"]
+    _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
+    formats = {style for dataset in grid.datasets for style in grid.templates(dataset)}
+    _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
+    _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
+    _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
+    found = [name for name in study.checkpoints if source.info(name) is not None]
+    known = dict.fromkeys([*source.checkpoints(), *found])
+    _require_known(grid, ("checkpoints",), study.checkpoints, known)
+    _require_known(grid, ("same_weights",), study.same_weights, study.checkpoints)
+    for method in METHODS:
+        group = getattr(study.finetune, method)
+        tasks = group.tasks if group else ()
+        _require_known(grid, ("finetune", method, "tasks"), tasks, grid.task_family)
+
+
+def check_tasks(grid: "Grid") -> None:
+    """Every split is there, and every task can be fine-tuned by its method and in its format.
+
+    Raises:
+        StudyError: one is not.
+    """
+    for dataset, split in grid.splits():
+        grid.split_expression(dataset, split)
+    style = grid.study.train_format
+    for arm in grid.arms.values():
+        if arm.task is None:
+            continue
+        known = list(grid.task_templates(arm.task))
+        if (not known) != (arm.method == "instruct"):
+            raise _refusal(
+                grid,
+                ("finetune", arm.method, "tasks", arm.task),
+                "conversations (kind chat) are for the method instruct, and only for it",
+            )
+        if known and style not in known:
+            message = f"{style!r} is no format of task {arm.task!r}; {suggest(style, known)}"
+            raise _refusal(grid, ("train_format",), message)
+
+
+def check_scores(grid: "Grid") -> None:
+    """Every dataset is scored in the formats asked for, and its pool holds the shots.
+
+    What has one format (multiple choice, as a rule) may be scored in that one alone.
+
+    Raises:
+        StudyError: a format is missing, or examples for shots are.
+    """
+    evaluate, pool = grid.study.evaluate, grid.study.data.shots
+    for dataset in grid.datasets:
+        family, known = grid.family(dataset), list(grid.templates(dataset))
+        missing = [style for style in evaluate.formats if style not in known]
+        if missing and (len(known) > 1 or missing == evaluate.formats):
+            raise _refusal(
+                grid,
+                ("evaluate", "formats", evaluate.formats.index(missing[0])),
+                f"{missing[0]!r} is no format of dataset {dataset!r} (family {family!r}), which "
+                f"has {', '.join(known)}; add it there, or leave one of the two out",
+            )
+        if (most := max(grid.shots(dataset))) > pool:
+            own = family in evaluate.family_shots
+            loc = ("family_shots", family) if own else ("shots",)
+            message = f"{most} shots can't be drawn from {pool} examples; raise data.shots"
+            raise _refusal(grid, ("evaluate", *loc), message)
+
+
+def notes(grid: "Grid") -> list[str]:
+    """What is not as asked for, and yet as it should be."""
+    asked = grid.study.evaluate.formats
+    single: dict[str, list[str]] = {}
+    for dataset in grid.datasets:
+        known = list(grid.templates(dataset))
+        if len(known) == 1 and len(asked) > 1:
+            single.setdefault(known[0], []).append(dataset)
+    return [
+        f"evaluate.formats: {', '.join(names)} in {style!r} alone, the only format there"
+        for style, names in single.items()
+    ]
+
+
+def _require_known(
+    grid: "Grid", loc: tuple, names: Collection[str], known: Collection[str]
+) -> None:
+    for name in names:
+        if name not in known:
+            raise _refusal(grid, loc, f"unknown {name!r}; {suggest(name, list(known))}")
+
+
+def _refusal(grid: "Grid", loc: tuple, message: str) -> StudyError:
+    return StudyError(f"{locate(loc, grid.files)}: {'.'.join(map(str, loc))}: {message}")

@@ -1,0 +1,94 @@
+"""What a study reads and does not make itself: is it where the study's files say it is?
+
+Nothing is asked for whose results are there, so that a finished study can be analysed elsewhere.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ptft import paths
+from ptft.rows import split_files, split_name
+from ptft.study.errors import StudyError, locate, suggest
+from ptft.study.grid import Grid
+
+
+def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
+    """Refuse a study with rows or checkpoints that are not there.
+
+    Args:
+        results: of the study.
+        clone: folder of the workflow, one of those that a path may have been meant from.
+
+    Raises:
+        StudyError: naming the file and line with the path, and the folder it was looked for in.
+    """
+    meant = [*(path.absolute().parent for path in grid.files), clone.absolute()]
+    for loc, files, path in _expected(grid, results):
+        if not Path(path).exists():
+            raise StudyError(
+                f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {_absent(path, meant)}"
+            )
+
+
+def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, list[Path], str]]:
+    """(key, files with that key, path that has to exist) of all sources that are still needed."""
+    source, root = grid.model.source, grid.study.root
+    if source.kind == "folder":
+        for checkpoint in grid.checkpoints:
+            if _is_scored(grid, results, checkpoint):
+                continue
+            yield ("source", "path"), [grid.model_file], source.path
+            listed = ("source", "checkpoints", checkpoint)
+            yield listed, [grid.model_file], str(Path(source.path) / checkpoint)
+    for dataset, split in grid.splits():
+        if Path(results.split(dataset, split)).exists():
+            continue
+        spec, name = grid.dataset(dataset), split_name(grid.split_expression(dataset, split))
+        if spec.files is not None:
+            loc = ("datasets", dataset, "files", name)
+            for file in grid.split_files(dataset, split):
+                yield loc, grid.family_files[grid.family(dataset)], file
+        elif root is not None and not (root == paths.POCKET and source.kind == "pocket"):
+            yield ("root",), grid.files, root
+            yield ("root",), grid.files, paths.hub_dataset(root, spec.repository, spec.config)
+            _require_split(grid, dataset, split)
+
+
+def _require_split(grid: Grid, dataset: str, split: str) -> None:
+    """Of a dataset in the study's root, the split has to be among the files."""
+    expression = grid.split_expression(dataset, split)
+    found = split_files(Path(grid.study.root), grid.dataset(dataset).model_dump(exclude_none=True))
+    if split_name(expression) not in found:
+        use = split if getattr(grid.dataset(dataset).splits, split) else "train"
+        loc = ("datasets", dataset, "splits", use)
+        raise StudyError(
+            f"{locate(loc, grid.family_files[grid.family(dataset)])}: {'.'.join(loc)}: no split "
+            f"{split_name(expression)!r} in {grid.study.root}; "
+            f"{suggest(split_name(expression), sorted(found))}"
+        )
+
+
+def _is_scored(grid: Grid, results: paths.Results, checkpoint: str) -> bool:
+    """Whether all of a checkpoint's cells are there."""
+    return all(
+        Path(results.cell(*dataclasses.astuple(cell))).exists()
+        for cell in grid.cells()
+        if cell.checkpoint == checkpoint
+    )
+
+
+def _absent(path: str, meant: Sequence[Path]) -> str:
+    """That a path is not there, and where it might be."""
+    if Path(path).is_absolute():
+        return f"{path} does not exist; correct the path"
+    for folder in [parent for start in meant for parent in (start, *start.parents)]:
+        if (folder / path).exists():
+            return (
+                f"{path} does not exist in {Path.cwd()}, where snakemake was called, but in "
+                f"{folder}; call snakemake there"
+            )
+    return (
+        f"{path} does not exist in {Path.cwd()}, where snakemake was called and paths begin; "
+        "correct the path"
+    )
