@@ -9,7 +9,7 @@ from pathlib import Path
 from ptft.audit import ABOUT, AuditError, audit_study
 from ptft.language import languages, translator
 from ptft.pages import table_page
-from ptft.twins import TwinsError, refuse_twins
+from ptft.twins import refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,18 +27,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
+    from ptft.evaluation.model import wrap_model
+    from ptft.training.model import load_model, load_tokenizer
+
     try:
         refuse_twins(args.checkpoints, args.plan.get("same_weights", []))
-    except TwinsError as error:
+        # On the device meta the weights are compared with the architecture and not read.
+        weightless = load_model(args.model, device="meta")
+        model = wrap_model(weightless, load_tokenizer(args.model))
+    except ValueError as error:
         sys.exit(str(error))
-    from transformers import AutoConfig, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(args.model, local_files_only=True)
-    config = AutoConfig.from_pretrained(args.model, local_files_only=True)
     try:
-        splits, prompts = audit_study(
-            args.plan, args.data, tokenizer, config.max_position_embeddings
-        )
+        splits, prompts = audit_study(args.plan, args.data, model.tokenizer, model.max_length)
     except AuditError as error:
         sys.exit(str(error))
     say = translator(args.language)

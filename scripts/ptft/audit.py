@@ -15,21 +15,18 @@ from pathlib import Path
 import polars as pl
 
 from ptft.audit_limits import gold_score
+from ptft.audit_training import AuditError, check_training
 from ptft.datasets import content_key
-from ptft.evaluation.encoding import encode_examples
+from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
-from ptft.prompts import render_shot, select_shots
+from ptft.prompts import render_shot, select_shots, template_fields
 from ptft.tokens import encode, label_tokens
 
 log = logging.getLogger(__name__)
 
 # Gold answers that would score less are warned of.
 GOLD_SCORE = 0.95
-
-
-class AuditError(ValueError):
-    """The study can't be scored as described; the message says why and what to do."""
 
 
 def audit_study(
@@ -47,9 +44,11 @@ def audit_study(
         The tables ``audit_splits`` and ``audit_prompts``.
 
     Raises:
-        AuditError: two labels begin with the same sub-token, or a prompt does not fit the
-            context even without shots and with its longest field cut.
+        AuditError: an arm can't be trained on its rows, two labels begin with the same
+            sub-token, the shots are too few, a cell's prompts are all the same, or one does not
+            fit the context even without shots and with its longest field cut.
     """
+    check_training(plan, data, tokenizer, context_length)
     _check_labels(plan, tokenizer)
     prompts = pl.DataFrame(_prompt_rows(plan, data, tokenizer, context_length), PROMPT_COLUMNS)
     trained = _contents(data, [name for name, split in plan["splits"] if split == "train"], "train")
@@ -184,10 +183,10 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
         pool = read_all(data / name / "shots.jsonl") if max(dataset["shots"]) else []
         for style, template in dataset["formats"].items():
             for count in dataset["shots"]:
-                shots = select_shots(
-                    pool, count, plan["shots_seed"], balanced=dataset["kind"] != "generation"
-                )
                 try:
+                    shots = select_shots(
+                        pool, count, plan["shots_seed"], balanced=dataset["kind"] != "generation"
+                    )
                     prompts = encode_examples(
                         tokenizer,
                         template,
@@ -199,6 +198,7 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
                     )
                 except ValueError as error:
                     raise AuditError(f"dataset {name}, format {style}: {error}") from None
+                _refuse_sameness(prompts, f"dataset {name}, format {style}", template)
                 lengths = [prompt.tokens for prompt in prompts]
                 rows.append(
                     {
@@ -213,6 +213,19 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
                     }
                 )
     return rows
+
+
+def _refuse_sameness(prompts: Sequence[Prompt], cell: str, template: str) -> None:
+    """A cell whose prompts are all the same measures nothing."""
+    first = prompts[0]
+    if len(prompts) > 1 and all(
+        (prompt.context, prompt.branches) == (first.context, first.branches) for prompt in prompts
+    ):
+        fields = ", ".join(template_fields(template)) or "none"
+        raise AuditError(
+            f"{cell}: all {len(prompts)} prompts are the same; check the template {template!r} and "
+            f"the columns that fill its fields ({fields})"
+        )
 
 
 def _continuations(kind: str) -> Callable[[Mapping], Sequence[str]]:

@@ -5,6 +5,7 @@ what a hash of a model is over. All else in a folder (notes, curves, logs) decid
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -61,6 +62,71 @@ def weight_files(folder: Path) -> list[Path]:
     files = model_files(folder)
     weights = weights_among(file.name for file in files)
     return [file for file in files if file.name in weights and file.suffix != ".json"]
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a folder without a tokenizer, for which transformers would make an empty one.
+
+    Raises:
+        ValueError: naming the files that are expected.
+    """
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise ValueError(
+            f"{folder} has no tokenizer: expected {' or '.join(VOCABULARIES)}; copy the one that "
+            "the model was trained with"
+        )
+
+
+def check_model(folder: Path) -> None:
+    """Refuse a model folder whose files do not belong together, without reading its weights.
+
+    Raises:
+        ValueError: naming the file that is missing, cut short or not readable.
+    """
+    names = {path.name for path in model_files(folder)}
+    if names.issuperset(ADAPTER):
+        return
+    if not _json(folder / CONFIG).get("architectures"):
+        raise ValueError(f"{folder / CONFIG} names no `architectures`: nobody can build the model")
+    for index in (name for name in names if name.endswith(".index.json")):
+        for shard in sorted(set(_json(folder / index).get("weight_map", {}).values()) - names):
+            raise ValueError(f"{folder / shard} is missing, which {index} names; fetch it again")
+    model_shapes(folder)
+
+
+def model_shapes(folder: Path) -> dict[str, list[int]]:
+    """Name -> shape of a model's weights; empty where they are pickles.
+
+    Raises:
+        ValueError: as ``weight_shapes``.
+    """
+    files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
+    return {name: shape for file in files for name, shape in weight_shapes(file).items()}
+
+
+def weight_shapes(file: Path) -> dict[str, list[int]]:
+    """Name -> shape of the weights in a file of safetensors, from its header.
+
+    Raises:
+        ValueError: the header is not that of a file of this size.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np") as weights:
+            names = weights.keys()
+            return {name: weights.get_slice(name).get_shape() for name in names}
+    except SafetensorError as error:
+        raise ValueError(
+            f"{file} is cut short or no file of safetensors ({error}); fetch or copy it again"
+        ) from None
+
+
+def _json(file: Path) -> dict:
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from None
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

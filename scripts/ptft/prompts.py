@@ -103,7 +103,10 @@ def select_shots(
         ValueError: the split holds fewer examples than ``count``.
     """
     if len(examples) < count:
-        raise ValueError(f"{count} shots asked for, but the shot split has {len(examples)} rows")
+        raise ValueError(
+            f"{count} shots asked for, but only {len(examples)} rows to draw them from; ask for "
+            "fewer, or name a larger split under splits.shots"
+        )
     shuffled = sorted(examples, key=lambda example: example["example_id"])
     random.Random(seed).shuffle(shuffled)
     groups: dict[object, list[Mapping]] = {}

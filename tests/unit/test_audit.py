@@ -73,6 +73,21 @@ def plan(**changes) -> dict:
         "templates": {"pairs": TEMPLATE},
         "shots_seed": 0,
         "scores": {"pairs": scores},
+        "tuning": {},
+        "train_rows": {},
+    }
+
+
+def tuning(**settings) -> dict:
+    """The plan of an arm that is trained on the pairs."""
+    return {
+        "full.pairs": {
+            "method": "full",
+            "task": "pairs",
+            "dataset": "pairs",
+            "template": TEMPLATE,
+            "settings": {"batch_size": 2, "max_length": 2048, "validation_examples": 0, **settings},
+        }
     }
 
 
@@ -142,6 +157,84 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
     assert earned == pytest.approx((1 + 1 + 6 / 7) / 3)
     assert "would earn" not in text  # .952
     assert row(audit_study(plan(), data, tokenizer, 100)[0], split="test")["gold_score"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "context", "sentence"),
+    [
+        (
+            {"batch_size": 3},
+            100,
+            "2 training examples are fewer than batch_size=3: give more examples or a smaller "
+            "batch",
+        ),
+        (
+            {"validation_examples": 1},
+            100,
+            "1 training examples are fewer than batch_size=2: give more examples or a smaller "
+            "batch",
+        ),
+        (
+            {"validation_examples": 2},
+            100,
+            "validation_examples=2 leaves none of 2 to train on",
+        ),
+        # "a b = g" and EOS are 5 tokens
+        (
+            {},
+            4,
+            "example x-0 has 5 tokens, but the checkpoint's context is 4: set max_length to 4 or "
+            "less",
+        ),
+        (
+            {"max_length": 3},
+            100,
+            "2 of 2 training examples keep no completion token within max_length=3 (first: x-0), "
+            "more than 1%: raise max_length or shorten the prompts",
+        ),
+    ],
+)
+def test_a_training_set_that_the_job_would_refuse(data, tokenizer, settings, context, sentence):
+    asked = {**plan(), "tuning": tuning(**settings)}
+    with pytest.raises(AuditError) as refusal:
+        audit_study(asked, data, tokenizer, context)
+    assert str(refusal.value) == f"finetune.full.tasks.pairs (dataset pairs): {sentence}"
+
+
+def test_a_training_set_that_fits_is_let_through(data, tokenizer):
+    audit_study({**plan(), "tuning": tuning(), "train_rows": {"pairs": 3}}, data, tokenizer, 100)
+
+
+def test_more_training_rows_than_there_are(data, tokenizer):
+    with pytest.raises(AuditError) as refusal:
+        audit_study({**plan(), "train_rows": {"pairs": 4}}, data, tokenizer, 100)
+    assert str(refusal.value) == (
+        "data.train: more training rows asked for than there are: pairs has 3, not 4; ask for "
+        "fewer, as in data.train_of: {pairs: 3}"
+    )
+
+
+def test_more_shots_than_rows_to_draw_them_from(data, tokenizer):
+    with pytest.raises(AuditError) as refusal:
+        audit_study(plan(shots=[0, 3]), data, tokenizer, 100)
+    assert str(refusal.value) == (
+        "dataset pairs, format default: 3 shots asked for, but only 2 rows to draw them from; ask "
+        "for fewer, or name a larger split under splits.shots"
+    )
+
+
+def test_prompts_that_are_all_the_same(data, tokenizer):
+    """Whether the template names no field or its column holds the same in every row."""
+    rows = [example(number, "a", "b c"[number % 2], "g") for number in range(4)]
+    (data / "pairs" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    formats = {"default": "{a} ="}
+    with pytest.raises(AuditError) as refusal:
+        audit_study(plan(formats=formats), data, tokenizer, 100)
+    assert str(refusal.value) == (
+        "dataset pairs, format default: all 4 prompts are the same; check the template '{a} =' and "
+        "the columns that fill its fields (a)"
+    )
+    audit_study(plan(formats={"default": "{b} ="}), data, tokenizer, 100)
 
 
 def test_labels_that_begin_alike_are_refused(data, tokenizer):

@@ -180,7 +180,7 @@ def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):
     model.save_pretrained(tmp_path, state_dict=state)
     with pytest.raises(ValueError, match="model.layers.1.mlp.up_proj.weight"):
         load_model(tmp_path)
-    with pytest.raises(ValueError, match="no config.json"):
+    with pytest.raises(ValueError, match="is no model folder: expected config.json and weights"):
         load_model(tmp_path / "nowhere")
 
 

@@ -3,10 +3,14 @@
 A row is an edit of a good file and what is said; `{at}` stands for the folder of the study.
 """
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from ptft.collect import domain_of
 from ptft.paths import Results
@@ -707,6 +711,85 @@ def test_checkpoints_that_are_not_there(files, missing):
     assert missing() == (
         f"models/tiny.yaml:6: source.checkpoints.step16: run/step16 does not exist in {files}, "
         "where snakemake was called and paths begin; correct the path"
+    )
+
+
+def write_model(folder: Path, width: int = 2, **config) -> None:
+    """A folder that looks like a model of one weight."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"architectures": ["A"], **config}))
+    (folder / "tokenizer.json").write_text("{}")
+    save_file({"w": np.zeros((2, width), dtype=np.float32)}, folder / "model.safetensors")
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+HEADER = "(Error while deserializing header: {}); fetch or copy it again"
+IN_MODEL = [
+    (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        "{at} is no model folder: expected config.json and weights (model.safetensors), found "
+        "config.json, tokenizer.json",
+    ),
+    (
+        lambda folder: cut(folder / "model.safetensors"),
+        "{at}/model.safetensors is cut short or no file of safetensors "
+        + HEADER.format("incomplete metadata, file not fully covered"),
+    ),
+    (
+        lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs"),
+        "{at}/model.safetensors is cut short or no file of safetensors "
+        + HEADER.format("header too large"),
+    ),
+    (
+        lambda folder: (folder / "model.safetensors.index.json").write_text(
+            '{"weight_map": {"w": "model-00001-of-00002.safetensors"}}'
+        ),
+        "{at}/model-00001-of-00002.safetensors is missing, which model.safetensors.index.json "
+        "names; fetch it again",
+    ),
+    (
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        "{at} has no tokenizer: expected tokenizer.json or tokenizer.model or vocab.json; copy the "
+        "one that the model was trained with",
+    ),
+    (
+        lambda folder: (folder / "config.json").write_text("{}"),
+        "{at}/config.json names no `architectures`: nobody can build the model",
+    ),
+    (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "{at}/config.json is no JSON: Expecting property name enclosed in double quotes: line 1 "
+        "column 2 (char 1)",
+    ),
+    (
+        lambda folder: (shutil.rmtree(folder), write_model(folder, width=3)),
+        "{at} is of another architecture than the study's first checkpoint: the shape of w is "
+        "[2, 3], not [2, 2]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), IN_MODEL)
+def test_a_mistake_in_a_model_folder(files, missing, spoil, sentence):
+    (files / "rows.jsonl").write_text("{}")
+    (files / "models/tiny.yaml").write_text(
+        "source:\n  kind: folder\n  path: run\n  checkpoints: {step4: {}, step16: {}}\n"
+    )
+    edit(
+        files / "study.yaml",
+        "datasets: [pocket_nli, own, pocket_summary, pocket_facts]",
+        "datasets: [own]",
+    )
+    edit(files / "study.yaml", "      pocket_nli: {lr: 5.0e-4}\n", "")
+    for checkpoint in ("step4", "step16"):
+        write_model(Path("run", checkpoint))
+    assert missing() == ""
+    spoil(Path("run/step16"))
+    assert missing() == (
+        "models/tiny.yaml:4: source.checkpoints.step16: " + sentence.replace("{at}", "run/step16")
     )
 
 

@@ -103,5 +103,5 @@ def test_unbalanced_shots_may_be_of_one_kind():
 
 
 def test_too_few_shots_are_refused():
-    with pytest.raises(ValueError, match="4 shots asked for, but the shot split has 2 rows"):
+    with pytest.raises(ValueError, match="4 shots asked for, but only 2 rows to draw them from"):
         select_shots([example(0), example(1)], 4, seed=0, balanced=True)

@@ -7,7 +7,12 @@ import torch
 import transformers
 
 from ptft.methods.loading import load_tuned
-from ptft.training.model import avoid_cudnn_attention, load_tokenizer, scoring_dtype
+from ptft.training.model import (
+    avoid_cudnn_attention,
+    context_length,
+    load_tokenizer,
+    scoring_dtype,
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,17 @@ def wrap_model(
     """A model and tokenizer that are in memory already, ready to be scored.
 
     Raises:
-        ValueError: the model attends to a window that is shorter than its context.
+        ValueError: the model names no length of its context, or attends to a window that is
+            shorter.
     """
     avoid_cudnn_attention()
     config = model.config
-    max_length = config.max_position_embeddings
+    max_length = context_length(model)
+    if max_length is None:
+        raise ValueError(
+            f"{config.name_or_path}/config.json has no max_position_embeddings; without it nobody "
+            "knows how long a prompt may be"
+        )
     window = getattr(config, "sliding_window", None)
     if window and window < max_length:
         raise ValueError(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ptft.hub.client import HubError
-from ptft.model_folder import CONFIG, VOCABULARIES
+from ptft.model_folder import CONFIG
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -14,7 +14,7 @@ def check_checkpoint(folder: Path) -> None:
         HubError: the architecture is not one of transformers' own, the weights do not fit it, or
             the tokenizer is missing.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -29,19 +29,14 @@ def check_checkpoint(folder: Path) -> None:
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
     AutoConfig.from_pretrained(folder, local_files_only=True)
-    if not any((folder / name).exists() for name in VOCABULARIES):
-        raise HubError(f"{folder}: no tokenizer, none of {', '.join(VOCABULARIES)} is there")
-    try:
-        AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise HubError(f"{folder}: the tokenizer can't be loaded: {error}") from error
-    _check_weights(folder)
+    _check_loading(folder)
 
 
-def _check_weights(folder: Path) -> None:
-    from ptft.training.model import load_model
+def _check_loading(folder: Path) -> None:
+    from ptft.training.model import load_model, load_tokenizer
 
     try:
+        load_tokenizer(folder)
         load_model(folder, device="meta")
     except ValueError as error:
         raise HubError(str(error)) from error

@@ -137,16 +137,13 @@ class Grid:
         # They do not decide what a row holds.
         for key in ("splits", "formats", "metric", "max_new_tokens", "stop"):
             content.pop(key, None)
-        limit = getattr(self.study.data, split)
-        if split == "train":
-            limit = self.study.data.train_of.get(dataset, limit)
         return {
             "version": DATA_VERSION,
             "kind": family.kind,
             "labels": spec.labels or family.labels,
             "dataset": content,
             "split": self.split_expression(dataset, split),
-            "limit": limit,
+            "limit": self._limit(dataset, split),
             "seed": self.study.data.seed,
         }
 
@@ -219,6 +216,12 @@ class Grid:
             },
             "shots_seed": self.study.evaluate.shots_seed,
             "scores": {dataset: self._scoring(dataset) for dataset in self.datasets},
+            "tuning": self._tuning(),
+            "train_rows": {
+                name: limit
+                for name, split in self.splits()
+                if split == "train" and (limit := self._limit(name, split)) is not None
+            },
         }
 
     def collection_slice(self) -> dict:
@@ -269,6 +272,28 @@ class Grid:
                 self._settings(method, task)
                 for seed in group.seeds:
                     yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
+
+    def _tuning(self) -> dict[str, dict]:
+        """What decides whether an arm can be trained on its rows, by method and task."""
+        keys = ("batch_size", "max_length", "validation_examples")
+        return {
+            f"{arm.method}.{arm.task}": {
+                "method": arm.method,
+                "task": arm.task,
+                "dataset": self.task_dataset(arm.task),
+                "template": self.task_templates(arm.task).get(self.study.train_format),
+                "settings": {
+                    key: getattr(self._settings(arm.method, arm.task), key) for key in keys
+                },
+            }
+            for arm in self.arms.values()
+            if arm.task
+        }
+
+    def _limit(self, dataset: str, split: str) -> int | None:
+        """Examples that are drawn of a split; None for all."""
+        data = self.study.data
+        return getattr(data, split) if split != "train" else data.train_of.get(dataset, data.train)
 
     def _formats(self, dataset: str) -> list[str]:
         known = self.templates(dataset)

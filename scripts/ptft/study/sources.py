@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptft import paths
+from ptft.model_folder import check_model, check_tokenizer, model_shapes
 from ptft.rows import split_files, split_name
 from ptft.study.errors import StudyError, locate, suggest
 from ptft.study.grid import Grid
@@ -29,15 +30,15 @@ def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
             raise StudyError(
                 f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {_absent(path, meant)}"
             )
+    if grid.model.source.kind == "folder":
+        _require_models(grid, results)
 
 
 def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, list[Path], str]]:
     """(key, files with that key, path that has to exist) of all sources that are still needed."""
     source, root = grid.model.source, grid.study.root
     if source.kind == "folder":
-        for checkpoint in grid.checkpoints:
-            if _is_scored(grid, results, checkpoint):
-                continue
+        for checkpoint in _unscored(grid, results):
             yield ("source", "path"), [grid.model_file], source.path
             listed = ("source", "checkpoints", checkpoint)
             yield listed, [grid.model_file], str(Path(source.path) / checkpoint)
@@ -69,12 +70,37 @@ def _require_split(grid: Grid, dataset: str, split: str) -> None:
         )
 
 
-def _is_scored(grid: Grid, results: paths.Results, checkpoint: str) -> bool:
-    """Whether all of a checkpoint's cells are there."""
-    return all(
-        Path(results.cell(*dataclasses.astuple(cell))).exists()
-        for cell in grid.cells()
-        if cell.checkpoint == checkpoint
+def _require_models(grid: Grid, results: paths.Results) -> None:
+    """The checkpoints can be loaded and are of one architecture; their weights are not read."""
+    first: dict[str, list[int]] = {}
+    for checkpoint in _unscored(grid, results):
+        folder = Path(grid.model.source.path) / checkpoint
+        try:
+            check_model(folder)
+            check_tokenizer(folder)
+            shapes = model_shapes(folder)
+            first = first or shapes
+            for name in sorted(first.keys() | shapes.keys()):
+                if shapes and shapes.get(name) != first.get(name):
+                    raise ValueError(
+                        f"{folder} is of another architecture than the study's first checkpoint: "
+                        f"the shape of {name} is {shapes.get(name)}, not {first.get(name)}"
+                    )
+        except ValueError as error:
+            loc = ("source", "checkpoints", checkpoint)
+            raise StudyError(
+                f"{locate(loc, [grid.model_file])}: {'.'.join(loc)}: {error}"
+            ) from None
+
+
+def _unscored(grid: Grid, results: paths.Results) -> list[str]:
+    """Checkpoints that some cell is still missing of."""
+    return list(
+        dict.fromkeys(
+            cell.checkpoint
+            for cell in grid.cells()
+            if not Path(results.cell(*dataclasses.astuple(cell))).exists()
+        )
     )
 
 

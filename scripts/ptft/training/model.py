@@ -11,6 +11,8 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from ptft.model_folder import CONFIG, check_model, check_tokenizer
+
 
 def avoid_cudnn_attention() -> None:
     """Keep attention in this process off cuDNN, which plans anew for every shape that it meets.
@@ -47,15 +49,17 @@ def load_model(
             read. The CPU where not given.
 
     Raises:
-        ValueError: weights are missing, left over or of another shape (transformers would
-            re-initialise them silently).
+        ValueError: files are missing or cut short; or weights are missing, left over or of
+            another shape (transformers would re-initialise them silently).
     """
     avoid_cudnn_attention()
-    config_file = Path(folder) / "config.json"
-    if not config_file.is_file():
-        raise ValueError(f"{folder} is no model folder: it has no config.json")
+    check_model(Path(folder))
     # Naming the class spares the imports behind AutoModelForCausalLM.
-    architecture = json.loads(config_file.read_text())["architectures"][0]
+    architecture = json.loads((Path(folder) / CONFIG).read_text())["architectures"][0]
+    if not hasattr(transformers, architecture):
+        raise ValueError(
+            f"{folder}/{CONFIG}: transformers {transformers.__version__} knows no {architecture}"
+        )
     with quiet_loading():
         model, report = getattr(transformers, architecture).from_pretrained(
             folder,
@@ -77,8 +81,16 @@ def load_model(
 
 
 def load_tokenizer(folder: Path):
-    """The tokenizer of a checkpoint folder."""
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    """The tokenizer of a checkpoint folder.
+
+    Raises:
+        ValueError: there is none, or it can't be read.
+    """
+    check_tokenizer(Path(folder))
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of many kinds, plain Exception among them
+        raise ValueError(f"{folder}: its tokenizer can't be read: {error}") from error
 
 
 def scoring_dtype(device: torch.device) -> torch.dtype:

@@ -1,0 +1,60 @@
+"""The audit of training sets: can every arm be fine-tuned on its rows, as its settings say?
+
+What the fine-tuning job would refuse is refused here, before any GPU hour.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ptft.jsonl import read_all
+from ptft.methods import get_method
+from ptft.training.batches import split_off
+from ptft.training.examples import check_examples, truncate
+
+
+class AuditError(ValueError):
+    """The study can't be run as described; the message says why and what to do."""
+
+
+def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) -> None:
+    """Refuse training sets that are too small, too long, or hold fewer rows than asked for.
+
+    Args:
+        plan: a slice of the study (``Grid.audit_slice``).
+        data: folder of prepared splits with an audit of their own (``ptft.datasets.prepare``).
+        tokenizer: of the study's model.
+        context_length: tokens that the model reads at most.
+
+    Raises:
+        AuditError: naming the study's key.
+    """
+    _check_counts(plan["train_rows"], data)
+    for spec in plan["tuning"].values():
+        method = get_method(spec["method"])
+        settings = method.Settings(**spec["settings"])
+        rows = read_all(data / spec["dataset"] / "train.jsonl")
+        try:
+            examples = method.examples(tokenizer, rows, spec["template"], settings)
+            kept, _ = truncate(examples, settings.max_length)
+            trained, _ = split_off(len(kept), settings.validation_examples, seed=0)
+            check_examples([kept[i] for i in trained], settings.batch_size, context_length)
+        except ValueError as error:
+            key = f"finetune.{spec['method']}.tasks.{spec['task']}"
+            raise AuditError(f"{key} (dataset {spec['dataset']}): {error}") from None
+
+
+def _check_counts(asked: Mapping[str, int], data: Path) -> None:
+    """Refuse to draw more rows than a training split has."""
+    short = {}
+    for dataset, count in asked.items():
+        found = json.loads((data / dataset / "train.audit.json").read_text())
+        if count > found["rows"]:
+            short[dataset] = found["rows"]
+    if short:
+        places = ", ".join(f"{name} has {rows}, not {asked[name]}" for name, rows in short.items())
+        listed = ", ".join(f"{name}: {rows}" for name, rows in short.items())
+        raise AuditError(
+            f"data.train: more training rows asked for than there are: {places}; ask for fewer, "
+            f"as in data.train_of: {{{listed}}}"
+        )
