@@ -122,10 +122,11 @@ def render(plan: Plan) -> str:
         clock = f", at least {60 * plan.hours / plan.cores:.0f} minutes on {plan.cores} cores"
     lines.append(f"  {_shown(plan.hours)} {plan.unit} in all{clock}")
     lines.append(f"  estimated from {_speed(plan)} and {_sizes(plan)}")
-    lines.append(
-        f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} more fine-tuned models, "
-        f"{plan.free_bytes / 1e9:.0f} GB are free"
-    )
+    if plan.models:
+        lines.append(
+            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} more fine-tuned models, "
+            f"{plan.free_bytes / 1e9:.0f} GB are free"
+        )
     return "\n".join(lines)
 
 
@@ -188,7 +189,8 @@ def _stages(
         yield Stage("fetch", len(fetching))
     if grid.model.source.kind == "pocket":
         pretraining = of(PRETRAIN)
-        total = len(grid.model.source.checkpoints())
+        names = list(grid.model.source.checkpoints())
+        total = 1 + max(names.index(name) for name in grid.checkpoints)
         yield Stage(
             "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
         )
