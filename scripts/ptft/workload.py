@@ -70,4 +70,4 @@ class Workload:
     def _kept(self, dataset: str, split: str) -> int | None:
         """Rows of a split that can be used, where it is prepared."""
         file = self.folder / Results(self.grid.name).split_audit(dataset, split)
-        return json.loads(file.read_text())["kept"] if file.exists() else None
+        return json.loads(file.read_text()).get("kept") if file.exists() else None

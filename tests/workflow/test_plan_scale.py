@@ -122,12 +122,15 @@ def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
 @pytest.mark.slow
 def test_a_learning_rate_tunes_its_task_again(paper):
     edit(paper, "paws: {}", "paws: {lr: 1.0e-6}")
-    assert paper.planned_counts() == {
+    output = paper.snakemake("-n")
+    assert paper.counted(output) == {
         "finetune_model": CHECKPOINTS,
         "evaluate_model": CHECKPOINTS,
         "write_study": 1,
         **TABLES,
     }
+    stages = paper.stages(output)
+    assert (stages["fine-tune"], stages["evaluate"]) == (CHECKPOINTS, CHECKPOINTS)
 
 
 @pytest.mark.slow
