@@ -6,6 +6,7 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ptft.evaluation import encoding
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell
 from ptft.evaluation.encoding import Prompt, encode_examples
@@ -68,6 +69,34 @@ def test_the_document_loses_its_tail_but_never_the_question(tokenizer):
     document, _, rest = text.partition("\nQuestion: ")
     assert row["fields"]["document"].startswith(document)
     assert rest == f"{row['fields']['question']}\nAnswer:"
+
+
+class Counting:
+    """A tokenizer that counts the characters it is given."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.read = tokenizer, 0
+
+    def __call__(self, texts, **options):
+        self.read += sum(map(len, texts))
+        return self.tokenizer(texts, **options)
+
+    def __getattr__(self, name):
+        return getattr(self.tokenizer, name)
+
+
+def test_a_book_in_one_row_is_not_read_again_and_again(tokenizer, monkeypatch):
+    book, limit = example(8_000), 100
+    shots = [example(5, 1), example(5, 2)]
+    counting = Counting(tokenizer)
+    cut = encode(counting, [book], shots, limit)
+    assert counting.read < 0.5 * len(book["fields"]["document"])
+    assert cut[0].truncated and len(cut[0].context) > 0.8 * limit
+    rows = [book, example(5, 3), example(30, 4), example(300, 5)]
+    expected = encode(tokenizer, rows, shots, limit)
+    for rich in (1, 4, 10**9):  # where a token holds more characters than was thought, and never
+        monkeypatch.setattr(encoding, "RICH", rich)
+        assert encode(tokenizer, rows, shots, limit) == expected
 
 
 def test_a_question_that_never_fits_is_an_error(tokenizer):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ptft.prompts import CHOICE, alternatives, few_shot_prompt, shots_text, template_fields
 from ptft.tokens import encode, encode_pairs
 
+RICH = 32  # characters of a token in a text where tokens are long; where longer, nothing is lost
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -89,6 +91,15 @@ def encode_examples(
         branch = max((len(ids) - 1 for ids in prompt.branches), default=reserve)
         return len(prompt.context) + branch <= max_length
 
+    def readable(example: Mapping) -> Mapping:
+        """The example with no more text than cutting would look at; megabytes take minutes."""
+        fields = {name: text[: RICH * max_length] for name, text in example["fields"].items()}
+        short = {**example, "fields": fields}
+        if fields == example["fields"] or fits(encode_all([short], 0)[0]):
+            return example
+        return short
+
+    examples = [readable(example) for example in examples]
     prompts = encode_all(examples, len(shots))
     for index, prompt in enumerate(prompts):
         for shot_count in range(len(shots) - 1, -1, -1):
