@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ptft.study.errors import explain
+from ptft.study.explain import explain
 from ptft.study.types import NAME, Strict
 from ptft.study.yaml_files import read_mapping
 

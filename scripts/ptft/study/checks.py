@@ -83,6 +83,24 @@ def check_scores(grid: "Grid") -> None:
             raise _refusal(grid, ("evaluate", *loc), message)
 
 
+def check_analysis(grid: "Grid") -> None:
+    """The analyses look at scores that there are.
+
+    Raises:
+        StudyError: at a format, shots or a dataset that nothing is scored in.
+    """
+    settings, evaluate = grid.study.analysis, grid.study.evaluate
+    if settings.format not in evaluate.formats:
+        message = f"{settings.format!r} is none of {evaluate.formats}, which are scored"
+        raise _refusal(grid, ("analysis", "format"), message)
+    shots = sorted({count for dataset in grid.datasets for count in grid.shots(dataset)})
+    if settings.shots is not None and settings.shots not in shots:
+        message = f"{settings.shots} is none of {shots}, which are scored"
+        raise _refusal(grid, ("analysis", "shots"), message)
+    loc = ("analysis", "transfer_datasets")
+    _require_known(grid, loc, settings.transfer_datasets, evaluate.datasets)
+
+
 def notes(grid: "Grid") -> list[str]:
     """What is not as asked for, and yet as it should be."""
     asked = grid.study.evaluate.formats

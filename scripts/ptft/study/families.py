@@ -1,10 +1,10 @@
 """Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ptft.evaluation.cells import MAIN_METRIC
 from ptft.prompts import CHOICE, template_fields
@@ -115,7 +115,22 @@ class TransformedField(Strict):
     """name of the rewrite, a function of scripts/ptft/transforms.py"""
 
 
-FieldSource = str | MappedField | PickedField | TransformedField
+def _source_kind(value: object) -> str:
+    """Which of the ways to fill a field is meant, so that a mistake in it is explained by it."""
+    if not isinstance(value, Mapping):
+        return type(value).__name__ if isinstance(value, Strict) else "Column"
+    if "transform" in value:
+        return "TransformedField"
+    return "PickedField" if "columns" in value else "MappedField"
+
+
+FieldSource = Annotated[
+    Annotated[str, Tag("Column")]
+    | Annotated[MappedField, Tag("MappedField")]
+    | Annotated[PickedField, Tag("PickedField")]
+    | Annotated[TransformedField, Tag("TransformedField")],
+    Discriminator(_source_kind),
+]
 
 
 class Dataset(Strict):

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from ptft.evaluation.cells import KINDS, generates
 from ptft.methods import METHODS
 from ptft.rows import split_files, split_name
-from ptft.study.checks import check_names, check_scores, check_tasks
-from ptft.study.errors import StudyError, explain, locate
+from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
+from ptft.study.errors import StudyError, locate
+from ptft.study.explain import explain
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, dump
 from ptft.study.models import CheckpointInfo
@@ -61,6 +62,7 @@ class Grid:
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
         check_tasks(self)
         check_scores(self)
+        check_analysis(self)
 
     # Names ------------------------------------------------------------------------------------
 

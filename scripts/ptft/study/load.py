@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ptft.study.errors import StudyError, explain, locate, suggest
+from ptft.study.errors import StudyError, locate, suggest
+from ptft.study.explain import explain
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from ptft.study.errors import StudyError, explain, locate
+from ptft.study.errors import StudyError, locate
+from ptft.study.explain import explain
 from ptft.study.families import Kind
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import strict_settings

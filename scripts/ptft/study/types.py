@@ -20,9 +20,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 PART = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 Part = Annotated[str, Field(pattern=PART)]
-Repository = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")
-]
+REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
+Repository = Annotated[str, Field(pattern=REPOSITORY)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 # Of lists: nothing in it stands twice.
