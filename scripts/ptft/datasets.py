@@ -121,11 +121,36 @@ def _field(row: Mapping, source: str | Mapping, where: str) -> str:
         names = source["column"]
         names = [names] if isinstance(names, str) else names
         texts = [_text(column(row, name, where)) for name in names]
-        return TRANSFORMS[source["transform"]](*texts)
+        return _transformed(source["transform"], texts, where)
     value = column(row, source["column"], where)
     if "columns" in source:
         return _text(column(row, _mapped(value, source["columns"], where), where))
     return _mapped(value, source["values"], where)
+
+
+def _transformed(name: str, texts: list[str], where: str) -> str:
+    try:
+        return TRANSFORMS[name](*texts)
+    except (IndexError, ValueError) as error:
+        raise DatasetError(
+            f"{where}: {' and '.join(map(repr, texts))} can't be rewritten by {name}: {error}"
+        ) from None
+
+
+def _number(value: object, kind: type, where: str) -> float:
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        expected = "an index from 0 (or say `among` or `values`)" if kind is int else "a number"
+        raise DatasetError(f"{where}: found {value!r}, expected {expected}") from None
+
+
+def _listed(row: Mapping, path: str, where: str) -> list:
+    """Value of a column that holds a list."""
+    value = column(row, path, where)
+    if not isinstance(value, list):
+        raise DatasetError(f"{where}: column {path!r} holds {value!r}, expected a list")
+    return value
 
 
 def _text(value: object) -> str:
@@ -145,7 +170,7 @@ def _mapped(value: object, values: Mapping, where: str) -> object:
 def _conversation(row: Mapping, source: str, where: str) -> tuple[dict, str | None]:
     messages = [
         {"role": column(turn, "role", where), "content": column(turn, "content", where)}
-        for turn in column(row, source, where)
+        for turn in _listed(row, source, where)
     ]
     learned = any(turn["role"] == "assistant" and turn["content"] for turn in messages)
     reason = None if learned else "no assistant turn"
@@ -162,7 +187,8 @@ def _label(row: Mapping, label: Mapping, where: str) -> tuple[dict, str | None]:
     if _is_hidden(value):
         return {}, "no gold label"
     if "above" in label:
-        return {"gold": label["names"][float(value) > label["above"]]}, None
+        score = _number(value, float, f"{where}, column {label['column']!r}")
+        return {"gold": label["names"][score > label["above"]]}, None
     return {"gold": _mapped(value, label["values"], where)}, None
 
 
@@ -183,12 +209,12 @@ def _choice(
     if "values" in answer:
         index = _mapped(value, answer["values"], where)
     elif "among" in answer:
-        names = column(row, answer["among"], where)
+        names = _listed(row, answer["among"], where)
         if value not in names:
             raise DatasetError(f"{where}: answer {value!r} is not among {names}")
         index = names.index(value)
     else:
-        index = int(value)
+        index = _number(value, int, f"{where}, column {answer['column']!r}")
     if not 0 <= index < len(choices):
         raise DatasetError(f"{where}: answer {index} is none of {len(choices)} choices")
     return {"gold": index, **asked}, None
@@ -200,10 +226,10 @@ def _choices(row: Mapping, description: Mapping, fields: Mapping, where: str) ->
     if isinstance(source, list):
         choices = [column(row, name, where) for name in source]
     elif source is not None:
-        choices = column(row, source, where)
+        choices = _listed(row, source, where)
     choices = [_text(choice) for choice in choices]
     if transform := description.get("choice_transform"):
-        choices = [TRANSFORMS[transform](choice) for choice in choices]
+        choices = [_transformed(transform, [choice], where) for choice in choices]
     if template := description.get("choice_template"):
         choices = [template.format(choice=choice, **fields) for choice in choices]
     return choices
@@ -231,7 +257,7 @@ def _balance(examples: list[dict], kind: str) -> dict[str, int]:
 def _nothing_left(name: str, spec: Mapping, total: int, dropped: Counter) -> DatasetError:
     place = f"split {spec['split']!r} of {source_name(spec['dataset'])}"
     if not total:
-        return DatasetError(f"{name}: {place} has no rows")
+        return DatasetError(f"{name}: {place} has no rows; name another in the family's file")
     reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items())
     return Unlabelled(
         f"{name}: no row of {place} can be used ({total} rows: {reasons}); hidden test labels are "

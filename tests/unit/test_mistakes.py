@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from ptft.collect import domain_of
+from ptft.datasets import prepare
 from ptft.paths import Results
 from ptft.rows import DatasetError, read_rows
 from ptft.study import StudyError, read_study
@@ -925,6 +926,63 @@ def test_a_mistake_in_the_rows(tmp_path, name, content, split, sentence):
     with pytest.raises(DatasetError) as refusal:
         read_rows(tmp_path, {"files": {"s": str(file)}}, split)
     assert str(refusal.value).strip().startswith(sentence.replace("{at}", str(file)))
+
+
+IN_ROWS = [
+    (
+        {"label": {"column": "l", "above": 3, "names": ["a", "b"]}},
+        {"l": "n/a"},
+        "column 'l': found 'n/a', expected a number",
+    ),
+    (
+        {"label": {"column": "l", "values": {0: "a"}}},
+        {"l": 1},
+        "1 is none of the known values 0",
+    ),
+    (
+        {"choices": ["c", "d"], "answer": {"column": "a"}},
+        {"c": "x", "d": "y", "a": "B"},
+        "column 'a': found 'B', expected an index from 0 (or say `among` or `values`)",
+    ),
+    (
+        {"choices": "c", "answer": {"index": 0}},
+        {"c": "x, y"},
+        "column 'c' holds 'x, y', expected a list",
+    ),
+    (
+        {"choices": ["c", "d"], "answer": {"column": "a", "among": "n"}},
+        {"c": "x", "d": "y", "a": "B", "n": "AB"},
+        "column 'n' holds 'AB', expected a list",
+    ),
+    ({"messages": "m"}, {"m": "hello"}, "column 'm' holds 'hello', expected a list"),
+    (
+        {"target": "t", "fields": {"f": {"column": "t", "transform": "after_blank"}}},
+        {"t": "no blank"},
+        "field 'f': 'no blank' can't be rewritten by after_blank: list index out of range",
+    ),
+    ({"target": "u"}, {"t": "x"}, "no column 'u'; the row has t"),
+]
+KINDS = {"label": "classification", "messages": "chat", "target": "generation"}
+
+
+@pytest.mark.parametrize(("description", "row", "sentence"), IN_ROWS)
+def test_a_mistake_in_a_row(description, row, sentence):
+    kind = next((kind for key, kind in KINDS.items() if key in description), "multiple_choice")
+    dataset = {"repository": "a/b", "config": "c", "fields": {}, **description}
+    spec = {"kind": kind, "dataset": dataset, "split": "test", "limit": None, "seed": 0}
+    with pytest.raises(DatasetError) as refusal:
+        prepare([row], spec, "own-test")
+    assert str(refusal.value).startswith(("own-test, row 0: ", "own-test, row 0, "))
+    assert str(refusal.value).endswith(sentence)
+
+
+def test_a_split_without_rows_is_named():
+    spec = {"kind": "chat", "dataset": {"repository": "a/b", "config": "c"}, "split": "s[9:]"}
+    with pytest.raises(DatasetError) as refusal:
+        prepare([], spec, "own-test")
+    assert str(refusal.value) == (
+        "own-test: split 's[9:]' of a/b (c) has no rows; name another in the family's file"
+    )
 
 
 @pytest.mark.parametrize(
