@@ -1,0 +1,183 @@
+"""What a study reads and is not there: rows, roots and checkpoints, refused before any job."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import save_file
+from small_study import edit, write_study
+
+from ptft.paths import Results
+from ptft.study import StudyError, read_study
+from ptft.study.sources import require_sources
+
+
+@pytest.fixture
+def files(tmp_path, repository):
+    """Folder of the study."""
+    write_study(tmp_path, repository)
+    return tmp_path
+
+
+@pytest.fixture
+def missing(files, monkeypatch):
+    """Look for what the study reads, called from its folder; what is missing, in words."""
+    monkeypatch.chdir(files)
+
+    def missing(clone: Path = files) -> str:
+        study = Path("study.yaml")
+        grid = read_study(yaml.safe_load(study.read_text()), [study], Path("config"))
+        try:
+            require_sources(grid, Results("small"), clone)
+        except StudyError as error:
+            return str(error)
+        return ""
+
+    return missing
+
+
+def test_a_file_of_rows_that_is_not_there(files, missing):
+    assert missing() == (
+        f"families/own.yaml:10: datasets.own.files.rows: rows.jsonl does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+    (files / "rows.jsonl").write_text("{}")
+    assert missing() == ""
+
+
+def test_a_study_called_from_the_wrong_folder(files, missing, tmp_path_factory, monkeypatch):
+    """Where the file is found beside the study or the clone, that is where to call it."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "rows.jsonl").write_text("{}")
+    assert missing(clone=elsewhere) == (
+        f"families/own.yaml:10: datasets.own.files.rows: rows.jsonl does not exist in {files}, "
+        f"where snakemake was called, but in {elsewhere}; call snakemake there"
+    )
+
+
+def test_rows_that_were_prepared_are_not_looked_for_again(files, missing):
+    for split in ("train", "shots", "test"):
+        prepared = files / Results("small").split("own", split)
+        prepared.parent.mkdir(parents=True, exist_ok=True)
+        prepared.write_text("")
+    assert missing() == ""
+
+
+def test_a_root_and_its_datasets(files, missing):
+    (files / "rows.jsonl").write_text("{}")
+    edit(files / "study.yaml", "resources/pocket", "hub")
+    assert missing() == (
+        f"study.yaml:4: root: hub does not exist in {files}, where snakemake was called and paths "
+        "begin; correct the path"
+    )
+    folder = files / "hub/datasets/pocket/nli/default"
+    folder.mkdir(parents=True)
+    assert missing() == (
+        "config/families/nli.yaml:38: datasets.pocket_nli.splits.train: no split 'train' in hub; "
+        "known: none"
+    )
+    for split in ("train", "test"):
+        (folder / f"{split}-00000-of-00001.parquet").write_text("")
+    assert missing() == (
+        f"study.yaml:4: root: hub/datasets/pocket/summary/default does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+
+
+def test_checkpoints_that_are_not_there(files, missing):
+    (files / "rows.jsonl").write_text("{}")
+    (files / "models/tiny.yaml").write_text(
+        "source:\n  kind: folder\n  path: /nowhere\n  checkpoints:\n    step4: {step: 4}\n"
+        "    step16: {step: 16}\n"
+    )
+    edit(files / "study.yaml", "root: resources/pocket", f"root: {files}")
+    path = "models/tiny.yaml:3: source.path: /nowhere does not exist; correct the path"
+    assert missing() == path
+    edit(files / "models/tiny.yaml", "/nowhere", "run")
+    (files / "run/step4").mkdir(parents=True)
+    assert missing() == (
+        f"models/tiny.yaml:6: source.checkpoints.step16: run/step16 does not exist in {files}, "
+        "where snakemake was called and paths begin; correct the path"
+    )
+
+
+def write_model(folder: Path, width: int = 2, **config) -> None:
+    """A folder that looks like a model of one weight."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"architectures": ["A"], **config}))
+    (folder / "tokenizer.json").write_text("{}")
+    save_file({"w": np.zeros((2, width), dtype=np.float32)}, folder / "model.safetensors")
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+HEADER = "(Error while deserializing header: {}); fetch or copy it again"
+IN_MODEL = [
+    (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        "{at} is no model folder: expected config.json and weights (model.safetensors), found "
+        "config.json, tokenizer.json",
+    ),
+    (
+        lambda folder: cut(folder / "model.safetensors"),
+        "{at}/model.safetensors is cut short or no file of safetensors "
+        + HEADER.format("incomplete metadata, file not fully covered"),
+    ),
+    (
+        lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs"),
+        "{at}/model.safetensors is cut short or no file of safetensors "
+        + HEADER.format("header too large"),
+    ),
+    (
+        lambda folder: (folder / "model.safetensors.index.json").write_text(
+            '{"weight_map": {"w": "model-00001-of-00002.safetensors"}}'
+        ),
+        "{at}/model-00001-of-00002.safetensors is missing, which model.safetensors.index.json "
+        "names; fetch it again",
+    ),
+    (
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        "{at} has no tokenizer: expected tokenizer.json or tokenizer.model or vocab.json; copy the "
+        "one that the model was trained with",
+    ),
+    (
+        lambda folder: (folder / "config.json").write_text("{}"),
+        "{at}/config.json names no `architectures`: nobody can build the model",
+    ),
+    (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "{at}/config.json is no JSON: Expecting property name enclosed in double quotes: line 1 "
+        "column 2 (char 1)",
+    ),
+    (
+        lambda folder: (shutil.rmtree(folder), write_model(folder, width=3)),
+        "{at} is of another architecture than the study's first checkpoint: the shape of w is "
+        "[2, 3], not [2, 2]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), IN_MODEL)
+def test_a_mistake_in_a_model_folder(files, missing, spoil, sentence):
+    (files / "rows.jsonl").write_text("{}")
+    (files / "models/tiny.yaml").write_text(
+        "source:\n  kind: folder\n  path: run\n  checkpoints: {step4: {}, step16: {}}\n"
+    )
+    edit(
+        files / "study.yaml",
+        "datasets: [pocket_nli, own, pocket_summary, pocket_facts]",
+        "datasets: [own]",
+    )
+    edit(files / "study.yaml", "      pocket_nli: {lr: 5.0e-4}\n", "")
+    for checkpoint in ("step4", "step16"):
+        write_model(Path("run", checkpoint))
+    assert missing() == ""
+    spoil(Path("run/step16"))
+    assert missing() == (
+        "models/tiny.yaml:4: source.checkpoints.step16: " + sentence.replace("{at}", "run/step16")
+    )
