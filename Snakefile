@@ -29,7 +29,7 @@ from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
 from ptft.study.errors import printed_alone
-from ptft.study.ownership import note_owner, require_own_results
+from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.published import read_published_study, released_tables
 from ptft.study.sources import require_sources
 from ptft.study_lock import StudyLockError, lock_shared, lock_study
@@ -88,7 +88,8 @@ if workflow.is_main_process:
         if "published" not in config:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
 if "published" not in config and workflow.is_main_process:
-    for note in notes(GRID):
+    clone = Path(workflow.basedir)
+    for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), clone)]:
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
         from ptft.dry_run import PlanPrinter

@@ -6,7 +6,7 @@ import pytest
 from small_study import STUDY, edit, write_study
 
 from ptft.study import StudyError
-from ptft.study.ownership import note_owner, require_own_results
+from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 
 
 @pytest.fixture
@@ -38,6 +38,21 @@ def test_two_studies_of_one_name_do_not_share_results(files, monkeypatch):
     override.write_text("checkpoints: [step4]\n")
     require_own_results(record, "small", [study, override])
     require_own_results(record, "small", [override])
+
+
+def test_a_study_called_from_another_folder_than_before(files, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    results = Path("results/small")
+    monkeypatch.chdir(files)
+    results.mkdir(parents=True)
+    assert results_elsewhere(results, files) == []
+    monkeypatch.chdir(elsewhere)
+    assert results_elsewhere(results, files) == [
+        f"results/small is in {files}; this run begins another in {elsewhere}, where snakemake was "
+        "called"
+    ]
+    results.mkdir(parents=True)
+    assert results_elsewhere(results, files) == []
 
 
 @pytest.mark.parametrize("was", ["moved", "renamed inside"])

@@ -41,6 +41,16 @@ def note_owner(record: Path, study: str, files: Sequence[Path]) -> None:
         record.write_text(os.path.relpath(file))
 
 
+def results_elsewhere(results: Path, clone: Path) -> list[str]:
+    """A note where a study starts anew although the clone holds results of its name."""
+    if results.exists() or not (clone / results).exists():
+        return []
+    return [
+        f"{results} is in {clone.resolve()}; this run begins another in {Path.cwd()}, where "
+        "snakemake was called"
+    ]
+
+
 def _naming_file(files: Sequence[Path], study: str) -> Path | None:
     """The file that gives the study its name; None where the command line does."""
     for file in reversed(files):
