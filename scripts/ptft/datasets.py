@@ -5,6 +5,7 @@ family, its labels, the split, how many examples and the seed of their draw.
 """
 
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -81,18 +82,23 @@ def column(row: Mapping, path: str, where: str) -> object:
     """Value of a column; a dot goes into a struct (``choices.text``) or a list (``answers.0``).
 
     Raises:
-        DatasetError: there is no such column; the message lists those that are there.
+        DatasetError: there is no such column (the message lists those that are there), or what
+            stands there is no number where a number is meant: NaN or an infinity.
     """
-    if path in row:
-        return row[path]
     value: object = row
-    for part in path.split("."):
+    for part in [path] if path in row else path.split("."):
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
         else:
             raise DatasetError(f"{where}: no column {path!r}; the row has {', '.join(row)}")
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise DatasetError(
+                f"{where}: column {path!r} holds {number}, which is neither a text nor a number; "
+                "mend the row, or write null where a value is missing"
+            )
     return value
 
 
@@ -139,7 +145,9 @@ def _transformed(name: str, texts: list[str], where: str) -> str:
 
 def _number(value: object, kind: type, where: str) -> float:
     try:
-        return kind(value)
+        if math.isfinite(float(value)):
+            return kind(value)
+        raise ValueError
     except (TypeError, ValueError):
         expected = "an index from 0 (or say `among` or `values`)" if kind is int else "a number"
         raise DatasetError(f"{where}: found {value!r}, expected {expected}") from None

@@ -82,6 +82,29 @@ def test_an_unknown_label_names_the_row():
         prepare([row(0), row(7)], spec(NLI), "nli-test")
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("column", ["text_a", "label"])
+def test_what_is_no_number_is_refused_with_its_row(number, column):
+    message = f"^nli-test, row 1.*: column '{column}' holds {number}, which is neither a text nor"
+    with pytest.raises(DatasetError, match=message):
+        prepare([row(0), row(0) | {column: number}], spec(NLI), "nli-test")
+    unused = [row(0), row(0) | {"other": number}]
+    assert len(prepare(unused, spec(NLI), "nli-test")[0]) == 2
+
+
+def test_a_number_in_a_list_of_choices_is_refused_as_well():
+    rows = [{"q": "?", "choices": {"text": ["w", float("nan")], "label": ["1", "2"]}, "key": "2"}]
+    with pytest.raises(DatasetError, match="x, row 0: column 'choices.text' holds nan"):
+        prepare(rows, choice(choices="choices.text"), "x")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "high", 1e400])
+def test_a_score_that_is_no_number_is_refused(value):
+    scored = NLI | {"label": {"column": "label", "above": 2.5, "names": ["no", "yes"]}}
+    with pytest.raises(DatasetError, match="^x, row 0.*(expected a number|neither a text nor)"):
+        prepare([row(value)], spec(scored), "x")
+
+
 def test_a_missing_column_lists_those_that_are_there():
     message = "field 'premise': no column 'text_a'; the row has premise, label"
     with pytest.raises(DatasetError, match=message):
