@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ptft.hub.client import HubError
 from ptft.hub.native import convert
+from ptft.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,4 +25,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -22,6 +22,7 @@ from ptft.jsonl import count_examples, read_all, read_examples
 from ptft.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.model_folder import hash_model
 from ptft.paths import stored_cell
+from ptft.programs import run_program
 from ptft.published_cells import write_published
 from ptft.training.state import exclusive
 
@@ -139,4 +140,4 @@ def load_engine(args: argparse.Namespace, cells: list[Cell], target: Target) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

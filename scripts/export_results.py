@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from ptft.programs import run_program
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line; write latex/, lm_eval/ and model_cards/ under the output folder."""
@@ -48,4 +50,4 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

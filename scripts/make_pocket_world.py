@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ptft.pocket.export import write_corpus, write_datasets
 from ptft.pocket.world import build_world
+from ptft.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,4 +28,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ptft.embedding import escape_report
+from ptft.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,4 +39,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

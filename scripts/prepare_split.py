@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ptft.datasets import Unlabelled, labelled_splits, prepare
 from ptft.jsonl import write_examples
+from ptft.programs import run_program
 from ptft.rows import DatasetError, read_rows
 
 
@@ -34,4 +35,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -16,6 +16,7 @@ import torch
 
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
+from ptft.programs import run_program
 from ptft.training.state import exclusive
 
 
@@ -44,4 +45,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptft.hub.client import HubError
 from ptft.hub.resolve import resolve_checkpoint, resolve_split
+from ptft.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,4 +30,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -21,6 +21,7 @@ import psutil
 from ptft.job_records import RECORD, recorded
 from ptft.leased_gpus import LEASED
 from ptft.leases import VISIBLE, lease
+from ptft.programs import run_program
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
@@ -78,4 +79,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

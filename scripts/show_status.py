@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from ptft.programs import run_program
 from ptft.progress import Progress
 from ptft.status import failures, status_table, summary
 from ptft.study import StudyError, read_study
@@ -39,4 +40,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ptft.hub.client import HubError
 from ptft.hub.pins import Pin
 from ptft.hub.resolve import resolve_checkpoint, resolve_split
+from ptft.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,4 +38,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

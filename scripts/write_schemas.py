@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ptft.programs import run_program
 from ptft.study.schema import SCHEMAS
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflow" / "schemas"
@@ -29,4 +30,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

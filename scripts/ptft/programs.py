@@ -1,0 +1,53 @@
+"""How a program ends: with its status, or with a sentence where its results can't be written."""
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+
+UNWRITABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+}
+
+
+def run_program(main: Callable[[], int | None]) -> None:
+    """Call a program's ``main`` and end with its status.
+
+    A full disk, or a place where this user may not write, is no mistake of the program: it is
+    told in one sentence. Any other exception is left as it is.
+    """
+    try:
+        status = main()
+    except Exception as error:
+        if not cant_write(error):
+            raise
+        sys.exit(
+            f"{_place(error)}. Results need a place with room, where this user may write; call "
+            "again when there is one"
+        )
+    sys.exit(status)
+
+
+def cant_write(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is the disk's or the folder's."""
+    while error is not None:
+        # Polars and safetensors know the system's number only as text.
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(told[1]) if told else getattr(error, "errno", None)
+        if number in UNWRITABLE:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _place(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.errno is not None:
+        return f"{os.fspath(error.filename)}: {os.strerror(error.errno)}"
+    return str(error)
