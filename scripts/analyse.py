@@ -7,6 +7,8 @@ import json
 import logging
 from pathlib import Path
 
+from ptft.programs import run_program
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, analyse, write NAME.parquet, .csv and .html for every table."""
@@ -35,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis import about_table, make_table
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
+    from ptft.csv_tables import write_csv
     from ptft.language import translator
     from ptft.pages import table_page
 
@@ -46,11 +49,11 @@ def main(argv: list[str] | None = None) -> None:
     for name in args.tables:
         table = make_table(name, scores, settings)
         table.write_parquet(args.output_dir / f"{name}.parquet")
-        table.write_csv(args.output_dir / f"{name}.csv")
+        write_csv(table, args.output_dir / f"{name}.csv")
         page = table_page(table, name, about_table(name), say, args.language)
         (args.output_dir / f"{name}.html").write_text(page, encoding="utf-8")
         logging.info("%s: %d rows", name, len(table))
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

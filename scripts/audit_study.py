@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from ptft.audit import ABOUT, AuditError, audit_study
+from ptft.csv_tables import write_csv
 from ptft.language import languages, translator
 from ptft.pages import table_page
+from ptft.programs import run_program
 from ptft.twins import refuse_twins
 
 
@@ -43,11 +45,11 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     say = translator(args.language)
     for table, path in ((splits, args.splits), (prompts, args.prompts)):
-        table.write_csv(path.with_suffix(".csv"))
+        write_csv(table, path.with_suffix(".csv"))
         page = table_page(table, path.stem, ABOUT[path.stem], say, args.language)
         path.with_suffix(".html").write_text(page, encoding="utf-8")
         table.write_parquet(path)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

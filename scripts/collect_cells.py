@@ -7,6 +7,8 @@ import json
 import logging
 from pathlib import Path
 
+from ptft.programs import run_program
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, collect, write."""
@@ -24,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from ptft.collect import collect
+    from ptft.csv_tables import write_csv
     from ptft.hub.pins import fill_in
 
     study = json.loads(args.study_json)
@@ -35,11 +38,11 @@ def main(argv: list[str] | None = None) -> None:
         )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     collected.cells.write_parquet(args.output)
-    collected.cells.write_csv(args.csv)
+    write_csv(collected.cells, args.csv)
     collected.replicates.write_parquet(args.replicates)
-    collected.missing.write_csv(args.missing)
+    write_csv(collected.missing, args.missing)
     logging.info("%d cells, %d missing", len(collected.replicates), len(collected.missing))
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptft.programs import run_program
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read the files, write a CSV."""
@@ -15,10 +17,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from ptft.costs import read_costs
+    from ptft.csv_tables import write_csv
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    read_costs(args.benchmarks, args.records).write_csv(args.output)
+    write_csv(read_costs(args.benchmarks, args.records), args.output)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

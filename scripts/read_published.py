@@ -7,6 +7,8 @@ import json
 import logging
 from pathlib import Path
 
+from ptft.programs import run_program
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read, write."""
@@ -20,14 +22,15 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
+    from ptft.csv_tables import write_csv
     from ptft.published import read_published
 
     published = read_published(args.study, json.loads(args.published_json))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     published.cells.write_parquet(args.output)
-    published.cells.write_csv(args.csv)
+    write_csv(published.cells, args.csv)
     published.replicates.write_parquet(args.replicates)
-    published.unknown.write_csv(args.unknown)
+    write_csv(published.unknown, args.unknown)
     models = published.unknown.unique(["table", "model_id", "reason"], keep="first")
     for row in models.sort("table", "row").rows():
         logging.warning("left out: %s row %d: %s on %s: %s", *row)
@@ -35,4 +38,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

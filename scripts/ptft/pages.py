@@ -10,6 +10,7 @@ import html
 
 import polars as pl
 
+from ptft.csv_tables import csv_text
 from ptft.embedding import script_json
 from ptft.language import Say
 
@@ -93,7 +94,7 @@ def table_page(
     """
     data = {"rows": [list(row) for row in table.rows()], "limit": ROWS_SHOWN}
     embedded = script_json(data)
-    csv = base64.b64encode(table.write_csv().encode()).decode()
+    csv = base64.b64encode(csv_text(table).encode()).decode()
     heads = "".join(
         f'<th scope="col"><button type="button">{html.escape(column)}</button></th>'
         for column in table.columns

@@ -1,12 +1,14 @@
 """Table pages: whole, escaped, loading nothing. How they behave is tested in a browser."""
 
 import base64
+import csv
 import json
 import re
 
 import polars as pl
 import pytest
 
+from ptft.csv_tables import csv_text, write_csv
 from ptft.embedding import REPORT_DATA, escape_report
 from ptft.pages import table_page
 
@@ -16,9 +18,21 @@ def test_page_holds_the_whole_table_and_no_markup_of_its_content():
     page = table_page(table, "t&t", "about <x>")
     assert page.count("</script>") == page.count("<script") == 2 and "<!--" not in page
     assert "a&lt;b" in page and "<title>t&amp;t</title>" in page and "about &lt;x&gt;" in page
-    csv = base64.b64decode(re.search(r"base64,([^\"]+)\"", page)[1]).decode()
-    assert csv == table.write_csv()
+    download = base64.b64decode(re.search(r"base64,([^\"]+)\"", page)[1]).decode()
+    assert download == table.write_csv()
     assert not re.search(r"(src|href)=\"(http|//)", page)
+
+
+def test_no_text_of_a_csv_is_a_formula(tmp_path):
+    cells = ["=HYPERLINK(1)", "+1", "-1", "@a", "\tx", "a=b", "", None]
+    table = pl.DataFrame({"text": cells, "value": [-1.5] * 7 + [None]})
+    write_csv(table, tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text"] for row in rows] == [f"'{cell}" for cell in cells[:5]] + ["a=b", "", ""]
+    assert [row["value"] for row in rows] == ["-1.5"] * 7 + [""]
+    plain = pl.DataFrame({"checkpoint": ["step1000"], "value": [-0.25]})
+    assert csv_text(plain) == plain.write_csv()
 
 
 def test_the_data_of_a_report_can_not_end_their_script():

@@ -8,7 +8,7 @@ rule analyse_cells:
     input:
         script=program("analyse"),
         modules=modules("analysis")
-        + library("embedding", "intervals", "pages", "statistics", "trends")
+        + library("csv_tables", "embedding", "intervals", "pages", "statistics", "trends")
         + words(),
         cells=CELLS,
         replicates=REPLICATES,

@@ -28,7 +28,10 @@ AUDITS = ["audit_splits", "audit_prompts"]
 rule audit_study:
     input:
         script=program("audit_study"),
-        modules=library("audit", "audit_training", "audit_limits", "embedding", "pages") + words(),
+        modules=library(
+            "audit", "audit_training", "audit_limits", "csv_tables", "embedding", "pages"
+        )
+        + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
         checkpoints=compared_checkpoints(),
