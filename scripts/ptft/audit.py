@@ -9,13 +9,15 @@ import hashlib
 import json
 import logging
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
 from ptft.audit_limits import gold_score
-from ptft.audit_training import AuditError, check_training
+from ptft.audit_training import AuditError, Cuts, check_training
 from ptft.datasets import content_key
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.jsonl import read_all, read_examples
@@ -48,11 +50,11 @@ def audit_study(
             sub-token, the shots are too few, a cell's prompts are all the same, or one does not
             fit the context even without shots and with its longest field cut.
     """
-    check_training(plan, data, tokenizer, context_length)
+    cuts = check_training(plan, data, tokenizer, context_length)
     _check_labels(plan, tokenizer)
     prompts = pl.DataFrame(_prompt_rows(plan, data, tokenizer, context_length), PROMPT_COLUMNS)
     trained = _contents(data, [name for name, split in plan["splits"] if split == "train"], "train")
-    rows = [_split_row(plan, data, *split, tokenizer, trained) for split in plan["splits"]]
+    rows = [_split_row(plan, data, *split, tokenizer, trained, cuts) for split in plan["splits"]]
     splits = pl.DataFrame(rows, SPLIT_COLUMNS)
     for row in splits.filter(pl.col("warning") != "").iter_rows(named=True):
         log.warning("%s (%s): %s", row["dataset"], row["split"], row["warning"])
@@ -76,6 +78,8 @@ SPLIT_COLUMNS = {
     "tokens_mean": pl.Float64,
     "tokens_median": pl.Float64,
     "tokens_max": pl.Int64,
+    "cut": pl.Int64,
+    "unlearned": pl.Int64,
     "gold_score": pl.Float64,
     "warning": pl.String,
 }
@@ -98,7 +102,9 @@ ABOUT = {
         "is right; largest_share: of the most frequent answer; duplicates, empty_fields: among "
         "the rows used; also_in_train, also_in_shots: rows of a test split that some task is "
         "trained on, or that shots are drawn from; tokens: of an example with its answer, "
-        "without shots; gold_score: what the gold answers themselves would earn under the stop "
+        "without shots; cut: training examples whose prompt is shortened, or whose end is cut off, "
+        "to fit max_length and the context; unlearned: those of them that keep no answer and are "
+        "left out; gold_score: what the gold answers themselves would earn under the stop "
         "strings and the length that a generation ends at."
     ),
     "audit_prompts": (
@@ -118,24 +124,29 @@ def _check_labels(plan: Mapping, tokenizer) -> None:
 
 
 def _split_row(
-    plan: Mapping, data: Path, dataset: str, split: str, tokenizer, trained: Mapping[str, set]
+    plan: Mapping,
+    data: Path,
+    dataset: str,
+    split: str,
+    tokenizer,
+    trained: Mapping[str, set],
+    cuts: Mapping[str, Cuts],
 ) -> dict:
-    """What is in one split; ``trained`` holds the contents of every training split."""
+    """What is in one split.
+
+    Args:
+        trained: contents of every training split.
+        cuts: what is cut of the training splits.
+    """
     found = json.loads((data / dataset / f"{split}.audit.json").read_text())
     examples = read_all(data / dataset / f"{split}.jsonl")
     contents = [_digest(example) for example in examples]
     others = set().union(*trained.values()) if split != "train" else set()
-    in_train = sum(content in others for content in contents)
-    in_shots = 0
+    pool: set[bytes] = set()
     if split == "test" and [dataset, "shots"] in [list(pair) for pair in plan["splits"]]:
         pool = _contents(data, [dataset], "shots")[dataset]
-        in_shots = sum(content in pool for content in contents)
-    lengths = _example_lengths(plan, dataset, examples, tokenizer)
-    scoring, earned = plan["scores"].get(dataset, {}), None
-    if split == "test" and scoring["kind"] == "generation":
-        earned = gold_score(tokenizer, scoring, examples)
     gold = found["gold"]
-    return {
+    row = {
         "dataset": dataset,
         "split": split,
         "source": plan["sources"][dataset] + ", " + found["split"],
@@ -147,33 +158,44 @@ def _split_row(
         "largest_share": max(gold.values()) / sum(gold.values()) if gold else None,
         "duplicates": found["duplicates"],
         "empty_fields": found["empty_fields"],
-        "also_in_train": in_train,
-        "also_in_shots": in_shots,
+        "also_in_train": sum(content in others for content in contents),
+        "also_in_shots": sum(content in pool for content in contents),
+        **_length_columns(plan, dataset, split, examples, tokenizer),
+    }
+    if split == "train":
+        row |= asdict(cuts.get(dataset, Cuts()))
+    return {**row, "warning": "; ".join(_warnings(row, plan["scores"].get(dataset)))}
+
+
+def _length_columns(
+    plan: Mapping, dataset: str, split: str, examples: list[dict], tokenizer
+) -> dict:
+    """How long the examples are, and what the gold answers earn under a generation's limits."""
+    lengths, scoring = _example_lengths(plan, dataset, examples, tokenizer), plan["scores"]
+    columns = {
         "tokens_mean": statistics.mean(lengths),
         "tokens_median": statistics.median(lengths),
         "tokens_max": max(lengths),
-        "gold_score": earned,
-        "warning": _warning(split, in_train, in_shots, earned, scoring),
     }
+    if split == "test" and scoring[dataset]["kind"] == "generation":
+        columns["gold_score"] = gold_score(tokenizer, scoring[dataset], examples)
+    return columns
 
 
-def _warning(
-    split: str, in_train: int, in_shots: int, earned: float | None, scoring: Mapping
-) -> str:
-    """What a reader has to know: rows that are scored and were seen otherwise, answers cut off."""
-    if split != "test":
-        return ""
-    found = []
-    if in_train:
-        found.append(f"{in_train} evaluated rows are also training rows")
-    if in_shots:
-        found.append(f"{in_shots} evaluated rows are also rows that shots are drawn from")
-    if earned is not None and earned < GOLD_SCORE:
-        found.append(
-            f"the gold answers themselves would earn {earned:.3f} with stop {scoring['stop']} and "
-            f"max_new_tokens {scoring['max_new_tokens']}: let the dataset name others"
+def _warnings(row: Mapping, scoring: Mapping | None) -> Iterator[str]:
+    """What a reader has to know: rows that were seen otherwise, answers that are cut off."""
+    if row["split"] == "test" and row["also_in_train"]:
+        yield f"{row['also_in_train']} evaluated rows are also training rows"
+    if row["also_in_shots"]:
+        yield f"{row['also_in_shots']} evaluated rows are also rows that shots are drawn from"
+    if row.get("unlearned"):
+        yield f"{row['unlearned']} training examples keep nothing to learn and are left out"
+    if row.get("gold_score", 1) < GOLD_SCORE:
+        yield (
+            f"the gold answers themselves would earn {row['gold_score']:.3f} with stop "
+            f"{scoring['stop']} and max_new_tokens {scoring['max_new_tokens']}: let the dataset "
+            "name others"
         )
-    return "; ".join(found)
 
 
 def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> list[dict]:
@@ -243,7 +265,7 @@ def _example_lengths(
     """Tokens of each example, answer included, in the format that is trained in."""
     template = plan["templates"][dataset]
     if template is None:
-        chats = Instruct().examples(tokenizer, examples, None, Instruct.Settings())
+        chats = Instruct().examples(tokenizer, examples, None, sys.maxsize)
         return [len(chat.ids) for chat in chats]
     texts = [render_shot(template, example) for example in examples]
     return [len(ids) for ids in encode(tokenizer, texts)]

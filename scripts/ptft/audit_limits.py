@@ -1,4 +1,4 @@
-"""What stop strings and lengths take away, found before anything is trained."""
+"""What stop strings and lengths take away from gold answers."""
 
 from collections.abc import Mapping, Sequence
 

@@ -5,6 +5,7 @@ What the fine-tuning job would refuse is refused here, before any GPU hour.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.jsonl import read_all
@@ -17,7 +18,19 @@ class AuditError(ValueError):
     """The study can't be run as described; the message says why and what to do."""
 
 
-def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) -> None:
+@dataclass(frozen=True)
+class Cuts:
+    """What training cuts of a dataset: in the arm that takes the shortest examples.
+
+    cut: examples whose prompt is shortened or whose end is cut off. unlearned: those of them that
+    keep no answer, and are left out.
+    """
+
+    cut: int = 0
+    unlearned: int = 0
+
+
+def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) -> dict[str, Cuts]:
     """Refuse training sets that are too small, too long, or hold fewer rows than asked for.
 
     Args:
@@ -26,22 +39,31 @@ def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) ->
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.
 
+    Returns:
+        of each training set, what has to be cut.
+
     Raises:
         AuditError: naming the study's key.
     """
     _check_counts(plan["train_rows"], data)
+    cuts: dict[str, Cuts] = {}
     for spec in plan["tuning"].values():
         method = get_method(spec["method"])
         settings = method.Settings(**spec["settings"])
         rows = read_all(data / spec["dataset"] / "train.jsonl")
+        longest = min(settings.max_length, context_length)
         try:
-            examples = method.examples(tokenizer, rows, spec["template"], settings)
-            kept, _ = truncate(examples, settings.max_length)
+            examples = method.examples(tokenizer, rows, spec["template"], longest)
+            kept, dropped = truncate(examples, longest)
             trained, _ = split_off(len(kept), settings.validation_examples, seed=0)
-            check_examples([kept[i] for i in trained], settings.batch_size, context_length)
+            check_examples([kept[i] for i in trained], settings.batch_size)
         except ValueError as error:
             key = f"finetune.{spec['method']}.tasks.{spec['task']}"
             raise AuditError(f"{key} (dataset {spec['dataset']}): {error}") from None
+        found = Cuts(sum(item.cut for item in examples), len(dropped))
+        before = cuts.get(spec["dataset"], Cuts())
+        cuts[spec["dataset"]] = max(before, found, key=lambda some: some.cut)
+    return cuts
 
 
 def _check_counts(asked: Mapping[str, int], data: Path) -> None:

@@ -10,12 +10,17 @@ An example with a ``"continuation"`` has its choices inside the context, where t
 arXiv 1806.02847), lm-evaluation-harness's way with WinoGrande. Standard library only.
 """
 
+import bisect
 import itertools
 import random
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 SHOT_SEPARATOR = "\n\n"
+RICH = 32
+"""characters of a token in a text where tokens are long; where longer, nothing is lost"""
+UNCUT = "question"
+"""the field that is never shortened"""
 CHOICE = "choice"
 """the template field that holds each choice in turn, in partial scoring"""
 
@@ -83,6 +88,43 @@ def shots_text(template: str, shots: Sequence[Mapping]) -> str:
 def few_shot_prompt(template: str, shots: Sequence[Mapping], example: Mapping) -> str:
     """Solved examples and then the example's own context."""
     return shots_text(template, shots) + render(template, example["fields"])
+
+
+def readable(example: Mapping, max_length: int, fits: Callable[[Mapping], bool]) -> Mapping:
+    """The example with no more text than cutting would look at; megabytes take minutes.
+
+    Args:
+        max_length: tokens that the example may have.
+        fits: whether an example is short enough.
+    """
+    fields = {name: text[: RICH * max_length] for name, text in example["fields"].items()}
+    short = {**example, "fields": fields}
+    return example if fields == example["fields"] or fits(short) else short
+
+
+def shorten(template: str, example: Mapping, fits: Callable[[Mapping], bool]) -> Mapping | None:
+    """An example that is too long with its longest field cut, to the most words that still fit.
+
+    A field named ``question`` is never cut. Training and evaluation shorten by this.
+
+    Args:
+        fits: whether an example, shortened or not, is short enough.
+
+    Returns:
+        the shortened example; None if it does not fit even without that field.
+    """
+    names = [name for name in template_fields(template) if name not in (UNCUT, CHOICE)]
+    if not names:
+        return None
+    name = max(names, key=lambda field: len(example["fields"][field]))
+    text = example["fields"][name]
+    ends = [0, *(at for at, char in enumerate(text) if char.isspace())]
+
+    def cut(words: int) -> Mapping:
+        return {**example, "fields": {**example["fields"], name: text[: ends[words]]}}
+
+    fitting = bisect.bisect_left(range(len(ends)), True, key=lambda words: not fits(cut(words)))
+    return cut(fitting - 1) if fitting else None
 
 
 def select_shots(

@@ -89,7 +89,8 @@ def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list
         ),
     ]
     heads = ["dataset", "split", "rows", "used", "dropped", "largest share", "warning"]
-    told = splits.filter((pl.col("split") == "test") | (pl.col("dropped") != ""))
+    noted = (pl.col("dropped") != "") | (pl.col("warning") != "")
+    told = splits.filter((pl.col("split") == "test") | noted)
     rows = [
         [
             plain(row["dataset"]),

@@ -7,7 +7,7 @@ what it stands for (`make versions`).
 
 DATA_VERSION = 2
 """rows of prepared splits"""
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """weights of fine-tuned models"""
 SCORING_VERSION = 3
 """per-example results"""

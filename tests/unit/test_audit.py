@@ -135,6 +135,39 @@ def test_generation_keeps_room_for_the_answer(data, tokenizer):
     assert row(prompts, shots=0)["truncated"] == 1
 
 
+def test_training_rows_that_are_cut_are_counted(data, tokenizer):
+    """With its answer and EOS an example has 5 tokens; it is cut to the context if not before."""
+
+    def counted(context, **settings):
+        arms = tuning() | {"lora.pairs": tuning(**settings)["full.pairs"]}
+        splits, _ = audit_study(plan(shots=[0]) | {"tuning": arms}, data, tokenizer, context)
+        assert row(splits, split="test")["cut"] is None
+        train = row(splits, split="train")
+        assert train["warning"] == ""
+        return train["cut"], train["unlearned"]
+
+    assert counted(100) == (0, 0)
+    assert counted(100, max_length=4) == (2, 0)
+    assert counted(5) == (0, 0)
+    assert counted(4) == (2, 0)
+
+
+def test_a_few_rows_without_an_answer_are_warned_of(data, tokenizer, caplog):
+    rows = [example(number, "a", "b", "g") for number in range(199)]
+    rows.append(example(199, "a", "b b b b b b", "g"))
+    for item in rows:
+        item["fields"]["question"] = item["fields"].pop("b")  # which is never cut
+    (data / "pairs/train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    arm = tuning(max_length=5)
+    arm["full.pairs"]["template"] = template = "{a}{question} ="
+    changed = {"tuning": arm, "templates": {"pairs": template}}
+    changed |= {"splits": [["pairs", "train"]], "scores": {}}
+    splits, _ = audit_study(plan() | changed, data, tokenizer, 100)
+    train = row(splits, split="train")
+    assert (train["cut"], train["unlearned"]) == (1, 1)
+    assert "1 training examples keep nothing to learn and are left out" in caplog.text
+
+
 def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
     golds = ("g h", "a\nb", "a b c d")
     rows = [{**row, "gold": gold} for row, gold in zip(TEST, golds, strict=True)]
@@ -179,12 +212,12 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
             100,
             "validation_examples=2 leaves none of 2 to train on",
         ),
-        # "a b = g" and EOS are 5 tokens
+        # Without its longest field "a b = g" and EOS are 4 tokens.
         (
             {},
-            4,
-            "example x-0 has 5 tokens, but the checkpoint's context is 4: set max_length to 4 or "
-            "less",
+            3,
+            "2 of 2 training examples keep no completion token within max_length=3 (first: x-0), "
+            "more than 1%: raise max_length or shorten the prompts",
         ),
         (
             {"max_length": 3},

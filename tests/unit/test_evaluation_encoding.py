@@ -6,7 +6,7 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation import encoding
+from ptft import prompts
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell
 from ptft.evaluation.encoding import Prompt, encode_examples
@@ -95,7 +95,7 @@ def test_a_book_in_one_row_is_not_read_again_and_again(tokenizer, monkeypatch):
     rows = [book, example(5, 3), example(30, 4), example(300, 5)]
     expected = encode(tokenizer, rows, shots, limit)
     for rich in (1, 4, 10**9):  # where a token holds more characters than was thought, and never
-        monkeypatch.setattr(encoding, "RICH", rich)
+        monkeypatch.setattr(prompts, "RICH", rich)
         assert encode(tokenizer, rows, shots, limit) == expected
 
 

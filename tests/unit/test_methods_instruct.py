@@ -6,9 +6,7 @@ import pytest
 from tiny import tiny_tokenizer
 
 from ptft.methods import METHODS, get_method
-from ptft.training.settings import TrainingSettings
 
-SETTINGS = TrainingSettings()
 CHAT = {
     "example_id": "c-0",
     "messages": [
@@ -21,7 +19,7 @@ CHAT = {
 
 
 def chat_text(tokenizer, template=None):
-    (example,) = get_method("instruct").examples(tokenizer, [CHAT], template, SETTINGS)
+    (example,) = get_method("instruct").examples(tokenizer, [CHAT], template, 99)
     words = tokenizer.convert_ids_to_tokens(example.ids.tolist())
     learned = [word for word, is_learned in zip(words, example.learned, strict=True) if is_learned]
     return words, learned
@@ -56,7 +54,7 @@ def test_tulu_format_with_the_real_tokenizer(shared):
     from ptft.training.model import load_tokenizer
 
     tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
-    (example,) = get_method("instruct").examples(tokenizer, [CHAT], None, SETTINGS)
+    (example,) = get_method("instruct").examples(tokenizer, [CHAT], None, 99)
     assert tokenizer.decode(example.ids) == (
         "<|user|>\nw1 w2\n<|assistant|>\nyes w3<|endoftext|>\n"
         "<|user|>\nw4\n<|assistant|>\nno<|endoftext|>\n"
@@ -81,7 +79,7 @@ def test_template_without_a_mark_is_refused():
 )
 def test_rows_that_are_no_conversations_are_refused(row, message):
     with pytest.raises(ValueError, match=message):
-        get_method("instruct").examples(tiny_tokenizer(), [row], None, SETTINGS)
+        get_method("instruct").examples(tiny_tokenizer(), [row], None, 99)
 
 
 def test_methods_by_name():
@@ -98,18 +96,18 @@ def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
     """Python's lists of a piece's tokens are given back before the next piece is encoded."""
     rows = [CHAT | {"example_id": f"c-{number}", "messages": 30 * CHAT["messages"]}
             for number in range(300)]  # fmt: skip
-    settings = TrainingSettings(max_length=100)
     method, tokenizer = get_method("instruct"), tiny_tokenizer()
     peaks = {}
     for piece in (10, 300):
         monkeypatch.setattr("ptft.methods.instruct.PIECE", piece)
         tracemalloc.start()
-        examples = method.examples(tokenizer, rows, None, settings)
+        examples = method.examples(tokenizer, rows, None, 100)
         peaks[piece] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert [item.example_id for item in examples] == [row["example_id"] for row in rows]
         assert {len(item.ids) for item in examples} == {100}
-        whole = method.examples(tokenizer, rows[:1], None, TrainingSettings())[0]
+        assert all(item.cut for item in examples)
+        whole = method.examples(tokenizer, rows[:1], None, 9999)[0]
         assert len(whole.ids) > 300 and (examples[299].ids == whole.ids[:100]).all()
         assert (examples[299].learned == whole.learned[:100]).all()
     assert peaks[10] < 0.2 * peaks[300]

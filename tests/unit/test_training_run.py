@@ -186,8 +186,8 @@ def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
         ({"settings": {"lr": -1.0}}, "lr: found -1.0, expected a number above 0"),
         ({"template": "{premise} ? "}, "names the field 'premise'"),
         ({"settings": {"batch_size": 161}}, "160 training examples are fewer than batch_size=161"),
-        ({"settings": {"max_length": 9}}, "keep no completion token within max_length=9"),
-        ({"template": "# {text}" + " w1" * 40}, "context is 64: set max_length to 64 or less"),
+        ({"settings": {"max_length": 2}}, "keep no completion token within max_length=2"),
+        ({"template": "# {text}" + " w1" * 70}, "keep no completion token within max_length=64"),
         ({"settings": {"validation_examples": 160}}, "leaves none of 160"),
         ({"settings": {"validation_steps": [5]}}, "because validation_steps is set"),
         ({"settings": {"learning_rates": [1e-3]}}, "because learning_rates is set"),
@@ -199,6 +199,17 @@ def test_bad_requests_are_refused_before_training(files, tmp_path, capsys, chang
     assert finetune_model.main(arguments(files, tmp_path, **changes)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "model").exists() and not (tmp_path / "state").exists()
+
+
+def test_prompts_beyond_the_context_are_shortened_and_counted(files, tmp_path):
+    """The context holds 64 tokens: 40 of the template, the answer, its end and 22 of the text."""
+    changes = {"template": "{text}" + " w1" * 40, "settings": {"epochs": 1, "max_length": 2048}}
+    assert finetune_model.main(arguments(files, tmp_path, **changes)) == 0
+    summary = json.loads((tmp_path / "model/training.json").read_text())
+    rows = [json.loads(line) for line in (files / "train.jsonl").read_text().splitlines()]
+    long = sum(len(row["fields"]["text"].split()) > 22 for row in rows)
+    assert 10 < summary["cut_examples"] == long < len(rows)
+    assert (summary["train_examples"], summary["dropped_examples"]) == (len(rows), [])
 
 
 def test_weights_that_do_not_fit_are_refused(files, tmp_path, capsys):

@@ -6,12 +6,10 @@ without any sharing; what prompts have in common is found among the tokens after
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ptft.prompts import CHOICE, alternatives, few_shot_prompt, shots_text, template_fields
+from ptft.prompts import alternatives, readable, render, shorten, shots_text
 from ptft.tokens import encode, encode_pairs
-
-RICH = 32  # characters of a token in a text where tokens are long; where longer, nothing is lost
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def encode_examples(
         before, cut = shots_text(template, shots[:count]), count < len(shots)
         asked = [alternatives(template, row, continuations(row)) for row in batch]
         if not any(asked):
-            contexts = [few_shot_prompt(template, shots[:count], row) for row in batch]
+            contexts = [before + render(template, row["fields"]) for row in batch]
             return [Prompt(ids, [], count, cut) for ids in encode(tokenizer, contexts)]
         flat = [pair for pairs in asked for pair in pairs]
         encoded = iter(
@@ -91,15 +89,10 @@ def encode_examples(
         branch = max((len(ids) - 1 for ids in prompt.branches), default=reserve)
         return len(prompt.context) + branch <= max_length
 
-    def readable(example: Mapping) -> Mapping:
-        """The example with no more text than cutting would look at; megabytes take minutes."""
-        fields = {name: text[: RICH * max_length] for name, text in example["fields"].items()}
-        short = {**example, "fields": fields}
-        if fields == example["fields"] or fits(encode_all([short], 0)[0]):
-            return example
-        return short
+    def fits_alone(example: Mapping) -> bool:
+        return fits(encode_all([example], 0)[0])
 
-    examples = [readable(example) for example in examples]
+    examples = [readable(example, max_length, fits_alone) for example in examples]
     prompts = encode_all(examples, len(shots))
     for index, prompt in enumerate(prompts):
         for shot_count in range(len(shots) - 1, -1, -1):
@@ -107,7 +100,14 @@ def encode_examples(
                 break
             prompt = encode_all([examples[index]], shot_count)[0]
         if not fits(prompt):
-            prompt = _cut_longest_field(template, examples[index], encode_all, fits)
+            short = shorten(template, examples[index], fits_alone)
+            if short is None:
+                raise ValueError(
+                    f"example {examples[index]['example_id']!r} does not fit the model's context "
+                    "even without shots and with its longest field cut; shorten its template or "
+                    "its answers"
+                )
+            prompt = replace(encode_all([short], 0)[0], truncated=True)
         prompts[index] = prompt
     return prompts
 
@@ -121,39 +121,3 @@ def _tree(pairs: Sequence[tuple[list[int], list[int]]], shots: int, truncated: b
     branches = [head[shared:] + end for head, end in pairs]
     given = tuple(len(head) - shared for head in heads)
     return Prompt(heads[0][:shared], branches, shots, truncated, given)
-
-
-def _cut_longest_field(
-    template: str,
-    example: Mapping,
-    encode_all: Callable[[Sequence[Mapping], int], list[Prompt]],
-    fits: Callable[[Prompt], bool],
-) -> Prompt:
-    """The example without shots, its longest field cut to the most words that still fit."""
-    cuttable = [name for name in template_fields(template) if name not in ("question", CHOICE)]
-    if cuttable:
-        name = max(cuttable, key=lambda field: len(example["fields"][field]))
-        text = example["fields"][name]
-        ends = [at for at, char in enumerate(text) if char.isspace()]
-
-        def shortened(words: int) -> Prompt:
-            cut = text[: ends[words - 1]] if words else ""
-            fields = {**example["fields"], name: cut}
-            prompt = encode_all([{**example, "fields": fields}], 0)[0]
-            return Prompt(prompt.context, prompt.branches, 0, True)
-
-        low, high = 0, len(ends)  # the most words that fit lie in [low, high]
-        best = shortened(0)
-        while low < high and fits(best):
-            middle = (low + high + 1) // 2
-            prompt = shortened(middle)
-            if fits(prompt):
-                low, best = middle, prompt
-            else:
-                high = middle - 1
-        if fits(best):
-            return best
-    raise ValueError(
-        f"example {example['example_id']!r} does not fit the model's context even without shots "
-        "and with its longest field cut; shorten its template or its answers"
-    )

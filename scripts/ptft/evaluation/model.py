@@ -88,7 +88,7 @@ def wrap_model(
     """
     avoid_cudnn_attention()
     config = model.config
-    max_length = context_length(model)
+    max_length = context_length(config)
     if max_length is None:
         raise ValueError(
             f"{config.name_or_path}/config.json has no max_position_embeddings; without it nobody "

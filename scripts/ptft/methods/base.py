@@ -19,14 +19,19 @@ class Method:
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
 
     def examples(
-        self, tokenizer, rows: Sequence[Mapping], template: str | None, settings: TrainingSettings
+        self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
     ) -> "list[Example]":
-        """Turn prepared rows into tokens; here, completions of a template are learned."""
+        """Turn prepared rows into tokens; here, completions of a template are learned.
+
+        Args:
+            max_length: tokens of an example that are kept; a method may shorten what is longer
+                in its own way, and what still is gets cut at its end.
+        """
         from ptft.training.examples import completion_examples
 
         if not template:
             raise ValueError("template: this method needs one, found none")
-        return completion_examples(tokenizer, rows, template)
+        return completion_examples(tokenizer, rows, template, max_length)
 
     def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
         """The model to train, its trainable parameters marked by ``requires_grad``."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptft.methods.base import Method
-from ptft.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from ptft.training.examples import Example
@@ -32,7 +31,7 @@ class Instruct(Method):
     """
 
     def examples(
-        self, tokenizer, rows: Sequence[Mapping], template: str | None, settings: TrainingSettings
+        self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
     ) -> "list[Example]":
         """Turn conversations into tokens, all turns of the assistant (EOS included) learned.
 
@@ -61,10 +60,10 @@ class Instruct(Method):
             )
             pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
             for row, (ids, mask) in zip(piece, pairs, strict=True):
-                learned = np.array(mask[: settings.max_length], dtype=bool)
+                learned = np.array(mask[:max_length], dtype=bool)
                 learned[:1] = False
-                kept = np.array(ids[: settings.max_length], dtype=np.int64)
-                examples.append(Example(row["example_id"], kept, learned))
+                kept = np.array(ids[:max_length], dtype=np.int64)
+                examples.append(Example(row["example_id"], kept, learned, len(ids) > max_length))
         return examples
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ptft.model_folder import CONFIG, check_model, check_tokenizer
@@ -118,6 +118,6 @@ def save_model(
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def context_length(model: PreTrainedModel) -> int | None:
+def context_length(config: PreTrainedConfig) -> int | None:
     """Positions that a model knows; None where its configuration names no limit."""
-    return getattr(model.config, "max_position_embeddings", None)
+    return getattr(config, "max_position_embeddings", None)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -122,17 +123,18 @@ class _Finetuning:
         self.request, self.identity, self.devices, self.stop = request, identity, devices, stop
         self.settings = request.settings
         self.method = get_method(request.method)
+        config = transformers.AutoConfig.from_pretrained(request.checkpoint, local_files_only=True)
+        longest = min(self.settings.max_length, context_length(config) or sys.maxsize)
         examples = self.method.examples(
-            load_tokenizer(request.checkpoint),
-            read_all(request.train),
-            request.template,
-            self.settings,
+            load_tokenizer(request.checkpoint), read_all(request.train), request.template, longest
         )
-        kept, self.dropped = truncate(examples, self.settings.max_length)
+        kept, self.dropped = truncate(examples, longest)
+        self.cut = sum(item.cut for item in kept)
         self.train, self.validation = kept, []
         if self.settings.validation_examples:
             cut = split_off(len(kept), self.settings.validation_examples, request.seed)
             self.train, self.validation = ([kept[i] for i in part] for part in cut)
+        check_examples([*self.train, *self.validation], self.settings.batch_size)
 
     def run(self) -> None:
         """Train, choose where there is a choice, write."""
@@ -220,8 +222,6 @@ class _Finetuning:
         bfloat16 = works_in_bfloat16(settings, self.devices.device)
         with self.devices.in_turn():  # the host has room for one whole model, not for one each
             model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
-            examples, context = [*self.train, *self.validation], context_length(model)
-            check_examples(examples, settings.batch_size, context)
             model = self.method.prepare(model, settings)
             model = place(model, self.devices, settings.sharding, bfloat16)
         run = Run(model, self.train, self.validation, settings, rate, seed, self.devices)
@@ -238,6 +238,7 @@ class _Finetuning:
             "train_examples": len(self.train),
             "validation_examples": len(self.validation),
             "dropped_examples": self.dropped,
+            "cut_examples": self.cut,
             "steps": trainer.steps,
             "examples": trainer.examples,
             "tokens": trainer.tokens,

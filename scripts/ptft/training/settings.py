@@ -41,7 +41,7 @@ class TrainingSettings:
     weighting: Literal["example", "token"] = "example"
     """What weighs the same in an update: each example (mean of means, the paper) or each token."""
     max_length: int = 2048
-    """Tokens kept of an example, from its start."""
+    """Tokens of an example at most, and never more than the checkpoint's context."""
     token_budget: int | None = None
     """Tokens a micro-batch may hold; an update accumulates over micro-batches. None: by memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
