@@ -86,10 +86,13 @@ def check_model(folder: Path) -> None:
     names = {path.name for path in model_files(folder)}
     if names.issuperset(ADAPTER):
         return
-    if not _json(folder / CONFIG).get("architectures"):
+    if not read_json(folder / CONFIG).get("architectures"):
         raise ValueError(f"{folder / CONFIG} names no `architectures`: nobody can build the model")
     for index in (name for name in names if name.endswith(".index.json")):
-        for shard in sorted(set(_json(folder / index).get("weight_map", {}).values()) - names):
+        shards = read_json(folder / index).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ValueError(f"{folder / index} has no `weight_map`; fetch it again")
+        for shard in sorted(set(map(str, shards.values())) - names):
             raise ValueError(f"{folder / shard} is missing, which {index} names; fetch it again")
     model_shapes(folder)
 
@@ -122,11 +125,19 @@ def weight_shapes(file: Path) -> dict[str, list[int]]:
         ) from None
 
 
-def _json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """A model folder's configuration or index.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
     try:
-        return json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} holds a {type(content).__name__}, expected a JSON object")
+    return content
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

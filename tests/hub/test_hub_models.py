@@ -55,6 +55,49 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, edit, message):
         check_checkpoint(checkpoint)
 
 
+def huge_header(weights: bytes) -> bytes:
+    return (2**60).to_bytes(8, "little") + weights[8:]
+
+
+def lying_header(weights: bytes) -> bytes:
+    """Says of the last weight that it ends far behind the file."""
+    size = int.from_bytes(weights[:8], "little")
+    header = json.loads(weights[8 : 8 + size])
+    next(reversed(header.values()))["data_offsets"][1] = 2**40
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + weights[8 + size :]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.safetensors", huge_header, "cut short or no file of safetensors"),
+        ("model.safetensors", lying_header, "cut short or no file of safetensors"),
+        ("pytorch_model.bin", b"<html>", "a .bin file is none of PyTorch's, or holds more than"),
+        ("pytorch_model.bin", b"", r"can't be loaded \(EOFError"),
+        ("pytorch_model.bin", b"PK\3\4" + bytes(99), r"can't be loaded \(RuntimeError"),
+        ("config.json", b"[]", "config.json holds a list, expected a JSON object"),
+        ("config.json", b"<html>", "config.json is no JSON"),
+        ("model.safetensors.index.json", b"{}", "index.json has no `weight_map`"),
+    ],
+)
+def test_a_file_that_is_not_what_it_is_called_is_named(checkpoint, name, content, message):
+    weights = checkpoint / "model.safetensors"
+    text = content(weights.read_bytes()) if callable(content) else content
+    if name.endswith(".bin"):
+        weights.unlink()
+    (checkpoint / name).write_bytes(text)
+    with pytest.raises(HubError, match=message) as error:
+        check_checkpoint(checkpoint)
+    assert str(checkpoint) in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_an_architecture_that_can_not_be_built_is_named(checkpoint):
+    edit_config(checkpoint, num_attention_heads=0)
+    with pytest.raises(HubError, match=r"can't be loaded \(ZeroDivisionError: "):
+        check_checkpoint(checkpoint)
+
+
 def test_code_of_a_repository_is_never_run(checkpoint):
     edit_config(checkpoint, model_type="hf_olmo", auto_map={"AutoModel": "modeling.Model"})
     with pytest.raises(HubError, match="'hf_olmo' is not known to transformers and brings code of"):

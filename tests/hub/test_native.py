@@ -157,6 +157,17 @@ def test_a_pickle_with_code_is_not_run(tmp_path, tokenizer):
         convert(folder, tokenizer, tmp_path / "hub")
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\3\4" + bytes(99)])
+def test_what_is_no_native_checkpoint_is_refused(tmp_path, tokenizer, content):
+    folder = write_native(tmp_path / "native", NATIVE, {})
+    (folder / "model.pt").write_bytes(content)
+    with pytest.raises(HubError, match="model.pt holds more than weights, or none"):
+        convert(folder, tokenizer, tmp_path / "hub")
+    (folder / "config.yaml").write_bytes(content)
+    with pytest.raises(HubError, match="config.yaml is none of a native checkpoint"):
+        convert(folder, tokenizer, tmp_path / "hub")
+
+
 def test_a_sharded_checkpoint_is_refused(tmp_path, tokenizer):
     folder = write_native(tmp_path / "native", NATIVE, {})
     (folder / "model.pt").unlink()

@@ -1,25 +1,34 @@
 """Is what was fetched a model that can be loaded? Asked before any job waits for a GPU."""
 
-import json
 from pathlib import Path
 
 from ptft.hub.client import HubError
-from ptft.model_folder import CONFIG
+from ptft.model_folder import CONFIG, read_json
 
 
 def check_checkpoint(folder: Path) -> None:
     """Compare a model folder's weights with its architecture, without reading them.
 
     Raises:
-        HubError: the architecture is not one of transformers' own, the weights do not fit it, or
-            the tokenizer is missing.
+        HubError: the architecture is not one of transformers' own, the weights do not fit it, a
+            file is not what it is called, or the tokenizer is missing.
     """
-    from transformers import AutoConfig
+    from ptft.training.model import load_model, load_tokenizer
+
+    try:
+        _check_architecture(folder)
+        load_tokenizer(folder)
+        load_model(folder, device="meta")
+    except ValueError as error:
+        raise HubError(str(error)) from error
+
+
+def _check_architecture(folder: Path) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    config = json.loads((folder / CONFIG).read_text())
-    kind = config.get("model_type")
+    config = read_json(folder / CONFIG)
+    kind = str(config.get("model_type"))
     if kind not in CONFIG_MAPPING:
         code = " and brings code of its own, which is never run" if "auto_map" in config else ""
         raise HubError(
@@ -28,15 +37,3 @@ def check_checkpoint(folder: Path) -> None:
         )
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
-    AutoConfig.from_pretrained(folder, local_files_only=True)
-    _check_loading(folder)
-
-
-def _check_loading(folder: Path) -> None:
-    from ptft.training.model import load_model, load_tokenizer
-
-    try:
-        load_tokenizer(folder)
-        load_model(folder, device="meta")
-    except ValueError as error:
-        raise HubError(str(error)) from error

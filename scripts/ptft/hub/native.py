@@ -136,11 +136,17 @@ def convert(source: Path, tokenizer: Path, target: Path) -> None:
     for name in ("config.yaml", "model.pt"):
         if not (source / name).is_file():
             raise HubError(f"{source} has no {name}: an unsharded native checkpoint has both")
-    config = to_config(yaml.safe_load((source / "config.yaml").read_text())["model"])
+    try:
+        config = to_config(yaml.safe_load((source / "config.yaml").read_text())["model"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise HubError(
+            f"{source}/config.yaml is none of a native checkpoint: {type(error).__name__}: {error}"
+        ) from error
     try:
         native = torch.load(source / "model.pt", map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise HubError(f"{source}: model.pt holds more than weights: {error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise HubError(f"{source}: model.pt holds more than weights, or none: {reason}") from error
     with torch.device("meta"):
         model = OlmoForCausalLM(config)
     model.load_state_dict(to_hub_weights(native, config), strict=False, assign=True)

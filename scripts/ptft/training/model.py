@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ptft.model_folder import CONFIG, check_model, check_tokenizer
+from ptft.model_folder import CONFIG, check_model, check_tokenizer, read_json
 
 
 def avoid_cudnn_attention() -> None:
@@ -49,19 +50,20 @@ def load_model(
             read. The CPU where not given.
 
     Raises:
-        ValueError: files are missing or cut short; or weights are missing, left over or of
-            another shape (transformers would re-initialise them silently).
+        ValueError: files are missing, cut short or not what they are called; or weights are
+            missing, left over or of another shape (transformers would re-initialise them silently).
     """
     avoid_cudnn_attention()
     check_model(Path(folder))
     # Naming the class spares the imports behind AutoModelForCausalLM.
-    architecture = json.loads((Path(folder) / CONFIG).read_text())["architectures"][0]
-    if not hasattr(transformers, architecture):
+    architecture = read_json(Path(folder) / CONFIG)["architectures"][0]
+    kind = getattr(transformers, str(architecture), None)
+    if not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):
         raise ValueError(
             f"{folder}/{CONFIG}: transformers {transformers.__version__} knows no {architecture}"
         )
-    with quiet_loading():
-        model, report = getattr(transformers, architecture).from_pretrained(
+    with quiet_loading(), _told_briefly(folder):
+        model, report = kind.from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation=attention,
@@ -78,6 +80,23 @@ def load_model(
                 f"{' ...' if len(found) > 5 else ''}; check config.json against the weights"
             )
     return model
+
+
+@contextlib.contextmanager
+def _told_briefly(folder: Path) -> Iterator[None]:
+    """Foreign files break in every place of a library: one error for all, with its first line."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch says it at length
+            reason = "a .bin file is none of PyTorch's, or holds more than weights"
+        raise ValueError(
+            f"{folder}: the model can't be loaded ({type(error).__name__}: {reason[:200]}); fetch "
+            "or copy it again"
+        ) from error
 
 
 def load_tokenizer(folder: Path):
