@@ -51,4 +51,11 @@ def test_a_bare_clone_plans_every_job(repository, tmp_path, monkeypatch, study):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     clone = make_clone(repository, tmp_path / "clone", "tiny")
     clone.study = f"config/{study}.yaml"
-    assert clone.planned_counts() == PLANS[study]
+    output = clone.snakemake("-n")
+    counts = clone.counted(output)
+    assert counts == PLANS[study]
+    if study != "published":  # nothing of it is fine-tuned or scored here
+        stages = clone.stages(output)
+        assert stages["fine-tune"] == counts["finetune_model"]
+        assert stages["evaluate"] == counts["evaluate_model"]
+        assert stages.get("fetch", 0) == counts["resolve_pin"] + counts["fetch_pin"]
