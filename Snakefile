@@ -7,10 +7,10 @@
 # A rule's `params` hold its own slice of the study and nothing else, so that an edit reruns
 # just the jobs whose results it can change.
 import dataclasses
-import json
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -25,6 +25,7 @@ from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.progress import Progress
 from ptft.site import read_site
+from ptft.slices import Slices, as_text
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
@@ -97,6 +98,11 @@ if "published" not in config and workflow.is_main_process:
         logger.addHandler(PlanPrinter(workflow, GRID))
 
 
+# A job on another machine finds the files of the main process, or makes its own.
+if not workflow.is_main_process:
+    SLICES.write(only_missing=True)
+
+
 onstart:
     if workflow.is_main_process:
         made = {file for job in workflow.dag.needrun_jobs() for file in job.output}
@@ -109,5 +115,6 @@ onstart:
             # All who fetch touch that one; it holds nothing.
             lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
         note_owner(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
+        SLICES.write()
         if "published" not in config:
             Progress(GRID).forget_deleted_cells()

@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
         result = {"cells": len(study_cells(study)), "rows": rows, "cpus": os.cpu_count()}
         result["machine"] = platform.processor() or platform.machine()
         result["collect"] = run(
-            [str(SCRIPTS / "collect_cells.py"), "--study-json", json.dumps(study),
+            [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
              "--evaluations", str(root / "evaluations"), "--output", str(tables / "cells.parquet"),
              "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
              "--replicates", str(tables / "replicates.parquet")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -23,7 +22,9 @@ def main(argv: list[str] | None = None) -> None:
         help="their paired bootstrap means; without, cells count as "
         "independent and normal with their standard error",
     )
-    parser.add_argument("--settings", default="{}", help="analysis settings as JSON")
+    parser.add_argument(
+        "--settings", type=Path, help="analysis settings, JSON file; without, the defaults"
+    )
     parser.add_argument(
         "--tables", nargs="+", choices=sorted(TABLES), default=list(TABLES), help="default: all"
     )
@@ -40,9 +41,10 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.csv_tables import write_csv
     from ptft.language import translator
     from ptft.pages import table_page
+    from ptft.slices import read_slice
 
     say = translator(args.language)
-    settings = Settings.from_json(json.loads(args.settings))
+    settings = read_slice(args.settings, Settings) if args.settings else Settings()
     replicates = pl.read_parquet(args.replicates) if args.replicates else None
     scores = Scores.build(pl.read_parquet(args.cells), replicates)
     args.output_dir.mkdir(parents=True, exist_ok=True)

@@ -1,27 +1,27 @@
 """Audit the data and the prompts of a study, before anything is trained on them."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
-from ptft.audit import ABOUT, AuditError, audit_study
+from ptft.audit import ABOUT, AuditError, AuditSlice, audit_study
 from ptft.csv_tables import write_csv
 from ptft.language import languages, translator
 from ptft.pages import table_page
 from ptft.programs import run_program
+from ptft.slices import read_slice
 from ptft.twins import refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, audit, write the two tables; a refusal ends in an error."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", type=json.loads, required=True, help="the study's slice, JSON")
+    parser.add_argument("--plan", type=Path, required=True, help="the study's slice, JSON file")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
     parser.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
     parser.add_argument(
-        "--checkpoints", type=Path, nargs="*", default=[], help="pins or folders to compare"
+        "--checkpoints", type=Path, help="JSON file: list of pins or folders to compare"
     )
     parser.add_argument("--splits", type=Path, required=True, help="table of splits, parquet")
     parser.add_argument("--prompts", type=Path, required=True, help="table of prompts, parquet")
@@ -33,16 +33,18 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.training.model import load_model, load_tokenizer
 
     try:
-        refuse_twins(args.checkpoints, args.plan.get("same_weights", []))
+        plan = read_slice(args.plan, AuditSlice)
+        checkpoints = read_slice(args.checkpoints, list[Path]) if args.checkpoints else []
+        refuse_twins(checkpoints, plan.get("same_weights", []))
         # On the device meta the weights are compared with the architecture and not read.
         weightless = load_model(args.model, device="meta")
         model = wrap_model(weightless, load_tokenizer(args.model))
     except ValueError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
     try:
-        splits, prompts = audit_study(args.plan, args.data, model.tokenizer, model.max_length)
+        splits, prompts = audit_study(plan, args.data, model.tokenizer, model.max_length)
     except AuditError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
     say = translator(args.language)
     for table, path in ((splits, args.splits), (prompts, args.prompts)):
         write_csv(table, path.with_suffix(".csv"))

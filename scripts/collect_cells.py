@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ptft.programs import run_program
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, collect, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-json", required=True, help="the study's slice, as JSON")
+    parser.add_argument("--study", required=True, type=Path, help="the study's slice, JSON file")
     parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
     parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
@@ -21,16 +20,19 @@ def main(argv: list[str] | None = None) -> None:
         "--replicates", required=True, type=Path, help="paired bootstrap means of every cell"
     )
     parser.add_argument("--missing", required=True, type=Path, help="CSV of cells without a file")
-    parser.add_argument("--pins", type=Path, nargs="*", default=[], help="of fetched checkpoints")
+    parser.add_argument(
+        "--pins", type=Path, help="JSON file: list of the fetched checkpoints' pins"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.collect import collect
+    from ptft.collect import CollectionSlice, collect
     from ptft.csv_tables import write_csv
     from ptft.hub.pins import fill_in
+    from ptft.slices import read_slice
 
-    study = json.loads(args.study_json)
-    fill_in(study["checkpoints"], args.pins)
+    study = read_slice(args.study, CollectionSlice)
+    fill_in(study["checkpoints"], read_slice(args.pins, list[Path]) if args.pins else [])
     collected = collect(study, args.evaluations)
     if collected.cells.is_empty():
         raise SystemExit(

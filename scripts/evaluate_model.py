@@ -1,7 +1,6 @@
 """Score every cell that is asked of a model and not in the store yet."""
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.cell_store import cell_key, publish, to_frame, write_frame
-from ptft.evaluation.cells import Cell, cells_of_plan, require_backend
+from ptft.evaluation.cells import Cell, Plan, cells_of_plan, require_backend
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
@@ -24,6 +23,7 @@ from ptft.model_folder import hash_model
 from ptft.paths import stored_cell
 from ptft.programs import run_program
 from ptft.published_cells import write_published
+from ptft.slices import read_slice
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--checkpoint", type=Path, help="what the model is an adapter of, if it is")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
-    parser.add_argument("--plan", type=json.loads, required=True, help="what to score (JSON)")
+    parser.add_argument("--plan", type=Path, required=True, help="what to score, JSON file")
     parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
     parser.add_argument("--published", type=Path, required=True, help="record of the output")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cells asked for")
@@ -99,9 +99,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace, model_hash: str) -> int:
     """Score what the store lacks and publish all that is asked for; returns the exit status."""
-    cells = cells_of_plan(args.plan)
-    version = args.plan["scoring_version"]
-    target = target_here()
+    plan = read_slice(args.plan, Plan)
+    cells = cells_of_plan(plan)
+    version, target = plan["scoring_version"], target_here()
     keys = {cell: cell_key(cell, model_hash, args.data, version, target) for cell in cells}
     stored = {cell: Path(stored_cell(args.store, key)) for cell, key in keys.items()}
     missing = {cell: file for cell, file in stored.items() if not file.exists()}

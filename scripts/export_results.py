@@ -15,8 +15,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
     parser.add_argument(
-        "--about-json", required=True,
-        help='{"repository": ..., "license": ..., "settings": {arm: {...}}}',
+        "--about", required=True, type=Path,
+        help='JSON file: {"repository": ..., "license": ..., "settings": {arm: {...}}}',
     )  # fmt: skip
     parser.add_argument("--output-dir", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -24,9 +24,10 @@ def main(argv: list[str] | None = None) -> None:
     import polars as pl
 
     from ptft.analysis import TABLES
-    from ptft.export import harness_results, latex_table, model_card
+    from ptft.export import AboutModels, harness_results, latex_table, model_card
+    from ptft.slices import read_slice
 
-    about = json.loads(args.about_json)
+    about = read_slice(args.about, AboutModels)
     cells = pl.read_parquet(args.cells)
     for name in TABLES:
         table = pl.read_parquet(args.tables_dir / f"{name}.parquet")

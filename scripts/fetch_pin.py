@@ -10,6 +10,8 @@ from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
 from ptft.hub.pins import Pin, pinned_folder
 from ptft.programs import run_program
+from ptft.slices import read_slice
+from ptft.study.errors import StudyError
 from ptft.twins import TwinsError, refuse_twins
 
 
@@ -18,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pin", type=Path, required=True, help="what is fetched")
     parser.add_argument(
-        "--all-pins", type=Path, nargs="*", default=[], help="everything that the study needs"
+        "--all-pins", type=Path, help="JSON file: list of the pins of all that the study needs"
     )
     parser.add_argument(
         "--same-weights", nargs="*", default=[], help="checkpoints that may equal another one"
@@ -26,13 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        check_disk(args.all_pins or [args.pin], args.pin.parent)
-        models = [path for path in args.all_pins if Pin.read(path).kind == "model"]
+        pins = read_slice(args.all_pins, list[Path]) if args.all_pins else [args.pin]
+        check_disk(pins, args.pin.parent)
+        models = [path for path in pins if Pin.read(path).kind == "model"]
         refuse_twins(models, args.same_weights)
         pin = Pin.read(args.pin)
         fetch(pin, pinned_folder(args.pin), check_checkpoint if pin.kind == "model" else None)
-    except (HubError, TwinsError) as error:
-        sys.exit(str(error))
+    except (HubError, StudyError, TwinsError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

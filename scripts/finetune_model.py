@@ -6,7 +6,6 @@ refuses, 1 if training fails.
 """
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -21,9 +20,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True, help="prepared examples, JSON lines")
     parser.add_argument(
         "--settings",
-        type=json.loads,
+        type=Path,
         required=True,
-        help='JSON: {"method": "full", "seed": 0, "template": "...", "settings": {...}}',
+        help='JSON file: {"method": "full", "seed": 0, "template": "...", "settings": {...}}',
     )
     parser.add_argument("--state", type=Path, required=True, help="folder for resumable state")
     parser.add_argument("--output", type=Path, required=True, help="folder of the finished model")
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from ptft.leased_gpus import GpusMissing, require_leased_gpus
     from ptft.training.loop import Diverged, OutOfMemory
-    from ptft.training.run import finetune, parse_request
+    from ptft.training.run import finetune, read_request
     from ptft.training.state import Interrupted
 
     if arguments.threads:
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = {key: getattr(arguments, key) for key in ("checkpoint", "train", "state", "output")}
     try:
         require_leased_gpus()
-        finetune(parse_request(arguments.settings, **paths))
+        finetune(read_request(arguments.settings, **paths))
     except (ValueError, GpusMissing) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -5,10 +5,12 @@ import json
 import sys
 from pathlib import Path
 
-from ptft.datasets import Unlabelled, labelled_splits, prepare
+from ptft.datasets import SplitSlice, Unlabelled, labelled_splits, prepare
 from ptft.jsonl import write_examples
 from ptft.programs import run_program
 from ptft.rows import DatasetError, read_rows
+from ptft.slices import read_slice
+from ptft.study.errors import StudyError
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,20 +18,21 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder in the Hub's layout")
     parser.add_argument("--name", required=True, help="dataset and split, for example ids")
-    parser.add_argument("--spec", type=json.loads, required=True, help="the study's slice, JSON")
+    parser.add_argument("--spec", type=Path, required=True, help="the study's slice, JSON file")
     parser.add_argument("--output", type=Path, required=True, help="examples, JSON Lines")
     parser.add_argument("--audit", type=Path, required=True, help="what was found, JSON")
     args = parser.parse_args(argv)
     try:
-        rows = read_rows(args.root, args.spec["dataset"], args.spec["split"])
+        spec = read_slice(args.spec, SplitSlice)
+        rows = read_rows(args.root, spec["dataset"], spec["split"])
         try:
-            examples, audit = prepare(rows, args.spec, args.name)
+            examples, audit = prepare(rows, spec, args.name)
         except Unlabelled as error:
-            found = labelled_splits(args.root, args.spec)
+            found = labelled_splits(args.root, spec)
             listed = ", ".join(f"{split} ({rows} rows)" for split, rows in found.items())
             sys.exit(f"{error}. Splits here that have labels: {listed or 'none'}")
-    except DatasetError as error:
-        sys.exit(str(error))
+    except (DatasetError, StudyError) as error:
+        sys.exit(f"error: {error}")
     write_examples(examples, args.output)
     args.audit.write_text(json.dumps(audit, indent=2, ensure_ascii=False) + "\n")
 

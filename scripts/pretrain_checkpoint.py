@@ -1,14 +1,14 @@
 """Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
 
     python scripts/pretrain_checkpoint.py --corpus resources/pocket/corpus.txt \
-        --settings '{"steps": [100], "total_steps": 4000}' --before step25.state.pt \
+        --settings settings.json --before step25.state.pt \
         --output step100 --state step100.state.pt
 
-writes step100, a Hugging Face model folder with a pretraining.json, and what goes on from there.
+with {"steps": [100], "total_steps": 4000} in settings.json, writes step100, a Hugging Face model
+folder with a pretraining.json, and what goes on from there.
 """
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import torch
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
 from ptft.programs import run_program
+from ptft.slices import read_slice
 from ptft.training.state import exclusive
 
 
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, required=True, help="text, a document a line")
-    parser.add_argument("--settings", required=True, help="PretrainSettings as a JSON object")
+    parser.add_argument("--settings", type=Path, required=True, help="JSON file")
     parser.add_argument("--before", type=Path, help="state of an earlier step to go on from")
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--state", type=Path, required=True, help="state to go on from later")
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
-    settings = PretrainSettings(**json.loads(arguments.settings))
+    settings = read_slice(arguments.settings, PretrainSettings)
     documents = arguments.corpus.read_text(encoding="utf-8").splitlines()
     # A job that a dead main process left behind may be at the same work.
     with exclusive(arguments.output):

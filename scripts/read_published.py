@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -14,7 +13,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--published-json", required=True, help="`published:` of the study")
+    parser.add_argument(
+        "--published", required=True, type=Path, help="`published:` of the study, JSON file"
+    )
     parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
     parser.add_argument("--replicates", required=True, type=Path)
@@ -24,8 +25,11 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.csv_tables import write_csv
     from ptft.published import read_published
+    from ptft.slices import read_slice
+    from ptft.study.published import Released
 
-    published = read_published(args.study, json.loads(args.published_json))
+    released = read_slice(args.published, Released).model_dump(mode="json", exclude_none=True)
+    published = read_published(args.study, released)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     published.cells.write_parquet(args.output)
     write_csv(published.cells, args.csv)

@@ -1,32 +1,33 @@
 """Look up a checkpoint or a data set's split on the Hub and pin its commit and files."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
 from ptft.hub.client import HubError
-from ptft.hub.resolve import resolve_checkpoint, resolve_split
+from ptft.hub.resolve import Reference, resolve
 from ptft.programs import run_program
+from ptft.slices import read_slice
+from ptft.study.errors import StudyError
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, resolve, write the pin."""
     parser = argparse.ArgumentParser(description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--checkpoint", type=json.loads, help="the study's slice, JSON")
-    what.add_argument("--split", type=json.loads, help="the study's slice, JSON")
-    parser.add_argument("--output", type=Path, required=True, help="the pin, JSON")
+    parser.add_argument(
+        "--references", type=Path, required=True, help="what each pin stands for, JSON file"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the pin, one of them")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        pin = (
-            resolve_checkpoint(args.checkpoint) if args.checkpoint else resolve_split(**args.split)
-        )
-    except HubError as error:
-        sys.exit(str(error))
-    pin.write(args.output)
+        references = read_slice(args.references, dict[str, Reference])
+        if str(args.output) not in references:
+            raise HubError(f"{args.references} has no {args.output}")
+        resolve(references[str(args.output)]).write(args.output)
+    except (HubError, StudyError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

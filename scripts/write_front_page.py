@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         costs=pl.read_csv(costs, schema=SCHEMA) if costs.exists() else None,
         # Released tables have no plan that a score could be missing from.
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
-        settings=Settings.from_json(study.get("analysis", {})),
+        settings=Settings(**study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
         say=say,
         about=about,

@@ -7,17 +7,19 @@ from pathlib import Path
 import yaml
 
 from ptft.programs import run_program
+from ptft.slices import read_slice
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, write YAML."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=json.loads, required=True, help="the study, JSON")
-    parser.add_argument("--pins", type=Path, nargs="*", default=[], help="what was fetched")
+    parser.add_argument("--study", type=Path, required=True, help="the study, JSON file")
+    parser.add_argument("--pins", type=Path, help="JSON file: list of the pins of what was fetched")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
-    fetched = {str(path): json.loads(path.read_text()) for path in args.pins}
-    study = {**args.study, **({"fetched": fetched} if fetched else {})}
+    pins = read_slice(args.pins, list[Path]) if args.pins else []
+    fetched = {str(path): json.loads(path.read_text()) for path in pins}
+    study = {**read_slice(args.study, dict), **({"fetched": fetched} if fetched else {})}
     text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100)
     args.output.write_text(text)
 

@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NotRequired
 
 import polars as pl
+from typing_extensions import TypedDict
 
 from ptft.audit_limits import gold_score
 from ptft.audit_training import AuditError, Cuts, check_training
 from ptft.datasets import content_key
+from ptft.evaluation.cells import Scoring
 from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
@@ -31,13 +34,28 @@ log = logging.getLogger(__name__)
 GOLD_SCORE = 0.95
 
 
+class AuditSlice(TypedDict):
+    """What decides the audit, besides the prepared splits (``Grid.audit_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    splits: list[tuple[str, str]]
+    sources: dict[str, str]
+    templates: dict[str, str | None]
+    shots_seed: int
+    same_weights: NotRequired[list[str]]
+    scores: dict[str, Scoring]
+    tuning: dict[str, dict[str, Any]]
+    train_rows: dict[str, int]
+
+
 def audit_study(
-    plan: Mapping, data: Path, tokenizer, context_length: int
+    plan: AuditSlice, data: Path, tokenizer, context_length: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Examine every split and every prompt of a study.
 
     Args:
-        plan: a slice of the study (``Grid.audit_slice``).
+        plan: what the study scores and trains on.
         data: folder of prepared splits with an audit of their own (``ptft.datasets.prepare``).
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.

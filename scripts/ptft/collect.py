@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from typing_extensions import TypedDict
 
 from ptft.examples import compare, read_examples
 from ptft.intervals import score_interval
@@ -59,6 +60,22 @@ AUDIT_SCHEMA: dict[str, pl.DataType] = {
     "gained": pl.Float64(),
     "lost": pl.Float64(),
 }
+
+
+class CollectionSlice(TypedDict):
+    """What turns per-example files into cells (``Grid.collection_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    study: str
+    model: str
+    checkpoints: dict[str, dict[str, Any]]
+    arms: dict[str, dict[str, Any]]
+    datasets: dict[str, dict[str, str]]
+    in_domain: dict[str, list[str]]
+    task_family: dict[str, str]
+    scores: list[tuple[str, str, int]]
+    bootstrap: dict[str, int]
 
 
 @dataclass(frozen=True)

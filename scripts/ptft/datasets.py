@@ -1,6 +1,6 @@
 """From a dataset's rows to prepared examples: columns to fields, gold answers checked.
 
-A *slice* (``Grid.split_slice``) says what to read: the dataset's description, the kind of its
+A slice of the study (``SplitSlice``) says what to read: the dataset's description, the kind of its
 family, its labels, the split, how many examples and the seed of their draw.
 """
 
@@ -10,11 +10,28 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from ptft.rows import DatasetError, read_rows, source_name, split_files
 from ptft.transforms import TRANSFORMS
 
 NO_GOLD = {"", "-", "-1", "None"}
+
+
+class SplitSlice(TypedDict):
+    """What decides the rows of a prepared split (``Grid.split_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    version: NotRequired[int]
+    kind: Literal["classification", "multiple_choice", "generation", "chat"]
+    labels: NotRequired[list[str] | None]
+    dataset: dict[str, Any]
+    split: str
+    limit: int | None
+    seed: int
 
 
 class Unlabelled(DatasetError):
@@ -26,7 +43,7 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
 
     Args:
         rows: of the split, in order.
-        spec: a slice of the study (``Grid.split_slice``).
+        spec: a ``SplitSlice``.
         name: of the dataset and split, for example ids: ``mnli_matched-test``.
 
     Returns:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
+from typing_extensions import TypedDict
 
 from ptft.paths import cell_name
 
@@ -74,6 +75,16 @@ def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str,
         "model_name": f"{first['model']}-{checkpoint}-{arm}",
         "model_source": "ptft",
     }
+
+
+class AboutModels(TypedDict):
+    """What a card says beside the scores."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    repository: str | None
+    license: str | None
+    settings: dict[str, dict[str, Any]]
 
 
 def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[str, Any]) -> str:

@@ -129,6 +129,10 @@ class Results:
         """Folder with a record of each attempt of a job, or of all jobs; no rule declares it."""
         return "/".join([self.root, "state/jobs", *parts])
 
+    def slice(self, rule: str, *wildcards: str) -> str:
+        """What a job is given of the study; no rule declares it."""
+        return "/".join([self.root, "state/slices", rule, *wildcards]) + ".json"
+
     @property
     def cell_store(self) -> str:
         """Finished cells, keyed by what determines them; no rule declares it."""

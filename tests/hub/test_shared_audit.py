@@ -1,9 +1,8 @@
 """The audit of real rows under OLMo's own tokenizer, as the paper's study would have it."""
 
-import json
-
 import pytest
 import yaml
+from slice_files import slice_file
 
 from ptft.audit import audit_study
 from ptft.hub.fetch import fetch
@@ -43,7 +42,7 @@ def tables(shared, repository, tmp_path_factory):
         place = folder / dataset
         place.mkdir(exist_ok=True)
         argv = ["--root", grid.study.root, "--name", f"{dataset}-{split}"]
-        argv += ["--spec", json.dumps(grid.split_slice(dataset, split))]
+        argv += ["--spec", slice_file(place / "slice.json", grid.split_slice(dataset, split))]
         argv += ["--output", str(place / f"{split}.jsonl")]
         prepare_split.main([*argv, "--audit", str(place / f"{split}.audit.json")])
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")

@@ -2,6 +2,7 @@
 
 import golden
 import pytest
+from slice_files import slice_file
 
 pytestmark = pytest.mark.shared
 
@@ -112,7 +113,6 @@ def test_gold_answers_are_whole_under_stop_and_length(shared, dataset):
 
 def test_the_hidden_labels_of_qqp_are_refused(shared, tmp_path):
     """The defect behind the paper's 0.9999: a test split whose labels are all -1."""
-    import json
 
     import prepare_split
     from ptft.study.load import dump
@@ -124,7 +124,8 @@ def test_the_hidden_labels_of_qqp_are_refused(shared, tmp_path):
         "limit": None,
         "seed": 42,
     }
-    argv = ["--root", str(shared / "hub"), "--name", "qqp-test", "--spec", json.dumps(spec)]
+    argv = ["--root", str(shared / "hub"), "--name", "qqp-test"]
+    argv += ["--spec", slice_file(tmp_path / "slice.json", spec)]
     with pytest.raises(SystemExit) as refusal:
         prepare_split.main([*argv, "--output", str(tmp_path / "x"), "--audit", str(tmp_path / "y")])
     assert "200 rows: 200 with no gold label" in str(refusal.value)

@@ -1,14 +1,18 @@
 """Analyses on hand-made cells whose answers can be computed on paper."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+from slice_files import slice_file
 
 from ptft.analysis import TABLES, make_table
 from ptft.analysis.forgetting import ALL_TASKS, bounded_change, ratio_change
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.slices import read_slice
 
 # (arm, dataset, format) -> score at steps 10 and 100.
 VALUES = {
@@ -242,9 +246,15 @@ def test_a_single_cell_makes_every_table():
     assert set(sizes.values()) == {0}
 
 
-def test_settings_are_strict():
-    with pytest.raises(ValueError, match="unknown analysis setting 'rise'"):
-        Settings.from_json({"rise": 1})
+def test_settings_are_strict(tmp_path):
+    def read(**values):
+        return read_slice(Path(slice_file(tmp_path / "settings.json", values)), Settings)
+
+    assert read(level=0.9, paper_groups={"a": "learned"}).level == 0.9
+    with pytest.raises(ValueError, match=r"json:1: unknown key 'rise'; known: format, level"):
+        read(rise=1)
+    with pytest.raises(ValueError, match="level = 'high': expected a number"):
+        read(level="high")
     with pytest.raises(ValueError, match="'level' is 95"):
         Settings(level=95)
     with pytest.raises(ValueError, match="no table named"):

@@ -1,11 +1,11 @@
 """Collection of per-example files into cells."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
@@ -117,8 +117,8 @@ def test_program(study, tmp_path):
     out = tmp_path / "tables"
     collect_cells.main(
         [
-            "--study-json",
-            json.dumps(study),
+            "--study",
+            slice_file(out / "slice.json", study),
             "--evaluations",
             str(tmp_path),
             "--output",

@@ -4,6 +4,7 @@ import json
 
 import polars as pl
 import pytest
+from slice_files import slice_file
 
 from ptft.datasets import Unlabelled, content_key, labelled_splits, prepare
 from ptft.jsonl import read_examples
@@ -293,7 +294,7 @@ def test_prepare_split_writes_examples_and_audit(root):
 
     out, audit = root / "train.jsonl", root / "audit.json"
     argv = ["--root", str(root), "--name", "nli-train", "--output", str(out), "--audit", str(audit)]
-    prepare_split.main([*argv, "--spec", json.dumps(spec(NLI, split="train"))])
+    prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI, split="train"))])
     assert len(list(read_examples(out))) == 6
     assert json.loads(audit.read_text())["gold"] == {"no": 3, "yes": 3}
 
@@ -303,6 +304,6 @@ def test_prepare_split_says_which_splits_have_labels(root):
 
     argv = ["--root", str(root), "--name", "nli-test", "--output", "x", "--audit", "y"]
     with pytest.raises(SystemExit) as refusal:
-        prepare_split.main([*argv, "--spec", json.dumps(spec(NLI))])
+        prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI))])
     assert "hidden test labels are published as -1" in str(refusal.value)
     assert "Splits here that have labels: extra (1 rows), train (6 rows)" in str(refusal.value)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
@@ -353,7 +354,7 @@ def job(tmp_path):
     def run():
         folders = {name: str(tmp_path / name) for name in FOLDERS}
         options = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
-        return evaluate_model.main([*options, "--plan", json.dumps(plan)])
+        return evaluate_model.main([*options, "--plan", slice_file(tmp_path / "plan.json", plan)])
 
     return tmp_path, plan, run
 

@@ -1,9 +1,8 @@
 """Exports hold the cells' numbers and are read by the tools they are made for."""
 
-import json
-
 import polars as pl
 import pytest
+from slice_files import slice_file
 from test_analysis_tables import cells
 
 import export_results
@@ -61,7 +60,7 @@ def test_program(tmp_path):
     about = ABOUT | {"settings": {"full.nli.s0": {"lr": 2e-6}}}
     export_results.main(
         ["--cells", str(tmp_path / "cells.parquet"), "--tables-dir", str(tmp_path),
-         "--about-json", json.dumps(about), "--output-dir", str(out)]
+         "--about", slice_file(tmp_path / "about.json", about), "--output-dir", str(out)]
     )  # fmt: skip
     assert {p.stem for p in (out / "latex").iterdir()} == set(TABLES)
     assert len(list(out.rglob("results.json"))) == 6

@@ -1,13 +1,13 @@
 """The front page says what the tables hold."""
 
 import html
-import json
 import re
 
 import docutils.core
 import jinja2
 import pytest
 import yaml
+from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import analyse
@@ -41,8 +41,8 @@ def page(tmp_path_factory, repository):
     tables = folder / "tables"
     collect_cells.main(
         [
-            "--study-json",
-            json.dumps(study),
+            "--study",
+            slice_file(folder / "slice.json", study),
             "--evaluations",
             str(folder / "evaluations"),
             "--output",

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from slice_files import slice_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import pretrain_checkpoint
@@ -138,8 +139,9 @@ def pretrain(folder, corpus, steps, before=None):
     """Run the program to a step; its checkpoint."""
     step = steps[-1]
     pretrain_checkpoint.main(
-        ["--corpus", str(corpus), "--settings", json.dumps(SETTINGS | {"steps": steps})]
-        + ["--output", str(folder / f"step{step}"), "--state", str(folder / f"step{step}.pt")]
+        ["--corpus", str(corpus), "--output", str(folder / f"step{step}")]
+        + ["--state", str(folder / f"step{step}.pt")]
+        + ["--settings", slice_file(folder / "settings.json", SETTINGS | {"steps": steps})]
         + (["--before", str(before)] if before else [])
     )
     return folder / f"step{step}"

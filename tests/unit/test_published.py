@@ -1,13 +1,13 @@
 """The released tables, and what the paper reports from them."""
 
 import hashlib
-import json
 from copy import deepcopy
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
+from slice_files import slice_file
 
 import read_published as program
 from ptft.analysis import make_table
@@ -53,7 +53,7 @@ def scores(published):
 
 @pytest.fixture(scope="session")
 def settings(config):
-    return Settings.from_json(config["analysis"])
+    return Settings(**config["analysis"])
 
 
 def test_the_tables_stand_beside_their_source(source):
@@ -314,7 +314,7 @@ def test_two_runs_of_one_cell_are_refused(source):
 def test_program(source, tmp_path):
     names = {n: str(tmp_path / n) for n in ("cells.parquet", "cells.csv", "r.parquet", "u.csv")}
     program.main(
-        ["--study", "published", "--published-json", json.dumps(source),
+        ["--study", "published", "--published", slice_file(tmp_path / "slice.json", source),
          "--output", names["cells.parquet"], "--csv", names["cells.csv"],
          "--replicates", names["r.parquet"], "--unknown", names["u.csv"]]
     )  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from slice_files import slice_file
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
@@ -36,7 +37,7 @@ def arguments(files, tmp_path, method="full", template=TEMPLATE, settings=SETTIN
     return [
         *("--checkpoint", str(files / "checkpoint"), "--train", str(files / "train.jsonl")),
         *("--state", str(tmp_path / "state"), "--output", str(tmp_path / "model")),
-        *("--threads", "1", "--settings", json.dumps(request)),
+        *("--threads", "1", "--settings", slice_file(tmp_path / "request.json", request)),
     ]
 
 
@@ -52,7 +53,7 @@ def assert_same_weights(one, other):
 def left_in(folder):
     """What a run leaves: folders, two levels deep, and files beside the model's."""
     found = [*folder.iterdir(), *(folder / "state").iterdir()]
-    return sorted(str(path.relative_to(folder)) for path in found)
+    return sorted(str(path.relative_to(folder)) for path in found if path.name != "request.json")
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +181,9 @@ def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "prefix"}, "method: found 'prefix', expected one of"),
-        ({"settings": {"epoch": 3}}, "unknown ['epoch'], expected any of"),
-        ({"settings": {"lr": "1e-5"}}, "lr: found '1e-5', expected <class 'float'>"),
+        ({"method": "prefix"}, "request.json:1: method = 'prefix': expected 'full', 'lora' or"),
+        ({"settings": {"epoch": 3}}, "unknown key 'settings.epoch'; did you mean 'epochs'?"),
+        ({"settings": {"lr": "1e-5"}}, "settings.lr = '1e-5': expected a number, found text"),
         ({"settings": {"lr": -1.0}}, "lr: found -1.0, expected a number above 0"),
         ({"template": "{premise} ? "}, "names the field 'premise'"),
         ({"settings": {"batch_size": 161}}, "160 training examples are fewer than batch_size=161"),
@@ -192,7 +193,7 @@ def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
         ({"settings": {"validation_steps": [5]}}, "because validation_steps is set"),
         ({"settings": {"learning_rates": [1e-3]}}, "because learning_rates is set"),
         ({"training_version": 0}, "training_version: found 0"),
-        ({"rate": 1}, "unknown ['rate']"),
+        ({"rate": 1}, "request.json:1: unknown key 'rate'"),
     ],
 )
 def test_bad_requests_are_refused_before_training(files, tmp_path, capsys, changes, message):

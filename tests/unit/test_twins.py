@@ -1,9 +1,8 @@
 """Two checkpoints with the same weights are refused, from their pins or from disk."""
 
-import json
-
 import pytest
 import yaml
+from slice_files import slice_file
 from tiny import save_tiny_checkpoint
 
 import audit_study
@@ -56,13 +55,25 @@ def test_equal_checkpoints_are_both_named_unless_it_is_allowed(checkpoints):
     refuse_twins(paths, ["main", "step2"])
 
 
+EMPTY = {
+    "splits": [],
+    "sources": {},
+    "templates": {},
+    "shots_seed": 0,
+    "scores": {},
+    "tuning": {},
+    "train_rows": {},
+}
+
+
 def test_the_audit_refuses_them_before_it_reads_any_data(tmp_path, capsys):
     folders = [save_tiny_checkpoint(tmp_path / name) for name in NAMES[1:]]
-    arguments = ["--checkpoints", *map(str, folders), "--model", str(folders[0])]
+    listed = slice_file(tmp_path / "checkpoints.json", [str(folder) for folder in folders])
+    arguments = ["--checkpoints", listed, "--model", str(folders[0])]
     for name in ("data", "splits", "prompts"):
         arguments += [f"--{name}", str(tmp_path / name)]
     with pytest.raises(SystemExit, match="step2 and main hold the same weights"):
-        audit_study.main([*arguments, "--plan", json.dumps({})])
+        audit_study.main([*arguments, "--plan", slice_file(tmp_path / "plan.json", EMPTY)])
 
 
 def test_what_is_allowed_must_be_a_checkpoint_of_the_study(repository):

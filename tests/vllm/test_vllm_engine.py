@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.evaluation.encoding import Prompt
@@ -142,7 +143,7 @@ def run_program(repository, folder, plan, output, model):
     command = [sys.executable, repository / "scripts/evaluate_model.py", "--model", model]
     for name in ("data", "store", "published"):
         command += [f"--{name}", folder / name]
-    command += ["--output", folder / output, "--plan", json.dumps(plan)]
+    command += ["--output", folder / output, "--plan", slice_file(folder / "plan.json", plan)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

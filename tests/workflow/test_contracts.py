@@ -34,6 +34,10 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.messages(output) == []
     assert output.endswith("Plan of tiny: nothing would run.\n")
     cells = pl.read_parquet(finished.root / "results/tiny/tables/cells.parquet")
+    # Its programs were given files, whose names are all that a command tells.
+    slices = finished.root / "results/tiny/state/slices"
+    given = {str(file.relative_to(slices)) for file in slices.rglob("*.json")}
+    assert {"evaluate_model.json", "finetune_model/full.pocket_nli.s0.json", "pins.json"} <= given
     main = cells.filter("main")
     # nli 2 x 2 x 2, summary 2 x 2, question 2 x 2, facts 1 x 2 (dataset x format x shots)
     assert len(main) == 2 * 3 * (8 + 4 + 4 + 2)

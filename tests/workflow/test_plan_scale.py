@@ -1,6 +1,7 @@
 """Plans at the paper's size and beyond: how long they take, and what an edit makes again."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -154,3 +155,28 @@ def test_a_caption_makes_the_report(paper):
     caption = paper.root / "workflow/report/formats.rst"
     caption.write_text(caption.read_text() + "\nMore.\n")
     assert paper.planned_counts() == TAIL
+
+
+@pytest.mark.slow
+def test_commands_stay_short(repository, tmp_path):
+    """Slices are given as files: people read commands, and Linux allows 128 kB an argument."""
+    study = yaml.safe_load((repository / STUDY).read_text())
+    study["checkpoints"] = [f"step{step}000" for step in range(1, 352)]
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study))
+    clone = make_clone(repository, tmp_path / "clone", "tiny")
+    clone.study = str(file)
+    cell = "evaluations/step1000/full.mnli.s0/paws.io.4shot.parquet"
+    wanted = [f"results/olmo-1b/{name}" for name in ("study.yaml", cell)]
+    output = clone.snakemake("-n", "-p", *wanted, "update_pins")
+    commands = re.findall(r"^Shell command: (.*)$", output, re.M)
+    programs = {name for text in commands for name in re.findall(r"scripts/(\w+)\.py", text)}
+    assert {
+        "audit_study",
+        "evaluate_model",
+        "fetch_pin",
+        "finetune_model",
+        "write_study",
+    } <= programs
+    assert "update_pins" in programs
+    assert max(len(command.encode()) for command in commands) < 800

@@ -2,6 +2,7 @@
 SAY = translator(STUDY.report.language)
 # Captions of other languages stand in a folder of their own.
 CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.report.language}"
+SLICES.add("analyse_cells", content=lambda: dataclasses.asdict(STUDY.analysis))
 
 
 rule analyse_cells:
@@ -24,7 +25,8 @@ rule analyse_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=lambda wildcards: as_json(dataclasses.asdict(STUDY.analysis)),
+        slice=slice_of("analyse_cells"),
+        settings=slice_file("analyse_cells"),
         folder=lambda wildcards, output: folder_of(output.tables[0]),
         language=STUDY.report.language,
     message:

@@ -1,5 +1,7 @@
 # Checkpoints of the model: made here (pocket) or found in a folder.
 if SOURCE.kind == "pocket":
+    for name in SOURCE.checkpoints():
+        SLICES.add("pretrain_checkpoint", name, content=partial(SOURCE.pretraining_slice, name))
 
     rule make_pocket_world:
         input:
@@ -44,7 +46,8 @@ if SOURCE.kind == "pocket":
             nodes=1,
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
-            settings=lambda wildcards: as_json(SOURCE.pretraining_slice(wildcards.checkpoint)),
+            slice=slice_of("pretrain_checkpoint", "checkpoint"),
+            settings=slice_file("pretrain_checkpoint", "checkpoint"),
             before=lambda wildcards, input: f"--before {input.before}" if input.before else "",
         message:
             "Pre-train the pocket model to {wildcards.checkpoint}"

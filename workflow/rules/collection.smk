@@ -1,4 +1,8 @@
 # From per-example files to the cells table, what it cost, and formats of others.
+SLICES.add("write_study", content=GRID.resolved)
+SLICES.add("collect_cells", content=GRID.collection_slice)
+
+
 rule write_study:
     input:
         script=program("write_study"),
@@ -10,11 +14,13 @@ rule write_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        study=lambda wildcards: as_json(GRID.resolved()),
+        slice=slice_of("write_study"),
+        study=slice_file("write_study"),
+        pins=slice_file("pins"),
     message:
         "Write the resolved study"
     shell:
-        "python {input.script:q} --study {params.study:q} --pins {input.pins:q}"
+        "python {input.script:q} --study {params.study:q} --pins {params.pins:q}"
         " --output {output:q} 2> {log:q}"
 
 
@@ -34,14 +40,16 @@ rule collect_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        study=lambda wildcards: as_json(GRID.collection_slice()),
+        slice=slice_of("collect_cells"),
+        study=slice_file("collect_cells"),
+        pins=slice_file("checkpoint_pins"),
         evaluations=lambda wildcards, input: folder_of(input.cells[0], 3),
     message:
         "Collect the cells"
     shell:
-        "python {input.script:q} --study-json {params.study:q}"
+        "python {input.script:q} --study {params.study:q}"
         " --evaluations {params.evaluations:q} --output {output.cells:q} --csv {output.csv:q}"
-        " --replicates {output.replicates:q} --missing {output.missing:q} --pins {input.pins:q}"
+        " --replicates {output.replicates:q} --missing {output.missing:q} --pins {params.pins:q}"
         " 2> {log:q}"
 
 
@@ -66,6 +74,20 @@ rule collect_costs:
         " --output {output:q} 2> {log:q}"
 
 
+SLICES.add(
+    "export_results",
+    content=lambda: {
+        "repository": getattr(SOURCE, "repository", None),
+        "license": None,
+        "settings": {
+            name: GRID.finetune_slice(name)["settings"]
+            for name, arm in GRID.arms.items()
+            if arm.method is not None
+        },
+    },
+)
+
+
 rule export_results:
     input:
         script=program("export_results"),
@@ -80,19 +102,10 @@ rule export_results:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
-        about=lambda wildcards: as_json(
-            {
-                "repository": getattr(SOURCE, "repository", None),
-                "license": None,
-                "settings": {
-                    name: GRID.finetune_slice(name)["settings"]
-                    for name, arm in GRID.arms.items()
-                    if arm.method is not None
-                },
-            }
-        ),
+        slice=slice_of("export_results"),
+        about=slice_file("export_results"),
     message:
         "Export results"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables-dir {params.folder:q}"
-        " --about-json {params.about:q} --output-dir {output:q} 2> {log:q}"
+        " --about {params.about:q} --output-dir {output:q} 2> {log:q}"

@@ -1,4 +1,10 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
+for dataset, split in GRID.splits():
+    SLICES.add("prepare_split", dataset, split, content=partial(GRID.split_slice, dataset, split))
+SLICES.add("audit_study", content=GRID.audit_slice)
+SLICES.add("compared_checkpoints", content=compared_checkpoints)
+
+
 rule prepare_split:
     input:
         script=steady_program("prepare_split"),
@@ -11,7 +17,8 @@ rule prepare_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        spec=lambda wildcards: as_json(GRID.split_slice(wildcards.dataset, wildcards.split)),
+        slice=slice_of("prepare_split", "dataset", "split"),
+        spec=slice_file("prepare_split", "dataset", "split"),
         root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
@@ -53,14 +60,16 @@ rule audit_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=lambda wildcards: as_json(GRID.audit_slice()),
+        slice=slice_of("audit_study"),
+        plan=slice_file("audit_study"),
+        checkpoints=slice_file("compared_checkpoints"),
         data=lambda wildcards, input: folder_of(input.examples[0], 2),
         language=STUDY.report.language,
     message:
         "Audit the data and the prompts of the study"
     shell:
         "python {input.script:q} --plan {params.plan:q} --data {params.data:q}"
-        " --model {input.checkpoint:q} --checkpoints {input.checkpoints:q}"
+        " --model {input.checkpoint:q} --checkpoints {params.checkpoints:q}"
         " --splits {output.splits:q} --prompts {output.prompts:q}"
         " --language {params.language} 2> {log:q}"
 

@@ -1,5 +1,8 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
 # store does not hold yet. Its outputs are the cells' per-example files.
+SLICES.add("evaluate_model", content=GRID.evaluation_slice)
+
+
 rule evaluate_model:
     input:
         script=steady_program("evaluate_model"),
@@ -26,7 +29,8 @@ rule evaluate_model:
         runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
-        plan=lambda wildcards: as_json(GRID.evaluation_slice()),
+        slice=slice_of("evaluate_model"),
+        plan=slice_file("evaluate_model"),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         folder=lambda wildcards, output: folder_of(output[0]),
         store=place(RESULTS.cell_store),

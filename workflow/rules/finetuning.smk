@@ -1,4 +1,9 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
+for arm in GRID.arms.values():
+    if arm.method is not None:
+        SLICES.add("finetune_model", arm.name, content=partial(GRID.finetune_slice, arm.name))
+
+
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
@@ -22,7 +27,8 @@ rule finetune_model:
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
-        settings=lambda wildcards: as_json(GRID.finetune_slice(wildcards.arm)),
+        slice=slice_of("finetune_model", "arm"),
+        settings=slice_file("finetune_model", "arm"),
         state=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
         job=place(JOB),
         record=place(RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}")),

@@ -7,6 +7,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
+SLICES = Slices(RESULTS)
 
 
 def program(name):
@@ -28,9 +29,9 @@ def modules(package):
     return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
 
 
-def as_json(value):
-    """A slice of the study as one argument; sorted, because key order must not cause reruns."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+def slice_of(rule, *names):
+    """Parameter: a job's slice of the study, by wildcards; an edit that changes it reruns the job."""
+    return lambda wildcards: SLICES.text(rule, *(wildcards[name] for name in names))
 
 
 def place(pattern):
@@ -39,6 +40,11 @@ def place(pattern):
     Snakemake does not compare parameters that are functions of the input.
     """
     return lambda wildcards, input: pattern.format(**dict(wildcards.items()))
+
+
+def slice_file(rule, *names):
+    """Parameter: the file that hands the slice to the program, by the same wildcards."""
+    return place(SLICES.file(rule, *(f"{{{name}}}" for name in names)))
 
 
 def folder_of(path, levels=1):

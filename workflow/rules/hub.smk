@@ -11,12 +11,26 @@ CHECKPOINTS_ON_HUB = {
     if SOURCE.kind == "hub"
 }
 FETCHED = [*CHECKPOINTS_ON_HUB, *SPLITS_ON_HUB]
-RESOLVE = {
-    **{folder: f"--checkpoint={as_json(found)}" for folder, found in CHECKPOINTS_ON_HUB.items()},
-    **{folder: f"--split={as_json(found)}" for folder, found in SPLITS_ON_HUB.items()},
+REFERENCES = {
+    **{folder: ("checkpoint", found) for folder, found in CHECKPOINTS_ON_HUB.items()},
+    **{folder: ("split", found) for folder, found in SPLITS_ON_HUB.items()},
 }
 CHECKPOINT_PINS = [paths.pin(folder) for folder in CHECKPOINTS_ON_HUB]
 PINS = [paths.pin(folder) for folder in FETCHED]
+SLICES.add("pins", content=lambda: PINS)
+SLICES.add("checkpoint_pins", content=lambda: CHECKPOINT_PINS)
+SLICES.add(
+    "references",
+    content=lambda: {
+        paths.pin(folder): {kind: found} for folder, (kind, found) in REFERENCES.items()
+    },
+)
+
+
+def reference_text(wildcards):
+    """What is looked up, worded as ever: a pin that is there must not be looked up again."""
+    kind, found = REFERENCES[wildcards.folder]
+    return f"--{kind}={as_text(found)}"
 
 
 rule resolve_pin:
@@ -32,11 +46,12 @@ rule resolve_pin:
     conda:
         "../../envs/environment.yaml"
     params:
-        what=lambda wildcards: RESOLVE[wildcards.folder],
+        slice=reference_text,
+        references=slice_file("references"),
     message:
         "Look up {wildcards.folder} on the Hub"
     shell:
-        "python {input.script:q} {params.what:q} --output {output:q} 2>&1 | tee {log:q}"
+        "python {input.script:q} --references {params.references:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 # A file of one name for all studies: were the pins themselves the input of each download, a new
@@ -65,8 +80,8 @@ rule fetch_pin:
         "../../envs/environment.yaml"
     params:
         script=program("fetch_pin"),
-        # Of the input, so that it is not tracked: another study has other pins.
-        pins=lambda wildcards, input: PINS,
+        pins=slice_file("pins"),
+        # Of the input, so that it is not tracked.
         same_weights=lambda wildcards, input: STUDY.same_weights,
     message:
         "Fetch {wildcards.folder}"
@@ -91,10 +106,8 @@ rule update_pins:
         "../../envs/environment.yaml"
     params:
         script=program("update_pins"),
-        pins=lambda wildcards: as_json(
-            {paths.pin(folder): what.split("=", 1) for folder, what in RESOLVE.items()}
-        ),
+        references=slice_file("references"),
     message:
         "Look up everything on the Hub again"
     shell:
-        "python {params.script:q} --pins {params.pins:q} 2>&1 | tee {log:q}"
+        "python {params.script:q} --references {params.references:q} 2>&1 | tee {log:q}"

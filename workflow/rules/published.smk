@@ -10,6 +10,12 @@ AUDITS = []  # nor prepared the data
 include: "helpers.smk"
 
 
+SLICES.add("write_study", content=lambda: {"study": STUDY.model_dump(mode="json")})
+SLICES.add(
+    "read_published", content=lambda: STUDY.published.model_dump(mode="json", exclude_none=True)
+)
+
+
 rule write_study:
     input:
         script=program("write_study"),
@@ -20,7 +26,8 @@ rule write_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        study=lambda wildcards: as_json({"study": STUDY.model_dump(mode="json")}),
+        slice=slice_of("write_study"),
+        study=slice_file("write_study"),
     message:
         "Write the resolved study"
     shell:
@@ -43,10 +50,11 @@ rule read_published:
         "../../envs/environment.yaml"
     params:
         study=STUDY.study,
-        published=as_json(STUDY.published.model_dump(mode="json", exclude_none=True)),
+        slice=slice_of("read_published"),
+        published=slice_file("read_published"),
     message:
         "Read the released tables"
     shell:
-        "python {input.script:q} --study {params.study} --published-json {params.published:q}"
+        "python {input.script:q} --study {params.study} --published {params.published:q}"
         " --output {output.cells:q} --csv {output.csv:q} --replicates {output.replicates:q}"
         " --unknown {output.unknown:q} 2> {log:q}"

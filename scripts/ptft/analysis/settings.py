@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 # Fine-tuning shows the model no solved examples in the prompt.
 TUNED_SHOTS = 0
@@ -13,6 +13,8 @@ TUNED_SHOTS = 0
 @dataclass(frozen=True)
 class Settings:
     """Choices shared by the analyses."""
+
+    __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "strict": True}
 
     format: str = "default"
     """The prompt format that every analysis but the one of formats looks at."""
@@ -42,12 +44,3 @@ class Settings:
                 raise ValueError(
                     f"analysis setting {name!r} is {getattr(self, name)}, expected 0 or more"
                 )
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """Build from a JSON object; an unknown key is an error that lists the known ones."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown analysis setting {unknown[0]!r}; known: {sorted(known)}")
-        return cls(**values)

@@ -1,8 +1,11 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from ptft.paths import cell_file, cell_name
 
@@ -60,7 +63,34 @@ class Cell:
         return cell_file(self.dataset, self.format, self.shots)
 
 
-def cells_of_plan(plan: Mapping) -> list[Cell]:
+class Scoring(TypedDict):
+    """How a dataset is scored."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    kind: Literal[tuple(KINDS)]
+    metric: NotRequired[str]
+    labels: NotRequired[list[str] | None]
+    also: NotRequired[list[str]]
+    formats: dict[str, str]
+    shots: list[int]
+    max_new_tokens: NotRequired[int | None]
+    stop: NotRequired[list[str]]
+    max_examples: NotRequired[int | None]
+
+
+class Plan(TypedDict):
+    """What is scored of one checkpoint and arm (``Grid.evaluation_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    scoring_version: int
+    shots_seed: int
+    datasets: dict[str, Scoring]
+    generation_backend: NotRequired[str]
+
+
+def cells_of_plan(plan: Plan) -> list[Cell]:
     """Every cell of an evaluation plan, datasets in the plan's order.
 
     Raises:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from huggingface_hub.hf_api import RepoFile
+from typing_extensions import TypedDict
 
 from ptft.hub.client import HubError, api, listed
 from ptft.hub.pins import Pin, PinnedFile
@@ -11,6 +13,22 @@ from ptft.model_folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights
 
 NEAREST = 4
 CONVERTED = "refs/convert/parquet"
+
+
+class Reference(TypedDict, total=False):
+    """What a pin stands for: a checkpoint or a data set's split (arguments of its function)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    checkpoint: dict[str, Any]
+    split: dict[str, Any]
+
+
+def resolve(reference: Reference) -> Pin:
+    """Find what a reference stands for; raises what the two functions below do."""
+    if "checkpoint" in reference:
+        return resolve_checkpoint(reference["checkpoint"])
+    return resolve_split(**reference["split"])
 
 
 def resolve_checkpoint(source: Mapping) -> Pin:

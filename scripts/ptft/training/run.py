@@ -6,19 +6,20 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import torch
 import transformers
 from safetensors import SafetensorError
+from typing_extensions import TypedDict
 
 from ptft.job_records import note
 from ptft.jsonl import read_all
-from ptft.methods import get_method
+from ptft.methods import METHODS, get_method
 from ptft.model_folder import copy_tokenizer, model_files
+from ptft.slices import check_slice, read_slice
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard
@@ -28,7 +29,7 @@ from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
 from ptft.training.memory import peak_memory, utilisation
 from ptft.training.model import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.training.selection import Candidate, best_candidate, write_selection
-from ptft.training.settings import TrainingSettings, settings_from
+from ptft.training.settings import TrainingSettings
 from ptft.training.state import (
     StateFolder,
     StopRequest,
@@ -41,7 +42,17 @@ from ptft.versions import TRAINING_VERSION
 
 log = logging.getLogger(__name__)
 
-REQUEST_KEYS = {"method", "seed", "template", "settings", "training_version"}
+
+class Slice(TypedDict):
+    """What is given of the study (``Grid.finetune_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    training_version: NotRequired[int]
+    method: Literal[tuple(METHODS)]
+    seed: int
+    template: NotRequired[str | None]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,21 +69,18 @@ class Request:
     output: Path
 
 
-def parse_request(values: Mapping[str, Any], **paths: Path) -> Request:
-    """A request from the JSON argument and the paths of the command line.
+def read_request(given: Path, **paths: Path) -> Request:
+    """A request from a slice of the study in a file, and the paths of the command line.
 
     Raises:
-        ValueError: an unknown method, key or value.
+        ValueError: an unknown method, key or value; the message names file and line.
     """
-    unknown = sorted(set(values) - REQUEST_KEYS)
-    if unknown:
-        raise ValueError(f"--settings: unknown {unknown}, expected {sorted(REQUEST_KEYS)}")
-    settings = settings_from(get_method(values["method"]).Settings, values["settings"])
-    if values.get("training_version", TRAINING_VERSION) != TRAINING_VERSION:
-        raise ValueError(
-            f"training_version: found {values['training_version']}, this code is {TRAINING_VERSION}"
-        )
-    return Request(values["method"], values["seed"], values.get("template"), settings, **paths)
+    found = read_slice(given, Slice)
+    settings = check_slice(given, METHODS[found["method"]], ("settings",), found["settings"])
+    version = found.get("training_version", TRAINING_VERSION)
+    if version != TRAINING_VERSION:
+        raise ValueError(f"training_version: found {version}, this code is {TRAINING_VERSION}")
+    return Request(found["method"], found["seed"], found.get("template"), settings, **paths)
 
 
 def finetune(request: Request) -> None:

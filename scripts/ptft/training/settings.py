@@ -3,11 +3,7 @@
 The defaults are those of Sun & Dredze (arXiv 2408.06663) for OLMo-1B on the supervised tasks.
 """
 
-import dataclasses
 import math
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -89,37 +85,3 @@ class TrainingSettings:
             self.validation_examples,
             f"1 or more, because {needs} is set",
         )
-
-
-def settings_from(cls: type[TrainingSettings], values: Mapping[str, Any]) -> TrainingSettings:
-    """Settings of a class from plain values (JSON), strictly.
-
-    Raises:
-        ValueError: a key the class does not have, or a value of another type or out of range.
-    """
-    hints = typing.get_type_hints(cls)
-    known = {item.name for item in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(f"settings: unknown {unknown}, expected any of {sorted(known)}")
-    for key, value in values.items():
-        if not _matches(value, hints[key]):
-            raise ValueError(f"settings: {key}: found {value!r}, expected {hints[key]}")
-    return cls(**values)
-
-
-def _matches(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type (the few kinds that settings use)."""
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        return value in typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return any(_matches(value, option) for option in typing.get_args(hint))
-    if origin is list:
-        (item,) = typing.get_args(hint)
-        return isinstance(value, list) and all(_matches(each, item) for each in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
