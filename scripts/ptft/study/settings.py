@@ -2,18 +2,15 @@
 
 Training must run where pydantic is not installed, so its settings are dataclasses. In strict
 mode pydantic takes a dataclass's instances only, never a mapping; here each dataclass gets a
-twin that reads a mapping strictly and passes the dataclass's own range checks. What stands as a
-docstring under a field becomes its description in the schema, as in pydantic's own types.
+twin that reads a mapping strictly and passes the dataclass's own range checks.
 """
 
-import ast
 import dataclasses
-import inspect
-import textwrap
-from itertools import pairwise
 from typing import Annotated, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, create_model
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, create_model
+
+from ptft.study.types import Described
 
 
 def strict_settings(settings: type) -> type:
@@ -23,16 +20,16 @@ def strict_settings(settings: type) -> type:
         settings: a dataclass whose ``__post_init__`` raises ValueError on a bad value.
     """
     hints = get_type_hints(settings, include_extras=True)
-    about = field_docstrings(settings)
     twin = create_model(
         settings.__name__,
-        __config__=ConfigDict(extra="forbid", strict=True),
+        __base__=Described,
         __doc__=settings.__doc__,
         **{
-            field.name: (hints[field.name], _described(field, about.get(field.name)))
+            field.name: (hints[field.name], _default(field))
             for field in dataclasses.fields(settings)
         },
     )
+    twin.described_by = settings
     return Annotated[
         twin,
         AfterValidator(lambda value: settings(**_values(value))),
@@ -40,23 +37,10 @@ def strict_settings(settings: type) -> type:
     ]
 
 
-def field_docstrings(settings: type) -> dict[str, str]:
-    """Field -> the docstring under it, of a dataclass and those it inherits from."""
-    found = {}
-    for base in filter(dataclasses.is_dataclass, reversed(settings.__mro__)):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
-        for field, text in pairwise(body):
-            match field, text:
-                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
-                    found[name] = inspect.cleandoc(about)
-    return found
-
-
-def _described(field: dataclasses.Field, description: str | None) -> object:
+def _default(field: dataclasses.Field) -> object:
     if field.default_factory is not dataclasses.MISSING:
-        return Field(default_factory=field.default_factory, description=description)
-    default = ... if field.default is dataclasses.MISSING else field.default
-    return Field(default, description=description)
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is dataclasses.MISSING else field.default
 
 
 def _values(value: BaseModel) -> dict:

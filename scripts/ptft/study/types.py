@@ -1,8 +1,13 @@
 """What all of a study's types are made of: names, counts, and strictness."""
 
-from typing import Annotated
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from ptft.study.errors import PlacedError
 
@@ -29,9 +34,46 @@ ONCE = (AfterValidator(_once), Field(json_schema_extra={"uniqueItems": True}))
 Shots = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), *ONCE]
 
 
-class Strict(BaseModel):
-    """Unknown keys and values of the wrong type are errors."""
+class Described(BaseModel):
+    """Unknown keys and values of the wrong type are errors; docstrings describe the fields.
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    They are looked up when a schema is written. pydantic's own way to do so reads the source
+    whenever a type is made: a second in each start of Snakemake.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    described_by: ClassVar[type | None] = None
+    """the class that holds the docstrings, if it is another"""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
+        tree = handler(core)
+        found = handler.resolve_ref_schema(tree).get("properties", {})
+        about = field_docstrings(cls.described_by or cls)
+        for name, field in cls.model_fields.items():
+            for key in {name, field.alias or name} & found.keys():
+                if name in about:
+                    found[key].setdefault("description", about[name])
+        return tree
+
+
+class Strict(Described):
+    """A part of a study, whose values do not change."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def field_docstrings(fields: type) -> dict[str, str]:
+    """Field -> the docstring under it, of a class and those it inherits from."""
+    found = {}
+    for base in reversed(fields.__mro__):
+        try:
+            source = inspect.getsource(base)
+        except (OSError, TypeError):  # made while the program runs, or not in Python
+            continue
+        body = ast.parse(textwrap.dedent(source)).body[0].body
+        for field, text in pairwise(body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
+                    found[name] = inspect.cleandoc(about)
+    return found
