@@ -64,7 +64,6 @@ class Fault:
     status: int = 503
     after: int = 0
     headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 30.0
 
 
 class _Server(ThreadingHTTPServer):
@@ -145,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "status":
             self._json(fault.status, {"error": "fault on order"}, **fault.headers)
         elif fault and fault.kind == "silent":
-            hub.released.wait(fault.seconds)
+            hub.released.wait()
             self.close_connection = True
         elif fault and fault.kind == "html":
             self._send(200, "text/html", b"<html>Please log in</html>")
@@ -244,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
         if kind == "stall":
-            hub.released.wait(fault.seconds)
+            hub.released.wait()
         if kind in ("cut", "stall"):
             self.close_connection = True
             self.connection.close()

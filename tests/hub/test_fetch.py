@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import CHUNK, noise
 from server import Fault, Repository
+from tests.waiting import wait_until
 
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch, staging_folder
@@ -82,12 +82,10 @@ def test_a_stalled_connection_is_left_and_continued(hub, pin, weights, tmp_path,
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
 
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
     close_session()  # the next one has that timeout
-    hub.fail(weights, Fault("stall", after=7 * CHUNK, seconds=3))
-    begun = time.monotonic()
-    fetch(pin, tmp_path / "main")
-    assert time.monotonic() - begun < 3
+    hub.fail(weights, Fault("stall", after=7 * CHUNK))
+    fetch(pin, tmp_path / "main")  # the server would never have gone on
     assert_whole(tmp_path / "main")
     assert hub.sent[weights] == len(WEIGHTS)
 
@@ -211,7 +209,7 @@ def large(hub):
     hub.datasets["org/large"] = Repository({"main": {"train.parquet": content}})
     commit = hub.datasets["org/large"].commit("main")
     path = f"/datasets/org/large/resolve/{commit}/train.parquet"
-    hub.fail(path, Fault("stall", after=2 * BLOCK, seconds=60))
+    hub.fail(path, Fault("stall", after=2 * BLOCK))
     return content, path
 
 
@@ -225,10 +223,11 @@ def test_a_killed_process_goes_on_where_it_was(hub, large, tmp_path, repository)
     environment = {**os.environ, "HF_ENDPOINT": hub.endpoint}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     staging = staging_folder(pinned_folder(pin))
-    deadline = time.monotonic() + 60
-    while sum(part.stat().st_size for part in staging.glob("*.part")) < 2 * BLOCK:
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+
+    def two_blocks():
+        return sum(part.stat().st_size for part in staging.glob("*.part")) >= 2 * BLOCK
+
+    wait_until(two_blocks, "two blocks are fetched", first)
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert not pinned_folder(pin).exists()

@@ -5,7 +5,6 @@ YAML files have them, its own loop and metrics; both score a small random model 
 architecture with OLMo's real tokenizer.
 """
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from raw_rows import read_raw
 
-os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
 TEXTS = 300  # rows a dataset whose texts are compared
@@ -130,6 +128,15 @@ def test_the_main_metric_is_the_harness_one(name):
     listed = [metric["metric"] for metric in task_config(name)["metric_list"]]
     assert listed == (["acc", "acc_norm"] if name in NORMALISED else ["acc"])
     assert FAMILY.metric(name) == listed[-1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline():
+    """The harness asks the Hub for nothing; tests that ask one of their own come to no harm."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("huggingface_hub.constants", "datasets.config"):
+            patch.setattr(f"{module}.HF_HUB_OFFLINE", True)
+        yield
 
 
 @pytest.fixture(scope="module")

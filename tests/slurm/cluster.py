@@ -4,21 +4,23 @@ Every node is a slurmd of its own with one stand-in GPU. Only what is started he
 by process id, and only files that were written here are removed.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ..waiting import PATIENCE, wait_until
 
 PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue"]
 CONFIGURATION = Path("/etc/slurm/slurm.conf")  # jobs lose SLURM_CONF: it must lie here
 GRES = Path("/etc/slurm/gres.conf")
 DEVICE = Path("/dev/nvidia0")
 MARK = "# written by tests/slurm; removed when they end\n"
-CONTROLLER_PORT, NODE_PORT = 26817, 27000
+FIRST_PORT = 26817
 
 
 def why_not() -> str | None:
@@ -38,19 +40,16 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def wait_until(condition, seconds: float, what: str, every: float = 0.2):
-    """Wait for ``condition()`` to be true; its value.
-
-    Raises:
-        TimeoutError: it did not become true in time.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(every)
-    raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that the system gives to connections."""
+    found = []
+    for port in range(FIRST_PORT, 32768):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"no {count} free ports from {FIRST_PORT} on")
 
 
 @dataclass
@@ -60,6 +59,8 @@ class Cluster:
     folder: Path
     nodes: int = 3
     cpus: int = 4
+    port: int = 0
+    """of the controller"""
     _daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
     _made: list[Path] = field(default_factory=list)
 
@@ -71,7 +72,7 @@ class Cluster:
         self.start_controller()
         for number in range(self.nodes):
             self.start_node(f"d{number}")
-        wait_until(lambda: self.states() == ["idle"] * self.nodes, 60, "idle nodes")
+        wait_until(lambda: self.states() == ["idle"] * self.nodes, "all nodes are idle")
 
     def stop(self) -> None:
         """Stop what was started and remove what was written."""
@@ -84,11 +85,16 @@ class Cluster:
     def start_controller(self) -> None:
         """Start slurmctld, which finds the state of a former one."""
         self._daemon("slurmctld", [find("slurmctld"), "-D", "-i"])
-        wait_until(self._answers, 30, "slurmctld")
+        wait_until(self._answers, "slurmctld answers")
 
-    def stop_controller(self) -> None:
-        """Stop slurmctld; jobs go on."""
+    def lose_controller(self, requests: int) -> None:
+        """Let slurmctld be away until so many requests have failed; jobs go on."""
         self._end("slurmctld", signal.SIGTERM)
+        with socket.create_server(("127.0.0.1", self.port)) as nobody:
+            nobody.settimeout(PATIENCE)
+            for _ in range(requests):
+                nobody.accept()[0].close()
+        self.start_controller()
 
     def start_node(self, name: str) -> None:
         """Start a node's slurmd."""
@@ -109,8 +115,7 @@ class Cluster:
     def revive_node(self, name: str) -> None:
         """Switch a killed node on again."""
         self.start_node(name)
-        time.sleep(1)
-        self.call("scontrol", "update", f"nodename={name}", "state=resume", check=False)
+        wait_until(lambda: "down" not in self.states(name)[0], f"{name} is back")
 
     def jobs(self, *states: str) -> list[dict[str, str]]:
         """Jobs that the controller remembers: id, name, state, node, comment (rule, wildcards)."""
@@ -119,9 +124,10 @@ class Cluster:
         found = [dict(zip(fields, line.split("|"), strict=True)) for line in output.splitlines()]
         return [job for job in found if not states or job["state"] in states]
 
-    def states(self) -> list[str]:
-        """State of each node."""
-        output = self.call("sinfo", "--noheader", "-N", "-o", "%T", check=False)
+    def states(self, *names: str) -> list[str]:
+        """State of each of these nodes, or of all."""
+        chosen = ["--nodes", ",".join(names)] if names else []
+        output = self.call("sinfo", "--noheader", "-N", *chosen, "-o", "%T", check=False)
         return output.split()
 
     def call(self, *command: str, check: bool = True) -> str:
@@ -146,23 +152,23 @@ class Cluster:
         socket_folder.chmod(0o755)
         self._daemon(
             "munged",
-            ["setpriv", "--reuid=munge", "--regid=munge", "--init-groups"]
-            + [find("munged"), "--foreground"],
+            ["--reuid=munge", "--regid=munge", "--init-groups", find("munged"), "--foreground"],
         )
-        wait_until((socket_folder / "munge.socket.2").exists, 10, "munged")
+        wait_until((socket_folder / "munge.socket.2").exists, "munged listens")
 
     def _write_configuration(self) -> None:
         host = socket.gethostname()
+        self.port, *node_ports = free_ports(1 + self.nodes)
         spool, log = self.folder / "spool", self.folder / "log"
         for path in (spool, log, self.folder / "state"):
             path.mkdir()
         text = f"""{MARK}ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={CONTROLLER_PORT}
+SlurmctldPort={self.port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=cred_expire=5
+AuthInfo=cred_expire=20
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -173,7 +179,10 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 MinJobAge=600
 KillWait=5
-SlurmdTimeout=20
+SlurmdTimeout=600
+MessageTimeout=100
+TCPTimeout=30
+BatchStartTimeout=600
 SlurmdParameters=config_overrides
 JobRequeue=1
 SchedulerParameters=sched_interval=2,batch_sched_delay=1,bf_interval=5
@@ -185,9 +194,8 @@ SlurmctldLogFile={log}/slurmctld.log
 SlurmdLogFile={log}/slurmd-%n.log
 NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:1 State=UNKNOWN
 """
-        ports = f"[{NODE_PORT}-{NODE_PORT + self.nodes - 1}]"
-        text += f"NodeName=d[0-{self.nodes - 1}] NodeHostname={host} NodeAddr=127.0.0.1"
-        text += f" Port={ports}\n"
+        for name, node_port in enumerate(node_ports):
+            text += f"NodeName=d{name} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port}\n"
         text += f"PartitionName=gpu Nodes=d[0-{self.nodes - 1}] Default=YES"
         text += " MaxTime=INFINITE State=UP OverTimeLimit=0\n"
         gres = f"{MARK}AutoDetect=off\n"
@@ -201,9 +209,13 @@ NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:1 State=UNKNOWN
             self._made.append(DEVICE)
 
     def _daemon(self, name: str, command: list[str]) -> None:
+        """Start a daemon that ends with this process, even if that is killed."""
         with (self.folder / f"{name}.out").open("a") as output:
             self._daemons[name] = subprocess.Popen(
-                command, stdout=output, stderr=output, start_new_session=True
+                ["setpriv", "--pdeathsig", "TERM", *command],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def _end(self, name: str, number: signal.Signals) -> None:
@@ -212,7 +224,7 @@ NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:1 State=UNKNOWN
             return
         daemon.send_signal(number)
         try:
-            daemon.wait(20)
+            daemon.wait(60)
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()

@@ -5,17 +5,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 from filelock import FileLock
 
 from ptft.job_records import JobRecord, read_records
 
+from ..waiting import PATIENCE, Stops, wait_until
 from ..workflow.conftest import make_clone
-from .cluster import Cluster, kill, processes_of_job, wait_until, why_not
+from .cluster import Cluster, why_not
 
 CELLS = "results/cluster/tables/cells.parquet"
 # Status queries so seldom would make up most of a test's time.
@@ -30,7 +32,8 @@ class Study:
     cluster: Cluster | None = None
     process: subprocess.Popen | None = None
     calls: int = 0
-    _handled: set[str] = field(default_factory=set)
+    stops: Stops | None = None
+    """of the trainings: each of a call that asks for it stops after its first saved state"""
 
     @property
     def results(self) -> Path:
@@ -42,9 +45,16 @@ class Study:
         self.start(*arguments)
         return self.finish()
 
-    def start(self, *arguments: str) -> None:
-        """Start a call of Snakemake that makes the cells."""
+    def start(self, *arguments: str, stops: int = 0) -> None:
+        """Start a call of Snakemake that makes the cells.
+
+        Args:
+            stops: how many attempts of each training stop in their middle.
+        """
         self.calls += 1
+        folder = self.root.parent / f"stops{self.calls}"
+        self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=stops)
+        environment = self.stops.environment() if stops else dict(os.environ)
         where = ["--profile", "slurm", *FAST] if self.cluster else ["--cores", "2"]
         command = [sys.executable, "-m", "snakemake", CELLS, *where]
         with self.log.open("w") as log:
@@ -53,12 +63,12 @@ class Study:
                 cwd=self.root,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"HF_TOKEN": "secret"},
+                env=environment | {"HF_TOKEN": "secret"},
             )
 
     def finish(self, succeeds: bool = True) -> str:
         """Wait for the call's end; its output."""
-        status = self.process.wait(600)
+        status = self.process.wait(PATIENCE)
         output = self.log.read_text()
         assert (status == 0) == succeeds, output[-6000:]
         return output
@@ -91,33 +101,15 @@ class Study:
             str(path.relative_to(folder)): read_records(path) for path in sorted(folder.glob("*/*"))
         }
 
-    def running(self, rule: str) -> dict[str, str]:
-        """Slurm's ids of running jobs -> `checkpoint/arm`."""
-        start = f"rule_{rule}_wildcards_"
-        return {
-            job["id"]: job["comment"].removeprefix(start).replace("_", "/", 1)
-            for job in self.cluster.jobs("RUNNING")
-            if job["comment"].startswith(start)
-        }
-
-    def hold_training(self) -> tuple[str, str, int]:
-        """Stop a training (SIGSTOP) in its middle, one that was not stopped before.
+    def hold(self) -> tuple[str, str, int]:
+        """Wait for a training to stop in its middle.
 
         Returns:
             its Slurm id, its `checkpoint/arm` and its process.
         """
-        return wait_until(self._hold_one, 240, "a training with a saved state", every=0.02)
-
-    def _hold_one(self) -> tuple[str, str, int] | None:
-        for job, name in self.running("finetune_model").items():
-            state = self.results / "state/finetune" / name / "state.pt"
-            if name not in self._handled and state.exists():
-                for process in processes_of_job(job):
-                    if is_training(process):
-                        kill(process, signal.SIGSTOP)
-                        self._handled.add(name)
-                        return job, name, process
-        return None
+        file, process = self.stops.next(self.process)
+        environment = psutil.Process(process).environ()
+        return environment["SLURM_JOB_ID"], "/".join(file.parts[-3:-1]), process
 
     def end(self) -> None:
         """Stop a call that a failed test left behind, and its jobs."""
@@ -126,22 +118,13 @@ class Study:
             self.process.wait()
 
 
-def is_training(process: int) -> bool:
-    """Whether a process is the training program itself, not what started it."""
-    try:
-        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return len(command) > 1 and command[1].endswith(b"finetune_model.py")
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     """A running Slurm with three nodes, one stand-in GPU each."""
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    with FileLock("/tmp/ptft-slurm-tests.lock", timeout=1200):
+    with FileLock("/tmp/ptft-slurm-tests.lock"):
         made = Cluster(tmp_path_factory.mktemp("slurm"))
         try:
             made.start()
@@ -154,6 +137,7 @@ def cluster(tmp_path_factory):
 def reference(cluster, repository, tmp_path_factory) -> Study:
     """The study, finished by an undisturbed local run."""
     study = Study(clone(repository, tmp_path_factory.mktemp("reference") / "clone"))
+    study.narrow("[step4]", "[0, 1]")
     study.run()
     return study
 
@@ -169,7 +153,7 @@ def study(cluster, reference, repository, tmp_path):
     made.end()
     for job in cluster.jobs("PENDING", "RUNNING", "COMPLETING", "SUSPENDED"):
         cluster.call("scancel", job["id"], check=False)
-    wait_until(lambda: not cluster.jobs("PENDING", "RUNNING"), 60, "an empty queue")
+    wait_until(lambda: not cluster.jobs("PENDING", "RUNNING"), "the queue is empty")
 
 
 def clone(repository: Path, root: Path) -> Path:

@@ -2,17 +2,16 @@
 
 import os
 import signal
-import time
 
 import pytest
 
-from .cluster import kill, processes_of_job, wait_until
+from ..waiting import wait_until
+from .cluster import kill, processes_of_job
 from .conftest import is_struck
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
-ARMS = ["full.pocket_nli.s0", "full.pocket_nli.s1"]
-TRAININGS = [f"{checkpoint}/{arm}" for checkpoint in ("step4", "step16") for arm in ARMS]
+TRAININGS = ["step4/full.pocket_nli.s0", "step4/full.pocket_nli.s1"]
 
 
 def assert_no_half_files(study):
@@ -45,57 +44,63 @@ def replace_unnoticed(file, content):
 
 def test_an_undisturbed_run(study, reference):
     """All nodes work, no GPU is booked twice, the tables are those of a local run."""
-    study.narrow("[step4, step16]", "[0]")
-    output = study.run()
+    study.narrow("[step4]", "[0, 1]")
+    study.start(stops=1)
+    trainings = [study.hold() for _ in range(2)]  # pause, so that a third job has a third node
+    wait_until(lambda: study.records("evaluate_model"), "a third job runs", study.process)
+    for _, _, process in trainings:
+        kill(process, signal.SIGCONT)
+    output = study.finish()
     assert "secret" not in output
     study.assert_cells_equal(reference)
     assert assert_no_gpu_is_double_booked(study) == {"d0", "d1", "d2"}
     assert_no_half_files(study)
-    for rule, jobs in (("finetune_model", 2), ("evaluate_model", 2 * 2)):
+    for rule, jobs in (("finetune_model", 2), ("evaluate_model", 1 + 2)):
         attempts = list(study.records(rule).values())
         assert len(attempts) == jobs
         assert all([record.status for record in records] == [0] for records in attempts)
 
 
 def test_a_night_of_failures(study, reference):
-    """scancel, a time limit, a requeue, a dead node, and a controller that is away."""
-    study.start()
+    """scancel, a requeue, a controller that is away, a time limit and a dead node."""
+    study.narrow("[step4]", "[0, 1]")
+    study.start(stops=2)
     cluster, struck = study.cluster, {}
 
-    job, struck["scancel"], _ = study.hold_training()
+    first, second = study.hold(), study.hold()
+    job, struck["scancel"], _ = first
     cluster.call("scancel", job)
-
-    job, struck["requeue"], _ = study.hold_training()
+    job, struck["requeue"], _ = second
     cluster.call("scontrol", "requeue", job)
 
-    job, struck["node"], _ = study.hold_training()
+    first, second = study.hold(), study.hold()
+    cluster.lose_controller(requests=12)
+    job, struck["time"], process = first
+    cluster.call("scontrol", "update", f"jobid={job}", "timelimit=1")
+    job, struck["node"], _ = second
     node = next(entry["node"] for entry in cluster.jobs() if entry["id"] == job)
     cluster.kill_node(node, [int(job)])
-
-    job, struck["time"], process = study.hold_training()
-    cluster.stop_controller()
-    time.sleep(30)
-    cluster.start_controller()
-    cluster.revive_node(node)
-    cluster.call("scontrol", "update", f"jobid={job}", "timelimit=1")
-    wait_until(lambda: is_struck(process, signal.SIGTERM), 120, "the time limit")
+    wait_until(lambda: is_struck(process, signal.SIGTERM), "the time limit is near")
     kill(process, signal.SIGCONT)
+    cluster.revive_node(node)
 
     study.finish()
-    assert sorted(struck.values()) == sorted(TRAININGS)
+    assert sorted(struck.values()) == sorted(2 * TRAININGS)
     study.assert_cells_equal(reference)
     assert_no_half_files(study)
     assert_no_gpu_is_double_booked(study)
     for name in TRAININGS:
-        *struck, last = study.records("finetune_model")[name]
-        assert struck and last.status == 0 and last.resumed_from >= 1
+        begun, *resumed = study.records("finetune_model")[name]
+        assert begun.resumed_from is None and begun.status != 0
+        assert len(resumed) == 2 and resumed[-1].status == 0
+        assert [record.resumed_from >= 1 for record in resumed] == [True, True]
 
 
 def test_a_killed_main_process_and_its_orphans(study, reference):
     """A new call beside jobs that still run: it waits for them and computes nothing again."""
     study.narrow("[step4]", "[0]")
-    study.start()
-    orphan, name, process = study.hold_training()
+    study.start(stops=1)
+    orphan, name, process = study.hold()
     study.process.kill()
     study.process.wait()
     done_before = {
@@ -107,7 +112,7 @@ def test_a_killed_main_process_and_its_orphans(study, reference):
         last = study.records("finetune_model")[name][-1]
         return last.slurm_job != orphan and last.waiting_for
 
-    wait_until(second_waits, 240, "a second job at the same training")
+    wait_until(second_waits, "a second job waits for the first", study.process)
     kill(process, signal.SIGCONT)
     study.finish()
     study.assert_cells_equal(reference)
@@ -119,7 +124,7 @@ def test_a_killed_main_process_and_its_orphans(study, reference):
     assert sum(record.cells - record.reused for record in evaluations) == 2 * 2
     for path, before in done_before.items():
         assert path.stat().st_ino == before
-    wait_until(lambda: not processes_of_job(orphan), 60, "the end of the orphan")
+    wait_until(lambda: not processes_of_job(orphan), "the orphan has ended")
 
 
 def test_a_cell_that_always_fails(study, reference):

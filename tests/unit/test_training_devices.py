@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def work(rank, checkpoint, deep, folder, port):
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="True",
     )  # fmt: skip
     devices = join_devices()
     stop_and_resume(rank, checkpoint, "data", folder / "data", devices)
@@ -145,10 +144,9 @@ def deep(tmp_path_factory):
 def two_devices(checkpoint, deep, tmp_path_factory):
     """Folder of the results of two processes, a folder for each kind of sharding."""
     folder = tmp_path_factory.mktemp("results")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(work, (checkpoint, deep, folder, port), nprocs=2)
+    # Held by this process, as by torchrun: a free port that is looked up may be taken by then.
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    mp.spawn(work, (checkpoint, deep, folder, store.port), nprocs=2)
     return folder
 
 

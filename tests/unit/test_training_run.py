@@ -6,16 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
 from slice_files import slice_file
+from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
+from ptft.job_records import RECORD, read_records, recorded
 from ptft.methods.loading import load_tuned
 from ptft.training.model import load_model
 
@@ -97,22 +98,33 @@ def test_another_run_of_the_same_is_the_same_and_a_finished_one_is_not_repeated(
 
 
 @pytest.mark.parametrize(("kill", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_killed_run_resumes_to_the_same_weights(files, undisturbed, tmp_path, kill, status):
+def test_killed_run_resumes_to_the_same_weights(
+    files, undisturbed, tmp_path, monkeypatch, kill, status
+):
     again = arguments(files, tmp_path, settings=VALIDATED | {"save_steps": 9})
     script = Path(finetune_model.__file__)
+    stops = Stops(tmp_path / "stops", "*/state.pt")
     process = subprocess.Popen(
-        [sys.executable, str(script), *again], stderr=subprocess.PIPE, text=True
+        [sys.executable, str(script), *again],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=stops.environment(),
     )
-    state = tmp_path / "state/state.pt"
-    while not state.exists() and process.poll() is None:
-        time.sleep(0.005)
+    state, stopped = stops.next(process)
+    assert stopped == process.pid
     process.send_signal(kill)
-    _, errors = process.communicate(timeout=60)
+    process.send_signal(signal.SIGCONT)
+    _, errors = process.communicate()
     assert process.returncode == status, errors
     assert not (tmp_path / "model").exists()
     done = torch.load(state, weights_only=True)["step"]
     assert 9 <= done < 192
-    assert finetune_model.main(again) == 0
+    with recorded(tmp_path / "jobs", []) as (record, _):
+        monkeypatch.setenv(RECORD, str(record))
+        assert finetune_model.main(again) == 0
+    assert read_records(tmp_path / "jobs")[0].resumed_from == done
+    for folder in ("stops", "jobs"):
+        shutil.rmtree(tmp_path / folder)
     assert_same_weights(tmp_path / "model", undisturbed / "model")
     curves = [
         pl.read_parquet(folder / "model/curve.parquet").drop("seconds")
@@ -122,15 +134,16 @@ def test_killed_run_resumes_to_the_same_weights(files, undisturbed, tmp_path, ki
     assert left_in(tmp_path) == ["model", "state", "state/finished"]
 
 
-def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_path, caplog):
+def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_path, monkeypatch):
     again = arguments(files, tmp_path, settings=VALIDATED)
-    caplog.set_level("INFO")
     assert finetune_model.main(again) == 0
     weights_file = tmp_path / "model/model.safetensors"
     before = weights_file.stat().st_ino
     shutil.rmtree(tmp_path / "model")
-    assert finetune_model.main(again) == 0
-    assert "was finished by an earlier attempt" in caplog.text
+    with recorded(tmp_path / "jobs", []) as (record, _):
+        monkeypatch.setenv(RECORD, str(record))
+        assert finetune_model.main(again) == 0
+    assert read_records(tmp_path / "jobs")[0].reused == 1
     assert weights_file.stat().st_ino == before  # a link, not a copy
     other = arguments(files, tmp_path, settings=VALIDATED | {"lr": 1e-3})
     shutil.rmtree(tmp_path / "model")

@@ -1,11 +1,14 @@
 """State is replaced whole or not at all, and one process at a time trains."""
 
+import contextlib
 import multiprocessing
-import time
+import os
 
 import pytest
 import torch
+from tests.waiting import wait_until
 
+from ptft.job_records import RECORD, read_records, recorded
 from ptft.training.state import StateFolder, exclusive, fingerprint, finished_folder
 
 
@@ -33,26 +36,46 @@ def test_full_disk_leaves_the_former_state(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
 
-def hold(path, seconds, queue):
-    with exclusive(path):
-        queue.put(("in", time.monotonic()))
-        time.sleep(seconds)
-        queue.put(("out", time.monotonic()))
+def hold(folder, held, release):
+    """Hold the lock until told otherwise."""
+    with exclusive(folder / "state"):
+        held.set()
+        release.wait()
 
 
-def test_a_second_process_waits_for_the_first(tmp_path):
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    workers = [
-        context.Process(target=hold, args=(tmp_path / "state", 0.3, queue)) for _ in range(3)
-    ]
-    for worker in workers:
-        worker.start()
-    events = sorted((queue.get(timeout=30) for _ in range(6)), key=lambda event: event[1])
-    for worker in workers:
-        worker.join()
-    assert [name for name, _ in events] == ["in", "out"] * 3
-    assert not list(tmp_path.iterdir())
+def enter(folder, record, inside):
+    """Take the lock as a job does; fails if another process is inside."""
+    os.environ[RECORD] = str(record)
+    with exclusive(folder / "state"):
+        inside.touch(exist_ok=False)
+        inside.unlink()
+
+
+def test_other_processes_wait_and_say_so(tmp_path):
+    folder, inside = tmp_path / "work", tmp_path / "inside"
+    fork = multiprocessing.get_context("fork")
+    held, release = fork.Event(), fork.Event()
+    holder = fork.Process(target=hold, args=(folder, held, release))
+    holder.start()
+    held.wait()
+    with contextlib.ExitStack() as jobs:
+        entered = [jobs.enter_context(recorded(tmp_path / f"{job}", [])) for job in range(3)]
+        records = [record for record, _ in entered]
+        workers = [fork.Process(target=enter, args=(folder, file, inside)) for file in records]
+        for worker in workers:
+            worker.start()
+
+        def waiting_for():
+            return [read_records(file.parent)[0].waiting_for for file in records]
+
+        wait_until(lambda: waiting_for() == [str(folder / "state.lock")] * 3, "all three wait")
+        assert not inside.exists()
+        release.set()
+        for process in (holder, *workers):
+            process.join()
+            assert process.exitcode == 0
+        assert waiting_for() == [None] * 3
+    assert not list(folder.iterdir())
 
 
 def test_fingerprint_follows_contents(tmp_path):

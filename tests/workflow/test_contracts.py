@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from ptft.figures import FIGURES
+from ptft.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
@@ -140,6 +141,12 @@ def test_a_figures_script_redraws_that_figure(finished):
     assert finished.planned() == ["Draw formats", "Put the report together"]
 
 
+def inodes(finished):
+    """Which file each cell of the store is."""
+    store = finished.root / "results/tiny/state/cells"
+    return {file: file.stat().st_ino for file in store.rglob("*.parquet")}
+
+
 @pytest.mark.slow
 def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
@@ -150,11 +157,14 @@ def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     stages = finished.stages(output)
     assert (stages["evaluate"], stages["cells"]) == (6, 1)  # the others are in the store
     assert finished.planned() == sorted([*evaluations(["step4"], ["base"]), *TAIL, *DRAWN])
+    stored = inodes(finished)
     finished.snakemake("--until", "evaluate_model")
     assert pl.read_parquet(finished.root / cell).equals(before)
-    log = (finished.root / "results/tiny/logs/evaluate_model/step4/base.log").read_text()
-    assert "18 cells, 17 of them in the store" in log
-    assert "pocket_nli.io.2shot: score" in log
+    assert not (finished.root / cell).samefile(finished.root / "moved.parquet")
+    [scored] = [file for file, inode in inodes(finished).items() if inode != stored[file]]
+    assert scored.samefile(finished.root / cell)
+    *_, last = read_records(finished.root / "results/tiny/state/jobs/evaluate_model/step4/base")
+    assert (last.cells, last.reused) == (18, 17)
 
 
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):

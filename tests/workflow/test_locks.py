@@ -1,11 +1,13 @@
 """Two main processes at once, and one that was killed: what the second says, what goes on."""
 
+import contextlib
 import os
 import signal
 import subprocess
-import time
 
 import pytest
+
+from tests.waiting import wait_until
 
 from .conftest import Clone, make_clone
 
@@ -45,21 +47,19 @@ def start(clone: Clone, target: str) -> tuple[subprocess.Popen, int]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while True:
-        assert process.poll() is None and time.monotonic() < deadline
-        try:
-            return process, os.open(clone.root / "gate", os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # nobody reads yet
-            time.sleep(0.02)
+
+    def opened():
+        with contextlib.suppress(OSError):  # nobody reads yet
+            return [os.open(clone.root / "gate", os.O_WRONLY | os.O_NONBLOCK)]
+
+    [gate] = wait_until(opened, "the job waits at the gate", process)
+    return process, gate
 
 
 def refused(clone: Clone, target: str) -> str:
     """What Snakemake says when it does not start."""
     command = clone.command(target)
-    done = subprocess.run(
-        command, cwd=clone.root, text=True, capture_output=True, timeout=120, check=False
-    )
+    done = subprocess.run(command, cwd=clone.root, text=True, capture_output=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -87,5 +87,5 @@ def test_what_studies_share_is_made_by_one_of_them(clone):
     first, gate = start(clone, CORPUS)
     assert f"another Snakemake is making {CORPUS}, which this study needs" in refused(other, CORPUS)
     os.close(gate)
-    assert first.wait(120) == 0
+    assert first.wait() == 0
     assert "Nothing to be done" in other.snakemake(CORPUS)

@@ -4,31 +4,34 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from ptft.job_records import JobRecord, read_records
+from tests.waiting import Stops
+
 from .conftest import Clone, make_clone
 
 
-def kill_when(clone: Clone, ready, *arguments: str, timeout: float = 120) -> None:
-    """Run Snakemake, kill it and its jobs with SIGKILL as soon as ``ready()`` holds."""
+def kill_at_stop(clone: Clone, stops: Stops, *arguments: str) -> None:
+    """Run Snakemake until a program stops, then kill it and its jobs with SIGKILL."""
     process = subprocess.Popen(
         clone.command(*arguments),
         cwd=clone.root,
+        env=stops.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + timeout
-    while not ready():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline, "the run never came to where it should be killed"
-        time.sleep(0.02)
+    stops.next(process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def attempts(clone: Clone, job: str) -> list[JobRecord]:
+    return read_records(clone.root / "results/tiny/state/jobs" / job)
 
 
 def cells(clone: Clone) -> pl.DataFrame:
@@ -36,41 +39,40 @@ def cells(clone: Clone) -> pl.DataFrame:
 
 
 @pytest.mark.slow
-def test_kill_in_the_middle_of_evaluation(finished):
+def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     """Finished cells are kept: the rerun scores the others only, and all tables are the same."""
     before = cells(finished)
     results = finished.root / "results/tiny"
     store = results / "state/cells"
     for path in [*results.glob("evaluations/step4/base/*"), *store.rglob("*.parquet")]:
         path.unlink()
-    arguments = ["--until", "evaluate_model"]
-    kill_when(finished, lambda: len(list(store.rglob("*.parquet"))) >= 3, *arguments)
+    stops = Stops(tmp_path / "stops", f"{store}/*.parquet", nth=3)
+    kill_at_stop(finished, stops, "--until", "evaluate_model")
     kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
     assert not list(results.glob("evaluations/step4/base/*"))
     finished.snakemake("evaluation", "tables")
     assert all(path.stat().st_ino == inode for path, inode in kept.items())
-    log = (results / "logs/evaluate_model/step4/base.log").read_text()
-    assert f"18 cells, {len(kept)} of them in the store" in log
+    *_, killed, last = attempts(finished, "evaluate_model/step4/base")
+    assert len(kept) == 3 and (killed.reused, killed.ended) == (0, None)
+    assert (last.cells, last.reused, last.status) == (18, 3, 0)
     assert cells(finished).equals(before)
 
 
 @pytest.mark.slow
-def test_kill_in_the_middle_of_finetuning(finished):
+def test_kill_in_the_middle_of_finetuning(finished, tmp_path):
     """The resumed run ends with the weights of an undisturbed one, bit for bit."""
-    finished.edit("study.yaml", "{epochs: 1,", "{epochs: 150, save_steps: 20,")
+    finished.edit("study.yaml", "{epochs: 1,", "{epochs: 10, save_steps: 20,")
     arm = "results/tiny/models/step16/full.pocket_nli.s0"
     finished.snakemake(arm)
     state = finished.root / "results/tiny/state/finetune/step16/full.pocket_nli.s0"
     undisturbed = weights(finished.root / arm)
     shutil.rmtree(finished.root / arm)
     shutil.rmtree(state)
-    kill_when(finished, (state / "state.pt").exists, arm)
+    kill_at_stop(finished, Stops(tmp_path / "stops", f"{state}/state.pt"), arm)
     assert not (finished.root / arm).exists()
     finished.snakemake(arm)
-    log = (
-        finished.root / "results/tiny/logs/finetune_model/step16/full.pocket_nli.s0.log"
-    ).read_text()
-    assert "resum" in log.lower()
+    *_, killed, last = attempts(finished, "finetune_model/step16/full.pocket_nli.s0")
+    assert killed.ended is None and (last.resumed_from, last.status) == (20, 0)
     assert weights(finished.root / arm) == undisturbed
     assert not (state / "state.pt").exists()
 
