@@ -19,6 +19,7 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import leases, paths, versions
 from ptft.analysis import TABLES
+from ptft.ancient_inputs import look_behind_ancient_inputs
 from ptft.demands import Demands
 from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES
@@ -81,6 +82,7 @@ rule all:
 SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
+look_behind_ancient_inputs()
 
 if workflow.is_main_process:
     with printed_alone():

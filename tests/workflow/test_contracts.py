@@ -109,6 +109,21 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
 
 
 @pytest.mark.slow
+def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished):
+    """Training and evaluation wait for the audit, but run again for reasons of their own."""
+    study = (finished.root / "study.yaml").read_text()
+    finished.edit("study.yaml", "batch_size: 16", "batch_size: 8")
+    resolved = "Write the resolved study"
+    assert finished.planned() == sorted(
+        [AUDIT, *finetunings(ARMS[1:]), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, resolved]
+    )
+    (finished.root / "study.yaml").write_text(study)
+    finished.edit("config/families/nli.yaml", "### Input_1: {premise}", "### First: {premise}")
+    tuned = finetunings(["full.pocket_nli.s0"])
+    assert finished.planned() == sorted([AUDIT, *tuned, *evaluations(), *TAIL, *DRAWN, resolved])
+
+
+@pytest.mark.slow
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
     new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT]
