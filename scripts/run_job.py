@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from ptft.hub import TOKENS
 from ptft.job_records import RECORD, recorded
 from ptft.leased_gpus import LEASED
 from ptft.leases import VISIBLE, lease
@@ -26,7 +27,6 @@ from ptft.programs import run_program
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 ORPHAN_SECONDS = 30  # for what is killed to free its memory
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
 
 def job_environment(gpus: list[str]) -> dict[str, str]:

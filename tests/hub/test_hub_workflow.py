@@ -109,7 +109,9 @@ def hub(tmp_path):
 
 
 @pytest.mark.slow
-def test_fetch_pin_and_run_offline(hub, tmp_path, repository):
+def test_fetch_pin_and_run_offline(hub, tmp_path, repository, monkeypatch):
+    hub.models["org/model"].gated, hub.token = True, "hf_right"
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
     study = Study(tmp_path, repository, hub.endpoint)
     # Both checkpoints hold the same weights: refused before anything comes, unless it is meant.
     assert "checkpoints step1 and main hold the same weights" in study.run("fetch", fails=True)

@@ -15,9 +15,11 @@ RESOLVED = "results/tiny/study.yaml"
 CORPUS = "resources/pocket/corpus.txt"
 # In place of a rule's program: it reads the gate to its end, then makes the rule's first output.
 GATED = """
+import os
 import sys
 from pathlib import Path
 
+Path("environment").write_text(repr(dict(os.environ)))
 Path("gate").read_text()
 target = Path(sys.argv[sys.argv.index("--output") + 1])
 if target.suffix:
@@ -65,11 +67,15 @@ def refused(clone: Clone, target: str) -> str:
     return done.stderr
 
 
-def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone):
+def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     first, gate = start(clone, RESOLVED)
     said = refused(clone, RESOLVED)
     assert f"another Snakemake (process {first.pid} on " in said
     assert "is at work on results/tiny: wait until it has ended" in said
+    # By the way: a program that does not talk to the Hub has not got its token.
+    environment = (clone.root / "environment").read_text()
+    assert "'PATH'" in environment and "hf_secret" not in environment
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     os.close(gate)

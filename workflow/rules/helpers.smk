@@ -1,8 +1,12 @@
 # Shared by all: how a program is called, and what makes it run again.
+from ptft.hub import TOKENS
 from ptft.study.errors import locate
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
+# No program inherits the Hub's tokens but those that talk to it (hub.smk exports them again).
+shell.prefix(f"set -euo pipefail; export -n {' '.join(TOKENS)}; ")
 
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
 CELLS = RESULTS.table("cells")

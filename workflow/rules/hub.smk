@@ -16,6 +16,7 @@ REFERENCES = {
     **{folder: ("split", found) for folder, found in SPLITS_ON_HUB.items()},
 }
 CHECKPOINT_PINS = [paths.pin(folder) for folder in CHECKPOINTS_ON_HUB]
+WITH_TOKENS = f"export {' '.join(TOKENS)};"
 PINS = [paths.pin(folder) for folder in FETCHED]
 SLICES.add("pins", content=lambda: PINS)
 SLICES.add("checkpoint_pins", content=lambda: CHECKPOINT_PINS)
@@ -51,7 +52,8 @@ rule resolve_pin:
     message:
         "Look up {wildcards.folder} on the Hub"
     shell:
-        "python {input.script:q} --references {params.references:q} --output {output:q} 2>&1 | tee {log:q}"
+        "{WITH_TOKENS} python {input.script:q} --references {params.references:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 # A file of one name for all studies: were the pins themselves the input of each download, a new
@@ -86,7 +88,7 @@ rule fetch_pin:
     message:
         "Fetch {wildcards.folder}"
     shell:
-        "python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
+        "{WITH_TOKENS} python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
         " --same-weights {params.same_weights:q}"
         " 2>&1 | tee {log:q}"
 
@@ -110,4 +112,4 @@ rule update_pins:
     message:
         "Look up everything on the Hub again"
     shell:
-        "python {params.script:q} --references {params.references:q} 2>&1 | tee {log:q}"
+        "{WITH_TOKENS} python {params.script:q} --references {params.references:q} 2>&1 | tee {log:q}"
