@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--tables", required=True, type=Path, help="folder of NAME.parquet, missing.csv, costs.csv"
     )
+    parser.add_argument(
+        "--models", required=True, type=Path, help="folder of tuned models, for their records"
+    )
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -33,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.findings import front_page
     from ptft.language import translator
     from ptft.provenance import audit_summary, provenance
+    from ptft.trained import read_trained
     from ptft.wording import bullets, without_templates
 
     say = translator(args.language)
@@ -40,10 +44,12 @@ def main(argv: list[str] | None = None) -> None:
     study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
-    about = {"Deviations from the paper": bullets(deviations(resolved, say))}
+    trained = read_trained(args.models)
+    about = {"Deviations from the paper": bullets(deviations(resolved, trained, say))}
     audits = [args.tables / f"{name}.parquet" for name in ("audit_splits", "audit_prompts")]
     if all(path.exists() for path in audits):
-        about["Audit of labels and prompts"] = audit_summary(*map(pl.read_parquet, audits), say)
+        splits, prompts = map(pl.read_parquet, audits)
+        about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, say)
     about["Where the numbers come from"] = provenance(resolved, say)
     page = front_page(
         title=study["study"],

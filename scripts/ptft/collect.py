@@ -47,6 +47,7 @@ CELLS_SCHEMA: dict[str, pl.DataType] = {
     "n": pl.Int64(),
     "chance": pl.Float64(),
     "main": pl.Boolean(),
+    "truncated": pl.Float64(),
 }
 # What is kept of a cell's answers beside its replicates (see ``ptft.examples``); gained and lost
 # against the base model of the same checkpoint, null where there is none.
@@ -55,7 +56,6 @@ AUDIT_SCHEMA: dict[str, pl.DataType] = {
     "gold_share": pl.Float64(),
     "predictions": pl.Int64(),
     "prediction_share": pl.Float64(),
-    "truncated": pl.Float64(),
     "prompt_tokens": pl.Float64(),
     "gained": pl.Float64(),
     "lost": pl.Float64(),
@@ -167,7 +167,6 @@ def _collect_dataset(
     for group in examples.groups:
         position = {cells[file]: i for i, file in enumerate(group.files)}
         for name, scores in group.metrics.items():
-            means = bootstrap_means(scores, resamples, dataset_seed).T
             values = scores.mean(axis=0)
             stderr = scores.std(axis=0) / np.sqrt(group.n)
             low, high = score_interval(values, stderr**2, np.full(len(values), group.n))
@@ -183,19 +182,22 @@ def _collect_dataset(
                         "n": group.n,
                         "chance": audit[file]["chance"] if name == "score" else None,
                         "main": name == "score",
+                        "truncated": audit[file]["truncated"],
                     }
                 )
-                if name == "score":
-                    checkpoint, _, *score = cells[file]
-                    base = position.get((checkpoint, "base", *score))
-                    kept.append(
-                        {
-                            **dict(zip(KEY, cells[file], strict=True)),
-                            **audit[file],
-                            **({} if base is None else compare(scores[:, i], scores[:, base])),
-                            "replicates": means[i].astype(np.float32),
-                        }
-                    )
+        scores = group.metrics["score"]
+        means = bootstrap_means(scores, resamples, dataset_seed).T
+        for i, file in enumerate(group.files):
+            checkpoint, _, *score = cells[file]
+            base = position.get((checkpoint, "base", *score))
+            kept.append(
+                {
+                    **dict(zip(KEY, cells[file], strict=True)),
+                    **{name: audit[file][name] for name in AUDIT_SCHEMA if name in audit[file]},
+                    **({} if base is None else compare(scores[:, i], scores[:, base])),
+                    "replicates": means[i].astype(np.float32),
+                }
+            )
 
 
 def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import polars as pl
+
 from ptft.language import Say
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
-from ptft.wording import listed, literal
+from ptft.wording import listed, literal, plain
 
 
-def deviations(resolved: Mapping, say: Say) -> list[str]:
-    """Sentences on what differs from the paper, from the resolved study (``study.yaml``)."""
+def deviations(resolved: Mapping, trained: pl.DataFrame, say: Say) -> list[str]:
+    """Sentences on what differs from the paper.
+
+    Args:
+        resolved: the resolved study (``study.yaml``).
+        trained: how many examples models were tuned on (``ptft.trained.read_trained``); without
+            rows the sentence says what was asked for.
+        say: the language.
+    """
     if "published" in resolved["study"]:
         return [*_of_released(say), *_of_groups(_released_datasets(resolved["study"]), say)]
     return [
         *_of_the_model(resolved["study"], say),
         *_of_training(resolved["study"], say),
-        *_of_data(resolved, say),
+        *_of_data(resolved, trained, say),
         *_of_scoring(resolved, say),
         *_of_groups(resolved["study"]["evaluate"]["datasets"], say),
     ]
@@ -69,11 +78,18 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
         )
 
 
-def _of_data(resolved: Mapping, say: Say) -> Iterator[str]:
+def _of_data(resolved: Mapping, trained: pl.DataFrame, say: Say) -> Iterator[str]:
     study = resolved["study"]
     data, evaluate = study["data"], study["evaluate"]
-    if data.get("train") != EXAMPLES:
-        yield say("Training examples a task: {n}; the paper takes {theirs}.").format(
+    if len(trained):
+        if set(trained["train_examples"]) != {EXAMPLES}:
+            counts = trained.select("task", "train_examples").unique().sort("task").iter_rows()
+            yield say("Training examples: {counts}; the paper takes {theirs} a task.").format(
+                counts=", ".join(f"{plain(task)} {count}" for task, count in counts),
+                theirs=EXAMPLES,
+            )
+    elif data.get("train") != EXAMPLES:
+        yield say("Training examples a task: at most {n}; the paper takes {theirs}.").format(
             n=data.get("train") or say("all"), theirs=EXAMPLES
         )
     if data.get("test") is not None:

@@ -11,12 +11,19 @@ from collections.abc import Mapping
 import polars as pl
 
 from ptft.analysis.forgetting import ALL_TASKS
-from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.settings import Settings
 from ptft.analysis.suspicious import FLAGS
+from ptft.conditions import Conditions, arm_said, seeds_said, shots_said
 from ptft.costs import costs_table
+from ptft.curve_findings import (
+    format_trend_findings,
+    gain_trend_findings,
+    group_finding,
+    latent_findings,
+    out_of_domain_table,
+)
 from ptft.language import Say
-from ptft.wording import bullets, change, csv_table, listed, number, plain
+from ptft.wording import bullets, csv_table, listed, number, plain
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -39,10 +46,10 @@ def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
             tasks=listed(tuned["train_task"].unique().sort().to_list()),
             seeds=max(1, tuned["seed"].n_unique()),
         ),
-        say("Each was scored on {datasets} datasets, formats {formats}, {shots} shots:").format(
+        say("Each was scored on {datasets} datasets, formats {formats}, {shots}:").format(
             datasets=main["dataset"].n_unique(),
             formats=listed(main["format"].unique().sort().to_list()),
-            shots=", ".join(map(str, main["shots"].unique().sort())),
+            shots=shots_said(main, say),
         )
         + " "
         + how_many(main, say),
@@ -66,97 +73,9 @@ def how_many(main: pl.DataFrame, say: Say) -> str:
     )
 
 
-def group_finding(groups: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
-    """Which datasets pre-training alone teaches."""
-    if groups.is_empty():
-        return []
-    names = {
-        group: groups.filter(pl.col("group") == group).sort("dataset")
-        for group in ("learned", "not_learned")
-    }
-    weak = groups.filter(pl.col("support") < settings.level)["dataset"].sort().to_list()
-    text = say(
-        "Learned in pre-training, by rule (the base score rises by at least {margin} from the "
-        "first to the last checkpoint, the interval excludes zero and chance): {learned}. Not "
-        "learned: {others}."
-    ).format(
-        margin=settings.rise_margin,
-        learned=_with_ends(names["learned"]),
-        others=_with_ends(names["not_learned"]),
-    )
-    if weak:
-        text += " " + say("Not settled by the examples at hand: {names}.").format(
-            names=listed(weak)
-        )
-    return [text]
-
-
-def _with_ends(rows: pl.DataFrame) -> str:
-    """Datasets with the base score at both ends of pre-training."""
-    return (
-        ", ".join(
-            f"``{row['dataset']}`` ({number(row['first'])} → {number(row['last'])})"
-            for row in rows.iter_rows(named=True)
-        )
-        or "–"
-    )
-
-
-def latent_findings(latent: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
-    """Which curves rise under a flat base, then one sentence a curve of a task's own test set."""
-    if latent.is_empty():
-        return []
-    shown = latent.filter(pl.col("latent"))["dataset"].unique().sort().to_list()
-    sentences = [
-        say(
-            "Learned latently (the tuned score rises by at least {margin} while the base score "
-            "does not): {names}."
-        ).format(margin=settings.rise_margin, names=listed(shown))
-    ]
-    own = latent.filter(pl.col("domain") == "in").sort("method", "train_task", "dataset")
-    for row in own.iter_rows(named=True):
-        sentences.append(
-            say(
-                "Tuned on {task} ({method}), {dataset} goes from {first} at {start} to {last} at "
-                "{end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
-            ).format(
-                task=f"``{row['train_task']}``",
-                method=row["method"],
-                dataset=f"``{row['dataset']}``",
-                start=row["first_checkpoint"],
-                end=row["last_checkpoint"],
-                first=number(row["tuned_first"]),
-                last=number(row["tuned_last"]),
-                rise=_rise(row, "tuned", say, settings.level),
-                base_first=number(row["base_first"]),
-                base_last=number(row["base_last"]),
-                base_rise=_rise(row, "base", say, settings.level),
-            )
-        )
-    return sentences
-
-
-def out_of_domain_table(latent: pl.DataFrame, say: Say) -> str:
-    """First and last scores on the rest of each task's family."""
-    heads = ("tuned on", "dataset", "first tuned", "last tuned", "first base", "last base")
-    columns = ("tuned_first", "tuned_last", "base_first", "base_last")
-    rows = latent.filter(pl.col("domain") == "out").sort("method", "train_task", "dataset")
-    return csv_table(
-        [say(head) for head in heads],
-        [
-            [f"{row['train_task']} ({row['method']})", row["dataset"]]
-            + [number(row[column]) for column in columns]
-            for row in rows.iter_rows(named=True)
-        ],
-    )
-
-
-def _rise(row: Mapping, which: str, say: Say, level: float) -> str:
-    low, high = row[f"{which}_rise_ci_low"], row[f"{which}_rise_ci_high"]
-    return change(row[f"{which}_rise"], low, high, say, level)
-
-
-def forgetting_findings(forgetting: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+def forgetting_findings(
+    forgetting: pl.DataFrame, conditions: Conditions, settings: Settings, say: Say
+) -> list[str]:
     """Mean relative change at the last checkpoint, one sentence a direction and method."""
     mean = forgetting.filter(pl.col("train_task") == ALL_TASKS)
     sentences = []
@@ -168,13 +87,14 @@ def forgetting_findings(forgetting: pl.DataFrame, settings: Settings, say: Say) 
             for key in ("bounded", "bounded_ci_low", "bounded_ci_high")
         }
         text = say(
-            "{start} → {end} ({method}): tuned at {checkpoint}, a model's score on datasets of "
-            "other families changes by {value} % of the base model's{interval}, over {n} pairs of "
-            "task and dataset; the paper's ratio (MRC) is {mrc}."
+            "{start} → {end} ({arm}; {conditions}): tuned at {checkpoint}, a model's score on "
+            "datasets of other families changes by {value} % of the base model's{interval}, over "
+            "{n} pairs of task and dataset; the paper's ratio (MRC) is {mrc}."
         ).format(
             start=say(f"tuned on {start}").capitalize(),
             end=say(f"tested on {end}"),
-            method=row["method"],
+            arm=arm_said(row, say),
+            conditions=conditions.of(row["datasets"].split()),
             checkpoint=row["checkpoint"],
             value=f"{percent['bounded']:+.1f}".replace("-", "−"),
             interval=""
@@ -211,41 +131,19 @@ def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
     first, last = formats["index"].min(), formats["index"].max()
     return [
         say(
-            "On the tasks' own test sets the best and the worst prompt format lie {base_first} "
-            "apart for the first base model and {base_last} for the last; for the tuned models "
-            "{tuned_first} and {tuned_last}."
+            "On the tasks' own test sets ({shots}) the best and the worst prompt format lie "
+            "{base_first} apart for the first base model and {base_last} for the last; for the "
+            "tuned models ({seeds}) {tuned_first} and {tuned_last}. These are scores as they are: "
+            "chance alone parts formats, too."
         ).format(
+            shots=shots_said(tuned, say),
+            seeds=seeds_said(tuned["n_seeds"].min(), say),
             base_first=number(end(base, first)),
             base_last=number(end(base, last)),
             tuned_first=number(end(tuned, first)),
             tuned_last=number(end(tuned, last)),
         )
     ]
-
-
-def format_trend_findings(trends: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
-    """Slope of the gap to the format of training, one sentence a format and kind of model."""
-    sentences = []
-    means = trends.filter(pl.col("dataset") == ALL_DATASETS)
-    for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
-        sentences.append(
-            say(
-                "Gap of format {format} to {trained}, {model}: {first} at the first checkpoint, "
-                "{last} at the last; per checkpoint {slope}."
-            ).format(
-                format=f"``{row['format']}``",
-                trained=f"``{settings.format}``",
-                model=say("base models")
-                if row["method"] is None
-                else say("tuned models ({method})").format(method=row["method"]),
-                first=number(row["gap_first"]),
-                last=number(row["gap_last"]),
-                slope=change(
-                    row["slope"], row["slope_ci_low"], row["slope_ci_high"], say, settings.level
-                ),
-            )
-        )
-    return sentences
 
 
 VERDICTS = {
@@ -261,9 +159,9 @@ def prediction_findings(prediction: pl.DataFrame, settings: Settings, say: Say) 
     sentences = []
     for row in prediction.iter_rows(named=True):
         text = say(
-            "Does the turning point of the base models' scores predict the stop ({method}, {n} "
+            "Does the turning point of the base models' scores predict the stop ({arm}, {n} "
             "tasks)? {verdict}"
-        ).format(method=row["method"], n=row["n_tasks"], verdict=say(VERDICTS[row["verdict"]]))
+        ).format(arm=arm_said(row, say), n=row["n_tasks"], verdict=say(VERDICTS[row["verdict"]]))
         if row["rho"] is not None:
             text += say(
                 " (rank correlation {rho}; by chance within {low} to {high} in {level} % of the "
@@ -290,7 +188,7 @@ def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
         support, share = row["stop_support"], row["safe_share_saved"]
         rows.append(
             [
-                f"{row['train_task']} ({row['method']})",
+                f"{row['train_task']} ({arm_said(row, say)})",
                 row["dataset"],
                 row["stop_checkpoint"],
                 "–" if support is None else f"{100 * support:.0f}",
@@ -344,24 +242,41 @@ def front_page(
         about: heading -> paragraphs on how the scores came about (``ptft.deviations``,
             ``ptft.provenance``).
     """
+    conditions = Conditions(tables["base_scores"], say)
+    flagged = tables["suspicious"]
     margin = say(
-        "Checkpoint from which on the tuned score stays within {margin} of its last value: by the "
-        "scores as they are, and with {level} % confidence."
-    ).format(margin=settings.stop_margin, level=f"{100 * settings.level:g}")
+        "Checkpoint from which on the tuned score ({conditions}) stays within {margin} of its last "
+        "value: by the scores as they are, and with {level} % confidence. That is said of these "
+        "models: how another run would scatter is not in it."
+    ).format(
+        conditions=conditions.of(tables["stopping"]["dataset"].unique()),
+        margin=settings.stop_margin,
+        level=f"{100 * settings.level:g}",
+    )
     stops = stopping_table(tables["stopping"], say)
     parts = {
         "What was run": what_was_run(tables["cells"], missing, say),
-        "What pre-training teaches by itself": group_finding(tables["groups"], settings, say),
+        "What pre-training teaches by itself": group_finding(
+            tables["groups"], flagged, conditions, settings, say
+        ),
         "What only fine-tuning shows": [
-            *bullets(latent_findings(tables["latent"], settings, say)),
+            *bullets(latent_findings(tables["latent"], flagged, conditions, settings, say)),
             out_of_domain_table(tables["latent"], say),
+            *bullets(gain_trend_findings(tables["gain_trends"], conditions, settings, say)),
         ],
         "What fine-tuning forgets": bullets(
-            forgetting_findings(tables["forgetting"], settings, say)
+            forgetting_findings(tables["forgetting"], conditions, settings, say)
         ),
         "Prompt formats": [
             *format_findings(tables["formats"], say),
-            *bullets(format_trend_findings(tables["format_trends"], settings, say)),
+            *bullets(
+                format_trend_findings(
+                    tables["format_trends"],
+                    shots_said(tables["formats"].filter(pl.col("method").is_not_null()), say),
+                    settings,
+                    say,
+                )
+            ),
         ],
         "When pre-training could have stopped": [
             *([margin, stops] if stops else []),
@@ -373,9 +288,13 @@ def front_page(
         "What it cost": [] if costs is None else costs_table(costs, say),
         "How to read the numbers": [
             say(
-                "Scores lie between 0 and 1. Intervals come from resampling the test examples, "
-                "the same ones for every model (and the training seeds, where there are several); "
-                "they do not cover the choice of datasets. Comparisons of many datasets are "
+                "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
+                "same ones for every model, and the training seeds where there are several. With "
+                "one seed they are about the models that were tuned, not about the method: "
+                "another seed may lie outside. Trends count the checkpoints as a sample, whose "
+                "scatter about the line is independent from one to the next; a score that wanders "
+                "slowly would pass for a trend, and one run of pre-training does not tell of "
+                "another. The choice of datasets is not covered. Comparisons of many datasets are "
                 "exploratory."
             )
         ],

@@ -11,6 +11,8 @@ from ptft.statistics import LEVEL
 
 # Rows of draws that are ranked at once.
 CHUNK = 256
+# Below this a p-value counts as zero: quantiles further out are not computed reliably.
+SMALLEST_P = 1e-30
 
 
 def effective_examples(mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -105,30 +107,40 @@ def confidence_draws(
     return draws
 
 
-def seed_quantile(
-    share: np.ndarray, freedom: np.ndarray, level: float = LEVEL, two_sided: bool = True
-) -> np.ndarray:
-    """How much wider than the normal interval one is that rests on few training seeds.
+def small_sample_quantile(tail: np.ndarray, share: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Upper quantile of an estimate over its standard error, where few units stand behind that.
 
-    The error has a part that is known well (examples) and one that was estimated from few seeds.
-    The quantile is midway between Satterthwaite's (1946), which is a little too small when the two
-    parts are alike, and that of Cochran and Cox (1950), which is a little too large.
+    The error has a part that is known well (examples) and one that was estimated from few units
+    (training seeds, checkpoints). The quantile is midway between Satterthwaite's (1946), which is
+    a little too small when the two parts are alike, and that of Cochran and Cox (1950), which is a
+    little too large; docs/analysis.md has the coverage.
 
     Args:
-        share: of the variance that comes from the seeds.
+        tail: probability above the quantile.
+        share: of the variance, the part from few units.
         freedom: degrees of freedom of that part.
 
     Returns:
-        the quantile, as a multiple of the normal one; 1 without a seeds' part.
+        Student's t for a share of 1, the normal quantile for one of 0. Broadcasts.
     """
     from scipy.stats import norm, t
 
-    at = (1 + level) / 2 if two_sided else level
     share = np.clip(share, 0, 1)
     with np.errstate(divide="ignore"):
-        satterthwaite = t.ppf(at, freedom / share**2)
-    weighted = share * t.ppf(at, freedom) + (1 - share) * norm.ppf(at)
-    return (satterthwaite + weighted) / 2 / norm.ppf(at)
+        satterthwaite = t.isf(tail, freedom / share**2)
+    return (satterthwaite + share * t.isf(tail, freedom) + (1 - share) * norm.isf(tail)) / 2
+
+
+def small_sample_p(ratio: float, share: float, freedom: float) -> float:
+    """Two-sided p-value of an estimate over its standard error: 1 - the level at which the
+    interval by :func:`small_sample_quantile` just holds zero."""
+    from scipy.optimize import brentq
+
+    def reach(log_p: float) -> float:
+        return float(small_sample_quantile(np.exp(log_p) / 2, share, freedom)) - abs(ratio)
+
+    smallest = np.log(SMALLEST_P)
+    return 0.0 if reach(smallest) < 0 else float(np.exp(brentq(reach, smallest, 0.0)))
 
 
 def over_seeds(

@@ -10,6 +10,7 @@ import polars as pl
 
 from ptft import versions
 from ptft.language import Say
+from ptft.trained import trained_said
 from ptft.wording import bullets, csv_table, listed, literal, plain
 
 PACKAGES = ("snakemake", "torch", "transformers", "peft", "datasets", "polars", "scipy")
@@ -63,11 +64,14 @@ def provenance(resolved: Mapping, say: Say) -> list[str]:
     return [*bullets(lines), csv_table([say(head) for head in heads], rows)]
 
 
-def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list[str]:
-    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit``)."""
+def audit_summary(
+    splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, say: Say
+) -> list[str]:
+    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit``), and on what of it
+    models were trained on (``ptft.trained``)."""
     lines = [
         say(
-            "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} used. "
+            "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} drawn. "
             "Balance, duplicates and lengths: {table}."
         ).format(
             splits=len(splits),
@@ -88,7 +92,8 @@ def audit_summary(splits: pl.DataFrame, prompts: pl.DataFrame, say: Say) -> list
             table="``audit_prompts``",
         ),
     ]
-    heads = ["dataset", "split", "rows", "used", "dropped", "largest share", "warning"]
+    lines += trained_said(trained, say)
+    heads = ["dataset", "split", "rows", "drawn", "dropped", "largest share", "warning"]
     noted = (pl.col("dropped") != "") | (pl.col("warning") != "")
     told = splits.filter((pl.col("split") == "test") | noted)
     rows = [

@@ -233,4 +233,5 @@ def _cell(
         "n": about.get("n"),
         "chance": about.get("chance"),
         "main": True,
+        "truncated": None,
     }

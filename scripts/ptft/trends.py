@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptft.intervals import small_sample_p, small_sample_quantile
 from ptft.statistics import LEVEL
 
 # Up to here the distribution of Kendall's S is counted; further on it is close to normal.
@@ -44,8 +45,9 @@ def line_trend(
     with M the projection on the residuals. The first term is that of the residual t-test and holds
     whatever scatters independently about the line. The second is what the residuals cannot show:
     examples that themselves rise or fall make the line of *these* examples steeper or flatter and
-    leave no residual. It is zero for errors that are equally correlated over checkpoints. Degrees
-    of freedom after Satterthwaite (1946), the second term's taken as known.
+    leave no residual. It is zero for errors that are equally correlated over checkpoints. The
+    first term has K - 2 degrees of freedom, the second counts as known
+    (``ptft.intervals.small_sample_quantile``).
 
     A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
     trend; see docs/analysis.md for how often.
@@ -59,8 +61,6 @@ def line_trend(
     Returns:
         With fewer than three checkpoints the slope alone: nothing is left to see scatter by.
     """
-    from scipy.stats import t as student
-
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     weights = slope_weights(x)
     slope, free = float(weights @ (y - y[0])), len(x) - 2
@@ -76,14 +76,14 @@ def line_trend(
         fitted = covariance.sum() / len(x) + examples / size
         excess = max(0.0, examples - size * (np.trace(covariance) - fitted) / free)
     if scatter <= 1e-12 * max(examples, slope**2):  # all points on a line: no scatter to go by
-        variance, freedom = examples, np.inf
-    else:
-        variance = scatter + excess
-        freedom = free * (variance / scatter) ** 2
-    error = np.sqrt(variance)
-    reach = student.ppf((1 + level) / 2, freedom) * error
-    p = 2 * student.sf(abs(slope) / error, freedom) if error else float(slope == 0)
-    return Trend(slope, float(error), slope - reach, slope + reach, float(p))
+        scatter, excess = 0.0, examples
+    variance = scatter + excess
+    if variance == 0:
+        return Trend(slope, 0.0, slope, slope, float(slope == 0))
+    error, share = np.sqrt(variance), scatter / variance
+    reach = error * small_sample_quantile((1 - level) / 2, share, free)
+    p = small_sample_p(slope / error, share, free)
+    return Trend(slope, float(error), float(slope - reach), float(slope + reach), p)
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:

@@ -39,6 +39,11 @@ def number(value: float) -> str:
     return f"{round(value, 3) + 0:.3f}".replace("-", "−")
 
 
+def p_value(p: float) -> str:
+    """`= 0.049`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"= {number(p)}"
+
+
 def change(value: float, low: float | None, high: float | None, say: Say, level: float) -> str:
     """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval where it is unknown."""
     text = ("+" if value >= 0 else "") + number(value)

@@ -70,6 +70,7 @@ def cells(values=VALUES, stderr=0.01):
                     "n": 100,
                     "chance": chance,
                     "main": True,
+                    "truncated": 0.0,
                 }
             )
     return pl.DataFrame(rows, schema=CELLS_SCHEMA)
@@ -270,7 +271,7 @@ def with_answers(**audit):
     )
     known = {
         "gold_labels": 3, "gold_share": 0.4, "predictions": 3, "prediction_share": 0.5,
-        "truncated": 0.0, "prompt_tokens": 10.0, "gained": None, "lost": None,
+        "prompt_tokens": 10.0, "gained": None, "lost": None,
     } | audit  # fmt: skip
     replicates = frame.select(
         "checkpoint", "arm", "dataset", "format", "shots",
@@ -291,6 +292,22 @@ def test_flags_from_answers():
     assert flags(with_answers()) == []
     assert flags(with_answers(gold_share=0.995)) == ["one gold label"]
     assert flags(with_answers(prediction_share=1.0)) == ["constant answer"]
+
+
+def test_a_flag_for_shots_that_did_not_fit():
+    frame = cells({("base", "nli_in", "default"): (0.4, 0.4)}).with_columns(truncated=pl.lit(0.9))
+    assert flags(Scores.build(frame)) == ["shots cut"]
+    assert flags(Scores.build(frame.with_columns(shots=pl.lit(0, pl.Int64)))) == []
+    assert flags(Scores.build(frame.with_columns(truncated=pl.lit(0.1)))) == []
+
+
+def test_the_number_of_shots_is_that_of_tuning_where_both_are_there():
+    several = pl.concat([cells().with_columns(shots=pl.lit(n, pl.Int64)) for n in (0, 2, 4)])
+    taken = make_table("gains", Scores.build(several), Settings())["shots"].unique().to_list()
+    assert taken == [0]
+    fewer = several.filter((pl.col("shots") > 0) | (pl.col("step") == 10))
+    taken = make_table("gains", Scores.build(fewer), Settings())["shots"].unique().to_list()
+    assert taken == [4]
 
 
 def test_flags_from_scores_alone():

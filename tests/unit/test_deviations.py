@@ -1,6 +1,7 @@
 """What the front page says of the study itself: deviations from the paper, and provenance."""
 
 import copy
+import json
 
 import polars as pl
 import pytest
@@ -12,6 +13,10 @@ from ptft.language import translator
 from ptft.provenance import audit_summary, provenance
 from ptft.study import read_study
 from ptft.study.published import read_published_study
+from ptft.trained import SCHEMA, read_trained
+
+# Nothing is known of what models were trained on.
+NONE = pl.DataFrame(schema=SCHEMA)
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def starts(lines):
 
 
 def test_the_papers_study_differs_only_where_the_release_is_wrong(resolved):
-    assert starts(deviations(resolved("olmo-1b"), str)) == [
+    assert starts(deviations(resolved("olmo-1b"), NONE, str)) == [
         "``qqp``, ``stsb``",
         "Shots come from rows that are never evaluated",
         "A label is scored by its first sub-token",
@@ -49,7 +54,7 @@ def test_hidden_labels_and_missing_datasets_are_not_claimed(resolved):
     study["study"]["evaluate"]["datasets"] = ["qqp", "stsb"]
     study["study"]["evaluate"]["shots"] = [0]
     study["study"]["evaluate"]["family_shots"] = {}
-    assert starts(deviations(study, str)) == [
+    assert starts(deviations(study, NONE, str)) == [
         "``stsb``",
         "Shots",
         "A label is scored by its first sub-token",
@@ -64,20 +69,20 @@ def test_what_a_user_changes_is_told(resolved):
     study["study"]["finetune"]["full"]["seeds"] = [0, 1, 2]
     study["study"]["data"]["train"] = 2000
     study["study"]["bootstrap"]["resamples"] = 500
-    told = deviations(study, str)
+    told = deviations(study, NONE, str)
     assert told[0].startswith(
         "The checkpoints are ``step1000``, ``main``; the paper's ``step1000``"
     )
     assert told[1:4] == [
         "full on ``paws``: lr 1e-05; the paper lr 2e-06.",
         "3 training seeds; the paper has one.",
-        "Training examples a task: 2000; the paper takes 6000.",
+        "Training examples a task: at most 2000; the paper takes 6000.",
     ]
     assert "500 resamples for the intervals; the paper takes 3000." in told
 
 
 def test_another_model(resolved):
-    told = deviations(resolved("pythia-410m"), str)
+    told = deviations(resolved("pythia-410m"), NONE, str)
     assert told[:5] == [
         "The model is ``pythia-410m``; the paper's are OLMo-1B and, at its last checkpoint only, "
         "Llama-3-8B.",
@@ -91,12 +96,31 @@ def test_another_model(resolved):
 
 
 def test_released_scores_keep_their_defects(resolved):
-    told = starts(deviations(resolved("published"), str))
+    told = starts(deviations(resolved("published"), NONE, str))
     assert told[0].startswith("The scores are the paper's own")
     assert told[1:] == [
         "Datasets are grouped into learned and not learned by a rule",
         "``sciq`` counts once in the mean of its group",
     ]
+
+
+def test_examples_are_those_trained_on_and_not_those_asked_for(resolved, tmp_path):
+    study = resolved("olmo-1b")
+    assert study["study"]["data"]["train"] == 6000
+    noted = {"train_examples": 60, "validation_examples": 6, "dropped_examples": ["a"]}
+    for checkpoint in ("step1000", "main"):
+        for arm in ("full.mnli.s0", "full.mnli.s1", "full.paws.s0"):
+            folder = tmp_path / checkpoint / arm
+            folder.mkdir(parents=True)
+            whole = noted if "mnli" in arm else noted | {"train_examples": 6000}
+            (folder / "training.json").write_text(json.dumps(whole))
+    trained = read_trained(tmp_path)
+    assert trained.rows() == [("full.mnli", 60, 6, 1), ("full.paws", 6000, 6, 1)]
+    told = "Training examples: full.mnli 60, full.paws 6000; the paper takes 6000 a task."
+    assert told in deviations(study, trained, str)
+    study["study"]["data"]["train"] = 4000
+    asked = "Training examples a task: at most 4000; the paper takes 6000."
+    assert asked in deviations(study, read_trained(tmp_path / "gone"), str)
 
 
 def test_provenance_of_a_fetched_study(resolved):
@@ -141,12 +165,17 @@ def test_audit_summary():
         PROMPT_COLUMNS,
         strict=False,
     )
-    text = "\n".join(audit_summary(splits, prompts, str))
-    assert "2 splits hold 2,100 rows; 10 of them were dropped, 150 used." in text
+    trained = pl.DataFrame([("full.nli", 199, 0, 1)], schema=SCHEMA, orient="row")
+    text = "\n".join(audit_summary(splits, prompts, trained, str))
+    assert "2 splits hold 2,100 rows; 10 of them were dropped, 150 drawn." in text
     assert "4 of 100 prompts did not fit the context" in text and "field: ``a`` (" in text
     assert (
         r'   a, test, 1200, 50, "no gold label 7\, empty 3", 0.62, '
         "2 evaluated rows are also training rows" in text
+    )
+    assert (
+        r"* full.nli is trained on 199 examples; 0 more are held out to validate, 1 left out"
+        in text
     )
     assert "a, train" not in text  # nothing to tell of it
 
@@ -154,5 +183,5 @@ def test_audit_summary():
 @pytest.mark.parametrize("name", ["olmo-1b", "llama3-8b", "pythia-410m", "pocket", "published"])
 def test_in_japanese(resolved, name):
     say, study = translator("ja"), resolved(name)
-    assert len(deviations(study, say)) == len(deviations(study, str))
+    assert len(deviations(study, NONE, say)) == len(deviations(study, NONE, str))
     assert "シード" in "".join(provenance(study, say)) or name == "published"

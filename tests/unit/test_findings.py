@@ -1,18 +1,25 @@
 """The front page says what the tables hold."""
 
 import html
+import json
 import re
 
 import docutils.core
 import jinja2
+import polars as pl
 import pytest
 import yaml
 from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
+from test_learning import scores_of
 
 import analyse
 import collect_cells
 import write_front_page
+from ptft.analysis import make_table
+from ptft.analysis.settings import Settings
+from ptft.conditions import Conditions, arm_said
+from ptft.curve_findings import latent_findings
 from ptft.study import read_study
 from ptft.wording import change, csv_table, literal, number, plain, without_templates
 
@@ -38,6 +45,14 @@ def page(tmp_path_factory, repository):
     study = study_slice()
     write_evaluations(study, folder / "evaluations")
     (folder / "evaluations/main/base/quiz.io.4shot.parquet").unlink()
+    for file in (folder / "evaluations").rglob("quiz.*"):  # every prompt lost shots
+        pl.read_parquet(file).with_columns(truncated=True).write_parquet(file)
+    constant = folder / "evaluations/main/full.story.s0/nli_out.default.4shot.parquet"
+    pl.read_parquet(constant).with_columns(prediction=pl.lit("a")).write_parquet(constant)
+    (folder / "models/main/full.nli.s0").mkdir(parents=True)
+    (folder / "models/main/full.nli.s0/training.json").write_text(
+        json.dumps({"train_examples": 60, "validation_examples": 0, "dropped_examples": []})
+    )
     tables = folder / "tables"
     collect_cells.main(
         [
@@ -79,6 +94,8 @@ def page(tmp_path_factory, repository):
             str(tables / "cells.parquet"),
             "--tables",
             str(tables),
+            "--models",
+            str(folder / "models"),
             "--output",
             str(folder / "page.rst"),
         ]
@@ -91,18 +108,73 @@ def test_sentences(page):
     assert "2 fine-tuned models of each (``full`` on ``nli``, ``story``; seeds: 1)" in page
     assert "107 scores over 21,400 answers" in page
     assert "1 scores of the study are missing" in page
-    assert "``nli_in`` goes from 0.400 at step10 to 0.800 at main: +0.400 (95 % interval" in page
+    assert "``nli_in`` (format ``default``, shots: 4) goes from 0.400 at step10 to 0.800 at" in page
+    assert "main: +0.400 (95 % interval" in page
     assert "the base model from 0.330 to 0.340: +0.010" in page
     assert "``quiz`` (0.250 → 0.600). Not learned: ``nli_in`` (0.330 → 0.340)" in page
-    assert "does not): ``nli_in``, ``nli_out``." in page
-    assert "   nli (full), nli_out, 0.360, 0.600, 0.340, 0.330" in page
-    assert "   nli (full), nli_in, main, 100, main, –" in page
-    assert "tested on generation (full): tuned at main, a model's score on datasets" in page
-    assert "Gap of format ``io`` to ``default``, base models: −0.050 at the first" in page
-    assert "predict the stop (full, 2 tasks)? too few tasks to tell." in page
-    assert "* Training examples a task: 1000; the paper takes 6000." in page
+    assert "by the rule above; format ``default``, shots: 4): ``nli_in``, ``nli_out``." in page
+    assert '   "nli (full, one seed)", nli_out, 0.360, 0.600, 0.340, 0.330' in page
+    assert '   "nli (full, one seed)", nli_in, main, 100, main, –' in page
+    assert "(full, one seed; format ``default``, shots: 4): tuned at main, a model's score" in page
+    assert "Gap of format ``io`` to ``default``, base models (shots: 4; below zero" in page
+    assert "it is worse): −0.050 at the first checkpoint" in page
+    assert "predict the stop (full, one seed, 2 tasks)? too few tasks to tell." in page
+    assert "* Training examples: full.nli 60; the paper takes 6000 a task." in page
     assert "* Model ``pocket``, pre-trained here" in page
-    assert "None was flagged." in page
+    assert "**constant answer**: 1 scores on ``nli_out``" in page
+
+
+def test_trends_and_the_papers_claims(page):
+    # 0.4, 0.6, 0.8: a line, known as well as its examples are.
+    nli = next(line for line in page.splitlines() if "``nli_in`` (format" in line)
+    assert "Per checkpoint, over all 3: +0.200 (95 % interval" in nli and "it rises." in nli
+    gain = next(line for line in page.splitlines() if "Mean gain on datasets not" in line)
+    assert "0.055 at the first checkpoint, 0.280 at the last." in gain
+    assert "it rises. The paper's claim that fine-tuning adds more to later" in gain
+    assert gain.endswith("checkpoints holds here.")
+    narrows = next(
+        line for line in page.splitlines() if "``instruct`` to ``default``, tuned" in line
+    )
+    assert narrows.endswith("narrows this gap is not shown here.")
+
+
+def test_scores_with_fewer_shots_are_not_called_by_the_number_asked_for(page):
+    assert "shots: 4 (fewer in 25 % of the prompts)" in page  # of all scores together
+    learned = next(line for line in page.splitlines() if line.startswith("Learned in"))
+    # Among datasets with four shots, the one without them.
+    assert "shots: 4 (fewer in 25 % of the prompts)" in learned
+    quiz = Conditions(
+        pl.DataFrame({"dataset": "quiz", "format": "default", "shots": 2, "truncated": 1.0}), str
+    )
+    assert quiz.of(["quiz"]) == "format ``default``, shots: fewer than 2 (all prompts were cut)"
+    assert "**shots cut**: 26 scores on ``quiz`` (most prompts lost shots" in page
+
+
+@pytest.mark.parametrize(
+    ("tuned", "audit", "said"),
+    [
+        ((0.375, 0.550), {"gold_share": 0.55, "prediction_share": 1.0},
+         "No learning is shown: a constant answer earns 0.550."),
+        ((0.10, 0.43), {"gold_share": 0.34}, "No learning is shown: it starts below chance."),
+    ],
+)  # fmt: skip
+def test_no_sentence_contradicts_the_warnings(tuned, audit, said):
+    scores = scores_of((0.35, 0.36), tuned, **audit)
+    tables = {
+        name: make_table(name, scores, Settings())
+        for name in ("latent", "suspicious", "base_scores")
+    }
+    conditions = Conditions(tables["base_scores"], str)
+    first, sentence = latent_findings(
+        tables["latent"], tables["suspicious"], conditions, Settings(), str
+    )
+    assert first.endswith("shots: 4): –.")
+    assert said in sentence and sentence.endswith("Two checkpoints show no trend.")
+
+
+def test_seeds_are_named():
+    assert arm_said({"method": "lora", "n_seeds": 1}, str) == "lora, one seed"
+    assert arm_said({"method": "lora", "n_seeds": 3}, str) == "lora, 3 seeds"
 
 
 def rendered(page: str) -> str:

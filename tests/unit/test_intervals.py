@@ -10,7 +10,13 @@ from ptft.analysis import make_table
 from ptft.analysis.estimates import SeedPart
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.intervals import confidence_draws, over_seeds, score_interval, seed_quantile
+from ptft.intervals import (
+    confidence_draws,
+    over_seeds,
+    score_interval,
+    small_sample_p,
+    small_sample_quantile,
+)
 from ptft.statistics import bootstrap_means
 
 
@@ -50,11 +56,14 @@ def test_draws_have_the_interval_and_keep_the_pairing():
         assert (draws[0] - draws[other]).var() == pytest.approx(expected, rel=0.1)
 
 
-def test_seed_quantile():
-    found = seed_quantile(np.array([0.0, 1.0, 0.5]), np.array([np.inf, 2, 2]))
-    assert found[0] == pytest.approx(1)
-    assert found[1] == pytest.approx(t.ppf(0.975, 2) / norm.ppf(0.975))
+def test_small_samples():
+    share, freedom = np.array([0.0, 1.0, 0.5]), np.array([np.inf, 2, 2])
+    found = small_sample_quantile(0.025, share, freedom)
+    assert found[:2] == pytest.approx([norm.ppf(0.975), t.ppf(0.975, 2)])
     assert found[0] < found[2] < found[1]
+    p = [small_sample_p(*one) for one in zip(found, share, freedom, strict=True)]
+    assert p == pytest.approx([0.05] * 3)
+    assert small_sample_p(100.0, 0.0, 1.0) == 0 and small_sample_p(0.0, 0.5, 3.0) == 1
     both = SeedPart.total([SeedPart.of(np.array([[0.1, 0.2, 0.3]]))] * 2)
     assert (both.variance[0], both.freedom[0]) == pytest.approx((2 * 0.01 / 3, 4))
     single = SeedPart.of(np.array([[0.1, np.nan, np.nan]]))

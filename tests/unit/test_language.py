@@ -8,6 +8,7 @@ import yaml
 from test_figures import tables  # noqa: F401  (a fixture)
 
 from ptft.analysis.suspicious import FLAGS
+from ptft.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save
 from ptft.findings import VERDICTS
@@ -26,12 +27,16 @@ def phrases(path):
 def test_every_phrase_is_translated_with_the_same_places(repository, language):
     say = translator(language)
     library = repository / "scripts/ptft"
-    texts = ("costs", "deviations", "findings", "pages", "provenance")
+    texts = (
+        "conditions", "costs", "curve_findings", "deviations", "findings", "pages", "provenance",
+        "trained", "wording",
+    )  # fmt: skip
     modules = [*library.glob("figures/*.py"), *(library / f"{name}.py" for name in texts)]
     said = {phrase for module in modules for phrase in phrases(module)}
     said |= {spec.title for spec in FIGURES.values()}
     said |= {spec.category for spec in FIGURES.values()}
     said |= set(FLAGS) | set(FLAGS.values()) | set(VERDICTS.values())
+    said |= {*GROUPS.values(), *GAIN_CLAIM, *FORMAT_CLAIM}
     assert len(said) > 60
 
     def places(text):

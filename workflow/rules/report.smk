@@ -3,7 +3,16 @@ rule write_front_page:
     input:
         script=program("write_front_page"),
         modules=library(
-            "costs", "deviations", "findings", "paper", "provenance", "versions", "wording"
+            "conditions",
+            "costs",
+            "curve_findings",
+            "deviations",
+            "findings",
+            "paper",
+            "provenance",
+            "trained",
+            "versions",
+            "wording",
         )
         + words(),
         study=RESULTS.resolved,
@@ -19,12 +28,14 @@ rule write_front_page:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
+        models=f"{RESULTS.root}/models",
         language=STUDY.report.language,
     message:
         "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
-        " --study {input.study:q} --language {params.language} --output {output:q} 2> {log:q}"
+        " --study {input.study:q} --models {params.models:q} --language {params.language}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule make_report:

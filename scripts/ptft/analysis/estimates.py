@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.scores import Scores
-from ptft.intervals import seed_quantile
+from ptft.intervals import small_sample_quantile
 from ptft.statistics import LEVEL, percentile_interval
 
+# Of what a mean is made.
+COUNTS = ("n_cells", "n_seeds", "datasets")
 INTERVAL = ("stderr", "ci_low", "ci_high")
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -59,14 +61,16 @@ class Estimates:
         """Standard error, lower and upper limit (N,); NaN where no error is known.
 
         The limits are percentiles of the draws, further out where they rest on few seeds (see
-        ``ptft.intervals.seed_quantile``).
+        ``ptft.intervals.small_sample_quantile``).
         """
-        stderr, low, high = percentile_interval(self.draws, level if two_sided else 2 * level - 1)
+        tail = (1 - level) / (2 if two_sided else 1)
+        stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)
         low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
         if self.seeds is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = np.nan_to_num(self.seeds.variance / stderr**2)
-            wider = seed_quantile(share, self.seeds.freedom, level, two_sided)
+            quantile = small_sample_quantile(tail, share, self.seeds.freedom)
+            wider = quantile / small_sample_quantile(tail, 0, np.inf)
             low = self.values - wider * (self.values - low)
             high = self.values + wider * (high - self.values)
         return stderr, low, high
@@ -147,9 +151,9 @@ def mean_changes(
     """Average ``changes`` of ``pairs`` over groups ``by``.
 
     Returns:
-        One row a group: ``by``, ``n_cells``, and ``datasets``: what was averaged over, sorted,
-        joined by spaces; and the means in that order. The datasets are taken as given: the
-        interval covers the choice of examples (and seeds), not the choice of datasets.
+        One row a group: ``by``, ``n_cells``, ``n_seeds`` (the fewest), and ``datasets``: what was
+        averaged over, sorted, joined by spaces; and the means in that order. The datasets are
+        taken as given: the interval covers the choice of examples (and seeds), not of datasets.
     """
     groups = (
         pairs.with_columns(pl.int_range(pl.len()).alias("_position"))
@@ -157,6 +161,7 @@ def mean_changes(
         .agg(
             pl.col("_position"),
             pl.len().cast(pl.Int64).alias("n_cells"),
+            pl.col("n_seeds").min(),
             pl.col("dataset").unique().sort().str.join(" ").alias("datasets"),
         )
         .sort(by, nulls_last=True)
@@ -186,7 +191,7 @@ def aggregate(
     groups, estimates = mean_changes(pairs, changes, by)
     point = pl.Series(name, estimates.values, dtype=pl.Float64).fill_nan(None)
     table = with_interval(groups.select(*by, point), estimates, level, prefix)
-    return pl.concat([table, groups.select("n_cells", "datasets")], how="horizontal")
+    return pl.concat([table, groups.select(COUNTS)], how="horizontal")
 
 
 def flag_holes(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import Changes, aggregate, flag_holes
+from ptft.analysis.estimates import COUNTS, Changes, aggregate, flag_holes
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
@@ -90,6 +90,6 @@ def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFr
         table = (
             measured
             if table is None
-            else table.join(measured.drop("n_cells", "datasets"), on=by, nulls_equal=True)
+            else table.join(measured.drop(COUNTS), on=by, nulls_equal=True)
         )
     return flag_holes(table, by[:3])

@@ -29,6 +29,8 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
         "kind",
         "metric",
         "shots",
+        "truncated",
+        "n_seeds",
         "format",
         "value",
         "gap",

@@ -27,12 +27,12 @@ def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         flag_holes(means, LINE)
         .with_columns(pl.Series("gain", estimates.values, pl.Float64))
         .with_row_index("row")
-        .join(pairs.group_by(LINE).agg(pl.col("n_seeds").min()), on=LINE, nulls_equal=True)
         .filter("complete")
         .sort(*LINE, "index")
         .group_by(*LINE, maintain_order=True)
         .agg(
-            pl.col("datasets", "n_cells", "n_seeds").first(),
+            pl.col("datasets", "n_cells").first(),
+            pl.col("n_seeds").min(),
             pl.len().cast(pl.Int64).alias("n_checkpoints"),
             pl.col("gain").first().alias("gain_first"),
             pl.col("gain").last().alias("gain_last"),

@@ -55,7 +55,7 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     table = pl.concat([curves.drop("base", "tuned"), *tables], how="horizontal")
     p_values = np.concatenate([table["base_p"].to_numpy(), table["tuned_p"].to_numpy()])
     adjusted = adjust_p_values(p_values).reshape(2, -1)
-    return table.drop("base_guess").with_columns(
+    return table.with_columns(
         pl.Series("base_p_adjusted", adjusted[0]),
         pl.Series("tuned_p_adjusted", adjusted[1]),
         (pl.col("tuned_learned") & ~pl.col("base_learned")).alias("latent"),

@@ -26,13 +26,13 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
     curve's checkpoints, with an interval and a test (slope_p) that treat them as a sample
     (``ptft.trends.line_trend``). tau, tau_p: Kendall's test of their order; its null is that the
     checkpoints are exchangeable. guess: what a constant answer earns at best, the larger of chance
-    and the most frequent gold answer's share; null where no chance level is known.
+    and the most frequent gold answer's share; null where no chance level is known. guessing: the
+    last score is a constant answer, or not above ``guess`` by more than its interval.
 
     learned: the curve rises by at least ``rise_margin``, the interval of the rise excludes zero,
-    and guessing does not explain it: the last score lies above ``guess`` by more than its
-    interval and is no constant answer, and where the first is clearly below chance only the rise
-    above chance counts (both as table `suspicious` flags them). Where no error is known the scores
-    decide alone.
+    and guessing does not explain it: it does not end in guessing, and where it starts clearly
+    below chance (starts_below_chance) only the rise above chance counts; both as table
+    `suspicious` flags them. Where no error is known the scores decide alone.
     """
     curves = _curves(view, rows)
     first, last = curves["first_row"].to_numpy(), curves["last_row"].to_numpy()
@@ -44,8 +44,8 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
         SeedPart.of(view.by_seed[last]),
     )
     counted = (curves["last"] - curves["start"]).to_numpy() >= settings.rise_margin
-    learned = counted & _above_zero(rise, settings.level) & _above_zero(excess, settings.level)
-    learned &= ~curves["constant"].to_numpy()
+    guessing = curves["constant"].to_numpy() | ~_above_zero(excess, settings.level)
+    learned = counted & _above_zero(rise, settings.level) & ~guessing
     table = with_interval(
         curves.select("first", "last", (pl.col("last") - pl.col("first")).alias("rise")),
         rise,
@@ -58,7 +58,12 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
             table,
             trend_table(view.draws, curves, settings.level),
             pl.DataFrame(taus, schema={"tau": pl.Float64, "tau_p": pl.Float64}, orient="row"),
-            curves.select("guess", pl.Series("learned", learned, dtype=pl.Boolean)),
+            curves.select(
+                pl.col("below").alias("starts_below_chance"),
+                "guess",
+                pl.Series("guessing", guessing, dtype=pl.Boolean),
+                pl.Series("learned", learned, dtype=pl.Boolean),
+            ),
         ],
         how="horizontal",
     )
@@ -112,6 +117,7 @@ def _curves(view: Scores, rows: Sequence[Sequence[int]]) -> pl.DataFrame:
             value.first().alias("first"),
             value.last().alias("last"),
             start.first().alias("start"),
+            below.first().alias("below"),
             pl.col("row").first().alias("first_row"),
             pl.col("row").last().alias("last_row"),
             pl.when(pl.col("chance").is_not_null())

@@ -176,7 +176,7 @@ def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
             pl.col("row").alias("rows"),
             pl.col("seed").alias("seeds"),
             pl.col("value").alias("values"),
-            pl.col("value", *AUDIT_SCHEMA).mean(),
+            pl.col("value", "truncated", *AUDIT_SCHEMA).mean(),
             (pl.col("stderr") ** 2).first().alias("variance"),
             pl.len().cast(pl.Int64).alias("n_seeds"),
             pl.col(

@@ -29,7 +29,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
         stopping(scores, settings)
         .join(order.rename({"index": "turn"}), on="base_turn")
         .group_by("method", "train_task")
-        .agg(pl.col("turn", "stop_index").mean())
+        .agg(pl.col("turn", "stop_index").mean(), pl.col("n_seeds").min())
         .sort("method", "train_task")
     )
     rows = []
@@ -47,6 +47,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
         rows.append(
             {
                 "method": method,
+                "n_seeds": group["n_seeds"].min(),
                 "n_tasks": len(group),
                 "tasks": " ".join(group["train_task"]),
                 "rho": found.rho if known else None,
@@ -61,6 +62,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 SCHEMA = {
     "method": pl.String,
+    "n_seeds": pl.Int64,
     "n_tasks": pl.Int64,
     "tasks": pl.String,
     **dict.fromkeys(["rho", "null_low", "null_high", "p"], pl.Float64),

@@ -25,6 +25,7 @@ FLAGS = {
     "no variance": "every example has the same score",
     "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
     "model evaluated under two names",
+    "shots cut": "most prompts lost shots to fit the context: not the number of shots it says",
     "below chance": "clearly worse than a blind guess: labels may be swapped",
 }
 
@@ -48,6 +49,7 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         "constant answer": CONSTANT_ANSWER,
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
+        "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
         "below chance": BELOW_CHANCE,
     }
     cells = scores.cells

@@ -1,0 +1,61 @@
+"""Under which conditions a sentence of the report holds: prompt format, shots, training seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from ptft.language import Say
+from ptft.wording import listed
+
+
+class Conditions:
+    """What is said of the prompts that datasets were scored with.
+
+    Args:
+        scores: rows with dataset, format, shots and truncated (share of the prompts that were cut
+            to fit the context), of one format and one number of shots a dataset.
+        say: the language.
+    """
+
+    def __init__(self, scores: pl.DataFrame, say: Say) -> None:
+        self._scores, self._say = scores, say
+
+    def of(self, datasets: Iterable[str]) -> str:
+        """Format and shots of datasets, in words."""
+        rows = self._scores.filter(pl.col("dataset").is_in(list(datasets)))
+        return self._say("format {formats}, {shots}").format(
+            formats=listed(rows["format"].unique().sort().to_list()),
+            shots=shots_said(rows, self._say),
+        )
+
+
+def shots_said(rows: pl.DataFrame, say: Say) -> str:
+    """Every number of shots of scores, with what is true of it where prompts had to be cut.
+
+    Args:
+        rows: with shots and truncated, the share of a score's prompts that were cut to fit the
+            context. With shots these are the prompts that lost some.
+    """
+    found = rows.group_by("shots").agg(pl.col("truncated").mean()).sort("shots")
+    said = []
+    for shots, truncated in found.iter_rows():
+        text = "{shots}"
+        if shots and truncated == 1:
+            text = say("fewer than {shots} (all prompts were cut)")
+        elif shots and truncated:
+            text = say("{shots} (fewer in {share} % of the prompts)")
+        share = "" if truncated is None else f"{100 * truncated:.2g}"
+        said.append(text.format(shots=shots, share=share))
+    return say("shots: {shots}").format(shots=", ".join(said) or "–")
+
+
+def seeds_said(seeds: int, say: Say) -> str:
+    """How many training seeds a statement rests on; one is named as such."""
+    return say("one seed") if seeds == 1 else say("{n} seeds").format(n=seeds)
+
+
+def arm_said(row: dict, say: Say) -> str:
+    """Method and seeds of a row of a table."""
+    return f"{row['method']}, {seeds_said(row['n_seeds'], say)}"

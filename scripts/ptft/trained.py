@@ -1,0 +1,55 @@
+"""How many examples models were really tuned on, by the models' own records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from ptft.language import Say
+from ptft.wording import plain
+
+SCHEMA = {
+    "task": pl.String,
+    "train_examples": pl.Int64,
+    "validation_examples": pl.Int64,
+    "dropped": pl.Int64,
+}
+
+
+def read_trained(models: Path) -> pl.DataFrame:
+    """One row a method and task (``full.mnli``) and set of counts, as training noted them.
+
+    Args:
+        models: folder of tuned models as `CHECKPOINT/ARM/training.json`; those that are no longer
+            there are not counted.
+    """
+    rows = []
+    for file in sorted(models.glob("*/*/training.json")):
+        noted = json.loads(file.read_text())
+        rows.append(
+            {
+                "task": file.parent.name.rsplit(".", 1)[0],
+                "train_examples": noted["train_examples"],
+                "validation_examples": noted["validation_examples"],
+                "dropped": len(noted["dropped_examples"]),
+            }
+        )
+    return pl.DataFrame(rows, schema=SCHEMA).unique().sort(SCHEMA.keys())
+
+
+def trained_said(trained: pl.DataFrame, say: Say) -> list[str]:
+    """One sentence a method and task: examples trained on, held out, and left out."""
+    return [
+        say(
+            "{task} is trained on {n} examples; {held} more are held out to validate, {dropped} "
+            "left out because no token to learn fits the context."
+        ).format(
+            task=plain(row["task"]),
+            n=f"{row['train_examples']:,}",
+            held=f"{row['validation_examples']:,}",
+            dropped=f"{row['dropped']:,}",
+        )
+        for row in trained.iter_rows(named=True)
+    ]
