@@ -13,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -22,6 +23,7 @@ from ptft.analysis import TABLES
 from ptft.ancient_inputs import look_behind_ancient_inputs
 from ptft.demands import Demands
 from ptft.evaluation.cells import require_backend
+from ptft.failures import tell_causes_first
 from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.progress import Progress
@@ -83,6 +85,7 @@ SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 look_behind_ancient_inputs()
+tell_causes_first(logger.handlers)
 
 if workflow.is_main_process:
     with printed_alone():

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     collected = collect(study, args.evaluations)
     if collected.cells.is_empty():
         raise SystemExit(
-            f"no per-example file of the study under {args.evaluations}: evaluate first"
+            f"error: no per-example file of the study under {args.evaluations}: evaluate first"
         )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     collected.cells.write_parquet(args.output)

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         convert(args.source, args.tokenizer, args.output)
     except HubError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -115,11 +115,11 @@ def evaluate(args: argparse.Namespace, model_hash: str) -> int:
         if torch.cuda.is_available():
             note(gpu_gib=engine.gpu_memory() / 2**30)
     if failed:
-        for cell, error in failed.items():
-            log.error("cell %s failed: %s: %s", cell.name, type(error).__name__, error)
-        log.error(
-            "%d of %d cells failed; the others are kept in the store", len(failed), len(cells)
-        )
+        told = [f"cell {c.name} failed: {type(e).__name__}: {e}" for c, e in failed.items()]
+        for sentence in told[1:]:
+            log.error(sentence)
+        others = f"{len(failed)} of {len(cells)} cells failed; the others are kept in the store"
+        print(f"error: {told[0]} ({others})", file=sys.stderr)
         return 1
     for cell, file in stored.items():
         publish(file, args.output / cell.file)

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         except Unlabelled as error:
             found = labelled_splits(args.root, spec)
             listed = ", ".join(f"{split} ({rows} rows)" for split, rows in found.items())
-            sys.exit(f"{error}. Splits here that have labels: {listed or 'none'}")
+            sys.exit(f"error: {error}. Splits here that have labels: {listed or 'none'}")
     except (DatasetError, StudyError) as error:
         sys.exit(f"error: {error}")
     write_examples(examples, args.output)

@@ -1,4 +1,4 @@
-"""How a program ends: with its status, or with a sentence where its results can't be written."""
+"""How a program ends: with its status, or with the one sentence of what it refuses."""
 
 import errno
 import os
@@ -20,17 +20,20 @@ UNWRITABLE = {
 def run_program(main: Callable[[], int | None]) -> None:
     """Call a program's ``main`` and end with its status.
 
-    A full disk, or a place where this user may not write, is no mistake of the program: it is
-    told in one sentence. Any other exception is left as it is.
+    What the library refuses, by an exception of its own, and a full disk, or a place where this
+    user may not write, are no mistakes of the program: they are told in one sentence. Any other
+    exception is left as it is.
     """
     try:
         status = main()
     except Exception as error:
+        if type(error).__module__.startswith("ptft."):
+            sys.exit(f"error: {error}")
         if not cant_write(error):
             raise
         sys.exit(
-            f"{_place(error)}. Results need a place with room, where this user may write; call "
-            "again when there is one"
+            f"error: {_place(error)}. Results need a place with room, where this user may write; "
+            "call again when there is one"
         )
     sys.exit(status)
 

@@ -1,7 +1,6 @@
 """A study while it runs and after: the grid of checkpoints x arms, and each failure's log."""
 
-from pathlib import Path
-
+from ptft.causes import cause, log_lines
 from ptft.progress import FINETUNE, JobStatus, Progress
 from ptft.study.grid import Grid
 
@@ -40,7 +39,7 @@ def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
 
 
 def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
-    """Of each job whose last attempt failed or was killed: how often, its log, its last words."""
+    """Of each job whose last attempt failed or was killed: how often, its log, the cause."""
     lines = []
     for job in jobs:
         if job.state not in ("failed", "lost"):
@@ -50,9 +49,9 @@ def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
         lines.append(
             f"{stage} {job.checkpoint} {job.arm}: {job.state}, attempt {job.attempts}: {log}"
         )
-        words = last_line(log)
-        if words:
-            lines.append(f"    {words}")
+        said = log_lines(log)
+        if said:
+            lines.append(f"    {cause(said) or said[-1]}")
     return lines
 
 
@@ -61,11 +60,3 @@ def summary(jobs: list[JobStatus]) -> str:
     order = list(MARKS)
     counted = {state: sum(job.state == state for job in jobs) for state in order}
     return ", ".join(f"{number} {state}" for state, number in counted.items() if number)
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that says something; empty where there is no log."""
-    if not log.is_file():
-        return ""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "")

@@ -165,4 +165,7 @@ def test_an_absent_step_stops_before_any_download(hub, tmp_path, repository):
     file.write_text(file.read_text().replace("[step1, main]", "[step3, main]"))
     output = study.run("fetch", "--keep-going", fails=True)
     assert "org/model has no checkpoint of step 3; the nearest are step1 (of 1)" in output
+    # The cause comes first, and no line repeats that the command failed.
+    assert re.search(r"^Error: org/model has no checkpoint of step 3", output, re.M)
+    assert "CalledProcessError" not in output
     assert not hub.sent

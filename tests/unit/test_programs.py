@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import save_file
+from slice_files import slice_file
 
 import write_study
 from ptft.programs import cant_write
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 )
 def test_a_program_says_where_it_can_not_write(tmp_path, place, reason):
     (tmp_path / "a_file").write_text("")
-    command = [sys.executable, write_study.__file__, "--study", '{"a": 1}', "--output", place]
+    study = slice_file(tmp_path / "study.json", {"a": 1})
+    command = [sys.executable, write_study.__file__, "--study", study, "--output", place]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert reason in done.stderr and "Results need a place with room" in done.stderr

@@ -113,7 +113,7 @@ def test_status_names_the_log_of_each_failure(repository, half_done, capsys):
     output = capsys.readouterr().out.splitlines()
     log = half_done / "results/cluster/logs/finetune_model/step4/full.pocket_nli.s1.log"
     place = output.index(f"fine-tune step4 full.pocket_nli.s1: failed, attempt 1: {log}")
-    assert output[place + 1] == "    error: the loss is not finite"
+    assert output[place + 1] == "    the loss is not finite"
     assert any(line.startswith("fine-tune step16 full.pocket_nli.s0: lost") for line in output)
     assert "2 done, 1 running, 1 failed, 1 lost, 5 missing" in output
 

@@ -1,0 +1,68 @@
+"""How a failed job is told: its cause, one command, the last lines of its log.
+
+Snakemake tells the command twice, with all inputs and outputs, and the log as a whole below that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.logging import DefaultFormatter, get_event, timestamp
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from ptft.causes import REFUSAL, cause, log_lines
+
+LAST_LINES = 15
+
+
+def describe(error: Mapping[str, Any], show_log: bool) -> str:
+    """A failed job in a few lines, the cause first.
+
+    Args:
+        error: Snakemake's record of it: rule_name, jobid, rule_msg (of the executor), shellcmd,
+            and log: the job's own and, on a cluster, that of the cluster's job.
+        show_log: whether the last lines of the log are wanted.
+    """
+    logs = {name: log_lines(Path(name)) for name in error["log"]}
+    name = next((name for name, lines in logs.items() if lines), None)
+    lines = logs.get(name, [])
+    executor = (error["rule_msg"] or "").strip()
+    why = cause(lines) or executor.split("\n")[0] or (lines or ["the program said nothing"])[-1]
+    told = [f"Error: {why}", f"    rule: {error['rule_name']}, job {error['jobid']}"]
+    if executor and executor.split("\n")[0] != why:
+        told.append(f"    executor: {executor}")
+    if error["shellcmd"]:
+        told.append(f"    command: {error['shellcmd'].strip()}")
+    if error["log"]:
+        told.append(f"    log: {', '.join(error['log'])}")
+    if show_log and not all(REFUSAL.fullmatch(line) for line in lines):
+        told += [f"    last lines of {name}:"]
+        told += [f"        {line}" for line in lines[-LAST_LINES:]]
+    return "\n".join(told)
+
+
+class CauseFirst(DefaultFormatter):
+    """Snakemake's own formatter, but for failed jobs."""
+
+    def format_job_error(self, msg: dict[str, Any]) -> str:
+        """As ``describe``, with the time."""
+        return f"{timestamp()}\n{describe(msg, self.show_failed_logs)}"
+
+
+def is_told_again(record: logging.LogRecord) -> bool:
+    """Whether a record says only that a job's command failed: its error is told by itself."""
+    message = str(record.msg)
+    failed = message.startswith("RuleException:\nCalledProcessError in file ")
+    return get_event(record) == LogEvent.ERROR and failed
+
+
+def tell_causes_first(handlers: Iterable[logging.Handler]) -> None:
+    """Change how Snakemake's handlers tell failed jobs; not those of logger plugins."""
+    for handler in handlers:
+        if type(handler.formatter) is DefaultFormatter:
+            known = handler.formatter
+            handler.setFormatter(CauseFirst(known.quiet, known.show_failed_logs))
+            handler.addFilter(lambda record: not is_told_again(record))
