@@ -57,7 +57,8 @@ class Fault:
             (nothing comes any more), ``truncated`` (a shorter body, declared as whole),
             ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored),
             ``trickle`` (a byte now and then), ``silent`` (no answer at all), ``html`` (a login
-            page), ``endless`` (more bytes than were announced).
+            page), ``endless`` (more bytes than were announced), ``pages`` (a listing with a
+            next page).
     """
 
     kind: str
@@ -153,7 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._resolve(path, fault)
 
-    def _api(self, path: str, _fault: Fault | None) -> None:
+    def _api(self, path: str, fault: Fault | None) -> None:
+        hub = self.server_hub
         kind, owner, name, *rest = path.split("/")
         found = self._repository(kind, f"{owner}/{name}")
         if found is None:
@@ -173,7 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, {"id": f"{owner}/{name}", "sha": commit[0], "siblings": []})
         elif rest[0] == "tree":
             if commit := self._files(found, "/".join(rest[1:])):
-                self._json(200, [_entry(path, content) for path, content in commit[1].items()])
+                entries = [_entry(path, content) for path, content in commit[1].items()]
+                more = fault is not None and fault.kind == "pages"
+                link = {"Link": f'<{hub.endpoint}{self.path}>; rel="next"'} if more else {}
+                self._json(200, entries, **link)
         else:
             self._json(404, {"error": f"unknown endpoint {path}"})
 

@@ -104,7 +104,7 @@ def test_a_busy_api_is_asked_again(hub, status):
 def test_the_api_is_not_asked_for_ever(hub):
     path = "/api/models/org/tiny/refs"
     hub.fail(path, *[Fault("status", 503)] * 9)
-    with pytest.raises(HubError, match="gave up after 5 attempts in 0 s, the last ended in: .*503"):
+    with pytest.raises(HubError, match=r"gave up after 5 attempts in \d+ s, .* ended in: .*503"):
         resolve_checkpoint(source(step=1000))
     assert hub.requests[path] == 5
 

@@ -7,7 +7,7 @@ from conftest import CHUNK, noise
 from server import Fault
 
 from ptft.hub import client
-from ptft.hub.client import HubError
+from ptft.hub.client import HubError, listed
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_checkpoint
 
@@ -82,6 +82,14 @@ def test_a_server_without_a_word_is_left(hub, weights, tmp_path, monkeypatch, wh
     hub.fail(REFS if where == "a listing" else weights, *[Fault("silent")] * 2)
     with pytest.raises(HubError, match="gave up after 2 attempts .*: no answer within 0.2 s"):
         resolve_checkpoint(MAIN) if where == "a listing" else fetch(pin, tmp_path / "main")
+
+
+def test_a_listing_without_a_last_page_is_left(hub, monkeypatch):
+    patient(monkeypatch, ANSWER_SECONDS=0.2, WAITS=())
+    commit = hub.models["org/tiny"].commit("main")
+    hub.fail(f"/api/models/org/tiny/tree/{commit}", *[Fault("pages")] * 99_999)
+    with pytest.raises(HubError, match="no answer within 0.2 s"):
+        listed(lambda: list(client.api().list_repo_tree("org/tiny", revision=commit)), "listing")
 
 
 def test_a_way_that_leads_on_is_not_given_up(hub, weights, tmp_path, monkeypatch):

@@ -80,7 +80,13 @@ set_client_factory(
 
 @contextlib.contextmanager
 def _ends_within(seconds: float) -> Iterator[None]:
-    """Break a block off by SIGALRM: a server that sends a byte now and then meets no timeout."""
+    """Break a block off by SIGALRM: a server that sends a byte now and then meets no timeout.
+
+    Within such a block it is the outer one that counts.
+    """
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
 
     def stop(*_: object) -> None:
         raise NoAnswerError(f"no answer within {seconds:g} s")
@@ -108,7 +114,8 @@ def listed(action: Callable[[], Result], what: str) -> Result:
 
     def ask() -> Result:
         try:
-            return action()
+            with _ends_within(ANSWER_SECONDS):  # all its pages
+                return action()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HubError(
                 f"{what}: {constants.ENDPOINT} answers, but not as the Hub does ({_brief(error)}). "

@@ -126,7 +126,7 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
                 total=file.size, initial=target.tell(), unit="B", unit_scale=True, desc=name
             ) as bar,
         ):
-            for chunk in _fast_enough(response.iter_bytes()):
+            for chunk in _fast_enough(response.iter_bytes(), file.size - target.tell()):
                 target.write(chunk)
                 bar.update(len(chunk))
                 if target.tell() > file.size:
@@ -135,13 +135,14 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
         raise NoAnswerError(f"the answer ended after {_size(part)} of {file.size} bytes")
 
 
-def _fast_enough(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
     """Pieces of a body, as long as enough of them come in time."""
     begun, come = time.monotonic(), 0
     for chunk in chunks:
         yield chunk
         come += len(chunk)
-        if time.monotonic() - begun >= client.LEAST_SECONDS:
+        missing -= len(chunk)
+        if missing > 0 and time.monotonic() - begun >= client.LEAST_SECONDS:
             if come < client.LEAST_BYTES:
                 raise NoAnswerError(
                     f"only {come} bytes came in {client.LEAST_SECONDS:g} s, at least "
