@@ -51,9 +51,9 @@ def score_interval(
         variance: (G,) of the mean: the squared standard error; NaN where it is unknown.
         n: (G,) numbers of examples.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z = norm.ppf((1 + level) / 2)
+    z = ndtri((1 + level) / 2)
     mean, variance = np.asarray(mean, float), np.asarray(variance, float)
     examples = effective_examples(mean, variance, n)
     return tuple(
@@ -123,12 +123,13 @@ def small_sample_quantile(tail: np.ndarray, share: np.ndarray, freedom: np.ndarr
     Returns:
         Student's t for a share of 1, the normal quantile for one of 0. Broadcasts.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     share = np.clip(share, 0, 1)
     with np.errstate(divide="ignore"):
-        satterthwaite = t.isf(tail, freedom / share**2)
-    return (satterthwaite + share * t.isf(tail, freedom) + (1 - share) * norm.isf(tail)) / 2
+        satterthwaite = stdtrit(freedom / np.square(share), tail)
+    weighted = share * stdtrit(freedom, tail) + (1 - share) * ndtri(tail)
+    return -(satterthwaite + weighted) / 2
 
 
 def small_sample_p(ratio: float, share: float, freedom: float) -> float:
@@ -140,7 +141,7 @@ def small_sample_p(ratio: float, share: float, freedom: float) -> float:
         return float(small_sample_quantile(np.exp(log_p) / 2, share, freedom)) - abs(ratio)
 
     smallest = np.log(SMALLEST_P)
-    return 0.0 if reach(smallest) < 0 else float(np.exp(brentq(reach, smallest, 0.0)))
+    return 0.0 if reach(smallest) < 0 else float(np.exp(brentq(reach, smallest, 0.0, xtol=1e-9)))
 
 
 def over_seeds(

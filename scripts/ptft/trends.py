@@ -72,7 +72,7 @@ def line_trend(
     examples = excess = 0.0
     if draws is not None and not np.isnan(draws).any():
         covariance = np.cov(draws)
-        examples = weights @ covariance @ weights
+        examples = max(0.0, weights @ covariance @ weights)  # rounding can leave -1e-20
         fitted = covariance.sum() / len(x) + examples / size
         excess = max(0.0, examples - size * (np.trace(covariance) - fitted) / free)
     if scatter <= 1e-12 * max(examples, slope**2):  # all points on a line: no scatter to go by

@@ -104,8 +104,9 @@ def test_points_on_a_line_leave_the_examples_error():
     found = line_trend([0, 1, 2], np.array([0.1, 0.2, 0.3]), drawn)
     # Weights -1/2, 0, 1/2.
     assert found.stderr == pytest.approx(0.01 / np.sqrt(2), rel=0.02)
-    constant = line_trend([0, 1, 2, 3], np.full(4, 0.7))
-    assert (constant.slope, constant.p) == (0, 1)
+    for drawn in (None, np.full((4, 50), 0.7)):
+        constant = line_trend([0, 1, 2, 3], np.full(4, 0.7), drawn)
+        assert (constant.slope, constant.p) == (0, 1)
 
 
 def test_no_trend_is_rejected_as_often_as_it_should_be():
