@@ -39,16 +39,19 @@ def shots_said(rows: pl.DataFrame, say: Say) -> str:
             context. With shots these are the prompts that lost some.
     """
     found = rows.group_by("shots").agg(pl.col("truncated").mean()).sort("shots")
-    said = []
-    for shots, truncated in found.iter_rows():
-        text = "{shots}"
-        if shots and truncated == 1:
-            text = say("fewer than {shots} (all prompts were cut)")
-        elif shots and truncated:
-            text = say("{shots} (fewer in {share} % of the prompts)")
-        share = "" if truncated is None else f"{100 * truncated:.2g}"
-        said.append(text.format(shots=shots, share=share))
-    return say("shots: {shots}").format(shots=", ".join(said) or "–")
+    said = ", ".join(number_of_shots(*row, say) for row in found.iter_rows())
+    return say("shots: {shots}").format(shots=said or "–")
+
+
+def number_of_shots(shots: int, truncated: float | None, say: Say) -> str:
+    """The number asked for, where no prompt was cut to fewer; otherwise what is true."""
+    if not shots or not truncated:
+        return str(shots)
+    if truncated == 1:
+        return say("fewer than {shots} (all prompts were cut)").format(shots=shots)
+    return say("{shots} (fewer in {share} % of the prompts)").format(
+        shots=shots, share=f"{100 * truncated:.2g}"
+    )
 
 
 def seeds_said(seeds: int, say: Say) -> str:

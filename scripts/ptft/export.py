@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from typing_extensions import TypedDict
 
+from ptft.conditions import number_of_shots
 from ptft.paths import cell_name
 
 # Names the harness and the Hub use for our metrics.
@@ -77,6 +78,10 @@ def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str,
     }
 
 
+def _shots(row: Mapping[str, Any]) -> str:
+    return number_of_shots(row["shots"], row["truncated"], str)
+
+
 class AboutModels(TypedDict):
     """What a card says beside the scores."""
 
@@ -116,7 +121,7 @@ def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[st
                 task_type=TASK_TYPE[row["kind"]],
                 dataset_type=row["dataset"],
                 dataset_name=row["dataset"],
-                dataset_config=f"{row['format']}, {row['shots']} shots",
+                dataset_config=f"{row['format']}, shots: {_shots(row)}",
                 metric_type=row["metric"],
                 metric_value=round(row["value"], 4),
             )
@@ -132,7 +137,7 @@ def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[st
         known = row["ci_low"] is not None
         interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if known else "–"
         lines.append(
-            f"| {row['dataset']} | {row['format']} | {row['shots']} | {row['metric']} "
+            f"| {row['dataset']} | {row['format']} | {_shots(row)} | {row['metric']} "
             f"| {row['value']:.3f} | {interval} | {row['n']} |"
         )
     table = "\n".join(lines)

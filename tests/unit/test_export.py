@@ -39,9 +39,11 @@ def test_card_is_valid_on_the_hub():
     card = ModelCard(model_card(cells(), "step100", "full.nli.s0", ABOUT))
     assert card.data.base_model == "allenai/OLMo-1B-hf"
     scores = {(r.dataset_name, r.dataset_config): r.metric_value for r in card.data.eval_results}
-    assert scores["nli_in", "default, 4 shots"] == 0.8
+    assert scores["nli_in", "default, shots: 4"] == 0.8
     assert len(scores) == 5
     assert "fine-tuned on `nli`" in card.text and "- lr: 2e-06" in card.text
+    cut = model_card(cells().with_columns(truncated=pl.lit(1.0)), "step100", "full.nli.s0", ABOUT)
+    assert "| nli_in | default | fewer than 4 (all prompts were cut) | m | 0.800 |" in cut
 
 
 def test_unknown_model():

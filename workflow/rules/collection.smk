@@ -91,7 +91,7 @@ SLICES.add(
 rule export_results:
     input:
         script=program("export_results"),
-        module=library("export"),
+        modules=library("conditions", "export", "wording"),
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
     output:

@@ -14,8 +14,9 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     For right-or-wrong scores these are the examples turned right and turned wrong, and ``p`` is
     the exact McNemar test of the two (1947); for ROUGE-L it is the sign test. ``p_adjusted`` is
-    adjusted over the whole table (Benjamini and Hochberg, 1995). With several training seeds the
-    shares are means over seeds, tested as if they were one run's.
+    adjusted over the whole table (Benjamini and Hochberg, 1995). Both are about the examples: with
+    several training seeds the shares are means over these seeds, tested as if they were one run's,
+    and say nothing of another seed (table `gains` does).
 
     One row a (checkpoint, method, task, dataset); empty where no per-example results are known.
     """
