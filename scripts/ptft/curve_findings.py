@@ -72,7 +72,7 @@ def _caveats(
             unsure,
             say(
                 "A straight line through all checkpoints does not rise beyond their scatter for "
-                "{names} (a rise that levels off early is no line)."
+                "{names} (neither a jump nor a rise that levels off is a line)."
             ),
         ),
         (warned, say("Some of these scores are flagged below: {names}.")),
