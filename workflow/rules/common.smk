@@ -69,6 +69,12 @@ def split_source(wildcards):
     return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
 
 
+def reference_text(wildcards):
+    """What is looked up, worded as ever: a pin that is there must not be looked up again."""
+    kind, found = REFERENCES[wildcards.folder]
+    return f"--{kind}={as_text(found)}"
+
+
 def training_split(wildcards):
     """Prepared examples that an arm is fine-tuned on."""
     return RESULTS.split(GRID.task_dataset(GRID.arms[wildcards.arm].task), "train")

@@ -46,6 +46,10 @@ def place(pattern):
     return lambda wildcards, input: pattern.format(**dict(wildcards.items()))
 
 
+# The names of the variables that hold the Hub's tokens, for the programs that may read them.
+HUB_TOKENS = place(" ".join(TOKENS))
+
+
 def slice_file(rule, *names):
     """Parameter: the file that hands the slice to the program, by the same wildcards."""
     return place(SLICES.file(rule, *(f"{{{name}}}" for name in names)))

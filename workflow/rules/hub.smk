@@ -16,7 +16,6 @@ REFERENCES = {
     **{folder: ("split", found) for folder, found in SPLITS_ON_HUB.items()},
 }
 CHECKPOINT_PINS = [paths.pin(folder) for folder in CHECKPOINTS_ON_HUB]
-WITH_TOKENS = f"export {' '.join(TOKENS)};"
 PINS = [paths.pin(folder) for folder in FETCHED]
 SLICES.add("pins", content=lambda: PINS)
 SLICES.add("checkpoint_pins", content=lambda: CHECKPOINT_PINS)
@@ -26,12 +25,6 @@ SLICES.add(
         paths.pin(folder): {kind: found} for folder, (kind, found) in REFERENCES.items()
     },
 )
-
-
-def reference_text(wildcards):
-    """What is looked up, worded as ever: a pin that is there must not be looked up again."""
-    kind, found = REFERENCES[wildcards.folder]
-    return f"--{kind}={as_text(found)}"
 
 
 rule resolve_pin:
@@ -48,11 +41,12 @@ rule resolve_pin:
         "../../envs/environment.yaml"
     params:
         slice=reference_text,
+        tokens=HUB_TOKENS,
         references=slice_file("references"),
     message:
         "Look up {wildcards.folder} on the Hub"
     shell:
-        "{WITH_TOKENS} python {input.script:q} --references {params.references:q}"
+        "export {params.tokens}; python {input.script:q} --references {params.references:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
@@ -82,13 +76,14 @@ rule fetch_pin:
         "../../envs/environment.yaml"
     params:
         script=program("fetch_pin"),
+        tokens=HUB_TOKENS,
         pins=slice_file("pins"),
         # Of the input, so that it is not tracked.
         same_weights=lambda wildcards, input: STUDY.same_weights,
     message:
         "Fetch {wildcards.folder}"
     shell:
-        "{WITH_TOKENS} python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
+        "export {params.tokens}; python {params.script:q} --pin {input.pin:q} --all-pins {params.pins:q}"
         " --same-weights {params.same_weights:q}"
         " 2>&1 | tee {log:q}"
 
@@ -108,8 +103,9 @@ rule update_pins:
         "../../envs/environment.yaml"
     params:
         script=program("update_pins"),
+        tokens=HUB_TOKENS,
         references=slice_file("references"),
     message:
         "Look up everything on the Hub again"
     shell:
-        "{WITH_TOKENS} python {params.script:q} --references {params.references:q} 2>&1 | tee {log:q}"
+        "export {params.tokens}; python {params.script:q} --references {params.references:q} 2>&1 | tee {log:q}"
