@@ -28,11 +28,11 @@ from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.progress import Progress
 from ptft.site import read_site
-from ptft.slices import Slices, as_text
+from ptft.files.slice_files import Slices, as_text
 from ptft.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
-from ptft.study.errors import printed_alone
+from ptft.files.errors import printed_alone
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.published import read_published_study, released_tables
 from ptft.study.sources import require_sources

@@ -39,9 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
     from ptft.csv_tables import write_csv
+    from ptft.files.slice_files import read_slice
     from ptft.language import translator
     from ptft.pages import table_page
-    from ptft.slices import read_slice
 
     say = translator(args.language)
     settings = read_slice(args.settings, Settings) if args.settings else Settings()

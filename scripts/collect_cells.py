@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.collect import CollectionSlice, collect
     from ptft.csv_tables import write_csv
+    from ptft.files.slice_files import read_slice
     from ptft.hub.pins import fill_in
-    from ptft.slices import read_slice
 
     study = read_slice(args.study, CollectionSlice)
     fill_in(study["checkpoints"], read_slice(args.pins, list[Path]) if args.pins else [])

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.analysis import TABLES
     from ptft.export import AboutModels, harness_results, latex_table, model_card
-    from ptft.slices import read_slice
+    from ptft.files.slice_files import read_slice
 
     about = read_slice(args.about, AboutModels)
     cells = pl.read_parquet(args.cells)

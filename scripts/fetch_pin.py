@@ -5,13 +5,13 @@ import logging
 import sys
 from pathlib import Path
 
+from ptft.files.errors import StudyError
+from ptft.files.slice_files import read_slice
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
 from ptft.hub.pins import Pin, pinned_folder
 from ptft.programs import run_program
-from ptft.slices import read_slice
-from ptft.study.errors import StudyError
 from ptft.twins import TwinsError, refuse_twins
 
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from ptft.datasets import SplitSlice, Unlabelled, labelled_splits, prepare
+from ptft.files.errors import StudyError
+from ptft.files.slice_files import read_slice
 from ptft.jsonl import write_examples
 from ptft.programs import run_program
 from ptft.rows import DatasetError, read_rows
-from ptft.slices import read_slice
-from ptft.study.errors import StudyError
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
+from ptft.files.slice_files import read_slice
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
 from ptft.programs import run_program
-from ptft.slices import read_slice
 from ptft.training.state import exclusive
 
 

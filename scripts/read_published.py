@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from ptft.csv_tables import write_csv
+    from ptft.files.slice_files import read_slice
     from ptft.published import read_published
-    from ptft.slices import read_slice
     from ptft.study.published import Released
 
     released = read_slice(args.published, Released).model_dump(mode="json", exclude_none=True)

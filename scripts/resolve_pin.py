@@ -5,11 +5,11 @@ import logging
 import sys
 from pathlib import Path
 
+from ptft.files.errors import StudyError
+from ptft.files.slice_files import read_slice
 from ptft.hub.client import HubError
 from ptft.hub.resolve import Reference, resolve
 from ptft.programs import run_program
-from ptft.slices import read_slice
-from ptft.study.errors import StudyError
 
 
 def main(argv: list[str] | None = None) -> None:

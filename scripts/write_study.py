@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from ptft.files.slice_files import read_slice
 from ptft.programs import run_program
-from ptft.slices import read_slice
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ptft.study.explain import explain
-from ptft.study.types import NAME, Strict
-from ptft.study.yaml_files import read_mapping
+from ptft.files.explain import explain
+from ptft.files.types import NAME, Strict
+from ptft.files.yaml_files import read_mapping
 
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.
 Word = Annotated[str, Field(pattern=NAME)]

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable
 
-from ptft.study.errors import StudyError
+from ptft.files.errors import StudyError
 
 
 def require_targets(workflow, files: Iterable[str] = ()) -> None:

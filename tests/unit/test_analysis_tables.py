@@ -12,7 +12,7 @@ from ptft.analysis.forgetting import ALL_TASKS, bounded_change, ratio_change
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA
-from ptft.slices import read_slice
+from ptft.files.slice_files import read_slice
 
 # (arm, dataset, format) -> score at steps 10 and 100.
 VALUES = {

@@ -12,8 +12,8 @@ from ptft.audit import AuditSlice
 from ptft.collect import CollectionSlice
 from ptft.datasets import SplitSlice
 from ptft.evaluation.cells import Plan
+from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
-from ptft.slices import Slices, read_slice
 from ptft.study import StudyError, read_study
 from ptft.training.run import read_request
 

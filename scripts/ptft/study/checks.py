@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ptft.files.errors import StudyError, locate, suggest
 from ptft.methods import METHODS
-from ptft.study.errors import StudyError, locate, suggest
 
 if TYPE_CHECKING:
     from ptft.study.grid import Grid

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ptft.evaluation.cells import MAIN_METRIC
+from ptft.files.errors import PlacedError, suggest
+from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.prompts import CHOICE, template_fields
 from ptft.rows import check_split, split_name
-from ptft.study.errors import PlacedError, suggest
-from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.transforms import TRANSFORMS
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]

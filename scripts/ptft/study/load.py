@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ptft.study.errors import StudyError, locate, suggest
-from ptft.study.explain import explain
+from ptft.files.errors import StudyError, locate, suggest
+from ptft.files.explain import explain
+from ptft.files.yaml_files import read_mapping, refuse_twins
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
-from ptft.study.yaml_files import read_mapping, refuse_twins
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ptft.files.types import Count, Name, Repository, Seed, Strict
 from ptft.pocket.settings import PretrainSettings
 from ptft.study.settings import strict_settings
-from ptft.study.types import Count, Name, Repository, Seed, Strict
 
 
 def _names_a_step(pattern: str) -> str:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptft.study.errors import StudyError, locate
-from ptft.study.yaml_files import read_mapping
+from ptft.files.errors import StudyError, locate
+from ptft.files.yaml_files import read_mapping
 
 
 def require_own_results(record: Path, study: str, files: Sequence[Path]) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from ptft.study.errors import StudyError, locate
-from ptft.study.explain import explain
+from ptft.files.errors import StudyError, locate
+from ptft.files.explain import explain
+from ptft.files.types import ONCE, Name, Part, Strict
+from ptft.files.yaml_files import refuse_twins
 from ptft.study.families import Kind
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import strict_settings
-from ptft.study.types import ONCE, Name, Part, Strict
-from ptft.study.yaml_files import refuse_twins
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

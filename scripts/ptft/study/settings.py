@@ -10,7 +10,7 @@ from typing import Annotated, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, create_model
 
-from ptft.study.types import Described
+from ptft.files.types import Described
 
 
 def strict_settings(settings: type) -> type:

@@ -15,11 +15,11 @@ import transformers
 from safetensors import SafetensorError
 from typing_extensions import TypedDict
 
+from ptft.files.slice_files import check_slice, read_slice
 from ptft.job_records import note
 from ptft.jsonl import read_all
 from ptft.methods import METHODS, get_method
 from ptft.model_folder import copy_tokenizer, model_files
-from ptft.slices import check_slice, read_slice
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard

@@ -96,7 +96,7 @@ def check_slice(path: Path, schema: Any, place: tuple[str, ...], content: Any) -
 def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | bytes) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    from ptft.study.explain import explain
+    from ptft.files.explain import explain
 
     try:
         return TypeAdapter(schema).validate_json(content, strict=True)
@@ -108,6 +108,6 @@ def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | byt
 
 
 def _refusal(message: str) -> Exception:
-    from ptft.study.errors import StudyError
+    from ptft.files.errors import StudyError
 
     return StudyError(message)

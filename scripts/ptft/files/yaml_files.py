@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ptft.study.errors import StudyError
+from ptft.files.errors import StudyError
 
 # What PyYAML says of a mistake -> what is said instead.
 _INDENT = "indent it by spaces, as its neighbours are"

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from ptft.study.errors import PlacedError
+from ptft.files.errors import PlacedError
 
 
 def _once(values: list) -> list:

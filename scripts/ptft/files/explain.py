@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptft.study.errors import StudyError, child, locate, suggest, trees
-from ptft.study.types import NAME, PART, REPOSITORY
+from ptft.files.errors import StudyError, child, locate, suggest, trees
+from ptft.files.types import NAME, PART, REPOSITORY
 
 # pydantic's kind of mistake -> what it wanted.
 WANTED = {
