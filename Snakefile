@@ -18,25 +18,26 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from ptft import leases, paths, versions
+from ptft import paths, versions
 from ptft.analysis import TABLES
-from ptft.ancient_inputs import look_behind_ancient_inputs
+from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.demands import Demands
 from ptft.evaluation.cells import require_backend
-from ptft.failures import tell_causes_first
+from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
 from ptft.language import translator
 from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.files.slice_files import Slices, as_text
-from ptft.slurm_plugin import correct_status_queries
+from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
 from ptft.files.errors import printed_alone
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.published import read_published_study, released_tables
 from ptft.study.sources import require_sources
-from ptft.study_lock import StudyLockError, lock_shared, lock_study
+from ptft.runtime.gpu_leases import gpu_pool
+from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.targets import require_targets
 
 if not workflow.configfiles:

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

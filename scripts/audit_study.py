@@ -10,7 +10,7 @@ from ptft.csv_tables import write_csv
 from ptft.files.slice_files import read_slice
 from ptft.language import languages, translator
 from ptft.pages import table_page
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 from ptft.twins import refuse_twins
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptft.hub.client import HubError
 from ptft.hub.native import convert
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,13 +17,13 @@ from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.files.slice_files import read_slice
-from ptft.job_records import note
 from ptft.jsonl import count_examples, read_all, read_examples
-from ptft.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.model_folder import hash_model
 from ptft.paths import stored_cell
-from ptft.programs import run_program
 from ptft.published_cells import write_published
+from ptft.runtime.job_records import note
+from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+from ptft.runtime.programs import run_program
 from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")

@@ -11,7 +11,7 @@ from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
 from ptft.hub.pins import Pin, pinned_folder
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 from ptft.twins import TwinsError, refuse_twins
 
 

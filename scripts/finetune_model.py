@@ -10,7 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     # Late, so that --help and a wrong command line answer at once.
     import torch
 
-    from ptft.leased_gpus import GpusMissing, require_leased_gpus
+    from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
     from ptft.training.loop import Diverged, OutOfMemory
     from ptft.training.run import finetune, read_request
     from ptft.training.state import Interrupted

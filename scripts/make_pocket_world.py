@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ptft.pocket.export import write_corpus, write_datasets
 from ptft.pocket.world import build_world
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ptft.embedding import escape_report
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> int:

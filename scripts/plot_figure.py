@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,8 +9,8 @@ from ptft.datasets import SplitSlice, Unlabelled, labelled_splits, prepare
 from ptft.files.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.jsonl import write_examples
-from ptft.programs import run_program
 from ptft.rows import DatasetError, read_rows
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import torch
 from ptft.files.slice_files import read_slice
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 from ptft.training.state import exclusive
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import psutil
 
 from ptft.hub import TOKENS
-from ptft.job_records import RECORD, recorded
-from ptft.leased_gpus import LEASED
-from ptft.leases import VISIBLE, lease
-from ptft.programs import run_program
+from ptft.runtime.gpu_leases import VISIBLE, lease
+from ptft.runtime.job_records import RECORD, recorded
+from ptft.runtime.leased_gpus import LEASED
+from ptft.runtime.programs import run_program
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)

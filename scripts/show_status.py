@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from ptft.programs import run_program
 from ptft.progress import Progress
+from ptft.runtime.programs import run_program
 from ptft.status import failures, status_table, summary
 from ptft.study import StudyError, read_study
 

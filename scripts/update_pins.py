@@ -10,7 +10,7 @@ from ptft.files.slice_files import read_slice
 from ptft.hub.client import HubError
 from ptft.hub.pins import Pin
 from ptft.hub.resolve import Reference, resolve
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

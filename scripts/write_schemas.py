@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 from ptft.study.schema import SCHEMAS
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflow" / "schemas"

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from ptft.files.slice_files import read_slice
-from ptft.programs import run_program
+from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,8 +1,8 @@
 """What a study cost: hours and memory by stage and arm.
 
-Time is that of every attempt of a job, by the jobs' own records (``ptft.job_records``), so that a
-night of killed jobs counts; where a job keeps none, that of its last attempt, from the benchmark
-file that Snakemake writes. CPU time and the memory of processes are from these files.
+Time is that of every attempt of a job, by the jobs' own records (``ptft.runtime.job_records``), so
+that a night of killed jobs counts; where a job keeps none, that of its last attempt, from the
+benchmark file that Snakemake writes. CPU time and the memory of processes are from these files.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.job_records import read_records
 from ptft.language import Say
 from ptft.paper import GPU_HOURS
+from ptft.runtime.job_records import read_records
 from ptft.wording import csv_table
 
 SCHEMA = {

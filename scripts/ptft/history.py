@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.estimates import ADAPTER, Estimates, training_seconds
-from ptft.job_records import JobRecord, read_records
 from ptft.paths import Results
 from ptft.progress import EVALUATE, FINETUNE
+from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
 
 MOST_JOBS = 100

@@ -1,7 +1,7 @@
 """A study while it runs and after: the grid of checkpoints x arms, and each failure's log."""
 
-from ptft.causes import cause, log_lines
 from ptft.progress import FINETUNE, JobStatus, Progress
+from ptft.runtime.causes import cause, log_lines
 from ptft.study.grid import Grid
 
 MARKS = {"done": "done", "running": "RUN", "failed": "FAIL", "lost": "LOST", "missing": "."}

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from ptft.job_records import JobRecord, read_records
+from ptft.runtime.job_records import JobRecord, read_records
 
 from ..waiting import PATIENCE, Stops, wait_until
 from ..workflow.conftest import make_clone

@@ -7,8 +7,8 @@ import pytest
 
 import collect_costs
 from ptft.costs import SCHEMA, costs_table, read_costs, with_totals
-from ptft.job_records import RECORD, note, read_records, recorded
 from ptft.language import translator
+from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"
 

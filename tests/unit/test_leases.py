@@ -13,9 +13,9 @@ import pytest
 from tests.waiting import PATIENCE
 
 import run_job
-from ptft.job_records import read_records
-from ptft.leases import gpu_pool, lease
-from ptft.study_lock import StudyLockError, lock_study
+from ptft.runtime.gpu_leases import gpu_pool, lease
+from ptft.runtime.job_records import read_records
+from ptft.runtime.locks import StudyLockError, lock_study
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="GPUs are leased by abstract sockets, which Linux alone has"

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from slice_files import slice_file
 
 import write_study
-from ptft.programs import cant_write
+from ptft.runtime.programs import cant_write
 from ptft.training.state import StateFolder
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from ptft.slurm_plugin import correct_status_queries, remember_last
+from ptft.runtime.slurm_plugin import correct_status_queries, remember_last
 
 
 def test_an_answer_holds_until_there_is_another():

@@ -16,8 +16,8 @@ from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
-from ptft.job_records import RECORD, read_records, recorded
 from ptft.methods.loading import load_tuned
+from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.training.model import load_model
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.waiting import wait_until
 
-from ptft.job_records import RECORD, read_records, recorded
+from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.training.state import StateFolder, exclusive, fingerprint, finished_folder
 
 

@@ -29,8 +29,8 @@ PROGRAMS = {
 }
 # Reached by the programs, but none of their numbers depends on them.
 HARMLESS = {
-    "ptft.job_records",
-    "ptft.leased_gpus",
+    "ptft.runtime.job_records",
+    "ptft.runtime.leased_gpus",
     "ptft.model_folder",
     "ptft.paths",
     "ptft.published_cells",

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ptft.figures import FIGURES
-from ptft.job_records import read_records
+from ptft.runtime.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ptft.job_records import JobRecord, read_records
+from ptft.runtime.job_records import JobRecord, read_records
 from tests.waiting import Stops
 
 from .conftest import Clone, make_clone

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ptft.job_records import read_records
+from ptft.runtime.job_records import read_records
 
 from .conftest import make_clone
 

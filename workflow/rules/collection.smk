@@ -56,7 +56,7 @@ rule collect_cells:
 rule collect_costs:
     input:
         script=program("collect_costs"),
-        modules=library("costs", "job_records", "paper"),
+        modules=library("costs", "runtime/job_records", "paper"),
         cells=CELLS,
     output:
         RESULTS.table("costs", "csv"),

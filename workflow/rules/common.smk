@@ -9,7 +9,7 @@ with printed_alone():
     SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
 if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.global_resources:
     # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
-    workflow.register_resource("gpu", len(leases.gpu_pool()))
+    workflow.register_resource("gpu", len(gpu_pool()))
 SOURCE = GRID.model.source
 COSTS = RESULTS.table("costs", "csv")
 CELL_FILES = [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()]

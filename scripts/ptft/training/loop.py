@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ptft.job_records import note
+from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
 from ptft.training.devices import (
     Devices,

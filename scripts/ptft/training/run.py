@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from typing_extensions import TypedDict
 
 from ptft.files.slice_files import check_slice, read_slice
-from ptft.job_records import note
 from ptft.jsonl import read_all
 from ptft.methods import METHODS, get_method
 from ptft.model_folder import copy_tokenizer, model_files
+from ptft.runtime.job_records import note
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptft.job_records import note
+from ptft.runtime.job_records import note
 
 log = logging.getLogger(__name__)
 

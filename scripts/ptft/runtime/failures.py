@@ -13,7 +13,7 @@ from typing import Any
 from snakemake.logging import DefaultFormatter, get_event, timestamp
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.causes import REFUSAL, cause, log_lines
+from ptft.runtime.causes import REFUSAL, cause, log_lines
 
 LAST_LINES = 15
 

@@ -1,0 +1,1 @@
+"""What a job runs under: leases of GPUs, locks, records of attempts, how it ends."""
