@@ -25,7 +25,7 @@ from ptft.demands import Demands
 from ptft.evaluation.cells import require_backend
 from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
-from ptft.language import translator
+from ptft.language.translation import translator
 from ptft.progress import Progress
 from ptft.site import read_site
 from ptft.files.slice_files import Slices, as_text

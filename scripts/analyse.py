@@ -12,7 +12,7 @@ from ptft.runtime.programs import run_program
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, analyse, write NAME.parquet, .csv and .html for every table."""
     from ptft.analysis import TABLES
-    from ptft.language import languages
+    from ptft.language.translation import languages
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.settings import Settings
     from ptft.csv_tables import write_csv
     from ptft.files.slice_files import read_slice
-    from ptft.language import translator
+    from ptft.language.translation import translator
     from ptft.pages import table_page
 
     say = translator(args.language)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ptft.audit import ABOUT, AuditError, AuditSlice, audit_study
 from ptft.csv_tables import write_csv
 from ptft.files.slice_files import read_slice
-from ptft.language import languages, translator
+from ptft.language.translation import languages, translator
 from ptft.pages import table_page
 from ptft.runtime.programs import run_program
 from ptft.twins import refuse_twins

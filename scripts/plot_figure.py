@@ -11,7 +11,7 @@ from ptft.runtime.programs import run_program
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read the figure's tables, draw, write SVG and PNG."""
     from ptft.figures import AXES, FIGURES
-    from ptft.language import languages
+    from ptft.language.translation import languages
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", required=True, choices=sorted(FIGURES))
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.figures import Overlay, draw
     from ptft.figures.style import save
-    from ptft.language import translator
+    from ptft.language.translation import translator
 
     def read(folder: Path) -> dict[str, pl.DataFrame]:
         names = FIGURES[args.figure].tables

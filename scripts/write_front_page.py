@@ -10,7 +10,7 @@ from ptft.runtime.programs import run_program
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read, write reStructuredText."""
-    from ptft.language import languages
+    from ptft.language.translation import languages
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, type=Path, help="the resolved study")
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.deviations import deviations
     from ptft.figures import FIGURES
     from ptft.findings import front_page
-    from ptft.language import translator
+    from ptft.language.translation import translator
     from ptft.provenance import audit_summary, provenance
     from ptft.trained import read_trained
     from ptft.wording import bullets, without_templates

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.wording import listed
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.paper import GPU_HOURS
 from ptft.runtime.job_records import read_records
 from ptft.wording import csv_table

@@ -9,7 +9,7 @@ import polars as pl
 from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.settings import Settings
 from ptft.conditions import Conditions, arm_said
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.wording import change, csv_table, listed, literal, number, p_value
 
 Row = Mapping

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
 from ptft.wording import listed, literal, plain
 

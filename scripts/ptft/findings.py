@@ -22,7 +22,7 @@ from ptft.curve_findings import (
     latent_findings,
     out_of_domain_table,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.wording import bullets, csv_table, listed, number, plain
 
 Tables = Mapping[str, pl.DataFrame]

@@ -12,7 +12,7 @@ import polars as pl
 
 from ptft.csv_tables import csv_text
 from ptft.embedding import script_json
-from ptft.language import Say
+from ptft.language.translation import Say
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
 ROWS_SHOWN = 300

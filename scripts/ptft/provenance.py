@@ -9,7 +9,7 @@ from platform import python_version
 import polars as pl
 
 from ptft import versions
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.trained import trained_said
 from ptft.wording import bullets, csv_table, listed, literal, plain
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.language import Say
+from ptft.language.translation import Say
 from ptft.wording import plain
 
 SCHEMA = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ptft.language import Say
+from ptft.language.translation import Say
 
 
 def plain(text: str) -> str:

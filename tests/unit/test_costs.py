@@ -7,7 +7,7 @@ import pytest
 
 import collect_costs
 from ptft.costs import SCHEMA, costs_table, read_costs, with_totals
-from ptft.language import translator
+from ptft.language.translation import translator
 from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"

@@ -9,7 +9,7 @@ import yaml
 
 from ptft.audit import PROMPT_COLUMNS, SPLIT_COLUMNS
 from ptft.deviations import deviations
-from ptft.language import translator
+from ptft.language.translation import translator
 from ptft.provenance import audit_summary, provenance
 from ptft.study import read_study
 from ptft.study.published import read_published_study

@@ -12,7 +12,7 @@ from ptft.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save
 from ptft.findings import VERDICTS
-from ptft.language import FOLDER, languages, translator
+from ptft.language.translation import FOLDER, languages, translator
 
 
 def phrases(path):

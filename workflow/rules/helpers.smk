@@ -69,7 +69,7 @@ def words():
     """What says a report's phrases: an edited translation writes and draws its pages again."""
     language = STUDY.report.language
     translations = [] if language == "en" else [f"{SCRIPTS}/ptft/language/{language}.yaml"]
-    return library("language") + translations
+    return library("language/translation") + translations
 
 
 def overlaid_tables(spec):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ptft.language import Say
+from ptft.language.translation import Say
 
 if TYPE_CHECKING:
     import polars as pl

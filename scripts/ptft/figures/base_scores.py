@@ -20,7 +20,7 @@ from ptft.figures.style import (
     pretty,
     thin_curve,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 
 def draw(

@@ -21,7 +21,7 @@ from ptft.figures.style import (
     panels,
     thin_curve,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 COLUMNS = 4
 

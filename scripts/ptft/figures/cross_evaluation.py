@@ -9,7 +9,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from ptft.figures.style import PAGE, apply_style, nothing_to_draw
-from ptft.language import Say
+from ptft.language.translation import Say
 
 
 def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:

@@ -17,7 +17,7 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 COLUMNS = 4
 NAMES = {"in": "in domain", "out": "out of domain", "cross": "other families"}

@@ -18,7 +18,7 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 COLUMNS = 2
 

@@ -17,7 +17,7 @@ from ptft.figures.style import (
     panels,
     pretty,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 NUMBER = {"not_learned": 0, "learned": 1}
 LINE = {"own task": "-", "other tasks": "--"}

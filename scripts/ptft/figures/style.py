@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from ptft.language import Say
+from ptft.language.translation import Say
 
 # Inches. A figure is drawn at the size it is printed in, so its type needs no scaling.
 COLUMN, PAGE = 3.3, 6.8

@@ -17,7 +17,7 @@ from ptft.figures.style import (
     method_suffix,
     nothing_to_draw,
 )
-from ptft.language import Say
+from ptft.language.translation import Say
 
 ROWS = {"in": "own test sets", "cross": "other families"}
 WIDTH = 0.6

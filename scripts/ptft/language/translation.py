@@ -1,7 +1,7 @@
 """The words of figures and report, in the language of the study.
 
 English is the language of the code; a translation is a YAML file of English sentence to
-translated sentence beside this module, `language/<code>.yaml`.
+translated sentence beside this module, `<code>.yaml`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "language"
+FOLDER = Path(__file__).parent
 Say = Callable[[str], str]
 
 

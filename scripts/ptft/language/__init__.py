@@ -1,0 +1,1 @@
+"""The words of figures and report, in the language of the study."""
