@@ -39,9 +39,9 @@ from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
 from ptft.evaluation.cells import Results
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import LoadedModel, wrap_model
+from ptft.prompts.encoding import Prompt
 
 ENGINE, RELEASE, LEAN, VLLM = "engine", "release", "batch 1", "vllm"
 ROWS = {"cpu": {"mnli": 64, "hellaswag": 12, "xsum": 16}, "cuda": dict.fromkeys(

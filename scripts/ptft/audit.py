@@ -22,11 +22,11 @@ from ptft.audit_limits import gold_score
 from ptft.audit_training import AuditError, Cuts, check_training
 from ptft.datasets import content_key
 from ptft.evaluation.cells import Scoring
-from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
-from ptft.prompts import render_shot, select_shots, template_fields
-from ptft.tokens import encode, label_tokens
+from ptft.prompts.encoding import Prompt, encode_examples
+from ptft.prompts.templates import render_shot, select_shots, template_fields
+from ptft.prompts.tokens import encode, label_tokens
 
 log = logging.getLogger(__name__)
 

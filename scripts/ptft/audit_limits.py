@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from ptft.prompts import completion
-from ptft.tokens import text_before
+from ptft.prompts.templates import completion
+from ptft.prompts.tokens import text_before
 
 
 def gold_score(tokenizer, scoring: Mapping, examples: Sequence[Mapping]) -> float:

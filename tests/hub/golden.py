@@ -57,7 +57,7 @@ def split(root: Path, family, dataset: str, use: str, limit: int | None = None):
 
 def rendered(root: Path, family, dataset: str) -> str:
     """The first test example in every format, its answers below."""
-    from ptft.prompts import alternatives, gold_text
+    from ptft.prompts.templates import alternatives, gold_text
 
     example = split(root, family, dataset, "test")[0][0]
     example["fields"] = {name: _shortened(text) for name, text in example["fields"].items()}

@@ -111,7 +111,7 @@ def spaces_moved(context, continuation):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_raw_rows_make_the_harness_texts(shared, name):
-    from ptft.prompts import alternatives
+    from ptft.prompts.templates import alternatives
 
     rows = odd_first(raw_rows(shared, name))[:TEXTS]
     template = FAMILY.templates(name)["default"]
@@ -173,7 +173,7 @@ def test_scores_agree_with_the_harness(loaded, shared):
     from ptft.evaluation.cells import Cell
     from ptft.evaluation.engine import Engine
     from ptft.evaluation.scoring import evaluate_cell
-    from ptft.prompts import select_shots
+    from ptft.prompts.templates import select_shots
 
     engine, ours, tasks = Engine(loaded), {}, {}
     for name in TASKS:
@@ -219,8 +219,8 @@ def test_an_empty_context_is_scored_as_the_harness_does(loaded):
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from ptft.evaluation.encoding import encode_examples
     from ptft.evaluation.engine import Engine
+    from ptft.prompts.encoding import encode_examples
 
     rows = [{"fields": {"text": text}, "choices": ["an answer", "none"]} for text in ("", "Some")]
     ours = encode_examples(loaded.tokenizer, "{text}", [], rows, lambda row: row["choices"], 2048)

@@ -18,7 +18,7 @@ from ptft.evaluation.cells import Cell, cells_of_plan
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import Target, wrap_model
 from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
-from ptft.prompts import few_shot_prompt, select_shots
+from ptft.prompts.templates import few_shot_prompt, select_shots
 
 LABELS = ("yes", "no", "maybe")
 TEMPLATE = "Text: {text}\n Answer: "

@@ -6,14 +6,14 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft import prompts
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import Cell
-from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model, wrap_model
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.prompts import few_shot_prompt
+from ptft.prompts import templates
+from ptft.prompts.encoding import Prompt, encode_examples
+from ptft.prompts.templates import few_shot_prompt
 
 TEMPLATE = "{document}\nQuestion: {question}\nAnswer: "
 
@@ -95,7 +95,7 @@ def test_a_book_in_one_row_is_not_read_again_and_again(tokenizer, monkeypatch):
     rows = [book, example(5, 3), example(30, 4), example(300, 5)]
     expected = encode(tokenizer, rows, shots, limit)
     for rich in (1, 4, 10**9):  # where a token holds more characters than was thought, and never
-        monkeypatch.setattr(prompts, "RICH", rich)
+        monkeypatch.setattr(templates, "RICH", rich)
         assert encode(tokenizer, rows, shots, limit) == expected
 
 

@@ -5,10 +5,10 @@ import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.evaluation.budget import Budget
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import wrap_model
 from ptft.evaluation.prefix import common_prefix
+from ptft.prompts.encoding import Prompt
 
 
 @pytest.fixture(scope="module")

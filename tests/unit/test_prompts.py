@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptft.prompts import (
+from ptft.prompts.templates import (
     alternatives,
     few_shot_prompt,
     gold_text,

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ptft.tokens import encode, encode_pairs, first_tokens, label_tokens
+from ptft.prompts.tokens import encode, encode_pairs, first_tokens, label_tokens
 
 WORDS = ["<unk>", "<eos>", "a", "b", "c", " a", " b", " c", " ", "\n"]
 

@@ -3,7 +3,7 @@
 import pytest
 from tiny import LABELS, TEMPLATE, WORDS, tiny_rows, tiny_tokenizer
 
-from ptft.evaluation.encoding import encode_examples
+from ptft.prompts.encoding import encode_examples
 from ptft.training.examples import completion_examples, truncate
 
 

@@ -16,9 +16,9 @@ from peft import LoraConfig, get_peft_model
 from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine
 from ptft.evaluation.model import load_model
+from ptft.prompts.encoding import Prompt
 
 pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm installs it")
 

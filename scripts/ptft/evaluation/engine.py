@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ptft.evaluation.budget import Budget
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.forest import Forest
 from ptft.evaluation.generation import generate
 from ptft.evaluation.head import exact_head
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix, common_prefix
+from ptft.prompts.encoding import Prompt
 
 # Rows of logits that are exponentiated at once.
 SOFTMAX_ROWS = 1024

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ptft.evaluation.encoding import Prompt
+from ptft.prompts.encoding import Prompt
 
 
 @dataclass

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from ptft.evaluation.budget import STEP_TOKENS
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.head import exact_head
 from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.prefix import Prefix
 from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
-from ptft.tokens import text_before
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.tokens import text_before
 
 if TYPE_CHECKING:
     from ptft.evaluation.engine import Engine

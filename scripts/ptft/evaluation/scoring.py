@@ -9,10 +9,10 @@ import torch
 
 from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import MAIN_METRIC, Cell, Results, generates
-from ptft.evaluation.encoding import Prompt, encode_examples
 from ptft.evaluation.engine import Engine, Progress, silent
-from ptft.prompts import completion, scored_texts, select_shots
-from ptft.tokens import encode_pairs, label_tokens
+from ptft.prompts.encoding import Prompt, encode_examples
+from ptft.prompts.templates import completion, scored_texts, select_shots
+from ptft.prompts.tokens import encode_pairs, label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
 WINDOW = 2048

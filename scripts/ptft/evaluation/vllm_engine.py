@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from ptft.evaluation.budget import MEMORY_SHARE
-from ptft.evaluation.encoding import Prompt
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.model import LoadedModel
 from ptft.model_folder import ADAPTER_CONFIG
-from ptft.tokens import text_before
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.tokens import text_before
 
 # Its model runs in a process of its own, since vLLM changes transformers' classes there; started
 # anew, as a fork would take along this one's threads. It reports to nobody.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from ptft.evaluation.cells import MAIN_METRIC
 from ptft.files.errors import PlacedError, suggest
 from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
-from ptft.prompts import CHOICE, template_fields
+from ptft.prompts.templates import CHOICE, template_fields
 from ptft.rows import check_split, split_name
 from ptft.transforms import TRANSFORMS
 

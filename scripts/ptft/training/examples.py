@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptft.prompts import readable, shorten, solved
-from ptft.tokens import encode_pairs
+from ptft.prompts.templates import readable, shorten, solved
+from ptft.prompts.tokens import encode_pairs
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ def completion_examples(
     Args:
         tokenizer: of the checkpoint.
         rows: prepared examples: ``example_id``, ``fields``, ``gold``.
-        template: fills into the context (``ptft.prompts.render``).
+        template: fills into the context (``ptft.prompts.templates.render``).
         max_length: tokens that an example may have; the context of a longer one is shortened
-            (``ptft.prompts.shorten``) where that is enough.
+            (``ptft.prompts.templates.shorten``) where that is enough.
 
     Raises:
         ValueError: the tokenizer has no EOS, or a row lacks a field of the template.

@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ptft.prompts import alternatives, readable, render, shorten, shots_text
-from ptft.tokens import encode, encode_pairs
+from ptft.prompts.templates import alternatives, readable, render, shorten, shots_text
+from ptft.prompts.tokens import encode, encode_pairs
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""From prepared examples to token ids, the same for training and evaluation."""
