@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from ptft.datasets import SplitSlice, Unlabelled, labelled_splits, prepare
+from ptft.data.jsonl import write_examples
+from ptft.data.prepare import SplitSlice, Unlabelled, labelled_splits, prepare
+from ptft.data.rows import DatasetError, read_rows
 from ptft.files.errors import StudyError
 from ptft.files.slice_files import read_slice
-from ptft.jsonl import write_examples
-from ptft.rows import DatasetError, read_rows
 from ptft.runtime.programs import run_program
 
 

@@ -20,9 +20,9 @@ from typing_extensions import TypedDict
 
 from ptft.audit_limits import gold_score
 from ptft.audit_training import AuditError, Cuts, check_training
-from ptft.datasets import content_key
+from ptft.data.jsonl import read_all, read_examples
+from ptft.data.prepare import content_key
 from ptft.evaluation.cells import Scoring
-from ptft.jsonl import read_all, read_examples
 from ptft.methods.instruct import Instruct
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import render_shot, select_shots, template_fields
@@ -56,7 +56,7 @@ def audit_study(
 
     Args:
         plan: what the study scores and trains on.
-        data: folder of prepared splits with an audit of their own (``ptft.datasets.prepare``).
+        data: folder of prepared splits with an audit of their own (``ptft.data.prepare.prepare``).
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.
 

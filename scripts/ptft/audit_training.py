@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.jsonl import read_all
+from ptft.data.jsonl import read_all
 from ptft.methods import get_method
 from ptft.training.batches import split_off
 from ptft.training.examples import check_examples, truncate
@@ -35,7 +35,7 @@ def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) ->
 
     Args:
         plan: a slice of the study (``Grid.audit_slice``).
-        data: folder of prepared splits with an audit of their own (``ptft.datasets.prepare``).
+        data: folder of prepared splits with an audit of their own (``ptft.data.prepare.prepare``).
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.
 

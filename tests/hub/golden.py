@@ -40,7 +40,7 @@ def split(root: Path, family, dataset: str, use: str, limit: int | None = None):
     """Examples and audit of a split, prepared as the workflow does."""
     from raw_rows import read_raw
 
-    from ptft.datasets import prepare
+    from ptft.data.prepare import prepare
     from ptft.study.load import dump
 
     description = family.datasets[dataset]

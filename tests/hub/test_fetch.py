@@ -242,8 +242,8 @@ def test_files_of_one_name_in_several_folders_are_kept(hub, tmp_path):
     import polars as pl
 
     from ptft import paths
+    from ptft.data.rows import read_rows
     from ptft.hub.resolve import resolve_split
-    from ptft.rows import read_rows
 
     def rows(first: int) -> bytes:
         content = io.BytesIO()

@@ -5,9 +5,9 @@ import yaml
 from slice_files import slice_file
 
 from ptft.audit import audit_study
+from ptft.data.rows import read_rows
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_split
-from ptft.rows import read_rows
 from ptft.study import read_study
 
 pytestmark = pytest.mark.shared

@@ -83,7 +83,7 @@ def test_no_golden_text_is_left_over():
 
 @pytest.mark.parametrize("dataset", ["qqp", "stsb", "xlsum", "gpt3_nli", "llmbar_natural"])
 def test_shots_and_test_rows_do_not_meet(shared, dataset):
-    from ptft.datasets import content_key
+    from ptft.data.prepare import content_key
 
     splits = [
         golden.split(shared / "hub", FAMILIES[dataset], dataset, u)[0] for u in ("shots", "test")

@@ -45,7 +45,7 @@ def raw_rows(shared, name):
 
 def prepared(name, rows):
     """The project's own examples of raw rows, all of which have a gold answer."""
-    from ptft.datasets import prepare
+    from ptft.data.prepare import prepare
     from ptft.study.load import dump
 
     dataset = dump(FAMILY.datasets[name])

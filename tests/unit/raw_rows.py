@@ -30,7 +30,7 @@ HELLASWAG = [
 
 def read_raw(shared: Path, name: str, description: dict, split: str) -> list[dict]:
     """Rows of a split as the Hub has them."""
-    from ptft.rows import read_rows
+    from ptft.data.rows import read_rows
 
     rows = read_rows(shared / "hub", description, split)
     if name != "hellaswag":

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from slice_files import slice_file
 
-from ptft.datasets import Unlabelled, content_key, labelled_splits, prepare
-from ptft.jsonl import read_examples
-from ptft.rows import DatasetError, read_rows, split_files
+from ptft.data.jsonl import read_examples
+from ptft.data.prepare import Unlabelled, content_key, labelled_splits, prepare
+from ptft.data.rows import DatasetError, read_rows, split_files
 
 NLI = {
     "repository": "someone/nli",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ptft.datasets import prepare
-from ptft.rows import DatasetError, read_rows
+from ptft.data.prepare import prepare
+from ptft.data.rows import DatasetError, read_rows
 
 DATA = [
     ("x.jsonl", "", "s", "{at} is empty; expected rows"),
@@ -103,6 +103,6 @@ def test_a_split_without_rows_is_named():
     [("x.jsonl", "\n\n", "s"), ("x.csv", "a,b\n", "s"), ("x.jsonl", '{"a": 1}\n', "s[1:]")],
 )
 def test_a_split_without_rows_has_none(tmp_path, name, content, split):
-    """Which `ptft.datasets.prepare` refuses, naming the split."""
+    """Which `ptft.data.prepare.prepare` refuses, naming the split."""
     (tmp_path / name).write_text(content)
     assert read_rows(tmp_path, {"files": {"s": str(tmp_path / name)}}, split) == []

@@ -10,7 +10,7 @@ import yaml
 from ptft.analysis.settings import Settings
 from ptft.audit import AuditSlice
 from ptft.collect import CollectionSlice
-from ptft.datasets import SplitSlice
+from ptft.data.prepare import SplitSlice
 from ptft.evaluation.cells import Plan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results

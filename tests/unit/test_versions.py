@@ -42,7 +42,7 @@ def test_words_and_places_do_not_count(scripts):
     schedule = scripts / "ptft/training/schedule.py"
     edit(schedule, "def ", "# a comment\n\n\ndef ")
     edit(schedule, '"""', '"""Edited: ')
-    edit(scripts / "ptft/jsonl.py", "holds no examples", "is empty")
+    edit(scripts / "ptft/data/jsonl.py", "holds no examples", "is empty")
     schedule.rename(scripts / "ptft/schedule.py")
     for file in (scripts / "ptft/training").glob("*.py"):
         file.write_text(file.read_text().replace("ptft.training.schedule", "ptft.schedule"))
@@ -55,7 +55,7 @@ def test_words_and_places_do_not_count(scripts):
         ("finetune_model", "training/schedule", "warmup", "warm_up"),
         ("finetune_model", "methods/lora", 'or "all-linear"', 'or "q_proj"'),
         ("evaluate_model", "metrics", "100_000", "100_001"),
-        ("prepare_split", "transforms", "def ", "@print\ndef "),
+        ("prepare_split", "data/transforms", "def ", "@print\ndef "),
         ("pretrain_checkpoint", "pocket/muon", "return", "return 2 *"),
     ],
 )

@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from ptft.data.rows import check_split, split_name
+from ptft.data.transforms import TRANSFORMS
 from ptft.evaluation.cells import MAIN_METRIC
 from ptft.files.errors import PlacedError, suggest
 from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.prompts.templates import CHOICE, template_fields
-from ptft.rows import check_split, split_name
-from ptft.transforms import TRANSFORMS
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]
 Transform = Literal[tuple(TRANSFORMS)]
@@ -112,7 +112,7 @@ class TransformedField(Strict):
     column: str | Annotated[list[str], Field(min_length=1)]
     """whose text is taken; several for a rewrite of several texts"""
     transform: Transform
-    """name of the rewrite, a function of scripts/ptft/transforms.py"""
+    """name of the rewrite, a function of scripts/ptft/data/transforms.py"""
 
 
 def _source_kind(value: object) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from ptft.data.rows import split_files, split_name
 from ptft.evaluation.cells import KINDS, generates
 from ptft.files.errors import StudyError, locate
 from ptft.files.explain import explain
 from ptft.methods import METHODS
-from ptft.rows import split_files, split_name
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, dump

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptft import paths
+from ptft.data.rows import split_files, split_name
 from ptft.files.errors import StudyError, locate, suggest
 from ptft.model_folder import check_model, check_tokenizer, model_shapes
-from ptft.rows import split_files, split_name
 from ptft.study.grid import Grid
 
 

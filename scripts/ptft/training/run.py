@@ -15,8 +15,8 @@ import transformers
 from safetensors import SafetensorError
 from typing_extensions import TypedDict
 
+from ptft.data.jsonl import read_all
 from ptft.files.slice_files import check_slice, read_slice
-from ptft.jsonl import read_all
 from ptft.methods import METHODS, get_method
 from ptft.model_folder import copy_tokenizer, model_files
 from ptft.runtime.job_records import note

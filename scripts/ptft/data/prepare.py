@@ -14,8 +14,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ptft.rows import DatasetError, read_rows, source_name, split_files
-from ptft.transforms import TRANSFORMS
+from ptft.data.rows import DatasetError, read_rows, source_name, split_files
+from ptft.data.transforms import TRANSFORMS
 
 NO_GOLD = {"", "-", "-1", "None"}
 
