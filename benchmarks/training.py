@@ -40,6 +40,7 @@ from training_texts import (  # isort: skip
 )  # fmt: skip
 
 from ptft import paper
+from ptft.models.loading import avoid_cudnn_attention
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import epoch_order
 from ptft.training.devices import Devices
@@ -47,7 +48,6 @@ from ptft.training.examples import Example
 from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
 from ptft.training.memory import flops_per_token
-from ptft.training.model import avoid_cudnn_attention
 from ptft.training.settings import TrainingSettings
 
 BATCH = 8

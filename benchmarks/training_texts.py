@@ -13,8 +13,8 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
+from ptft.models.loading import load_tokenizer  # noqa: E402
 from ptft.training.examples import Example, completion_examples, truncate  # noqa: E402
-from ptft.training.model import load_tokenizer  # noqa: E402
 
 MAX_LENGTH = 2048
 SHARED = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"))

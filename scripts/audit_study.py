@@ -8,10 +8,10 @@ from pathlib import Path
 from ptft.audit import ABOUT, AuditError, AuditSlice, audit_study
 from ptft.csv_tables import write_csv
 from ptft.files.slice_files import read_slice
+from ptft.hub.twins import refuse_twins
 from ptft.language.translation import languages, translator
 from ptft.pages import table_page
 from ptft.runtime.programs import run_program
-from ptft.twins import refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from ptft.evaluation.model import wrap_model
-    from ptft.training.model import load_model, load_tokenizer
+    from ptft.models.loading import load_model, load_tokenizer
 
     try:
         plan = read_slice(args.plan, AuditSlice)

@@ -18,7 +18,7 @@ from ptft.evaluation.model import Target, load_model, target_here
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.vllm_engine import VllmEngine
 from ptft.files.slice_files import read_slice
-from ptft.model_folder import hash_model
+from ptft.models.folder import hash_model
 from ptft.paths import stored_cell
 from ptft.published_cells import write_published
 from ptft.runtime.job_records import note

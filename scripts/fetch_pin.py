@@ -11,8 +11,8 @@ from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
 from ptft.hub.pins import Pin, pinned_folder
+from ptft.hub.twins import TwinsError, refuse_twins
 from ptft.runtime.programs import run_program
-from ptft.twins import TwinsError, refuse_twins
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 from ptft.evaluation.cells import Cell, Results
 from ptft.evaluation.model import Target
 from ptft.metrics import example_scores
-from ptft.model_folder import hash_files
+from ptft.models.folder import hash_files
 
 
 def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int, target: Target) -> str:

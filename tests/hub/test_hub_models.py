@@ -118,7 +118,7 @@ def test_a_checkpoint_without_tokenizer_is_refused(checkpoint):
 
 
 def test_a_model_from_the_hub_gives_the_same_logits(hub, checkpoint, tmp_path):
-    from ptft.training.model import load_model
+    from ptft.models.loading import load_model
 
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     hub.models["org/real"] = Repository({"step5-tokens1B": files})

@@ -9,7 +9,7 @@ from transformers import OlmoForCausalLM
 
 from ptft.hub.client import HubError
 from ptft.hub.native import convert, to_config, to_hub_weights, to_native_weights
-from ptft.training.model import load_model
+from ptft.models.loading import load_model
 
 NATIVE = {
     "d_model": 32,

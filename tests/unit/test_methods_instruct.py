@@ -51,7 +51,7 @@ def test_assistant_turns_are_learned():
 
 @pytest.mark.shared
 def test_tulu_format_with_the_real_tokenizer(shared):
-    from ptft.training.model import load_tokenizer
+    from ptft.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(shared / "hub/models/allenai/OLMo-1B-hf")
     (example,) = get_method("instruct").examples(tokenizer, [CHAT], None, 99)

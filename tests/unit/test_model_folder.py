@@ -3,7 +3,7 @@
 import pytest
 from tiny import tiny_config, tiny_tokenizer
 
-from ptft.model_folder import (
+from ptft.models.folder import (
     CONFIGURATION,
     TOKENIZER,
     copy_tokenizer,

@@ -11,12 +11,12 @@ import torch
 import torch.multiprocessing as mp
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
+from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Run, Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
-from ptft.training.model import load_model
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 

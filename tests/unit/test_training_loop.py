@@ -6,11 +6,11 @@ import torch
 from plain_loop import plain_train
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
+from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples, truncate
 from ptft.training.loop import Diverged, OutOfMemory, Run, Trainer
-from ptft.training.model import load_model
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 

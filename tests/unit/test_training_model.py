@@ -5,10 +5,10 @@ from safetensors.torch import load_file
 from tiny import save_tiny_checkpoint
 
 from ptft.methods import get_method
-from ptft.methods.loading import load_tuned
 from ptft.methods.lora import LoraSettings
-from ptft.model_folder import copy_tokenizer
-from ptft.training.model import load_model, save_model, scoring_dtype
+from ptft.models.adapters import load_tuned
+from ptft.models.folder import copy_tokenizer
+from ptft.models.loading import load_model, save_model, scoring_dtype
 
 
 def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):

@@ -16,9 +16,9 @@ from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
-from ptft.methods.loading import load_tuned
+from ptft.models.adapters import load_tuned
+from ptft.models.loading import load_model
 from ptft.runtime.job_records import RECORD, read_records, recorded
-from ptft.training.model import load_model
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
 VALIDATED = SETTINGS | {"validation_examples": 32, "validation_steps": [10]}

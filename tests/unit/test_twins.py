@@ -7,8 +7,8 @@ from tiny import save_tiny_checkpoint
 
 import audit_study
 from ptft.hub.pins import Pin, PinnedFile
+from ptft.hub.twins import TwinsError, refuse_twins
 from ptft.study import StudyError, read_study
-from ptft.twins import TwinsError, refuse_twins
 
 NAMES = ["step1", "step2", "main"]
 

@@ -31,7 +31,7 @@ PROGRAMS = {
 HARMLESS = {
     "ptft.runtime.job_records",
     "ptft.runtime.leased_gpus",
-    "ptft.model_folder",
+    "ptft.models.folder",
     "ptft.paths",
     "ptft.published_cells",
     "ptft.training.curve",

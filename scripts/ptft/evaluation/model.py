@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from ptft.methods.loading import load_tuned
-from ptft.training.model import (
+from ptft.models.adapters import load_tuned
+from ptft.models.loading import (
     avoid_cudnn_attention,
     context_length,
     load_tokenizer,

@@ -15,7 +15,7 @@ import torch
 from ptft.evaluation.budget import MEMORY_SHARE
 from ptft.evaluation.engine import Engine, Progress, silent
 from ptft.evaluation.model import LoadedModel
-from ptft.model_folder import ADAPTER_CONFIG
+from ptft.models.folder import ADAPTER_CONFIG
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ptft.hub.client import HubError
-from ptft.model_folder import CONFIG, read_json
+from ptft.models.folder import CONFIG, read_json
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -13,7 +13,7 @@ def check_checkpoint(folder: Path) -> None:
         HubError: the architecture is not one of transformers' own, the weights do not fit it, a
             file is not what it is called, or the tokenizer is missing.
     """
-    from ptft.training.model import load_model, load_tokenizer
+    from ptft.models.loading import load_model, load_tokenizer
 
     try:
         _check_architecture(folder)

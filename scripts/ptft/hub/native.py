@@ -15,8 +15,8 @@ from transformers import OlmoConfig, OlmoForCausalLM
 
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
-from ptft.model_folder import copy_tokenizer
-from ptft.training.model import save_model
+from ptft.models.folder import copy_tokenizer
+from ptft.models.loading import save_model
 
 ROOT = "transformer."
 ENDOFTEXT = 50279

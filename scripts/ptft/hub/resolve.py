@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from ptft.hub.client import HubError, api, listed
 from ptft.hub.pins import Pin, PinnedFile
-from ptft.model_folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights_among
+from ptft.models.folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights_among
 
 NEAREST = 4
 CONVERTED = "refs/convert/parquet"

@@ -52,6 +52,6 @@ class Method:
             dtype: that the model is evaluated in.
             weights: the model's weights by name, where they are sharded over devices.
         """
-        from ptft.training.model import save_model
+        from ptft.models.loading import save_model
 
         save_model(model, folder, dtype, weights)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.files.errors import StudyError, locate, suggest
-from ptft.model_folder import check_model, check_tokenizer, model_shapes
+from ptft.models.folder import check_model, check_tokenizer, model_shapes
 from ptft.study.grid import Grid
 
 

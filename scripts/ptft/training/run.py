@@ -18,7 +18,8 @@ from typing_extensions import TypedDict
 from ptft.data.jsonl import read_all
 from ptft.files.slice_files import check_slice, read_slice
 from ptft.methods import METHODS, get_method
-from ptft.model_folder import copy_tokenizer, model_files
+from ptft.models.folder import copy_tokenizer, model_files
+from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
@@ -27,7 +28,6 @@ from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import check_examples, truncate
 from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
 from ptft.training.memory import peak_memory, utilisation
-from ptft.training.model import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import (

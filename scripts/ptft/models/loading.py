@@ -12,7 +12,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ptft.model_folder import CONFIG, check_model, check_tokenizer, read_json
+from ptft.models.folder import CONFIG, check_model, check_tokenizer, read_json
 
 
 def avoid_cudnn_attention() -> None:

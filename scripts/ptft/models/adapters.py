@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from ptft.model_folder import ADAPTER_CONFIG
-from ptft.training.model import load_model, quiet_loading
+from ptft.models.folder import ADAPTER_CONFIG
+from ptft.models.loading import load_model, quiet_loading
 
 
 def load_tuned(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from pathlib import Path
 
 from ptft.hub.pins import SUFFIX, Pin, pinned_folder
-from ptft.model_folder import hash_files, weight_files, weights_among
+from ptft.models.folder import hash_files, weight_files, weights_among
 
 SAMPLE = 1 << 16  # bytes of a file
 SAMPLES = 16

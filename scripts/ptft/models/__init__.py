@@ -1,0 +1,1 @@
+"""Model folders: what belongs to one, how it is loaded and saved."""
