@@ -23,10 +23,10 @@ from ptft.audit_training import AuditError, Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
 from ptft.evaluation.cells import Scoring
-from ptft.methods.instruct import Instruct
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import render_shot, select_shots, template_fields
 from ptft.prompts.tokens import encode, label_tokens
+from ptft.training.methods.instruct import Instruct
 
 log = logging.getLogger(__name__)
 

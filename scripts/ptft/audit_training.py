@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.data.jsonl import read_all
-from ptft.methods import get_method
 from ptft.training.batches import split_off
 from ptft.training.examples import check_examples, truncate
+from ptft.training.methods import get_method
 
 
 class AuditError(ValueError):

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from tiny import tiny_tokenizer
 
-from ptft.methods import METHODS, get_method
+from ptft.training.methods import METHODS, get_method
 
 CHAT = {
     "example_id": "c-0",
@@ -99,7 +99,7 @@ def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
     method, tokenizer = get_method("instruct"), tiny_tokenizer()
     peaks = {}
     for piece in (10, 300):
-        monkeypatch.setattr("ptft.methods.instruct.PIECE", piece)
+        monkeypatch.setattr("ptft.training.methods.instruct.PIECE", piece)
         tracemalloc.start()
         examples = method.examples(tokenizer, rows, None, 100)
         peaks[piece] = tracemalloc.get_traced_memory()[1]

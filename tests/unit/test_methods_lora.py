@@ -6,14 +6,14 @@ import torch
 from plain_loop import plain_train
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
-from ptft.methods import get_method
-from ptft.methods.lora import LoraSettings
 from ptft.models.adapters import load_tuned
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Run, Trainer
+from ptft.training.methods import get_method
+from ptft.training.methods.lora import LoraSettings
 from ptft.training.state import StateFolder, StopRequest
 
 

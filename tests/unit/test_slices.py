@@ -15,7 +15,7 @@ from ptft.evaluation.cells import Plan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
 from ptft.study import StudyError, read_study
-from ptft.training.run import read_request
+from ptft.training.job import read_request
 
 STUDIES = ["pocket", "olmo-1b", "llama3-8b", "pythia-410m", "table3"]
 

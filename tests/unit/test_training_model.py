@@ -4,11 +4,11 @@ import torch
 from safetensors.torch import load_file
 from tiny import save_tiny_checkpoint
 
-from ptft.methods import get_method
-from ptft.methods.lora import LoraSettings
 from ptft.models.adapters import load_tuned
 from ptft.models.folder import copy_tokenizer
 from ptft.models.loading import load_model, save_model, scoring_dtype
+from ptft.training.methods import get_method
+from ptft.training.methods.lora import LoraSettings
 
 
 def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ptft.files.errors import StudyError, locate, suggest
-from ptft.methods import METHODS
+from ptft.training.methods import METHODS
 
 if TYPE_CHECKING:
     from ptft.study.grid import Grid

@@ -12,12 +12,12 @@ from ptft.data.rows import split_files, split_name
 from ptft.evaluation.cells import KINDS, generates
 from ptft.files.errors import StudyError, locate
 from ptft.files.explain import explain
-from ptft.methods import METHODS
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, dump
 from ptft.study.models import CheckpointInfo
 from ptft.study.settings import strict_settings
+from ptft.training.methods import METHODS
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
 BASE = "base"

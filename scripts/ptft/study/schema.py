@@ -9,10 +9,10 @@ from pydantic import Field, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
-from ptft.methods import METHODS, summary
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.settings import strict_settings
+from ptft.training.methods import METHODS, summary
 
 
 class Data(Strict):

@@ -6,10 +6,10 @@ import what they need when they are used.
 
 import inspect
 
-from ptft.methods.base import Method
-from ptft.methods.full import Full
-from ptft.methods.instruct import Instruct
-from ptft.methods.lora import Lora
+from ptft.training.methods.base import Method
+from ptft.training.methods.full import Full
+from ptft.training.methods.instruct import Instruct
+from ptft.training.methods.lora import Lora
 from ptft.training.settings import TrainingSettings
 
 _METHODS: dict[str, type[Method]] = {"full": Full, "lora": Lora, "instruct": Instruct}

@@ -1,6 +1,6 @@
 """Full fine-tuning: every weight is trained, on the completions of a template."""
 
-from ptft.methods.base import Method
+from ptft.training.methods.base import Method
 
 
 class Full(Method):

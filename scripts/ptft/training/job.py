@@ -17,7 +17,6 @@ from typing_extensions import TypedDict
 
 from ptft.data.jsonl import read_all
 from ptft.files.slice_files import check_slice, read_slice
-from ptft.methods import METHODS, get_method
 from ptft.models.folder import copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note
@@ -28,6 +27,7 @@ from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import check_examples, truncate
 from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
 from ptft.training.memory import peak_memory, utilisation
+from ptft.training.methods import METHODS, get_method
 from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import (

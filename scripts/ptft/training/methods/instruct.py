@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ptft.methods.base import Method
+from ptft.training.methods.base import Method
 
 if TYPE_CHECKING:
     from ptft.training.examples import Example

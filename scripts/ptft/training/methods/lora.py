@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptft.methods.base import Method
+from ptft.training.methods.base import Method
 from ptft.training.settings import TrainingSettings, require
 
 if TYPE_CHECKING:
