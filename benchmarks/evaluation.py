@@ -39,8 +39,8 @@ from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
 from ptft.evaluation.cells import Results
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import LoadedModel, wrap_model
+from ptft.inference.engine import Engine
+from ptft.inference.model import LoadedModel, wrap_model
 from ptft.prompts.encoding import Prompt
 
 ENGINE, RELEASE, LEAN, VLLM = "engine", "release", "batch 1", "vllm"

@@ -22,10 +22,10 @@ import torch
 from training import REPOSITORY
 
 from ptft.evaluation.cells import Cell, Results
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import LoadedModel
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.vllm_engine import VllmEngine
+from ptft.inference.engine import Engine
+from ptft.inference.model import LoadedModel
+from ptft.inference.vllm_engine import VllmEngine
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import completion, few_shot_prompt, select_shots
 from ptft.prompts.tokens import label_tokens

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from ptft.evaluation.cells import Cell, Results
-from ptft.evaluation.model import Target
+from ptft.inference.model import Target
 from ptft.metrics import example_scores
 from ptft.models.folder import hash_files
 

@@ -145,7 +145,7 @@ def loaded(shared):
     import torch
     from transformers import AutoTokenizer, OlmoConfig, OlmoForCausalLM
 
-    from ptft.evaluation.model import wrap_model
+    from ptft.inference.model import wrap_model
 
     torch.manual_seed(0)
     config = OlmoConfig(
@@ -171,8 +171,8 @@ def test_scores_agree_with_the_harness(loaded, shared):
 
     from ptft.cell_store import to_frame
     from ptft.evaluation.cells import Cell
-    from ptft.evaluation.engine import Engine
     from ptft.evaluation.scoring import evaluate_cell
+    from ptft.inference.engine import Engine
     from ptft.prompts.templates import select_shots
 
     engine, ours, tasks = Engine(loaded), {}, {}
@@ -219,7 +219,7 @@ def test_an_empty_context_is_scored_as_the_harness_does(loaded):
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from ptft.evaluation.engine import Engine
+    from ptft.inference.engine import Engine
     from ptft.prompts.encoding import encode_examples
 
     rows = [{"fields": {"text": text}, "choices": ["an answer", "none"]} for text in ("", "Some")]

@@ -15,9 +15,9 @@ import evaluate_model
 from ptft.cell_store import cell_key
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import Cell, cells_of_plan
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import Target, wrap_model
 from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
+from ptft.inference.engine import Engine
+from ptft.inference.model import Target, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots
 
 LABELS = ("yes", "no", "maybe")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.evaluation.budget import Budget
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import wrap_model
-from ptft.evaluation.prefix import common_prefix
+from ptft.inference.budget import Budget
+from ptft.inference.engine import Engine
+from ptft.inference.model import wrap_model
+from ptft.inference.prefix import common_prefix
 from ptft.prompts.encoding import Prompt
 
 

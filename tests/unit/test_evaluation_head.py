@@ -5,9 +5,9 @@ import torch
 from tiny_models import tiny_olmo, tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.head import exact_head, float32_logits
-from ptft.evaluation.model import wrap_model
+from ptft.inference.engine import Engine
+from ptft.inference.head import exact_head, float32_logits
+from ptft.inference.model import wrap_model
 from ptft.prompts.encoding import Prompt
 
 FIRST, SECOND = 40, 41

@@ -16,13 +16,13 @@ from peft import LoraConfig, get_peft_model
 from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.evaluation.engine import Engine
-from ptft.evaluation.model import load_model
+from ptft.inference.engine import Engine
+from ptft.inference.model import load_model
 from ptft.prompts.encoding import Prompt
 
 pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm installs it")
 
-from ptft.evaluation.vllm_engine import VllmEngine  # noqa: E402
+from ptft.inference.vllm_engine import VllmEngine  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

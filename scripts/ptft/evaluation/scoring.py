@@ -7,9 +7,9 @@ from itertools import islice
 import numpy as np
 import torch
 
-from ptft.evaluation.budget import Budget
 from ptft.evaluation.cells import MAIN_METRIC, Cell, Results, generates
-from ptft.evaluation.engine import Engine, Progress, silent
+from ptft.inference.budget import Budget
+from ptft.inference.engine import Engine, Progress, silent
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import completion, scored_texts, select_shots
 from ptft.prompts.tokens import encode_pairs, label_tokens

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ptft.evaluation.budget import STEP_TOKENS
-from ptft.evaluation.head import exact_head
-from ptft.evaluation.model import LoadedModel
-from ptft.evaluation.prefix import Prefix
-from ptft.evaluation.shared_attention import SharedCache, shared_prefix_attention
+from ptft.inference.budget import STEP_TOKENS
+from ptft.inference.head import exact_head
+from ptft.inference.model import LoadedModel
+from ptft.inference.prefix import Prefix
+from ptft.inference.prefix_attention import SharedCache, shared_prefix_attention
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
 
 if TYPE_CHECKING:
-    from ptft.evaluation.engine import Engine
+    from ptft.inference.engine import Engine
 
 # Finished rows leave the batch when they are this part of it: to leave costs a copy of the rest.
 LEAVING = 0.1

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ptft.evaluation.budget import Budget
-from ptft.evaluation.forest import Forest
-from ptft.evaluation.generation import generate
-from ptft.evaluation.head import exact_head
-from ptft.evaluation.model import LoadedModel
-from ptft.evaluation.prefix import Prefix, common_prefix
+from ptft.inference.budget import Budget
+from ptft.inference.generation import generate
+from ptft.inference.head import exact_head
+from ptft.inference.model import LoadedModel
+from ptft.inference.prefix import Prefix, common_prefix
+from ptft.inference.token_trees import Forest
 from ptft.prompts.encoding import Prompt
 
 # Rows of logits that are exponentiated at once.

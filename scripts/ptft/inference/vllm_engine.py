@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from ptft.evaluation.budget import MEMORY_SHARE
-from ptft.evaluation.engine import Engine, Progress, silent
-from ptft.evaluation.model import LoadedModel
+from ptft.inference.budget import MEMORY_SHARE
+from ptft.inference.engine import Engine, Progress, silent
+from ptft.inference.model import LoadedModel
 from ptft.models.folder import ADAPTER_CONFIG
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before

@@ -6,7 +6,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ptft.evaluation.prefix import Prefix
+from ptft.inference.prefix import Prefix
 
 NAME = "ptft_shared_prefix"
 

@@ -1,0 +1,1 @@
+"""The engine: one model, many prompts; log-likelihoods and greedy texts."""
