@@ -22,7 +22,7 @@ from ptft import paths, versions
 from ptft.analysis import TABLES
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.demands import Demands
-from ptft.evaluation.cells import require_backend
+from ptft.evaluation.requests import require_backend
 from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
 from ptft.language.translation import translator

@@ -38,7 +38,7 @@ from training import REPOSITORY, ROOFLINE_FLOPS, Clock, machine, matrix_flops, m
 from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
-from ptft.evaluation.cells import Results
+from ptft.evaluation.requests import Results
 from ptft.inference.engine import Engine
 from ptft.inference.model import LoadedModel, wrap_model
 from ptft.prompts.encoding import Prompt

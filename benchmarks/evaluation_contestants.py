@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from training import REPOSITORY
 
-from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.requests import Cell, Results
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
 from ptft.inference.model import LoadedModel

@@ -10,17 +10,17 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ptft.cell_store import cell_key, publish, to_frame, write_frame
 from ptft.data.jsonl import count_examples, read_all, read_examples
-from ptft.evaluation.cells import Cell, Plan, cells_of_plan, require_backend
+from ptft.evaluation.published import write_published
+from ptft.evaluation.requests import Cell, Plan, cells_of_plan, require_backend
 from ptft.evaluation.scoring import evaluate_cell
+from ptft.evaluation.store import cell_key, publish, to_frame, write_frame
 from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_model, target_here
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.folder import hash_model
 from ptft.paths import stored_cell
-from ptft.published_cells import write_published
 from ptft.runtime.job_records import note
 from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.runtime.programs import run_program

@@ -22,7 +22,7 @@ from ptft.audit_limits import gold_score
 from ptft.audit_training import AuditError, Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
-from ptft.evaluation.cells import Scoring
+from ptft.evaluation.requests import Scoring
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import render_shot, select_shots, template_fields
 from ptft.prompts.tokens import encode, label_tokens

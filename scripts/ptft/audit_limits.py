@@ -24,7 +24,7 @@ def gold_score(tokenizer, scoring: Mapping, examples: Sequence[Mapping]) -> floa
     cut = [(text, gold) for text, gold in zip(said, golds, strict=True) if text != gold]
     if not cut:
         return 1.0
-    from ptft.metrics import example_scores  # seconds, which most studies need not pay
+    from ptft.evaluation.metrics import example_scores  # seconds, which most studies need not pay
 
     scores = example_scores("generation", *map(list, zip(*cut, strict=True)))["score"]
     return (len(golds) - len(cut) + sum(scores)) / len(golds)

@@ -15,7 +15,7 @@ from typing import Any
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.evaluation.cells import Cell, cells_of_plan
+from ptft.evaluation.requests import Cell, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.plan import FETCHING, PRETRAIN, PlannedJob, Score, cells_to_score, make_plan, render
 from ptft.progress import EVALUATE, FINETUNE, names_in

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ptft.evaluation.cells import generates
+from ptft.evaluation.requests import generates
 from ptft.study.grid import Grid
 from ptft.workload import Workload
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptft.evaluation.published import forget_gone
 from ptft.paths import Results, cell_file
-from ptft.published_cells import forget_gone
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
 

@@ -169,9 +169,9 @@ def test_scores_agree_with_the_harness(loaded, shared):
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    from ptft.cell_store import to_frame
-    from ptft.evaluation.cells import Cell
+    from ptft.evaluation.requests import Cell
     from ptft.evaluation.scoring import evaluate_cell
+    from ptft.evaluation.store import to_frame
     from ptft.inference.engine import Engine
     from ptft.prompts.templates import select_shots
 

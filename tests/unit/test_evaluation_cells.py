@@ -12,10 +12,10 @@ from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
-from ptft.cell_store import cell_key
 from ptft.evaluation import scoring
-from ptft.evaluation.cells import Cell, cells_of_plan
+from ptft.evaluation.requests import Cell, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
+from ptft.evaluation.store import cell_key
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots
@@ -279,7 +279,7 @@ def test_a_generation_backend_is_part_of_the_cells_that_generate(job):
 
 def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
     folder, plan, run = job
-    monkeypatch.setattr("ptft.evaluation.cells.find_spec", lambda name: None)
+    monkeypatch.setattr("ptft.evaluation.requests.find_spec", lambda name: None)
     plan["generation_backend"] = "vllm"
     with pytest.raises(ModuleNotFoundError, match="generation_backend: found vllm, .*pip install"):
         run()

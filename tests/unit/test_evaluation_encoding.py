@@ -6,7 +6,7 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation.cells import Cell
+from ptft.evaluation.requests import Cell
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine

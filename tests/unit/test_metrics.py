@@ -3,7 +3,7 @@
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from ptft.metrics import ROUGE_TYPES, Accuracy, Rouge, example_scores, normalise_answer
+from ptft.evaluation.metrics import ROUGE_TYPES, Accuracy, Rouge, example_scores, normalise_answer
 
 
 def test_accuracy_counts_equal_texts():

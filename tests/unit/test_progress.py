@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import show_status
+from ptft.evaluation.published import write_published
 from ptft.paths import Results, cell_file
 from ptft.progress import Progress
-from ptft.published_cells import write_published
 from ptft.status import status_table
 from ptft.study import read_study
 

@@ -11,7 +11,7 @@ from ptft.analysis.settings import Settings
 from ptft.audit import AuditSlice
 from ptft.collect import CollectionSlice
 from ptft.data.prepare import SplitSlice
-from ptft.evaluation.cells import Plan
+from ptft.evaluation.requests import Plan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
 from ptft.study import StudyError, read_study

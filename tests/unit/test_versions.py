@@ -54,7 +54,7 @@ def test_words_and_places_do_not_count(scripts):
     [
         ("finetune_model", "training/schedule", "warmup", "warm_up"),
         ("finetune_model", "training/methods/lora", 'or "all-linear"', 'or "q_proj"'),
-        ("evaluate_model", "metrics", "100_000", "100_001"),
+        ("evaluate_model", "evaluation/metrics", "100_000", "100_001"),
         ("prepare_split", "data/transforms", "def ", "@print\ndef "),
         ("pretrain_checkpoint", "pocket/muon", "return", "return 2 *"),
     ],

@@ -33,7 +33,7 @@ HARMLESS = {
     "ptft.runtime.leased_gpus",
     "ptft.models.folder",
     "ptft.paths",
-    "ptft.published_cells",
+    "ptft.evaluation.published",
     "ptft.training.curve",
     "ptft.training.state",
     "ptft.versions",

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from ptft.evaluation.cells import MAIN_METRIC, Cell, Results, generates
+from ptft.evaluation.requests import MAIN_METRIC, Cell, Results, generates
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine, Progress, silent
 from ptft.prompts.encoding import Prompt, encode_examples

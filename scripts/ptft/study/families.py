@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ptft.data.rows import check_split, split_name
 from ptft.data.transforms import TRANSFORMS
-from ptft.evaluation.cells import MAIN_METRIC
+from ptft.evaluation.requests import MAIN_METRIC
 from ptft.files.errors import PlacedError, suggest
 from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.prompts.templates import CHOICE, template_fields

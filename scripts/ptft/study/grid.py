@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from ptft.data.rows import split_files, split_name
-from ptft.evaluation.cells import KINDS, generates
+from ptft.evaluation.requests import KINDS, generates
 from ptft.files.errors import StudyError, locate
 from ptft.files.explain import explain
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks

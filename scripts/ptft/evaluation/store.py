@@ -14,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.evaluation.cells import Cell, Results
+from ptft.evaluation.metrics import example_scores
+from ptft.evaluation.requests import Cell, Results
 from ptft.inference.model import Target
-from ptft.metrics import example_scores
 from ptft.models.folder import hash_files
 
 
