@@ -19,7 +19,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
-from ptft.analysis import TABLES
+from ptft.analysis.tables import TABLES
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.demands import Demands
 from ptft.evaluation.requests import require_backend

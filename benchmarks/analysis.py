@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from ptft.collect import study_cells  # noqa: E402
+from ptft.analysis.collect import study_cells  # noqa: E402
 from ptft.paths import cell_path  # noqa: E402
 
 FORMATS = ("default", "instruct", "io")

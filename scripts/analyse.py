@@ -11,7 +11,7 @@ from ptft.runtime.programs import run_program
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, analyse, write NAME.parquet, .csv and .html for every table."""
-    from ptft.analysis import TABLES
+    from ptft.analysis.tables import TABLES
     from ptft.language.translation import languages
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -35,10 +35,10 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis import about_table, make_table
+    from ptft.analysis.csv_tables import write_csv
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
-    from ptft.csv_tables import write_csv
+    from ptft.analysis.tables import about_table, make_table
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
     from ptft.pages import table_page

@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.collect import CollectionSlice, collect
-    from ptft.csv_tables import write_csv
+    from ptft.analysis.collect import CollectionSlice, collect
+    from ptft.analysis.csv_tables import write_csv
     from ptft.files.slice_files import read_slice
     from ptft.hub.pins import fill_in
 

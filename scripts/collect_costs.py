@@ -16,8 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="costs.csv")
     args = parser.parse_args(argv)
 
-    from ptft.costs import read_costs
-    from ptft.csv_tables import write_csv
+    from ptft.analysis.costs import read_costs
+    from ptft.analysis.csv_tables import write_csv
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
     write_csv(read_costs(args.benchmarks, args.records), args.output)

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis import TABLES
+    from ptft.analysis.tables import TABLES
     from ptft.export import AboutModels, harness_results, latex_table, model_card
     from ptft.files.slice_files import read_slice
 

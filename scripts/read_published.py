@@ -23,9 +23,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.csv_tables import write_csv
+    from ptft.analysis.csv_tables import write_csv
+    from ptft.analysis.released_scores import read_published
     from ptft.files.slice_files import read_slice
-    from ptft.published import read_published
     from ptft.study.published import Released
 
     released = read_slice(args.published, Released).model_dump(mode="json", exclude_none=True)

@@ -28,9 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     import polars as pl
     import yaml
 
-    from ptft.analysis import TABLES
+    from ptft.analysis.costs import SCHEMA
     from ptft.analysis.settings import Settings
-    from ptft.costs import SCHEMA
+    from ptft.analysis.tables import TABLES
     from ptft.deviations import deviations
     from ptft.figures import FIGURES
     from ptft.findings import front_page

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ptft.analysis.format_trends import ALL_DATASETS
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.conditions import Conditions, arm_said
 from ptft.language.translation import Say
 from ptft.wording import change, csv_table, listed, literal, number, p_value

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.costs import costs_table
 from ptft.analysis.settings import Settings
-from ptft.analysis.suspicious import FLAGS
+from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tables.suspicious import FLAGS
 from ptft.conditions import Conditions, arm_said, seeds_said, shots_said
-from ptft.costs import costs_table
 from ptft.curve_findings import (
     format_trend_findings,
     gain_trend_findings,
@@ -233,9 +233,9 @@ def front_page(
     Args:
         title: name of the study.
         description: its own description, one paragraph.
-        tables: `cells` and the tables of ``ptft.analysis`` by name.
+        tables: `cells` and the tables of ``ptft.analysis.tables`` by name.
         missing: number of scores the study lacks.
-        costs: hours by stage and arm (``ptft.costs``); None where they were not measured.
+        costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         say: the language.

@@ -10,7 +10,7 @@ import html
 
 import polars as pl
 
-from ptft.csv_tables import csv_text
+from ptft.analysis.csv_tables import csv_text
 from ptft.embedding import script_json
 from ptft.language.translation import Say
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptft.analysis import TABLES
+from ptft.analysis.tables import TABLES
 from ptft.figures import FIGURES
 
 # One worker: a second one would wait for the same run to finish.

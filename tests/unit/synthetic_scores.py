@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ptft.collect import study_cells
+from ptft.analysis.collect import study_cells
 from ptft.paths import cell_path
 
 CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from test_analysis_tables import cells, pick
 
-from ptft.analysis import make_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.stopping import stop_point
-from ptft.statistics import bootstrap_means
+from ptft.analysis.statistics import bootstrap_means
+from ptft.analysis.tables import make_table
+from ptft.analysis.tables.stopping import stop_point
 
 MARGIN, LEVEL = 0.03, 0.95
 CURVES = {

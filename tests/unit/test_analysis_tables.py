@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from slice_files import slice_file
 
-from ptft.analysis import TABLES, make_table
-from ptft.analysis.forgetting import ALL_TASKS, bounded_change, ratio_change
+from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.analysis.tables import TABLES, make_table
+from ptft.analysis.tables.forgetting import ALL_TASKS, bounded_change, ratio_change
 from ptft.files.slice_files import read_slice
 
 # (arm, dataset, format) -> score at steps 10 and 100.

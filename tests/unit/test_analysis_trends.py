@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 from test_analysis_tables import cells, pick
 
-from ptft.analysis import make_table
-from ptft.analysis.format_trends import ALL_DATASETS
+from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.collect import CELLS_SCHEMA
-from ptft.statistics import rank_correlation
-from ptft.trends import kendall_trend, line_trend
+from ptft.analysis.statistics import rank_correlation
+from ptft.analysis.tables import make_table
+from ptft.analysis.tables.format_trends import ALL_DATASETS
+from ptft.analysis.trends import kendall_trend, line_trend
 
 BASE = cells().row(0, named=True)
 

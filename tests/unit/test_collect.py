@@ -9,7 +9,7 @@ from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
-from ptft.collect import CELLS_SCHEMA, collect, domain_of
+from ptft.analysis.collect import CELLS_SCHEMA, collect, domain_of
 from ptft.paths import cell_path
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 import collect_costs
-from ptft.costs import SCHEMA, costs_table, read_costs, with_totals
+from ptft.analysis.costs import SCHEMA, costs_table, read_costs, with_totals
 from ptft.language.translation import translator
 from ptft.runtime.job_records import RECORD, note, read_records, recorded
 

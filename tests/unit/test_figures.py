@@ -8,10 +8,10 @@ import pytest
 from synthetic_scores import study_slice, write_evaluations
 
 import plot_figure
-from ptft.analysis import TABLES, make_table
+from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.collect import collect
+from ptft.analysis.tables import TABLES, make_table
 from ptft.figures import FIGURES, Overlay, draw
 from ptft.figures.style import short_number
 
@@ -141,7 +141,7 @@ def test_registry_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys; import ptft.figures, ptft.analysis; "
+        "import sys; import ptft.figures, ptft.analysis.tables; "
         "print([m for m in ('matplotlib', 'polars', 'numpy') if m in sys.modules])"
     )
     scripts = Path(plot_figure.__file__).parent

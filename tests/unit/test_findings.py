@@ -16,8 +16,8 @@ from test_learning import scores_of
 import analyse
 import collect_cells
 import write_front_page
-from ptft.analysis import make_table
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables import make_table
 from ptft.conditions import Conditions, arm_said
 from ptft.curve_findings import latent_findings
 from ptft.study import read_study

@@ -6,18 +6,18 @@ import pytest
 from scipy.stats import binomtest, norm, t
 from test_analysis_tables import cells, pick
 
-from ptft.analysis import make_table
 from ptft.analysis.estimates import SeedPart
-from ptft.analysis.scores import Scores
-from ptft.analysis.settings import Settings
-from ptft.intervals import (
+from ptft.analysis.intervals import (
     confidence_draws,
     over_seeds,
     score_interval,
     small_sample_p,
     small_sample_quantile,
 )
-from ptft.statistics import bootstrap_means
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import bootstrap_means
+from ptft.analysis.tables import make_table
 
 
 @pytest.mark.parametrize(("right", "n"), [(120, 120), (0, 120), (119, 120), (60, 120), (3, 2000)])

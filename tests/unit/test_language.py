@@ -7,7 +7,7 @@ import pytest
 import yaml
 from test_figures import tables  # noqa: F401  (a fixture)
 
-from ptft.analysis.suspicious import FLAGS
+from ptft.analysis.tables.suspicious import FLAGS
 from ptft.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save

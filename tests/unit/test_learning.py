@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from test_analysis_tables import cells, pick
 
-from ptft.analysis import make_table
+from ptft.analysis.collect import AUDIT_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.collect import AUDIT_SCHEMA
+from ptft.analysis.tables import make_table
 
 
 def scores_of(base, tuned, **audit):

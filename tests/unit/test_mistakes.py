@@ -9,7 +9,7 @@ import pytest
 import yaml
 from small_study import FAMILY, OWN, edit, write_study
 
-from ptft.collect import domain_of
+from ptft.analysis.collect import domain_of
 from ptft.files.yaml_files import require_readable
 from ptft.study import StudyError, read_study
 

@@ -8,7 +8,7 @@ import re
 import polars as pl
 import pytest
 
-from ptft.csv_tables import csv_text, write_csv
+from ptft.analysis.csv_tables import csv_text, write_csv
 from ptft.embedding import REPORT_DATA, escape_report
 from ptft.pages import table_page
 

@@ -10,12 +10,12 @@ import yaml
 from slice_files import slice_file
 
 import read_published as program
-from ptft.analysis import make_table
-from ptft.analysis.forgetting import ALL_TASKS
-from ptft.analysis.format_trends import ALL_DATASETS
+from ptft.analysis.released_scores import Model, parse_model_id, read_published, split_format
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.published import Model, parse_model_id, read_published, split_format
+from ptft.analysis.tables import make_table
+from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.study import StudyError
 from ptft.study.published import read_published_study, released_tables
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ptft.statistics import (
+from ptft.analysis.statistics import (
     adjust_p_values,
     bootstrap_means,
     normal_replicates,
@@ -22,7 +22,7 @@ def test_weights_are_counts_of_a_resample():
 
 
 def test_chunks_do_not_change_the_shape(monkeypatch):
-    monkeypatch.setattr("ptft.statistics.CHUNK_ELEMENTS", 30)
+    monkeypatch.setattr("ptft.analysis.statistics.CHUNK_ELEMENTS", 30)
     assert [len(c) for c in resampling_weights(10, 7, seed=0)] == [3, 3, 1]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptft.collect import domain_of
+from ptft.analysis.collect import domain_of
 from ptft.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes

@@ -27,7 +27,7 @@ rule write_study:
 rule collect_cells:
     input:
         script=program("collect_cells"),
-        modules=library("collect", "examples", "intervals", "statistics"),
+        modules=library("analysis/collect", "analysis/per_example", "analysis/intervals", "analysis/statistics"),
         cells=CELL_FILES,
         pins=CHECKPOINT_PINS,
     output:
@@ -56,7 +56,7 @@ rule collect_cells:
 rule collect_costs:
     input:
         script=program("collect_costs"),
-        modules=library("costs", "runtime/job_records", "paper"),
+        modules=library("analysis/costs", "runtime/job_records", "paper"),
         cells=CELLS,
     output:
         RESULTS.table("costs", "csv"),

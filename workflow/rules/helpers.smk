@@ -29,8 +29,8 @@ def steady_program(name):
 
 
 def modules(package):
-    """Files of a package of the library, where an edit must make its results again."""
-    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).glob("*.py"))
+    """Files of a room of the library, where an edit must make its results again."""
+    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).rglob("*.py"))
 
 
 def slice_of(rule, *names):

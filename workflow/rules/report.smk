@@ -4,7 +4,7 @@ rule write_front_page:
         script=program("write_front_page"),
         modules=library(
             "conditions",
-            "costs",
+            "analysis/costs",
             "curve_findings",
             "deviations",
             "findings",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.intervals import small_sample_quantile
 from ptft.analysis.scores import Scores
-from ptft.intervals import small_sample_quantile
-from ptft.statistics import LEVEL, percentile_interval
+from ptft.analysis.statistics import LEVEL, percentile_interval
 
 # Of what a mean is made.
 COUNTS = ("n_cells", "n_seeds", "datasets")
@@ -61,7 +61,7 @@ class Estimates:
         """Standard error, lower and upper limit (N,); NaN where no error is known.
 
         The limits are percentiles of the draws, further out where they rest on few seeds (see
-        ``ptft.intervals.small_sample_quantile``).
+        ``ptft.analysis.intervals.small_sample_quantile``).
         """
         tail = (1 - level) / (2 if two_sided else 1)
         stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.collect import AUDIT_SCHEMA
+from ptft.analysis.intervals import confidence_draws, effective_examples, over_seeds
 from ptft.analysis.settings import TUNED_SHOTS
-from ptft.collect import AUDIT_SCHEMA
-from ptft.intervals import confidence_draws, effective_examples, over_seeds
-from ptft.statistics import normal_replicates
+from ptft.analysis.statistics import normal_replicates
 
 KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
 # What is left of the key when runs that differ in their seed only are averaged.

@@ -22,7 +22,7 @@ class FigureSpec:
     """What the workflow needs to know of a figure without drawing it."""
 
     tables: tuple[str, ...]
-    """Tables of ``ptft.analysis`` (or `cells`) that it is drawn from: what stands behind it."""
+    """Tables (of ``ptft.analysis.tables``, or `cells`) that it is drawn from: all its numbers."""
     category: str
     """Category of the report."""
     title: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 from matplotlib.figure import Figure
 
-from ptft.analysis.forgetting import ALL_TASKS
+from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.figures.style import (
     GREY,
     checkpoint_axis,

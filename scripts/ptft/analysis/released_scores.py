@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ptft.collect import AUDIT_SCHEMA, CELLS_SCHEMA, KEY, domain_of
-from ptft.intervals import score_interval
-from ptft.statistics import normal_replicates
+from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA, KEY, domain_of
+from ptft.analysis.intervals import score_interval
+from ptft.analysis.statistics import normal_replicates
 
 SHOTS = r"(?:_(?P<shots>\d+)shots)?"
 # `_cot_chat` is the one variant of a prompt that an id and not the dataset's name carries.

@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 from typing_extensions import TypedDict
 
-from ptft.examples import compare, read_examples
-from ptft.intervals import score_interval
+from ptft.analysis.intervals import score_interval
+from ptft.analysis.per_example import compare, read_examples
+from ptft.analysis.statistics import bootstrap_means
 from ptft.paths import cell_path
-from ptft.statistics import bootstrap_means
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ CELLS_SCHEMA: dict[str, pl.DataType] = {
     "main": pl.Boolean(),
     "truncated": pl.Float64(),
 }
-# What is kept of a cell's answers beside its replicates (see ``ptft.examples``); gained and lost
-# against the base model of the same checkpoint, null where there is none.
+# What is kept of a cell's answers beside its replicates (see ``ptft.analysis.per_example``); gained
+# and lost against the base model of the same checkpoint, null where there is none.
 AUDIT_SCHEMA: dict[str, pl.DataType] = {
     "gold_labels": pl.Int64(),
     "gold_share": pl.Float64(),

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.estimates import Estimates, SeedPart, difference
-from ptft.analysis.groups import groups
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.groups import groups
 
 CURVE = ["method", "train_task", "dataset"]
 

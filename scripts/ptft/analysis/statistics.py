@@ -1,6 +1,7 @@
 """The bootstrap and the tests that need no model of the scores.
 
-Intervals at the edges and over seeds are in ``ptft.intervals``, trends in ``ptft.trends``.
+Intervals at the edges and over seeds are in ``ptft.analysis.intervals``, trends in
+``ptft.analysis.trends``.
 
 Everything rests on one joint bootstrap. The examples of a dataset are resampled once, and the same
 resamples serve every model scored on it, so that replicate ``r`` of two cells is paired and any

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, with_interval
-from ptft.analysis.forgetting import bounded_change
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.forgetting import bounded_change
 
 
 def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, aggregate, flag_holes
-from ptft.analysis.groups import groups
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.groups import groups
 
 LINE = ["group", "tuned_for", "method"]
 

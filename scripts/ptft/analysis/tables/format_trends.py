@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.formats import format_gaps
-from ptft.analysis.learning import trend_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.statistics import adjust_p_values
+from ptft.analysis.statistics import adjust_p_values
+from ptft.analysis.tables.formats import format_gaps
+from ptft.analysis.tables.learning import trend_table
 
 CURVE = ["method", "train_task", "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"

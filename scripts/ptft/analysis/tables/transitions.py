@@ -6,7 +6,7 @@ import polars as pl
 
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
-from ptft.statistics import adjust_p_values, sign_test
+from ptft.analysis.statistics import adjust_p_values, sign_test
 
 
 def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:

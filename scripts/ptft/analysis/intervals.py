@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptft.statistics import LEVEL
+from ptft.analysis.statistics import LEVEL
 
 # Rows of draws that are ranked at once.
 CHUNK = 256

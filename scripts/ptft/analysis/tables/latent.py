@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.learning import curve_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.statistics import adjust_p_values
+from ptft.analysis.statistics import adjust_p_values
+from ptft.analysis.tables.learning import curve_table
 
 CURVE = ["method", "train_task", "dataset"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptft.intervals import small_sample_p, small_sample_quantile
-from ptft.statistics import LEVEL
+from ptft.analysis.intervals import small_sample_p, small_sample_quantile
+from ptft.analysis.statistics import LEVEL
 
 # Up to here the distribution of Kendall's S is counted; further on it is close to normal.
 EXACT_CHECKPOINTS = 30
@@ -47,7 +47,7 @@ def line_trend(
     examples that themselves rise or fall make the line of *these* examples steeper or flatter and
     leave no residual. It is zero for errors that are equally correlated over checkpoints. The
     first term has K - 2 degrees of freedom, the second counts as known
-    (``ptft.intervals.small_sample_quantile``).
+    (``ptft.analysis.intervals.small_sample_quantile``).
 
     A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
     trend; see docs/analysis.md for how often.

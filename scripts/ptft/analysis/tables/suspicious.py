@@ -12,7 +12,7 @@ ONE_LABEL = 0.99
 FAR_BELOW = 0.05
 # Below this many examples two checkpoints often have the same accuracy by chance.
 MANY = 1000
-# Both also keep a rise from being called learning (``ptft.analysis.learning``).
+# Both also keep a rise from being called learning (``ptft.analysis.tables.learning``).
 CONSTANT_ANSWER = pl.col("chance").is_not_null() & (pl.col("prediction_share") == 1)
 BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("chance") - FAR_BELOW
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, flag_holes, mean_changes
-from ptft.analysis.group_gains import LINE, grouped_pairs
-from ptft.analysis.learning import trend_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.group_gains import LINE, grouped_pairs
+from ptft.analysis.tables.learning import trend_table
 
 
 def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:

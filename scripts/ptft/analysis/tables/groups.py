@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.learning import curve_table, learned_share
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.learning import curve_table, learned_share
 
 
 def groups(scores: Scores, settings: Settings) -> pl.DataFrame:

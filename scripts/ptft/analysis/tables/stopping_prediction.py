@@ -7,8 +7,8 @@ import polars as pl
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.stopping import stopping
-from ptft.statistics import rank_correlation
+from ptft.analysis.statistics import rank_correlation
+from ptft.analysis.tables.stopping import stopping
 
 
 def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:

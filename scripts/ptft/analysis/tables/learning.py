@@ -10,8 +10,8 @@ import polars as pl
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.suspicious import BELOW_CHANCE, CONSTANT_ANSWER
-from ptft.trends import kendall_trend, line_trend
+from ptft.analysis.tables.suspicious import BELOW_CHANCE, CONSTANT_ANSWER
+from ptft.analysis.trends import kendall_trend, line_trend
 
 # Where no chance level is known (generation) every score counts as above it.
 NO_GUESS = -1.0
@@ -24,10 +24,10 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
     first, last: scores at both ends of pre-training. rise: last - first, with its interval
     (prefix rise_), which is about these two checkpoints. slope: of the line through all of the
     curve's checkpoints, with an interval and a test (slope_p) that treat them as a sample
-    (``ptft.trends.line_trend``). tau, tau_p: Kendall's test of their order; its null is that the
-    checkpoints are exchangeable. guess: what a constant answer earns at best, the larger of chance
-    and the most frequent gold answer's share; null where no chance level is known. guessing: the
-    last score is a constant answer, or not above ``guess`` by more than its interval.
+    (``ptft.analysis.trends.line_trend``). tau, tau_p: Kendall's test of their order; its null is
+    that the checkpoints are exchangeable. guess: what a constant answer earns at best, the larger
+    of chance and the most frequent gold answer's share; null where no chance level is known.
+    guessing: the last score is a constant answer, or not above ``guess`` by more than its interval.
 
     learned: the curve rises by at least ``rise_margin``, the interval of the rise excludes zero,
     and guessing does not explain it: it does not end in guessing, and where it starts clearly
