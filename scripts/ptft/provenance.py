@@ -67,8 +67,8 @@ def provenance(resolved: Mapping, say: Say) -> list[str]:
 def audit_summary(
     splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, say: Say
 ) -> list[str]:
-    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit``), and on what of it
-    models were trained on (``ptft.trained``)."""
+    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit.study``), and on what
+    of it models were trained on (``ptft.trained``)."""
     lines = [
         say(
             "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} drawn. "

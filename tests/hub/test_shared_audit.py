@@ -4,7 +4,7 @@ import pytest
 import yaml
 from slice_files import slice_file
 
-from ptft.audit import audit_study
+from ptft.audit.study import audit_study
 from ptft.data.rows import read_rows
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_split

@@ -96,7 +96,7 @@ def test_shots_and_test_rows_do_not_meet(shared, dataset):
 def test_gold_answers_are_whole_under_stop_and_length(shared, dataset):
     from transformers import AutoTokenizer
 
-    from ptft.audit_limits import gold_score
+    from ptft.audit.limits import gold_score
 
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
     family = FAMILIES[dataset]

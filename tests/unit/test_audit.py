@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ptft.audit import AuditError, audit_study
+from ptft.audit.study import AuditError, audit_study
 
 TEMPLATE = "{a} {b} ="
 

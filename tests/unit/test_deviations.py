@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from ptft.audit import PROMPT_COLUMNS, SPLIT_COLUMNS
+from ptft.audit.study import PROMPT_COLUMNS, SPLIT_COLUMNS
 from ptft.deviations import deviations
 from ptft.language.translation import translator
 from ptft.provenance import audit_summary, provenance

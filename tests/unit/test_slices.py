@@ -9,7 +9,7 @@ import yaml
 
 from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
-from ptft.audit import AuditSlice
+from ptft.audit.study import AuditSlice
 from ptft.data.prepare import SplitSlice
 from ptft.evaluation.requests import Plan
 from ptft.files.slice_files import Slices, read_slice

@@ -18,8 +18,8 @@ from typing import Any, NotRequired
 import polars as pl
 from typing_extensions import TypedDict
 
-from ptft.audit_limits import gold_score
-from ptft.audit_training import AuditError, Cuts, check_training
+from ptft.audit.limits import gold_score
+from ptft.audit.training import AuditError, Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
 from ptft.evaluation.requests import Scoring
