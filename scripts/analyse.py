@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.tables import about_table, make_table
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
-    from ptft.pages import table_page
+    from ptft.report.table_page import table_page
 
     say = translator(args.language)
     settings = read_slice(args.settings, Settings) if args.settings else Settings()

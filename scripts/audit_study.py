@@ -10,7 +10,7 @@ from ptft.audit.study import ABOUT, AuditError, AuditSlice, audit_study
 from ptft.files.slice_files import read_slice
 from ptft.hub.twins import refuse_twins
 from ptft.language.translation import languages, translator
-from ptft.pages import table_page
+from ptft.report.table_page import table_page
 from ptft.runtime.programs import run_program
 
 

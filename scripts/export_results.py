@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     import polars as pl
 
     from ptft.analysis.tables import TABLES
-    from ptft.export import AboutModels, harness_results, latex_table, model_card
     from ptft.files.slice_files import read_slice
+    from ptft.report.export import AboutModels, harness_results, latex_table, model_card
 
     about = read_slice(args.about, AboutModels)
     cells = pl.read_parquet(args.cells)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ptft.embedding import escape_report
+from ptft.report.embedding import escape_report
 from ptft.runtime.programs import run_program
 
 

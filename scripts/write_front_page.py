@@ -31,13 +31,13 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.costs import SCHEMA
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables import TABLES
-    from ptft.deviations import deviations
     from ptft.figures import FIGURES
-    from ptft.findings import front_page
     from ptft.language.translation import translator
-    from ptft.provenance import audit_summary, provenance
-    from ptft.trained import read_trained
-    from ptft.wording import bullets, without_templates
+    from ptft.report.deviations import deviations
+    from ptft.report.findings import front_page
+    from ptft.report.provenance import audit_summary, provenance
+    from ptft.report.rst import bullets, without_templates
+    from ptft.report.trained import read_trained
 
     say = translator(args.language)
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from ptft.audit.study import PROMPT_COLUMNS, SPLIT_COLUMNS
-from ptft.deviations import deviations
 from ptft.language.translation import translator
-from ptft.provenance import audit_summary, provenance
+from ptft.report.deviations import deviations
+from ptft.report.provenance import audit_summary, provenance
+from ptft.report.trained import SCHEMA, read_trained
 from ptft.study import read_study
 from ptft.study.published import read_published_study
-from ptft.trained import SCHEMA, read_trained
 
 # Nothing is known of what models were trained on.
 NONE = pl.DataFrame(schema=SCHEMA)

@@ -9,7 +9,7 @@ import export_results
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
-from ptft.export import harness_results, latex_table, model_card
+from ptft.report.export import harness_results, latex_table, model_card
 
 ABOUT = {"repository": "allenai/OLMo-1B-hf", "license": "apache-2.0", "settings": {"lr": 2e-6}}
 

@@ -18,10 +18,10 @@ import collect_cells
 import write_front_page
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-from ptft.conditions import Conditions, arm_said
-from ptft.curve_findings import latent_findings
+from ptft.report.conditions import Conditions, arm_said
+from ptft.report.curve_findings import latent_findings
+from ptft.report.rst import change, csv_table, literal, number, plain, without_templates
 from ptft.study import read_study
-from ptft.wording import change, csv_table, literal, number, plain, without_templates
 
 # What a description from someone else may hold: directives, links, markup, templates.
 HOSTILE = """.. include:: /etc/passwd

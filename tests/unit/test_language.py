@@ -8,11 +8,11 @@ import yaml
 from test_figures import tables  # noqa: F401  (a fixture)
 
 from ptft.analysis.tables.suspicious import FLAGS
-from ptft.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save
-from ptft.findings import VERDICTS
 from ptft.language.translation import FOLDER, languages, translator
+from ptft.report.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
+from ptft.report.findings import VERDICTS
 
 
 def phrases(path):

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from ptft.analysis.csv_tables import csv_text, write_csv
-from ptft.embedding import REPORT_DATA, escape_report
-from ptft.pages import table_page
+from ptft.report.embedding import REPORT_DATA, escape_report
+from ptft.report.table_page import table_page
 
 
 def test_page_holds_the_whole_table_and_no_markup_of_its_content():

@@ -91,7 +91,7 @@ SLICES.add(
 rule export_results:
     input:
         script=program("export_results"),
-        modules=library("conditions", "export", "wording"),
+        modules=library("report/conditions", "report/export", "report/rst"),
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
     output:

@@ -36,7 +36,7 @@ rule audit_study:
     input:
         script=program("audit_study"),
         modules=library(
-            "audit/study", "audit/training", "audit/limits", "analysis/csv_tables", "embedding", "pages"
+            "audit/study", "audit/training", "audit/limits", "analysis/csv_tables", "report/embedding", "report/table_page"
         )
         + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),

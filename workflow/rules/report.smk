@@ -3,16 +3,16 @@ rule write_front_page:
     input:
         script=program("write_front_page"),
         modules=library(
-            "conditions",
+            "report/conditions",
             "analysis/costs",
-            "curve_findings",
-            "deviations",
-            "findings",
+            "report/curve_findings",
+            "report/deviations",
+            "report/findings",
             "paper",
-            "provenance",
-            "trained",
+            "report/provenance",
+            "report/trained",
             "versions",
-            "wording",
+            "report/rst",
         )
         + words(),
         study=RESULTS.resolved,
@@ -41,7 +41,7 @@ rule write_front_page:
 rule make_report:
     input:
         script=program("make_report"),
-        module=library("embedding"),
+        module=library("report/embedding"),
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],

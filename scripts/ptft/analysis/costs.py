@@ -14,8 +14,8 @@ import polars as pl
 
 from ptft.language.translation import Say
 from ptft.paper import GPU_HOURS
+from ptft.report.rst import csv_table
 from ptft.runtime.job_records import read_records
-from ptft.wording import csv_table
 
 SCHEMA = {
     "stage": pl.String,

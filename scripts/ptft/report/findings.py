@@ -14,16 +14,16 @@ from ptft.analysis.costs import costs_table
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import FLAGS
-from ptft.conditions import Conditions, arm_said, seeds_said, shots_said
-from ptft.curve_findings import (
+from ptft.language.translation import Say
+from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
+from ptft.report.curve_findings import (
     format_trend_findings,
     gain_trend_findings,
     group_finding,
     latent_findings,
     out_of_domain_table,
 )
-from ptft.language.translation import Say
-from ptft.wording import bullets, csv_table, listed, number, plain
+from ptft.report.rst import bullets, csv_table, listed, number, plain
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -239,8 +239,8 @@ def front_page(
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         say: the language.
-        about: heading -> paragraphs on how the scores came about (``ptft.deviations``,
-            ``ptft.provenance``).
+        about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
+            ``ptft.report.provenance``).
     """
     conditions = Conditions(tables["base_scores"], say)
     flagged = tables["suspicious"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ptft.language.translation import Say
-from ptft.wording import plain
+from ptft.report.rst import plain
 
 SCHEMA = {
     "task": pl.String,

@@ -10,8 +10,8 @@ import polars as pl
 
 from ptft import versions
 from ptft.language.translation import Say
-from ptft.trained import trained_said
-from ptft.wording import bullets, csv_table, listed, literal, plain
+from ptft.report.rst import bullets, csv_table, listed, literal, plain
+from ptft.report.trained import trained_said
 
 PACKAGES = ("snakemake", "torch", "transformers", "peft", "datasets", "polars", "scipy")
 
@@ -68,7 +68,7 @@ def audit_summary(
     splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, say: Say
 ) -> list[str]:
     """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit.study``), and on what
-    of it models were trained on (``ptft.trained``)."""
+    of it models were trained on (``ptft.report.trained``)."""
     lines = [
         say(
             "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} drawn. "

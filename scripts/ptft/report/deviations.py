@@ -8,7 +8,7 @@ import polars as pl
 
 from ptft.language.translation import Say
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
-from ptft.wording import listed, literal, plain
+from ptft.report.rst import listed, literal, plain
 
 
 def deviations(resolved: Mapping, trained: pl.DataFrame, say: Say) -> list[str]:
@@ -16,7 +16,8 @@ def deviations(resolved: Mapping, trained: pl.DataFrame, say: Say) -> list[str]:
 
     Args:
         resolved: the resolved study (``study.yaml``).
-        trained: how many examples models were tuned on (``ptft.trained.read_trained``); without
+        trained: how many examples models were tuned on (``ptft.report.trained.read_trained``);
+        without
             rows the sentence says what was asked for.
         say: the language.
     """

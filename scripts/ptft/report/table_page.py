@@ -11,8 +11,8 @@ import html
 import polars as pl
 
 from ptft.analysis.csv_tables import csv_text
-from ptft.embedding import script_json
 from ptft.language.translation import Say
+from ptft.report.embedding import script_json
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
 ROWS_SHOWN = 300

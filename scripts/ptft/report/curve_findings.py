@@ -8,9 +8,9 @@ import polars as pl
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.format_trends import ALL_DATASETS
-from ptft.conditions import Conditions, arm_said
 from ptft.language.translation import Say
-from ptft.wording import change, csv_table, listed, literal, number, p_value
+from ptft.report.conditions import Conditions, arm_said
+from ptft.report.rst import change, csv_table, listed, literal, number, p_value
 
 Row = Mapping
 SCORE = ["dataset", "format", "shots"]

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 from typing_extensions import TypedDict
 
-from ptft.conditions import number_of_shots
 from ptft.paths import cell_name
+from ptft.report.conditions import number_of_shots
 
 # Names the harness and the Hub use for our metrics.
 HARNESS_METRIC = {"accuracy": "acc", "acc_norm": "acc_norm", "rougeL": "rougeL"}

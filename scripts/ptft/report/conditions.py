@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from ptft.language.translation import Say
-from ptft.wording import listed
+from ptft.report.rst import listed
 
 
 class Conditions:

@@ -1,0 +1,1 @@
+"""From tables and the resolved study to sentences and pages."""
