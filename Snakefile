@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.tables import TABLES
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
-from ptft.demands import Demands
+from ptft.planning.resources import Demands
 from ptft.evaluation.requests import require_backend
 from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
 from ptft.language.translation import translator
-from ptft.progress import Progress
-from ptft.site import read_site
+from ptft.planning.progress import Progress
+from ptft.planning.site import read_site
 from ptft.files.slice_files import Slices, as_text
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.study import read_study
@@ -38,7 +38,7 @@ from ptft.study.published import read_published_study, released_tables
 from ptft.study.sources import require_sources
 from ptft.runtime.gpu_leases import gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
-from ptft.targets import require_targets
+from ptft.planning.targets import require_targets
 
 if not workflow.configfiles:
 
@@ -99,7 +99,7 @@ if "published" not in config and workflow.is_main_process:
     for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), clone)]:
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
-        from ptft.dry_run import PlanPrinter
+        from ptft.planning.dry_run import PlanPrinter
 
         logger.addHandler(PlanPrinter(workflow, GRID))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from ptft.progress import Progress
+from ptft.planning.progress import Progress
+from ptft.planning.status import failures, status_table, summary
 from ptft.runtime.programs import run_program
-from ptft.status import failures, status_table, summary
 from ptft.study import StudyError, read_study
 
 LIBRARY = Path(__file__).resolve().parents[1] / "config"

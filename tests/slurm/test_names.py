@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ptft.site import Site, read_site
+from ptft.planning.site import Site, read_site
 from ptft.study import StudyError, read_study
 
 from ..workflow.conftest import make_clone

@@ -5,13 +5,13 @@ import json
 import pytest
 import yaml
 
-from ptft.demands import Demands
-from ptft.estimates import RATES, Estimates, training_seconds
-from ptft.history import History
 from ptft.paths import Results
-from ptft.plan import PlannedJob, cells_to_score, make_plan, render
+from ptft.planning.estimates import RATES, Estimates, training_seconds
+from ptft.planning.history import History
+from ptft.planning.plan import PlannedJob, cells_to_score, make_plan, render
+from ptft.planning.resources import Demands
+from ptft.planning.workload import TEST_ROWS, TOKENS, Size, Workload
 from ptft.study import read_study
-from ptft.workload import TEST_ROWS, TOKENS, Size, Workload
 
 ARM = "full.pocket_nli.s0"
 

@@ -10,8 +10,8 @@ import yaml
 import show_status
 from ptft.evaluation.published import write_published
 from ptft.paths import Results, cell_file
-from ptft.progress import Progress
-from ptft.status import status_table
+from ptft.planning.progress import Progress
+from ptft.planning.status import status_table
 from ptft.study import read_study
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ptft.analysis.collect import domain_of
-from ptft.site import Site
+from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
 from ptft.study.published import PublishedStudy, read_published_study

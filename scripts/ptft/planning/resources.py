@@ -1,4 +1,5 @@
-"""What jobs ask of a cluster: time and memory, generously; ``ptft.estimates`` says what to expect.
+"""What jobs ask of a cluster: time and memory, generously; ``ptft.planning.estimates`` says what to
+expect.
 
 A job that ends early costs nothing; one that is struck down has to be started again. What is asked
 for grows with each attempt.
@@ -8,9 +9,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptft.estimates import ADAPTER, ADAPTER_SHARE, Estimates
+from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, Estimates
+from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
-from ptft.workload import Workload
 
 BASE_MEMORY_MB = 4000
 """memory of the libraries on the host"""

@@ -17,8 +17,16 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from ptft.evaluation.requests import Cell, cells_of_plan
 from ptft.paths import Results, cell_file
-from ptft.plan import FETCHING, PRETRAIN, PlannedJob, Score, cells_to_score, make_plan, render
-from ptft.progress import EVALUATE, FINETUNE, names_in
+from ptft.planning.plan import (
+    FETCHING,
+    PRETRAIN,
+    PlannedJob,
+    Score,
+    cells_to_score,
+    make_plan,
+    render,
+)
+from ptft.planning.progress import EVALUATE, FINETUNE, names_in
 from ptft.study.grid import Grid
 
 MODEL_MAKERS = {FINETUNE, PRETRAIN, *FETCHING}

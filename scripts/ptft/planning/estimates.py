@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ptft.evaluation.requests import generates
+from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
-from ptft.workload import Workload
 
 SMALL_MODEL = 10_000_000
 """weights of a model whose file does not tell"""

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.demands import Demands
-from ptft.estimates import RATES, Estimates
-from ptft.history import History
 from ptft.paths import Results
-from ptft.progress import EVALUATE, FINETUNE
+from ptft.planning.estimates import RATES, Estimates
+from ptft.planning.history import History
+from ptft.planning.progress import EVALUATE, FINETUNE
+from ptft.planning.resources import Demands
+from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
-from ptft.workload import Workload
 
 PRETRAIN = "pretrain_checkpoint"
 FETCHING = {"resolve_pin", "fetch_pin"}

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.estimates import ADAPTER, Estimates, training_seconds
 from ptft.paths import Results
-from ptft.progress import EVALUATE, FINETUNE
+from ptft.planning.estimates import ADAPTER, Estimates, training_seconds
+from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
 

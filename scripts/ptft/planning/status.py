@@ -1,6 +1,6 @@
 """A study while it runs and after: the grid of checkpoints x arms, and each failure's log."""
 
-from ptft.progress import FINETUNE, JobStatus, Progress
+from ptft.planning.progress import FINETUNE, JobStatus, Progress
 from ptft.runtime.causes import cause, log_lines
 from ptft.study.grid import Grid
 
