@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.csv_tables import write_csv
     from ptft.analysis.released_scores import read_published
     from ptft.files.slice_files import read_slice
-    from ptft.study.published import Released
+    from ptft.study.released import Released
 
     released = read_slice(args.published, Released).model_dump(mode="json", exclude_none=True)
     published = read_published(args.study, released)

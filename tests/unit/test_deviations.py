@@ -13,7 +13,7 @@ from ptft.report.deviations import deviations
 from ptft.report.provenance import audit_summary, provenance
 from ptft.report.trained import SCHEMA, read_trained
 from ptft.study import read_study
-from ptft.study.published import read_published_study
+from ptft.study.released import read_published_study
 
 # Nothing is known of what models were trained on.
 NONE = pl.DataFrame(schema=SCHEMA)

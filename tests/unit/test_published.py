@@ -17,7 +17,7 @@ from ptft.analysis.tables import make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.study import StudyError
-from ptft.study.published import read_published_study, released_tables
+from ptft.study.released import read_published_study, released_tables
 
 ORDER = [
     "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",

@@ -10,7 +10,7 @@ from ptft.analysis.collect import domain_of
 from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
-from ptft.study.published import PublishedStudy, read_published_study
+from ptft.study.released import PublishedStudy, read_published_study
 from ptft.study.schema import SCHEMAS
 
 STUDY = """\
