@@ -2,19 +2,7 @@
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=library(
-            "report/conditions",
-            "analysis/costs",
-            "report/curve_findings",
-            "report/deviations",
-            "report/findings",
-            "paper",
-            "report/provenance",
-            "report/trained",
-            "versions",
-            "report/rst",
-        )
-        + words(),
+        modules=modules("report") + library("analysis/costs", "paper", "versions") + words(),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ptft.analysis.costs import costs_table
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import FLAGS
 from ptft.language.translation import Say
 from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
+from ptft.report.cost_table import costs_table
 from ptft.report.curve_findings import (
     format_trend_findings,
     gain_trend_findings,

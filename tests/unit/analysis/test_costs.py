@@ -6,8 +6,9 @@ import os
 import pytest
 
 import collect_costs
-from ptft.analysis.costs import SCHEMA, costs_table, read_costs, with_totals
+from ptft.analysis.costs import SCHEMA, read_costs, with_totals
 from ptft.language.translation import translator
+from ptft.report.cost_table import costs_table
 from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"

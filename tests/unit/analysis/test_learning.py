@@ -1,31 +1,10 @@
 """What is called learning, and what only looks so."""
 
-import numpy as np
-import polars as pl
 import pytest
-from test_analysis_tables import cells, pick
+from score_tables import pick, scores_of
 
-from ptft.analysis.collect import AUDIT_SCHEMA
-from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-
-
-def scores_of(base, tuned, **audit):
-    """Scores of 120 answers at two checkpoints; ``audit`` is known of every cell's answers."""
-    values = {("base", "nli_in", "default"): base, ("full.nli.s0", "nli_in", "default"): tuned}
-    frame = cells(values).with_columns(
-        n=pl.lit(120, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / 120).sqrt()
-    )
-    known = dict.fromkeys(AUDIT_SCHEMA) | {"gold_share": 0.4, "prediction_share": 0.5} | audit
-    drawn = np.random.default_rng(0).normal(size=(len(frame), 2000))
-    drawn = frame["value"].to_numpy()[:, None] + frame["stderr"].to_numpy()[:, None] * drawn
-    replicates = frame.select(
-        "checkpoint", "arm", "dataset", "format", "shots",
-        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
-        pl.Series("replicates", drawn.astype(np.float32), dtype=pl.Array(pl.Float32, 2000)),
-    )  # fmt: skip
-    return Scores.build(frame, replicates)
 
 
 def curve(scores):

@@ -2,8 +2,8 @@
 
 import polars as pl
 import pytest
+from score_tables import cells
 from slice_files import slice_file
-from test_analysis_tables import cells
 
 import export_results
 from ptft.analysis.scores import Scores

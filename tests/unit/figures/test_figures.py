@@ -5,25 +5,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from synthetic_scores import study_slice, write_evaluations
 
 import plot_figure
-from ptft.analysis.collect import collect
-from ptft.analysis.scores import Scores
-from ptft.analysis.settings import Settings
-from ptft.analysis.tables import TABLES, make_table
+from ptft.analysis.tables import TABLES
 from ptft.figures import FIGURES, Overlay, draw
 from ptft.figures.style import short_number
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluations")
-    study = study_slice()
-    write_evaluations(study, folder, n=60)
-    collected = collect(study, folder)
-    scores = Scores.build(collected.cells, collected.replicates)
-    return {name: make_table(name, scores, Settings()) for name in TABLES}
 
 
 def lines(figure):

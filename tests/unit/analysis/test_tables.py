@@ -5,81 +5,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from score_tables import VALUES, cells, pick
 from slice_files import slice_file
 
-from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.analysis.collect import AUDIT_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS, bounded_change, ratio_change
 from ptft.files.slice_files import read_slice
-
-# (arm, dataset, format) -> score at steps 10 and 100.
-VALUES = {
-    ("base", "nli_in", "default"): (0.30, 0.34),
-    ("base", "nli_in", "io"): (0.20, 0.30),
-    ("base", "nli_out", "default"): (0.30, 0.30),
-    ("base", "story", "default"): (0.10, 0.20),
-    ("base", "quiz", "default"): (0.25, 0.65),
-    ("full.nli.s0", "nli_in", "default"): (0.35, 0.80),
-    ("full.nli.s0", "nli_in", "io"): (0.30, 0.50),
-    ("full.nli.s0", "nli_out", "default"): (0.30, 0.40),
-    ("full.nli.s0", "story", "default"): (0.05, 0.05),
-    ("full.nli.s0", "quiz", "default"): (0.25, 0.60),
-    ("full.story.s0", "story", "default"): (0.20, 0.30),
-    ("full.story.s0", "nli_in", "default"): (0.30, 0.51),
-    ("full.story.s0", "quiz", "default"): (0.20, 0.65),
-}
-FAMILY = {
-    "nli_in": ("nli", "classification", 1 / 3),
-    "nli_out": ("nli", "classification", 1 / 3),
-    "story": ("summarization", "generation", None),
-    "quiz": ("multiple_choice", "multiple_choice", 0.25),
-}
-OWN = {("nli", "nli_in"): "in", ("nli", "nli_out"): "out", ("story", "story"): "in"}
-
-
-def cells(values=VALUES, stderr=0.01):
-    rows = []
-    for (arm, dataset, fmt), scores in values.items():
-        method, task, seed = arm.split(".") if arm != "base" else (None, None, None)
-        family, kind, chance = FAMILY[dataset]
-        for step, value in zip((10, 100), scores, strict=True):
-            rows.append(
-                {
-                    "study": "hand",
-                    "model": "m",
-                    "checkpoint": f"step{step}",
-                    "step": step,
-                    "tokens": step * 1000,
-                    "arm": arm,
-                    "method": method,
-                    "train_task": task,
-                    "seed": None if seed is None else int(seed[1:]),
-                    "family": family,
-                    "dataset": dataset,
-                    "domain": "base" if task is None else OWN.get((task, dataset), "cross"),
-                    "kind": kind,
-                    "format": fmt,
-                    "shots": 4,
-                    "metric": "m",
-                    "value": value,
-                    "stderr": stderr,
-                    "ci_low": None,
-                    "ci_high": None,
-                    "n": 100,
-                    "chance": chance,
-                    "main": True,
-                    "truncated": 0.0,
-                }
-            )
-    return pl.DataFrame(rows, schema=CELLS_SCHEMA)
-
-
-def pick(table, **wanted):
-    found = table.filter(pl.all_horizontal(pl.col(k).eq_missing(v) for k, v in wanted.items()))
-    assert len(found) == 1, found
-    return found.row(0, named=True)
 
 
 @pytest.fixture(scope="module")

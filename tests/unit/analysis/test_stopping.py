@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from test_analysis_tables import cells, pick
+from score_tables import cells, pick
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings

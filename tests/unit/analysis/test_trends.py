@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import polars as pl
 import pytest
-from test_analysis_tables import cells, pick
+from score_tables import cells, pick
 
 from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores

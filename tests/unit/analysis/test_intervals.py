@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import binomtest, norm, t
-from test_analysis_tables import cells, pick
+from score_tables import cells, pick
 
 from ptft.analysis.estimates import SeedPart
 from ptft.analysis.intervals import (

@@ -9,9 +9,9 @@ import jinja2
 import polars as pl
 import pytest
 import yaml
+from score_tables import scores_of
 from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
-from test_learning import scores_of
 
 import analyse
 import collect_cells

@@ -1,0 +1,19 @@
+"""Fixtures of several rooms."""
+
+import pytest
+from synthetic_scores import study_slice, write_evaluations
+
+from ptft.analysis.collect import collect
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import TABLES, make_table
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluations")
+    study = study_slice()
+    write_evaluations(study, folder, n=60)
+    collected = collect(study, folder)
+    scores = Scores.build(collected.cells, collected.replicates)
+    return {name: make_table(name, scores, Settings()) for name in TABLES}

@@ -1,0 +1,91 @@
+"""Hand-made cells and scores that several tests share."""
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.analysis.scores import Scores
+
+# (arm, dataset, format) -> score at steps 10 and 100.
+VALUES = {
+    ("base", "nli_in", "default"): (0.30, 0.34),
+    ("base", "nli_in", "io"): (0.20, 0.30),
+    ("base", "nli_out", "default"): (0.30, 0.30),
+    ("base", "story", "default"): (0.10, 0.20),
+    ("base", "quiz", "default"): (0.25, 0.65),
+    ("full.nli.s0", "nli_in", "default"): (0.35, 0.80),
+    ("full.nli.s0", "nli_in", "io"): (0.30, 0.50),
+    ("full.nli.s0", "nli_out", "default"): (0.30, 0.40),
+    ("full.nli.s0", "story", "default"): (0.05, 0.05),
+    ("full.nli.s0", "quiz", "default"): (0.25, 0.60),
+    ("full.story.s0", "story", "default"): (0.20, 0.30),
+    ("full.story.s0", "nli_in", "default"): (0.30, 0.51),
+    ("full.story.s0", "quiz", "default"): (0.20, 0.65),
+}
+FAMILY = {
+    "nli_in": ("nli", "classification", 1 / 3),
+    "nli_out": ("nli", "classification", 1 / 3),
+    "story": ("summarization", "generation", None),
+    "quiz": ("multiple_choice", "multiple_choice", 0.25),
+}
+OWN = {("nli", "nli_in"): "in", ("nli", "nli_out"): "out", ("story", "story"): "in"}
+
+
+def cells(values=VALUES, stderr=0.01):
+    rows = []
+    for (arm, dataset, fmt), scores in values.items():
+        method, task, seed = arm.split(".") if arm != "base" else (None, None, None)
+        family, kind, chance = FAMILY[dataset]
+        for step, value in zip((10, 100), scores, strict=True):
+            rows.append(
+                {
+                    "study": "hand",
+                    "model": "m",
+                    "checkpoint": f"step{step}",
+                    "step": step,
+                    "tokens": step * 1000,
+                    "arm": arm,
+                    "method": method,
+                    "train_task": task,
+                    "seed": None if seed is None else int(seed[1:]),
+                    "family": family,
+                    "dataset": dataset,
+                    "domain": "base" if task is None else OWN.get((task, dataset), "cross"),
+                    "kind": kind,
+                    "format": fmt,
+                    "shots": 4,
+                    "metric": "m",
+                    "value": value,
+                    "stderr": stderr,
+                    "ci_low": None,
+                    "ci_high": None,
+                    "n": 100,
+                    "chance": chance,
+                    "main": True,
+                    "truncated": 0.0,
+                }
+            )
+    return pl.DataFrame(rows, schema=CELLS_SCHEMA)
+
+
+def pick(table, **wanted):
+    found = table.filter(pl.all_horizontal(pl.col(k).eq_missing(v) for k, v in wanted.items()))
+    assert len(found) == 1, found
+    return found.row(0, named=True)
+
+
+def scores_of(base, tuned, **audit):
+    """Scores of 120 answers at two checkpoints; ``audit`` is known of every cell's answers."""
+    values = {("base", "nli_in", "default"): base, ("full.nli.s0", "nli_in", "default"): tuned}
+    frame = cells(values).with_columns(
+        n=pl.lit(120, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / 120).sqrt()
+    )
+    known = dict.fromkeys(AUDIT_SCHEMA) | {"gold_share": 0.4, "prediction_share": 0.5} | audit
+    drawn = np.random.default_rng(0).normal(size=(len(frame), 2000))
+    drawn = frame["value"].to_numpy()[:, None] + frame["stderr"].to_numpy()[:, None] * drawn
+    replicates = frame.select(
+        "checkpoint", "arm", "dataset", "format", "shots",
+        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
+        pl.Series("replicates", drawn.astype(np.float32), dtype=pl.Array(pl.Float32, 2000)),
+    )  # fmt: skip
+    return Scores.build(frame, replicates)
