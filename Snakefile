@@ -35,6 +35,14 @@ from ptft.study.checks import notes
 from ptft.files.errors import printed_alone
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
+from ptft.study.slices import (
+    audit_slice,
+    collection_slice,
+    evaluation_slice,
+    finetune_slice,
+    resolved_study,
+    split_slice,
+)
 from ptft.study.sources import require_sources
 from ptft.runtime.gpu_leases import gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study

@@ -60,7 +60,7 @@ def made_up_study(checkpoints: int, seeds: int) -> dict:
         "datasets": datasets,
         "in_domain": {task: [task] for task in tasks},
         "task_family": {task: task.rsplit("_", 1)[0] for task in tasks},
-        "scores": [[dataset, fmt, 4] for dataset in datasets for fmt in FORMATS],
+        "scores": [[dataset, format_name, 4] for dataset in datasets for format_name in FORMATS],
         "bootstrap": {"resamples": 3000, "seed": 0},
     }
 

@@ -146,12 +146,12 @@ def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> l
 def tokens_to_compute(engine: Engine, prompts: list[Prompt], new_tokens: int) -> int:
     """Tokens that no sharing can spare: each prefix once, the rest of every row, new tokens."""
     total = 0
-    for prefix, members in engine.groups(prompts):
+    for prefix, members in engine.groups.of(prompts):
         total += len(prefix)
         for number in members:
             prompt = prompts[number]
             total += len(prompt.context) - len(prefix) + new_tokens
-            total += sum(len(branch) - 1 for branch in prompt.branches)
+            total += sum(len(continuation) - 1 for continuation in prompt.continuations)
     return total
 
 

@@ -134,7 +134,10 @@ def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> Results:
             results.logprobs.append(scores)
             results.predicted.append(NLI_LABELS[scores.index(max(scores))])
         elif task.cell.kind == "multiple_choice":
-            scores = [_whole(loaded, prompt.context, branch, lean) for branch in prompt.branches]
+            scores = [
+                _whole(loaded, prompt.context, continuation, lean)
+                for continuation in prompt.continuations
+            ]
             results.logprobs.append(scores)
             share = [score / len(text) for score, text in zip(scores, row["choices"], strict=True)]
             results.predicted.append(share.index(max(share)))
@@ -148,12 +151,12 @@ def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> Results:
     return results
 
 
-def _whole(loaded: LoadedModel, context: list[int], branch: list[int], lean: bool) -> float:
-    """Log-likelihood of a branch by the whole prompt."""
-    ids = torch.tensor([context + branch[:-1]], device=loaded.device)
-    options = {"use_cache": False, "logits_to_keep": len(branch)} if lean else {}
-    logits = loaded.model(ids, **options).logits[0, -len(branch) :]
-    targets = torch.tensor(branch, device=loaded.device)[:, None]
+def _whole(loaded: LoadedModel, context: list[int], continuation: list[int], lean: bool) -> float:
+    """Log-likelihood of a continuation by the whole prompt."""
+    ids = torch.tensor([context + continuation[:-1]], device=loaded.device)
+    options = {"use_cache": False, "logits_to_keep": len(continuation)} if lean else {}
+    logits = loaded.model(ids, **options).logits[0, -len(continuation) :]
+    targets = torch.tensor(continuation, device=loaded.device)[:, None]
     return logits.float().log_softmax(-1).gather(1, targets).sum().item()
 
 

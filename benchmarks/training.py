@@ -139,7 +139,7 @@ def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.
     rows = [
         {
             "input_ids": item.ids.tolist(),
-            "labels": np.where(item.learned, item.ids, -100).tolist(),
+            "labels": np.where(item.loss_mask, item.ids, -100).tolist(),
             "attention_mask": [1] * len(item.ids),
         }
         for item in examples

@@ -23,8 +23,8 @@ from ptft.models.folder import hash_model
 from ptft.paths import stored_cell
 from ptft.runtime.job_records import note
 from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+from ptft.runtime.locks import exclusive
 from ptft.runtime.programs import run_program
-from ptft.training.state import exclusive
 
 log = logging.getLogger("evaluate_model")
 

@@ -17,8 +17,8 @@ import torch
 from ptft.files.slice_files import read_slice
 from ptft.pocket.pretraining import Pretraining
 from ptft.pocket.settings import PretrainSettings
+from ptft.runtime.locks import exclusive
 from ptft.runtime.programs import run_program
-from ptft.training.state import exclusive
 
 
 def main(argv: list[str] | None = None) -> None:

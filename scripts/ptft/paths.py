@@ -56,21 +56,26 @@ def hub_dataset(root: str, repository: str, config: str) -> str:
     return str(Path(root) / "datasets" / repository / config)
 
 
-def cell_name(dataset: str, style: str, shots: int | str) -> str:
+def cell_name(dataset: str, format_name: str, shots: int | str) -> str:
     """Name of a cell among those of its checkpoint and arm."""
-    return f"{dataset}.{style}.{shots}shot"
+    return f"{dataset}.{format_name}.{shots}shot"
 
 
-def cell_file(dataset: str, style: str, shots: int | str) -> str:
+def cell_file(dataset: str, format_name: str, shots: int | str) -> str:
     """File name of a cell's per-example results."""
-    return f"{cell_name(dataset, style, shots)}.parquet"
+    return f"{cell_name(dataset, format_name, shots)}.parquet"
 
 
 def cell_path(
-    evaluations: Path | str, checkpoint: str, arm: str, dataset: str, style: str, shots: int | str
+    evaluations: Path | str,
+    checkpoint: str,
+    arm: str,
+    dataset: str,
+    format_name: str,
+    shots: int | str,
 ) -> str:
     """Per-example results of a cell, in a folder of evaluations."""
-    return f"{evaluations}/{checkpoint}/{arm}/{cell_file(dataset, style, shots)}"
+    return f"{evaluations}/{checkpoint}/{arm}/{cell_file(dataset, format_name, shots)}"
 
 
 def stored_cell(store: Path | str, key: str) -> str:
@@ -151,9 +156,11 @@ class Results:
         """Folder of the per-example results of a checkpoint and arm."""
         return f"{self.evaluations}/{checkpoint}/{arm}"
 
-    def cell(self, checkpoint: str, arm: str, dataset: str, style: str, shots: int | str) -> str:
+    def cell(
+        self, checkpoint: str, arm: str, dataset: str, format_name: str, shots: int | str
+    ) -> str:
         """Per-example results of one cell."""
-        return cell_path(self.evaluations, checkpoint, arm, dataset, style, shots)
+        return cell_path(self.evaluations, checkpoint, arm, dataset, format_name, shots)
 
     def table(self, name: str, suffix: str = "parquet") -> str:
         """A table of the analysis."""

@@ -63,10 +63,10 @@ def rendered(root: Path, family, dataset: str) -> str:
     example["fields"] = {name: _shortened(text) for name, text in example["fields"].items()}
     answers = example.get("choices") or family.labels or [gold_text(example)]
     parts = []
-    for style, template in family.templates(dataset).items():
+    for format_name, template in family.templates(dataset).items():
         pairs = alternatives(template, example, answers)
         for context in dict.fromkeys(context for context, _ in pairs):
-            parts.append(f"===== {dataset}, format {style}: context\n{context}|\n")
+            parts.append(f"===== {dataset}, format {format_name}: context\n{context}|\n")
     for answer, (_, end) in zip(answers, pairs, strict=True):
         mark = "gold" if answer == gold_text(example) else "other"
         parts.append(f"===== completion ({mark})\n{_shortened(end)}|\n")

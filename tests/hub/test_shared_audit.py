@@ -9,6 +9,7 @@ from ptft.data.rows import read_rows
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_split
 from ptft.study import read_study
+from ptft.study.slices import audit_slice, split_slice
 
 pytestmark = pytest.mark.shared
 
@@ -42,11 +43,11 @@ def tables(shared, repository, tmp_path_factory):
         place = folder / dataset
         place.mkdir(exist_ok=True)
         argv = ["--root", grid.study.root, "--name", f"{dataset}-{split}"]
-        argv += ["--spec", slice_file(place / "slice.json", grid.split_slice(dataset, split))]
+        argv += ["--spec", slice_file(place / "slice.json", split_slice(grid, dataset, split))]
         argv += ["--output", str(place / f"{split}.jsonl")]
         prepare_split.main([*argv, "--audit", str(place / f"{split}.audit.json")])
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
-    return audit_study(grid.audit_slice(), folder, tokenizer, 2048)
+    return audit_study(audit_slice(grid), folder, tokenizer, 2048)
 
 
 def test_long_prompts_of_xsum_are_counted(tables):

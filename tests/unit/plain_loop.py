@@ -17,13 +17,13 @@ def plain_train(model, examples, settings, lr, seed, updates):
     for step in range(updates):
         indices = batch_indices(len(examples), settings.batch_size, seed, step)
         batch = [examples[i] for i in indices]
-        all_targets = sum(int(item.learned.sum()) for item in batch)
+        all_targets = sum(int(item.loss_mask.sum()) for item in batch)
         total = 0.0
         for item in batch:
             ids = torch.from_numpy(item.ids)[None]
             logits = model(input_ids=ids).logits[0, :-1]
             each = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-            each = each[torch.from_numpy(item.learned[1:])]
+            each = each[torch.from_numpy(item.loss_mask[1:])]
             if settings.weighting == "example":
                 loss = each.mean() / len(batch)
             else:

@@ -33,7 +33,7 @@ OWN = {("nli", "nli_in"): "in", ("nli", "nli_out"): "out", ("story", "story"): "
 
 def cells(values=VALUES, stderr=0.01):
     rows = []
-    for (arm, dataset, fmt), scores in values.items():
+    for (arm, dataset, format_name), scores in values.items():
         method, task, seed = arm.split(".") if arm != "base" else (None, None, None)
         family, kind, chance = FAMILY[dataset]
         for step, value in zip((10, 100), scores, strict=True):
@@ -52,7 +52,7 @@ def cells(values=VALUES, stderr=0.01):
                     "dataset": dataset,
                     "domain": "base" if task is None else OWN.get((task, dataset), "cross"),
                     "kind": kind,
-                    "format": fmt,
+                    "format": format_name,
                     "shots": 4,
                     "metric": "m",
                     "value": value,

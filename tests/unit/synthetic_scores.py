@@ -53,7 +53,7 @@ def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS))
         },
         "in_domain": {"nli": ["nli_in"], "story": ["story_in"]},
         "task_family": {"nli": "nli", "story": "summarization"},
-        "scores": [[dataset, fmt, 4] for dataset in DATASETS for fmt in formats],
+        "scores": [[dataset, format_name, 4] for dataset in DATASETS for format_name in formats],
         "bootstrap": {"resamples": 400, "seed": 0},
     }
 
@@ -61,10 +61,10 @@ def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS))
 def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0) -> None:
     """Write a per-example file for every cell, with about the mean score of ``CURVES``."""
     rng = np.random.default_rng(noise_seed)
-    for checkpoint, arm, dataset, fmt, shots in study_cells(study):
+    for checkpoint, arm, dataset, format_name, shots in study_cells(study):
         task = study["arms"][arm]["train_task"]
         at = list(CHECKPOINTS).index(checkpoint)
-        mean = max(0.0, CURVES[task, dataset][at] - FORMAT_LOSS[fmt])
+        mean = max(0.0, CURVES[task, dataset][at] - FORMAT_LOSS[format_name])
         if DATASETS[dataset][1] == "generation":
             scores = np.clip(rng.normal(mean, 0.02, n), 0, 1)
         else:
@@ -85,6 +85,6 @@ def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0
             },
             schema_overrides={"logprobs": pl.List(pl.Float64)},
         )
-        path = Path(cell_path(root, checkpoint, arm, dataset, fmt, shots))
+        path = Path(cell_path(root, checkpoint, arm, dataset, format_name, shots))
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path)

@@ -31,6 +31,7 @@ PROGRAMS = {
 HARMLESS = {
     "ptft.runtime.job_records",
     "ptft.runtime.leased_gpus",
+    "ptft.runtime.locks",
     "ptft.models.folder",
     "ptft.paths",
     "ptft.evaluation.published",

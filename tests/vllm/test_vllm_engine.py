@@ -91,7 +91,7 @@ def test_the_same_ends(engines, prompts):
     plain = own.generate(prompts, 12, [])
     ids = own.loaded.tokenizer("".join(plain))["input_ids"]
     for end in dict.fromkeys(ids):
-        ending = dataclasses.replace(own.loaded, ends=frozenset({end}))
+        ending = dataclasses.replace(own.loaded, eos_ids=frozenset({end}))
         expected = Engine(ending).generate(prompts, 12, [])
         if expected != plain:
             break

@@ -9,7 +9,14 @@ rule analyse_cells:
     input:
         script=program("analyse"),
         modules=modules("analysis")
-        + library("analysis/csv_tables", "report/embedding", "analysis/intervals", "report/table_page", "analysis/statistics", "analysis/trends")
+        + library(
+            "analysis/csv_tables",
+            "report/embedding",
+            "analysis/intervals",
+            "report/table_page",
+            "analysis/statistics",
+            "analysis/trends",
+        )
         + words(),
         cells=CELLS,
         replicates=REPLICATES,

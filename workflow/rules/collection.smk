@@ -1,6 +1,6 @@
 # From per-example files to the cells table, what it cost, and formats of others.
-SLICES.add("write_study", content=GRID.resolved)
-SLICES.add("collect_cells", content=GRID.collection_slice)
+SLICES.add("write_study", content=partial(resolved_study, GRID))
+SLICES.add("collect_cells", content=partial(collection_slice, GRID))
 
 
 rule write_study:
@@ -27,7 +27,9 @@ rule write_study:
 rule collect_cells:
     input:
         script=program("collect_cells"),
-        modules=library("analysis/collect", "analysis/per_example", "analysis/intervals", "analysis/statistics"),
+        modules=library(
+            "analysis/collect", "analysis/per_example", "analysis/intervals", "analysis/statistics"
+        ),
         cells=CELL_FILES,
         pins=CHECKPOINT_PINS,
     output:
@@ -80,7 +82,7 @@ SLICES.add(
         "repository": getattr(SOURCE, "repository", None),
         "license": None,
         "settings": {
-            name: GRID.finetune_slice(name)["settings"]
+            name: finetune_slice(GRID, name)["settings"]
             for name, arm in GRID.arms.items()
             if arm.method is not None
         },

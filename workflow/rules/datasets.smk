@@ -1,7 +1,7 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
 for dataset, split in GRID.splits():
-    SLICES.add("prepare_split", dataset, split, content=partial(GRID.split_slice, dataset, split))
-SLICES.add("audit_study", content=GRID.audit_slice)
+    SLICES.add("prepare_split", dataset, split, content=partial(split_slice, GRID, dataset, split))
+SLICES.add("audit_study", content=partial(audit_slice, GRID))
 SLICES.add("compared_checkpoints", content=compared_checkpoints)
 
 
@@ -36,7 +36,12 @@ rule audit_study:
     input:
         script=program("audit_study"),
         modules=library(
-            "audit/study", "audit/training", "audit/limits", "analysis/csv_tables", "report/embedding", "report/table_page"
+            "audit/study",
+            "audit/training",
+            "audit/limits",
+            "analysis/csv_tables",
+            "report/embedding",
+            "report/table_page",
         )
         + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),

@@ -1,6 +1,6 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
 # store does not hold yet. Its outputs are the cells' per-example files.
-SLICES.add("evaluate_model", content=GRID.evaluation_slice)
+SLICES.add("evaluate_model", content=partial(evaluation_slice, GRID))
 
 
 rule evaluate_model:

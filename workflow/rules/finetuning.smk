@@ -1,7 +1,7 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
 for arm in GRID.arms.values():
     if arm.method is not None:
-        SLICES.add("finetune_model", arm.name, content=partial(GRID.finetune_slice, arm.name))
+        SLICES.add("finetune_model", arm.name, content=partial(finetune_slice, GRID, arm.name))
 
 
 rule finetune_model:

@@ -37,7 +37,12 @@ rule write_study:
 rule read_published:
     input:
         script=program("read_published"),
-        modules=library("analysis/released_scores", "analysis/collect", "analysis/intervals", "analysis/statistics"),
+        modules=library(
+            "analysis/released_scores",
+            "analysis/collect",
+            "analysis/intervals",
+            "analysis/statistics",
+        ),
         tables=RELEASED,
     output:
         cells=CELLS,

@@ -202,7 +202,7 @@ def _collect_dataset(
 
 def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:
     """The columns of ``cells`` that follow from the cell's key and the study."""
-    checkpoint, arm, dataset, fmt, shots = cell
+    checkpoint, arm, dataset, format_name, shots = cell
     about_arm = study["arms"][arm]
     about_data = study["datasets"][dataset]
     return {
@@ -219,6 +219,6 @@ def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:
         "dataset": dataset,
         "domain": domain_of(about_arm["train_task"], dataset, study),
         "kind": about_data["kind"],
-        "format": fmt,
+        "format": format_name,
         "shots": shots,
     }

@@ -15,7 +15,15 @@ import numpy as np
 import polars as pl
 
 # Columns of a per-example file that are no metrics of their own.
-PLAIN = ("example_id", "prediction", "gold", "score", "logprobs", "prompt_tokens", "truncated")
+COMMON_COLUMNS = (
+    "example_id",
+    "prediction",
+    "gold",
+    "score",
+    "logprobs",
+    "prompt_tokens",
+    "truncated",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def read_examples(paths: Sequence[Path], main: str) -> DatasetExamples:
     extra = [
         name
         for name, dtype in schema.items()
-        if name not in (*PLAIN, main) and (dtype.is_numeric() or dtype == pl.Boolean)
+        if name not in (*COMMON_COLUMNS, main) and (dtype.is_numeric() or dtype == pl.Boolean)
     ]
     try:
         frame = (

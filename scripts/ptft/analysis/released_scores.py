@@ -181,7 +181,7 @@ def _parse_row(
         expected = float(source["tasks"][model.task]["lr"])
         if model.lr != expected:
             return f"learning rate {model.lr:g}, the study's is {expected:g}"
-    name, fmt = split_format(line["eval dataset"])
+    name, format_name = split_format(line["eval dataset"])
     if name not in source["datasets"][table]:
         return f"unknown dataset {name!r}"
     about = source["datasets"][table][name]
@@ -189,7 +189,7 @@ def _parse_row(
     stderr = float(line["std"]) if line.get("std") else None
     if stderr is None and "n" in about:
         stderr = math.sqrt(value * (1 - value) / about["n"])
-    return model, about.get("name", name), model.format or fmt, about, value, stderr
+    return model, about.get("name", name), model.format or format_name, about, value, stderr
 
 
 def _cell(
@@ -198,7 +198,7 @@ def _cell(
     about_study: Mapping[str, Any],
     model: Model,
     dataset: str,
-    fmt: str,
+    format_name: str,
     about: Mapping[str, Any],
     value: float,
     stderr: float | None,
@@ -223,7 +223,7 @@ def _cell(
         "dataset": dataset,
         "domain": domain_of(model.task, dataset, about_study),
         "kind": about["kind"],
-        "format": fmt,
+        "format": format_name,
         "shots": model.shots,
         "metric": about.get("metric", source["kinds"][about["kind"]]),
         "value": value,

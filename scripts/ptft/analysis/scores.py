@@ -82,12 +82,12 @@ class Scores:
         """Checkpoints from the earliest to the latest: checkpoint, step, tokens, index."""
         return self.cells.select(CHECKPOINT).unique().sort("index")
 
-    def main_view(self, fmt: str, shots: int | None) -> Scores:
+    def main_view(self, format_name: str, shots: int | None) -> Scores:
         """Cells of one format, and of one number of shots a dataset (see :func:`with_shots`)."""
-        cells = with_shots(self.cells.filter(pl.col("format") == fmt), shots, ["dataset"])
+        cells = with_shots(self.cells.filter(pl.col("format") == format_name), shots, ["dataset"])
         if cells.is_empty():
             raise ValueError(
-                f"no score with format {fmt!r} and shots {shots}; there are formats "
+                f"no score with format {format_name!r} and shots {shots}; there are formats "
                 f"{self.cells['format'].unique().sort().to_list()} and shots "
                 f"{self.cells['shots'].unique().sort().to_list()}"
             )

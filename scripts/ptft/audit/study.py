@@ -23,10 +23,10 @@ from ptft.audit.training import AuditError, Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
 from ptft.evaluation.requests import Scoring
+from ptft.prompts.chat import encode_chats
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import render_shot, select_shots, template_fields
 from ptft.prompts.tokens import encode, label_tokens
-from ptft.training.methods.instruct import Instruct
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
     for name, dataset in plan["scores"].items():
         examples = read_all(data / name / "test.jsonl")
         pool = read_all(data / name / "shots.jsonl") if max(dataset["shots"]) else []
-        for style, template in dataset["formats"].items():
+        for format_name, template in dataset["formats"].items():
             for count in dataset["shots"]:
                 try:
                     shots = select_shots(
@@ -237,13 +237,13 @@ def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> l
                         reserve=_reserve(dataset),
                     )
                 except ValueError as error:
-                    raise AuditError(f"dataset {name}, format {style}: {error}") from None
-                _refuse_sameness(prompts, f"dataset {name}, format {style}", template)
+                    raise AuditError(f"dataset {name}, format {format_name}: {error}") from None
+                _refuse_sameness(prompts, f"dataset {name}, format {format_name}", template)
                 lengths = [prompt.tokens for prompt in prompts]
                 rows.append(
                     {
                         "dataset": name,
-                        "format": style,
+                        "format": format_name,
                         "shots": count,
                         "prompts": len(prompts),
                         "tokens_median": statistics.median(lengths),
@@ -259,7 +259,8 @@ def _refuse_sameness(prompts: Sequence[Prompt], cell: str, template: str) -> Non
     """A cell whose prompts are all the same measures nothing."""
     first = prompts[0]
     if len(prompts) > 1 and all(
-        (prompt.context, prompt.branches) == (first.context, first.branches) for prompt in prompts
+        (prompt.context, prompt.continuations) == (first.context, first.continuations)
+        for prompt in prompts
     ):
         fields = ", ".join(template_fields(template)) or "none"
         raise AuditError(
@@ -283,8 +284,7 @@ def _example_lengths(
     """Tokens of each example, answer included, in the format that is trained in."""
     template = plan["templates"][dataset]
     if template is None:
-        chats = Instruct().examples(tokenizer, examples, None, sys.maxsize)
-        return [len(chat.ids) for chat in chats]
+        return [len(chat.ids) for chat in encode_chats(tokenizer, examples, None, sys.maxsize)]
     texts = [render_shot(template, example) for example in examples]
     return [len(ids) for ids in encode(tokenizer, texts)]
 

@@ -137,18 +137,18 @@ def _classify(engine, cell, shots, examples, results, progress) -> None:
     first = label_tokens(engine.loaded.tokenizer, labels)
     starts = [[token] for label in labels for token in first[label]]
     encoded = _encode(engine, cell, shots, examples, lambda row: labels if whole else (), results)
-    prompts = [replace(prompt, branches=starts + prompt.branches) for prompt in encoded]
+    prompts = [replace(prompt, continuations=starts + prompt.continuations) for prompt in encoded]
     predicted: dict[str, list[str | None]] = {way: [] for way in cell.also}
     for prompt, scores in zip(prompts, engine.score_tokens(prompts, progress), strict=True):
         firsts = np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
         results.logprobs.append(firsts.tolist())
         results.predicted.append(labels[firsts.argmax()])
-        wholes, branches = scores[len(starts) :], prompt.branches[len(starts) :]
+        wholes, continuations = scores[len(starts) :], prompt.continuations[len(starts) :]
         if "whole_label" in whole:
             best = np.argmax([sum(tokens) for tokens in wholes])
             predicted["whole_label"].append(labels[best])
         if "constrained" in whole:
-            predicted["constrained"].append(labels[greedy_branch(branches, wholes)])
+            predicted["constrained"].append(labels[greedy_continuation(continuations, wholes)])
     if "free" in cell.also:
         texts = engine.generate(encoded, cell.max_new_tokens, cell.stop)
         predicted["free"] = [label_of_text(text, labels) for text in texts]
@@ -159,27 +159,29 @@ def _classify(engine, cell, shots, examples, results, progress) -> None:
         )
 
 
-def greedy_branch(branches: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]) -> int:
-    """The branch that greedy decoding takes if it may only walk along the branches.
+def greedy_continuation(
+    continuations: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]
+) -> int:
+    """The continuation that greedy decoding takes if it may only walk along the continuations.
 
     Args:
-        branches: token ids of each.
+        continuations: token ids of each.
         scores: log-probability of each of these tokens behind what comes before it.
 
     Raises:
-        ValueError: one branch is the beginning of another, so that the walk does not end.
+        ValueError: one continuation is the beginning of another, so that the walk does not end.
     """
-    alive = list(range(len(branches)))
+    alive = list(range(len(continuations)))
     depth = 0
     while len(alive) > 1:
-        if any(len(branches[number]) == depth for number in alive):
+        if any(len(continuations[number]) == depth for number in alive):
             raise ValueError(
-                f"of the token sequences {[list(branches[number]) for number in alive]} one is "
-                "the beginning of another: constrained decoding cannot tell these labels apart"
+                f"of the token sequences {[list(continuations[number]) for number in alive]} one "
+                "is the beginning of another: constrained decoding cannot tell these labels apart"
             )
         best = max(alive, key=lambda number: scores[number][depth])
-        token = branches[best][depth]
-        alive = [number for number in alive if branches[number][depth] == token]
+        token = continuations[best][depth]
+        alive = [number for number in alive if continuations[number][depth] == token]
         depth += 1
     return alive[0]
 

@@ -45,8 +45,8 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
             pl.col("method").eq_missing(method),
             pl.col("train_task").eq_missing(task),
         )
-        for number, fmt in enumerate(formats):
-            curve(ax, rows.filter(pl.col("format") == fmt), "value", fmt, number)
+        for number, format_name in enumerate(formats):
+            curve(ax, rows.filter(pl.col("format") == format_name), "value", format_name, number)
         model = say("tuned") + method_suffix(method, methods) if method else say("base")
         ax.set_title(f"{dataset}: {model}")
         from_zero(ax)

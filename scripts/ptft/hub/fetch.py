@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ptft.hub import client
 from ptft.hub.client import HubError, NoAnswerError, patiently
 from ptft.hub.pins import Pin, PinnedFile, missing_bytes
-from ptft.training.state import exclusive
+from ptft.runtime.locks import exclusive
 
 log = logging.getLogger(__name__)
 

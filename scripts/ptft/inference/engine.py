@@ -1,8 +1,8 @@
 """The engine: log-likelihoods and greedy continuations, with everything shared that can be.
 
-What the contexts of a call have in common is run once (``prefix``); the choices of a question
-share the question (``forest``); only the logits that are asked for are computed. None of it
-changes a score: the tests hold every score to that of the whole prompt alone in a batch.
+What the contexts of a call have in common is run once (``prompt_groups``); the choices of a
+question share the question (``token_trees``); only the logits that are asked for are computed.
+None of it changes a score: the tests hold every score to that of the whole prompt alone in a batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,13 @@ from ptft.inference.budget import Budget
 from ptft.inference.generation import generate
 from ptft.inference.head import exact_head
 from ptft.inference.model import LoadedModel
-from ptft.inference.prefix import Prefix, common_prefix
-from ptft.inference.token_trees import Forest
+from ptft.inference.prefix import Prefix
+from ptft.inference.prompt_groups import PromptGroups
+from ptft.inference.token_trees import TokenTrees
 from ptft.prompts.encoding import Prompt
 
 # Rows of logits that are exponentiated at once.
 SOFTMAX_ROWS = 1024
-# A prefix that was run already serves again if it is at least this part of what is shared.
-PREFIX_COVER = 0.9
 
 Progress = Callable[[int], None]
 
@@ -42,19 +41,18 @@ class Engine:
     def __init__(self, loaded: LoadedModel, budget: Budget | None = None, share_prefix=True):
         self.loaded = loaded
         self.budget = budget or Budget.measured(loaded.model)
-        self.share_prefix = share_prefix
-        self._last_prefix = Prefix([], [])
+        self.groups = PromptGroups(loaded.model, share_prefix)
 
     def score(self, prompts: Sequence[Prompt], progress: Progress = silent) -> list[list[float]]:
-        """Log-likelihood of every branch of every prompt.
+        """Log-likelihood of every continuation of every prompt.
 
         Args:
-            prompts: each with one branch or more.
+            prompts: each with one continuation or more.
             progress: told the number of prompts after each batch.
 
         Returns:
-            per prompt and branch, the sum of its tokens' log-probabilities (natural logarithm,
-            from logits in float32).
+            per prompt and continuation, the sum of its tokens' log-probabilities (natural
+            logarithm, from logits in float32).
 
         Raises:
             FloatingPointError: the model's logits are not finite.
@@ -63,14 +61,14 @@ class Engine:
         for numbers, owners, logprobs in self._scored(prompts):
             sums = iter(np.bincount(owners, weights=logprobs).tolist())
             for number in numbers:
-                results[number] = [next(sums) for _ in prompts[number].branches]
+                results[number] = [next(sums) for _ in prompts[number].continuations]
             progress(len(numbers))
         return results
 
     def score_tokens(
         self, prompts: Sequence[Prompt], progress: Progress = silent
     ) -> list[list[list[float]]]:
-        """As ``score``, but the log-probability of every token of every branch."""
+        """As ``score``, but the log-probability of every token of every continuation."""
         results: list[list[list[float]]] = [[] for _ in prompts]
         for numbers, _, logprobs in self._scored(prompts):
             values = iter(logprobs.tolist())
@@ -98,43 +96,23 @@ class Engine:
         Raises:
             FloatingPointError: the model's logits are not finite.
         """
-        return generate(self, prompts, max_new_tokens, stop, progress)
+        return generate(
+            self.loaded, self.budget, self.groups, prompts, max_new_tokens, stop, progress
+        )
 
     def gpu_memory(self) -> int:
         """Most bytes of the GPU that this engine has held."""
         return torch.cuda.max_memory_allocated(self.loaded.device)
 
-    def groups(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prefix, list[int]]]:
-        """Numbers of the prompts with the same shots, and the prefix that they share."""
-        by_shots: dict[int, list[int]] = {}
-        for number, prompt in enumerate(prompts):
-            by_shots.setdefault(prompt.shots, []).append(number)
-        for numbers in by_shots.values():
-            yield self._prefix([prompts[number].context for number in numbers]), numbers
-
-    def _prefix(self, contexts: Sequence[list[int]]) -> Prefix:
-        """What all contexts begin with.
-
-        What was run last is taken again if it covers nearly all of it: the windows of one cell
-        may agree in a token more or less.
-        """
-        if not self.share_prefix or len(contexts) < 2:
-            return Prefix([], [])
-        ids = contexts[0][: common_prefix(contexts)]
-        last = self._last_prefix
-        if ids[: len(last)] != last.ids or len(last) < PREFIX_COVER * len(ids):
-            self._last_prefix = Prefix.compute(self.loaded.model, ids)
-        return self._last_prefix
-
     def _scored(
         self, prompts: Sequence[Prompt]
     ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
         """Batch by batch: numbers of its prompts, owner and log-probability of each token."""
-        for prefix, members in self.groups(prompts):
+        for prefix, members in self.groups.of(prompts):
             lengths = {
                 number: len(prompts[number].context)
                 - len(prefix)
-                + sum(len(branch) - 1 for branch in prompts[number].branches)
+                + sum(len(continuation) - 1 for continuation in prompts[number].continuations)
                 for number in members
             }
             order = sorted(members, key=lambda number: -lengths[number])
@@ -153,27 +131,27 @@ class Engine:
     @torch.inference_mode()
     def _run(self, prefix: Prefix, prompts: Sequence[Prompt]) -> tuple[np.ndarray, np.ndarray]:
         """One batch: owner and log-probability of each scored token."""
-        forest = Forest.plant(prompts, len(prefix), self.loaded.pad)
+        trees = TokenTrees.of(prompts, len(prefix), self.loaded.pad)
         device = self.loaded.device
 
         def move(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(array).to(device)
 
         cache = prefix.cache()
-        with exact_head(self.loaded.model, move(forest.reads)):
+        with exact_head(self.loaded.model, move(trees.reads)):
             logits = self.loaded.model(
-                move(forest.tokens),  # (B, T)
-                attention_mask=forest.mask(len(prefix), device),
-                position_ids=move(forest.positions),
+                move(trees.tokens),  # (B, T)
+                attention_mask=trees.mask(len(prefix), device),
+                position_ids=move(trees.positions),
                 past_key_values=cache,
                 use_cache=cache is not None,
             ).logits[0]  # (reads, vocabulary)
-        sources = move(forest.sources)
-        logprobs = logits[sources, move(forest.targets)] - log_normaliser(logits)[sources]
+        sources = move(trees.sources)
+        logprobs = logits[sources, move(trees.targets)] - log_normaliser(logits)[sources]
         logprobs = logprobs.cpu().numpy()
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
-        return forest.owners, logprobs
+        return trees.owners, logprobs
 
 
 def log_normaliser(logits: torch.Tensor) -> torch.Tensor:

@@ -7,20 +7,17 @@ row's own keys in a buffer that is allocated once.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
-from ptft.inference.budget import STEP_TOKENS
+from ptft.inference.budget import STEP_TOKENS, Budget
 from ptft.inference.head import exact_head
 from ptft.inference.model import LoadedModel
 from ptft.inference.prefix import Prefix
-from ptft.inference.prefix_attention import SharedCache, shared_prefix_attention
+from ptft.inference.prefix_attention import RowCache, shared_prefix_attention
+from ptft.inference.prompt_groups import PromptGroups
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
-
-if TYPE_CHECKING:
-    from ptft.inference.engine import Engine
 
 # Finished rows leave the batch when they are this part of it: to leave costs a copy of the rest.
 LEAVING = 0.1
@@ -52,28 +49,30 @@ class StopStrings:
 
 
 def generate(
-    engine: "Engine",
+    loaded: LoadedModel,
+    budget: Budget,
+    groups: PromptGroups,
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
 ) -> list[str]:
     """Greedy continuation of every prompt; see ``Engine.generate``."""
-    tokenizer = engine.loaded.tokenizer
+    tokenizer = loaded.tokenizer
     stops = StopStrings(tokenizer, stop)
     texts = [""] * len(prompts)
-    for prefix, members in engine.groups(prompts):
+    for prefix, members in groups.of(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))
         start = 0
         while start < len(order):
             longest = len(prompts[order[start]].context) - len(prefix)
-            numbers = order[start : start + engine.budget.generated_rows(longest, max_new_tokens)]
+            numbers = order[start : start + budget.generated_rows(longest, max_new_tokens)]
             contexts = [prompts[number].context[len(prefix) :] for number in numbers]
             try:
-                batch = _Batch(engine, prefix, contexts, max_new_tokens)
+                batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens)
                 generated = batch.run(max_new_tokens, stops.reached)
             except torch.OutOfMemoryError:
-                engine.budget.shrink(len(numbers), STEP_TOKENS)
+                budget.shrink(len(numbers), STEP_TOKENS)
                 continue
             for number, ids in zip(numbers, generated, strict=True):
                 texts[number] = text_before(tokenizer, stop, ids)
@@ -86,14 +85,18 @@ class _Batch:
     """Rows that are decoded together. Contexts come longest first, without the prefix."""
 
     def __init__(
-        self, engine: "Engine", prefix: Prefix, contexts: Sequence[list[int]], max_new_tokens: int
+        self,
+        loaded: LoadedModel,
+        budget: Budget,
+        prefix: Prefix,
+        contexts: Sequence[list[int]],
+        max_new_tokens: int,
     ):
-        self.engine, self.prefix, self.contexts = engine, prefix, contexts
-        self.loaded: LoadedModel = engine.loaded
+        self.loaded, self.budget, self.prefix, self.contexts = loaded, budget, prefix, contexts
         self.length = len(contexts[0])
         layers = self.loaded.model.config.num_hidden_layers
         columns = self.length + max_new_tokens
-        self.cache = SharedCache(prefix, layers, len(contexts), self.length, columns)
+        self.cache = RowCache(prefix, layers, len(contexts), self.length, columns)
         # Which columns of a row's own keys hold a token: rows end together, at `length`.
         self.visible = torch.ones(len(contexts), columns, dtype=torch.bool)
         for row, ids in enumerate(contexts):
@@ -114,7 +117,7 @@ class _Batch:
             for row, token in enumerate(chosen.tolist()):
                 if finished[row]:
                     continue
-                if token in self.loaded.ends:
+                if token in self.loaded.eos_ids:
                     finished[row] = True
                 else:
                     ids = generated[owners[row]]
@@ -138,7 +141,7 @@ class _Batch:
         start = 0
         while start < len(self.contexts):
             length = len(self.contexts[start])
-            rows = self.engine.budget.scored_rows(length, len(self.prefix))
+            rows = self.budget.scored_rows(length, len(self.prefix))
             part = self.contexts[start : start + rows]
             self.cache.fill_rows(start, len(part))
             chosen.append(self._fill_part(part, length, start))

@@ -43,14 +43,14 @@ class LoadedModel:
         tokenizer: of the same folder.
         max_length: tokens of context that the model was built for.
         pad: id that fills rows up; it is masked everywhere, so any id will do.
-        ends: ids that end a generation.
+        eos_ids: ids that end a generation.
     """
 
     model: torch.nn.Module
     tokenizer: transformers.PreTrainedTokenizerBase
     max_length: int
     pad: int
-    ends: frozenset[int]
+    eos_ids: frozenset[int]
 
     @property
     def device(self) -> torch.device:
@@ -100,14 +100,14 @@ def wrap_model(
             f"the model attends to a sliding window of {window} tokens, which is shorter than its "
             f"context of {max_length}; prefix sharing is exact for full attention only"
         )
-    ends = {tokenizer.eos_token_id}
+    eos_ids = {tokenizer.eos_token_id}
     configured = config.eos_token_id
-    ends.update(configured if isinstance(configured, list) else [configured])
+    eos_ids.update(configured if isinstance(configured, list) else [configured])
     pad = tokenizer.pad_token_id
     return LoadedModel(
         model=model.eval(),
         tokenizer=tokenizer,
         max_length=max_length,
         pad=0 if pad is None else pad,
-        ends=frozenset(end for end in ends if end is not None),
+        eos_ids=frozenset(end for end in eos_ids if end is not None),
     )

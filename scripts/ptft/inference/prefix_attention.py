@@ -11,7 +11,7 @@ from ptft.inference.prefix import Prefix
 NAME = "ptft_shared_prefix"
 
 
-class SharedCache(DynamicCache):
+class RowCache(DynamicCache):
     """The rows' own keys and values in buffers; the prefix is joined only while filling.
 
     Rows end together: a context of n tokens lies in the columns before ``length``.
@@ -28,7 +28,7 @@ class SharedCache(DynamicCache):
         super().__init__()
         self.end = length
         shared = prefix.layers or [None] * layers
-        self.layers = [_SharedLayer(self, pair, rows, columns) for pair in shared]
+        self.layers = [_RowLayer(self, pair, rows, columns) for pair in shared]
         self.filling: tuple[int, int] | None = None
 
     def fill_rows(self, start: int, rows: int) -> None:
@@ -45,8 +45,8 @@ class SharedCache(DynamicCache):
             layer.batch_select_indices(rows)
 
 
-class _SharedLayer(DynamicLayer):
-    def __init__(self, cache: SharedCache, shared, rows: int, columns: int):
+class _RowLayer(DynamicLayer):
+    def __init__(self, cache: RowCache, shared, rows: int, columns: int):
         super().__init__()
         self.cache, self.shared, self.shape = cache, shared, (rows, columns)
 

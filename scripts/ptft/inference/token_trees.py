@@ -1,9 +1,9 @@
 """A batch of token trees as arrays.
 
-A *tree* is an example's context and the branches (continuations) that grow from its end. It is
-one row of the batch: context, then branch after branch, with a mask that lets a branch see its
-context and itself, and with positions that start again for each branch. The last token of a
-branch is predicted, never read, so a branch of one token adds nothing to the row. A branch may
+A *tree* is an example's context and the continuations that grow from its end. It is one row of
+the batch: context, then one continuation after another, with a mask that lets each see the
+context and itself, and with positions that start again for each. The last token of a continuation
+is predicted, never read, so one of a single token adds nothing to the row. A continuation may
 begin with tokens that are given: read like those of the context, and not scored.
 """
 
@@ -17,15 +17,15 @@ from ptft.prompts.encoding import Prompt
 
 
 @dataclass
-class Forest:
+class TokenTrees:
     """Trees, one a row.
 
     Attributes:
         tokens, positions: (rows, length), padded on the right.
-        segments: (rows, length), 0 for the context, 1... for branches.
+        segments: (rows, length), 0 for the context, 1... for continuations.
         reads: places in the flattened rows whose logits are needed.
         sources, targets, owners: for each scored token the number of its read, its id, and the
-            number of its branch, counted through the batch.
+            number of its continuation, counted through the batch.
     """
 
     tokens: np.ndarray
@@ -37,10 +37,10 @@ class Forest:
     owners: np.ndarray
 
     @classmethod
-    def plant(cls, prompts: Sequence[Prompt], skip: int, pad: int) -> "Forest":
+    def of(cls, prompts: Sequence[Prompt], skip: int, pad: int) -> "TokenTrees":
         """Lay out prompts, leaving out the first ``skip`` tokens, which the prefix holds."""
         rows = [
-            prompt.context[skip:] + [token for branch in prompt.branches for token in branch[:-1]]
+            prompt.context[skip:] + [token for ids in prompt.continuations for token in ids[:-1]]
             for prompt in prompts
         ]
         length = max(map(len, rows))
@@ -56,22 +56,25 @@ class Forest:
             tokens[row, : len(rows[row])] = rows[row]
             start = len(prompt.context)
             at = start - skip
-            given = prompt.given or [0] * len(prompt.branches)
-            shared = len(reads)  # the context's last token predicts the first of every branch
+            given = prompt.given or [0] * len(prompt.continuations)
+            shared = len(reads)  # the context's last token predicts the first of every continuation
             if 0 in given:
                 reads.append(row * length + at - 1)
-            for number, (branch, known) in enumerate(zip(prompt.branches, given, strict=True), 1):
-                fed = len(branch) - 1
+            pairs = zip(prompt.continuations, given, strict=True)
+            for number, (ids, known) in enumerate(pairs, 1):
+                fed = len(ids) - 1
                 if fed:
                     segments[row, at : at + fed] = number
                     positions[row, at : at + fed] = np.arange(start, start + fed)
                 if not known:
                     sources.append(shared)
-                first = max(known - 1, 0)  # the first of the branch's own places that predicts
+                first = max(
+                    known - 1, 0
+                )  # the first of the continuation's own places that predicts
                 sources.extend(range(len(reads), len(reads) + fed - first))
                 reads.extend(range(row * length + at + first, row * length + at + fed))
-                targets.extend(branch[known:])
-                owners.extend([owner] * (len(branch) - known))
+                targets.extend(ids[known:])
+                owners.extend([owner] * (len(ids) - known))
                 owner += 1
                 at += fed
         numbers = (np.array(values, dtype=np.int64) for values in (reads, sources, targets, owners))

@@ -58,12 +58,12 @@ class VllmEngine(Engine):
         """As ``Engine.generate``; progress is told when all prompts are done."""
         from vllm import SamplingParams
 
-        ends = self.loaded.ends
+        eos_ids = self.loaded.eos_ids
         options = SamplingParams(
             temperature=0.0,
             max_tokens=max_new_tokens,
             stop=list(stop),
-            stop_token_ids=sorted(ends),
+            stop_token_ids=sorted(eos_ids),
             ignore_eos=True,  # the ids above are all the ends there are
             detokenize=bool(stop),
             logprobs=0,  # of the chosen token alone: NaN logits show there, and only there
@@ -75,7 +75,7 @@ class VllmEngine(Engine):
             if not math.isfinite(output.cumulative_logprob):
                 raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
             ids = list(output.token_ids)
-            if ids[-1] in ends:
+            if ids[-1] in eos_ids:
                 ids.pop()
             texts.append(text_before(self.loaded.tokenizer, stop, ids))
         progress(len(prompts))

@@ -28,6 +28,7 @@ from ptft.planning.plan import (
 )
 from ptft.planning.progress import EVALUATE, FINETUNE, names_in
 from ptft.study.grid import Grid
+from ptft.study.slices import evaluation_slice
 
 MODEL_MAKERS = {FINETUNE, PRETRAIN, *FETCHING}
 PREPARE = "prepare_split"
@@ -108,7 +109,7 @@ class Decided:
     @cached_property
     def _wanted(self) -> tuple[int, frozenset[Cell]]:
         """Version of the scoring and what determines each cell."""
-        return _scoring(self.grid.evaluation_slice())
+        return _scoring(evaluation_slice(self.grid))
 
     def _asked_before(self, file: str) -> Collection[Score] | None:
         """Cells that the run which made a file was asked for as they are now; None: not known."""

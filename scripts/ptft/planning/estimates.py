@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ptft.evaluation.requests import generates
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
+from ptft.study.slices import finetune_slice
 
 SMALL_MODEL = 10_000_000
 """weights of a model whose file does not tell"""
@@ -94,7 +95,7 @@ class Estimates:
     def finetune_seconds(self, arm: str) -> float:
         """One fine-tuning, all candidates of its learning rate included."""
         spec, compute = self.grid.arms[arm], self.grid.study.compute
-        settings = self.grid.finetune_slice(arm)["settings"]
+        settings = finetune_slice(self.grid, arm)["settings"]
         split = self.workload.sizes[self.grid.task_dataset(spec.task), "train"]
         length = min(split.tokens, settings["max_length"])
         updates = settings["epochs"] * math.ceil(split.rows / settings["batch_size"])

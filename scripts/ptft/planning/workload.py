@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ptft.paths import POCKET, Results
 from ptft.study.grid import Grid
+from ptft.study.slices import split_slice
 
 TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800}
 """tokens of an example, answer included: means over the shipped datasets under OLMo's tokenizer,
@@ -57,7 +58,7 @@ class Workload:
 
     def _size(self, dataset: str, split: str) -> Size:
         kind = self.grid.families[self.grid.family(dataset)].kind
-        limit = self.grid.split_slice(dataset, split)["limit"]
+        limit = split_slice(self.grid, dataset, split)["limit"]
         kept = self._kept(dataset, split)
         tokens = self._audit.get((dataset, split), {}).get("tokens_mean")
         counted = kept is not None and tokens is not None

@@ -17,16 +17,16 @@ class Prompt:
     """One example as token ids.
 
     Attributes:
-        context: ids of shots and question, as far as all branches have them in common.
-        branches: ids of each continuation to be scored; empty for generation.
+        context: ids of shots and question, as far as all continuations have them in common.
+        continuations: ids of each continuation to be scored; empty for generation.
         shots: how many shots are left in the context.
         truncated: something was cut to fit the model's context.
-        given: how many ids at the beginning of each branch belong to its own context, and are
+        given: how many ids at the beginning of each continuation belong to its own context, and are
             read but not scored; none at all where it is empty.
     """
 
     context: list[int]
-    branches: list[list[int]]
+    continuations: list[list[int]]
     shots: int
     truncated: bool
     given: tuple[int, ...] = ()
@@ -42,9 +42,9 @@ class Prompt:
 
     @property
     def scored(self) -> list[list[int]]:
-        """The ids of each branch that are scored."""
-        given = self.given or [0] * len(self.branches)
-        return [ids[known:] for ids, known in zip(self.branches, given, strict=True)]
+        """The ids of each continuation that are scored."""
+        given = self.given or [0] * len(self.continuations)
+        return [ids[known:] for ids, known in zip(self.continuations, given, strict=True)]
 
 
 def encode_examples(
@@ -85,9 +85,9 @@ def encode_examples(
         return [_tree([next(encoded) for _ in pairs], count, cut) for pairs in asked]
 
     def fits(prompt: Prompt) -> bool:
-        # The last token of a branch is predicted, never read.
-        branch = max((len(ids) - 1 for ids in prompt.branches), default=reserve)
-        return len(prompt.context) + branch <= max_length
+        # The last token of a continuation is predicted, never read.
+        longest = max((len(ids) - 1 for ids in prompt.continuations), default=reserve)
+        return len(prompt.context) + longest <= max_length
 
     def fits_alone(example: Mapping) -> bool:
         return fits(encode_all([example], 0)[0])
@@ -113,11 +113,14 @@ def encode_examples(
 
 
 def _tree(pairs: Sequence[tuple[list[int], list[int]]], shots: int, truncated: bool) -> Prompt:
-    """One prompt of contexts and what is scored behind each; contexts that differ are branches."""
+    """One prompt of contexts and what is scored behind each.
+
+    Where contexts differ, each continuation begins with what is its context's own (``given``).
+    """
     heads = [head for head, _ in pairs]
     if all(head == heads[0] for head in heads):
         return Prompt(heads[0], [end for _, end in pairs], shots, truncated)
     shared = len(os.path.commonprefix(heads))
-    branches = [head[shared:] + end for head, end in pairs]
+    continuations = [head[shared:] + end for head, end in pairs]
     given = tuple(len(head) - shared for head in heads)
-    return Prompt(heads[0][:shared], branches, shots, truncated, given)
+    return Prompt(heads[0][:shared], continuations, shots, truncated, given)

@@ -1,18 +1,24 @@
-"""One main process a study: locks that die with their holder, unlike Snakemake's own.
+"""Locks that die with their holder: one main process per study, one job at the same work.
 
 Snakemake's lock stays behind when its process is killed, and must be removed by hand before the
 next call. With `nolock` in profiles/default, these take its place: one for the study's results,
 and one for each output that studies share and that this process is going to make.
 """
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+
+from ptft.runtime.job_records import note
+
+log = logging.getLogger(__name__)
 
 
 class StudyLockError(RuntimeError):
@@ -76,6 +82,34 @@ def lock_shared(outputs: Iterable[str], file: Path) -> None:
             ) from None
         except OSError as error:
             raise StudyLockError(f"{file} can't be locked: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock beside ``path`` (``path`` + ".lock"), waiting for another holder to end.
+
+    A holder that dies, however it dies, gives its lock up. The lock file is removed at the end.
+    """
+    lock = path.with_name(path.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = lock.open("a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("waiting: another process is at the same work (%s)", lock)
+            note(waiting_for=str(lock))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            note(waiting_for=None)
+        # The last holder may have removed the file while we waited: then this lock guards nothing.
+        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            break
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
 
 
 def _open(file: Path) -> TextIO:

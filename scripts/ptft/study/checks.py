@@ -19,7 +19,7 @@ def check_names(grid: "Grid") -> None:
     study, source = grid.study, grid.model.source
     scored = [name for name, f in grid.family_of.items() if grid.families[f].kind != "chat"]
     _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
-    formats = {style for dataset in grid.datasets for style in grid.templates(dataset)}
+    formats = {format_name for dataset in grid.datasets for format_name in grid.templates(dataset)}
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
     _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
@@ -41,7 +41,7 @@ def check_tasks(grid: "Grid") -> None:
     """
     for dataset, split in grid.splits():
         grid.split_expression(dataset, split)
-    style = grid.study.train_format
+    format_name = grid.study.train_format
     for arm in grid.arms.values():
         if arm.task is None:
             continue
@@ -52,8 +52,10 @@ def check_tasks(grid: "Grid") -> None:
                 ("finetune", arm.method, "tasks", arm.task),
                 "conversations (kind chat) are for the method instruct, and only for it",
             )
-        if known and style not in known:
-            message = f"{style!r} is no format of task {arm.task!r}; {suggest(style, known)}"
+        if known and format_name not in known:
+            message = (
+                f"{format_name!r} is no format of task {arm.task!r}; {suggest(format_name, known)}"
+            )
             raise _refusal(grid, ("train_format",), message)
 
 
@@ -68,7 +70,7 @@ def check_scores(grid: "Grid") -> None:
     evaluate, pool = grid.study.evaluate, grid.study.data.shots
     for dataset in grid.datasets:
         family, known = grid.family(dataset), list(grid.templates(dataset))
-        missing = [style for style in evaluate.formats if style not in known]
+        missing = [format_name for format_name in evaluate.formats if format_name not in known]
         if missing and (len(known) > 1 or missing == evaluate.formats):
             raise _refusal(
                 grid,
@@ -110,8 +112,8 @@ def notes(grid: "Grid") -> list[str]:
         if len(known) == 1 and len(asked) > 1:
             single.setdefault(known[0], []).append(dataset)
     return [
-        f"evaluate.formats: {', '.join(names)} in {style!r} alone, the only format there"
-        for style, names in single.items()
+        f"evaluate.formats: {', '.join(names)} in {format_name!r} alone, the only format there"
+        for format_name, names in single.items()
     ]
 
 

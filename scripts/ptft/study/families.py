@@ -293,13 +293,17 @@ class Family(Strict):
     def _check_templates(self, loc: tuple, dataset: Dataset) -> None:
         own = (*loc, "formats") if dataset.formats else ("formats",)
         allowed = [*dataset.fields, *([CHOICE] if dataset.continuation is not None else [])]
-        for style, template in self.templates(loc[-1]).items():
-            found = _fields((*own, style), template, allowed, f"{'.'.join(loc)}.fields")
+        for format_name, template in self.templates(loc[-1]).items():
+            found = _fields((*own, format_name), template, allowed, f"{'.'.join(loc)}.fields")
             if dataset.continuation is not None and CHOICE not in found:
-                raise PlacedError((*own, style), f"has no {{{CHOICE}}} to score a continuation of")
+                raise PlacedError(
+                    (*own, format_name), f"has no {{{CHOICE}}} to score a continuation of"
+                )
             # The choices of a row can make the difference, as in minimal pairs.
             if not found and dataset.choices is None:
-                raise PlacedError((*own, style), "has no {field}: all prompts would be the same")
+                raise PlacedError(
+                    (*own, format_name), "has no {field}: all prompts would be the same"
+                )
         if dataset.choice_template is not None:
             known = [CHOICE, *dataset.fields]
             place = (*loc, "choice_template")

@@ -1,4 +1,4 @@
-"""The grid of a study: checkpoints x arms x datasets x formats x shots, and each job's slice."""
+"""The grid of a study: checkpoints x arms x datasets x formats x shots."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,16 +9,15 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from ptft.data.rows import split_files, split_name
-from ptft.evaluation.requests import KINDS, generates
+from ptft.evaluation.requests import generates
 from ptft.files.errors import StudyError, locate
 from ptft.files.explain import explain
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
-from ptft.study.load import Loaded, dump
+from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
 from ptft.study.settings import strict_settings
 from ptft.training.methods import METHODS
-from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
 BASE = "base"
 
@@ -107,16 +106,16 @@ class Grid:
         """Every cell of the study."""
         for checkpoint in self.checkpoints:
             for arm in self.arms:
-                for dataset, style, shots in self.scores():
-                    yield Cell(checkpoint, arm, dataset, style, shots)
+                for dataset, format_name, shots in self.scores():
+                    yield Cell(checkpoint, arm, dataset, format_name, shots)
 
     def scores(self) -> Iterator[tuple[str, str, int]]:
         """(dataset, format, shots) of every cell of one checkpoint and arm."""
         evaluate = self.study.evaluate
         for dataset in evaluate.datasets:
-            for style in self._formats(dataset):
+            for format_name in self.formats(dataset):
                 for shots in self.shots(dataset):
-                    yield dataset, style, shots
+                    yield dataset, format_name, shots
 
     def splits(self) -> list[tuple[str, str]]:
         """(dataset, split) of every prepared file: train for tasks, test and shots for scores."""
@@ -130,24 +129,7 @@ class Grid:
         evaluate = self.study.evaluate
         return list(evaluate.family_shots.get(self.family(dataset), evaluate.shots))
 
-    # Slices: what one job sees of the study ------------------------------------------------------
-
-    def split_slice(self, dataset: str, split: str) -> dict:
-        """What decides the rows of a prepared split."""
-        spec, family = self.dataset(dataset), self.families[self.family(dataset)]
-        content = dump(spec)
-        # They do not decide what a row holds.
-        for key in ("splits", "formats", "metric", "max_new_tokens", "stop"):
-            content.pop(key, None)
-        return {
-            "version": DATA_VERSION,
-            "kind": family.kind,
-            "labels": spec.labels or family.labels,
-            "dataset": content,
-            "split": self.split_expression(dataset, split),
-            "limit": self._limit(dataset, split),
-            "seed": self.study.data.seed,
-        }
+    # Data --------------------------------------------------------------------------------------
 
     def split_expression(self, dataset: str, split: str) -> str:
         """The part of a dataset's rows that is used as a split, in the notation of `datasets`.
@@ -182,86 +164,6 @@ class Grid:
         found = split_files(Path(), self.dataset(dataset).model_dump())
         return found[split_name(self.split_expression(dataset, split))]
 
-    def finetune_slice(self, arm: str) -> dict:
-        """What decides the weights of an arm, besides its checkpoint and its training split."""
-        spec = self.arms[arm]
-        return {
-            "training_version": TRAINING_VERSION,
-            "method": spec.method,
-            "seed": spec.seed,
-            "template": self.task_templates(spec.task).get(self.study.train_format),
-            "settings": dataclasses.asdict(self._settings(spec.method, spec.task)),
-        }
-
-    def evaluation_slice(self) -> dict:
-        """What decides the scores of one checkpoint and arm, besides the model and the data."""
-        backend = self.generation_backend
-        return {
-            "scoring_version": SCORING_VERSION,
-            "shots_seed": self.study.evaluate.shots_seed,
-            "datasets": {dataset: self._scoring(dataset) for dataset in self.datasets},
-            **({"generation_backend": backend} if backend else {}),
-        }
-
-    def audit_slice(self) -> dict:
-        """What decides the audit, besides the prepared splits and the tokenizer."""
-        names = list(dict.fromkeys(dataset for dataset, _ in self.splits()))
-        style = self.study.train_format
-        templates = {name: self.templates(name) for name in names}
-        return {
-            **({"same_weights": same} if (same := self.study.same_weights) else {}),
-            "splits": [list(pair) for pair in self.splits()],
-            "sources": {name: self.dataset(name).source for name in names},
-            "templates": {
-                name: found.get(style, next(iter(found.values()), None))
-                for name, found in templates.items()
-            },
-            "shots_seed": self.study.evaluate.shots_seed,
-            "scores": {dataset: self._scoring(dataset) for dataset in self.datasets},
-            "tuning": self._tuning(),
-            "train_rows": {
-                name: limit
-                for name, split in self.splits()
-                if split == "train" and (limit := self._limit(name, split)) is not None
-            },
-        }
-
-    def collection_slice(self) -> dict:
-        """What turns per-example files into the cells table."""
-        return {
-            "study": self.name,
-            "model": self.study.model,
-            "checkpoints": {name: info.model_dump() for name, info in self.checkpoints.items()},
-            "arms": {
-                arm.name: {"method": arm.method, "train_task": arm.task, "seed": arm.seed}
-                for arm in self.arms.values()
-            },
-            "datasets": {
-                dataset: {
-                    "family": self.family(dataset),
-                    "kind": self.families[self.family(dataset)].kind,
-                    "metric": self.families[self.family(dataset)].metric(dataset),
-                }
-                for dataset in self.datasets
-            },
-            "in_domain": {
-                task: self.families[self.task_family[task]].tasks[task].in_domain
-                for task in self.tasks
-            },
-            "task_family": {task: self.task_family[task] for task in self.tasks},
-            "scores": [list(score) for score in self.scores()],
-            "bootstrap": self.study.bootstrap.model_dump(),
-        }
-
-    def resolved(self) -> dict:
-        """The whole study with everything it names, as plain data."""
-        used = {self.family(d) for d in self.datasets} | {self.task_family[t] for t in self.tasks}
-        return {
-            "study": dump(self.study),
-            "model": dump(self.model),
-            "families": {name: dump(self.families[name]) for name in sorted(used)},
-        }
-
     # Expansion ------------------------------------------------------------------------------------
 
     def _expand_arms(self) -> Iterator[Arm]:
@@ -271,35 +173,18 @@ class Grid:
             if group is None:
                 continue
             for task in group.tasks:
-                self._settings(method, task)
+                self.settings(method, task)
                 for seed in group.seeds:
                     yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
 
-    def _tuning(self) -> dict[str, dict]:
-        """What decides whether an arm can be trained on its rows, by method and task."""
-        keys = ("batch_size", "max_length", "validation_examples")
-        return {
-            f"{arm.method}.{arm.task}": {
-                "method": arm.method,
-                "task": arm.task,
-                "dataset": self.task_dataset(arm.task),
-                "template": self.task_templates(arm.task).get(self.study.train_format),
-                "settings": {
-                    key: getattr(self._settings(arm.method, arm.task), key) for key in keys
-                },
-            }
-            for arm in self.arms.values()
-            if arm.task
-        }
-
-    def _limit(self, dataset: str, split: str) -> int | None:
+    def limit(self, dataset: str, split: str) -> int | None:
         """Examples that are drawn of a split; None for all."""
         data = self.study.data
         return getattr(data, split) if split != "train" else data.train_of.get(dataset, data.train)
 
-    def _formats(self, dataset: str) -> list[str]:
+    def formats(self, dataset: str) -> list[str]:
         known = self.templates(dataset)
-        return [style for style in self.study.evaluate.formats if style in known]
+        return [format_name for format_name in self.study.evaluate.formats if format_name in known]
 
     def templates(self, dataset: str) -> dict[str, str]:
         """The prompt formats of a dataset."""
@@ -314,21 +199,7 @@ class Grid:
         family = self.families[self.family(dataset)]
         return self.dataset(dataset).max_new_tokens or family.max_new_tokens
 
-    def _scoring(self, dataset: str) -> dict:
-        spec, family = self.dataset(dataset), self.families[self.family(dataset)]
-        also = [way for way in self.study.evaluate.also if way in KINDS[family.kind]]
-        return {
-            **({"also": also} if also else {}),
-            "kind": family.kind,
-            "labels": spec.labels or family.labels,
-            "formats": {style: self.templates(dataset)[style] for style in self._formats(dataset)},
-            "shots": self.shots(dataset),
-            "metric": family.metric(dataset),
-            "max_new_tokens": self.max_new_tokens(dataset),
-            "stop": family.stops(dataset),
-        }
-
-    def _settings(self, method: str, task: str) -> object:
+    def settings(self, method: str, task: str) -> object:
         """An arm's settings, read once: every job asks for them."""
         if (method, task) not in self._read_settings:
             self._read_settings[method, task] = self._merged_settings(method, task)

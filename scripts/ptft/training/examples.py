@@ -24,20 +24,20 @@ MAX_DROPPED = 0.01
 class Example:
     """One training example.
 
-    ids: (n,) int64 token ids. learned: (n,) bool, True where the token is a target, i.e. is
+    ids: (n,) int64 token ids. loss_mask: (n,) bool, True where the token is a target, i.e. is
     predicted from those before it; never True at 0, which has nothing before it. cut: something
     was left out to fit ``max_length``.
     """
 
     example_id: str
     ids: np.ndarray
-    learned: np.ndarray
+    loss_mask: np.ndarray
     cut: bool = False
 
     @property
     def targets(self) -> int:
         """Number of tokens to learn."""
-        return int(self.learned.sum())
+        return int(self.loss_mask.sum())
 
 
 def completion_examples(
@@ -79,8 +79,8 @@ def completion_examples(
         if short is not None:
             [(context, gold)] = encode([short])
         ids = np.array([*context, *gold, tokenizer.eos_token_id], dtype=np.int64)
-        learned = np.arange(len(ids)) >= len(context)
-        examples.append(Example(row["example_id"], ids, learned, cut))
+        loss_mask = np.arange(len(ids)) >= len(context)
+        examples.append(Example(row["example_id"], ids, loss_mask, cut))
     return examples
 
 
@@ -95,13 +95,13 @@ def truncate(examples: Sequence[Example], max_length: int) -> tuple[list[Example
         ValueError: more than 1 % of the examples keep no token to learn.
     """
     cut = [
-        Example(item.example_id, item.ids[:max_length], item.learned[:max_length], True)
+        Example(item.example_id, item.ids[:max_length], item.loss_mask[:max_length], True)
         if len(item.ids) > max_length
         else item
         for item in examples
     ]
-    kept = [item for item in cut if item.learned.any()]
-    dropped = [item.example_id for item in cut if not item.learned.any()]
+    kept = [item for item in cut if item.loss_mask.any()]
+    dropped = [item.example_id for item in cut if not item.loss_mask.any()]
     refuse_dropped(dropped, len(examples), max_length)
     return kept, dropped
 

@@ -20,6 +20,7 @@ from ptft.files.slice_files import check_slice, read_slice
 from ptft.models.folder import copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note
+from ptft.runtime.locks import exclusive
 from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard
@@ -33,7 +34,6 @@ from ptft.training.settings import TrainingSettings
 from ptft.training.state import (
     StateFolder,
     StopRequest,
-    exclusive,
     fingerprint,
     finished_folder,
     link_folder,

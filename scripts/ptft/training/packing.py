@@ -55,8 +55,8 @@ def pack(
     lengths = [len(item.ids) for item in batch]
     ids = np.concatenate([item.ids for item in batch])
     positions = np.concatenate([np.arange(n) for n in lengths])
-    learned = np.flatnonzero(np.concatenate([item.learned for item in batch]))
-    owners = np.repeat(np.arange(len(batch)), lengths)[learned]
+    predicted = np.flatnonzero(np.concatenate([item.loss_mask for item in batch]))
+    owners = np.repeat(np.arange(len(batch)), lengths)[predicted]
     share = np.array([weights[item.example_id] for item in batch], dtype=np.float32)[owners]
 
     def send(array: np.ndarray) -> torch.Tensor:
@@ -65,8 +65,8 @@ def pack(
     return PackedBatch(
         input_ids=send(ids)[None],
         position_ids=send(positions)[None],
-        predictors=send(learned - 1),
-        targets=send(ids[learned]),
+        predictors=send(predicted - 1),
+        targets=send(ids[predicted]),
         weights=send(share),
         owners=send(owners),
         layout=sequence_layout(lengths, device, bfloat16),

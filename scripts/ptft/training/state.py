@@ -1,11 +1,10 @@
-"""Resumable state: one file, replaced atomically, under a lock that one process holds at a time.
+"""Resumable state: one file, replaced atomically.
 
 Nothing here decides when to save. A fingerprint of all that determines the result goes with the
 state; state of another run is set aside, never resumed.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -16,41 +15,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptft.runtime.job_records import note
-
 log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
     """SIGTERM came and the state is saved: the job may be started again."""
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock beside ``path`` (``path`` + ".lock"), waiting for another holder to end.
-
-    A holder that dies, however it dies, gives its lock up. The lock file is removed at the end.
-    """
-    lock = path.with_name(path.name + ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        handle = lock.open("a")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("waiting: another process is at the same work (%s)", lock)
-            note(waiting_for=str(lock))
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            note(waiting_for=None)
-        # The last holder may have removed the file while we waited: then this lock guards nothing.
-        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
-            break
-        handle.close()
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        handle.close()
 
 
 class StopRequest:

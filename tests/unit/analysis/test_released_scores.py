@@ -178,18 +178,18 @@ def test_instruction_tuned_curves_are_the_released_values(scores, settings, sour
         assert (base, tuned) == (value[untuned], value[f"olmo1b_hf_{place}_tulu_5epoch_2e-6"])
 
 
-@pytest.mark.parametrize("fmt", ["instruct", "io"])
+@pytest.mark.parametrize("format_name", ["instruct", "io"])
 @pytest.mark.parametrize(
     ("task", "dataset"),
     [("mnli", "mnli_matched"), ("mnli", "mnli_mismatched"), ("paws", "paws")]
     + [("xsum", "xsum"), ("socialiqa", "socialiqa")],
 )
-def test_formats_are_the_released_values(scores, settings, source, task, dataset, fmt):
+def test_formats_are_the_released_values(scores, settings, source, task, dataset, format_name):
     """Base and tuned scores in the other formats (Figure 5), point by point."""
-    suffix = {"instruct": "_instruct", "io": "_inputoutput"}[fmt]
+    suffix = {"instruct": "_instruct", "io": "_inputoutput"}[format_name]
     value = released_scores(source, "all_perf_table", f"{dataset}{suffix}")
     table = make_table("formats", scores, settings).filter(
-        pl.col("dataset") == dataset, pl.col("format") == fmt
+        pl.col("dataset") == dataset, pl.col("format") == format_name
     )
     found = {
         (arm, checkpoint): score

@@ -22,12 +22,12 @@ BASE = cells().row(0, named=True)
 def curves(values, stderr=0.001):
     """Cells from (arm, dataset, format, domain) -> scores at steps 0, 1, 2, ..."""
     rows = []
-    for (arm, dataset, fmt, domain), scores in values.items():
+    for (arm, dataset, format_name, domain), scores in values.items():
         method, task, seed = arm.split(".") if arm != "base" else (None, None, None)
         for step, value in enumerate(scores):
             if value is not None:
                 own = {"arm": arm, "method": method, "train_task": task, "dataset": dataset}
-                own |= {"seed": seed and int(seed[1:]), "format": fmt, "domain": domain}
+                own |= {"seed": seed and int(seed[1:]), "format": format_name, "domain": domain}
                 own |= {"checkpoint": f"step{step}", "step": step, "tokens": step}
                 rows.append(BASE | own | {"value": value, "stderr": stderr})
     return pl.DataFrame(rows, schema=CELLS_SCHEMA)

@@ -14,7 +14,7 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 import evaluate_model
 from ptft.evaluation import scoring
 from ptft.evaluation.requests import Cell, cells_of_plan
-from ptft.evaluation.scoring import evaluate_cell, greedy_branch, label_of_text
+from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.evaluation.store import cell_key
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, wrap_model
@@ -104,13 +104,13 @@ def test_constrained_and_free_agree_with_step_by_step_decoding(engine):
 
 
 def test_greedy_walk_along_branches():
-    # The first token 5 beats 7; behind it 9 beats 8, though branch [5, 8] has the largest sum
+    # The first token 5 beats 7; behind it 9 beats 8, though continuation [5, 8] has the largest sum
     # with its own first step no better than that of [5, 9].
-    branches = [[7], [5, 8], [5, 9]]
-    assert greedy_branch(branches, [[-2.0], [-1.0, -0.9], [-1.0, -0.5]]) == 2
-    assert greedy_branch(branches, [[-0.5], [-1.0, -0.1], [-1.0, -0.2]]) == 0
+    continuations = [[7], [5, 8], [5, 9]]
+    assert greedy_continuation(continuations, [[-2.0], [-1.0, -0.9], [-1.0, -0.5]]) == 2
+    assert greedy_continuation(continuations, [[-0.5], [-1.0, -0.1], [-1.0, -0.2]]) == 0
     with pytest.raises(ValueError, match="beginning of another"):
-        greedy_branch([[5], [5, 9]], [[-1.0], [-1.0, -0.1]])
+        greedy_continuation([[5], [5, 9]], [[-1.0], [-1.0, -0.1]])
 
 
 def test_label_of_a_generated_text():

@@ -15,6 +15,13 @@ from ptft.evaluation.requests import Plan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
 from ptft.study import StudyError, read_study
+from ptft.study.slices import (
+    audit_slice,
+    collection_slice,
+    evaluation_slice,
+    finetune_slice,
+    split_slice,
+)
 from ptft.training.job import read_request
 
 STUDIES = ["pocket", "olmo-1b", "llama3-8b", "pythia-410m", "table3"]
@@ -90,17 +97,17 @@ def test_every_slice_of_a_study_is_of_the_type_its_program_reads(repository, sli
         return read_slice(Path(slices.file("job")), schema)
 
     for dataset, split in grid.splits():
-        content = grid.split_slice(dataset, split)
+        content = split_slice(grid, dataset, split)
         assert there_and_back(content, SplitSlice) == content
-    assert there_and_back(grid.evaluation_slice(), Plan) == grid.evaluation_slice()
-    assert there_and_back(grid.audit_slice(), AuditSlice)["scores"] == grid.audit_slice()["scores"]
-    collected = there_and_back(grid.collection_slice(), CollectionSlice)
-    assert collected["arms"] == grid.collection_slice()["arms"]
+    assert there_and_back(evaluation_slice(grid), Plan) == evaluation_slice(grid)
+    assert there_and_back(audit_slice(grid), AuditSlice)["scores"] == audit_slice(grid)["scores"]
+    collected = there_and_back(collection_slice(grid), CollectionSlice)
+    assert collected["arms"] == collection_slice(grid)["arms"]
     assert there_and_back({"level": 0.9}, Settings) == Settings(level=0.9)
     paths = dict.fromkeys(("checkpoint", "train", "state", "output"), Path("x"))
     for name, arm in grid.arms.items():
         if arm.method:
-            there_and_back(grid.finetune_slice(name), dict)
+            there_and_back(finetune_slice(grid, name), dict)
             request = read_request(Path(slices.file("job")), **paths)
             assert (request.method, request.seed) == (arm.method, arm.seed)
-            assert request.settings == grid._settings(arm.method, arm.task)
+            assert request.settings == grid.settings(arm.method, arm.task)

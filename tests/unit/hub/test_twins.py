@@ -9,6 +9,7 @@ import audit_study
 from ptft.hub.pins import Pin, PinnedFile
 from ptft.hub.twins import TwinsError, refuse_twins
 from ptft.study import StudyError, read_study
+from ptft.study.slices import audit_slice
 
 NAMES = ["step1", "step2", "main"]
 
@@ -80,6 +81,6 @@ def test_what_is_allowed_must_be_a_checkpoint_of_the_study(repository):
     file = repository / "tests/studies/tiny.yaml"
     study = yaml.safe_load(file.read_text())
     allowed = read_study(study | {"same_weights": ["step16"]}, [file], repository / "config")
-    assert allowed.audit_slice()["same_weights"] == ["step16"]
+    assert audit_slice(allowed)["same_weights"] == ["step16"]
     with pytest.raises(StudyError, match="same_weights: unknown 'step17'.*step16"):
         read_study(study | {"same_weights": ["step17"]}, [file], repository / "config")

@@ -19,25 +19,27 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def prompts(loaded):
-    """Forty trees behind one shared beginning, with one to four branches of unequal length."""
+    """Forty trees behind one shared beginning, with one to four continuations of unequal length."""
 
     def encode(texts):
         return loaded.tokenizer(texts)["input_ids"]
 
     shared = "\n\n".join(sentences(3, 12, seed=1)) + "\n\n"
     contexts = encode([shared + text for text in sentences(40, 20, seed=2)])
-    branches = encode([" " + text for text in sentences(160, 4, seed=3)])
+    continuations = encode([" " + text for text in sentences(160, 4, seed=3)])
     return [
-        Prompt(context, branches[4 * row : 4 * row + 1 + row % 4], shots=0, truncated=False)
+        Prompt(context, continuations[4 * row : 4 * row + 1 + row % 4], shots=0, truncated=False)
         for row, context in enumerate(contexts)
     ]
 
 
-def plain_score(model, context, branch):
+def plain_score(model, context, continuation):
     """Log-likelihood by the whole prompt at batch 1, as the textbook has it."""
     with torch.inference_mode():
-        logprobs = model(torch.tensor([context + branch])).logits[0].log_softmax(-1)
-    return sum(logprobs[len(context) + at - 1, token].item() for at, token in enumerate(branch))
+        logprobs = model(torch.tensor([context + continuation])).logits[0].log_softmax(-1)
+    return sum(
+        logprobs[len(context) + at - 1, token].item() for at, token in enumerate(continuation)
+    )
 
 
 def flatten(scores):
@@ -47,7 +49,10 @@ def flatten(scores):
 def test_scores_equal_whole_prompt_scoring(loaded, prompts):
     scores = Engine(loaded).score(prompts)
     expected = [
-        [plain_score(loaded.model, prompt.context, branch) for branch in prompt.branches]
+        [
+            plain_score(loaded.model, prompt.context, continuation)
+            for continuation in prompt.continuations
+        ]
         for prompt in prompts
     ]
     assert [len(row) for row in scores] == [1 + row % 4 for row in range(40)]
@@ -57,16 +62,22 @@ def test_scores_equal_whole_prompt_scoring(loaded, prompts):
 def test_given_tokens_are_read_and_not_scored(loaded, prompts):
     """As in partial scoring; the third row's contexts have nothing in common."""
     parts = [
-        Prompt(prompt.context, prompt.branches, 0, False, given=(1, 0, 2)[: len(prompt.branches)])
+        Prompt(
+            prompt.context,
+            prompt.continuations,
+            0,
+            False,
+            given=(1, 0, 2)[: len(prompt.continuations)],
+        )
         for prompt in prompts[2:30:4]
-        if all(len(branch) > 2 for branch in prompt.branches)
+        if all(len(continuation) > 2 for continuation in prompt.continuations)
     ]
     parts.append(Prompt([], [[5, 6, 7, 8], [9, 6, 7]], 0, False, given=(2, 1)))
     assert len(parts) > 3
     expected = [
         [
-            plain_score(loaded.model, part.context + branch[:known], branch[known:])
-            for branch, known in zip(part.branches, part.given, strict=True)
+            plain_score(loaded.model, part.context + continuation[:known], continuation[known:])
+            for continuation, known in zip(part.continuations, part.given, strict=True)
         ]
         for part in parts
     ]
@@ -120,7 +131,7 @@ def test_a_longer_prefix_replaces_a_shorter_one():
 
     def prefix_of(*contexts):
         prompts = [Prompt(list(ids), [[5]], shots=0, truncated=False) for ids in contexts]
-        return next(iter(engine.groups(prompts)))[0]
+        return next(iter(engine.groups.of(prompts)))[0]
 
     head = list(range(2, 40))
     assert len(prefix_of([*head[:5], 9], [*head[:5], 8])) == 5

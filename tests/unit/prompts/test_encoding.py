@@ -114,7 +114,7 @@ def test_a_tokenizer_that_adds_bos_is_scored_with_it(tokenizer):
     prompts = encode(bos, [example(5)], [example(3)], 200)
     plain = encode(tokenizer, [example(5)], [example(3)], 200)
     assert prompts[0].context == [0, *plain[0].context]
-    assert prompts[0].branches == plain[0].branches
+    assert prompts[0].continuations == plain[0].continuations
     engine = Engine(wrap_model(tiny_olmo(len(bos)), bos))
     cell = Cell("d", "f", 0, "classification", "{document}:", ("yes", "no"))
     rows = [{**example(4), "gold": "yes"}, {**example(6), "gold": "no"}]

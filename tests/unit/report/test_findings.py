@@ -22,6 +22,7 @@ from ptft.report.conditions import Conditions, arm_said
 from ptft.report.curve_findings import latent_findings
 from ptft.report.rst import change, csv_table, literal, number, plain, without_templates
 from ptft.study import read_study
+from ptft.study.slices import resolved_study
 
 # What a description from someone else may hold: directives, links, markup, templates.
 HOSTILE = """.. include:: /etc/passwd
@@ -81,9 +82,9 @@ def page(tmp_path_factory, repository):
         ]
     )
     config = repository / "config/pocket.yaml"
-    resolved = read_study(
-        yaml.safe_load(config.read_text()), [config], repository / "config"
-    ).resolved()
+    resolved = resolved_study(
+        read_study(yaml.safe_load(config.read_text()), [config], repository / "config")
+    )
     resolved["study"] |= {"study": "made_up", "description": HOSTILE}
     (folder / "study.yaml").write_text(yaml.safe_dump(resolved))
     write_front_page.main(

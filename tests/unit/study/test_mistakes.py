@@ -12,6 +12,7 @@ from small_study import FAMILY, OWN, edit, write_study
 from ptft.analysis.collect import domain_of
 from ptft.files.yaml_files import require_readable
 from ptft.study import StudyError, read_study
+from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
 
 
 @pytest.fixture
@@ -585,7 +586,7 @@ def test_an_extension_adds_to_the_family(files, read, name):
     assert read() == ""
     grid = read_study(yaml.safe_load(study.read_text()), [study], files / "config")
     assert grid.family("own") == "nli"
-    study_slice = grid.collection_slice()
+    study_slice = collection_slice(grid)
     assert [domain_of("own", dataset, study_slice) for dataset in grid.datasets] == [
         "out",
         "in",
@@ -593,9 +594,9 @@ def test_an_extension_adds_to_the_family(files, read, name):
         "cross",
     ]
     shipped = yaml.safe_load((files / "config/families/nli.yaml").read_text())["formats"]
-    family = grid.resolved()["families"]["nli"]
+    family = resolved_study(grid)["families"]["nli"]
     assert family["formats"] == {**shipped, "plain": "{premise} So {hypothesis}"}
-    assert grid.evaluation_slice()["datasets"]["own"]["labels"] == [
+    assert evaluation_slice(grid)["datasets"]["own"]["labels"] == [
         "entailment",
         "neutral",
         "contradiction",

@@ -12,6 +12,13 @@ from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
 from ptft.study.released import PublishedStudy, read_published_study
 from ptft.study.schema import SCHEMAS
+from ptft.study.slices import (
+    collection_slice,
+    evaluation_slice,
+    finetune_slice,
+    resolved_study,
+    split_slice,
+)
 
 STUDY = """\
 study: small
@@ -73,7 +80,7 @@ def test_a_dataset_of_one_format_is_scored_in_it_and_said_so(read):
 
 
 def test_domain_says_how_far_a_dataset_is_from_the_task(read):
-    study, task = read(STUDY).collection_slice(), "pocket_nli"
+    study, task = collection_slice(read(STUDY)), "pocket_nli"
     assert domain_of(None, "pocket_nli", study) == "base"
     assert domain_of(task, "pocket_nli", study) == "in"
     assert domain_of(task, "pocket_nli_ood", study) == "out"
@@ -96,7 +103,7 @@ def test_splits_are_those_that_some_job_reads(read):
 def test_a_task_changes_only_its_own_settings(read):
     grid = read(STUDY)
     nli, summary = (
-        grid.finetune_slice(f"full.{task}.s0")["settings"]
+        finetune_slice(grid, f"full.{task}.s0")["settings"]
         for task in ("pocket_nli", "pocket_summary")
     )
     assert (nli["lr"], summary["lr"]) == (5e-4, 1e-3)
@@ -108,9 +115,9 @@ def test_a_job_sees_no_more_than_its_slice(read):
 
     def slices(text):
         grid = read(text)
-        found = {("evaluate",): grid.evaluation_slice()}
-        found |= {("split", *key): grid.split_slice(*key) for key in grid.splits()}
-        found |= {("arm", a): grid.finetune_slice(a) for a in grid.arms if a != "base"}
+        found = {("evaluate",): evaluation_slice(grid)}
+        found |= {("split", *key): split_slice(grid, *key) for key in grid.splits()}
+        found |= {("arm", a): finetune_slice(grid, a) for a in grid.arms if a != "base"}
         return {key: json.dumps(value, sort_keys=True) for key, value in found.items()}
 
     def changed(text):
@@ -134,7 +141,7 @@ def test_a_job_sees_no_more_than_its_slice(read):
 
 
 def test_resolved_study_holds_everything_it_names(read):
-    resolved = read(STUDY).resolved()
+    resolved = resolved_study(read(STUDY))
     assert set(resolved["families"]) == {"nli", "summarization", "completion"}
     assert resolved["model"]["source"]["pretraining"]["steps"] == [4, 8, 16]
     assert resolved["study"]["finetune"]["full"]["settings"]["lr"] == 1e-3
@@ -178,9 +185,9 @@ def test_the_main_metric_is_the_one_the_dataset_names(read, tmp_path):
     for change in ("", "    metric: acc\n"):
         file.write_text(QUIZ + change)
         grid = read(text)
-        slices.append(grid.split_slice("quiz", "test"))
+        slices.append(split_slice(grid, "quiz", "test"))
     assert slices[0] == slices[1]
-    for found in (grid.evaluation_slice(), grid.collection_slice()):
+    for found in (evaluation_slice(grid), collection_slice(grid)):
         metrics = {name: about["metric"] for name, about in found["datasets"].items()}
         assert metrics == {
             "pocket_nli": "accuracy",
@@ -196,7 +203,7 @@ def test_a_family_beside_the_study_is_used(read, tmp_path):
     (tmp_path / "families" / "own.yaml").write_text(FAMILY)
     grid = read(STUDY.replace("pocket_facts]", "own]").replace("pocket_summary: {}", "own: {}"))
     assert grid.family("own") == "own"
-    assert grid.split_slice("own", "test")["dataset"]["label"]["values"] == {"0": "no", "1": "yes"}
+    assert split_slice(grid, "own", "test")["dataset"]["label"]["values"] == {"0": "no", "1": "yes"}
 
 
 def test_schemas_are_those_of_the_types(repository):
@@ -248,7 +255,7 @@ def test_published_study_is_strict(repository):
 
 def test_further_ways_of_scoring_go_where_the_kind_allows(read):
     scoring = read(STUDY.replace("  shots: [0, 2]", "  shots: [0]\n  also: [free, pmi]"))
-    found = {n: d.get("also") for n, d in scoring.evaluation_slice()["datasets"].items()}
+    found = {n: d.get("also") for n, d in evaluation_slice(scoring)["datasets"].items()}
     assert found == {
         "pocket_nli": ["free"],
         "pocket_nli_ood": ["free"],

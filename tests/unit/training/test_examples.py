@@ -23,7 +23,7 @@ def row(text, gold="yes", name="r"):
 def test_the_answer_and_its_end_are_learned(tokenizer):
     [example] = completion_examples(tokenizer, [row("w1 w2")], TEMPLATE)
     assert words(tokenizer, example.ids) == ["#", "w1", "w2", "?", "yes", "<eos>"]
-    assert words(tokenizer, example.ids[example.learned]) == ["yes", "<eos>"]
+    assert words(tokenizer, example.ids[example.loss_mask]) == ["yes", "<eos>"]
     assert not example.cut
 
 
@@ -31,7 +31,7 @@ def test_behind_an_empty_context_the_first_token_is_learned(tokenizer):
     """The context begins from EOS, as in evaluation."""
     [example] = completion_examples(tokenizer, [row("")], "{text}")
     assert words(tokenizer, example.ids) == ["<eos>", "yes", "<eos>"]
-    assert example.learned.tolist() == [False, True, True]
+    assert example.loss_mask.tolist() == [False, True, True]
 
 
 def test_a_long_context_is_shortened_as_in_evaluation(tokenizer):
@@ -47,8 +47,8 @@ def test_a_long_context_is_shortened_as_in_evaluation(tokenizer):
     for example, original, prompt, source in zip(examples, whole, prompts, rows, strict=True):
         assert len(example.ids) == min(len(original.ids), limit)
         assert example.cut == prompt.truncated
-        assert example.ids.tolist() == [*prompt.context, *prompt.branches[0], 0]
-        assert words(tokenizer, example.ids[example.learned]) == [source["gold"], "<eos>"]
+        assert example.ids.tolist() == [*prompt.context, *prompt.continuations[0], 0]
+        assert words(tokenizer, example.ids[example.loss_mask]) == [source["gold"], "<eos>"]
     kept, dropped = truncate(examples, limit)
     assert (len(kept), dropped) == (60, [])
 

@@ -21,7 +21,9 @@ CHAT = {
 def chat_text(tokenizer, template=None):
     (example,) = get_method("instruct").examples(tokenizer, [CHAT], template, 99)
     words = tokenizer.convert_ids_to_tokens(example.ids.tolist())
-    learned = [word for word, is_learned in zip(words, example.learned, strict=True) if is_learned]
+    learned = [
+        word for word, is_learned in zip(words, example.loss_mask, strict=True) if is_learned
+    ]
     return words, learned
 
 
@@ -59,7 +61,9 @@ def test_tulu_format_with_the_real_tokenizer(shared):
         "<|user|>\nw1 w2\n<|assistant|>\nyes w3<|endoftext|>\n"
         "<|user|>\nw4\n<|assistant|>\nno<|endoftext|>\n"
     )
-    assert tokenizer.decode(example.ids[example.learned]) == ("yes w3<|endoftext|>no<|endoftext|>")
+    assert tokenizer.decode(example.ids[example.loss_mask]) == (
+        "yes w3<|endoftext|>no<|endoftext|>"
+    )
 
 
 def test_template_without_a_mark_is_refused():
@@ -99,7 +103,7 @@ def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
     method, tokenizer = get_method("instruct"), tiny_tokenizer()
     peaks = {}
     for piece in (10, 300):
-        monkeypatch.setattr("ptft.training.methods.instruct.PIECE", piece)
+        monkeypatch.setattr("ptft.prompts.chat.PIECE", piece)
         tracemalloc.start()
         examples = method.examples(tokenizer, rows, None, 100)
         peaks[piece] = tracemalloc.get_traced_memory()[1]
@@ -109,5 +113,5 @@ def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
         assert all(item.cut for item in examples)
         whole = method.examples(tokenizer, rows[:1], None, 9999)[0]
         assert len(whole.ids) > 300 and (examples[299].ids == whole.ids[:100]).all()
-        assert (examples[299].learned == whole.learned[:100]).all()
+        assert (examples[299].loss_mask == whole.loss_mask[:100]).all()
     assert peaks[10] < 0.2 * peaks[300]

@@ -28,7 +28,7 @@ def examples():
     made = completion_examples(tiny_tokenizer(), tiny_rows(70, longest=20), TEMPLATE)
     for count, item in enumerate(made):
         learned = 2 + (10 if len(item.ids) > 22 else count % 3)
-        item.learned[max(1, len(item.ids) - learned) :] = True
+        item.loss_mask[max(1, len(item.ids) - learned) :] = True
     assert max(len(item.ids) for item in made) == 24
     return truncate(made, 22)[0]
 

@@ -9,7 +9,8 @@ import torch
 from tests.waiting import wait_until
 
 from ptft.runtime.job_records import RECORD, read_records, recorded
-from ptft.training.state import StateFolder, exclusive, fingerprint, finished_folder
+from ptft.runtime.locks import exclusive
+from ptft.training.state import StateFolder, fingerprint, finished_folder
 
 
 def test_state_comes_back_and_that_of_another_run_does_not(tmp_path):

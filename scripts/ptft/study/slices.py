@@ -1,0 +1,150 @@
+"""What each job sees of a study, and nothing else: what stands in its rule's ``params``.
+
+An edit of the study makes those jobs run again whose slice it changes. The versions of
+``ptft.versions`` are part of the slices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ptft.evaluation.requests import KINDS
+from ptft.study.grid import Grid
+from ptft.study.load import dump
+from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
+
+
+def split_slice(grid: Grid, dataset: str, split: str) -> dict:
+    """What decides the rows of a prepared split."""
+    spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
+    content = dump(spec)
+    # They do not decide what a row holds.
+    for key in ("splits", "formats", "metric", "max_new_tokens", "stop"):
+        content.pop(key, None)
+    return {
+        "version": DATA_VERSION,
+        "kind": family.kind,
+        "labels": spec.labels or family.labels,
+        "dataset": content,
+        "split": grid.split_expression(dataset, split),
+        "limit": grid.limit(dataset, split),
+        "seed": grid.study.data.seed,
+    }
+
+
+def finetune_slice(grid: Grid, arm: str) -> dict:
+    """What decides the weights of an arm, besides its checkpoint and its training split."""
+    spec = grid.arms[arm]
+    return {
+        "training_version": TRAINING_VERSION,
+        "method": spec.method,
+        "seed": spec.seed,
+        "template": grid.task_templates(spec.task).get(grid.study.train_format),
+        "settings": dataclasses.asdict(grid.settings(spec.method, spec.task)),
+    }
+
+
+def evaluation_slice(grid: Grid) -> dict:
+    """What decides the scores of one checkpoint and arm, besides the model and the data."""
+    backend = grid.generation_backend
+    return {
+        "scoring_version": SCORING_VERSION,
+        "shots_seed": grid.study.evaluate.shots_seed,
+        "datasets": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
+        **({"generation_backend": backend} if backend else {}),
+    }
+
+
+def audit_slice(grid: Grid) -> dict:
+    """What decides the audit, besides the prepared splits and the tokenizer."""
+    names = list(dict.fromkeys(dataset for dataset, _ in grid.splits()))
+    format_name = grid.study.train_format
+    templates = {name: grid.templates(name) for name in names}
+    return {
+        **({"same_weights": same} if (same := grid.study.same_weights) else {}),
+        "splits": [list(pair) for pair in grid.splits()],
+        "sources": {name: grid.dataset(name).source for name in names},
+        "templates": {
+            name: found.get(format_name, next(iter(found.values()), None))
+            for name, found in templates.items()
+        },
+        "shots_seed": grid.study.evaluate.shots_seed,
+        "scores": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
+        "tuning": _tuning(grid),
+        "train_rows": {
+            name: limit
+            for name, split in grid.splits()
+            if split == "train" and (limit := grid.limit(name, split)) is not None
+        },
+    }
+
+
+def collection_slice(grid: Grid) -> dict:
+    """What turns per-example files into the cells table."""
+    return {
+        "study": grid.name,
+        "model": grid.study.model,
+        "checkpoints": {name: info.model_dump() for name, info in grid.checkpoints.items()},
+        "arms": {
+            arm.name: {"method": arm.method, "train_task": arm.task, "seed": arm.seed}
+            for arm in grid.arms.values()
+        },
+        "datasets": {
+            dataset: {
+                "family": grid.family(dataset),
+                "kind": grid.families[grid.family(dataset)].kind,
+                "metric": grid.families[grid.family(dataset)].metric(dataset),
+            }
+            for dataset in grid.datasets
+        },
+        "in_domain": {
+            task: grid.families[grid.task_family[task]].tasks[task].in_domain for task in grid.tasks
+        },
+        "task_family": {task: grid.task_family[task] for task in grid.tasks},
+        "scores": [list(score) for score in grid.scores()],
+        "bootstrap": grid.study.bootstrap.model_dump(),
+    }
+
+
+def resolved_study(grid: Grid) -> dict:
+    """The whole study with everything it names, as plain data."""
+    used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
+    return {
+        "study": dump(grid.study),
+        "model": dump(grid.model),
+        "families": {name: dump(grid.families[name]) for name in sorted(used)},
+    }
+
+
+def _tuning(grid: Grid) -> dict[str, dict]:
+    """What decides whether an arm can be trained on its rows, by method and task."""
+    keys = ("batch_size", "max_length", "validation_examples")
+    return {
+        f"{arm.method}.{arm.task}": {
+            "method": arm.method,
+            "task": arm.task,
+            "dataset": grid.task_dataset(arm.task),
+            "template": grid.task_templates(arm.task).get(grid.study.train_format),
+            "settings": {key: getattr(grid.settings(arm.method, arm.task), key) for key in keys},
+        }
+        for arm in grid.arms.values()
+        if arm.task
+    }
+
+
+def _scoring(grid: Grid, dataset: str) -> dict:
+    spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
+    also = [way for way in grid.study.evaluate.also if way in KINDS[family.kind]]
+    return {
+        **({"also": also} if also else {}),
+        "kind": family.kind,
+        "labels": spec.labels or family.labels,
+        "formats": {
+            format_name: grid.templates(dataset)[format_name]
+            for format_name in grid.formats(dataset)
+        },
+        "shots": grid.shots(dataset),
+        "metric": family.metric(dataset),
+        "max_new_tokens": grid.max_new_tokens(dataset),
+        "stop": family.stops(dataset),
+    }
