@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ptft.data.jsonl import count_examples, read_all, read_examples
 from ptft.evaluation.published import write_published
@@ -21,6 +19,7 @@ from ptft.inference.model import Target, load_model, target_here
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.folder import hash_model
 from ptft.paths import stored_cell
+from ptft.runtime.bars import progress
 from ptft.runtime.job_records import note
 from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
 from ptft.runtime.locks import exclusive
@@ -42,9 +41,9 @@ def score_missing(engine: Engine, missing: dict[Cell, Path], data: Path) -> dict
     failed: dict[Cell, Exception] = {}
     total = sum(counts[cell.dataset] for cell in missing)
     note(examples=total)
-    with tqdm(total=total, unit="ex") as bar, logging_redirect_tqdm():
+    with progress("evaluate", total, "examples") as bar:
         for number, (cell, stored) in enumerate(missing.items(), start=1):
-            bar.set_description(f"cell {number}/{len(missing)} {cell.name}")
+            bar.set_postfix_str(f"cell {number}/{len(missing)} {cell.name}")
             before, started = bar.n, time.perf_counter()
             try:
                 examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)

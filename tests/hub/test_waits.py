@@ -10,6 +10,7 @@ from ptft.hub import client
 from ptft.hub.client import HubError, listed
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_checkpoint
+from ptft.runtime import bars
 
 MAIN = {"repository": "org/tiny", "branch": "main"}
 REFS = "/api/models/org/tiny/refs"
@@ -63,14 +64,15 @@ def test_patience_ends_before_the_attempts_do(hub, clock, monkeypatch):
 def test_a_trickle_is_broken_off(hub, weights, tmp_path, monkeypatch, capfd):
     pin = resolve_checkpoint(MAIN)
     patient(monkeypatch, LEAST_SECONDS=0.2, LEAST_BYTES=1000, WAITS=(0.01,))
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    monkeypatch.setattr(bars, "EVERY", 0)
     hub.fail(weights, Fault("trickle"), Fault("trickle"))
     with pytest.raises(
         HubError, match=r"gave up after 2 .*: only \d+ bytes came in 0.2 s, at least"
     ):
         fetch(pin, tmp_path / "main")
     assert hub.requests[weights] == 2
-    assert "org/tiny/model.safetensors:   0%" in capfd.readouterr().err  # it tells meanwhile
+    told = capfd.readouterr().err  # meanwhile
+    assert "org/tiny/model.safetensors: 0.0/0.1 MB, " in told and "\r" not in told
     fetch(pin, tmp_path / "main")  # what came is kept
     assert (tmp_path / "main/model.safetensors").read_bytes() == noise(25)
 

@@ -29,6 +29,7 @@ PROGRAMS = {
 }
 # Reached by the programs, but none of their numbers depends on them.
 HARMLESS = {
+    "ptft.runtime.bars",
     "ptft.runtime.job_records",
     "ptft.runtime.leased_gpus",
     "ptft.runtime.locks",

@@ -35,6 +35,8 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.messages(output) == []
     assert output.endswith("Plan of tiny: nothing would run.\n")
     cells = pl.read_parquet(finished.root / "results/tiny/tables/cells.parquet")
+    logs = list((finished.root / "results/tiny/logs").rglob("*.log"))
+    assert logs and not [log for log in logs if b"\r" in log.read_bytes()]
     # Its programs were given files, whose names are all that a command tells.
     slices = finished.root / "results/tiny/state/slices"
     given = {str(file.relative_to(slices)) for file in slices.rglob("*.json")}

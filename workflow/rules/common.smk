@@ -1,6 +1,7 @@
 # What the rules of a grid share: where inputs come from, which names are known.
-# Progress bars in log files: a line every ten seconds is enough.
-os.environ.setdefault("TQDM_MININTERVAL", "10")
+# Jobs write into files, where a library's bar is one line of carriage returns. Our own programs
+# tell how far they are in lines (ptft.runtime.bars).
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 # Jobs of models run under this: GPUs of their own, no Hub, and a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
-from tqdm import tqdm
 
 from ptft.hub import client
 from ptft.hub.client import HubError, NoAnswerError, patiently
 from ptft.hub.pins import Pin, PinnedFile, missing_bytes
+from ptft.runtime.bars import progress
 from ptft.runtime.locks import exclusive
 
 log = logging.getLogger(__name__)
@@ -122,9 +122,7 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
         name = f"{pin.repository}/{file.path}"[-40:]
         with (
             part.open("ab" if continued else "wb", buffering=0) as target,
-            tqdm(
-                total=file.size, initial=target.tell(), unit="B", unit_scale=True, desc=name
-            ) as bar,
+            progress(name, file.size, "B", target.tell()) as bar,
         ):
             for chunk in _fast_enough(response.iter_bytes(), file.size - target.tell()):
                 target.write(chunk)

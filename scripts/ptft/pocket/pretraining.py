@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
 from ptft.pocket.muon import Muon
 from ptft.pocket.settings import PretrainSettings
 from ptft.pocket.tokenizer import train_tokenizer
+from ptft.runtime.bars import progress
 
 
 def rate_factor(settings: PretrainSettings, step: int) -> float:
@@ -145,11 +145,11 @@ class Pretraining:
         """Train up to and including step `last`."""
         started = time.perf_counter()
         self.model.train()
-        with tqdm(total=last, initial=self.step, desc="pre-training", unit="step") as progress:
+        with progress("pre-train", last, "steps", self.step) as bar:
             while self.step < last:
                 self.recent.append(self._update(next(self._batches)))
                 self.step += 1
-                progress.update()
+                bar.update()
         self.seconds += time.perf_counter() - started
 
     def _update(self, batch: torch.Tensor) -> float:

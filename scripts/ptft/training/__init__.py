@@ -5,6 +5,6 @@
 sequences · ``schedule`` learning rate · ``state`` resume · ``curve`` learning curve · ``loop`` the
 updates · ``run`` one fine-tuning from files to a finished model folder.
 
-Imports only the standard library, torch, transformers, numpy and tqdm (pyarrow to write the
+Imports only the standard library, torch, transformers and numpy (pyarrow to write the
 curve), so that it runs alone on a GPU machine. This file and ``settings`` import no torch.
 """

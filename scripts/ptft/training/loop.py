@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
+from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
 from ptft.training.devices import (
@@ -107,12 +107,16 @@ class Trainer:
         self._resume(state)
         self.token_budget = min(self.token_budget, state.token_limit() or self.token_budget)
         self.model.train()
+        shown = self.run.devices.main
+        with progress("fine-tune", self.steps, "updates", self.step, shown) as bar:
+            self._go_on(state, stop, keep_state, bar)
+
+    def _go_on(
+        self, state: StateFolder, stop: StopRequest, keep_state: bool, bar: ProgressBar
+    ) -> None:
+        """The updates from here to the end."""
         saved = begun = time.monotonic()
         before = self.seconds
-        bar = tqdm(
-            total=self.steps, initial=self.step, unit="update", mininterval=5, leave=False,
-            disable=not self.run.devices.main,
-        )  # fmt: skip
         if self.step == 0:
             self._validate()
         while self.step < self.steps:
@@ -136,7 +140,6 @@ class Trainer:
                 saved = time.monotonic()
             if stopping and not last:
                 raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.steps}")
-        bar.close()
 
     def _update(self) -> None:
         """One update; its loss and gradient norm are left to be read."""
