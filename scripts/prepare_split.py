@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ptft.data.jsonl import write_examples
-from ptft.data.prepare import SplitSlice, Unlabelled, labelled_splits, prepare
-from ptft.data.rows import DatasetError, read_rows
+from ptft.data.prepare import RowError, SplitSlice, Unlabelled, labelled_splits, prepare
+from ptft.data.rows import DatasetError, read_rows, row_place
 from ptft.files.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.runtime.programs import run_program
@@ -31,6 +31,9 @@ def main(argv: list[str] | None = None) -> None:
             found = labelled_splits(args.root, spec)
             listed = ", ".join(f"{split} ({rows} rows)" for split, rows in found.items())
             sys.exit(f"error: {error}. Splits here that have labels: {listed or 'none'}")
+    except RowError as error:
+        place = row_place(args.root, spec["dataset"], spec["split"], error.number)
+        sys.exit(f"error: {place}: {error}")
     except (DatasetError, StudyError) as error:
         sys.exit(f"error: {error}")
     write_examples(examples, args.output)

@@ -1,13 +1,20 @@
 """Reading the rows of a split: from a folder in the Hub's layout, or from files on disk."""
 
+import bisect
+import contextlib
 import glob
+import itertools
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptft.paths import hub_dataset
+
+if TYPE_CHECKING:
+    import datasets
 
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 
@@ -59,11 +66,6 @@ def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:
         DatasetError: the split does not exist (the message lists those that do) or has fewer
             rows than its range names, or a file can't be read.
     """
-    import datasets
-    import pyarrow
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is raised below
     found = split_files(root, description)
     name = split_name(split)
     if name not in found:
@@ -71,20 +73,32 @@ def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:
             f"no split {name!r} of {source_name(description)} in {_place(root, description)}: "
             f"found {', '.join(found) or 'no data files'}"
         )
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            builder = datasets.load_dataset_builder(
-                _reader(found[name]), data_files={name: found[name]}, cache_dir=cache
-            )
-            builder.download_and_prepare()
-        except (datasets.exceptions.DatasetGenerationError, pyarrow.ArrowInvalid) as error:
-            raise DatasetError(_unreadable(found[name], error.__cause__ or error)) from error
+    with _read(name, found[name]) as builder:
         total = builder.info.splits[name].num_examples
         _require_rows(split, total, source_name(description))
-        [part] = datasets.ReadInstruction.from_spec(split).to_absolute({name: total})
-        if part.from_ >= part.to:  # `datasets` makes no dataset without rows
+        first, end = _bounds(split, total)
+        if first >= end:  # `datasets` makes no dataset without rows
             return []
         return builder.as_dataset(split=split, in_memory=True).to_list()
+
+
+def row_place(root: Path, description: Mapping, split: str, number: int) -> str:
+    """File and row, both as a person finds them: rows are counted from 1 in each file.
+
+    Args:
+        root, description, split: as in ``read_rows``.
+        number: of the row among those that ``read_rows`` gave, from 0.
+    """
+    name = split_name(split)
+    files = split_files(root, description)[name]
+    counts = []
+    for file in files:
+        with _read(name, [file]) as builder:
+            counts.append(builder.info.splits[name].num_examples)
+    ends = list(itertools.accumulate(counts))
+    row = _bounds(split, ends[-1])[0] + number
+    place = bisect.bisect_right(ends, row)
+    return f"{files[place]}, row {row - ends[place] + counts[place] + 1}"
 
 
 def split_files(root: Path, description: Mapping) -> dict[str, list[str]]:
@@ -109,6 +123,37 @@ def source_name(description: Mapping) -> str:
     if "files" in description:
         return ", ".join(description["files"].values())
     return f"{description['repository']} ({description['config']})"
+
+
+@contextlib.contextmanager
+def _read(name: str, files: list[str]) -> Iterator["datasets.DatasetBuilder"]:
+    """The files of a split, read.
+
+    Raises:
+        DatasetError: one can't be.
+    """
+    import datasets
+    import pyarrow
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is raised below
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            builder = datasets.load_dataset_builder(
+                _reader(files), data_files={name: files}, cache_dir=cache
+            )
+            builder.download_and_prepare()
+        except (datasets.exceptions.DatasetGenerationError, pyarrow.ArrowInvalid) as error:
+            raise DatasetError(_unreadable(files, error.__cause__ or error)) from error
+        yield builder
+
+
+def _bounds(split: str, total: int) -> tuple[int, int]:
+    """First row of a part of a split that has so many, and the row behind its last."""
+    import datasets
+
+    [part] = datasets.ReadInstruction.from_spec(split).to_absolute({split_name(split): total})
+    return part.from_, part.to
 
 
 def _place(root: Path, description: Mapping) -> str:

@@ -7,8 +7,8 @@ import pytest
 from slice_files import slice_file
 
 from ptft.data.jsonl import read_examples
-from ptft.data.prepare import Unlabelled, content_key, labelled_splits, prepare
-from ptft.data.rows import DatasetError, read_rows, split_files
+from ptft.data.prepare import RowError, Unlabelled, content_key, labelled_splits, prepare
+from ptft.data.rows import DatasetError, read_rows, row_place, split_files
 
 NLI = {
     "repository": "someone/nli",
@@ -79,35 +79,40 @@ def test_hidden_labels_are_refused():
 
 
 def test_an_unknown_label_names_the_row():
-    with pytest.raises(DatasetError, match="nli-test, row 1: 7 is none of the known values 0, 1"):
+    message = "^column 'label': found 7, expected 0 or 1; add it to label.values in the family's"
+    with pytest.raises(RowError, match=message) as refusal:
         prepare([row(0), row(7)], spec(NLI), "nli-test")
+    assert refusal.value.number == 1
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("column", ["text_a", "label"])
 def test_what_is_no_number_is_refused_with_its_row(number, column):
-    message = f"^nli-test, row 1.*: column '{column}' holds {number}, which is neither a text nor"
-    with pytest.raises(DatasetError, match=message):
+    message = f"column '{column}': found {number}, expected a text or a number; mend the row"
+    with pytest.raises(RowError, match=message) as refusal:
         prepare([row(0), row(0) | {column: number}], spec(NLI), "nli-test")
+    assert refusal.value.number == 1
     unused = [row(0), row(0) | {"other": number}]
     assert len(prepare(unused, spec(NLI), "nli-test")[0]) == 2
 
 
 def test_a_number_in_a_list_of_choices_is_refused_as_well():
     rows = [{"q": "?", "choices": {"text": ["w", float("nan")], "label": ["1", "2"]}, "key": "2"}]
-    with pytest.raises(DatasetError, match="x, row 0: column 'choices.text' holds nan"):
+    with pytest.raises(DatasetError, match="^column 'choices.text': found nan, expected a"):
         prepare(rows, choice(choices="choices.text"), "x")
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "high", 1e400])
 def test_a_score_that_is_no_number_is_refused(value):
     scored = NLI | {"label": {"column": "label", "above": 2.5, "names": ["no", "yes"]}}
-    with pytest.raises(DatasetError, match="^x, row 0.*(expected a number|neither a text nor)"):
+    with pytest.raises(
+        DatasetError, match="^column 'label': found .*, expected a (text or a )?number"
+    ):
         prepare([row(value)], spec(scored), "x")
 
 
 def test_a_missing_column_lists_those_that_are_there():
-    message = "field 'premise': no column 'text_a'; the row has premise, label"
+    message = "^field 'premise', column 'text_a': found no such column, expected one of premise, l"
     with pytest.raises(DatasetError, match=message):
         prepare([{"premise": "a", "label": 0}], spec(NLI), "x")
 
@@ -197,7 +202,7 @@ def test_a_row_with_an_empty_choice_is_dropped():
 
 
 def test_an_answer_beyond_the_choices_is_refused():
-    with pytest.raises(DatasetError, match="answer 2 is none of 2 choices"):
+    with pytest.raises(DatasetError, match="found 2, which is choice 2, expected one of"):
         prepare(
             [{"q": "?", "o": ["a", "b"], "a": 2}], choice(choices="o", answer={"column": "a"}), "x"
         )
@@ -297,6 +302,21 @@ def test_prepare_split_writes_examples_and_audit(root):
     prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI, split="train"))])
     assert len(list(read_examples(out))) == 6
     assert json.loads(audit.read_text())["gold"] == {"no": 3, "yes": 3}
+
+
+@pytest.mark.parametrize(
+    ("split", "number", "place"),
+    [
+        ("train", 3, "train-00000-of-00002.parquet, row 4"),
+        ("train", 4, "train-00001-of-00002.parquet, row 1"),
+        ("train[1:]", 4, "train-00001-of-00002.parquet, row 2"),
+        ("train[50%:]", 0, "train-00000-of-00002.parquet, row 4"),
+        ("train[-2:]", 1, "train-00001-of-00002.parquet, row 2"),
+    ],
+)
+def test_a_row_is_found_again(root, split, number, place):
+    folder = root / "datasets/someone/nli/default"
+    assert row_place(root, NLI, split, number) == f"{folder}/{place}"
 
 
 def test_prepare_split_says_which_splits_have_labels(root):
