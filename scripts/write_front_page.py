@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.figures import FIGURES
     from ptft.language.translation import translator
     from ptft.report.deviations import deviations
-    from ptft.report.findings import front_page
+    from ptft.report.front_page import FrontPage, front_page
     from ptft.report.provenance import audit_summary, provenance
     from ptft.report.rst import bullets, without_templates
     from ptft.report.trained import read_trained
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         splits, prompts = map(pl.read_parquet, audits)
         about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, say)
     about["Where the numbers come from"] = provenance(resolved, say)
-    page = front_page(
+    page = FrontPage(
         title=study["study"],
         description=study.get("description") or "",
         tables=tables | {"cells": pl.read_parquet(args.cells)},
@@ -60,11 +60,10 @@ def main(argv: list[str] | None = None) -> None:
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings(**study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
-        say=say,
         about=about,
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(without_templates(page), encoding="utf-8")
+    args.output.write_text(without_templates(front_page(page, say)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -101,48 +101,23 @@ def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[st
         arm: the tuned model.
         about: ``repository`` (of the base model; None for one made here), ``license`` (or None),
             ``settings`` (of the fine-tuning).
+
+    Raises:
+        ValueError: there is no score of this model.
     """
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
 
     rows = cells.filter(
         pl.col("checkpoint") == checkpoint, pl.col("arm") == arm, pl.col("main")
     ).sort("family", "dataset", "format", "shots")
     if rows.is_empty():
         raise ValueError(f"no score of checkpoint {checkpoint!r}, arm {arm!r}")
-    first = rows.row(0, named=True)
+    scores = rows.to_dicts()
+    first = scores[0]
     name = f"{first['model']}-{checkpoint}-{arm}"
-    data = ModelCardData(
-        model_name=name,
-        base_model=about["repository"],
-        license=about["license"],
-        pipeline_tag="text-generation",
-        eval_results=[
-            EvalResult(
-                task_type=TASK_TYPE[row["kind"]],
-                dataset_type=row["dataset"],
-                dataset_name=row["dataset"],
-                dataset_config=f"{row['format']}, shots: {_shots(row)}",
-                metric_type=row["metric"],
-                metric_value=round(row["value"], 4),
-            )
-            for row in rows.iter_rows(named=True)
-        ],
-    )
     settings = "\n".join(f"- {key}: {value}" for key, value in sorted(about["settings"].items()))
-    lines = [
-        "| dataset | format | shots | metric | score | 95 % interval | n |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows.iter_rows(named=True):
-        known = row["ci_low"] is not None
-        interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if known else "–"
-        lines.append(
-            f"| {row['dataset']} | {row['format']} | {_shots(row)} | {row['metric']} "
-            f"| {row['value']:.3f} | {interval} | {row['n']} |"
-        )
-    table = "\n".join(lines)
     content = f"""---
-{data.to_yaml()}
+{_card_metadata(name, scores, about)}
 ---
 
 # {name}
@@ -157,6 +132,46 @@ for studying training dynamics, not for use.
 
 ## Scores
 
-{table}
+{_scores_table(scores)}
 """
     return str(ModelCard(content))
+
+
+def _card_metadata(name: str, scores: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    """What the Hub reads of a card, as YAML: the base model and every score."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type=TASK_TYPE[row["kind"]],
+            dataset_type=row["dataset"],
+            dataset_name=row["dataset"],
+            dataset_config=f"{row['format']}, shots: {_shots(row)}",
+            metric_type=row["metric"],
+            metric_value=round(row["value"], 4),
+        )
+        for row in scores
+    ]
+    return ModelCardData(
+        model_name=name,
+        base_model=about["repository"],
+        license=about["license"],
+        pipeline_tag="text-generation",
+        eval_results=results,
+    ).to_yaml()
+
+
+def _scores_table(scores: Iterable[Mapping[str, Any]]) -> str:
+    """The scores as a table in Markdown."""
+    lines = [
+        "| dataset | format | shots | metric | score | 95 % interval | n |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in scores:
+        known = row["ci_low"] is not None
+        interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if known else "–"
+        lines.append(
+            f"| {row['dataset']} | {row['format']} | {_shots(row)} | {row['metric']} "
+            f"| {row['value']:.3f} | {interval} | {row['n']} |"
+        )
+    return "\n".join(lines)

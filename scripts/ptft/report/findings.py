@@ -1,12 +1,9 @@
-"""The report's front page: what was run and what came out, in sentences made from the tables.
+"""Findings of the front page: what was run and what came out, in sentences made from the tables.
 
-Every number comes from a table; a finding whose table is empty is left out, and the page says so.
-The text is reStructuredText, which Snakemake's report renders.
+Findings along pre-training are in ``curve_findings``; ``front_page`` puts all of them together.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import polars as pl
 
@@ -15,17 +12,7 @@ from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import FLAGS
 from ptft.language.translation import Say
 from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
-from ptft.report.cost_table import costs_table
-from ptft.report.curve_findings import (
-    format_trend_findings,
-    gain_trend_findings,
-    group_finding,
-    latent_findings,
-    out_of_domain_table,
-)
-from ptft.report.rst import bullets, csv_table, listed, number, plain
-
-Tables = Mapping[str, pl.DataFrame]
+from ptft.report.rst import csv_table, listed, number
 
 
 def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
@@ -177,6 +164,21 @@ def prediction_findings(prediction: pl.DataFrame, settings: Settings, say: Say) 
     return sentences
 
 
+def stopping_rule(
+    stopping: pl.DataFrame, conditions: Conditions, settings: Settings, say: Say
+) -> str:
+    """What counts as a stop, said above the table of stops."""
+    return say(
+        "Checkpoint from which on the tuned score ({conditions}) stays within {margin} of its last "
+        "value: by the scores as they are, and with {level} % confidence. That is said of these "
+        "models: how another run would scatter is not in it."
+    ).format(
+        conditions=conditions.of(stopping["dataset"].unique()),
+        margin=settings.stop_margin,
+        level=f"{100 * settings.level:g}",
+    )
+
+
 def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
     """Where pre-training could have stopped for each task's own test sets."""
     heads = (
@@ -215,98 +217,3 @@ def suspicious_findings(suspicious: pl.DataFrame, say: Say) -> list[str]:
             )
         )
     return lines
-
-
-def front_page(
-    title: str,
-    description: str,
-    tables: Tables,
-    missing: int,
-    costs: pl.DataFrame | None,
-    settings: Settings,
-    figures: Mapping[str, str],
-    say: Say = str,
-    about: Mapping[str, list[str]] | None = None,
-) -> str:
-    """The whole page as reStructuredText.
-
-    Args:
-        title: name of the study.
-        description: its own description, one paragraph.
-        tables: `cells` and the tables of ``ptft.analysis.tables`` by name.
-        missing: number of scores the study lacks.
-        costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
-        settings: of the analyses.
-        figures: file name in the report -> title, for the links.
-        say: the language.
-        about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
-            ``ptft.report.provenance``).
-    """
-    conditions = Conditions(tables["base_scores"], say)
-    flagged = tables["suspicious"]
-    margin = say(
-        "Checkpoint from which on the tuned score ({conditions}) stays within {margin} of its last "
-        "value: by the scores as they are, and with {level} % confidence. That is said of these "
-        "models: how another run would scatter is not in it."
-    ).format(
-        conditions=conditions.of(tables["stopping"]["dataset"].unique()),
-        margin=settings.stop_margin,
-        level=f"{100 * settings.level:g}",
-    )
-    stops = stopping_table(tables["stopping"], say)
-    parts = {
-        "What was run": what_was_run(tables["cells"], missing, say),
-        "What pre-training teaches by itself": group_finding(
-            tables["groups"], flagged, conditions, settings, say
-        ),
-        "What only fine-tuning shows": [
-            *bullets(latent_findings(tables["latent"], flagged, conditions, settings, say)),
-            out_of_domain_table(tables["latent"], say),
-            *bullets(gain_trend_findings(tables["gain_trends"], conditions, settings, say)),
-        ],
-        "What fine-tuning forgets": bullets(
-            forgetting_findings(tables["forgetting"], conditions, settings, say)
-        ),
-        "Prompt formats": [
-            *format_findings(tables["formats"], say),
-            *bullets(
-                format_trend_findings(
-                    tables["format_trends"],
-                    shots_said(tables["formats"].filter(pl.col("method").is_not_null()), say),
-                    settings,
-                    say,
-                )
-            ),
-        ],
-        "When pre-training could have stopped": [
-            *([margin, stops] if stops else []),
-            *bullets(prediction_findings(tables["stopping_prediction"], settings, say)),
-        ],
-        "Scores to look at twice": bullets(suspicious_findings(tables["suspicious"], say))
-        or [say("None was flagged.")],
-        **(about or {}),
-        "What it cost": [] if costs is None else costs_table(costs, say),
-        "How to read the numbers": [
-            say(
-                "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
-                "same ones for every model, and the training seeds where there are several. With "
-                "one seed they are about the models that were tuned, not about the method: "
-                "another seed may lie outside. Trends count the checkpoints as a sample, whose "
-                "scatter about the line is independent from one to the next; a score that wanders "
-                "slowly would pass for a trend, and one run of pre-training does not tell of "
-                "another. The choice of datasets is not covered. Comparisons of many datasets are "
-                "exploratory."
-            )
-        ],
-        "Figures": bullets(f"{say(caption)}: `{name}`_" for name, caption in figures.items()),
-    }
-    sections = [_heading(plain(title), "="), plain(description)]
-    for heading, paragraphs in parts.items():
-        filled = [paragraph for paragraph in paragraphs if paragraph]
-        sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]
-    return "\n\n".join(sections) + "\n"
-
-
-def _heading(text: str, underline: str) -> str:
-    # Wide characters count double in reStructuredText's underlines.
-    return f"{text}\n{underline * (2 * len(text))}"

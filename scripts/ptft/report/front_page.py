@@ -1,0 +1,137 @@
+"""The report's front page: what was run and what came out, one section per question.
+
+Every number comes from a table; a finding whose table is empty is left out, and the page says so.
+The text is reStructuredText, which Snakemake's report renders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ptft.analysis.settings import Settings
+from ptft.language.translation import Say
+from ptft.report.conditions import Conditions, shots_said
+from ptft.report.cost_table import costs_table
+from ptft.report.curve_findings import (
+    format_trend_findings,
+    gain_trend_findings,
+    group_finding,
+    latent_findings,
+    out_of_domain_table,
+)
+from ptft.report.findings import (
+    forgetting_findings,
+    format_findings,
+    prediction_findings,
+    stopping_rule,
+    stopping_table,
+    suspicious_findings,
+    what_was_run,
+)
+from ptft.report.rst import bullets, plain
+
+
+@dataclass(frozen=True)
+class FrontPage:
+    """What the front page is written from.
+
+    Attributes:
+        title: name of the study.
+        description: its own description, one paragraph.
+        tables: `cells` and the tables of ``ptft.analysis.tables`` by name.
+        settings: of the analyses.
+        figures: file name in the report -> title, for the links.
+        missing: number of scores the study lacks.
+        costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
+        about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
+            ``ptft.report.provenance``).
+    """
+
+    title: str
+    description: str
+    tables: Mapping[str, pl.DataFrame]
+    settings: Settings
+    figures: Mapping[str, str]
+    missing: int = 0
+    costs: pl.DataFrame | None = None
+    about: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def front_page(page: FrontPage, say: Say = str) -> str:
+    """The whole page as reStructuredText, in the language of ``say``."""
+    conditions = Conditions(page.tables["base_scores"], say)
+    parts = {
+        "What was run": what_was_run(page.tables["cells"], page.missing, say),
+        "What pre-training teaches by itself": _taught(page, conditions, say),
+        "What only fine-tuning shows": _shown(page, conditions, say),
+        "What fine-tuning forgets": bullets(
+            forgetting_findings(page.tables["forgetting"], conditions, page.settings, say)
+        ),
+        "Prompt formats": _formats(page, say),
+        "When pre-training could have stopped": _stops(page, conditions, say),
+        "Scores to look at twice": bullets(suspicious_findings(page.tables["suspicious"], say))
+        or [say("None was flagged.")],
+        **page.about,
+        "What it cost": [] if page.costs is None else costs_table(page.costs, say),
+        "How to read the numbers": [_how_to_read(say)],
+        "Figures": bullets(f"{say(title)}: `{name}`_" for name, title in page.figures.items()),
+    }
+    sections = [_heading(plain(page.title), "="), plain(page.description)]
+    for heading, paragraphs in parts.items():
+        filled = [paragraph for paragraph in paragraphs if paragraph]
+        sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]
+    return "\n\n".join(sections) + "\n"
+
+
+def _taught(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+    tables = page.tables
+    return group_finding(tables["groups"], tables["suspicious"], conditions, page.settings, say)
+
+
+def _shown(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+    latent, flagged, settings = page.tables["latent"], page.tables["suspicious"], page.settings
+    return [
+        *bullets(latent_findings(latent, flagged, conditions, settings, say)),
+        out_of_domain_table(latent, say),
+        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, say)),
+    ]
+
+
+def _formats(page: FrontPage, say: Say) -> list[str]:
+    formats, trends = page.tables["formats"], page.tables["format_trends"]
+    shots = shots_said(formats.filter(pl.col("method").is_not_null()), say)
+    return [
+        *format_findings(formats, say),
+        *bullets(format_trend_findings(trends, shots, page.settings, say)),
+    ]
+
+
+def _stops(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+    stopping, settings = page.tables["stopping"], page.settings
+    table = stopping_table(stopping, say)
+    prediction = page.tables["stopping_prediction"]
+    return [
+        *([stopping_rule(stopping, conditions, settings, say), table] if table else []),
+        *bullets(prediction_findings(prediction, settings, say)),
+    ]
+
+
+def _how_to_read(say: Say) -> str:
+    return say(
+        "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
+        "same ones for every model, and the training seeds where there are several. With "
+        "one seed they are about the models that were tuned, not about the method: "
+        "another seed may lie outside. Trends count the checkpoints as a sample, whose "
+        "scatter about the line is independent from one to the next; a score that wanders "
+        "slowly would pass for a trend, and one run of pre-training does not tell of "
+        "another. The choice of datasets is not covered. Comparisons of many datasets are "
+        "exploratory."
+    )
+
+
+def _heading(text: str, underline: str) -> str:
+    # Wide characters count double in reStructuredText's underlines.
+    return f"{text}\n{underline * (2 * len(text))}"
