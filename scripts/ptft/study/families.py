@@ -1,20 +1,18 @@
 """Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
 
-from collections.abc import Collection, Mapping
-from inspect import signature
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ptft.data.rows import check_split, split_name
-from ptft.data.transforms import TRANSFORMS
 from ptft.evaluation.requests import MAIN_METRIC
 from ptft.files.errors import PlacedError, suggest
 from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
 from ptft.prompts.templates import CHOICE, template_fields
+from ptft.study.columns import Answer, FieldSource, Label, Transform, TransformedField, check_texts
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat"]
-Transform = Literal[tuple(TRANSFORMS)]
 Split = Annotated[str, AfterValidator(check_split)]
 Stop = Annotated[str, Field(min_length=1)]
 # Keys of a dataset that say what its gold answers are, by kind; and those it can't do without.
@@ -44,93 +42,6 @@ class Splits(Strict):
     """what few-shot examples are drawn from; never evaluated; default: the train split"""
     test: Split | None = None
     """what is evaluated"""
-
-
-class Label(Strict):
-    """Where a classification label stands and how it is named."""
-
-    column: str
-    """that holds it"""
-    values: dict[bool | int | str, str] | None = None
-    """value of the column -> label of the family"""
-    above: float | None = None
-    """a score above this is the second of ``names``, any other the first"""
-    names: Annotated[list[str], Field(min_length=2, max_length=2), *ONCE] | None = None
-    """the labels up to ``above`` and over it"""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Label":
-        if (self.values is None) == (self.above is None) or (self.above is None) != (
-            self.names is None
-        ):
-            raise ValueError("give either `values`, or `above` and `names`")
-        return self
-
-
-class Answer(Strict):
-    """Where the right choice of a multiple-choice question stands."""
-
-    column: str | None = None
-    """that tells the right choice"""
-    values: dict[bool | int | str, int] | None = None
-    """value of the column -> index of the choice, from 0; without it, the value is the index"""
-    among: str | None = None
-    """column with the list of names (A, B, ...) of which the answer is one"""
-    index: int | None = None
-    """the right choice always stands here"""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Answer":
-        if (self.column is None) == (self.index is None):
-            raise ValueError("give either `column` or `index`")
-        if self.values is not None and self.among is not None:
-            raise ValueError("give `values` or `among`, not both")
-        return self
-
-
-class MappedField(Strict):
-    """A template field whose text depends on the value of a column."""
-
-    column: str
-    """whose value decides"""
-    values: dict[bool | int | str, str]
-    """value of the column -> text"""
-
-
-class PickedField(Strict):
-    """A template field whose text stands in one of several columns: which, another column says."""
-
-    column: str
-    """that says which"""
-    columns: dict[bool | int | str, str]
-    """value of ``column`` -> the column that is taken"""
-
-
-class TransformedField(Strict):
-    """A template field whose text is a column's, or made of several columns, rewritten."""
-
-    column: str | Annotated[list[str], Field(min_length=1)]
-    """whose text is taken; several for a rewrite of several texts"""
-    transform: Transform
-    """name of the rewrite, a function of scripts/ptft/data/transforms.py"""
-
-
-def _source_kind(value: object) -> str:
-    """Which of the ways to fill a field is meant, so that a mistake in it is explained by it."""
-    if not isinstance(value, Mapping):
-        return type(value).__name__ if isinstance(value, Strict) else "Column"
-    if "transform" in value:
-        return "TransformedField"
-    return "PickedField" if "columns" in value else "MappedField"
-
-
-FieldSource = Annotated[
-    Annotated[str, Tag("Column")]
-    | Annotated[MappedField, Tag("MappedField")]
-    | Annotated[PickedField, Tag("PickedField")]
-    | Annotated[TransformedField, Tag("TransformedField")],
-    Discriminator(_source_kind),
-]
 
 
 class Dataset(Strict):
@@ -201,13 +112,13 @@ class Dataset(Strict):
     @model_validator(mode="after")
     def _as_many_texts(self) -> "Dataset":
         if self.choice_transform is not None:
-            _check_texts(("choice_transform",), self.choice_transform, 1)
+            check_texts(("choice_transform",), self.choice_transform, 1)
         sources = {("fields", name): source for name, source in self.fields.items()}
         for loc, source in {**sources, ("continuation",): self.continuation}.items():
             if isinstance(source, TransformedField):
                 several = isinstance(source.column, list)
                 count = len(source.column) if several else 1
-                _check_texts((*loc, "column"), source.transform, count)
+                check_texts((*loc, "column"), source.transform, count)
         return self
 
 
@@ -342,13 +253,6 @@ def _fields(loc: tuple, template: str, known: Collection[str], source: str) -> l
                 f"asks for the field {{{field}}}, which {source} lacks; {suggest(field, known)}",
             )
     return found
-
-
-def _check_texts(loc: tuple, transform: str, found: int) -> None:
-    """Refuse a transform that takes another number of texts."""
-    wanted = len(signature(TRANSFORMS[transform]).parameters)
-    if found != wanted:
-        raise PlacedError(loc, f"transform {transform!r} takes {wanted} texts, found {found}")
 
 
 def _known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:
