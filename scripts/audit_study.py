@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from ptft.analysis.csv_tables import write_csv
-from ptft.audit.study import ABOUT, AuditError, AuditSlice, audit_study
+from ptft.audit.study import ABOUT, AuditSlice, audit_study
+from ptft.audit.training import AuditError
 from ptft.files.slice_files import read_slice
 from ptft.hub.twins import refuse_twins
 from ptft.language.translation import languages, translator

@@ -37,6 +37,7 @@ rule audit_study:
         script=program("audit_study"),
         modules=library(
             "audit/study",
+            "audit/prompts",
             "audit/training",
             "audit/limits",
             "analysis/csv_tables",

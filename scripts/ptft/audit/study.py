@@ -10,7 +10,7 @@ import json
 import logging
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NotRequired
@@ -19,14 +19,14 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.audit.limits import gold_score
-from ptft.audit.training import AuditError, Cuts, check_training
+from ptft.audit.prompts import PROMPT_COLUMNS, check_labels, prompt_rows
+from ptft.audit.training import Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
 from ptft.evaluation.requests import Scoring
 from ptft.prompts.chat import encode_chats
-from ptft.prompts.encoding import Prompt, encode_examples
-from ptft.prompts.templates import render_shot, select_shots, template_fields
-from ptft.prompts.tokens import encode, label_tokens
+from ptft.prompts.templates import render_shot
+from ptft.prompts.tokens import encode
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ def audit_study(
             fit the context even without shots and with its longest field cut.
     """
     cuts = check_training(plan, data, tokenizer, context_length)
-    _check_labels(plan, tokenizer)
-    prompts = pl.DataFrame(_prompt_rows(plan, data, tokenizer, context_length), PROMPT_COLUMNS)
+    check_labels(plan, tokenizer)
+    prompts = pl.DataFrame(prompt_rows(plan, data, tokenizer, context_length), PROMPT_COLUMNS)
     trained = _contents(data, [name for name, split in plan["splits"] if split == "train"], "train")
     rows = [_split_row(plan, data, *split, tokenizer, trained, cuts) for split in plan["splits"]]
     splits = pl.DataFrame(rows, SPLIT_COLUMNS)
@@ -101,18 +101,6 @@ SPLIT_COLUMNS = {
     "gold_score": pl.Float64,
     "warning": pl.String,
 }
-PROMPT_COLUMNS = {
-    "dataset": pl.String,
-    "format": pl.String,
-    "shots": pl.Int64,
-    "prompts": pl.Int64,
-    "tokens_median": pl.Float64,
-    "tokens_max": pl.Int64,
-    "context_length": pl.Int64,
-    "truncated": pl.Int64,
-}
-
-
 ABOUT = {
     "audit_splits": (
         "What is in each prepared split. rows: in the source; kept: with a gold answer; used: "
@@ -130,15 +118,6 @@ ABOUT = {
         "truncated: prompts that lost shots, or the tail of their longest field, so as to fit."
     ),
 }
-
-
-def _check_labels(plan: Mapping, tokenizer) -> None:
-    for name, dataset in plan["scores"].items():
-        if dataset["kind"] == "classification":
-            try:
-                label_tokens(tokenizer, dataset["labels"])
-            except ValueError as error:
-                raise AuditError(f"dataset {name}: {error}") from None
 
 
 def _split_row(
@@ -214,68 +193,6 @@ def _warnings(row: Mapping, scoring: Mapping | None) -> Iterator[str]:
             f"{scoring['stop']} and max_new_tokens {scoring['max_new_tokens']}: let the dataset "
             "name others"
         )
-
-
-def _prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> list[dict]:
-    rows = []
-    for name, dataset in plan["scores"].items():
-        examples = read_all(data / name / "test.jsonl")
-        pool = read_all(data / name / "shots.jsonl") if max(dataset["shots"]) else []
-        for format_name, template in dataset["formats"].items():
-            for count in dataset["shots"]:
-                try:
-                    shots = select_shots(
-                        pool, count, plan["shots_seed"], balanced=dataset["kind"] != "generation"
-                    )
-                    prompts = encode_examples(
-                        tokenizer,
-                        template,
-                        shots,
-                        examples,
-                        _continuations(dataset["kind"]),
-                        context_length,
-                        reserve=_reserve(dataset),
-                    )
-                except ValueError as error:
-                    raise AuditError(f"dataset {name}, format {format_name}: {error}") from None
-                _refuse_sameness(prompts, f"dataset {name}, format {format_name}", template)
-                lengths = [prompt.tokens for prompt in prompts]
-                rows.append(
-                    {
-                        "dataset": name,
-                        "format": format_name,
-                        "shots": count,
-                        "prompts": len(prompts),
-                        "tokens_median": statistics.median(lengths),
-                        "tokens_max": max(lengths),
-                        "context_length": context_length,
-                        "truncated": sum(prompt.truncated for prompt in prompts),
-                    }
-                )
-    return rows
-
-
-def _refuse_sameness(prompts: Sequence[Prompt], cell: str, template: str) -> None:
-    """A cell whose prompts are all the same measures nothing."""
-    first = prompts[0]
-    if len(prompts) > 1 and all(
-        (prompt.context, prompt.continuations) == (first.context, first.continuations)
-        for prompt in prompts
-    ):
-        fields = ", ".join(template_fields(template)) or "none"
-        raise AuditError(
-            f"{cell}: all {len(prompts)} prompts are the same; check the template {template!r} and "
-            f"the columns that fill its fields ({fields})"
-        )
-
-
-def _continuations(kind: str) -> Callable[[Mapping], Sequence[str]]:
-    """What is scored behind a context, as evaluation does it."""
-    return (lambda row: row["choices"]) if kind == "multiple_choice" else (lambda row: ())
-
-
-def _reserve(dataset: Mapping) -> int:
-    return dataset["max_new_tokens"] if dataset["kind"] == "generation" else 0
 
 
 def _example_lengths(

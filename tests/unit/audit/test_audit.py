@@ -7,7 +7,8 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ptft.audit.study import AuditError, audit_study
+from ptft.audit.study import audit_study
+from ptft.audit.training import AuditError
 
 TEMPLATE = "{a} {b} ="
 
