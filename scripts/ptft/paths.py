@@ -122,6 +122,11 @@ class Results:
         """Table of all splits; training and evaluation wait for it."""
         return self.table("audit_splits")
 
+    @property
+    def prompts(self) -> str:
+        """Samples of prompts and training examples, for people; no rule declares it."""
+        return f"{self.root}/prompts.txt"
+
     def tuned(self, checkpoint: str, arm: str) -> str:
         """Model folder of a fine-tuned checkpoint."""
         return f"{self.root}/models/{checkpoint}/{arm}"

@@ -2,6 +2,7 @@
 for dataset, split in GRID.splits():
     SLICES.add("prepare_split", dataset, split, content=partial(split_slice, GRID, dataset, split))
 SLICES.add("audit_study", content=partial(audit_slice, GRID))
+SLICES.add("show_prompts", content=partial(audit_slice, GRID))
 SLICES.add("compared_checkpoints", content=compared_checkpoints)
 
 
@@ -83,3 +84,24 @@ rule audit_study:
 rule datasets:
     input:
         [RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
+
+
+# Nothing needs it: asked for by name, it prints each time.
+rule show_prompts:
+    input:
+        checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
+        examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
+    log:
+        RESULTS.log("show_prompts"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        script=program("show_prompts"),
+        plan=slice_file("show_prompts"),
+        data=lambda wildcards, input: folder_of(input.examples[0], 2),
+        output=RESULTS.prompts,
+    message:
+        "Show prompts and training examples: {params.output}"
+    shell:
+        "python {params.script:q} --plan {params.plan:q} --data {params.data:q}"
+        " --model {input.checkpoint:q} --output {params.output:q} 2> {log:q}"

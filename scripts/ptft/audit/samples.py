@@ -1,0 +1,182 @@
+"""Samples of what the models of a study read, as text: prompts with shots, training examples.
+
+They come from the functions that scoring and training call, so what is shown is what is read.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os.path import commonprefix
+from pathlib import Path
+
+from ptft.audit.study import AuditSlice
+from ptft.data.jsonl import read_all
+from ptft.evaluation.requests import Cell, Plan, cells_of_plan, generates
+from ptft.prompts.encoding import Prompt, encode_examples
+from ptft.prompts.templates import few_shot_prompt, select_shots, shots_text, solved
+from ptft.training.examples import Example, truncate
+from ptft.training.methods import get_method
+
+CUT = "<<cut>>"
+LEGEND = (
+    f"[[...]] is scored or learned, everything else is only read; {CUT} is where text is left out\n"
+    "so as to fit. Per dataset and format: the first two examples and the longest."
+)
+
+
+def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -> str:
+    """Three prompts per dataset and format, with most shots, and three examples per training set.
+
+    Args:
+        plan: what the study scores and trains on.
+        data: folder of prepared splits.
+        tokenizer: of the study's model.
+        context_length: tokens that the model reads at most.
+    """
+    scoring: Plan = {
+        "scoring_version": 0,
+        "shots_seed": plan["shots_seed"],
+        "datasets": plan["scores"],
+    }
+    parts = [f"The model reads at most {context_length} tokens.\n{LEGEND}"]
+    for cell in cells_of_plan(scoring):
+        if cell.shots == max(plan["scores"][cell.dataset]["shots"]):
+            title = f"{cell.dataset}, format {cell.format}, shots: {cell.shots} ({cell.kind})"
+            parts += _section(title, _cell_samples(cell, data, tokenizer, context_length))
+    for arms in _alike(plan["tuning"]):
+        spec = plan["tuning"][arms[0]]
+        title = f"Training of {', '.join(arms)} on {spec['dataset']}"
+        parts += _section(title, _training_samples(spec, data, tokenizer, context_length))
+    return "\n\n".join(parts) + "\n"
+
+
+def sample(rows: Sequence[Mapping]) -> list[Mapping]:
+    """The first two rows, and the longest of the others: where something is cut, it is cut."""
+    return [*rows[:2], *sorted(rows[2:], key=lambda row: len(json.dumps(row)))[-1:]]
+
+
+def _section(title: str, samples: Iterator[str]) -> Iterator[str]:
+    """A heading and its samples; what the study would be refused for is shown in their place."""
+    yield f"{'=' * 80}\n{title}\n{'=' * 80}"
+    try:
+        yield from samples
+    except ValueError as error:
+        yield f"refused: {error}"
+
+
+def _cell_samples(cell: Cell, data: Path, tokenizer, context_length: int) -> Iterator[str]:
+    pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
+    shots = select_shots(pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
+    rows = sample(read_all(data / cell.dataset / "test.jsonl"))
+    reserve = cell.max_new_tokens or 0 if generates(cell.kind, cell.also) else 0
+    prompts = encode_examples(
+        tokenizer, cell.template, shots, rows, _continuations(cell), context_length, reserve
+    )
+    for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        left = shots[: prompt.shots]
+        text = _text(tokenizer, prompt.context)
+        if prompt.truncated and "continuation" not in row:
+            text = mark_cut(tokenizer, text, few_shot_prompt(cell.template, left, row))
+        if number and left:
+            text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)
+        about = f"{prompt.tokens} tokens{_lost(cell, prompt)}"
+        yield f"--- {row['example_id']}: {about}\n{text}{_answers(cell, row, prompt, tokenizer)}"
+
+
+def _continuations(cell: Cell) -> Callable[[Mapping], Sequence[str]]:
+    """What is scored behind a context, as scoring has it."""
+    if cell.kind == "multiple_choice":
+        return lambda row: row["choices"]
+    whole = cell.labels if {"whole_label", "constrained"} & set(cell.also) else None
+    return lambda row: whole or ()
+
+
+def _lost(cell: Cell, prompt: Prompt) -> str:
+    if not prompt.truncated:
+        return ""
+    return f"; too long: {prompt.shots} of {cell.shots} shots are left" if cell.shots else "; cut"
+
+
+def _answers(cell: Cell, row: Mapping, prompt: Prompt, tokenizer) -> str:
+    """What is scored or generated behind a prompt; the gold answer is marked by a star."""
+    if cell.kind == "generation":
+        ends = " or ".join(map(repr, cell.stop))
+        return f"\n> generates {cell.max_new_tokens} tokens at most, up to {ends}; * {row['gold']}"
+    if cell.kind == "classification":
+        texts = [f"[[ {label}]]" for label in cell.labels or ()]
+        golds = [label == row["gold"] for label in cell.labels or ()]
+    else:
+        texts = [
+            f"{_text(tokenizer, branch[: len(branch) - len(scored)])}[[{_text(tokenizer, scored)}]]"
+            for branch, scored in zip(prompt.branches, prompt.scored, strict=True)
+        ]
+        golds = [number == row["gold"] for number in range(len(texts))]
+    marks = ("* " if gold else "  " for gold in golds)
+    return "".join(f"\n> {mark}{text}" for mark, text in zip(marks, texts, strict=True))
+
+
+def _alike(tuning: Mapping[str, Mapping]) -> list[list[str]]:
+    """Arms that are trained on the same examples."""
+    groups: dict[tuple, list[str]] = {}
+    for arm, spec in tuning.items():
+        examples = type(get_method(spec["method"])).examples
+        key = (spec["dataset"], spec["template"], spec["settings"]["max_length"], examples)
+        groups.setdefault(key, []).append(arm)
+    return list(groups.values())
+
+
+def _training_samples(spec: Mapping, data: Path, tokenizer, context_length: int) -> Iterator[str]:
+    rows = sample(read_all(data / spec["dataset"] / "train.jsonl"))
+    longest = min(spec["settings"]["max_length"], context_length)
+    method = get_method(spec["method"])
+    examples = method.examples(tokenizer, rows, spec["template"], longest)
+    for row, whole in zip(rows, examples, strict=True):
+        name = f"--- {row['example_id']}: "
+        try:
+            [example], _ = truncate([whole], longest)
+        except ValueError:
+            yield f"{name}left out, since {longest} tokens keep nothing to learn"
+            continue
+        about = f"{len(example.ids)} tokens, {example.targets} learned"
+        about += f"; cut to {longest}" if example.cut else ""
+        yield f"{name}{about}\n{learned_text(tokenizer, example, spec['template'], row)}"
+
+
+def learned_text(tokenizer, example: Example, template: str | None, row: Mapping) -> str:
+    """A training example as text, with marks around what is learned and where it is cut.
+
+    Args:
+        template: that made the example; None for a conversation.
+        row: that it was made from.
+    """
+    starts = [0, *(i for i in range(1, len(example.ids)) if _turns(example, i)), len(example.ids)]
+    pieces = []
+    for start, end in zip(starts, starts[1:], strict=False):
+        text = _text(tokenizer, example.ids[start:end].tolist())
+        if example.cut and template and not start:
+            text = mark_cut(tokenizer, text, solved(template, row)[0])
+        pieces.append(f"[[{text}]]" if example.learned[start] else text)
+    unfinished = template is None or example.ids[-1] != tokenizer.eos_token_id
+    return "".join(pieces) + (CUT if example.cut and unfinished else "")
+
+
+def _turns(example: Example, at: int) -> bool:
+    return bool(example.learned[at] != example.learned[at - 1])
+
+
+def mark_cut(tokenizer, read: str, whole: str) -> str:
+    """The text that is read, with a mark where the whole text has more in its middle."""
+    start = tokenizer.bos_token or ""
+    start = start if start and read.startswith(start) and not whole.startswith(start) else ""
+    text = read.removeprefix(start)
+    most = len(commonprefix([text, whole]))
+    places = [at for at in range(most, -1, -1) if whole.endswith(text[at:])]
+    if len(text) >= len(whole) or not places:
+        return read
+    # A field is cut before a space; the letters around it may fit elsewhere, too.
+    at = next((at for at in places if whole[at].isspace()), places[0])
+    return f"{start}{text[:at]}{CUT}{text[at:]}"
+
+
+def _text(tokenizer, ids: Sequence[int]) -> str:
+    """Token ids as text, special tokens included."""
+    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
