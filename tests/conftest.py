@@ -10,6 +10,16 @@ from ptft.runtime.leased_gpus import CPU_STANDS_IN
 # Studies of the tests ask for GPUs that are names only.
 os.environ[CPU_STANDS_IN] = "1"
 REPOSITORY = Path(__file__).resolve().parents[1]
+SLOW = {"workflow", "browser", "parity", "vllm"}
+"""folders whose tests start Snakemake, a browser or an engine"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole folders as slow: `make check` leaves them out."""
+    for item in items:
+        if item.path.parent.name in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

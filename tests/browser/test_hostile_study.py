@@ -5,7 +5,7 @@ import yaml
 
 from tests.workflow.conftest import finished  # noqa: F401  (a fixture)
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.xdist_group("browser")
 DESCRIPTION = """A study.
 
 .. include:: secret.txt

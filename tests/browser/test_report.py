@@ -6,7 +6,7 @@ from ptft.analysis.tables import TABLES
 from ptft.figures import FIGURES
 
 # One worker: a second one would wait for the same run to finish.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.xdist_group("browser")
 DESK, PHONE = (1400, 1000), (390, 844)
 
 

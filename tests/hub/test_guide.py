@@ -2,10 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
+from tests.warm_snakemake import run_snakemake
 
 FILE = re.compile(r"^`([^`\n]+)`(?::| is then:)\n\n```\w+\n(.*?)^```$", re.M | re.S)
 COMMANDS = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
@@ -37,14 +36,8 @@ def test_the_guide_works_as_written(guide, written, repository):
     for line in commands.splitlines():
         program, *arguments = line.removeprefix("$ ").split()
         assert program == "snakemake"
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "-s", repository / "Snakefile", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        status, output = run_snakemake(["-s", repository / "Snakefile", *arguments], folder)
+        assert status == 0, output[-3000:]
     [(name, content)] = promised.items()
     assert json.loads((folder / name).read_text()) == json.loads(content)
     prepared = folder / "results/sentiment/datasets"

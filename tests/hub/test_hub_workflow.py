@@ -4,13 +4,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 from server import HubServer, Repository
+from tests.warm_snakemake import run_snakemake
 from tiny import save_tiny_checkpoint, tiny_rows
 
 STUDY = """\
@@ -57,17 +57,10 @@ class Study:
     def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Run Snakemake; its whole output."""
         command = ["--configfile", "study.yaml", "--cores", "2", "-s", self.snakefile, *arguments]
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *command],
-            cwd=self.folder,
-            env={**os.environ, "HF_ENDPOINT": self.endpoint, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout[-4000:]
-        return done.stdout
+        hub = {"HF_ENDPOINT": self.endpoint}
+        status, output = run_snakemake(command, self.folder, {**os.environ, **hub, **environment})
+        assert (status != 0) == fails, output[-4000:]
+        return output
 
     def commit(self, checkpoint: str) -> str:
         """What a checkpoint is pinned to."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from raw_rows import read_raw
 
-pytestmark = [pytest.mark.shared, pytest.mark.slow]
+pytestmark = pytest.mark.shared
 
 TEXTS = 300  # rows a dataset whose texts are compared
 ROWS = 4  # scored a dataset; the next rows serve as shots

@@ -45,6 +45,7 @@ def test_a_study_with_an_evil_name_is_refused(repository, old, new, key):
         read_study(evil, [file], repository / "config")
 
 
+@pytest.mark.slow
 def test_nothing_of_an_evil_study_is_executed(repository, tmp_path):
     clone = make_clone(repository, tmp_path / "clone", "cluster")
     clone.edit("study.yaml", "study: cluster", "study: '$(touch x)'")

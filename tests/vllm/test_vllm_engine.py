@@ -24,8 +24,6 @@ pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm instal
 
 from ptft.inference.vllm_engine import VllmEngine  # noqa: E402
 
-pytestmark = pytest.mark.slow
-
 WIDTH, CONTEXT = 128, 256
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from tests.warm_snakemake import run_snakemake
 
 PARTS = ["Snakefile", "scripts", "workflow", "config", "profiles", "envs"]
 
@@ -23,21 +24,17 @@ class Clone:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a run of the study."""
-        options = ["--configfile", *self.study.split(), "--cores", "2", *arguments]
-        return [sys.executable, "-m", "snakemake", *options]
+        return [sys.executable, "-m", "snakemake", *self.options(*arguments)]
+
+    def options(self, *arguments: str) -> list[str]:
+        """What Snakemake is told in a run of the study."""
+        return ["--configfile", *self.study.split(), "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:
         """Run Snakemake on the study; its whole output."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout[-6000:]
-        return done.stdout
+        status, output = run_snakemake(self.options(*arguments), self.root)
+        assert (status != 0) == fails, output[-6000:]
+        return output
 
     def planned(self, *arguments: str) -> list[str]:
         """Messages of the jobs that a run would execute, sorted."""

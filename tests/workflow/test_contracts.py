@@ -3,7 +3,6 @@
 import shutil
 
 import polars as pl
-import pytest
 
 from ptft.figures import FIGURES
 from ptft.runtime.job_records import read_records
@@ -29,7 +28,6 @@ def finetunings(arms, checkpoints=CHECKPOINTS):
     return [f"Fine-tune {checkpoint} as {arm}" for checkpoint in checkpoints for arm in arms]
 
 
-@pytest.mark.slow
 def test_a_finished_study_has_nothing_to_do(finished):
     output = finished.snakemake("-n")
     assert finished.messages(output) == []
@@ -59,7 +57,6 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned() == ["Put the report together"]  # its command names the study's file
 
 
-@pytest.mark.slow
 def test_words_that_decide_nothing_rerun_nothing(finished):
     """A comment; the help and the command of what hours hang on; where a job keeps its state."""
     finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")
@@ -77,7 +74,6 @@ def test_words_that_decide_nothing_rerun_nothing(finished):
     assert finished.planned() == []
 
 
-@pytest.mark.slow
 def test_order_of_keys_reruns_nothing(finished):
     finished.edit(
         "study.yaml",
@@ -87,7 +83,6 @@ def test_order_of_keys_reruns_nothing(finished):
     assert finished.planned() == []
 
 
-@pytest.mark.slow
 def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
     arm = ["full.pocket_summary.s0"]
@@ -110,7 +105,6 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     }
 
 
-@pytest.mark.slow
 def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished):
     """Training and evaluation wait for the audit, but run again for reasons of their own."""
     study = (finished.root / "study.yaml").read_text()
@@ -125,7 +119,6 @@ def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished
     assert finished.planned() == sorted([AUDIT, *tuned, *evaluations(), *TAIL, *DRAWN, resolved])
 
 
-@pytest.mark.slow
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
     new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT]
@@ -137,7 +130,6 @@ def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     assert (stages["evaluate"], stages["cells"]) == (6, 6 * 2)  # one format, two numbers of shots
 
 
-@pytest.mark.slow
 def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4, step8, step16]")
     tuned = finetunings(ARMS[1:], ["step8"])
@@ -146,13 +138,11 @@ def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
     )
 
 
-@pytest.mark.slow
 def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4]")
     assert finished.planned() == sorted([*TAIL, *DRAWN, "Write the resolved study"])
 
 
-@pytest.mark.slow
 def test_a_figures_script_redraws_that_figure(finished):
     finished.edit("scripts/ptft/figures/formats.py", '"""', '"""Edited. ')
     assert finished.planned() == ["Draw formats", "Put the report together"]
@@ -164,7 +154,6 @@ def inodes(finished):
     return {file: file.stat().st_ino for file in store.rglob("*.parquet")}
 
 
-@pytest.mark.slow
 def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
     before = pl.read_parquet(finished.root / cell)

@@ -40,7 +40,6 @@ def benchmark_module(repository):
     return planning
 
 
-@pytest.mark.slow
 def test_a_plan_grows_no_faster_than_its_cells(repository, tmp_path, benchmark_module):
     """The paper's grid, and one of 7.5 times the cells; `make bench` goes on to 42 times."""
     study = tmp_path / "large.yaml"
@@ -100,12 +99,10 @@ def edit(clone, old, new):
     clone.edit(STUDY, old, new)
 
 
-@pytest.mark.slow
 def test_nothing_is_left_to_do(paper):
     assert paper.planned_counts() == {}
 
 
-@pytest.mark.slow
 def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
     edit(paper, "    - llmbar_gptout\n", "    - llmbar_gptout\n    - llmbar_manual\n")
     assert paper.planned_counts() == {
@@ -120,7 +117,6 @@ def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
     }
 
 
-@pytest.mark.slow
 def test_a_learning_rate_tunes_its_task_again(paper):
     edit(paper, "paws: {}", "paws: {lr: 1.0e-6}")
     output = paper.snakemake("-n")
@@ -134,13 +130,11 @@ def test_a_learning_rate_tunes_its_task_again(paper):
     assert (stages["fine-tune"], stages["evaluate"]) == (CHECKPOINTS, CHECKPOINTS)
 
 
-@pytest.mark.slow
 def test_a_dropped_checkpoint_makes_tables_only(paper):
     edit(paper, "  - step592000\n", "")
     assert paper.planned_counts() == {"audit_study": 1, "write_study": 1, **TABLES}
 
 
-@pytest.mark.slow
 def test_a_deleted_cell_is_one_job(paper):
     cell = "results/olmo-1b/evaluations/step1000/full.mnli.s0/paws.io.4shot.parquet"
     times = (paper.root / cell).stat()
@@ -150,14 +144,12 @@ def test_a_deleted_cell_is_one_job(paper):
     os.utime(paper.root / cell, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-@pytest.mark.slow
 def test_a_caption_makes_the_report(paper):
     caption = paper.root / "workflow/report/formats.rst"
     caption.write_text(caption.read_text() + "\nMore.\n")
     assert paper.planned_counts() == TAIL
 
 
-@pytest.mark.slow
 def test_commands_stay_short(repository, tmp_path):
     """Slices are given as files: people read commands, and Linux allows 128 kB an argument."""
     study = yaml.safe_load((repository / STUDY).read_text())

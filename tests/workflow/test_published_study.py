@@ -21,7 +21,6 @@ def japanese(repository, tmp_path_factory):
     return clone
 
 
-@pytest.mark.slow
 def test_a_whole_study_in_japanese(japanese):
     results = japanese.root / "results/published"
     page = (results / "front_page.rst").read_text(encoding="utf-8")
@@ -42,7 +41,6 @@ def test_a_whole_study_in_japanese(japanese):
     assert '<html lang="ja">' in table and "CSV でダウンロード" in table
 
 
-@pytest.mark.slow
 def test_an_overlay_draws_two_figures_anew(japanese):
     assert japanese.planned() == []
     japanese.edit("study.yaml", "{language: ja}", "{language: ja, overlay: other}")
@@ -59,7 +57,6 @@ def test_an_overlay_draws_two_figures_anew(japanese):
     assert figure.read_bytes() != before
 
 
-@pytest.mark.slow
 def test_an_edited_translation_writes_its_pages_again(japanese):
     japanese.snakemake("--touch")
     japanese.edit("scripts/ptft/language/ja.yaml", '"hours": "時間"', '"hours": "所要時間"')

@@ -57,7 +57,6 @@ def clone(repository, shared, tmp_path) -> Clone:
     return clone
 
 
-@pytest.mark.slow
 @pytest.mark.shared
 def test_real_datasets_go_through_the_same_rules(clone):
     clone.snakemake("evaluation", "tables")

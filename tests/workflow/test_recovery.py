@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from ptft.runtime.job_records import JobRecord, read_records
 from tests.waiting import Stops
@@ -38,7 +37,6 @@ def cells(clone: Clone) -> pl.DataFrame:
     return pl.read_parquet(clone.root / "results/tiny/tables/cells.parquet")
 
 
-@pytest.mark.slow
 def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     """Finished cells are kept: the rerun scores the others only, and all tables are the same."""
     before = cells(finished)
@@ -58,7 +56,6 @@ def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     assert cells(finished).equals(before)
 
 
-@pytest.mark.slow
 def test_kill_in_the_middle_of_finetuning(finished, tmp_path):
     """The resumed run ends with the weights of an undisturbed one, bit for bit."""
     finished.edit("study.yaml", "{epochs: 1,", "{epochs: 10, save_steps: 20,")
@@ -81,7 +78,6 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-@pytest.mark.slow
 def test_two_runs_give_the_same_cells(repository, tmp_path, finished):
     again = make_clone(repository, tmp_path / "again", "tiny")
     again.snakemake("tables")

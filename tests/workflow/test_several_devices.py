@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from ptft.runtime.job_records import read_records
 
 from .conftest import make_clone
@@ -11,7 +9,6 @@ from .conftest import make_clone
 MODEL = "results/cluster/models/step4/full.pocket_nli.s0"
 
 
-@pytest.mark.slow
 def test_torchrun_starts_a_process_a_gpu(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a machine with two GPUs offers
     clone = make_clone(repository, tmp_path / "clone", "cluster")
