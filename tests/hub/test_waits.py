@@ -78,6 +78,40 @@ def test_a_trickle_is_broken_off(hub, weights, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("where", ["a listing", "a file"])
+def test_an_error_that_trickles_is_broken_off(hub, weights, tmp_path, monkeypatch, where):
+    pin = resolve_checkpoint(MAIN)
+    patient(monkeypatch, ANSWER_SECONDS=0.2, WAITS=(0.01,))
+    path = REFS if where == "a listing" else weights
+    hub.fail(path, *[Fault("trickling error", 403)] * 2)
+    with pytest.raises(HubError, match="gave up after 2 attempts .*: no answer within 0.2 s"):
+        resolve_checkpoint(MAIN) if where == "a listing" else fetch(pin, tmp_path / "main")
+    assert hub.sent[path] < 100  # of 4096: 50 a second
+
+
+def test_a_body_of_framing_alone_is_broken_off(hub, weights, tmp_path, monkeypatch):
+    pin = resolve_checkpoint(MAIN)
+    patient(monkeypatch, LEAST_SECONDS=0.2, WAITS=(0.01,))
+    hub.fail(weights, *[Fault("framing")] * 2)
+    with pytest.raises(HubError, match="gave up after 2 attempts .*: no answer within 0.2 s"):
+        fetch(pin, tmp_path / "main")
+    assert hub.sent[weights] < 100
+
+
+@pytest.mark.parametrize("fault", ["trickle", "cut"])
+def test_a_file_as_a_whole_has_an_end(hub, weights, tmp_path, monkeypatch, fault):
+    """Where each piece comes in time to count as progress."""
+    pin = resolve_checkpoint(MAIN)
+    patient(monkeypatch, LEAST_BYTES=1, PATIENCE=0.2, LEAST_SPEED=1e6, WAITS=(0.05,))
+    hub.fail(weights, *[Fault(fault, after=1)] * 9999)
+    with pytest.raises(HubError, match=r"\d+ of 102400 bytes are here, but they came slower than"):
+        fetch(pin, tmp_path / "main")
+    assert hub.sent[weights] < 200
+    hub.faults.clear()
+    fetch(pin, tmp_path / "main")  # what came is kept
+    assert (tmp_path / "main/model.safetensors").read_bytes() == noise(25)
+
+
+@pytest.mark.parametrize("where", ["a listing", "a file"])
 def test_a_server_without_a_word_is_left(hub, weights, tmp_path, monkeypatch, where):
     pin = resolve_checkpoint(MAIN)
     patient(monkeypatch, ANSWER_SECONDS=0.2, WAITS=(0.01,))

@@ -37,9 +37,11 @@ MOST_WAIT = 120.0
 PATIENCE = 600.0
 """seconds of failures, waits included, after which nothing is tried again"""
 ANSWER_SECONDS = 60.0
-"""for an answer to begin, and for a listing to be whole"""
+"""for an answer to begin, and for a listing or an error to be whole"""
 LEAST_BYTES, LEAST_SECONDS = 1 << 19, 60.0
-"""least speed of a download: so much in so long (9 kB/s)"""
+"""least speed of a download at any time: so much in so long (9 kB/s)"""
+LEAST_SPEED = 50_000.0
+"""bytes per second of a file as a whole, besides ``PATIENCE``"""
 BUSY = {408, 429, 500, 502, 503, 504}
 
 
@@ -57,10 +59,11 @@ class Client(httpx2.Client):
     def send(self, request: httpx2.Request, **options) -> httpx2.Response:
         """Send a request; errors of its own kind, so that huggingface_hub does not try again."""
         try:
-            with _ends_within(ANSWER_SECONDS):
+            with ends_within(ANSWER_SECONDS):
                 response = super().send(request, **options)
+                if response.is_error:
+                    response.read()  # here, where a body that trickles is broken off
                 if response.status_code in BUSY:
-                    response.read()
                     hf_raise_for_status(response)
         except httpx2.UnsupportedProtocol:
             raise
@@ -79,7 +82,7 @@ set_client_factory(
 
 
 @contextlib.contextmanager
-def _ends_within(seconds: float) -> Iterator[None]:
+def ends_within(seconds: float) -> Iterator[None]:
     """Break a block off by SIGALRM: a server that sends a byte now and then meets no timeout.
 
     Within such a block it is the outer one that counts.
@@ -114,7 +117,7 @@ def listed(action: Callable[[], Result], what: str) -> Result:
 
     def ask() -> Result:
         try:
-            with _ends_within(ANSWER_SECONDS):  # all its pages
+            with ends_within(ANSWER_SECONDS):  # all its pages
                 return action()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HubError(

@@ -7,6 +7,7 @@ it ends, a least speed is asked for, and every file is compared with its publish
 counts.
 """
 
+import functools
 import logging
 import shutil
 import time
@@ -88,8 +89,9 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
     """One file, continued from its part; a second attempt if the bytes are wrong."""
     part = whole.with_name(f"{whole.name}.{file.digest[:12]}.part")
     for attempt in ("first", "second"):
+        whole_seconds = client.PATIENCE + (file.size - _size(part)) / client.LEAST_SPEED
         patiently(
-            lambda: _continue_part(pin, file, part),
+            functools.partial(_continue_part, pin, file, part, time.monotonic() + whole_seconds),
             f"fetching {file.path} of {pin.repository}",
             lambda: _size(part),
         )
@@ -105,7 +107,8 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
     )
 
 
-def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
+def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
+    """Bring what is missing of a part; until ``end``, on the monotonic clock."""
     have = _size(part)
     if have == file.size and part.exists():
         return
@@ -115,8 +118,6 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
     if 0 < have < file.size:
         headers["Range"] = f"bytes={have}-"
     with get_session().stream("GET", url, headers=headers) as response:
-        if response.is_error:
-            response.read()
         hf_raise_for_status(response)
         continued = response.status_code == 206
         name = f"{pin.repository}/{file.path}"[-40:]
@@ -127,6 +128,13 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
             for chunk in _fast_enough(response.iter_bytes(), file.size - target.tell()):
                 target.write(chunk)
                 bar.update(len(chunk))
+                if target.tell() < file.size and time.monotonic() > end:
+                    raise HubError(
+                        f"fetching {file.path} of {pin.repository}: {target.tell()} of {file.size} "
+                        f"bytes are here, but they came slower than {client.LEAST_SPEED / 1e3:g} "
+                        f"kB/s (and {client.PATIENCE:g} s for pauses). They are kept; run this "
+                        "again, where the network is faster if it can be"
+                    )
                 if target.tell() > file.size:
                     return  # whatever else comes, it is not the file
     if _size(part) < file.size:
@@ -135,8 +143,9 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
 
 def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
     """Pieces of a body, as long as enough of them come in time."""
-    begun, come = time.monotonic(), 0
-    for chunk in chunks:
+    pieces, begun, come = iter(chunks), time.monotonic(), 0
+    # What a server sends between pieces (the framing of chunks) meets no timeout either.
+    while chunk := _next_piece(pieces):
         yield chunk
         come += len(chunk)
         missing -= len(chunk)
@@ -147,6 +156,13 @@ def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
                     f"{client.LEAST_BYTES} are expected"
                 )
             begun, come = time.monotonic(), 0
+
+
+def _next_piece(pieces: Iterator[bytes]) -> bytes:
+    """The next piece of a body, within the time that a least speed is asked for; empty at its
+    end."""
+    with client.ends_within(client.LEAST_SECONDS):
+        return next(filter(None, pieces), b"")
 
 
 def _differs(file: PinnedFile, path: Path) -> bool:
