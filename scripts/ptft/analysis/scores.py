@@ -117,17 +117,19 @@ class Scores:
 
 
 def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
-    """Cells with ``shots``; None takes each group's most frequent number.
+    """Cells with ``shots``; None takes the number that models are tuned with (``TUNED_SHOTS``).
 
-    Of two as frequent it takes the one that models are tuned with (``TUNED_SHOTS``), or else the
-    larger.
+    A group that has no such cell, or fewer than half as many as of another number (the released
+    tables hold a few among many at 4 shots), is taken at its most frequent number, of two as
+    frequent at the larger.
     """
     if shots is not None:
         return cells.filter(pl.col("shots") == shots)
+    half = 2 * pl.col("len") >= pl.col("len").max().over(by)
     usual = (
         cells.group_by(*by, "shots")
         .len()
-        .sort("len", pl.col("shots") == TUNED_SHOTS, "shots")
+        .sort((pl.col("shots") == TUNED_SHOTS) & half, "len", "shots")
         .group_by(by, maintain_order=True)
         .agg(pl.col("shots").last())
     )

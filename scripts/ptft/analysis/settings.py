@@ -19,8 +19,8 @@ class Settings:
     format: str = "default"
     """The prompt format that every analysis but the one of formats looks at."""
     shots: int | None = None
-    """Number of shots to look at; None takes, for each dataset, the number that most of its cells
-    have (of two the one that models were tuned with, none, or else the larger)."""
+    """Number of shots to look at; None takes the one that models were tuned with (no shots), and
+    where a dataset has few such cells, the number that most of its cells have."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02

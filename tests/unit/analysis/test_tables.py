@@ -235,13 +235,20 @@ def test_a_flag_for_shots_that_did_not_fit():
     assert flags(Scores.build(frame.with_columns(truncated=pl.lit(0.1)))) == []
 
 
-def test_the_number_of_shots_is_that_of_tuning_where_both_are_there():
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        (pl.lit(True), [0]),
+        ((pl.col("shots") > 0) | (pl.col("step") == 10), [0]),  # some are missing
+        ((pl.col("shots") > 0) | (pl.col("arm") == "base") & (pl.col("step") == 10), [4]),
+        (pl.col("shots") > 0, [4]),
+        ((pl.col("shots") == 2) | (pl.col("shots") == 4) & (pl.col("step") == 10), [2]),
+    ],
+)
+def test_the_number_of_shots_is_that_of_tuning_where_it_is_there(there, taken):
     several = pl.concat([cells().with_columns(shots=pl.lit(n, pl.Int64)) for n in (0, 2, 4)])
-    taken = make_table("gains", Scores.build(several), Settings())["shots"].unique().to_list()
-    assert taken == [0]
-    fewer = several.filter((pl.col("shots") > 0) | (pl.col("step") == 10))
-    taken = make_table("gains", Scores.build(fewer), Settings())["shots"].unique().to_list()
-    assert taken == [4]
+    gains = make_table("gains", Scores.build(several.filter(there)), Settings())
+    assert gains["shots"].unique().to_list() == taken
 
 
 def test_flags_from_scores_alone():
