@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import comb, sqrt
 
 import numpy as np
 
@@ -101,22 +103,24 @@ def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
     sum of independent Mann-Whitney statistics, one a group of equal values (the q-multinomial
     coefficient, MacMahon 1913). A constant or single value has no trend: tau 0, p 1.
     """
-    from scipy.stats import kendalltau
-
     if len(set(values)) < 2:
         return 0.0, 1.0
-    found = kendalltau(range(len(values)), values)
     if len(values) > EXACT_CHECKPOINTS:
+        from scipy.stats import kendalltau
+
+        found = kendalltau(range(len(values)), values)
         return float(found.statistic), float(found.pvalue)
-    counts = _inversion_counts(list(Counter(values).values()))
+    counts = _inversion_counts(tuple(sorted(Counter(values).values())))
     pairs = len(counts) - 1  # of different values
     inversions = sum(a > b for i, a in enumerate(values) for b in values[i + 1 :])
     observed = abs(pairs - 2 * inversions)
     as_far = sum(c for at, c in enumerate(counts) if abs(pairs - 2 * at) >= observed)
-    return float(found.statistic), as_far / sum(counts)
+    tau = (pairs - 2 * inversions) / sqrt(pairs * comb(len(values), 2))
+    return tau, as_far / sum(counts)
 
 
-def _inversion_counts(groups: Sequence[int]) -> list[int]:
+@cache
+def _inversion_counts(groups: tuple[int, ...]) -> list[int]:
     """How many orders of a multiset, of ``groups`` equal values each, have 0, 1, ... inversions."""
     counts, before = [1], 0
     for size in groups:
