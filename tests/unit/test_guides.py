@@ -2,10 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
+
+from ptft.analysis.trends import line_trend
 
 GUIDES = ["README.md", "docs/slurm.md", "docs/datasets.md"]
 COMMAND = re.compile(r"\bsnakemake ([^`\n#]*--configfile[^`\n#]*)")
+TUNED = ("inference", "paraphrase")
 RUNS_WITHOUT = re.compile(r"(^| )(-n|-c\d+|--cores \d+|--profile \S+)( |$)")
 
 
@@ -27,3 +31,19 @@ def test_every_command_names_its_cores(repository):
     commands = [command for file in files for command in COMMAND.findall(file.read_text())]
     assert len(commands) >= 10
     assert [command for command in commands if not RUNS_WITHOUT.search(command)] == []
+
+
+def test_the_slopes_in_the_readme_are_those_of_its_scores(repository):
+    text = (repository / "README.md").read_text()
+
+    def scores(name):
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+        return np.array([float(cell) for cell in row.split("|")[2:-1]])
+
+    gains = [scores(f"{task}, tuned") - scores(f"{task}, base") for task in TUNED]
+    quoted = re.findall(r"(0\.\d+) \([^(]*?(−?0\.\d+) to (0\.\d+), p = (0\.\d+)\)", text)
+    trends = [line_trend(range(6), gain) for gain in [*gains, np.mean(gains, axis=0)]]
+    assert len(quoted) == len(trends)
+    for words, trend in zip(quoted, trends, strict=True):
+        expected = (trend.slope, trend.low, trend.high, trend.p)
+        assert [float(w.replace("−", "-")) for w in words] == pytest.approx(expected, abs=5e-4)
