@@ -61,7 +61,7 @@ format: $(INSTALLED)  ## mend style
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-schemas: $(INSTALLED)  ## write workflow/schemas from the types
+schemas: $(INSTALLED)  ## write workflow/schemas and config/README.md from the types
 	$(BIN)/python scripts/write_schemas.py
 
 versions: $(INSTALLED)  ## declare that the versions are right for the code as it is

@@ -1,13 +1,16 @@
-"""Write the JSON schemas of study, model and family files, for editors and reviewers."""
+"""Write what the types say: JSON schemas of study, model and family files, config/README.md."""
 
 import argparse
 import json
 from pathlib import Path
 
 from ptft.runtime.programs import run_program
-from ptft.study.schema import SCHEMAS
+from ptft.study.key_table import with_table
+from ptft.study.schema import SCHEMAS, Study
 
-FOLDER = Path(__file__).resolve().parents[1] / "workflow" / "schemas"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "workflow" / "schemas"
+CONFIG = ROOT / "config" / "README.md"
 
 
 def rendered() -> dict[str, str]:
@@ -23,10 +26,13 @@ def rendered() -> dict[str, str]:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the schemas")
+    parser.add_argument("--config-readme", type=Path, default=CONFIG, help="gets a table of keys")
     args = parser.parse_args(argv)
     for name, content in rendered().items():
         (args.folder / name).write_text(content)
+    text = args.config_readme.read_text(encoding="utf-8")
+    args.config_readme.write_text(with_table(text, Study), encoding="utf-8")
 
 
 if __name__ == "__main__":
