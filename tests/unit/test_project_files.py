@@ -1,0 +1,113 @@
+"""Files that other tools read: what they name is there, and what they repeat agrees."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+import rooms
+import yaml
+
+FORM_PARTS = {"markdown", "input", "textarea", "dropdown", "checkboxes"}
+
+
+@pytest.fixture
+def read(repository):
+    """Content of a YAML file."""
+    return lambda name: yaml.safe_load((repository / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def make_targets(repository):
+    return set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.M))
+
+
+@pytest.fixture(scope="module")
+def tracked(repository):
+    """Files under version control, and those that are about to be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(
+        command, cwd=repository, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
+def test_workflows_call_targets_that_are_there_on_pythons_that_the_project_takes(
+    read, repository, make_targets
+):
+    jobs = read(".github/workflows/test.yml")["jobs"]
+    runs = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    called = {target for run in runs for target in re.findall(r"^make (\S+)$", run, re.M)}
+    assert called == {"check", "test"} <= make_targets
+    pythons = jobs["check"]["strategy"]["matrix"]["python"]
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert pythons[0] == project["requires-python"].removeprefix(">=")
+    assert all(isinstance(version, str) for version in pythons)  # 3.10 is not 3.1
+
+
+def test_hooks_run_pinned_programs_on_files_that_are_there(read, repository, tracked):
+    pinned = re.findall(r"^([\w-]+)==", (repository / "envs/lock.txt").read_text(), re.M)
+    [local] = read(".pre-commit-config.yaml")["repos"]
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (repository / "Makefile").read_text(), re.M)[1]
+    for hook in local["hooks"]:
+        program, *words = hook["entry"].removesuffix(" --force-exclude").split()
+        assert program.removeprefix(".venv/bin/") in pinned
+        assert " ".join([program.replace(".venv", "$(BIN)").replace("/bin/", "/"), *words]) in lint
+        assert "files" not in hook or any(re.search(hook["files"], name) for name in tracked)
+    [snakefmt] = [hook for hook in local["hooks"] if hook["id"] == "snakefmt"]
+    rules = {name for name in tracked if name.endswith(".smk") or name == "Snakefile"}
+    assert {name for name in tracked if re.search(snakefmt["files"], name)} == rules
+
+
+@pytest.mark.parametrize("form", ["bug", "idea"])
+def test_issue_forms_have_what_they_need(read, form):
+    content = read(f".github/ISSUE_TEMPLATE/{form}.yml")
+    assert content["name"] and content["description"]
+    ids = [part["id"] for part in content["body"]]
+    assert len(set(ids)) == len(ids)
+    for part in content["body"]:
+        assert part["type"] in FORM_PARTS and part["attributes"]["label"]
+
+
+def test_the_catalog_is_told_what_is_true(read, repository):
+    usage = read(".snakemake-workflow-catalog.yml")["usage"]
+    [study] = re.findall(r"--configfile (\S+)", usage["mandatory-flags"]["flags"])
+    assert (repository / study).is_file() and (repository / "config/README.md").is_file()
+    deployment = usage["software-stack-deployment"]
+    assert deployment.pop("report") is True
+    assert [kind for kind, works in deployment.items() if works] == ["conda"]
+    for file in repository.glob("workflow/rules/*.smk"):
+        for place in re.findall(r'conda:\n\s+"([^"]+)"', file.read_text()):
+            assert (file.parent / place).is_file()
+
+
+def test_one_version_is_named_everywhere_and_the_paper_once(read, repository):
+    version = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["version"]
+    citation = read("CITATION.cff")
+    assert citation["cff-version"] == "1.2.0" and citation["authors"] and citation["message"]
+    assert str(citation["version"]) == version
+    [heading] = re.findall(r"^## (\S+?),? ", (repository / "CHANGELOG.md").read_text(), re.M)[:1]
+    assert heading == version
+    [paper] = citation["references"]
+    assert paper["url"].removeprefix("https://") in (repository / "README.md").read_text()
+
+
+def test_what_the_guides_for_contributors_name_is_there(repository, make_targets):
+    for name in ("CONTRIBUTING.md", "docs/log.md"):
+        file = repository / name
+        text = file.read_text()
+        for place in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (file.parent / place).exists(), place
+        for place in re.findall(r"\b((?:scripts|tests|docs|config)/[\w/]+\.\w+)", text):
+            assert (repository / place).exists(), place
+        assert set(re.findall(r"`make ([a-z-]+)`", text)) <= make_targets
+
+
+def test_rooms_import_from_the_lines_below_their_own(repository):
+    text = (repository / "CONTRIBUTING.md").read_text()
+    text = text.split("## Where things go")[1].split("## ")[0]
+    lines = [re.findall(r"`(\w+)`", line) for line in re.findall(r"^\d\. .*$", text, re.M)]
+    floor = {room: number for number, line in enumerate(lines) for room in line}
+    arrows = rooms.arrows()
+    assert set(floor) == set(arrows)
+    up = [(a, b) for a, others in arrows.items() for b in others if floor[b] <= floor[a]]
+    assert up == [], "these imports do not go down the list in CONTRIBUTING.md"
