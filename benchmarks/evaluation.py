@@ -38,7 +38,7 @@ from training import REPOSITORY, ROOFLINE_FLOPS, Clock, machine, matrix_flops, m
 from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
-from ptft.evaluation.requests import Results
+from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine
 from ptft.inference.model import LoadedModel, wrap_model
 from ptft.prompts.encoding import Prompt
@@ -51,7 +51,7 @@ ROWS = {"cpu": {"mnli": 64, "hellaswag": 12, "xsum": 16}, "cuda": dict.fromkeys(
 HARNESS_BATCH = {"cpu": 2, "cuda": "auto"}
 
 
-def deviation(ours: Results, theirs: Results) -> float | None:
+def deviation(ours: CellResults, theirs: CellResults) -> float | None:
     """Largest difference between two contestants' log-likelihoods; None for generation."""
     if ours.logprobs[:1] == [None] or not theirs.logprobs:
         return None
@@ -66,7 +66,7 @@ def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> l
     """One row of results a contestant; all contestants run in every round."""
     device = loaded.device
     engine, prompts = Engine(loaded), encode(loaded, task)
-    contestants: dict[str, Callable[[], Results]] = {
+    contestants: dict[str, Callable[[], CellResults]] = {
         ENGINE: lambda: run_engine(engine, task),
         RELEASE: lambda: run_release(loaded, task),
     }
@@ -85,7 +85,7 @@ def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> l
     run_release(loaded, few)
     times: dict[str, list[Clock]] = {key: [] for key in contestants}
     memory = dict.fromkeys(contestants, 0)
-    results: dict[str, Results] = {}
+    results: dict[str, CellResults] = {}
 
     def timed(key: str) -> Clock:
         begun = Clock.now(device)

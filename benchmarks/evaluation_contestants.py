@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 from training import REPOSITORY
 
-from ptft.evaluation.requests import Cell, Results
+from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.results import CellResults
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
 from ptft.inference.model import LoadedModel
@@ -39,7 +40,7 @@ NLI_LABELS = ("entailment", "neutral", "contradiction")
 class Task:
     """A cell with its rows."""
 
-    cell: Cell
+    cell: CellRequest
     examples: list[dict]
     pool: list[dict]
 
@@ -70,16 +71,16 @@ def read_task(name: str, hub: Path, rows: int) -> Task:
         return {"fields": row, "gold": row["summary"]}
 
     if name == "mnli":
-        cell = Cell(name, "default", SHOTS, "classification", template_of("nli"), NLI_LABELS)
+        cell = CellRequest(name, "default", SHOTS, "classification", template_of("nli"), NLI_LABELS)
         rated = [row for row in read("nyu-mll/glue/mnli", "validation_matched", 2 * rows)
                  if row["label"] >= 0]  # fmt: skip
         test, pool, turn = rated[:rows], read("nyu-mll/glue/mnli", "train", 64), nli
     elif name == "hellaswag":
-        cell = Cell(name, "default", SHOTS, "multiple_choice", "{ctx}")
+        cell = CellRequest(name, "default", SHOTS, "multiple_choice", "{ctx}")
         both = read("Rowan/hellaswag/default", "validation", rows + 64)
         test, pool, turn = both[:rows], both[rows:], ending
     else:
-        cell = Cell(name, "default", SHOTS, "generation", template_of("summarization"),
+        cell = CellRequest(name, "default", SHOTS, "generation", template_of("summarization"),
                     max_new_tokens=NEW_TOKENS)  # fmt: skip
         test = read("EdinburghNLP/xsum/default", "test", rows)
         pool, turn = read("EdinburghNLP/xsum/default", "train", 64), summary
@@ -100,7 +101,7 @@ def encode(loaded: LoadedModel, task: Task) -> list[Prompt]:
     )  # fmt: skip
 
 
-def run_engine(engine: Engine, task: Task) -> Results:
+def run_engine(engine: Engine, task: Task) -> CellResults:
     """The whole cell, as the workflow does it; the prefix is run anew."""
     return evaluate_cell(Engine(engine.loaded, engine.budget), task.cell, task.examples, task.pool)
 
@@ -113,16 +114,16 @@ def start_vllm(loaded: LoadedModel) -> VllmEngine:
         return VllmEngine(loaded, Path(folder))
 
 
-def run_vllm(engine: VllmEngine, task: Task) -> Results:
+def run_vllm(engine: VllmEngine, task: Task) -> CellResults:
     """The whole cell, nothing of it in a cache."""
     engine._llm.reset_prefix_cache()
     return evaluate_cell(engine, task.cell, task.examples, task.pool)
 
 
 @torch.inference_mode()
-def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> Results:
+def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> CellResults:
     """Whole prompts, one at a time; ``lean`` computes the needed logits only."""
-    results = Results()
+    results = CellResults()
     first = label_tokens(loaded.tokenizer, NLI_LABELS)
     for row, prompt in zip(task.examples, encode(loaded, task), strict=True):
         context = torch.tensor([prompt.context], device=loaded.device)
@@ -160,13 +161,13 @@ def _whole(loaded: LoadedModel, context: list[int], continuation: list[int], lea
     return logits.float().log_softmax(-1).gather(1, targets).sum().item()
 
 
-def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -> Results:
+def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -> CellResults:
     """The same prompts through lm-evaluation-harness's own loop."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
     lm = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch)
-    results = Results()
+    results = CellResults()
     if task.cell.kind == "generation":
         # It is given the ids of the shared prompts as text; nothing else is in the context.
         options = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
@@ -199,7 +200,7 @@ def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -
     return results
 
 
-def whole_label_results(engine: Engine, task: Task) -> Results:
+def whole_label_results(engine: Engine, task: Task) -> CellResults:
     """MNLI by whole labels as multiple choice: what the harness scores. Not timed."""
     rows = [
         {**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
@@ -207,7 +208,7 @@ def whole_label_results(engine: Engine, task: Task) -> Results:
     ]
     pool = [{**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
             for row in task.pool]  # fmt: skip
-    cell = Cell("mnli", "default", SHOTS, "multiple_choice", task.cell.template)
+    cell = CellRequest("mnli", "default", SHOTS, "multiple_choice", task.cell.template)
     results = evaluate_cell(engine, cell, rows, pool)
     results.predicted = [row.index(max(row)) for row in results.logprobs]
     return results

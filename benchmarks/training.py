@@ -36,7 +36,7 @@ from transformers.trainer_callback import PrinterCallback
 
 # From here on the library is found as well: this module puts scripts/ on the path.
 from training_texts import (  # isort: skip
-    REPOSITORY, SHARED, TASKS, read_examples, read_tokens, write_tokens,
+    REPOSITORY, SHARED, TASKS, read_training_texts, read_tokens, write_tokens,
 )  # fmt: skip
 
 from ptft import paper
@@ -45,9 +45,9 @@ from ptft.training.attention import NAME as PACKED_ATTENTION
 from ptft.training.batches import epoch_order
 from ptft.training.devices import Devices
 from ptft.training.examples import Example
-from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
 from ptft.training.memory import flops_per_token
+from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
 
 BATCH = 8
@@ -334,7 +334,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     examples = (
-        read_tokens(arguments.tokens) if arguments.tokens else read_examples(arguments.shared)
+        read_tokens(arguments.tokens) if arguments.tokens else read_training_texts(arguments.shared)
     )
     if arguments.write_tokens:
         write_tokens(examples, arguments.write_tokens)

@@ -61,7 +61,7 @@ def real_data(shared: Path) -> Path:
     return hub
 
 
-def read_examples(shared: Path) -> dict[str, list[Example]]:
+def read_training_texts(shared: Path) -> dict[str, list[Example]]:
     """The four training sets as tokens, by the templates of config/families."""
     import yaml
     from pyarrow import parquet

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
     from ptft.training.job import finetune, read_request
-    from ptft.training.loop import Diverged, OutOfMemory
+    from ptft.training.run import Diverged, OutOfMemory
     from ptft.training.state import Interrupted
 
     if arguments.threads:

@@ -169,7 +169,7 @@ def test_scores_agree_with_the_harness(loaded, shared):
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    from ptft.evaluation.requests import Cell
+    from ptft.evaluation.requests import CellRequest
     from ptft.evaluation.scoring import evaluate_cell
     from ptft.evaluation.store import to_frame
     from ptft.inference.engine import Engine
@@ -185,7 +185,9 @@ def test_scores_agree_with_the_harness(loaded, shared):
         partial_scoring = "continuation" in examples[0]
         also = () if partial_scoring else ("pmi",)
         for count in (0, SHOTS):
-            cell = Cell(name, "default", count, FAMILY.kind, template, metric=metric, also=also)
+            cell = CellRequest(
+                name, "default", count, FAMILY.kind, template, metric=metric, also=also
+            )
             shots = select_shots(pool, count, cell.shots_seed, balanced=True)
             metrics = ["acc", "acc_norm", "acc_bytes", *(["acc_mutual_info"] if also else [])]
             shown = [raw[shot["example_id"]] for shot in shots]

@@ -9,7 +9,7 @@ from ptft.analysis.trends import line_trend
 
 GUIDES = ["README.md", "docs/slurm.md", "docs/datasets.md"]
 COMMAND = re.compile(r"\bsnakemake ([^`\n#]*--configfile[^`\n#]*)")
-TUNED = ("inference", "paraphrase")
+TUNED = ("NLI", "paraphrase")
 RUNS_WITHOUT = re.compile(r"(^| )(-n|-c\d+|--cores \d+|--profile \S+)( |$)")
 
 

@@ -17,7 +17,7 @@ from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.inference.engine import Engine
-from ptft.inference.model import load_model
+from ptft.inference.model import load_for_scoring
 from ptft.prompts.encoding import Prompt
 
 pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm installs it")
@@ -47,9 +47,9 @@ def engines(folder, tmp_path_factory):
     lora = LoraConfig(
         task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False
     )
-    model = get_peft_model(load_model(folder).model, lora)
+    model = get_peft_model(load_for_scoring(folder).model, lora)
     adapter = save(model, tmp_path_factory.mktemp("adapter"))
-    loaded = load_model(adapter, folder)
+    loaded = load_for_scoring(adapter, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")  # to break its weights
         other = VllmEngine(loaded, adapter)
@@ -69,7 +69,7 @@ def prompts(engines):
 
 def test_an_adapter_is_merged(engines, folder, prompts):
     own, other = engines
-    before = Engine(load_model(folder)).generate(prompts, 4, [])
+    before = Engine(load_for_scoring(folder)).generate(prompts, 4, [])
     assert other.generate(prompts, 4, []) == own.generate(prompts, 4, []) != before
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis.intervals import score_interval
-from ptft.analysis.per_example import compare, read_examples
+from ptft.analysis.per_example import compare, read_aligned
 from ptft.analysis.statistics import bootstrap_means
 from ptft.paths import cell_path
 
@@ -157,7 +157,7 @@ def _collect_dataset(
     """Append the rows and replicates of one dataset's cells, resampling its examples once."""
     resamples, seed = study["bootstrap"]["resamples"], study["bootstrap"]["seed"]
     main = study["datasets"][dataset]["metric"]
-    examples = read_examples([Path(cell_path(evaluations, *cell)) for cell in cells], main)
+    examples = read_aligned([Path(cell_path(evaluations, *cell)) for cell in cells], main)
     audit = examples.audit.drop("file", "n").to_dicts()
     if len(examples.groups) > 1:
         sizes = sorted(group.n for group in examples.groups)

@@ -48,7 +48,7 @@ class DatasetExamples:
     """One row a file, in order: see :func:`_audit`."""
 
 
-def read_examples(paths: Sequence[Path], main: str) -> DatasetExamples:
+def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
     """Read the per-example files of one dataset.
 
     Args:

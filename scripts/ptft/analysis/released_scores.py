@@ -39,7 +39,7 @@ FORMAT_SUFFIXES = {"_instruct": "instruct", "_inputoutput": "io"}
 
 
 @dataclass(frozen=True)
-class Model:
+class ReleasedModel:
     """What a released model id says."""
 
     step: int | None
@@ -63,13 +63,13 @@ class Published:
     """Rows left out: table, row (of the file, the header is 1), model_id, dataset, reason."""
 
 
-def parse_model_id(model_id: str) -> Model | None:
+def parse_model_id(model_id: str) -> ReleasedModel | None:
     """Parse a released id; None where it follows none of the documented patterns."""
     for pattern in MODEL_IDS:
         match = pattern.fullmatch(model_id)
         if match:
             found = {"step": None, "task": None, "lr": None} | match.groupdict()
-            return Model(
+            return ReleasedModel(
                 step=int(found["step"]) if found["step"] else None,
                 task=found["task"],
                 lr=float(found["lr"]) if found["lr"] else None,
@@ -167,7 +167,7 @@ def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parse_row(
     table: str, line: Mapping[str, str], source: Mapping[str, Any]
-) -> tuple[Model, str, str, Mapping, float, float | None] | str:
+) -> tuple[ReleasedModel, str, str, Mapping, float, float | None] | str:
     """Model, dataset, format, what the dataset is, value and error; or why it is left out."""
     model_id = line["model_id"]
     if model_id in source.get("ignored_models", {}):
@@ -196,7 +196,7 @@ def _cell(
     study: str,
     source: Mapping[str, Any],
     about_study: Mapping[str, Any],
-    model: Model,
+    model: ReleasedModel,
     dataset: str,
     format_name: str,
     about: Mapping[str, Any],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ptft.audit.study import AuditSlice
 from ptft.data.jsonl import read_all
-from ptft.evaluation.requests import Cell, Plan, cells_of_plan, generates
+from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, generates
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import few_shot_prompt, select_shots, shots_text, solved
 from ptft.training.examples import Example, truncate
@@ -32,7 +32,7 @@ def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.
     """
-    scoring: Plan = {
+    scoring: EvaluationPlan = {
         "scoring_version": 0,
         "shots_seed": plan["shots_seed"],
         "datasets": plan["scores"],
@@ -63,7 +63,7 @@ def _section(title: str, samples: Iterator[str]) -> Iterator[str]:
         yield f"refused: {error}"
 
 
-def _cell_samples(cell: Cell, data: Path, tokenizer, context_length: int) -> Iterator[str]:
+def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int) -> Iterator[str]:
     pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
     shots = select_shots(pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
     rows = sample(read_all(data / cell.dataset / "test.jsonl"))
@@ -82,7 +82,7 @@ def _cell_samples(cell: Cell, data: Path, tokenizer, context_length: int) -> Ite
         yield f"--- {row['example_id']}: {about}\n{text}{_answers(cell, row, prompt, tokenizer)}"
 
 
-def _continuations(cell: Cell) -> Callable[[Mapping], Sequence[str]]:
+def _continuations(cell: CellRequest) -> Callable[[Mapping], Sequence[str]]:
     """What is scored behind a context, as scoring has it."""
     if cell.kind == "multiple_choice":
         return lambda row: row["choices"]
@@ -90,13 +90,13 @@ def _continuations(cell: Cell) -> Callable[[Mapping], Sequence[str]]:
     return lambda row: whole or ()
 
 
-def _lost(cell: Cell, prompt: Prompt) -> str:
+def _lost(cell: CellRequest, prompt: Prompt) -> str:
     if not prompt.truncated:
         return ""
     return f"; too long: {prompt.shots} of {cell.shots} shots are left" if cell.shots else "; cut"
 
 
-def _answers(cell: Cell, row: Mapping, prompt: Prompt, tokenizer) -> str:
+def _answers(cell: CellRequest, row: Mapping, prompt: Prompt, tokenizer) -> str:
     """What is scored or generated behind a prompt; the gold answer is marked by a star."""
     if cell.kind == "generation":
         ends = " or ".join(map(repr, cell.stop))
@@ -106,8 +106,8 @@ def _answers(cell: Cell, row: Mapping, prompt: Prompt, tokenizer) -> str:
         golds = [label == row["gold"] for label in cell.labels or ()]
     else:
         texts = [
-            f"{_text(tokenizer, branch[: len(branch) - len(scored)])}[[{_text(tokenizer, scored)}]]"
-            for branch, scored in zip(prompt.branches, prompt.scored, strict=True)
+            f"{_text(tokenizer, ids[: len(ids) - len(scored)])}[[{_text(tokenizer, scored)}]]"
+            for ids, scored in zip(prompt.continuations, prompt.scored, strict=True)
         ]
         golds = [number == row["gold"] for number in range(len(texts))]
     marks = ("* " if gold else "  " for gold in golds)
@@ -154,13 +154,13 @@ def learned_text(tokenizer, example: Example, template: str | None, row: Mapping
         text = _text(tokenizer, example.ids[start:end].tolist())
         if example.cut and template and not start:
             text = mark_cut(tokenizer, text, solved(template, row)[0])
-        pieces.append(f"[[{text}]]" if example.learned[start] else text)
+        pieces.append(f"[[{text}]]" if example.loss_mask[start] else text)
     unfinished = template is None or example.ids[-1] != tokenizer.eos_token_id
     return "".join(pieces) + (CUT if example.cut and unfinished else "")
 
 
 def _turns(example: Example, at: int) -> bool:
-    return bool(example.learned[at] != example.learned[at - 1])
+    return bool(example.loss_mask[at] != example.loss_mask[at - 1])
 
 
 def mark_cut(tokenizer, read: str, whole: str) -> str:

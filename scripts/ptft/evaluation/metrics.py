@@ -1,8 +1,8 @@
-"""Metrics behind the interface of the ``evaluate`` package, without a network.
+"""Metrics of texts: functions from predictions and references to one value per example.
 
-``evaluate.load`` fetches a metric's code from the Hub. These are subclasses of
-``evaluate.Metric``, made directly with ``keep_in_memory=True``; each gives the mean and, as
-``scores``, one value an example, which is what intervals and comparisons are built on.
+Intervals and comparisons are built on these values. Generations are scored through the interface
+of the ``evaluate`` package (``ptft.evaluation.hub_metric``), which takes seconds to import; jobs
+that score labels only do without.
 """
 
 import functools
@@ -11,59 +11,35 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-import datasets
-import evaluate
-
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 
-class _Metric(evaluate.Metric):
-    """A metric of texts with one score an example."""
-
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=type(self).__doc__,
-            citation="",
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+def accuracy(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+    """``accuracy``: 1 for a prediction that equals its reference, else 0."""
+    pairs = zip(predictions, references, strict=True)
+    return {"accuracy": [float(prediction == gold) for prediction, gold in pairs]}
 
 
-class Accuracy(_Metric):
-    """Share of predictions that equal their reference."""
-
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict:
-        pairs = zip(predictions, references, strict=True)
-        scores = [float(prediction == gold) for prediction, gold in pairs]
-        return {"accuracy": _mean(scores), "scores": {"accuracy": scores}}
-
-
-class ExactMatch(_Metric):
-    """Exact match and token F1 after SQuAD's normalisation (Rajpurkar et al. 2016)."""
-
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict:
-        exact, f1 = [], []
-        for prediction, gold in zip(predictions, references, strict=True):
-            said, wanted = normalise_answer(prediction).split(), normalise_answer(gold).split()
-            exact.append(float(said == wanted))
-            f1.append(_token_f1(said, wanted))
-        scores = {"exact_match": exact, "f1": f1}
-        return {**{name: _mean(values) for name, values in scores.items()}, "scores": scores}
+def exact_match(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+    """``exact_match`` and token ``f1`` after SQuAD's normalisation (Rajpurkar et al. 2016)."""
+    exact, f1 = [], []
+    for prediction, gold in zip(predictions, references, strict=True):
+        said, wanted = normalise_answer(prediction).split(), normalise_answer(gold).split()
+        exact.append(float(said == wanted))
+        f1.append(_token_f1(said, wanted))
+    return {"exact_match": exact, "f1": f1}
 
 
-class Rouge(_Metric):
+def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
     """ROUGE F-measures of the ``rouge_score`` package with stemming (Lin 2004), 0 to 1."""
+    from rouge_score.rouge_scorer import RougeScorer  # a second, which labels need not pay
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict:
-        from rouge_score.rouge_scorer import RougeScorer  # a second, which labels need not pay
-
-        scorer = RougeScorer(ROUGE_TYPES, tokenizer=_StemmedWords())
-        scores: dict[str, list[float]] = {name: [] for name in ROUGE_TYPES}
-        for prediction, gold in zip(predictions, references, strict=True):
-            for name, score in scorer.score(gold, prediction).items():
-                scores[name].append(float(score.fmeasure))
-        return {**{name: _mean(values) for name, values in scores.items()}, "scores": scores}
+    scorer = RougeScorer(ROUGE_TYPES, tokenizer=_StemmedWords())
+    scores: dict[str, list[float]] = {name: [] for name in ROUGE_TYPES}
+    for prediction, gold in zip(predictions, references, strict=True):
+        for name, score in scorer.score(gold, prediction).items():
+            scores[name].append(float(score.fmeasure))
+    return scores
 
 
 class _StemmedWords:
@@ -78,10 +54,6 @@ class _StemmedWords:
         from rouge_score.tokenize import tokenize
 
         return tokenize(text, self)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def normalise_answer(text: str) -> str:
@@ -107,15 +79,11 @@ def example_scores(
         (ROUGE-L), ``rouge1``, ``rouge2``, ``rougeLsum``, ``exact_match``, ``f1``.
     """
     if kind != "generation":
-        return {"score": _scores(Accuracy, predictions, references)["accuracy"]}
-    rouge = _scores(Rouge, predictions, references)
-    return {"score": rouge.pop("rougeL"), **rouge, **_scores(ExactMatch, predictions, references)}
+        return {"score": accuracy(predictions, references)["accuracy"]}
+    from ptft.evaluation.hub_metric import HubMetric  # seconds, which labels need not pay
 
-
-def _scores(
-    metric: type[_Metric], predictions: Sequence[str], references: Sequence[str]
-) -> dict[str, list[float]]:
-    computed = metric(keep_in_memory=True).compute(
-        predictions=list(predictions), references=list(references)
+    overlap, equality = (
+        HubMetric(function).compute(predictions=predictions, references=references)["scores"]
+        for function in (rouge, exact_match)
     )
-    return computed["scores"]
+    return {"score": overlap.pop("rougeL"), **overlap, **equality}

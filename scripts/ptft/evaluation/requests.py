@@ -1,7 +1,7 @@
 """Cells: one score of a model on a dataset, in a format, with a number of shots."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, NotRequired
 
@@ -25,7 +25,7 @@ def generates(kind: str, also: Collection[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellRequest:
     """What is asked of a model: all that determines the result besides model and data.
 
     Attributes:
@@ -79,7 +79,7 @@ class Scoring(TypedDict):
     max_examples: NotRequired[int | None]
 
 
-class Plan(TypedDict):
+class EvaluationPlan(TypedDict):
     """What is scored of one checkpoint and arm (``Grid.evaluation_slice``)."""
 
     __pydantic_config__ = {"extra": "forbid"}
@@ -90,7 +90,7 @@ class Plan(TypedDict):
     generation_backend: NotRequired[str]
 
 
-def cells_of_plan(plan: Plan) -> list[Cell]:
+def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
     """Every cell of an evaluation plan, datasets in the plan's order.
 
     Raises:
@@ -115,7 +115,7 @@ def cells_of_plan(plan: Plan) -> list[Cell]:
         for format_name, template in dataset["formats"].items():
             for shots in dataset["shots"]:
                 cells.append(
-                    Cell(
+                    CellRequest(
                         dataset=name,
                         format=format_name,
                         shots=shots,
@@ -145,24 +145,3 @@ def require_backend(name: str | None) -> None:
             "evaluate.generation_backend: found vllm, which is not installed here; leave the key "
             "out to generate with transformers, or install it: pip install -e '.[vllm]'"
         )
-
-
-@dataclass
-class Results:
-    """Per-example results of a cell, one entry an example in each list.
-
-    Attributes:
-        logprobs: per example, the log-likelihood of each label or choice; None for generation.
-        predicted: label or choice number, or the generated text.
-        extra: further columns, one value an example.
-        notes: about the cell as a whole, kept in its file's metadata.
-    """
-
-    example_id: list[str] = field(default_factory=list)
-    predicted: list[int | str] = field(default_factory=list)
-    gold: list[int | str] = field(default_factory=list)
-    logprobs: list[list[float] | None] = field(default_factory=list)
-    prompt_tokens: list[int] = field(default_factory=list)
-    truncated: list[bool] = field(default_factory=list)
-    extra: dict[str, list] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)

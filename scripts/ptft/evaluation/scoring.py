@@ -7,9 +7,10 @@ from itertools import islice
 import numpy as np
 import torch
 
-from ptft.evaluation.requests import MAIN_METRIC, Cell, Results, generates
+from ptft.evaluation.requests import MAIN_METRIC, CellRequest, generates
+from ptft.evaluation.results import CellResults
 from ptft.inference.budget import Budget
-from ptft.inference.engine import Engine, Progress, silent
+from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import completion, scored_texts, select_shots
 from ptft.prompts.tokens import encode_pairs, label_tokens
@@ -22,11 +23,11 @@ NOTED_EXAMPLES = 8
 
 def evaluate_cell(
     engine: Engine,
-    cell: Cell,
+    cell: CellRequest,
     examples: Iterable[Mapping],
     shot_pool: Sequence[Mapping],
-    progress: Progress = silent,
-) -> Results:
+    progress: OnProgress = silent,
+) -> CellResults:
     """Score one cell.
 
     Args:
@@ -46,22 +47,21 @@ def evaluate_cell(
         "multiple_choice": _choose,
         "generation": _generate,
     }[cell.kind]
-    results = Results()
+    results = CellResults()
     rows = iter(examples)
     while window := list(islice(rows, WINDOW)):
-        known = len(results.example_id)
-        score(engine, cell, shots, window, results, progress)
-        results.example_id.extend(row["example_id"] for row in window)
-        results.gold.extend(row["gold"] for row in window)
-        if not known and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
+        first = not results.example_id
+        results.extend(score(engine, cell, shots, window, progress))
+        if first and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
             alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
-            few, sample = window[:NOTED_EXAMPLES], Results()
-            score(alone, cell, shots, few, sample, silent)
+            sample = score(alone, cell, shots, window[:NOTED_EXAMPLES], silent)
             results.notes = _deviation(cell, results, sample, engine.loaded.model.dtype)
     return results
 
 
-def _deviation(cell: Cell, batched: Results, alone: Results, dtype: torch.dtype) -> dict[str, str]:
+def _deviation(
+    cell: CellRequest, batched: CellResults, alone: CellResults, dtype: torch.dtype
+) -> dict[str, str]:
     """How far batching in a precision below float32, or another backend, moves results.
 
     To be kept with the score. An example counts as changed if its prediction does, or whether it
@@ -97,14 +97,13 @@ def _deviation(cell: Cell, batched: Results, alone: Results, dtype: torch.dtype)
 
 def _encode(
     engine: Engine,
-    cell: Cell,
+    cell: CellRequest,
     shots: Sequence[Mapping],
     examples: Sequence[Mapping],
     continuations: Callable[[Mapping], Sequence[str]],
-    results: Results,
 ) -> list[Prompt]:
     generating = generates(cell.kind, cell.also)
-    prompts = encode_examples(
+    return encode_examples(
         engine.loaded.tokenizer,
         cell.template,
         shots,
@@ -113,12 +112,9 @@ def _encode(
         engine.loaded.max_length,
         reserve=cell.max_new_tokens if generating else 0,
     )
-    results.prompt_tokens.extend(prompt.tokens for prompt in prompts)
-    results.truncated.extend(prompt.truncated for prompt in prompts)
-    return prompts
 
 
-def _classify(engine, cell, shots, examples, results, progress) -> None:
+def _classify(engine, cell, shots, examples, progress) -> CellResults:
     """Label scoring. The prediction is TokenProb's, other ways become extra columns.
 
     TokenProb (the paper's): a label's score is the log-probability of its first sub-token, of
@@ -136,27 +132,30 @@ def _classify(engine, cell, shots, examples, results, progress) -> None:
     whole = {"whole_label", "constrained"} & set(cell.also)
     first = label_tokens(engine.loaded.tokenizer, labels)
     starts = [[token] for label in labels for token in first[label]]
-    encoded = _encode(engine, cell, shots, examples, lambda row: labels if whole else (), results)
+    encoded = _encode(engine, cell, shots, examples, lambda row: labels if whole else ())
     prompts = [replace(prompt, continuations=starts + prompt.continuations) for prompt in encoded]
-    predicted: dict[str, list[str | None]] = {way: [] for way in cell.also}
+    logprobs, predicted = [], []
+    others: dict[str, list[str | None]] = {way: [] for way in cell.also}
     for prompt, scores in zip(prompts, engine.score_tokens(prompts, progress), strict=True):
         firsts = np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
-        results.logprobs.append(firsts.tolist())
-        results.predicted.append(labels[firsts.argmax()])
+        logprobs.append(firsts.tolist())
+        predicted.append(labels[firsts.argmax()])
         wholes, continuations = scores[len(starts) :], prompt.continuations[len(starts) :]
         if "whole_label" in whole:
             best = np.argmax([sum(tokens) for tokens in wholes])
-            predicted["whole_label"].append(labels[best])
+            others["whole_label"].append(labels[best])
         if "constrained" in whole:
-            predicted["constrained"].append(labels[greedy_continuation(continuations, wholes)])
+            others["constrained"].append(labels[greedy_continuation(continuations, wholes)])
     if "free" in cell.also:
         texts = engine.generate(encoded, cell.max_new_tokens, cell.stop)
-        predicted["free"] = [label_of_text(text, labels) for text in texts]
-    for way, answers in predicted.items():
-        column = results.extra.setdefault(f"accuracy_{way}", [])
-        column.extend(
+        others["free"] = [label_of_text(text, labels) for text in texts]
+    extra = {
+        f"accuracy_{way}": [
             float(answer == row["gold"]) for answer, row in zip(answers, examples, strict=True)
-        )
+        ]
+        for way, answers in others.items()
+    }
+    return CellResults.of(examples, encoded, predicted, logprobs, extra)
 
 
 def greedy_continuation(
@@ -196,7 +195,7 @@ def label_of_text(text: str, labels: Sequence[str]) -> str | None:
     return None
 
 
-def _choose(engine, cell, shots, examples, results, progress) -> None:
+def _choose(engine, cell, shots, examples, progress) -> CellResults:
     """Multiple choice by log-likelihood, as lm-evaluation-harness has it.
 
     ``acc`` takes the likeliest choice; ``acc_norm``, ``acc_bytes`` and ``acc_tokens`` the likeliest
@@ -211,10 +210,12 @@ def _choose(engine, cell, shots, examples, results, progress) -> None:
                 f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
                 f"the number of one of its {len(row['choices'])} choices"
             )
-    prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"], results)
+    prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"])
     scores = engine.score(prompts, progress)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
     main = cell.metric or MAIN_METRIC[cell.kind]
+    predicted: list[int] = []
+    extra: dict[str, list[float]] = {}
     for row, prompt, values in zip(examples, prompts, scores, strict=True):
         logprobs, texts = np.array(values), scored_texts(row)
         ways = {
@@ -225,11 +226,11 @@ def _choose(engine, cell, shots, examples, results, progress) -> None:
         }
         if empty:
             ways["acc_pmi"] = logprobs - [empty[text] for text in texts]
-        results.logprobs.append(values)
-        results.predicted.append(_best_choice(ways.pop(main)))
+        predicted.append(_best_choice(ways.pop(main)))
         for way, measure in ways.items():
             right = float(_best_choice(measure) == row["gold"])
-            results.extra.setdefault(way, []).append(right)
+            extra.setdefault(way, []).append(right)
+    return CellResults.of(examples, prompts, predicted, scores, extra)
 
 
 def _best_choice(scores: np.ndarray) -> int:
@@ -246,8 +247,8 @@ def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, flo
     return {text: row[0] for text, row in zip(texts, engine.score(prompts), strict=True)}
 
 
-def _generate(engine, cell, shots, examples, results, progress) -> None:
+def _generate(engine, cell, shots, examples, progress) -> CellResults:
     """Greedy continuations, cut at the stop strings."""
-    prompts = _encode(engine, cell, shots, examples, lambda row: (), results)
-    results.predicted.extend(engine.generate(prompts, cell.max_new_tokens, cell.stop, progress))
-    results.logprobs.extend([None] * len(examples))
+    prompts = _encode(engine, cell, shots, examples, lambda row: ())
+    texts = engine.generate(prompts, cell.max_new_tokens, cell.stop, progress)
+    return CellResults.of(examples, prompts, texts, [None] * len(examples))

@@ -15,12 +15,15 @@ from pathlib import Path
 import polars as pl
 
 from ptft.evaluation.metrics import example_scores
-from ptft.evaluation.requests import Cell, Results
+from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.results import CellResults
 from ptft.inference.model import Target
 from ptft.models.folder import hash_files
 
 
-def cell_key(cell: Cell, model_hash: str, data: Path, scoring_version: int, target: Target) -> str:
+def cell_key(
+    cell: CellRequest, model_hash: str, data: Path, scoring_version: int, target: Target
+) -> str:
     """Name of a cell's file in the store: a hash of all that determines its content.
 
     The names of format and dataset stay out: they do not change a score, so a renamed format
@@ -47,7 +50,7 @@ def _hash_splits(folder: Path, *splits: str) -> str:
     return hash_files([folder / f"{split}.jsonl" for split in splits])
 
 
-def to_frame(cell: Cell, results: Results) -> pl.DataFrame:
+def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
     """Per-example table of a cell, metrics included (columns: see the project's DESIGN)."""
     predictions = [str(value) for value in results.predicted]
     golds = [str(value) for value in results.gold]

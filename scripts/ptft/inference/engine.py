@@ -22,11 +22,11 @@ from ptft.prompts.encoding import Prompt
 # Rows of logits that are exponentiated at once.
 SOFTMAX_ROWS = 1024
 
-Progress = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 def silent(_prompts: int) -> None:
-    """Progress that nobody watches."""
+    """OnProgress that nobody watches."""
 
 
 class Engine:
@@ -43,7 +43,7 @@ class Engine:
         self.budget = budget or Budget.measured(loaded.model)
         self.groups = PromptGroups(loaded.model, share_prefix)
 
-    def score(self, prompts: Sequence[Prompt], progress: Progress = silent) -> list[list[float]]:
+    def score(self, prompts: Sequence[Prompt], progress: OnProgress = silent) -> list[list[float]]:
         """Log-likelihood of every continuation of every prompt.
 
         Args:
@@ -66,7 +66,7 @@ class Engine:
         return results
 
     def score_tokens(
-        self, prompts: Sequence[Prompt], progress: Progress = silent
+        self, prompts: Sequence[Prompt], progress: OnProgress = silent
     ) -> list[list[list[float]]]:
         """As ``score``, but the log-probability of every token of every continuation."""
         results: list[list[list[float]]] = [[] for _ in prompts]
@@ -84,7 +84,7 @@ class Engine:
         prompts: Sequence[Prompt],
         max_new_tokens: int,
         stop: Sequence[str],
-        progress: Progress = silent,
+        progress: OnProgress = silent,
     ) -> list[str]:
         """Greedy continuation of every prompt.
 

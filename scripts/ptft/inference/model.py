@@ -57,7 +57,7 @@ class LoadedModel:
         return self.model.device
 
 
-def load_model(
+def load_for_scoring(
     folder: Path,
     checkpoint: Path | None = None,
     target: Target | None = None,

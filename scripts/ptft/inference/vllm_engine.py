@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ptft.inference.budget import MEMORY_SHARE
-from ptft.inference.engine import Engine, Progress, silent
+from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.inference.model import LoadedModel
 from ptft.models.folder import ADAPTER_CONFIG
 from ptft.prompts.encoding import Prompt
@@ -53,7 +53,7 @@ class VllmEngine(Engine):
         prompts: Sequence[Prompt],
         max_new_tokens: int,
         stop: Sequence[str],
-        progress: Progress = silent,
+        progress: OnProgress = silent,
     ) -> list[str]:
         """As ``Engine.generate``; progress is told when all prompts are done."""
         from vllm import SamplingParams

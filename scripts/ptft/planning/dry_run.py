@@ -15,7 +15,7 @@ from typing import Any
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.evaluation.requests import Cell, cells_of_plan
+from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.plan import (
     FETCHING,
@@ -107,7 +107,7 @@ class Decided:
         return Path(self.results.cell_store).exists()
 
     @cached_property
-    def _wanted(self) -> tuple[int, frozenset[Cell]]:
+    def _wanted(self) -> tuple[int, frozenset[CellRequest]]:
         """Version of the scoring and what determines each cell."""
         return _scoring(evaluation_slice(self.grid))
 
@@ -122,12 +122,12 @@ class Decided:
         return {(cell.dataset, cell.format, cell.shots) for cell in cells & before[1]}
 
 
-def _scoring(plan: dict) -> tuple[int, frozenset[Cell]]:
+def _scoring(plan: dict) -> tuple[int, frozenset[CellRequest]]:
     return plan["scoring_version"], frozenset(cells_of_plan(plan))
 
 
 @lru_cache(maxsize=16)
-def _recorded_scoring(params: tuple[str, ...]) -> tuple[int, frozenset[Cell]] | None:
+def _recorded_scoring(params: tuple[str, ...]) -> tuple[int, frozenset[CellRequest]] | None:
     """The slice of an evaluation among the recorded parameters of its job (their ``repr``)."""
     for param in params:
         if "scoring_version" in param:

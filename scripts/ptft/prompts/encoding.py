@@ -7,6 +7,7 @@ without any sharing; what prompts have in common is found among the tokens after
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ptft.prompts.templates import alternatives, readable, render, shorten, shots_text
 from ptft.prompts.tokens import encode, encode_pairs
@@ -71,45 +72,59 @@ def encode_examples(
     Raises:
         ValueError: an example does not fit even so.
     """
+    encoder = _Encoder(tokenizer, template, shots, continuations, max_length, reserve)
+    rows = [readable(row, max_length, encoder.fits_alone) for row in examples]
+    prompts = encoder.encode(rows, len(shots))
+    return [
+        prompt if encoder.fits(prompt) else encoder.shortened(row)
+        for row, prompt in zip(rows, prompts, strict=True)
+    ]
 
-    def encode_all(batch: Sequence[Mapping], count: int) -> list[Prompt]:
-        before, cut = shots_text(template, shots[:count]), count < len(shots)
-        asked = [alternatives(template, row, continuations(row)) for row in batch]
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Encodes rows behind their shots and knows what fits; see :func:`encode_examples`."""
+
+    tokenizer: Any
+    template: str
+    shots: Sequence[Mapping]
+    continuations: Callable[[Mapping], Sequence[str]]
+    max_length: int
+    reserve: int
+
+    def encode(self, rows: Sequence[Mapping], count: int) -> list[Prompt]:
+        """Prompts behind the first ``count`` shots, whatever their length."""
+        before, cut = shots_text(self.template, self.shots[:count]), count < len(self.shots)
+        asked = [alternatives(self.template, row, self.continuations(row)) for row in rows]
         if not any(asked):
-            contexts = [before + render(template, row["fields"]) for row in batch]
-            return [Prompt(ids, [], count, cut) for ids in encode(tokenizer, contexts)]
+            contexts = [before + render(self.template, row["fields"]) for row in rows]
+            return [Prompt(ids, [], count, cut) for ids in encode(self.tokenizer, contexts)]
         flat = [pair for pairs in asked for pair in pairs]
-        encoded = iter(
-            encode_pairs(tokenizer, [before + head for head, _ in flat], [end for _, end in flat])
-        )
+        heads, ends = [before + head for head, _ in flat], [end for _, end in flat]
+        encoded = iter(encode_pairs(self.tokenizer, heads, ends))
         return [_tree([next(encoded) for _ in pairs], count, cut) for pairs in asked]
 
-    def fits(prompt: Prompt) -> bool:
+    def fits(self, prompt: Prompt) -> bool:
         # The last token of a continuation is predicted, never read.
-        longest = max((len(ids) - 1 for ids in prompt.continuations), default=reserve)
-        return len(prompt.context) + longest <= max_length
+        longest = max((len(ids) - 1 for ids in prompt.continuations), default=self.reserve)
+        return len(prompt.context) + longest <= self.max_length
 
-    def fits_alone(example: Mapping) -> bool:
-        return fits(encode_all([example], 0)[0])
+    def fits_alone(self, row: Mapping) -> bool:
+        return self.fits(self.encode([row], 0)[0])
 
-    examples = [readable(example, max_length, fits_alone) for example in examples]
-    prompts = encode_all(examples, len(shots))
-    for index, prompt in enumerate(prompts):
-        for shot_count in range(len(shots) - 1, -1, -1):
-            if fits(prompt):
-                break
-            prompt = encode_all([examples[index]], shot_count)[0]
-        if not fits(prompt):
-            short = shorten(template, examples[index], fits_alone)
-            if short is None:
-                raise ValueError(
-                    f"example {examples[index]['example_id']!r} does not fit the model's context "
-                    "even without shots and with its longest field cut; shorten its template or "
-                    "its answers"
-                )
-            prompt = replace(encode_all([short], 0)[0], truncated=True)
-        prompts[index] = prompt
-    return prompts
+    def shortened(self, row: Mapping) -> Prompt:
+        """The prompt of a row that does not fit behind all shots."""
+        for count in range(len(self.shots) - 1, -1, -1):
+            prompt = self.encode([row], count)[0]
+            if self.fits(prompt):
+                return prompt
+        short = shorten(self.template, row, self.fits_alone)
+        if short is None:
+            raise ValueError(
+                f"example {row['example_id']!r} does not fit the model's context even without "
+                "shots and with its longest field cut; shorten its template or its answers"
+            )
+        return replace(self.encode([short], 0)[0], truncated=True)
 
 
 def _tree(pairs: Sequence[tuple[list[int], list[int]]], shots: int, truncated: bool) -> Prompt:

@@ -26,9 +26,10 @@ from ptft.training.batches import split_off
 from ptft.training.curve import write_curve, write_tensorboard
 from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import check_examples, truncate
-from ptft.training.loop import Diverged, Run, Trainer, works_in_bfloat16
+from ptft.training.loop import Trainer
 from ptft.training.memory import peak_memory, utilisation
 from ptft.training.methods import METHODS, get_method
+from ptft.training.run import Diverged, Run, works_in_bfloat16
 from ptft.training.selection import Candidate, best_candidate, write_selection
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import (

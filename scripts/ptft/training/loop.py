@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
 from ptft.training.devices import (
-    Devices,
     gathered,
     replicate,
     scattered,
@@ -29,8 +27,8 @@ from ptft.training.examples import Example
 from ptft.training.loss import weighted_loss
 from ptft.training.memory import automatic_token_budget
 from ptft.training.packing import example_weights, pack
+from ptft.training.run import Diverged, OutOfMemory, Run, compile_layers, works_in_bfloat16
 from ptft.training.schedule import learning_rate
-from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 from ptft.training.validation import validate
 
@@ -40,30 +38,6 @@ DIVERGED_AFTER = 20
 """Updates in a row with a loss twice that of guessing evenly over the vocabulary."""
 CHECK_EVERY_ON_CUDA = 10
 """Reading a loss waits for the device, so on CUDA several are read at once."""
-
-
-class Diverged(Exception):
-    """Training cannot go on: the loss is not finite, or worse than knowing nothing."""
-
-
-class OutOfMemory(Exception):
-    """Not even one example fits into memory, or several devices must start again with less."""
-
-
-@dataclass
-class Run:
-    """One training run: what learns, from what (validation may be empty), and how.
-
-    ``model`` is on its device or devices already (``devices.place``).
-    """
-
-    model: nn.Module
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    settings: TrainingSettings
-    lr: float
-    seed: int
-    devices: Devices
 
 
 class Trainer:
@@ -313,16 +287,3 @@ class Trainer:
         """All weights of the model, whole, on the main process; every process must call it."""
         weights = self.run.model.state_dict()
         return {name: gathered(value, self.run.devices) for name, value in weights.items()}
-
-
-def works_in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
-    """Whether the forward pass is in bfloat16; weights and optimizer are in float32."""
-    return settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type == "cuda")
-
-
-def compile_layers(model: nn.Module) -> None:
-    """Compile each decoder layer, for any number of tokens: one compilation serves them all."""
-    blocks = set(getattr(model, "_no_split_modules", None) or ())
-    for part in model.modules():
-        if type(part).__name__ in blocks:
-            part.compile(dynamic=True)

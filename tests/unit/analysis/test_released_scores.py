@@ -10,7 +10,12 @@ import yaml
 from slice_files import slice_file
 
 import read_published as program
-from ptft.analysis.released_scores import Model, parse_model_id, read_published, split_format
+from ptft.analysis.released_scores import (
+    ReleasedModel,
+    parse_model_id,
+    read_published,
+    split_format,
+)
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -86,7 +91,7 @@ def by_checkpoint(table, column):
 
 
 def released_scores(source, table, dataset):
-    """Model id -> score of a dataset, straight from a released table."""
+    """ReleasedModel id -> score of a dataset, straight from a released table."""
     rows = pl.read_csv(f"{source['root']}/{table}.csv").filter(pl.col("eval dataset") == dataset)
     return dict(rows.select("model_id", "Performance").iter_rows())
 
@@ -324,12 +329,15 @@ def test_program(source, tmp_path):
 @pytest.mark.parametrize(
     ("model_id", "expected"),
     [
-        ("olmo1b_checkpoint-1000_original_hf_4shots", Model(1000, None, None, 4, None)),
-        ("checkpoint-505000", Model(505000, None, None, 0, None)),
-        ("checkpoint-505000_cot_chat", Model(505000, None, None, 0, "cot_chat")),
-        ("olmo1b_original_hf", Model(None, None, None, 0, None)),
-        ("olmo1b_hf_ckpt424000_xsum_3epoch_2e-7_2shots", Model(424000, "xsum", 2e-7, 2, None)),
-        ("olmo1b_hf_main_tulu_5epoch_2e-6", Model(None, "tulu", 2e-6, 0, None)),
+        ("olmo1b_checkpoint-1000_original_hf_4shots", ReleasedModel(1000, None, None, 4, None)),
+        ("checkpoint-505000", ReleasedModel(505000, None, None, 0, None)),
+        ("checkpoint-505000_cot_chat", ReleasedModel(505000, None, None, 0, "cot_chat")),
+        ("olmo1b_original_hf", ReleasedModel(None, None, None, 0, None)),
+        (
+            "olmo1b_hf_ckpt424000_xsum_3epoch_2e-7_2shots",
+            ReleasedModel(424000, "xsum", 2e-7, 2, None),
+        ),
+        ("olmo1b_hf_main_tulu_5epoch_2e-6", ReleasedModel(None, "tulu", 2e-6, 0, None)),
         ("olmo1b_ckpt505000_tulu_5epoch_2e-6", None),
         ("olmo1b_original", None),
         ("llama", None),

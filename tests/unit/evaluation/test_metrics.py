@@ -1,13 +1,17 @@
 """Metrics: hand-computed values, and agreement with rouge_score itself."""
 
+import subprocess
+import sys
+
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from ptft.evaluation.metrics import ROUGE_TYPES, Accuracy, Rouge, example_scores, normalise_answer
+from ptft.evaluation.hub_metric import HubMetric
+from ptft.evaluation.metrics import ROUGE_TYPES, accuracy, example_scores, normalise_answer, rouge
 
 
 def test_accuracy_counts_equal_texts():
-    result = Accuracy(keep_in_memory=True).compute(
+    result = HubMetric(accuracy).compute(
         predictions=["yes", "no", "2"], references=["yes", "yes", "2"]
     )
     assert result["accuracy"] == pytest.approx(2 / 3)
@@ -16,9 +20,7 @@ def test_accuracy_counts_equal_texts():
 
 def test_rouge_by_hand():
     # Two of three words in common, in order: precision 2/3, recall 2/3.
-    result = Rouge(keep_in_memory=True).compute(
-        predictions=["the cat sat"], references=["the cat ran"]
-    )
+    result = HubMetric(rouge).compute(predictions=["the cat sat"], references=["the cat ran"])
     assert result["rougeL"] == pytest.approx(2 / 3)
     assert result["rouge2"] == pytest.approx(1 / 2)
 
@@ -44,3 +46,14 @@ def test_exact_match_and_f1_follow_squad():
 
 def test_answers_are_normalised():
     assert normalise_answer("The  Quick, brown fox!") == "quick brown fox"
+
+
+def test_labels_are_scored_without_the_packages_that_take_seconds(repository):
+    asked = (
+        "import sys; from ptft.evaluation.metrics import example_scores; "
+        "assert example_scores('classification', ['a'], ['a']) == {'score': [1.0]}; "
+        "print([name for name in ('evaluate', 'datasets', 'rouge_score') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, cwd=repository / "scripts", capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

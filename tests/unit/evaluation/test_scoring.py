@@ -13,7 +13,7 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
 from ptft.evaluation import scoring
-from ptft.evaluation.requests import Cell, cells_of_plan
+from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.evaluation.store import cell_key
 from ptft.inference.engine import Engine
@@ -57,7 +57,7 @@ def logits_behind(engine, text):
 
 
 def test_token_prob_takes_the_likelier_first_sub_token(engine):
-    cell = Cell("d", "default", 2, "classification", TEMPLATE, LABELS)
+    cell = CellRequest("d", "default", 2, "classification", TEMPLATE, LABELS)
     rows, pool = classification_rows(5, 1), classification_rows(6, 2)
     results = evaluate_cell(engine, cell, rows, pool)
     shots = select_shots(pool, 2, 0, balanced=True)
@@ -76,7 +76,7 @@ def test_token_prob_takes_the_likelier_first_sub_token(engine):
 
 def test_constrained_and_free_agree_with_step_by_step_decoding(engine):
     also = ("whole_label", "constrained", "free")
-    cell = Cell(
+    cell = CellRequest(
         "d", "default", 0, "classification", TEMPLATE, LABELS, also, max_new_tokens=5, stop=("\n",)
     )
     rows = classification_rows(12, 3)
@@ -121,7 +121,7 @@ def test_label_of_a_generated_text():
 
 
 def test_choices_are_normalised_by_characters_bytes_and_tokens(engine):
-    cell = Cell("d", "default", 0, "multiple_choice", TEMPLATE, also=("pmi",))
+    cell = CellRequest("d", "default", 0, "multiple_choice", TEMPLATE, also=("pmi",))
     rows = choice_rows(10, 4)
     rows[0]["choices"][1] += " café"
     results = evaluate_cell(engine, cell, rows, [])
@@ -144,7 +144,7 @@ def test_choices_are_normalised_by_characters_bytes_and_tokens(engine):
 
 def test_the_main_metric_decides_the_prediction(engine):
     rows = choice_rows(30, 4)
-    cell = Cell("d", "default", 0, "multiple_choice", TEMPLATE, metric="acc")
+    cell = CellRequest("d", "default", 0, "multiple_choice", TEMPLATE, metric="acc")
     plain = evaluate_cell(engine, cell, rows, [])
     norm = evaluate_cell(engine, replace(cell, metric=None), rows, [])
     assert set(plain.extra) == {"acc_norm", "acc_bytes", "acc_tokens"}
@@ -173,7 +173,7 @@ def test_partial_scoring_compares_contexts(engine, shots):
         ]
 
     rows, pool, template = partial(9, 11), partial(4, 12), "{before}{choice}"
-    cell = Cell("d", "default", shots, "multiple_choice", template, metric="acc")
+    cell = CellRequest("d", "default", shots, "multiple_choice", template, metric="acc")
     results = evaluate_cell(engine, cell, rows, pool)
     begin = "".join(
         f"{shot['fields']['before']}{shot['choices'][shot['gold']]} {shot['continuation']}\n\n"
@@ -201,11 +201,13 @@ def test_wrong_gold_is_an_error(engine):
     rows = classification_rows(2, 5)
     rows[1]["gold"] = "perhaps"
     with pytest.raises(ValueError, match="gold 'perhaps' of example '5-1' is not one of"):
-        evaluate_cell(engine, Cell("d", "f", 0, "classification", TEMPLATE, LABELS), rows, [])
+        evaluate_cell(
+            engine, CellRequest("d", "f", 0, "classification", TEMPLATE, LABELS), rows, []
+        )
     rows = choice_rows(1, 5)
     rows[0]["gold"] = 3
     with pytest.raises(ValueError, match="number of one of its 3 choices"):
-        evaluate_cell(engine, Cell("d", "f", 0, "multiple_choice", TEMPLATE), rows, [])
+        evaluate_cell(engine, CellRequest("d", "f", 0, "multiple_choice", TEMPLATE), rows, [])
 
 
 def test_labels_that_begin_alike_are_an_error(engine):
@@ -213,14 +215,14 @@ def test_labels_that_begin_alike_are_an_error(engine):
     with pytest.raises(ValueError, match="begin with the same sub-token"):
         evaluate_cell(
             engine,
-            Cell("d", "f", 0, "classification", TEMPLATE, labels),
+            CellRequest("d", "f", 0, "classification", TEMPLATE, labels),
             [{"example_id": "a", "fields": {"text": "x"}, "gold": "maybe"}],
             [],
         )
 
 
 def test_windows_do_not_change_results(engine, monkeypatch):
-    cell = Cell("d", "default", 2, "multiple_choice", TEMPLATE)
+    cell = CellRequest("d", "default", 2, "multiple_choice", TEMPLATE)
     rows, pool = choice_rows(11, 9), choice_rows(4, 10)
     whole = evaluate_cell(engine, cell, rows, pool)
     monkeypatch.setattr(scoring, "WINDOW", 3)
@@ -234,7 +236,7 @@ def test_windows_do_not_change_results(engine, monkeypatch):
 def test_rounding_is_stated_with_the_score(engine):
     tokenizer = engine.loaded.tokenizer
     coarse = Engine(wrap_model(tiny_olmo(len(tokenizer)).to(torch.bfloat16), tokenizer))
-    cell = Cell("d", "default", 2, "classification", TEMPLATE, LABELS)
+    cell = CellRequest("d", "default", 2, "classification", TEMPLATE, LABELS)
     rows, pool = classification_rows(12, 1), classification_rows(6, 2)
     notes = evaluate_cell(coarse, cell, rows, pool).notes
     assert notes["dtype"] == "bfloat16"
@@ -242,7 +244,7 @@ def test_rounding_is_stated_with_the_score(engine):
     assert 0 <= float(notes["largest_logprob_deviation"]) < 0.5
     assert 0 <= int(notes["changed_predictions"]) <= 8
     assert evaluate_cell(engine, cell, rows, pool).notes == {}  # float32: see the engine's tests
-    words = Cell("d", "default", 0, "generation", TEMPLATE, max_new_tokens=3)
+    words = CellRequest("d", "default", 0, "generation", TEMPLATE, max_new_tokens=3)
     assert "changed_predictions" in evaluate_cell(coarse, words, rows, []).notes
 
 

@@ -11,7 +11,7 @@ from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
 from ptft.audit.study import AuditSlice
 from ptft.data.prepare import SplitSlice
-from ptft.evaluation.requests import Plan
+from ptft.evaluation.requests import EvaluationPlan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
 from ptft.study import StudyError, read_study
@@ -99,7 +99,7 @@ def test_every_slice_of_a_study_is_of_the_type_its_program_reads(repository, sli
     for dataset, split in grid.splits():
         content = split_slice(grid, dataset, split)
         assert there_and_back(content, SplitSlice) == content
-    assert there_and_back(evaluation_slice(grid), Plan) == evaluation_slice(grid)
+    assert there_and_back(evaluation_slice(grid), EvaluationPlan) == evaluation_slice(grid)
     assert there_and_back(audit_slice(grid), AuditSlice)["scores"] == audit_slice(grid)["scores"]
     collected = there_and_back(collection_slice(grid), CollectionSlice)
     assert collected["arms"] == collection_slice(grid)["arms"]

@@ -6,11 +6,11 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation.requests import Cell
+from ptft.evaluation.requests import CellRequest
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.model import load_model, wrap_model
+from ptft.inference.model import load_for_scoring, wrap_model
 from ptft.prompts import templates
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import few_shot_prompt
@@ -116,7 +116,7 @@ def test_a_tokenizer_that_adds_bos_is_scored_with_it(tokenizer):
     assert prompts[0].context == [0, *plain[0].context]
     assert prompts[0].continuations == plain[0].continuations
     engine = Engine(wrap_model(tiny_olmo(len(bos)), bos))
-    cell = Cell("d", "f", 0, "classification", "{document}:", ("yes", "no"))
+    cell = CellRequest("d", "f", 0, "classification", "{document}:", ("yes", "no"))
     rows = [{**example(4), "gold": "yes"}, {**example(6), "gold": "no"}]
     for row in rows:
         del row["choices"]
@@ -140,7 +140,9 @@ def test_an_empty_context_begins_from_eos(tokenizer):
         logits = engine.loaded.model(torch.tensor([[0]])).logits[0, -1].log_softmax(-1)
 
     def results(kind, rows, **options):
-        return evaluate_cell(engine, Cell("d", "f", 0, kind, "{document}", **options), rows, [])
+        return evaluate_cell(
+            engine, CellRequest("d", "f", 0, kind, "{document}", **options), rows, []
+        )
 
     for rows in ([empty], [other, empty], [empty, other]):
         at = rows.index(empty)
@@ -208,9 +210,9 @@ def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):
     del state["model.layers.1.mlp.up_proj.weight"]
     model.save_pretrained(tmp_path, state_dict=state)
     with pytest.raises(ValueError, match="model.layers.1.mlp.up_proj.weight"):
-        load_model(tmp_path)
+        load_for_scoring(tmp_path)
     with pytest.raises(ValueError, match="is no model folder: expected config.json and weights"):
-        load_model(tmp_path / "nowhere")
+        load_for_scoring(tmp_path / "nowhere")
 
 
 def test_a_full_memory_halves_the_batch(tokenizer, monkeypatch):

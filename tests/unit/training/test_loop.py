@@ -10,7 +10,8 @@ from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples, truncate
-from ptft.training.loop import Diverged, OutOfMemory, Run, Trainer
+from ptft.training.loop import Trainer
+from ptft.training.run import Diverged, OutOfMemory, Run
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 

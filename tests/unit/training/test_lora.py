@@ -11,9 +11,10 @@ from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Run, Trainer
+from ptft.training.loop import Trainer
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
+from ptft.training.run import Run
 from ptft.training.state import StateFolder, StopRequest
 
 

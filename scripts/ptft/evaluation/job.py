@@ -1,0 +1,148 @@
+"""One evaluation job: a model is loaded once and scored on every cell that the store lacks."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ptft.data.jsonl import count_examples, read_all, read_examples
+from ptft.evaluation.published import write_published
+from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, require_backend
+from ptft.evaluation.scoring import evaluate_cell
+from ptft.evaluation.store import cell_key, publish, to_frame, write_frame
+from ptft.files.slice_files import read_slice
+from ptft.inference.engine import Engine
+from ptft.inference.model import Target, load_for_scoring, target_here
+from ptft.inference.vllm_engine import VllmEngine
+from ptft.models.folder import hash_model
+from ptft.paths import stored_cell
+from ptft.runtime.bars import progress
+from ptft.runtime.job_records import note
+from ptft.runtime.locks import exclusive
+
+log = logging.getLogger("evaluate_model")
+
+
+class CellsFailed(RuntimeError):
+    """Some cells could not be scored; the others are kept in the store."""
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """Where one evaluation finds and leaves things.
+
+    Attributes:
+        model: model folder.
+        checkpoint: what the model is an adapter of, if it is one.
+        data: folder of prepared datasets.
+        plan: what to score, a slice of the study.
+        store: finished cells by key.
+        published: record of what was put at its declared place.
+        output: folder of the cells asked for.
+    """
+
+    model: Path
+    checkpoint: Path | None
+    data: Path
+    plan: Path
+    store: Path
+    published: Path
+    output: Path
+
+
+def evaluate(job: EvaluationJob) -> None:
+    """Score what the store lacks and publish all that is asked for.
+
+    Raises:
+        CellsFailed: after all others were scored; nothing is published.
+    """
+    model_hash = hash_model(job.model, job.checkpoint)
+    # A job that a dead main process left behind may be at the same work: wait for its cells.
+    with exclusive(job.store / model_hash):
+        plan = read_slice(job.plan, EvaluationPlan)
+        cells = cells_of_plan(plan)
+        version, target = plan["scoring_version"], target_here()
+        keys = {cell: cell_key(cell, model_hash, job.data, version, target) for cell in cells}
+        stored = {cell: Path(stored_cell(job.store, key)) for cell, key in keys.items()}
+        missing = {cell: file for cell, file in stored.items() if not file.exists()}
+        note(cells=len(cells), reused=len(cells) - len(missing))
+        log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
+        if missing:
+            _score(job, missing, target, len(cells))
+        for cell, file in stored.items():
+            publish(file, job.output / cell.file)
+        write_published({cell.file: key for cell, key in keys.items()}, job.published)
+
+
+def _score(
+    job: EvaluationJob, missing: dict[CellRequest, Path], target: Target, asked: int
+) -> None:
+    engine = load_engine(job, list(missing), target)
+    failed = score_missing(engine, missing, job.data)
+    if torch.cuda.is_available():
+        note(gpu_gib=engine.gpu_memory() / 2**30)
+    if failed:
+        told = [f"cell {c.name} failed: {type(e).__name__}: {e}" for c, e in failed.items()]
+        for sentence in told[1:]:
+            log.error(sentence)
+        raise CellsFailed(
+            f"{told[0]} ({len(failed)} of {asked} cells failed; the others are kept in the store)"
+        )
+
+
+def score_missing(
+    engine: Engine, missing: dict[CellRequest, Path], data: Path
+) -> dict[CellRequest, Exception]:
+    """Score cells one after another into the store; a failing cell does not stop the others.
+
+    Returns:
+        the error of each cell that failed.
+    """
+    counts = {
+        name: count_examples(data / name / "test.jsonl", most)
+        for name, most in {cell.dataset: cell.max_examples for cell in missing}.items()
+    }
+    failed: dict[CellRequest, Exception] = {}
+    total = sum(counts[cell.dataset] for cell in missing)
+    note(examples=total)
+    with progress("evaluate", total, "examples") as bar:
+        for number, (cell, stored) in enumerate(missing.items(), start=1):
+            bar.set_postfix_str(f"cell {number}/{len(missing)} {cell.name}")
+            before, started = bar.n, time.perf_counter()
+            try:
+                examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
+                pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
+                results = evaluate_cell(engine, cell, examples, pool, bar.update)
+                frame = to_frame(cell, results)
+            except Exception as error:  # whatever it is, the other cells are still wanted
+                log.exception("cell %s failed", cell.name)
+                failed[cell] = error
+                bar.update(before + counts[cell.dataset] - bar.n)
+                continue
+            write_frame(frame, stored, results.notes)
+            log.info(
+                "%s: score %.4f, %d examples (%d truncated, %d empty answers), %.1f examples/s",
+                cell.name,
+                frame["score"].mean(),
+                len(frame),
+                frame["truncated"].sum(),
+                (frame["prediction"] == "").sum(),
+                len(frame) / (time.perf_counter() - started),
+            )
+            if results.notes:
+                log.info("%s: against one prompt at a time: %s", cell.name, results.notes)
+    return failed
+
+
+def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) -> Engine:
+    """The model, with vLLM beside it if a cell asks for that.
+
+    Raises:
+        ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
+    """
+    backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
+    require_backend(backend)
+    loaded = load_for_scoring(job.model, job.checkpoint, target)
+    return VllmEngine(loaded, job.model) if backend == "vllm" else Engine(loaded)
