@@ -31,7 +31,7 @@ def follow(guide: str, checkout: Path) -> list[str]:
             assert not path.exists(), f"the guide writes {name}, which is there"
             path.write_text(content, encoding="utf-8")
         touched.append(name)
-    for line in "".join(COMMANDS.findall(guide)).splitlines():
+    for line in "".join(COMMANDS.findall(guide)).replace("\\\n", "").splitlines():
         _run(line.removeprefix("$ "), checkout)
     return touched
 
