@@ -50,9 +50,10 @@ bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/resul
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/evaluation.py
 
-lint: $(INSTALLED)  ## check style and the workflow
+lint: $(INSTALLED)  ## check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

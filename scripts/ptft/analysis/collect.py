@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from ptft.analysis.intervals import score_interval
 from ptft.analysis.per_example import compare, read_aligned
 from ptft.analysis.statistics import bootstrap_means
+from ptft.files.slice_files import closed
 from ptft.paths import cell_path
 
 log = logging.getLogger(__name__)
@@ -62,10 +63,9 @@ AUDIT_SCHEMA: dict[str, pl.DataType] = {
 }
 
 
+@closed
 class CollectionSlice(TypedDict):
     """What turns per-example files into cells (``Grid.collection_slice``)."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     study: str
     model: str

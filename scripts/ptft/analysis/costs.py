@@ -15,18 +15,20 @@ import polars as pl
 from ptft.paper import GPU_HOURS
 from ptft.runtime.job_records import read_records
 
-SCHEMA = {
-    "stage": pl.String,
-    "arm": pl.String,
-    "jobs": pl.Int64,
-    "attempts": pl.Int64,
-    "hours": pl.Float64,
-    "gpu_hours": pl.Float64,
-    "cpu_hours": pl.Float64,
-    "longest_minutes": pl.Float64,
-    "peak_gib": pl.Float64,
-    "peak_gpu_gib": pl.Float64,
-}
+SCHEMA = pl.Schema(
+    {
+        "stage": pl.String,
+        "arm": pl.String,
+        "jobs": pl.Int64,
+        "attempts": pl.Int64,
+        "hours": pl.Float64,
+        "gpu_hours": pl.Float64,
+        "cpu_hours": pl.Float64,
+        "longest_minutes": pl.Float64,
+        "peak_gib": pl.Float64,
+        "peak_gpu_gib": pl.Float64,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _job(name: Path, file: Path, records: Path) -> _Job:
     line = pl.read_csv(file, separator="\t", infer_schema=False).row(0, named=True)
     seconds = _number(line.get("s"))
     attempts = read_records(records / name)
-    times = [attempt.seconds for attempt in attempts] or [seconds]
+    times: list[float | None] = [attempt.seconds for attempt in attempts] or [seconds]
     known = [time for time in times if time is not None]
     used = [attempt.gpu_gib for attempt in attempts if attempt.gpu_gib is not None]
     stage, *rest = name.parts
@@ -122,6 +124,6 @@ def _sum(name: str) -> pl.Expr:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None

@@ -6,6 +6,7 @@ Shapes: ``G`` scores, ``R`` draws, ``S`` training seeds.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ptft.analysis.statistics import LEVEL
 
@@ -15,7 +16,7 @@ CHUNK = 256
 SMALLEST_P = 1e-30
 
 
-def effective_examples(mean: np.ndarray, variance: np.ndarray, n: np.ndarray) -> np.ndarray:
+def effective_examples(mean: ArrayLike, variance: ArrayLike, n: ArrayLike) -> np.ndarray:
     """Number of right-or-wrong answers whose mean would have this variance, mean (1 - mean) / it.
 
     For right-or-wrong answers that is n; ROUGE-L varies less, so that it counts as more. Where all
@@ -42,7 +43,7 @@ def score_quantiles(mean: np.ndarray, examples: np.ndarray, z: np.ndarray) -> np
 
 
 def score_interval(
-    mean: np.ndarray, variance: np.ndarray, n: np.ndarray, level: float = LEVEL
+    mean: ArrayLike, variance: ArrayLike, n: ArrayLike, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval of scores: Wilson's in [0, 1] (see :func:`score_quantiles`), else the normal one.
 
@@ -56,7 +57,7 @@ def score_interval(
     z = ndtri((1 + level) / 2)
     mean, variance = np.asarray(mean, float), np.asarray(variance, float)
     examples = effective_examples(mean, variance, n)
-    return tuple(
+    low, high = (
         np.where(
             np.isnan(examples),
             mean + sign * z * np.sqrt(variance),
@@ -64,6 +65,7 @@ def score_interval(
         )
         for sign in (-1, 1)
     )
+    return low, high
 
 
 def confidence_draws(
@@ -107,7 +109,7 @@ def confidence_draws(
     return draws
 
 
-def small_sample_quantile(tail: np.ndarray, share: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+def small_sample_quantile(tail: ArrayLike, share: ArrayLike, freedom: ArrayLike) -> np.ndarray:
     """Upper quantile of an estimate over its standard error, where few units stand behind that.
 
     The error has a part that is known well (examples) and one that was estimated from few units
@@ -125,10 +127,10 @@ def small_sample_quantile(tail: np.ndarray, share: np.ndarray, freedom: np.ndarr
     """
     from scipy.special import ndtri, stdtrit
 
-    share = np.clip(share, 0, 1)
+    part = np.clip(np.asarray(share), 0, 1)
     with np.errstate(divide="ignore"):
-        satterthwaite = stdtrit(freedom / np.square(share), tail)
-    weighted = share * stdtrit(freedom, tail) + (1 - share) * ndtri(tail)
+        satterthwaite = stdtrit(np.divide(freedom, np.square(part)), tail)
+    weighted = part * stdtrit(freedom, tail) + (1 - part) * ndtri(tail)
     return -(satterthwaite + weighted) / 2
 
 

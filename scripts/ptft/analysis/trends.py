@@ -13,6 +13,7 @@ from functools import cache
 from math import comb, sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ptft.analysis.intervals import small_sample_p, small_sample_quantile
 from ptft.analysis.statistics import LEVEL
@@ -34,7 +35,7 @@ class Trend:
 
 
 def line_trend(
-    x: Sequence[float], y: np.ndarray, draws: np.ndarray | None = None, level: float = LEVEL
+    x: ArrayLike, y: ArrayLike, draws: np.ndarray | None = None, level: float = LEVEL
 ) -> Trend:
     """Slope of the line through (x, y), with the t-test that treats the checkpoints as random.
 
@@ -88,9 +89,9 @@ def line_trend(
     return Trend(slope, float(error), float(slope - reach), float(slope + reach), p)
 
 
-def slope_weights(x: Sequence[float]) -> np.ndarray:
+def slope_weights(x: ArrayLike) -> np.ndarray:
     """Weights w (K,) for which w @ y is the slope of the least-squares line through (x, y)."""
-    centred = np.asarray(x, dtype=float) - np.mean(x)
+    centred = np.asarray(x, dtype=float) - np.mean(np.asarray(x))
     return centred / (centred @ centred)
 
 

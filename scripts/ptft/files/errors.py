@@ -3,10 +3,13 @@
 import contextlib
 import difflib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
+
+Found = TypeVar("Found")
 
 
 class StudyError(ValueError):
@@ -32,13 +35,25 @@ def printed_alone(*others: type[Exception]) -> Iterator[None]:
 
     Of an exception in a Snakefile Snakemake prints its own place and its traceback as well.
     """
+    kinds: tuple[type[Exception], ...] = (StudyError, *others)
     try:
         yield
-    except (StudyError, *others) as error:
+    except kinds as error:
         sys.exit(str(error))
 
 
-def suggest(name: str, known: Sequence[str]) -> str:
+def present(found: Found | None, what: str) -> Found:
+    """What a checked study is known to have.
+
+    Raises:
+        LookupError: it is missing, so the study was not checked, or the check has a gap.
+    """
+    if found is None:
+        raise LookupError(f"no {what} in a checked study")
+    return found
+
+
+def suggest(name: object, known: Collection[object]) -> str:
     """'did you mean …?' for a misspelt name, else the names that exist."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     if close:

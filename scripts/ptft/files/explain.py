@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from ptft.files.errors import StudyError, child, locate, suggest, trees
 from ptft.files.types import NAME, PART, REPOSITORY
@@ -30,7 +32,7 @@ PATTERNS = {
 
 
 def explain(
-    error: ValidationError, schema: object, files: Sequence[Path], prefix: tuple = ()
+    error: ValidationError, schema: Any, files: Sequence[Path], prefix: tuple = ()
 ) -> StudyError:
     """One message that names, for every mistake, its file and line, key, value and way out.
 
@@ -50,7 +52,7 @@ def explain(
     return StudyError("\n".join(dict.fromkeys(lines)))
 
 
-def _sentence(mistake: dict, loc: tuple, tree: dict, outside: int) -> str:
+def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> str:
     """What is wrong with the value at a place, of which ``outside`` parts are not in the tree."""
     key = ".".join(map(str, loc)) or "the file"
     kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
@@ -78,7 +80,7 @@ def _sentence(mistake: dict, loc: tuple, tree: dict, outside: int) -> str:
     return f"{key} = {_shown(value)}: expected {_expected(mistake)}"
 
 
-def _expected(mistake: dict) -> str:
+def _expected(mistake: ErrorDetails) -> str:
     """What was expected of a value, and how to write it."""
     kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
     if kind in WANTED:
@@ -97,7 +99,7 @@ def _way_out(kind: str, value: object) -> str:
     """How a value of the wrong type would be written, where that can be told."""
     # YAML 1.1 reads 1e-5 as text: a number needs a dot before the exponent.
     if kind.startswith("float") and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", str(value)):
-        mantissa, exponent = re.split("[eE]", value)
+        mantissa, exponent = re.split("[eE]", str(value))
         return f": YAML reads {value} without a dot as a string; write {mantissa}.0e{exponent}"
     if kind == "list_type" and not isinstance(value, dict):
         return f"; write [{value}]"

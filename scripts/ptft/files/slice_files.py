@@ -12,9 +12,12 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ptft.paths import Results
+
+Slice = TypeVar("Slice")
+_PYDANTIC_CONFIG = "__pydantic_config__"
 
 
 class Slices:
@@ -23,7 +26,7 @@ class Slices:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._contents: dict[str, Callable[[], Any]] = {}
-        self.text = cache(self.text)
+        self._texts = cache(lambda file: as_text(self._contents[file]()))
 
     def add(self, rule: str, *wildcards: str, content: Callable[[], Any]) -> None:
         """Say what gives a job's slice: plain data, asked for once and only if it is needed."""
@@ -35,7 +38,7 @@ class Slices:
 
     def text(self, rule: str, *wildcards: str) -> str:
         """A job's slice as one line."""
-        return as_text(self._contents[self.file(rule, *wildcards)]())
+        return self._texts(self.file(rule, *wildcards))
 
     def write(self, only_missing: bool = False) -> None:
         """Write every slice that is not on disk as it is now.
@@ -48,6 +51,12 @@ class Slices:
             path = Path(name)
             if not (only_missing and path.exists()):
                 _write(path, content())
+
+
+def closed(kind: type[Slice]) -> type[Slice]:
+    """Let a TypedDict refuse keys that it does not name, without importing pydantic."""
+    setattr(kind, _PYDANTIC_CONFIG, {"extra": "forbid"})
+    return kind
 
 
 def as_text(content: Any) -> str:

@@ -71,8 +71,8 @@ def field_docstrings(fields: type) -> dict[str, str]:
             source = inspect.getsource(base)
         except (OSError, TypeError):  # made while the program runs, or not in Python
             continue
-        body = ast.parse(textwrap.dedent(source)).body[0].body
-        for field, text in pairwise(body):
+        tree = ast.parse(textwrap.dedent(source)).body[0]
+        for field, text in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
                     found[name] = inspect.cleandoc(about)

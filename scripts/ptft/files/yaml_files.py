@@ -111,5 +111,6 @@ def _sentence(error: yaml.YAMLError, path: Path, text: str) -> str:
     earlier = any(words in problem for words in _BEGIN_EARLIER)
     mark = (error.context_mark if earlier else error.problem_mark) or error.context_mark
     said = next((said for words, said in _SENTENCES.items() if words in problem), problem)
-    line = text.splitlines()[mark.line : mark.line + 1]
-    return f"{path}:{mark.line + 1}: found {''.join(line).strip()!r}: {said}"
+    at = mark.line if mark else 0
+    line = text.splitlines()[at : at + 1]
+    return f"{path}:{at + 1}: found {''.join(line).strip()!r}: {said}"

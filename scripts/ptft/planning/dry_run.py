@@ -10,12 +10,12 @@ import logging
 from collections.abc import Collection
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.evaluation.requests import CellRequest, cells_of_plan
+from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.plan import (
     FETCHING,
@@ -109,7 +109,7 @@ class Decided:
     @cached_property
     def _wanted(self) -> tuple[int, frozenset[CellRequest]]:
         """Version of the scoring and what determines each cell."""
-        return _scoring(evaluation_slice(self.grid))
+        return _scoring(cast(EvaluationPlan, evaluation_slice(self.grid)))
 
     def _asked_before(self, file: str) -> Collection[Score] | None:
         """Cells that the run which made a file was asked for as they are now; None: not known."""
@@ -122,7 +122,7 @@ class Decided:
         return {(cell.dataset, cell.format, cell.shots) for cell in cells & before[1]}
 
 
-def _scoring(plan: dict) -> tuple[int, frozenset[CellRequest]]:
+def _scoring(plan: EvaluationPlan) -> tuple[int, frozenset[CellRequest]]:
     return plan["scoring_version"], frozenset(cells_of_plan(plan))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ptft.evaluation.requests import generates
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
+from ptft.study.models import CheckpointInfo, PocketSource
 from ptft.study.slices import finetune_slice
 
 SMALL_MODEL = 10_000_000
@@ -94,9 +95,9 @@ class Estimates:
 
     def finetune_seconds(self, arm: str) -> float:
         """One fine-tuning, all candidates of its learning rate included."""
-        spec, compute = self.grid.arms[arm], self.grid.study.compute
+        (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
         settings = finetune_slice(self.grid, arm)["settings"]
-        split = self.workload.sizes[self.grid.task_dataset(spec.task), "train"]
+        split = self.workload.sizes[self.grid.task_dataset(task), "train"]
         length = min(split.tokens, settings["max_length"])
         updates = settings["epochs"] * math.ceil(split.rows / settings["batch_size"])
         once = training_seconds(
@@ -104,7 +105,7 @@ class Estimates:
             self.weights,
             settings["epochs"] * split.rows * length / (compute.gpus or compute.threads),
             updates,
-            spec.method == ADAPTER,
+            method == ADAPTER,
         )
         return self.rates.start + once * max(1, len(settings["learning_rates"]))
 
@@ -135,9 +136,9 @@ class Estimates:
     def pretrain_seconds(self, checkpoint: str) -> float:
         """The pocket model's pre-training from the checkpoint before, on one core."""
         source = self.grid.model.source
-        before = source.before(checkpoint)
-        done = source.info(before) if before else None
-        wanted = source.info(checkpoint)
-        steps = wanted.step - (done.step if done else 0)
-        tokens = wanted.tokens - (done.tokens if done else 0)
+        assert isinstance(source, PocketSource)
+        known, before = source.checkpoints(), source.before(checkpoint)
+        wanted, done = known[checkpoint], known[before] if before else CheckpointInfo()
+        steps = (wanted.step or 0) - (done.step or 0)
+        tokens = (wanted.tokens or 0) - (done.tokens or 0)
         return RATES["cpu"].start + training_seconds(RATES["cpu"], self.weights, tokens, steps)

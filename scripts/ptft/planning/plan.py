@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptft.files.errors import present
 from ptft.paths import Results
 from ptft.planning.estimates import RATES, Estimates
 from ptft.planning.history import History
@@ -100,7 +101,7 @@ def make_plan(
         counted=sum(size.counted for size in workload.sizes.values()),
         splits=len(workload.sizes),
         models=len(tuned),
-        disk_bytes=sum(Demands(grid).model_bytes(job.arm) for job in tuned),
+        disk_bytes=sum(Demands(grid).model_bytes(present(job.arm, "arm")) for job in tuned),
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
     )
 
@@ -161,9 +162,9 @@ def _seconds(
     seconds = {}
     for job in jobs:
         if job.rule == FINETUNE:
-            seconds[job] = tuning[job.arm]
+            seconds[job] = tuning[present(job.arm, "arm")]
         elif job.rule == PRETRAIN:
-            seconds[job] = estimates.pretrain_seconds(job.checkpoint)
+            seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
         elif job.rule == EVALUATE:
             if job.cells not in scoring:
                 scoring[job.cells] = estimates.evaluate_seconds(job.cells) * factors[EVALUATE]
@@ -224,7 +225,8 @@ def _shown(hours: float) -> str:
 
 
 def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:
-    return (folder / Results(grid.name).tuned(job.checkpoint, job.arm)).exists()
+    checkpoint, arm = present(job.checkpoint, "checkpoint"), present(job.arm, "arm")
+    return (folder / Results(grid.name).tuned(checkpoint, arm)).exists()
 
 
 def _existing(folder: Path) -> Path:

@@ -60,12 +60,12 @@ class Workload:
         kind = self.grid.families[self.grid.family(dataset)].kind
         limit = split_slice(self.grid, dataset, split)["limit"]
         kept = self._kept(dataset, split)
-        tokens = self._audit.get((dataset, split), {}).get("tokens_mean")
-        counted = kept is not None and tokens is not None
+        found = self._audit.get((dataset, split), {}).get("tokens_mean")
+        counted = kept is not None and found is not None
         if kept is None:
             kept = limit or (TRAIN_ROWS if split == "train" else TEST_ROWS[kind])
-        if tokens is None:
-            tokens = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
+        usual = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
+        tokens = usual if found is None else float(found)
         return Size(min(kept, limit or kept), float(tokens), counted)
 
     def _kept(self, dataset: str, split: str) -> int | None:

@@ -62,7 +62,7 @@ def is_told_again(record: logging.LogRecord) -> bool:
 def tell_causes_first(handlers: Iterable[logging.Handler]) -> None:
     """Change how Snakemake's handlers tell failed jobs; not those of logger plugins."""
     for handler in handlers:
-        if type(handler.formatter) is DefaultFormatter:
-            known = handler.formatter
+        known: Any = handler.formatter
+        if type(known) is DefaultFormatter:
             handler.setFormatter(CauseFirst(known.quiet, known.show_failed_logs))
             handler.addFilter(lambda record: not is_told_again(record))

@@ -72,7 +72,7 @@ def lease(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[list[str], li
 
 def _take(pool: list[str], count: int, handles: list[int]) -> list[str]:
     """Lock ``count`` GPUs, all or none: holding some while waiting for more could deadlock."""
-    held = []
+    held: list[str] = []
     for name in pool:
         if len(held) == count:
             break

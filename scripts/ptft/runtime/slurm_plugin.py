@@ -32,16 +32,19 @@ def remember_last(ask: Callable[[], int | None]) -> Callable[[], int | None]:
 def at_most_three_times_the_first(seconds: property) -> property:
     """The executor's seconds between status checks, kept from growing further."""
 
+    store = seconds.fset
+    assert store is not None
+
     def keep(executor: Any, wanted: float) -> None:
         first = executor.workflow.executor_settings.init_seconds_before_status_checks
-        seconds.fset(executor, min(wanted, 3 * first))
+        store(executor, min(wanted, 3 * first))
 
     return seconds.setter(keep)
 
 
 def correct_status_queries() -> None:
     """Correct the plugin if Snakemake has loaded it, once."""
-    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is not None and plugin.get_min_job_age.__name__ != "ask_again":
         plugin.get_min_job_age = remember_last(plugin.get_min_job_age)
         plugin.Executor.next_seconds_between_status_checks = at_most_three_times_the_first(

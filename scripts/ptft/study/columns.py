@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -10,7 +10,10 @@ from ptft.data.transforms import TRANSFORMS
 from ptft.files.errors import PlacedError
 from ptft.files.types import ONCE, Strict
 
-Transform = Literal[tuple(TRANSFORMS)]
+if TYPE_CHECKING:
+    Transform = str
+else:
+    Transform = Literal[tuple(TRANSFORMS)]
 
 
 class Label(Strict):

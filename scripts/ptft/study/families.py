@@ -113,8 +113,11 @@ class Dataset(Strict):
     def _as_many_texts(self) -> "Dataset":
         if self.choice_transform is not None:
             check_texts(("choice_transform",), self.choice_transform, 1)
-        sources = {("fields", name): source for name, source in self.fields.items()}
-        for loc, source in {**sources, ("continuation",): self.continuation}.items():
+        sources: dict[tuple[str, ...], FieldSource | None] = {
+            **{("fields", name): source for name, source in self.fields.items()},
+            ("continuation",): self.continuation,
+        }
+        for loc, source in sources.items():
             if isinstance(source, TransformedField):
                 several = isinstance(source.column, list)
                 count = len(source.column) if several else 1
@@ -198,8 +201,8 @@ class Family(Strict):
         _known((*loc, "labels"), dataset.labels or [], self.labels or [], "label")
         if dataset.label is not None:
             key = "names" if dataset.label.names else "values"
-            named = dataset.label.names or list(dataset.label.values.values())
-            _known((*loc, "label", key), named, dataset.labels or self.labels, "label")
+            named = dataset.label.names or list((dataset.label.values or {}).values())
+            _known((*loc, "label", key), named, dataset.labels or self.labels or [], "label")
 
     def _check_templates(self, loc: tuple, dataset: Dataset) -> None:
         own = (*loc, "formats") if dataset.formats else ("formats",)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ptft.data.rows import split_files, split_name
 from ptft.evaluation.requests import generates
-from ptft.files.errors import StudyError, locate
+from ptft.files.errors import StudyError, locate, present
 from ptft.files.explain import explain
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
@@ -18,6 +18,7 @@ from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
 from ptft.study.settings import strict_settings
 from ptft.training.methods import METHODS
+from ptft.training.settings import TrainingSettings
 
 BASE = "base"
 
@@ -30,6 +31,15 @@ class Arm:
     method: str | None = None
     task: str | None = None
     seed: int | None = None
+
+    @property
+    def tuning(self) -> tuple[str, str]:
+        """Method and task of an arm that is fine-tuned.
+
+        Raises:
+            LookupError: it is the base model.
+        """
+        return present(self.method, f"method of {self.name}"), present(self.task, "task")
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Grid:
         self.model_file, self.family_files = loaded.model_file, loaded.family_files
         self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
-        self._read_settings: dict[tuple[str, str], object] = {}
+        self._read_settings: dict[tuple[str, str], TrainingSettings] = {}
         check_names(self)
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
         check_tasks(self)
@@ -68,7 +78,8 @@ class Grid:
     @cached_property
     def checkpoints(self) -> dict[str, CheckpointInfo]:
         """The study's checkpoints in its order."""
-        return {name: self.model.source.info(name) for name in self.study.checkpoints}
+        info = self.model.source.info
+        return {name: present(info(name), f"checkpoint {name}") for name in self.study.checkpoints}
 
     @property
     def datasets(self) -> list[str]:
@@ -199,13 +210,13 @@ class Grid:
         family = self.families[self.family(dataset)]
         return self.dataset(dataset).max_new_tokens or family.max_new_tokens
 
-    def settings(self, method: str, task: str) -> object:
+    def settings(self, method: str, task: str) -> TrainingSettings:
         """An arm's settings, read once: every job asks for them."""
         if (method, task) not in self._read_settings:
             self._read_settings[method, task] = self._merged_settings(method, task)
         return self._read_settings[method, task]
 
-    def _merged_settings(self, method: str, task: str) -> object:
+    def _merged_settings(self, method: str, task: str) -> TrainingSettings:
         """The method's settings in this study, with what the task changes."""
         group = getattr(self.study.finetune, method)
         values = {**dataclasses.asdict(group.settings), **group.tasks[task]}

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +14,8 @@ from ptft.files.yaml_files import read_mapping, refuse_twins
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,11 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
     return Loaded(study, model, families, tuple(files), model_file, family_files)
 
 
-def dump(value: object) -> object:
+def dump(value: Any) -> Any:
     """Plain data of a checked type (or of a mapping of them), as YAML and JSON can hold it."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
@@ -139,7 +142,7 @@ def _extended(
     return merged
 
 
-def _checked(schema: type[BaseModel], content: object, files: Sequence[Path]) -> BaseModel:
+def _checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Checked:
     try:
         return schema.model_validate(content)
     except ValidationError as error:

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ptft.files.errors import present
 from ptft.files.types import Count, Name, Repository, Seed, Strict
 from ptft.pocket.settings import PretrainSettings
-from ptft.study.settings import strict_settings
+from ptft.study.settings import StrictSettings
 
 
 def _names_a_step(pattern: str) -> str:
@@ -41,7 +42,7 @@ class PocketSource(Strict):
     """made here"""
     world_seed: Seed = 0
     """of the made-up world"""
-    pretraining: strict_settings(PretrainSettings)
+    pretraining: StrictSettings[PretrainSettings]
     """how the model is built and trained"""
 
     def checkpoints(self) -> dict[str, CheckpointInfo]:
@@ -64,7 +65,7 @@ class PocketSource(Strict):
 
     def pretraining_slice(self, name: str) -> dict:
         """What determines a checkpoint: the settings, without the steps of the others."""
-        return dataclasses.asdict(self.pretraining) | {"steps": [self.info(name).step]}
+        return dataclasses.asdict(self.pretraining) | {"steps": [self.checkpoints()[name].step]}
 
 
 class FolderSource(Strict):
@@ -129,7 +130,7 @@ class HubSource(Strict):
 
     def reference(self, name: str) -> dict:
         """What is looked up on the Hub for a checkpoint."""
-        info = self.info(name)
+        info = present(self.info(name), f"checkpoint {name}")
         by_step = info.branch is None and self.branches and STEP_NAME.fullmatch(name)
         return {
             "repository": info.repository or self.repository,
@@ -154,6 +155,6 @@ class Model(Strict):
     @property
     def weights(self) -> int | None:
         """Number of weights; None where nothing tells."""
-        if self.parameters is None and self.source.kind == "pocket":
+        if self.parameters is None and isinstance(self.source, PocketSource):
             return self.source.pretraining.weights
         return self.parameters

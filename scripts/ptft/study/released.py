@@ -14,7 +14,7 @@ from ptft.files.types import ONCE, Name, Part, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.study.families import Kind
 from ptft.study.schema import AnalysisSettings, Report
-from ptft.study.settings import strict_settings
+from ptft.study.settings import StrictSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -77,7 +77,7 @@ class PublishedStudy(Strict):
     """what it is, in words"""
     published: Released
     """the released tables"""
-    analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
+    analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
     """choices of the analyses"""
     report: Report = Report()
     """how figures and report look"""

@@ -3,7 +3,7 @@
 Every key is known and typed; the JSON schemas in workflow/schemas are generated from here.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -11,7 +11,7 @@ from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
-from ptft.study.settings import strict_settings
+from ptft.study.settings import StrictSettings, strict_settings
 from ptft.training.methods import METHODS, summary
 
 
@@ -101,15 +101,22 @@ def _group(method: str, settings: type) -> type[Strict]:
     )
 
 
-Finetune = create_model(
-    "Finetune",
-    __base__=Strict,
-    __doc__="Fine-tuning methods of a study, each with its settings and tasks.",
-    **{
-        method: (_group(method, settings) | None, Field(None, description=summary(method)))
-        for method, settings in METHODS.items()
-    },
-)
+_METHOD_FIELDS: dict[str, Any] = {
+    method: (_group(method, settings) | None, Field(None, description=summary(method)))
+    for method, settings in METHODS.items()
+}
+if TYPE_CHECKING:
+
+    class Finetune(Strict):
+        """A field per method."""
+
+else:
+    Finetune = create_model(
+        "Finetune",
+        __base__=Strict,
+        __doc__="Fine-tuning methods of a study, each with its settings and tasks.",
+        **_METHOD_FIELDS,
+    )
 
 
 class Study(Strict):
@@ -138,7 +145,7 @@ class Study(Strict):
     """how many examples are used"""
     bootstrap: Bootstrap = Bootstrap()
     """how intervals are found"""
-    analysis: strict_settings(AnalysisSettings) = AnalysisSettings()
+    analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
     """choices of the analyses"""
     compute: Compute = Compute()
     """what one job takes"""

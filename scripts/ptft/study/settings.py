@@ -6,35 +6,43 @@ twin that reads a mapping strictly and passes the dataclass's own range checks.
 """
 
 import dataclasses
-from typing import Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, create_model
 
 from ptft.files.types import Described
 
+Settings = TypeVar("Settings")
 
-def strict_settings(settings: type) -> type:
+
+def strict_settings(settings: type) -> Any:
     """Type of a field that is written as a mapping and read as an instance of ``settings``.
 
     Args:
         settings: a dataclass whose ``__post_init__`` raises ValueError on a bad value.
     """
     hints = get_type_hints(settings, include_extras=True)
-    twin = create_model(
-        settings.__name__,
-        __base__=Described,
-        __doc__=settings.__doc__,
-        **{
-            field.name: (hints[field.name], _default(field))
-            for field in dataclasses.fields(settings)
-        },
-    )
+    fields: dict[str, Any] = {
+        field.name: (hints[field.name], _default(field)) for field in dataclasses.fields(settings)
+    }
+    twin = create_model(settings.__name__, __base__=Described, __doc__=settings.__doc__, **fields)
     twin.described_by = settings
     return Annotated[
         twin,
         AfterValidator(lambda value: settings(**_values(value))),
         PlainSerializer(dataclasses.asdict),
     ]
+
+
+if TYPE_CHECKING:
+    StrictSettings = Annotated[Settings, "read by its strict twin"]
+else:
+
+    class StrictSettings:
+        """``StrictSettings[X]``: a field that holds an ``X`` and is read as ``strict_settings``."""
+
+        def __class_getitem__(cls, settings: type) -> Any:
+            return strict_settings(settings)
 
 
 def _default(field: dataclasses.Field) -> object:

@@ -34,13 +34,13 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
 
 def finetune_slice(grid: Grid, arm: str) -> dict:
     """What decides the weights of an arm, besides its checkpoint and its training split."""
-    spec = grid.arms[arm]
+    method, task = grid.arms[arm].tuning
     return {
         "training_version": TRAINING_VERSION,
-        "method": spec.method,
-        "seed": spec.seed,
-        "template": grid.task_templates(spec.task).get(grid.study.train_format),
-        "settings": dataclasses.asdict(grid.settings(spec.method, spec.task)),
+        "method": method,
+        "seed": grid.arms[arm].seed,
+        "template": grid.task_templates(task).get(grid.study.train_format),
+        "settings": dataclasses.asdict(grid.settings(method, task)),
     }
 
 
@@ -125,7 +125,7 @@ def _tuning(grid: Grid) -> dict[str, dict]:
             "task": arm.task,
             "dataset": grid.task_dataset(arm.task),
             "template": grid.task_templates(arm.task).get(grid.study.train_format),
-            "settings": {key: getattr(grid.settings(arm.method, arm.task), key) for key in keys},
+            "settings": {key: getattr(grid.settings(*arm.tuning), key) for key in keys},
         }
         for arm in grid.arms.values()
         if arm.task

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ptft import paths
 from ptft.data.rows import split_files, split_name
-from ptft.files.errors import StudyError, locate, suggest
+from ptft.files.errors import StudyError, locate, present, suggest
 from ptft.models.folder import check_model, check_tokenizer, model_shapes
 from ptft.study.grid import Grid
+from ptft.study.models import FolderSource
 
 
 def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
@@ -30,14 +31,14 @@ def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
             raise StudyError(
                 f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {_absent(path, meant)}"
             )
-    if grid.model.source.kind == "folder":
-        _require_models(grid, results)
+    if isinstance(grid.model.source, FolderSource):
+        _require_models(grid, results, Path(grid.model.source.path))
 
 
 def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, list[Path], str]]:
     """(key, files with that key, path that has to exist) of all sources that are still needed."""
     source, root = grid.model.source, grid.study.root
-    if source.kind == "folder":
+    if isinstance(source, FolderSource):
         for checkpoint in _unscored(grid, results):
             yield ("source", "path"), [grid.model_file], source.path
             listed = ("source", "checkpoints", checkpoint)
@@ -52,14 +53,15 @@ def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, list[
                 yield loc, grid.family_files[grid.family(dataset)], file
         elif root is not None and not (root == paths.POCKET and source.kind == "pocket"):
             yield ("root",), grid.files, root
-            yield ("root",), grid.files, paths.hub_dataset(root, spec.repository, spec.config)
-            _require_split(grid, dataset, split)
+            repository = present(spec.repository, f"repository of {dataset}")
+            yield ("root",), grid.files, paths.hub_dataset(root, repository, spec.config)
+            _require_split(grid, dataset, split, Path(root))
 
 
-def _require_split(grid: Grid, dataset: str, split: str) -> None:
+def _require_split(grid: Grid, dataset: str, split: str, root: Path) -> None:
     """Of a dataset in the study's root, the split has to be among the files."""
     expression = grid.split_expression(dataset, split)
-    found = split_files(Path(grid.study.root), grid.dataset(dataset).model_dump(exclude_none=True))
+    found = split_files(root, grid.dataset(dataset).model_dump(exclude_none=True))
     if split_name(expression) not in found:
         use = split if getattr(grid.dataset(dataset).splits, split) else "train"
         loc = ("datasets", dataset, "splits", use)
@@ -70,11 +72,11 @@ def _require_split(grid: Grid, dataset: str, split: str) -> None:
         )
 
 
-def _require_models(grid: Grid, results: paths.Results) -> None:
+def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
     """The checkpoints can be loaded and are of one architecture; their weights are not read."""
     first: dict[str, list[int]] = {}
     for checkpoint in _unscored(grid, results):
-        folder = Path(grid.model.source.path) / checkpoint
+        folder = folders / checkpoint
         try:
             check_model(folder)
             check_tokenizer(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import COUNTS, Changes, aggregate, flag_holes
+from ptft.analysis.estimates import COUNTS, Change, Changes, aggregate, flag_holes
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
@@ -79,17 +79,12 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
 def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The three measures of ``pairs``, averaged by checkpoint, method, task and direction."""
     by = ["direction", "method", "train_task", *CHECKPOINT]
-    table = None
-    for name, change in {
-        "mrc": ratio_change,
-        "bounded": bounded_change,
-        "difference": np.subtract,
-    }.items():
+
+    def measured(name: str, change: Change) -> pl.DataFrame:
         changes = Changes.of(view, pairs, change)
-        measured = aggregate(pairs, name, changes, by, settings.level, prefix=f"{name}_")
-        table = (
-            measured
-            if table is None
-            else table.join(measured.drop(COUNTS), on=by, nulls_equal=True)
-        )
+        return aggregate(pairs, name, changes, by, settings.level, prefix=f"{name}_")
+
+    table = measured("mrc", ratio_change)
+    for other in (measured("bounded", bounded_change), measured("difference", np.subtract)):
+        table = table.join(other.drop(COUNTS), on=by, nulls_equal=True)
     return flag_holes(table, by[:3])

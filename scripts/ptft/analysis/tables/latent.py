@@ -49,7 +49,7 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     tables = [
         curve_table(view, curves[which].to_list(), settings)
         .rename({"tau_p": "p"})
-        .rename(lambda name, which=which: f"{which}_{name}")
+        .select(pl.all().name.prefix(f"{which}_"))
         for which in ("base", "tuned")
     ]
     table = pl.concat([curves.drop("base", "tuned"), *tables], how="horizontal")

@@ -88,11 +88,13 @@ def trend_table(draws: np.ndarray, curves: pl.DataFrame, level: float) -> pl.Dat
         line_trend(index, np.array(values), draws[rows], level)
         for index, values, rows in curves.select("index", "values", "rows").iter_rows()
     ]
-    columns = zip(*[(t.slope, t.stderr, t.low, t.high, t.p) for t in trends], strict=True)
+    columns: list[Sequence[float]] = list(
+        zip(*[(t.slope, t.stderr, t.low, t.high, t.p) for t in trends], strict=True)
+    )
     return pl.DataFrame(
         [
             pl.Series(name, values, pl.Float64).fill_nan(None)
-            for name, values in zip(TREND, list(columns) or [[]] * len(TREND), strict=True)
+            for name, values in zip(TREND, columns or [[]] * len(TREND), strict=True)
         ]
     )
 

@@ -162,10 +162,13 @@ def _saved(
     which: str, stop: str | None, last: str, tokens: dict[str, int | None], settings: Settings
 ) -> dict[str, float | None]:
     """Tokens, their share of the whole, and GPU-hours that stopping at ``stop`` saves."""
-    saved = share = hours = None
-    if stop is not None and tokens[stop] is not None and tokens[last]:
-        saved = tokens[last] - tokens[stop]
-        share = saved / tokens[last]
+    saved: int | None = None
+    share: float | None = None
+    hours: float | None = None
+    whole, seen = tokens[last], None if stop is None else tokens[stop]
+    if seen is not None and whole:
+        saved = whole - seen
+        share = saved / whole
         if settings.pretraining_gpu_hours is not None:
             hours = share * settings.pretraining_gpu_hours
     return {
