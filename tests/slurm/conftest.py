@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from filelock import FileLock
 from ptft.runtime.job_records import JobRecord, read_records
 
 from ..waiting import PATIENCE, Stops, wait_until
-from ..workflow.conftest import make_clone
+from ..workflow.conftest import RESOURCES, make_clone, unchanged
 from .cluster import Cluster, why_not
 
+HIDDEN = Path(__file__).resolve().parents[1] / "hidden"
 CELLS = "results/cluster/tables/cells.parquet"
 # Status queries so seldom would make up most of a test's time.
 FAST = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
@@ -54,7 +56,7 @@ class Study:
         self.calls += 1
         folder = self.root.parent / f"stops{self.calls}"
         self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=stops)
-        environment = self.stops.environment() if stops else dict(os.environ)
+        environment = without_plugins(self.stops.environment() if stops else dict(os.environ))
         where = ["--profile", "slurm", *FAST] if self.cluster else ["--cores", "2"]
         command = [sys.executable, "-m", "snakemake", CELLS, *where]
         with self.log.open("w") as log:
@@ -134,26 +136,34 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def reference(cluster, repository, tmp_path_factory) -> Study:
+def reference(cluster, repository, tmp_path_factory) -> Iterator[Study]:
     """The study, finished by an undisturbed local run."""
     study = Study(clone(repository, tmp_path_factory.mktemp("reference") / "clone"))
     study.narrow("[step4]", "[0, 1]")
     study.run()
-    return study
+    with unchanged(*(study.root / part for part in RESOURCES)):
+        yield study
 
 
 @pytest.fixture
 def study(cluster, reference, repository, tmp_path):
     """The study on the cluster, before its first call; its checkpoints are there already."""
     made = Study(clone(repository, tmp_path / "clone"), cluster)
-    shutil.copytree(reference.root / "resources", made.root / "resources")
-    for prepared in ("datasets", "tables/audit_splits.parquet"):
+    for part in RESOURCES:
+        shutil.copytree(reference.root / part, made.root / part, copy_function=os.link)
+    for prepared in ("datasets", "tables/audit_splits.parquet"):  # a test edits a data set in place
         copy(reference.results / prepared, made.results / prepared)
     yield made
     made.end()
     for job in cluster.jobs("PENDING", "RUNNING", "COMPLETING", "SUSPENDED"):
         cluster.call("scancel", job["id"], check=False)
     wait_until(lambda: not cluster.jobs("PENDING", "RUNNING"), "the queue is empty")
+
+
+def without_plugins(environment: dict[str, str]) -> dict[str, str]:
+    """An environment whose Snakemakes, one in each cluster job, import no plugin in vain."""
+    paths = [str(HIDDEN), environment.get("PYTHONPATH", "")]
+    return environment | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def clone(repository: Path, root: Path) -> Path:

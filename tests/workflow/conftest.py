@@ -1,9 +1,13 @@
 """A finished run of the pocket study at test size, in a copy of the workflow of its own."""
 
+import contextlib
+import hashlib
+import os
 import re
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +16,10 @@ from filelock import FileLock
 
 from tests.warm_snakemake import run_snakemake
 
+# Of a finished run, what jobs put in place whole and never rewrite: a copy's are hard links. Not
+# so locks, logs and records, nor cells, whose times Snakemake sets after a job has linked them.
+RESOURCES = ["resources/models", "resources/pocket"]
+LINKED = [*RESOURCES, *(f"results/tiny/{part}" for part in ("datasets", "models", "figures"))]
 PARTS = ["Snakefile", "scripts", "workflow", "config", "profiles", "envs"]
 
 
@@ -75,7 +83,8 @@ def make_clone(repository: Path, root: Path, study: str) -> Clone:
     root.mkdir()
     for part in PARTS:
         source = repository / part
-        ignore = shutil.ignore_patterns("__pycache__")
+        # With what Python compiled, but not while it writes that.
+        ignore = shutil.ignore_patterns("*.pyc.*", "*-pytest-*")
         if source.is_dir():
             shutil.copytree(source, root / part, ignore=ignore)
         else:
@@ -87,7 +96,7 @@ def make_clone(repository: Path, root: Path, study: str) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def finished_once(repository, tmp_path_factory) -> Path:
+def finished_once(repository, tmp_path_factory) -> Iterator[Path]:
     """Folder of a finished run; made by the first worker that asks, never changed."""
     shared = tmp_path_factory.getbasetemp()
     if "popen-gw" in shared.name:
@@ -97,12 +106,37 @@ def finished_once(repository, tmp_path_factory) -> Path:
         if not (root / "results/tiny/report.html").exists():
             shutil.rmtree(root, ignore_errors=True)
             make_clone(repository, root, "tiny").snakemake()
-    return root
+    with unchanged(*(root / part for part in LINKED)):
+        yield root
+
+
+@contextlib.contextmanager
+def unchanged(*folders: Path) -> Iterator[None]:
+    """Fail if a file of these folders is another one afterwards: somebody wrote through a link."""
+    before = contents(folders)
+    yield
+    after = contents(folders)
+    assert sorted(path for path in before | after if before.get(path) != after.get(path)) == []
+
+
+def contents(folders: Iterable[Path]) -> dict[Path, tuple[int, str]]:
+    """Of each file in these folders: its time and a digest."""
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    return {
+        file: (file.stat().st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest())
+        for file in files
+    }
 
 
 @pytest.fixture
 def finished(finished_once, tmp_path) -> Clone:
     """A copy of the finished run that a test may change."""
     root = tmp_path / "clone"
-    shutil.copytree(finished_once, root)
+    linked = [finished_once / part for part in LINKED]
+
+    def copy(source: str, target: str) -> None:
+        inside = any(Path(source).is_relative_to(folder) for folder in linked)
+        (os.link if inside else shutil.copy2)(source, target)
+
+    shutil.copytree(finished_once, root, copy_function=copy)
     return Clone(root)

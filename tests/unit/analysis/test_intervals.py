@@ -91,6 +91,7 @@ def covered(draw, target, times):
     return found / times
 
 
+@pytest.mark.slow
 def test_coverage_at_the_edge_and_with_three_seeds():
     """What percentiles covered 70 % of, and drawing three seeds anew 80 to 88 %."""
 

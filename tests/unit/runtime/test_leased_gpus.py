@@ -57,6 +57,7 @@ def test_without_a_lease_the_cpu_will_do(monkeypatch):
     require_leased_gpus()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["finetune_model", "evaluate_model"])
 def test_the_programs_stop_before_they_read_a_model(repository, tmp_path, program):
     """As run_job starts them: here with a GPU's name, and no GPU."""

@@ -96,6 +96,7 @@ def test_methods_by_name():
         get_method("prefix")
 
 
+@pytest.mark.slow
 def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
     """Python's lists of a piece's tokens are given back before the next piece is encoded."""
     rows = [CHAT | {"example_id": f"c-{number}", "messages": 30 * CHAT["messages"]}

@@ -97,6 +97,7 @@ def test_another_run_of_the_same_is_the_same_and_a_finished_one_is_not_repeated(
     assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kill", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_killed_run_resumes_to_the_same_weights(
     files, undisturbed, tmp_path, monkeypatch, kill, status
