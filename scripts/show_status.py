@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
+from ptft.files.yaml_files import read_mapping, require_readable
 from ptft.planning.progress import Progress
 from ptft.planning.status import failures, status_table, summary
 from ptft.runtime.programs import run_program
@@ -25,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        content = yaml.safe_load(args.configfile.read_text())
-        grid = read_study(content, [args.configfile], LIBRARY)
+        require_readable([args.configfile])
+        grid = read_study(read_mapping(args.configfile), [args.configfile], LIBRARY)
     except (OSError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
