@@ -17,7 +17,7 @@ EVERY = 30.0
 class ProgressBar(Protocol):
     """What is told of a job's progress, to a bar of tqdm or to its stand-in."""
 
-    n: float
+    n: int
 
     def update(self, count: int = 1) -> object:
         """So much more is done."""

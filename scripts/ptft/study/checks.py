@@ -36,11 +36,22 @@ def check_names(grid: "Grid") -> None:
 def check_tasks(grid: "Grid") -> None:
     """Every split is there, and every task can be fine-tuned by its method and in its format.
 
+    Numbers of training rows are for datasets that something is trained on.
+
     Raises:
         StudyError: one is not.
     """
     for dataset, split in grid.splits():
         grid.split_expression(dataset, split)
+    trained = dict.fromkeys(grid.task_dataset(task) for task in grid.tasks)
+    for name in grid.study.data.train_of:
+        if name not in trained:
+            expected = f"one of {', '.join(trained)}" if trained else "none"
+            message = (
+                f"no arm is fine-tuned on this dataset, expected {expected}; remove it, or add its "
+                "task under finetune"
+            )
+            raise _refusal(grid, ("data", "train_of", name), message)
     format_name = grid.study.train_format
     for arm in grid.arms.values():
         if arm.task is None:
