@@ -32,7 +32,7 @@ from ptft.files.slice_files import Slices, as_text
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
-from ptft.files.errors import printed_alone
+from ptft.files.errors import StudyFiles, printed_alone
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
 from ptft.study.slices import (
@@ -53,7 +53,7 @@ if not workflow.configfiles:
     configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
 
 
-STUDY_FILES = [Path(os.path.relpath(file)) for file in workflow.configfiles]
+STUDY_FILES = StudyFiles((Path(os.path.relpath(file)) for file in workflow.configfiles), config)
 
 if "published" in config:
 

@@ -2,14 +2,17 @@
 
 import contextlib
 import difflib
+import json
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
 Found = TypeVar("Found")
+COMMAND_LINE = "--config"
+"""Where a value is from that stands in no file, as it is typed."""
 
 
 class StudyError(ValueError):
@@ -27,6 +30,18 @@ class PlacedError(ValueError):
     def __init__(self, loc: tuple, message: str):
         super().__init__(message)
         self.loc = loc
+
+
+class StudyFiles(tuple[Path, ...]):
+    """The files of a study, and Snakemake's ``config``: their content and that of ``--config``."""
+
+    config: Mapping
+
+    def __new__(cls, files: Iterable[Path], config: Mapping) -> "StudyFiles":
+        """As a tuple of the files; ``config`` is read when a place is looked for."""
+        new = super().__new__(cls, files)
+        new.config = config
+        return new
 
 
 @contextlib.contextmanager
@@ -62,7 +77,10 @@ def suggest(name: object, known: Collection[object]) -> str:
 
 
 def locate(loc: tuple, files: Sequence[Path]) -> str:
-    """file:line of a place, or of the deepest part of it that is written down."""
+    """file:line of a place, or of the deepest part of it that is written down.
+
+    ``--config`` where it gives the place, or another value than the files.
+    """
     best: tuple[int, str] | None = None
     for path, tree in trees(files):
         depth, line, node = 0, 1, tree
@@ -71,18 +89,41 @@ def locate(loc: tuple, files: Sequence[Path]) -> str:
             if not found:
                 break
             depth, line, node = depth + 1, found[0].start_mark.line + 1, found[1]
-        if best is None or depth > best[0]:
+        if path == COMMAND_LINE:
+            if depth == len(loc):
+                return COMMAND_LINE
+        elif best is None or depth > best[0]:
             best = (depth, f"{path}:{line}")
     return best[1] if best else "study"
 
 
-def trees(files: Sequence[Path]) -> list[tuple[Path, yaml.Node | None]]:
-    """The YAML node tree of each file, the last first: a later file overrides an earlier one."""
-    return [
-        (path, yaml.compose(path.read_text(encoding="utf-8")))
-        for path in reversed(files)
-        if path.is_file()
-    ]
+def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
+    """The YAML node tree of each file, the last first: a later file overrides an earlier one.
+
+    Before them, under ``COMMAND_LINE``, what it gave if it gave anything.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in reversed(files) if path.is_file()}
+    found = [(path, yaml.compose(text)) for path, text in texts.items()]
+    if isinstance(files, StudyFiles):
+        given = _beyond(files.config, [yaml.safe_load(text) for text in texts.values()])
+        if given:
+            found.insert(0, (COMMAND_LINE, yaml.compose(json.dumps(given, default=str))))
+    return found
+
+
+def _beyond(config: Mapping, contents: Sequence[object]) -> dict:
+    """What a config holds that is not in the contents of its files, of which the first counts."""
+    given = {}
+    for key, value in config.items():
+        written = [content[key] for content in contents if key in (content or {})]
+        if isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in written):
+            below = _beyond(value, written)
+            if below or not written:
+                given[key] = below
+        # Snakemake leaves a date the text that it is.
+        elif not written or value != written[0] and str(value) != str(written[0]):
+            given[key] = value
+    return given
 
 
 def child(node: yaml.Node | None, part: object) -> tuple[yaml.Node, yaml.Node] | None:

@@ -164,7 +164,9 @@ def _children(node: dict, part: object) -> list[dict]:
 
 def _without_tags(loc: tuple, files: Sequence[Path]) -> tuple:
     """Drop what pydantic adds to a place: the tags of unions, which stand in no file."""
-    for _, tree in trees(files):
+    best: list = []
+    places = trees(files)
+    for _, tree in places:
         kept, node = [], tree
         for position, part in enumerate(loc):
             found = child(node, part)
@@ -173,9 +175,8 @@ def _without_tags(loc: tuple, files: Sequence[Path]) -> tuple:
                 node = found[1]
             elif position == len(loc) - 1 and not _is_tag(part):
                 kept.append(part)
-        if len(kept) > 1 or len(loc) <= 1 or len(files) == 1:
-            return tuple(kept)
-    return loc
+        best = max(best, kept, key=len)
+    return tuple(best) if len(best) > 1 or len(loc) <= 1 or len(places) == 1 else loc
 
 
 def _is_tag(part: object) -> bool:

@@ -62,7 +62,7 @@ class Grid:
 
     def __init__(self, loaded: Loaded):
         self.study, self.model, self.families = loaded.study, loaded.model, loaded.families
-        self.name, self.files = self.study.study, list(loaded.files)
+        self.name, self.files = self.study.study, loaded.files
         self.model_file, self.family_files = loaded.model_file, loaded.family_files
         self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}

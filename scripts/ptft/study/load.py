@@ -25,7 +25,7 @@ class Loaded:
     study: Study
     model: Model
     families: dict[str, Family]
-    files: tuple[Path, ...]
+    files: Sequence[Path]
     """the study's own files, for messages"""
     model_file: Path
     family_files: dict[str, list[Path]]
@@ -40,7 +40,8 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
 
     Args:
         config: the merged content of ``files`` (Snakemake's ``config``).
-        files: where ``config`` came from, for messages and look-ups.
+        files: where ``config`` came from, for messages and look-ups; ``StudyFiles`` where
+            some of it may be from the command line.
         library: the workflow's config folder.
 
     Raises:
@@ -63,7 +64,7 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
         name: _checked(Family, contents[name], family_files[name]) for name in sorted(contents)
     }
     _refuse_twins(families, family_files)
-    return Loaded(study, model, families, tuple(files), model_file, family_files)
+    return Loaded(study, model, families, files, model_file, family_files)
 
 
 def dump(value: Any) -> Any:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from small_study import FAMILY, OWN, edit, write_study
+from snakemake.utils import update_config
 
 from ptft.analysis.collect import domain_of
+from ptft.files.errors import StudyFiles
 from ptft.files.yaml_files import require_readable
 from ptft.study import StudyError, read_study
 from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
@@ -241,6 +243,17 @@ IN_STUDY = [
         "study.yaml:14: evaluate.formats.1: 'instruct' is no format of dataset 'own' (family "
         "'own'), which has default, io; add it there, or leave one of the two out",
     ),
+    (
+        "evaluate:",
+        "data: {train_of: {pocket_nil: 8}}\nevaluate:",
+        "study.yaml:12: data.train_of: unknown 'pocket_nil'; did you mean 'pocket_nli'?",
+    ),
+    (
+        "evaluate:",
+        "data:\n  train_of: {own: 8, pocket_facts: 8}\nevaluate:",
+        "study.yaml:13: data.train_of.pocket_facts: no arm is fine-tuned on this dataset, expected "
+        "one of pocket_nli, own; remove it, or add its task under finetune",
+    ),
     # Twice in a list
     (
         "[step4, step16]",
@@ -291,6 +304,57 @@ IN_STUDY = [
 def test_a_mistake_in_a_study(files, read, old, new, sentence):
     edit(files / "study.yaml", old, new)
     assert read().splitlines()[0] == sentence.replace("{at}", str(files))
+
+
+ON_COMMAND_LINE = [
+    (
+        {"data": {"trian": 8}},
+        "--config: unknown key 'data.trian'; did you mean 'train'?",
+    ),
+    (
+        {"bootstrap": {"resamples": "many"}},
+        "--config: bootstrap.resamples = 'many': expected a whole number, found text",
+    ),
+    (
+        {"finetune": {"full": {"settings": {"epochs": "one"}}}},
+        "--config: finetune.full.settings.epochs = 'one': expected a whole number, found text",
+    ),
+    (
+        {"finetune": {"full": {"tasks": {"own": {"epoch": 2}}}}},
+        "--config: unknown key 'finetune.full.tasks.own.epoch'; did you mean 'epochs'?",
+    ),
+    (
+        {"evaluate": {"formats": ["default", "ios"]}},
+        "--config: evaluate.formats: unknown 'ios'; did you mean 'io'?",
+    ),
+    (
+        {"data": {"shots": 1}},
+        "study.yaml:15: evaluate.shots: 2 shots can't be drawn from 1 examples; raise data.shots",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "sentence"), ON_COMMAND_LINE)
+def test_a_mistake_on_the_command_line(files, given, sentence):
+    """A value of `--config` is not blamed on a line of a file in which it does not stand."""
+    study = files / "study.yaml"
+    config = yaml.safe_load(study.read_text())
+    update_config(config, given)
+    with pytest.raises(StudyError) as refusal:
+        read_study(config, StudyFiles([study], config), files / "config")
+    assert str(refusal.value).replace(f"{files}/", "") == sentence
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), IN_STUDY[9:13])
+def test_a_mistake_in_a_file_is_not_blamed_on_the_command_line(files, old, new, sentence):
+    study = files / "study.yaml"
+    edit(study, old, new)
+    config = yaml.safe_load(study.read_text())
+    given = {"data": {"train": 8}, "bootstrap": {"seed": 1}}
+    update_config(config, given)
+    with pytest.raises(StudyError) as refusal:
+        read_study(config, StudyFiles([study], config), files / "config")
+    assert str(refusal.value).replace(f"{files}/", "").splitlines()[0] == sentence
 
 
 IN_FAMILY = [
