@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ptft.analysis.csv_tables import write_csv
+from ptft.audit.checkpoints import refuse_other_architectures
 from ptft.audit.study import ABOUT, AuditSlice, audit_study
 from ptft.audit.training import AuditError
 from ptft.files.slice_files import read_slice
@@ -37,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         plan = read_slice(args.plan, AuditSlice)
         checkpoints = read_slice(args.checkpoints, list[Path]) if args.checkpoints else []
         refuse_twins(checkpoints, plan.get("same_weights", []))
+        refuse_other_architectures(checkpoints)
         # On the device meta the weights are compared with the architecture and not read.
         weightless = load_model(args.model, device="meta")
         model = wrap_model(weightless, load_tokenizer(args.model))

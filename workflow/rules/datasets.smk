@@ -37,6 +37,7 @@ rule audit_study:
     input:
         script=program("audit_study"),
         modules=library(
+            "audit/checkpoints",
             "audit/study",
             "audit/prompts",
             "audit/training",
@@ -49,6 +50,7 @@ rule audit_study:
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
         checkpoints=compared_checkpoints(),
+        fetched=list(CHECKPOINTS_ON_HUB),
         found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
     output:
         splits=RESULTS.audit,
