@@ -8,7 +8,12 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.collect import AUDIT_SCHEMA
-from ptft.analysis.intervals import confidence_draws, effective_examples, over_seeds
+from ptft.analysis.intervals import (
+    confidence_draws,
+    effective_examples,
+    over_seeds,
+    unseen_agreement,
+)
 from ptft.analysis.settings import TUNED_SHOTS
 from ptft.analysis.statistics import normal_replicates
 
@@ -216,6 +221,7 @@ def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
     mean = cells["value"].to_numpy()
     n = _numbers_of_examples(cells, variance)
     variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
+    variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
     return Scores(cells, confidence_draws(mean, variance, n, replicates, seed), by_seed)
 
 

@@ -53,7 +53,8 @@ def line_trend(
     (``ptft.analysis.intervals.small_sample_quantile``).
 
     A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
-    trend; see docs/analysis.md for how often.
+    trend. How often that is, and how often a true null is rejected, stands in docs/analysis.md
+    under "How often they hold" (``benchmarks/coverage.py``).
 
     Args:
         x: (K,) positions of the checkpoints.
