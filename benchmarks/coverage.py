@@ -2,8 +2,8 @@
 
 Studies whose truth is known are made up (`coverage_draws.py`) and go through the functions that
 the tables use: bootstrap, confidence draws, `line_trend`, `kendall_trend`, `Scores`, `Estimates`.
-Repeat with `python benchmarks/coverage.py`; the result goes to `benchmarks/results/coverage.json`,
-where each number is a share of the draws. docs/analysis.md says what to make of it.
+To repeat, delete `benchmarks/results/coverage.json` and call `python benchmarks/coverage.py`; each
+number there is a share of the draws. docs/analysis.md says what to make of it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def interval_settings() -> list[dict]:
     scores = [*product([ANSWERS], SCORES, SPREADS), (ROUGE, ROUGE_SCORE, SPREADS[-1])]
     return [
         {"kind": kind, "n": n, "score": score, "seeds": seeds, "spread": spread}
-        for (kind, score, spread), n, seeds in product(scores, SIZES, SEEDS)
+        for n, (kind, score, spread), seeds in product(SIZES, scores, SEEDS)
     ]
 
 
@@ -210,25 +210,26 @@ PARTS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw, print and write the shares."""
+    """Draw, print and write the shares; a call that was killed goes on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=2000)
-    parser.add_argument("--part", choices=PARTS, help="draw this part anew, keep the other")
     parser.add_argument(
         "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage.json"
     )
     args = parser.parse_args(argv)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    result = json.loads(args.output.read_text()) if args.part else {}
-    for part in [args.part] if args.part else PARTS:
-        settings, measured = PARTS[part]
-        rows = []
+    asked = {"seed": args.seed, "draws": args.draws}
+    known = json.loads(args.output.read_text()) if args.output.exists() else {}
+    result = asked | {part: [] for part in PARTS}
+    if asked.items() <= known.items():
+        result |= known
+    for part, (settings, measured) in PARTS.items():
         for setting in settings():
-            rows.append(setting | measured(setting, args.draws, args.seed))
-            print(json.dumps(rows[-1]), flush=True)
-        result[part] = {"seed": args.seed, "draws": args.draws, "rows": rows}
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
+            if not any(setting.items() <= row.items() for row in result[part]):
+                result[part].append(setting | measured(setting, args.draws, args.seed))
+                print(json.dumps(result[part][-1]), flush=True)
+                args.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

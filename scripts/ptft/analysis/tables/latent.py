@@ -28,8 +28,9 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     (see `groups`): the paper's section 5 in numbers.
 
     Both tests' null is that the checkpoints are exchangeable; the steps of a slow wandering pass
-    for a trend. tau sees the shape only, and few checkpoints can never give it a small p-value
-    (with 6 of them the smallest possible one is 0.003, with 4 it is 0.083).
+    for a trend, and to tau so do examples that turn easier or harder one after the other
+    (docs/analysis.md). tau sees the shape only, and few checkpoints can never give it a small
+    p-value (with 6 of them the smallest possible one is 0.003, with 4 it is 0.083).
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("domain").is_in(["in", "out"])).sort(*CURVE, "index")
