@@ -133,9 +133,14 @@ def rank_correlation(
 
 
 def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given."""
+    """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given.
+
+    NaN, where nothing was tested, stays and counts for nothing.
+    """
     from scipy.stats import false_discovery_control
 
-    if len(p_values) == 0:
-        return np.empty(0)
-    return false_discovery_control(p_values, method="bh")
+    adjusted = np.full(len(p_values), np.nan)
+    tested = ~np.isnan(p_values)
+    if tested.any():
+        adjusted[tested] = false_discovery_control(p_values[tested], method="bh")
+    return adjusted

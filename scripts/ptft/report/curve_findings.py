@@ -46,7 +46,7 @@ def group_finding(
             names=listed(weak)
         )
     flagged = suspicious.filter(pl.col("method").is_null()).select(SCORE)
-    return [text + _caveats(names["learned"], "slope_p", flagged, settings, say)]
+    return [text + _caveats(names["learned"], "slope_p_adjusted", flagged, settings, say)]
 
 
 def _with_ends(rows: pl.DataFrame) -> str:
@@ -71,8 +71,9 @@ def _caveats(
         (
             unsure,
             say(
-                "A straight line through all checkpoints does not rise beyond their scatter for "
-                "{names} (neither a jump nor a rise that levels off is a line)."
+                "A straight line through all checkpoints does not rise beyond their scatter, with "
+                "p adjusted for the number of curves, for {names} (neither a jump nor a rise that "
+                "levels off is a line)."
             ),
         ),
         (warned, say("Some of these scores are flagged below: {names}.")),
@@ -104,7 +105,7 @@ def latent_findings(
     )
     own = latent.filter(pl.col("domain") == "in").sort("method", "train_task", "dataset")
     return [
-        first + _caveats(shown, "tuned_slope_p", flagged, settings, say),
+        first + _caveats(shown, "tuned_slope_p_adjusted", flagged, settings, say),
         *(_curve_sentence(row, conditions, settings, say) for row in own.iter_rows(named=True)),
     ]
 
@@ -134,7 +135,7 @@ def _curve_sentence(row: Row, conditions: Conditions, settings: Settings, say: S
             )
         elif row["tuned_starts_below_chance"]:
             text += " " + say("No learning is shown: it starts below chance.")
-    return text + " " + _trend(row, "tuned_slope", "tuned_slope_p", settings, say)
+    return text + " " + _trend(row, "tuned_slope", "tuned_slope_p_adjusted", settings, say)
 
 
 def _rise(row: Row, which: str, say: Say, level: float) -> str:
@@ -143,11 +144,19 @@ def _rise(row: Row, which: str, say: Say, level: float) -> str:
 
 
 def _trend(row: Row, slope: str, p: str, settings: Settings, say: Say) -> str:
-    """Slope per checkpoint and whether it is a trend."""
+    """Slope per checkpoint and whether it is a trend.
+
+    Args:
+        slope, p: names of the columns; one curve among many has an adjusted p-value.
+    """
     if row[p] is None:
         return say("Two checkpoints show no trend.")
     steeper = say("it rises") if row[slope] > 0 else say("it falls")
-    return say("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.").format(
+    if p.endswith("_adjusted"):
+        sentence = say("Per checkpoint, over all {n}: {slope}, p (adjusted) {p}: {verdict}.")
+    else:
+        sentence = say("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.")
+    return sentence.format(
         n=row["n_checkpoints"],
         slope=change(
             row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"], say, settings.level

@@ -74,3 +74,7 @@ def test_benjamini_hochberg_by_hand():
     # p * m / rank from the largest down: 0.04*4/4, 0.03*4/3, 0.02*4/2, 0.01*4/1 -> all 0.04.
     np.testing.assert_allclose(adjust_p_values(np.array([0.01, 0.02, 0.03, 0.04])), 0.04)
     assert adjust_p_values(np.empty(0)).size == 0
+    # What was not tested counts for nothing.
+    np.testing.assert_allclose(
+        adjust_p_values(np.array([0.01, np.nan, 0.04])), [0.02, np.nan, 0.04]
+    )

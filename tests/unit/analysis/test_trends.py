@@ -11,10 +11,12 @@ from score_tables import cells, pick
 from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import rank_correlation
+from ptft.analysis.statistics import adjust_p_values, rank_correlation
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.analysis.trends import kendall_trend, line_trend
+from ptft.report.conditions import Conditions
+from ptft.report.curve_findings import latent_findings
 
 BASE = cells().row(0, named=True)
 
@@ -74,6 +76,37 @@ def test_no_error_no_p_value_and_one_format_no_row():
     assert row["slope_ci_low"] is row["p"] is row["p_adjusted"] is None
     single = Scores.build(made.filter(pl.col("format") == "default"))
     assert make_table("format_trends", single, Settings()).is_empty()
+
+
+def test_of_twenty_curves_without_a_trend_none_is_said_to_rise():
+    noise = np.random.default_rng(20).normal(0.5, 0.05, (20, 2, 8))
+    made = curves(
+        {
+            (arm, f"d{at}", "default", domain): tuple(noise[at, which])
+            for at in range(20)
+            for which, (arm, domain) in enumerate([("base", "base"), ("full.t.s0", "in")])
+        },
+    )
+    scores = Scores.build(made)
+    tables = {name: make_table(name, scores, Settings()) for name in ("latent", "suspicious")}
+    groups = make_table("groups", scores, Settings())
+    # As many as chance lets through: one in twenty, or so.
+    assert (tables["latent"]["tuned_slope_p"] < 0.05).any() and (groups["slope_p"] < 0.05).any()
+    both = pl.concat([tables["latent"][f"{which}_slope_p"] for which in ("base", "tuned")])
+    adjusted = adjust_p_values(both.to_numpy())
+    assert tables["latent"]["base_slope_p_adjusted"].to_list() == pytest.approx(adjusted[:20])
+    assert tables["latent"]["tuned_slope_p_adjusted"].to_list() == pytest.approx(adjusted[20:])
+    assert groups["slope_p_adjusted"].to_list() == pytest.approx(
+        adjust_p_values(groups["slope_p"].to_numpy())
+    )
+    assert adjusted.min() > 0.05 and groups["slope_p_adjusted"].min() > 0.05
+    conditions = Conditions(scores.cells, str)
+    _, *sentences = latent_findings(
+        tables["latent"], tables["suspicious"], conditions, Settings(), str
+    )
+    assert len(sentences) == 20
+    assert all("p (adjusted) = " in said for said in sentences)
+    assert all(said.endswith(": no trend is shown.") for said in sentences)
 
 
 def test_slope_with_checkpoints_as_a_sample_is_linear_regression():

@@ -7,9 +7,8 @@ import polars as pl
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.tables.formats import format_gaps
-from ptft.analysis.tables.learning import trend_table
+from ptft.analysis.tables.learning import adjusted, trend_table
 
 CURVE = ["method", "train_task", "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"
@@ -61,12 +60,5 @@ def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     )
     trends = trend_table(draws, curves, settings.level).rename({"slope_p": "p"})
     table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
-    return table.with_columns(_adjusted(table).alias("p_adjusted"))
-
-
-def _adjusted(table: pl.DataFrame) -> pl.Series:
-    """Adjusted p-values of the single curves; null for means and where no p is known."""
-    tested = (table["dataset"] != ALL_DATASETS) & table["p"].is_not_null()
-    adjusted = np.full(len(table), np.nan)
-    adjusted[tested.to_numpy()] = adjust_p_values(table["p"].filter(tested).to_numpy())
-    return pl.Series(adjusted, dtype=pl.Float64).fill_nan(None)
+    single = table.select(pl.when(pl.col("dataset") != ALL_DATASETS).then("p")).to_series()
+    return table.with_columns(adjusted(single).alias("p_adjusted"))

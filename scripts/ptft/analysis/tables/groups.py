@@ -7,7 +7,7 @@ import polars as pl
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.learning import curve_table, learned_share
+from ptft.analysis.tables.learning import adjusted, curve_table, learned_share
 
 
 def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -21,8 +21,9 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     early" against "flat".
 
     One row a dataset: first, last, rise with its interval (of these two checkpoints), slope with
-    an interval and p-value (slope_p) that treat the checkpoints as a sample, guess (what a
-    constant answer earns), group, and support: the share of draws in which the rise and
+    an interval and p-value (slope_p) that treat the checkpoints as a sample, slope_p_adjusted over
+    the rows of the table (Benjamini and Hochberg, 1995), guess (what a constant answer earns),
+    group, and support: the share of draws in which the rise and
     the last score lead to the same group (null where no error is known). ``paper_group`` repeats
     the published assignment where one is given.
     """
@@ -48,6 +49,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     return (
         pl.concat([curves.drop("rows"), about], how="horizontal")
         .with_columns(
+            adjusted(about["slope_p"]).alias("slope_p_adjusted"),
             group.alias("group"),
             pl.Series("support", support, dtype=pl.Float64).fill_nan(None),
             pl.col("dataset")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import adjust_p_values
-from ptft.analysis.tables.learning import curve_table
+from ptft.analysis.tables.learning import adjusted, curve_table
 
 CURVE = ["method", "train_task", "dataset"]
 
@@ -20,8 +18,9 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     (prefixes base_ and tuned_): first and last score; their rise with its interval, which is about
     these two checkpoints; the slope of the line through all checkpoints, with an interval and a
     p-value (slope_p) that treat the checkpoints as a sample; and Kendall's tau against the order
-    of checkpoints with its exact two-sided p-value (base_p, tuned_p), ties included, adjusted over
-    all curves of the table (Benjamini and Hochberg, 1995).
+    of checkpoints with its exact two-sided p-value (base_p, tuned_p), ties included. The p-values
+    of both tests are adjusted over all curves of the table (slope_p_adjusted, p_adjusted;
+    Benjamini and Hochberg, 1995).
 
     ``latent`` is true where the tuned curve is learned while the base curve is not: it rises by at
     least ``rise_margin``, the interval of the rise excludes zero, and guessing does not explain it
@@ -54,10 +53,18 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
         for which in ("base", "tuned")
     ]
     table = pl.concat([curves.drop("base", "tuned"), *tables], how="horizontal")
-    p_values = np.concatenate([table["base_p"].to_numpy(), table["tuned_p"].to_numpy()])
-    adjusted = adjust_p_values(p_values).reshape(2, -1)
     return table.with_columns(
-        pl.Series("base_p_adjusted", adjusted[0]),
-        pl.Series("tuned_p_adjusted", adjusted[1]),
+        *_adjusted(table, "p"),
+        *_adjusted(table, "slope_p"),
         (pl.col("tuned_learned") & ~pl.col("base_learned")).alias("latent"),
     )
+
+
+def _adjusted(table: pl.DataFrame, test: str) -> list[pl.Series]:
+    """P-values of a test of the base and the tuned curves, adjusted for all of them."""
+    found = adjusted(pl.concat([table[f"base_{test}"], table[f"tuned_{test}"]]))
+    half = len(table)
+    return [
+        found[:half].alias(f"base_{test}_adjusted"),
+        found[half:].alias(f"tuned_{test}_adjusted"),
+    ]

@@ -10,6 +10,7 @@ import polars as pl
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.tables.suspicious import BELOW_CHANCE, CONSTANT_ANSWER
 from ptft.analysis.trends import kendall_trend, line_trend
 
@@ -97,6 +98,12 @@ def trend_table(draws: np.ndarray, curves: pl.DataFrame, level: float) -> pl.Dat
             for name, values in zip(TREND, columns or [[]] * len(TREND), strict=True)
         ]
     )
+
+
+def adjusted(p_values: pl.Series) -> pl.Series:
+    """P-values of many curves, adjusted for their number (``adjust_p_values``); nulls stay."""
+    known = p_values.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return pl.Series(adjust_p_values(known), dtype=pl.Float64).fill_nan(None)
 
 
 def _curves(view: Scores, rows: Sequence[Sequence[int]]) -> pl.DataFrame:
