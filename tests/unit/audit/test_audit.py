@@ -279,3 +279,77 @@ def test_labels_that_begin_alike_are_refused(data, tokenizer):
 def test_a_prompt_that_never_fits_is_refused(data, tokenizer):
     with pytest.raises(AuditError, match="dataset pairs, format default: example 'x-4' does not"):
         audit_study(plan(), data, tokenizer, 1)
+
+
+def chats(folder, *questions: str) -> dict:
+    """Conversations of two questions and answers each, and the plan of an arm tuned on them."""
+    rows = [
+        {
+            "example_id": f"c-{number}",
+            "messages": [
+                {"role": role, "content": content}
+                for role, content in [("user", question), ("assistant", "g h")] * 2
+            ],
+        }
+        for number, question in enumerate(questions)
+    ]
+    (folder / "chat").mkdir()
+    (folder / "chat/train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    audit = json.loads((folder / "pairs/train.audit.json").read_text())
+    (folder / "chat/train.audit.json").write_text(json.dumps({**audit, "gold": {}}))
+    arm = tuning()["full.pairs"]
+    return {
+        **plan(),
+        "splits": [["chat", "train"]],
+        "sources": {"chat": "someone/chat (default)"},
+        "templates": {"chat": None},
+        "scores": {},
+        "tuning": {
+            "instruct.chat": {
+                **arm,
+                **{"method": "instruct", "task": "chat", "dataset": "chat", "template": None},
+            }
+        },
+    }
+
+
+def test_a_long_conversation_is_cut_at_its_end(data, tokenizer):
+    """It learns from the turns that are left."""
+    splits, _ = audit_study(chats(data, "a", "a b"), data, tokenizer, 33)
+    found = row(splits, split="train")
+    # A turn is 15 tokens and the question: twice 16, and twice 17.
+    assert found["tokens_max"] == 34
+    assert (found["cut"], found["unlearned"], found["warning"]) == (1, 0, "")
+
+
+def test_conversations_that_leave_no_answer_are_refused(data, tokenizer):
+    with pytest.raises(AuditError) as refusal:
+        audit_study(chats(data, "a", 30 * "a "), data, tokenizer, 34)
+    assert str(refusal.value) == (
+        "finetune.instruct.tasks.chat (dataset chat): 1 of 2 training examples keep no completion "
+        "token within max_length=34 (first: c-1), more than 1%: raise max_length or shorten the "
+        "prompts"
+    )
+
+
+def test_a_line_of_ten_megabytes_is_not_read_again_and_again(data, tokenizer, monkeypatch):
+    """What an audit costs is what it encodes; cutting a long text looks at its beginning."""
+    text = 5_000_000 * "a "
+    for split in ("train", "test"):
+        file = data / f"pairs/{split}.jsonl"
+        file.write_text(file.read_text() + json.dumps(example(9, "a", text, "g")) + "\n")
+    encoded, call = [], type(tokenizer).__call__
+
+    def counted(self, texts, *arguments, **options):
+        if isinstance(texts, str):
+            return call(self, texts, *arguments, **options)
+        encoded.extend(map(len, texts))  # counted, not spent: minutes in all
+        short = [found.replace(text, text[:1000]) for found in texts]
+        return call(self, short, *arguments, **options)
+
+    monkeypatch.setattr(type(tokenizer), "__call__", counted)
+    splits, prompts = audit_study({**plan(), "tuning": tuning()}, data, tokenizer, 20)
+    assert row(splits, split="train")["cut"] == row(prompts, shots=0)["truncated"] == 1
+    # Both lines once for their length, the training row as a context and with its answer.
+    assert sum(encoded) < 4.01 * len(text)
+    assert sum(length > 1000 for length in encoded) == 4

@@ -144,7 +144,7 @@ def test_an_empty_context_begins_from_eos(tokenizer):
             engine, CellRequest("d", "f", 0, kind, "{document}", **options), rows, []
         )
 
-    for rows in ([empty], [other, empty], [empty, other]):
+    for rows in ([empty], [empty, {**empty, "example_id": "c"}], [other, empty], [empty, other]):
         at = rows.index(empty)
         chosen = results("multiple_choice", rows)
         one = tokenizer(" no")["input_ids"]
