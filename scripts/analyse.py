@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.language.translation import translator
     from ptft.report.table_page import table_page
 
-    say = translator(args.language)
+    translate = translator(args.language)
     settings = read_slice(args.settings, Settings) if args.settings else Settings()
     replicates = pl.read_parquet(args.replicates) if args.replicates else None
     scores = Scores.build(pl.read_parquet(args.cells), replicates)
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         table = make_table(name, scores, settings)
         table.write_parquet(args.output_dir / f"{name}.parquet")
         write_csv(table, args.output_dir / f"{name}.csv")
-        page = table_page(table, name, about_table(name), say, args.language)
+        page = table_page(table, name, about_table(name), translate, args.language)
         (args.output_dir / f"{name}.html").write_text(page, encoding="utf-8")
         logging.info("%s: %d rows", name, len(table))
 

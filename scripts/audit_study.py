@@ -48,10 +48,10 @@ def main(argv: list[str] | None = None) -> None:
         splits, prompts = audit_study(plan, args.data, model.tokenizer, model.max_length)
     except AuditError as error:
         sys.exit(f"error: {error}")
-    say = translator(args.language)
+    translate = translator(args.language)
     for table, path in ((splits, args.splits), (prompts, args.prompts)):
         write_csv(table, path.with_suffix(".csv"))
-        page = table_page(table, path.stem, ABOUT[path.stem], say, args.language)
+        page = table_page(table, path.stem, ABOUT[path.stem], translate, args.language)
         path.with_suffix(".html").write_text(page, encoding="utf-8")
         table.write_parquet(path)
 

@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
         return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
 
     overlay = Overlay(args.overlay, read(args.overlay_dir)) if args.overlay else None
-    say = translator(args.language)
-    figure = draw(args.figure, read(args.tables_dir), say, args.axis, overlay)
+    translate = translator(args.language)
+    figure = draw(args.figure, read(args.tables_dir), translate, args.axis, overlay)
     save(figure, args.svg, args.png)
 
 

@@ -39,18 +39,18 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.report.rst import bullets, without_templates
     from ptft.report.trained import read_trained
 
-    say = translator(args.language)
+    translate = translator(args.language)
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
     study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
     trained = read_trained(args.models)
-    about = {"Deviations from the paper": bullets(deviations(resolved, trained, say))}
+    about = {"Deviations from the paper": bullets(deviations(resolved, trained, translate))}
     audits = [args.tables / f"{name}.parquet" for name in ("audit_splits", "audit_prompts")]
     if all(path.exists() for path in audits):
         splits, prompts = map(pl.read_parquet, audits)
-        about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, say)
-    about["Where the numbers come from"] = provenance(resolved, say)
+        about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, translate)
+    about["Where the numbers come from"] = provenance(resolved, translate)
     page = FrontPage(
         title=study["study"],
         description=study.get("description") or "",
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         about=about,
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(without_templates(front_page(page, say)), encoding="utf-8")
+    args.output.write_text(without_templates(front_page(page, translate)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
-SAY = translator(STUDY.report.language)
+TRANSLATE = translator(STUDY.report.language)
 # Captions of other languages stand in a folder of their own.
 CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.report.language}"
 SLICES.add("analyse_cells", content=lambda: dataclasses.asdict(STUDY.analysis))
@@ -24,7 +24,9 @@ rule analyse_cells:
         tables=[RESULTS.table(name) for name in TABLES],
         csv=[RESULTS.table(name, "csv") for name in TABLES],
         html=[
-            report(RESULTS.table(name, "html"), category=SAY("Tables"), labels={"table": name})
+            report(
+                RESULTS.table(name, "html"), category=TRANSLATE("Tables"), labels={"table": name}
+            )
             for name in TABLES
         ],
     log:
@@ -58,8 +60,8 @@ for figure, spec in FIGURES.items():
             svg=report(
                 RESULTS.figure(figure, "svg"),
                 caption=f"{CAPTIONS}/{figure}.rst",
-                category=SAY(spec.category),
-                labels={"figure": SAY(spec.title)},
+                category=TRANSLATE(spec.category),
+                labels={"figure": TRANSLATE(spec.title)},
             ),
             png=RESULTS.figure(figure, "png"),
         log:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +67,7 @@ class Overlay:
 def draw(
     name: str,
     tables: Mapping[str, pl.DataFrame],
-    say: Say = str,
+    translate: Translate = str,
     axis: str = "index",
     overlay: Overlay | None = None,
 ) -> Figure:
@@ -90,9 +90,9 @@ def draw(
     placed = {table: with_x(tables[table], axis) for table in spec.tables}
     module = import_module(f"ptft.figures.{name}")
     if overlay is None:
-        return module.draw(placed, say)
+        return module.draw(placed, translate)
     over = {
         table: aligned(overlay.tables[table], tables[table], axis, overlay.study)
         for table in spec.tables
     }
-    return module.draw(placed, say, over)
+    return module.draw(placed, translate, over)

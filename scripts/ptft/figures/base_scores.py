@@ -20,19 +20,19 @@ from ptft.figures.style import (
     pretty,
     thin_curve,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 
 def draw(
     tables: Mapping[str, pl.DataFrame],
-    say: Say,
+    translate: Translate,
     overlay: Mapping[str, pl.DataFrame] | None = None,
 ) -> Figure:
     """One line a dataset with its interval; chance as a dashed line; thin: another study's."""
     table = tables["base_scores"]
     other = overlay["base_scores"] if overlay else table.clear()
     if table.is_empty():
-        return nothing_to_draw(say("no base model was evaluated"))
+        return nothing_to_draw(translate("no base model was evaluated"))
     shown = table.select("kind", "family").unique().sort(pl.all())
     figure, axes = panels(len(shown), columns=3, height=2.4)
     for ax, (kind, family) in zip(axes, shown.iter_rows(), strict=True):
@@ -47,10 +47,10 @@ def draw(
         if len(shared := other.filter(pl.col("dataset").is_in(rows["dataset"].unique().to_list()))):
             ax.plot([], [], label=shared["study"][0], **THIN)
         for chance in rows["chance"].drop_nulls().unique().sort():
-            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=say("chance"))
+            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=translate("chance"))
         ax.set_title(pretty(family))
         ax.set_ylabel(rows["metric"][0])
         from_zero(ax)
-        checkpoint_axis(ax, table, say)
+        checkpoint_axis(ax, table, translate)
         panel_legend(ax)
     return figure

@@ -21,14 +21,14 @@ from ptft.figures.style import (
     panels,
     thin_curve,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 COLUMNS = 4
 
 
 def draw(
     tables: Mapping[str, pl.DataFrame],
-    say: Say,
+    translate: Translate,
     overlay: Mapping[str, pl.DataFrame] | None = None,
 ) -> Figure:
     """A panel a (task, dataset), in-domain and out-of-domain; the base model in grey.
@@ -37,7 +37,7 @@ def draw(
     """
     table = tables["gains"].filter(pl.col("domain").is_in(["in", "out"]))
     if table.is_empty():
-        return nothing_to_draw(say("no tuned model was evaluated on its own family"))
+        return nothing_to_draw(translate("no tuned model was evaluated on its own family"))
     other = overlay["gains"] if overlay else table.clear()
     shown = table.select("train_task", "domain", "dataset").unique().sort(pl.all())
     methods = table["method"].unique().sort().to_list()
@@ -45,31 +45,31 @@ def draw(
     for ax, (task, domain, dataset) in zip(axes, shown.iter_rows(), strict=True):
         rows = table.filter(pl.col("train_task") == task, pl.col("dataset") == dataset)
         base = rows.unique("index").with_columns(ci_low=None, ci_high=None)
-        curve(ax, base, "base", say("base"), color=GREY, marker="o", linestyle=":")
+        curve(ax, base, "base", translate("base"), color=GREY, marker="o", linestyle=":")
         for number, method in enumerate(methods):
             line = rows.filter(pl.col("method") == method)
             # The band is the interval of the gain, laid around the tuned score.
             around = line.with_columns(
                 ci_low=pl.col("base") + pl.col("ci_low"), ci_high=pl.col("base") + pl.col("ci_high")
             )
-            curve(ax, around, "tuned", say("tuned") + method_suffix(method, methods), number)
-        _lay_over(ax, other, rows, methods, say)
+            curve(ax, around, "tuned", translate("tuned") + method_suffix(method, methods), number)
+        _lay_over(ax, other, rows, methods, translate)
         chance = rows["chance"][0]
         if chance is not None:
-            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6, label=say("chance"))
+            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6, label=translate("chance"))
         # One line each: long names of neighbours would run into one another.
-        lines = [task, f"→ {dataset}", *([f"({say('out of domain')})"] * (domain == "out"))]
+        lines = [task, f"→ {dataset}", *([f"({translate('out of domain')})"] * (domain == "out"))]
         ax.set_title("\n".join(lines))
         ax.set_ylabel(rows["metric"][0])
         from_zero(ax)
-        checkpoint_axis(ax, table, say)
+        checkpoint_axis(ax, table, translate)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)
     return figure
 
 
 def _lay_over(
-    ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, methods: Sequence[str], say: Say
+    ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, methods: Sequence[str], translate: Translate
 ) -> None:
     """Another study's base and tuned scores of the panel's task and dataset, by the same methods.
 
@@ -77,8 +77,8 @@ def _lay_over(
     """
     keys = ["train_task", "dataset", "metric"]
     same = other.join(rows.select(keys).unique(), on=keys, how="semi")
-    thin_curve(ax, same.unique("index"), "base", say("base"), linestyle=":")
+    thin_curve(ax, same.unique("index"), "base", translate("base"), linestyle=":")
     for number, method in enumerate(methods):
         line = same.filter(pl.col("method") == method)
-        label = say("tuned") + method_suffix(method, methods)
+        label = translate("tuned") + method_suffix(method, methods)
         thin_curve(ax, line, "tuned", label, color=colour(number))

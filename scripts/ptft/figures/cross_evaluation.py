@@ -9,14 +9,14 @@ import seaborn
 from matplotlib.figure import Figure
 
 from ptft.figures.style import PAGE, apply_style, nothing_to_draw
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """Colour: relative change against the base model; number: change in points (1 = 0.01)."""
     table = tables["cross_evaluation"]
     if table.is_empty():
-        return nothing_to_draw(say("no tuned model was evaluated"))
+        return nothing_to_draw(translate("no tuned model was evaluated"))
     apply_style()
     checkpoints = table.select("index", "checkpoint").unique().sort("index")
     ends = checkpoints[[0, -1]] if len(checkpoints) > 1 else checkpoints
@@ -58,10 +58,10 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         ax.grid(False)
         ax.tick_params(length=0)
         ax.tick_params(axis="y", rotation=0)
-        ax.set_ylabel(say("tuned on"))
+        ax.set_ylabel(translate("tuned on"))
     axes[-1].set_xticks(axes[-1].get_xticks(), datasets, rotation=40, ha="right")
     figure.colorbar(
-        axes[0].collections[0], ax=axes, label=say("relative change"), shrink=0.8, pad=0.01
+        axes[0].collections[0], ax=axes, label=translate("relative change"), shrink=0.8, pad=0.01
     )
     return figure
 

@@ -17,18 +17,18 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 COLUMNS = 4
 NAMES = {"in": "in domain", "out": "out of domain", "cross": "other families"}
 LINES = ("-", "--", ":")
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """One line a domain and method: mean change over the domain's datasets."""
     table = tables["domains"]
     if table.is_empty():
-        return nothing_to_draw(say("no tuned model was evaluated"))
+        return nothing_to_draw(translate("no tuned model was evaluated"))
     tasks = table["train_task"].unique().sort().to_list()
     methods = table["method"].unique().sort().to_list()
     figure, axes = panels(len(tasks), COLUMNS, height=1.9)
@@ -40,13 +40,13 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
                     pl.col("domain") == domain,
                     pl.col("method") == method,
                 )
-                label = say(name) + method_suffix(method, methods)
+                label = translate(name) + method_suffix(method, methods)
                 if len(rows):
                     curve(ax, rows, "gain", label, number, linestyle=LINES[at % len(LINES)])
         ax.axhline(0, color=GREY, linewidth=0.8)
-        ax.set_title(f"{say('tuned on')} {task}")
-        ax.set_ylabel(say("tuned minus base"))
-        checkpoint_axis(ax, table, say)
+        ax.set_title(f"{translate('tuned on')} {task}")
+        ax.set_ylabel(translate("tuned minus base"))
+        checkpoint_axis(ax, table, translate)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)
     return figure

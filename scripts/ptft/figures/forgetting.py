@@ -18,16 +18,16 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 COLUMNS = 2
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """A panel a direction; the relative change of each task's models and, in black, the mean."""
     table = tables["forgetting"]
     if table.is_empty():
-        return nothing_to_draw(say("no model was evaluated on another family"))
+        return nothing_to_draw(translate("no model was evaluated on another family"))
     directions = table["direction"].unique().sort().to_list()
     tasks = table.filter(pl.col("train_task") != ALL_TASKS)["train_task"].unique().sort().to_list()
     methods = table["method"].unique().sort().to_list()
@@ -51,7 +51,7 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
                 ax,
                 mean.with_columns(ci_low=None, ci_high=None),
                 "bounded",
-                say("mean") + suffix,
+                translate("mean") + suffix,
                 color="black",
                 marker="",
                 linewidth=1.8,
@@ -61,9 +61,9 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         ax.set_ylim(*limits)
         ax.axhline(0, color=GREY, linewidth=0.8)
         start, end = direction.split(">")
-        ax.set_title(f"{say('tuned on ' + start)} → {say('tested on ' + end)}")
-        ax.set_ylabel(say("relative change"))
-        checkpoint_axis(ax, table, say)
+        ax.set_title(f"{translate('tuned on ' + start)} → {translate('tested on ' + end)}")
+        ax.set_ylabel(translate("relative change"))
+        checkpoint_axis(ax, table, translate)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=5)
     return figure

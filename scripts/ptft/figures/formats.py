@@ -17,16 +17,16 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 COLUMNS = 4
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """A panel a model and dataset, one line a format; base models first, then tuned."""
     table = tables["formats"]
     if table.is_empty():
-        return nothing_to_draw(say("only one prompt format was evaluated"))
+        return nothing_to_draw(translate("only one prompt format was evaluated"))
     table = table.with_columns(ci_low=None, ci_high=None)
     tuned = table.filter(pl.col("method").is_not_null())
     # A base panel stands beside the tuned ones, for the datasets that have one.
@@ -47,10 +47,10 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         )
         for number, format_name in enumerate(formats):
             curve(ax, rows.filter(pl.col("format") == format_name), "value", format_name, number)
-        model = say("tuned") + method_suffix(method, methods) if method else say("base")
+        model = translate("tuned") + method_suffix(method, methods) if method else translate("base")
         ax.set_title(f"{dataset}: {model}")
         from_zero(ax)
-        checkpoint_axis(ax, table, say)
+        checkpoint_axis(ax, table, translate)
         ax.set_ylabel(rows["metric"][0])
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)

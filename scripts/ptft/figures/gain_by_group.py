@@ -17,28 +17,28 @@ from ptft.figures.style import (
     panels,
     pretty,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 NUMBER = {"not_learned": 0, "learned": 1}
 LINE = {"own task": "-", "other tasks": "--"}
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """One panel a method; solid lines where models were tuned for the datasets."""
     table = tables["group_gains"]
     if table.is_empty():
-        return nothing_to_draw(say("no gain to show"))
+        return nothing_to_draw(translate("no gain to show"))
     methods = table["method"].unique().sort().to_list()
     figure, axes = panels(len(methods), columns=2, height=2.1, width=COLUMN * min(2, len(methods)))
     for ax, method in zip(axes, methods, strict=True):
         rows = table.filter(pl.col("method") == method)
         for (group, tuned_for), line in rows.group_by("group", "tuned_for", maintain_order=True):
-            label = f"{say(pretty(group))}, {say('tuned for ' + tuned_for)}"
+            label = f"{translate(pretty(group))}, {translate('tuned for ' + tuned_for)}"
             curve(ax, line, "gain", label, NUMBER[group], linestyle=LINE[tuned_for])
         ax.axhline(0, color=GREY, linewidth=0.8)
         if len(methods) > 1:
             ax.set_title(method)
-        ax.set_ylabel(say("tuned minus base"))
-        checkpoint_axis(ax, table, say)
+        ax.set_ylabel(translate("tuned minus base"))
+        checkpoint_axis(ax, table, translate)
     legend_below(figure, axes, columns=1 if len(methods) == 1 else 2)
     return figure

@@ -19,16 +19,16 @@ from ptft.figures.style import (
     outer_labels,
     panels,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 COLUMNS = 4
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """A panel a (task, dataset, method): the curve, last score less the margin, and the stops."""
     stops, gains = tables["stopping"], tables["gains"]
     if stops.is_empty():
-        return nothing_to_draw(say("no task has tuned models at two checkpoints"))
+        return nothing_to_draw(translate("no task has tuned models at two checkpoints"))
     figure, axes = panels(len(stops), COLUMNS)
     methods = stops["method"].unique().to_list()
     for ax, stop in zip(axes, stops.iter_rows(named=True), strict=True):
@@ -37,20 +37,26 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
         ).with_columns(
             ci_low=pl.col("base") + pl.col("ci_low"), ci_high=pl.col("base") + pl.col("ci_high")
         )
-        curve(ax, rows, "tuned", say("tuned"))
+        curve(ax, rows, "tuned", translate("tuned"))
         bound = stop["last_score"] - stop["margin"]
         ax.axhline(
-            bound, color=GREY, linestyle="--", linewidth=0.8, label=say("last score less margin")
+            bound,
+            color=GREY,
+            linestyle="--",
+            linewidth=0.8,
+            label=translate("last score less margin"),
         )
         marks = (("stop", "by the scores", ":"), ("safe", "with confidence", "-"))
         for number, (which, label, line) in enumerate(marks, start=1):
             at = rows.filter(pl.col("checkpoint") == stop[f"{which}_checkpoint"])
             if len(at):
-                ax.axvline(at["x"][0], color=COLOURS[number], linestyle=line, label=say(label))
+                ax.axvline(
+                    at["x"][0], color=COLOURS[number], linestyle=line, label=translate(label)
+                )
         suffix = method_suffix(stop["method"], methods)
         ax.set_title(f"{stop['train_task']} → {stop['dataset']}{suffix}")
         from_zero(ax)
-        checkpoint_axis(ax, rows, say)
+        checkpoint_axis(ax, rows, translate)
         ax.set_ylabel(stop["metric"])
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)

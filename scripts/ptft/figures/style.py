@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 # Inches. A figure is drawn at the size it is printed in, so its type needs no scaling.
 COLUMN, PAGE = 3.3, 6.8
@@ -133,7 +133,7 @@ def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides
         curve(ax, without, value, f"{label} ({rows['study'][0]})", **(THIN | overrides))
 
 
-def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
+def checkpoint_axis(ax: Axes, table: pl.DataFrame, translate: Translate) -> None:
     """Label the checkpoints of ``table``: evenly spaced by step, or on a log scale of tokens."""
     checkpoints = table.select("checkpoint", "step", "index", "x").unique().sort("index")
     ax.tick_params(axis="both", pad=1, length=2)
@@ -143,11 +143,11 @@ def checkpoint_axis(ax: Axes, table: pl.DataFrame, say: Say) -> None:
             for name, step in checkpoints.select("checkpoint", "step").iter_rows()
         ]
         ax.set_xticks(checkpoints["x"].to_list(), labels, rotation=45, ha="right")
-        ax.set_xlabel(say("pre-training step"))
+        ax.set_xlabel(translate("pre-training step"))
     else:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(lambda tokens, _: short_number(tokens))
-        ax.set_xlabel(say("pre-training tokens"))
+        ax.set_xlabel(translate("pre-training tokens"))
 
 
 def colour(number: int) -> str:

@@ -17,17 +17,17 @@ from ptft.figures.style import (
     method_suffix,
     nothing_to_draw,
 )
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 ROWS = {"in": "own test sets", "cross": "other families"}
 WIDTH = 0.6
 
 
-def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     """Bars above zero: examples that score higher after fine-tuning; below zero: lower."""
     table = tables["transitions"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
-        return nothing_to_draw(say("no per-example results to compare"))
+        return nothing_to_draw(translate("no per-example results to compare"))
     # Bars have a width: evenly spaced whatever the axis of the other figures.
     table = table.with_columns(x=pl.col("index").cast(pl.Float64))
     apply_style()
@@ -48,14 +48,18 @@ def draw(tables: Mapping[str, pl.DataFrame], say: Say) -> Figure:
                 .agg(pl.col("gained", "lost").mean())
                 .sort("index")
             )
-            ax.bar(bars["index"], bars["gained"], WIDTH, color=COLOURS[0], label=say("learned"))
-            ax.bar(bars["index"], -bars["lost"], WIDTH, color=COLOURS[1], label=say("forgotten"))
+            ax.bar(
+                bars["index"], bars["gained"], WIDTH, color=COLOURS[0], label=translate("learned")
+            )
+            ax.bar(
+                bars["index"], -bars["lost"], WIDTH, color=COLOURS[1], label=translate("forgotten")
+            )
             ax.axhline(0, color=GREY, linewidth=0.8)
             if row == 0:
                 ax.set_title(f"{task}{method_suffix(method, methods)}")
             if column == 0:
-                ax.set_ylabel(f"{say(name)}\n{say('share of examples')}")
-            checkpoint_axis(ax, table, say)
+                ax.set_ylabel(f"{translate(name)}\n{translate('share of examples')}")
+            checkpoint_axis(ax, table, translate)
             if row == 0:
                 ax.set_xlabel("")
     legend_below(figure, list(axes.flat))

@@ -103,7 +103,8 @@ def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
     Before them, under ``COMMAND_LINE``, what it gave if it gave anything.
     """
     texts = {path: path.read_text(encoding="utf-8") for path in reversed(files) if path.is_file()}
-    found = [(path, yaml.compose(text)) for path, text in texts.items()]
+    found: list[tuple[Path | str, yaml.Node | None]] = []
+    found += [(path, yaml.compose(text)) for path, text in texts.items()]
     if isinstance(files, StudyFiles):
         given = _beyond(files.config, [yaml.safe_load(text) for text in texts.values()])
         if given:
@@ -111,11 +112,11 @@ def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
     return found
 
 
-def _beyond(config: Mapping, contents: Sequence[object]) -> dict:
+def _beyond(config: Mapping, contents: Sequence[Mapping | None]) -> dict:
     """What a config holds that is not in the contents of its files, of which the first counts."""
     given = {}
     for key, value in config.items():
-        written = [content[key] for content in contents if key in (content or {})]
+        written = [content[key] for content in contents if content and key in content]
         if isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in written):
             below = _beyond(value, written)
             if below or not written:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-Say = Callable[[str], str]
+Translate = Callable[[str], str]
 
 
 def languages() -> list[str]:
@@ -18,7 +18,7 @@ def languages() -> list[str]:
     return ["en", *sorted(path.stem for path in FOLDER.glob("*.yaml"))]
 
 
-def translator(language: str = "en") -> Say:
+def translator(language: str = "en") -> Translate:
     """Return the function that says an English phrase in ``language``.
 
     Raises:
@@ -33,9 +33,9 @@ def translator(language: str = "en") -> Say:
     path = FOLDER / f"{language}.yaml"
     phrases = yaml.safe_load(path.read_text(encoding="utf-8"))
 
-    def say(phrase: str) -> str:
+    def translate(phrase: str) -> str:
         if phrase not in phrases:
             raise ValueError(f"{path}: no translation of {phrase!r}; add it")
         return phrases[phrase]
 
-    return say
+    return translate

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.rst import listed
 
 
@@ -19,8 +19,8 @@ class Conditions:
         say: the language.
     """
 
-    def __init__(self, scores: pl.DataFrame, say: Say) -> None:
-        self._scores, self._say = scores, say
+    def __init__(self, scores: pl.DataFrame, translate: Translate) -> None:
+        self._scores, self._say = scores, translate
 
     def of(self, datasets: Iterable[str]) -> str:
         """Format and shots of datasets, in words."""
@@ -31,7 +31,7 @@ class Conditions:
         )
 
 
-def shots_said(rows: pl.DataFrame, say: Say) -> str:
+def shots_said(rows: pl.DataFrame, translate: Translate) -> str:
     """Every number of shots of scores, with what is true of it where prompts had to be cut.
 
     Args:
@@ -39,26 +39,26 @@ def shots_said(rows: pl.DataFrame, say: Say) -> str:
             context. With shots these are the prompts that lost some.
     """
     found = rows.group_by("shots").agg(pl.col("truncated").mean()).sort("shots")
-    said = ", ".join(number_of_shots(*row, say) for row in found.iter_rows())
-    return say("shots: {shots}").format(shots=said or "–")
+    said = ", ".join(number_of_shots(*row, translate) for row in found.iter_rows())
+    return translate("shots: {shots}").format(shots=said or "–")
 
 
-def number_of_shots(shots: int, truncated: float | None, say: Say) -> str:
+def number_of_shots(shots: int, truncated: float | None, translate: Translate) -> str:
     """The number asked for, where no prompt was cut to fewer; otherwise what is true."""
     if not shots or not truncated:
         return str(shots)
     if truncated == 1:
-        return say("fewer than {shots} (all prompts were cut)").format(shots=shots)
-    return say("{shots} (fewer in {share} % of the prompts)").format(
+        return translate("fewer than {shots} (all prompts were cut)").format(shots=shots)
+    return translate("{shots} (fewer in {share} % of the prompts)").format(
         shots=shots, share=f"{100 * truncated:.2g}"
     )
 
 
-def seeds_said(seeds: int, say: Say) -> str:
+def seeds_said(seeds: int, translate: Translate) -> str:
     """How many training seeds a statement rests on; one is named as such."""
-    return say("one seed") if seeds == 1 else say("{n} seeds").format(n=seeds)
+    return translate("one seed") if seeds == 1 else translate("{n} seeds").format(n=seeds)
 
 
-def arm_said(row: dict, say: Say) -> str:
+def arm_said(row: dict, translate: Translate) -> str:
     """Method and seeds of a row of a table."""
-    return f"{row['method']}, {seeds_said(row['n_seeds'], say)}"
+    return f"{row['method']}, {seeds_said(row['n_seeds'], translate)}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.costs import with_totals
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.rst import csv_table
 
 
-def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
+def costs_table(costs: pl.DataFrame, translate: Translate) -> list[str]:
     """Hours and memory by stage and arm, the paper's hours beside each stage."""
     columns = {
         "hours": ("hours", "{:.3f}"),
@@ -21,17 +21,17 @@ def costs_table(costs: pl.DataFrame, say: Say) -> list[str]:
     if not costs["gpu_hours"].sum():
         del columns["gpu_hours"], columns["peak_gpu_gib"]
     rows = [
-        [row["stage"], say("all") if row["arm"] == "all" else row["arm"]]
+        [row["stage"], translate("all") if row["arm"] == "all" else row["arm"]]
         + [str(row["jobs"]), str(row["attempts"])]
         + [_shown(row[name], form) for name, (_, form) in columns.items()]
         for row in with_totals(costs).iter_rows(named=True)
     ]
     heads = ["stage", "arm", "jobs", "attempts", *(head for head, _ in columns.values())]
-    explained = say(
+    explained = translate(
         "Hours are those of all attempts. Beside them the A100-hours of the paper's supervised "
         "grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
     )
-    return [csv_table([say(head) for head in heads], rows), explained if rows else ""]
+    return [csv_table([translate(head) for head in heads], rows), explained if rows else ""]
 
 
 def _shown(value: float | None, form: str) -> str:

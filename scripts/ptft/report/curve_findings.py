@@ -8,7 +8,7 @@ import polars as pl
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.format_trends import ALL_DATASETS
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said
 from ptft.report.rst import change, csv_table, listed, literal, number, p_value
 
@@ -21,7 +21,7 @@ def group_finding(
     suspicious: pl.DataFrame,
     conditions: Conditions,
     settings: Settings,
-    say: Say,
+    translate: Translate,
 ) -> list[str]:
     """Which datasets pre-training alone teaches."""
     if groups.is_empty():
@@ -31,7 +31,7 @@ def group_finding(
         for group in ("learned", "not_learned")
     }
     weak = groups.filter(pl.col("support") < settings.level)["dataset"].sort().to_list()
-    text = say(
+    text = translate(
         "Learned in pre-training, by rule (the base score rises by at least {margin} from the "
         "first to the last checkpoint, the interval excludes zero, and the last score lies above "
         "chance and what a constant answer earns; {conditions}): {learned}. Not learned: {others}."
@@ -42,11 +42,11 @@ def group_finding(
         others=_with_ends(names["not_learned"]),
     )
     if weak:
-        text += " " + say("Not settled by the examples at hand: {names}.").format(
+        text += " " + translate("Not settled by the examples at hand: {names}.").format(
             names=listed(weak)
         )
     flagged = suspicious.filter(pl.col("method").is_null()).select(SCORE)
-    return [text + _caveats(names["learned"], "slope_p_adjusted", flagged, settings, say)]
+    return [text + _caveats(names["learned"], "slope_p_adjusted", flagged, settings, translate)]
 
 
 def _with_ends(rows: pl.DataFrame) -> str:
@@ -61,7 +61,7 @@ def _with_ends(rows: pl.DataFrame) -> str:
 
 
 def _caveats(
-    learned: pl.DataFrame, p: str, flagged: pl.DataFrame, settings: Settings, say: Say
+    learned: pl.DataFrame, p: str, flagged: pl.DataFrame, settings: Settings, translate: Translate
 ) -> str:
     """What else has to be known of the curves called learned: no trend shown, flagged scores."""
     unsure = learned.filter(pl.col(p).is_null() | (pl.col(p) > 1 - settings.level))
@@ -70,13 +70,13 @@ def _caveats(
     for rows, sentence in (
         (
             unsure,
-            say(
+            translate(
                 "A straight line through all checkpoints does not rise beyond their scatter, with "
                 "p adjusted for the number of curves, for {names} (neither a jump nor a rise that "
                 "levels off is a line)."
             ),
         ),
-        (warned, say("Some of these scores are flagged below: {names}.")),
+        (warned, translate("Some of these scores are flagged below: {names}.")),
     ):
         if len(rows):
             text += " " + sentence.format(names=listed(rows["dataset"].unique().sort().to_list()))
@@ -88,14 +88,14 @@ def latent_findings(
     suspicious: pl.DataFrame,
     conditions: Conditions,
     settings: Settings,
-    say: Say,
+    translate: Translate,
 ) -> list[str]:
     """Which curves rise under a flat base, then one sentence a curve of a task's own test set."""
     if latent.is_empty():
         return []
     shown = latent.filter("latent")
     flagged = suspicious.filter(pl.col("method").is_not_null()).select("train_task", *SCORE)
-    first = say(
+    first = translate(
         "Learned latently (the tuned score rises by at least {margin} while the base score does "
         "not, by the rule above; {conditions}): {names}."
     ).format(
@@ -105,76 +105,81 @@ def latent_findings(
     )
     own = latent.filter(pl.col("domain") == "in").sort("method", "train_task", "dataset")
     return [
-        first + _caveats(shown, "tuned_slope_p_adjusted", flagged, settings, say),
-        *(_curve_sentence(row, conditions, settings, say) for row in own.iter_rows(named=True)),
+        first + _caveats(shown, "tuned_slope_p_adjusted", flagged, settings, translate),
+        *(
+            _curve_sentence(row, conditions, settings, translate)
+            for row in own.iter_rows(named=True)
+        ),
     ]
 
 
-def _curve_sentence(row: Row, conditions: Conditions, settings: Settings, say: Say) -> str:
-    text = say(
+def _curve_sentence(
+    row: Row, conditions: Conditions, settings: Settings, translate: Translate
+) -> str:
+    text = translate(
         "Tuned on {task} ({arm}), {dataset} ({conditions}) goes from {first} at {start} to {last} "
         "at {end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
     ).format(
         task=literal(row["train_task"]),
-        arm=arm_said(row, say),
+        arm=arm_said(row, translate),
         dataset=literal(row["dataset"]),
         conditions=conditions.of([row["dataset"]]),
         start=row["first_checkpoint"],
         end=row["last_checkpoint"],
         first=number(row["tuned_first"]),
         last=number(row["tuned_last"]),
-        rise=_rise(row, "tuned", say, settings.level),
+        rise=_rise(row, "tuned", translate, settings.level),
         base_first=number(row["base_first"]),
         base_last=number(row["base_last"]),
-        base_rise=_rise(row, "base", say, settings.level),
+        base_rise=_rise(row, "base", translate, settings.level),
     )
     if row["tuned_rise"] >= settings.rise_margin and not row["tuned_learned"]:
         if row["tuned_guessing"]:
-            text += " " + say("No learning is shown: a constant answer earns {guess}.").format(
-                guess=number(row["tuned_guess"])
-            )
+            text += " " + translate(
+                "No learning is shown: a constant answer earns {guess}."
+            ).format(guess=number(row["tuned_guess"]))
         elif row["tuned_starts_below_chance"]:
-            text += " " + say("No learning is shown: it starts below chance.")
-    return text + " " + _trend(row, "tuned_slope", "tuned_slope_p_adjusted", settings, say)
+            text += " " + translate("No learning is shown: it starts below chance.")
+    return text + " " + _trend(row, "tuned_slope", "tuned_slope_p_adjusted", settings, translate)
 
 
-def _rise(row: Row, which: str, say: Say, level: float) -> str:
+def _rise(row: Row, which: str, translate: Translate, level: float) -> str:
     low, high = row[f"{which}_rise_ci_low"], row[f"{which}_rise_ci_high"]
-    return change(row[f"{which}_rise"], low, high, say, level)
+    return change(row[f"{which}_rise"], low, high, translate, level)
 
 
-def _trend(row: Row, slope: str, p: str, settings: Settings, say: Say) -> str:
+def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translate) -> str:
     """Slope per checkpoint and whether it is a trend.
 
     Args:
         slope, p: names of the columns; one curve among many has an adjusted p-value.
     """
     if row[p] is None:
-        return say("Two checkpoints show no trend.")
-    steeper = say("it rises") if row[slope] > 0 else say("it falls")
+        return translate("Two checkpoints show no trend.")
+    steeper = translate("it rises") if row[slope] > 0 else translate("it falls")
     if p.endswith("_adjusted"):
-        sentence = say("Per checkpoint, over all {n}: {slope}, p (adjusted) {p}: {verdict}.")
+        sentence = translate("Per checkpoint, over all {n}: {slope}, p (adjusted) {p}: {verdict}.")
     else:
-        sentence = say("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.")
+        sentence = translate("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.")
     return sentence.format(
         n=row["n_checkpoints"],
         slope=change(
-            row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"], say, settings.level
+            row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"], translate, settings.level
         ),
         p=p_value(row[p]),
-        verdict=steeper if row[p] <= 1 - settings.level else say("no trend is shown"),
+        verdict=steeper if row[p] <= 1 - settings.level else translate("no trend is shown"),
     )
 
 
-def out_of_domain_table(latent: pl.DataFrame, say: Say) -> str:
+def out_of_domain_table(latent: pl.DataFrame, translate: Translate) -> str:
     """First and last scores on the rest of each task's family."""
     heads = ("tuned on", "dataset", "first tuned", "last tuned", "first base", "last base")
     columns = ("tuned_first", "tuned_last", "base_first", "base_last")
     rows = latent.filter(pl.col("domain") == "out").sort("method", "train_task", "dataset")
     return csv_table(
-        [say(head) for head in heads],
+        [translate(head) for head in heads],
         [
-            [f"{row['train_task']} ({arm_said(row, say)})", row["dataset"]]
+            [f"{row['train_task']} ({arm_said(row, translate)})", row["dataset"]]
             + [number(row[column]) for column in columns]
             for row in rows.iter_rows(named=True)
         ],
@@ -193,13 +198,18 @@ FORMAT_CLAIM = (
 
 
 def _claim(
-    row: Row, p: str, made: bool, verdicts: tuple[str, str], settings: Settings, say: Say
+    row: Row,
+    p: str,
+    made: bool,
+    verdicts: tuple[str, str],
+    settings: Settings,
+    translate: Translate,
 ) -> str:
     """The paper's claim of a rising line, where it is made of this one."""
     if not made:
         return ""
     holds = row[p] is not None and row[p] <= 1 - settings.level and row["slope"] > 0
-    return " " + say(verdicts[0] if holds else verdicts[1])
+    return " " + translate(verdicts[0] if holds else verdicts[1])
 
 
 GROUPS = {
@@ -209,31 +219,31 @@ GROUPS = {
 
 
 def gain_trend_findings(
-    trends: pl.DataFrame, conditions: Conditions, settings: Settings, say: Say
+    trends: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
     """Whether fine-tuning adds more after more pre-training, one sentence a group and method."""
     own = trends.filter(pl.col("tuned_for") == "own task").sort("method", "group")
     return [
-        say(
+        translate(
             "Mean gain on {group} by the models tuned for them ({arm}; {datasets}; {conditions}): "
             "{first} at the first checkpoint, {last} at the last."
         ).format(
-            group=say(GROUPS[row["group"]]),
-            arm=arm_said(row, say),
+            group=translate(GROUPS[row["group"]]),
+            arm=arm_said(row, translate),
             datasets=listed(row["datasets"].split()),
             conditions=conditions.of(row["datasets"].split()),
             first=number(row["gain_first"]),
             last=number(row["gain_last"]),
         )
         + " "
-        + _trend(row, "slope", "slope_p", settings, say)
-        + _claim(row, "slope_p", row["group"] == "not_learned", GAIN_CLAIM, settings, say)
+        + _trend(row, "slope", "slope_p", settings, translate)
+        + _claim(row, "slope_p", row["group"] == "not_learned", GAIN_CLAIM, settings, translate)
         for row in own.iter_rows(named=True)
     ]
 
 
 def format_trend_findings(
-    trends: pl.DataFrame, shots: str, settings: Settings, say: Say
+    trends: pl.DataFrame, shots: str, settings: Settings, translate: Translate
 ) -> list[str]:
     """Slope of the gap to the format of training, one sentence a format and kind of model.
 
@@ -245,25 +255,27 @@ def format_trend_findings(
     for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
         tuned = row["method"] is not None
         sentences.append(
-            say(
+            translate(
                 "Gap of format {format} to {trained}, {model} ({about}; below zero it is worse): "
                 "{first} at the first checkpoint, {last} at the last."
             ).format(
                 format=literal(row["format"]),
                 trained=literal(settings.format),
-                model=say("tuned models") if tuned else say("base models"),
-                about=f"{arm_said(row, say)}; {shots}" if tuned else shots,
+                model=translate("tuned models") if tuned else translate("base models"),
+                about=f"{arm_said(row, translate)}; {shots}" if tuned else shots,
                 first=number(row["gap_first"]),
                 last=number(row["gap_last"]),
             )
             + " "
-            + _trend(row, "slope", "p", settings, say)
-            + _claim(row, "p", tuned and row["format"] == "instruct", FORMAT_CLAIM, settings, say)
+            + _trend(row, "slope", "p", settings, translate)
+            + _claim(
+                row, "p", tuned and row["format"] == "instruct", FORMAT_CLAIM, settings, translate
+            )
         )
     single = trends.filter((pl.col("dataset") != ALL_DATASETS) & pl.col("p_adjusted").is_not_null())
     if len(single):
         sentences.append(
-            say(
+            translate(
                 "Of {n} gaps of single datasets {k} show a trend, adjusted for their number."
             ).format(n=len(single), k=(single["p_adjusted"] <= 1 - settings.level).sum())
         )

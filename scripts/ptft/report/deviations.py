@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
 from ptft.report.rst import listed, literal, plain
 
 
-def deviations(resolved: Mapping, trained: pl.DataFrame, say: Say) -> list[str]:
+def deviations(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> list[str]:
     """Sentences on what differs from the paper.
 
     Args:
@@ -22,41 +22,44 @@ def deviations(resolved: Mapping, trained: pl.DataFrame, say: Say) -> list[str]:
         say: the language.
     """
     if "published" in resolved["study"]:
-        return [*_of_released(say), *_of_groups(_released_datasets(resolved["study"]), say)]
+        return [
+            *_of_released(translate),
+            *_of_groups(_released_datasets(resolved["study"]), translate),
+        ]
     return [
-        *_of_the_model(resolved["study"], say),
-        *_of_training(resolved["study"], say),
-        *_of_data(resolved, trained, say),
-        *_of_scoring(resolved, say),
-        *_of_groups(resolved["study"]["evaluate"]["datasets"], say),
+        *_of_the_model(resolved["study"], translate),
+        *_of_training(resolved["study"], translate),
+        *_of_data(resolved, trained, translate),
+        *_of_scoring(resolved, translate),
+        *_of_groups(resolved["study"]["evaluate"]["datasets"], translate),
     ]
 
 
-def _of_the_model(study: Mapping, say: Say) -> Iterator[str]:
+def _of_the_model(study: Mapping, translate: Translate) -> Iterator[str]:
     paper = GRIDS.get(study["model"])
     if paper is None:
-        yield say(
+        yield translate(
             "The model is {model}; the paper's are OLMo-1B and, at its last checkpoint only, "
             "Llama-3-8B."
         ).format(model=literal(study["model"]))
         return
     if study["checkpoints"] != paper["checkpoints"]:
-        yield say("The checkpoints are {ours}; the paper's {theirs}.").format(
+        yield translate("The checkpoints are {ours}; the paper's {theirs}.").format(
             ours=listed(study["checkpoints"]), theirs=listed(paper["checkpoints"])
         )
 
 
-def _of_training(study: Mapping, say: Say) -> Iterator[str]:
+def _of_training(study: Mapping, translate: Translate) -> Iterator[str]:
     paper = GRIDS.get(study["model"], GRIDS["olmo-1b"])
     groups = study["finetune"]
     tasks = list(dict.fromkeys(task for group in groups.values() for task in group["tasks"]))
     if sorted(tasks) != sorted(paper["tasks"]):
-        yield say("The tasks are {ours}; the paper's {theirs}.").format(
+        yield translate("The tasks are {ours}; the paper's {theirs}.").format(
             ours=listed(tasks), theirs=listed(paper["tasks"])
         )
     new = [method for method in groups if method not in paper["settings"]]
     if new:
-        yield say("The paper does not have the methods {names}.").format(names=listed(new))
+        yield translate("The paper does not have the methods {names}.").format(names=listed(new))
     # Another model needs other learning rates: nothing to compare with.
     for method, group in groups.items() if study["model"] in GRIDS else ():
         for task, changed in group["tasks"].items():
@@ -64,7 +67,7 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
             ours = {**group["settings"], **changed}
             other = [key for key in paper["settings"].get(method, {}) if ours[key] != theirs[key]]
             if other:
-                yield say("{method} on {task}: {ours}; the paper {theirs}.").format(
+                yield translate("{method} on {task}: {ours}; the paper {theirs}.").format(
                     method=method,
                     task=literal(task),
                     ours=", ".join(f"{key} {ours[key]:g}" for key in other),
@@ -72,29 +75,29 @@ def _of_training(study: Mapping, say: Say) -> Iterator[str]:
                 )
     seeds = max((len(group["seeds"]) for group in groups.values()), default=1)
     if seeds > 1:
-        yield say("{n} training seeds; the paper has one.").format(n=seeds)
+        yield translate("{n} training seeds; the paper has one.").format(n=seeds)
     if study["train_format"] != "default":
-        yield say("Trained in the format {name}; the paper in {theirs}.").format(
+        yield translate("Trained in the format {name}; the paper in {theirs}.").format(
             name=literal(study["train_format"]), theirs="``default``"
         )
 
 
-def _of_data(resolved: Mapping, trained: pl.DataFrame, say: Say) -> Iterator[str]:
+def _of_data(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> Iterator[str]:
     study = resolved["study"]
     data, evaluate = study["data"], study["evaluate"]
     if len(trained):
         if set(trained["train_examples"]) != {EXAMPLES}:
             counts = trained.select("task", "train_examples").unique().sort("task").iter_rows()
-            yield say("Training examples: {counts}; the paper takes {theirs} a task.").format(
+            yield translate("Training examples: {counts}; the paper takes {theirs} a task.").format(
                 counts=", ".join(f"{plain(task)} {count}" for task, count in counts),
                 theirs=EXAMPLES,
             )
     elif data.get("train") != EXAMPLES:
-        yield say("Training examples a task: at most {n}; the paper takes {theirs}.").format(
-            n=data.get("train") or say("all"), theirs=EXAMPLES
+        yield translate("Training examples a task: at most {n}; the paper takes {theirs}.").format(
+            n=data.get("train") or translate("all"), theirs=EXAMPLES
         )
     if data.get("test") is not None:
-        yield say("At most {n} examples of each test set are scored.").format(n=data["test"])
+        yield translate("At most {n} examples of each test set are scored.").format(n=data["test"])
     splits = {
         name: dataset["splits"].get("test")
         for family in resolved["families"].values()
@@ -102,13 +105,13 @@ def _of_data(resolved: Mapping, trained: pl.DataFrame, say: Say) -> Iterator[str
     }
     labelled = [name for name in HIDDEN if name in evaluate["datasets"] and splits[name] != "test"]
     if labelled:
-        yield say(
+        yield translate(
             "{names}: scored on a split with labels. The paper scores the test split, whose labels "
             "are hidden, so that a constant answer is always right."
         ).format(names=listed(labelled))
 
 
-def _of_scoring(resolved: Mapping, say: Say) -> Iterator[str]:
+def _of_scoring(resolved: Mapping, translate: Translate) -> Iterator[str]:
     evaluate = resolved["study"]["evaluate"]
     kinds = {
         family["kind"]
@@ -116,43 +119,43 @@ def _of_scoring(resolved: Mapping, say: Say) -> Iterator[str]:
         if set(family["datasets"]) & set(evaluate["datasets"])
     }
     if evaluate["shots"] != SHOTS:
-        yield say("Shots: {ours}; the paper {theirs}.").format(
+        yield translate("Shots: {ours}; the paper {theirs}.").format(
             ours=", ".join(map(str, evaluate["shots"])), theirs=", ".join(map(str, SHOTS))
         )
     if max(*evaluate["shots"], *(max(s) for s in evaluate["family_shots"].values()), 0):
-        yield say(
+        yield translate(
             "Shots come from rows that are never evaluated; the paper's are the first rows of the "
             "evaluated file and stay in the test set."
         )
     if "classification" in kinds:
-        yield say(
+        yield translate(
             "A label is scored by its first sub-token; the release takes the maximum over all "
             "sub-tokens of all labels."
         )
     if "generation" in kinds:
-        yield say(
+        yield translate(
             "A generation that fails stops the job; the release counts it as an empty answer."
         )
     resamples = resolved["study"]["bootstrap"]["resamples"]
     if resamples != RESAMPLES:
-        yield say("{ours} resamples for the intervals; the paper takes {theirs}.").format(
+        yield translate("{ours} resamples for the intervals; the paper takes {theirs}.").format(
             ours=resamples, theirs=RESAMPLES
         )
 
 
-def _of_groups(datasets: list[str], say: Say) -> Iterator[str]:
-    yield say(
+def _of_groups(datasets: list[str], translate: Translate) -> Iterator[str]:
+    yield translate(
         "Datasets are grouped into learned and not learned by a rule; the paper assigns them by "
         "hand."
     )
     if "sciq" in datasets:
-        yield say(
+        yield translate(
             "``sciq`` counts once in the mean of its group; the paper's Table 6 counts it twice."
         )
 
 
-def _of_released(say: Say) -> Iterator[str]:
-    yield say(
+def _of_released(translate: Translate) -> Iterator[str]:
+    yield translate(
         "The scores are the paper's own, with what cannot be mended afterwards: {names} on hidden "
         "labels, shots from the evaluated rows, labels scored over all sub-tokens, failed "
         "generations as empty answers."

@@ -10,18 +10,18 @@ import polars as pl
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import FLAGS
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
 from ptft.report.rst import csv_table, listed, number
 
 
-def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
+def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> list[str]:
     """Sentences on the size of the study."""
     main = cells.filter(pl.col("main"))
     tuned = main.filter(pl.col("method").is_not_null())
     order = main.select("checkpoint", "step").unique().sort("step", nulls_last=True)
     sentences = [
-        say(
+        translate(
             "{model}: {checkpoints} checkpoints of pre-training ({names}), the base model of each "
             "and {arms} fine-tuned models of each ({methods} on {tasks}; seeds: {seeds})."
         ).format(
@@ -33,17 +33,17 @@ def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
             tasks=listed(tuned["train_task"].unique().sort().to_list()),
             seeds=max(1, tuned["seed"].n_unique()),
         ),
-        say("Each was scored on {datasets} datasets, formats {formats}, {shots}:").format(
+        translate("Each was scored on {datasets} datasets, formats {formats}, {shots}:").format(
             datasets=main["dataset"].n_unique(),
             formats=listed(main["format"].unique().sort().to_list()),
-            shots=shots_said(main, say),
+            shots=shots_said(main, translate),
         )
         + " "
-        + how_many(main, say),
+        + how_many(main, translate),
     ]
     if missing:
         sentences.append(
-            say(
+            translate(
                 "{missing} scores of the study are missing (see ``missing.csv``); means over "
                 "incomplete sets are marked in the tables."
             ).format(missing=missing)
@@ -51,17 +51,17 @@ def what_was_run(cells: pl.DataFrame, missing: int, say: Say) -> list[str]:
     return sentences
 
 
-def how_many(main: pl.DataFrame, say: Say) -> str:
+def how_many(main: pl.DataFrame, translate: Translate) -> str:
     """Number of scores, and of answers where every score says how many it is made from."""
     if main["n"].null_count():
-        return say("{cells} scores in all.").format(cells=len(main))
-    return say("{cells} scores over {examples} answers in all.").format(
+        return translate("{cells} scores in all.").format(cells=len(main))
+    return translate("{cells} scores over {examples} answers in all.").format(
         cells=len(main), examples=f"{main['n'].sum():,}"
     )
 
 
 def forgetting_findings(
-    forgetting: pl.DataFrame, conditions: Conditions, settings: Settings, say: Say
+    forgetting: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
     """Mean relative change at the last checkpoint, one sentence a direction and method."""
     mean = forgetting.filter(pl.col("train_task") == ALL_TASKS)
@@ -73,34 +73,36 @@ def forgetting_findings(
             key: None if row[key] is None else 100 * row[key]
             for key in ("bounded", "bounded_ci_low", "bounded_ci_high")
         }
-        text = say(
+        text = translate(
             "{start} → {end} ({arm}; {conditions}): tuned at {checkpoint}, a model's score on "
             "datasets of other families changes by {value} % of the base model's{interval}, over "
             "{n} pairs of task and dataset; the paper's ratio (MRC) is {mrc}."
         ).format(
-            start=say(f"tuned on {start}").capitalize(),
-            end=say(f"tested on {end}"),
-            arm=arm_said(row, say),
+            start=translate(f"tuned on {start}").capitalize(),
+            end=translate(f"tested on {end}"),
+            arm=arm_said(row, translate),
             conditions=conditions.of(row["datasets"].split()),
             checkpoint=row["checkpoint"],
             value=f"{percent['bounded']:+.1f}".replace("-", "−"),
             interval=""
             if percent["bounded_ci_low"] is None
             else " ("
-            + say("{level} % interval {low} to {high}").format(
+            + translate("{level} % interval {low} to {high}").format(
                 level=f"{100 * settings.level:g}",
                 low=f"{percent['bounded_ci_low']:.1f}".replace("-", "−"),
                 high=f"{percent['bounded_ci_high']:.1f}".replace("-", "−"),
             )
             + ")",
             n=row["n_cells"],
-            mrc=say("undefined, a base score is 0") if row["mrc"] is None else number(row["mrc"]),
+            mrc=translate("undefined, a base score is 0")
+            if row["mrc"] is None
+            else number(row["mrc"]),
         )
         sentences.append(text)
     return sentences
 
 
-def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
+def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
     """Mean spread over formats of base and tuned models at both ends of pre-training."""
     if formats.is_empty():
         return []
@@ -117,14 +119,14 @@ def format_findings(formats: pl.DataFrame, say: Say) -> list[str]:
 
     first, last = formats["index"].min(), formats["index"].max()
     return [
-        say(
+        translate(
             "On the tasks' own test sets ({shots}) the best and the worst prompt format lie "
             "{base_first} apart for the first base model and {base_last} for the last; for the "
             "tuned models ({seeds}) {tuned_first} and {tuned_last}. These are scores as they are: "
             "chance alone parts formats, too."
         ).format(
-            shots=shots_said(tuned, say),
-            seeds=seeds_said(tuned["n_seeds"].min(), say),
+            shots=shots_said(tuned, translate),
+            seeds=seeds_said(tuned["n_seeds"].min(), translate),
             base_first=number(end(base, first)),
             base_last=number(end(base, last)),
             tuned_first=number(end(tuned, first)),
@@ -141,16 +143,22 @@ VERDICTS = {
 }
 
 
-def prediction_findings(prediction: pl.DataFrame, settings: Settings, say: Say) -> list[str]:
+def prediction_findings(
+    prediction: pl.DataFrame, settings: Settings, translate: Translate
+) -> list[str]:
     """Whether the base models' turning point predicts the stop, one sentence a method."""
     sentences = []
     for row in prediction.iter_rows(named=True):
-        text = say(
+        text = translate(
             "Does the turning point of the base models' scores predict the stop ({arm}, {n} "
             "tasks)? {verdict}"
-        ).format(arm=arm_said(row, say), n=row["n_tasks"], verdict=say(VERDICTS[row["verdict"]]))
+        ).format(
+            arm=arm_said(row, translate),
+            n=row["n_tasks"],
+            verdict=translate(VERDICTS[row["verdict"]]),
+        )
         if row["rho"] is not None:
-            text += say(
+            text += translate(
                 " (rank correlation {rho}; by chance within {low} to {high} in {level} % of the "
                 "orders; p {p})"
             ).format(
@@ -160,15 +168,15 @@ def prediction_findings(prediction: pl.DataFrame, settings: Settings, say: Say) 
                 level=f"{100 * settings.level:g}",
                 p=number(row["p"]),
             )
-        sentences.append(text + say("."))
+        sentences.append(text + translate("."))
     return sentences
 
 
 def stopping_rule(
-    stopping: pl.DataFrame, conditions: Conditions, settings: Settings, say: Say
+    stopping: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> str:
     """What counts as a stop, said above the table of stops."""
-    return say(
+    return translate(
         "Checkpoint from which on the tuned score ({conditions}) stays within {margin} of its last "
         "value: by the scores as they are, and with {level} % confidence. That is said of these "
         "models: how another run would scatter is not in it."
@@ -179,7 +187,7 @@ def stopping_rule(
     )
 
 
-def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
+def stopping_table(stopping: pl.DataFrame, translate: Translate) -> str:
     """Where pre-training could have stopped for each task's own test sets."""
     heads = (
         "tuned on", "dataset", "by the scores", "in % of resamples", "with confidence",
@@ -190,7 +198,7 @@ def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
         support, share = row["stop_support"], row["safe_share_saved"]
         rows.append(
             [
-                f"{row['train_task']} ({arm_said(row, say)})",
+                f"{row['train_task']} ({arm_said(row, translate)})",
                 row["dataset"],
                 row["stop_checkpoint"],
                 "–" if support is None else f"{100 * support:.0f}",
@@ -198,10 +206,10 @@ def stopping_table(stopping: pl.DataFrame, say: Say) -> str:
                 "–" if share is None else f"{100 * share:.0f}",
             ]
         )
-    return csv_table([say(head) for head in heads], rows)
+    return csv_table([translate(head) for head in heads], rows)
 
 
-def suspicious_findings(suspicious: pl.DataFrame, say: Say) -> list[str]:
+def suspicious_findings(suspicious: pl.DataFrame, translate: Translate) -> list[str]:
     """One line a flag: how many scores, on which datasets."""
     lines = []
     for flag, meaning in FLAGS.items():
@@ -209,11 +217,11 @@ def suspicious_findings(suspicious: pl.DataFrame, say: Say) -> list[str]:
         if rows.is_empty():
             continue
         lines.append(
-            say("{flag}: {n} scores on {datasets} ({meaning}).").format(
-                flag=f"**{say(flag)}**",
+            translate("{flag}: {n} scores on {datasets} ({meaning}).").format(
+                flag=f"**{translate(flag)}**",
                 n=len(rows),
                 datasets=listed(rows["dataset"].unique().sort().to_list()),
-                meaning=say(meaning),
+                meaning=translate(meaning),
             )
         )
     return lines

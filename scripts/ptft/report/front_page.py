@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ptft.analysis.settings import Settings
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, shots_said
 from ptft.report.cost_table import costs_table
 from ptft.report.curve_findings import (
@@ -60,67 +60,76 @@ class FrontPage:
     about: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def front_page(page: FrontPage, say: Say = str) -> str:
+def front_page(page: FrontPage, translate: Translate = str) -> str:
     """The whole page as reStructuredText, in the language of ``say``."""
-    conditions = Conditions(page.tables["base_scores"], say)
+    conditions = Conditions(page.tables["base_scores"], translate)
     parts = {
-        "What was run": what_was_run(page.tables["cells"], page.missing, say),
-        "What pre-training teaches by itself": _taught(page, conditions, say),
-        "What only fine-tuning shows": _shown(page, conditions, say),
+        "What was run": what_was_run(page.tables["cells"], page.missing, translate),
+        "What pre-training teaches by itself": _taught(page, conditions, translate),
+        "What only fine-tuning shows": _shown(page, conditions, translate),
         "What fine-tuning forgets": bullets(
-            forgetting_findings(page.tables["forgetting"], conditions, page.settings, say)
+            forgetting_findings(page.tables["forgetting"], conditions, page.settings, translate)
         ),
-        "Prompt formats": _formats(page, say),
-        "When pre-training could have stopped": _stops(page, conditions, say),
-        "Scores to look at twice": bullets(suspicious_findings(page.tables["suspicious"], say))
-        or [say("None was flagged.")],
+        "Prompt formats": _formats(page, translate),
+        "When pre-training could have stopped": _stops(page, conditions, translate),
+        "Scores to look at twice": bullets(
+            suspicious_findings(page.tables["suspicious"], translate)
+        )
+        or [translate("None was flagged.")],
         **page.about,
-        "What it cost": [] if page.costs is None else costs_table(page.costs, say),
-        "How to read the numbers": [_how_to_read(say)],
-        "Figures": bullets(f"{say(title)}: `{name}`_" for name, title in page.figures.items()),
+        "What it cost": [] if page.costs is None else costs_table(page.costs, translate),
+        "How to read the numbers": [_how_to_read(translate)],
+        "Figures": bullets(
+            f"{translate(title)}: `{name}`_" for name, title in page.figures.items()
+        ),
     }
     sections = [_heading(plain(page.title), "="), plain(page.description)]
     for heading, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
-        sections += [_heading(say(heading), "-"), *(filled or [say("Nothing to say: no scores.")])]
+        sections += [
+            _heading(translate(heading), "-"),
+            *(filled or [translate("Nothing to say: no scores.")]),
+        ]
     return "\n\n".join(sections) + "\n"
 
 
-def _taught(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+def _taught(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
     tables = page.tables
-    return group_finding(tables["groups"], tables["suspicious"], conditions, page.settings, say)
+    return group_finding(
+        tables["groups"], tables["suspicious"], conditions, page.settings, translate
+    )
 
 
-def _shown(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+def _shown(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
     latent, flagged, settings = page.tables["latent"], page.tables["suspicious"], page.settings
     return [
-        *bullets(latent_findings(latent, flagged, conditions, settings, say)),
-        out_of_domain_table(latent, say),
-        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, say)),
+        *bullets(latent_findings(latent, flagged, conditions, settings, translate)),
+        out_of_domain_table(latent, translate),
+        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, translate)),
     ]
 
 
-def _formats(page: FrontPage, say: Say) -> list[str]:
+def _formats(page: FrontPage, translate: Translate) -> list[str]:
     formats, trends = page.tables["formats"], page.tables["format_trends"]
-    shots = shots_said(formats.filter(pl.col("method").is_not_null()), say)
+    shots = shots_said(formats.filter(pl.col("method").is_not_null()), translate)
     return [
-        *format_findings(formats, say),
-        *bullets(format_trend_findings(trends, shots, page.settings, say)),
+        *format_findings(formats, translate),
+        *bullets(format_trend_findings(trends, shots, page.settings, translate)),
     ]
 
 
-def _stops(page: FrontPage, conditions: Conditions, say: Say) -> list[str]:
+def _stops(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
     stopping, settings = page.tables["stopping"], page.settings
-    table = stopping_table(stopping, say)
+    table = stopping_table(stopping, translate)
     prediction = page.tables["stopping_prediction"]
     return [
-        *([stopping_rule(stopping, conditions, settings, say), table] if table else []),
-        *bullets(prediction_findings(prediction, settings, say)),
+        *([stopping_rule(stopping, conditions, settings, translate), table] if table else []),
+        *bullets(prediction_findings(prediction, settings, translate)),
     ]
 
 
-def _how_to_read(say: Say) -> str:
-    return say(
+def _how_to_read(translate: Translate) -> str:
+    return translate(
         "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
         "same ones for every model, and the training seeds where there are several. With "
         "one seed they are about the models that were tuned, not about the method: "

@@ -9,14 +9,14 @@ from platform import python_version
 import polars as pl
 
 from ptft import versions
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.rst import bullets, csv_table, listed, literal, plain
 from ptft.report.trained import trained_said
 
 PACKAGES = ("snakemake", "torch", "transformers", "peft", "datasets", "polars", "scipy")
 
 
-def provenance(resolved: Mapping, say: Say) -> list[str]:
+def provenance(resolved: Mapping, translate: Translate) -> list[str]:
     """Paragraphs on the study's name, sources, commits, versions and seeds.
 
     Args:
@@ -25,19 +25,24 @@ def provenance(resolved: Mapping, say: Say) -> list[str]:
     """
     study = resolved["study"]
     lines = [
-        say("Study {name}, written out in {file}.").format(
+        translate("Study {name}, written out in {file}.").format(
             name=literal(study["study"]), file="``study.yaml``"
         )
     ]
     if "published" in study:
         released = study["published"]
-        lines.append(say("Model {model}, not run here.").format(model=literal(released["model"])))
+        lines.append(
+            translate("Model {model}, not run here.").format(model=literal(released["model"]))
+        )
         heads, rows = (
             ["table", "SHA-256"],
             [[*map(plain, row)] for row in released["tables"].items()],
         )
     else:
-        lines += [_source(study["model"], resolved["model"]["source"], say), _seeds(resolved, say)]
+        lines += [
+            _source(study["model"], resolved["model"]["source"], translate),
+            _seeds(resolved, translate),
+        ]
         heads = ["fetched", "repository", "revision", "commit"]
         rows = [
             [
@@ -52,25 +57,25 @@ def provenance(resolved: Mapping, say: Say) -> list[str]:
             for path, pin in resolved.get("fetched", {}).items()
         ]
         lines.append(
-            say("Versions of data {data}, training {training} and scoring {scoring}.").format(
+            translate("Versions of data {data}, training {training} and scoring {scoring}.").format(
                 data=versions.DATA_VERSION,
                 training=versions.TRAINING_VERSION,
                 scoring=versions.SCORING_VERSION,
             )
         )
     lines.append(
-        say("Programs, where this page was written: {programs}.").format(programs=_programs())
+        translate("Programs, where this page was written: {programs}.").format(programs=_programs())
     )
-    return [*bullets(lines), csv_table([say(head) for head in heads], rows)]
+    return [*bullets(lines), csv_table([translate(head) for head in heads], rows)]
 
 
 def audit_summary(
-    splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, say: Say
+    splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, translate: Translate
 ) -> list[str]:
     """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit.study``), and on what
     of it models were trained on (``ptft.report.trained``)."""
     lines = [
-        say(
+        translate(
             "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} drawn. "
             "Balance, duplicates and lengths: {table}."
         ).format(
@@ -80,7 +85,7 @@ def audit_summary(
             used=f"{splits['used'].sum():,}",
             table="``audit_splits``",
         ),
-        say(
+        translate(
             "{truncated} of {prompts} prompts did not fit the context and lost shots or the tail "
             "of their longest field: {names} ({table})."
         ).format(
@@ -92,7 +97,7 @@ def audit_summary(
             table="``audit_prompts``",
         ),
     ]
-    lines += trained_said(trained, say)
+    lines += trained_said(trained, translate)
     heads = ["dataset", "split", "rows", "drawn", "dropped", "largest share", "warning"]
     noted = (pl.col("dropped") != "") | (pl.col("warning") != "")
     told = splits.filter((pl.col("split") == "test") | noted)
@@ -108,28 +113,28 @@ def audit_summary(
         ]
         for row in told.sort("dataset", "split").iter_rows(named=True)
     ]
-    return [*bullets(lines), csv_table([say(head) for head in heads], rows)]
+    return [*bullets(lines), csv_table([translate(head) for head in heads], rows)]
 
 
-def _source(model: str, source: Mapping, say: Say) -> str:
+def _source(model: str, source: Mapping, translate: Translate) -> str:
     name = literal(model)
     if source["kind"] == "hub":
-        return say("Model {model} from {repository} on the Hub.").format(
+        return translate("Model {model} from {repository} on the Hub.").format(
             model=name, repository=literal(source["repository"])
         )
     if source["kind"] == "folder":
-        return say("Model {model} from the folder {path}.").format(
+        return translate("Model {model} from the folder {path}.").format(
             model=name, path=literal(source["path"])
         )
-    return say(
+    return translate(
         "Model {model}, pre-trained here (seed of its world {seed}, version {version})."
     ).format(model=name, seed=source["world_seed"], version=versions.POCKET_VERSION)
 
 
-def _seeds(resolved: Mapping, say: Say) -> str:
+def _seeds(resolved: Mapping, translate: Translate) -> str:
     study = resolved["study"]
     training = sorted({seed for group in study["finetune"].values() for seed in group["seeds"]})
-    return say(
+    return translate(
         "Seeds: data {data}, shots {shots}, training {training}, resampling {resampling}."
     ).format(
         data=study["data"]["seed"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 
 
 def plain(text: str) -> str:
@@ -44,12 +44,14 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {number(p)}"
 
 
-def change(value: float, low: float | None, high: float | None, say: Say, level: float) -> str:
+def change(
+    value: float, low: float | None, high: float | None, translate: Translate, level: float
+) -> str:
     """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval where it is unknown."""
     text = ("+" if value >= 0 else "") + number(value)
     if low is None or high is None:
         return text
-    interval = say("{level} % interval {low} to {high}").format(
+    interval = translate("{level} % interval {low} to {high}").format(
         level=f"{100 * level:g}", low=number(low), high=number(high)
     )
     return f"{text} ({interval})"

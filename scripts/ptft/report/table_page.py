@@ -11,7 +11,7 @@ import html
 import polars as pl
 
 from ptft.analysis.csv_tables import csv_text
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.embedding import script_json
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
@@ -81,7 +81,7 @@ draw();
 
 
 def table_page(
-    table: pl.DataFrame, name: str, about: str, say: Say = str, language: str = "en"
+    table: pl.DataFrame, name: str, about: str, translate: Translate = str, language: str = "en"
 ) -> str:
     """A whole HTML page with one table.
 
@@ -110,11 +110,14 @@ def table_page(
 </head>
 <body>
 <h1>{html.escape(name)}</h1>
-<details><summary>{say("What the columns mean")}</summary><pre>{html.escape(about)}</pre></details>
+<details><summary>{translate("What the columns mean")}</summary>
+<pre>{html.escape(about)}</pre></details>
 <div class="bar">
-<input id="filter" type="search" placeholder="{say("Filter")}" aria-label="{say("Filter")}">
-<span>{say("rows")}: <span id="count"></span></span>
-<a download="{html.escape(name)}.csv" href="data:text/csv;base64,{csv}">{say("Download as CSV")}</a>
+<input id="filter" type="search"
+ placeholder="{translate("Filter")}" aria-label="{translate("Filter")}">
+<span>{translate("rows")}: <span id="count"></span></span>
+<a download="{html.escape(name)}.csv"
+ href="data:text/csv;base64,{csv}">{translate("Download as CSV")}</a>
 </div>
 <div class="wrap"><table><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>
 <script id="data" type="application/json">{embedded}</script>

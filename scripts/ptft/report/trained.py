@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.language.translation import Say
+from ptft.language.translation import Translate
 from ptft.report.rst import plain
 
 SCHEMA = {
@@ -39,10 +39,10 @@ def read_trained(models: Path) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA).unique().sort(SCHEMA.keys())
 
 
-def trained_said(trained: pl.DataFrame, say: Say) -> list[str]:
+def trained_said(trained: pl.DataFrame, translate: Translate) -> list[str]:
     """One sentence a method and task: examples trained on, held out, and left out."""
     return [
-        say(
+        translate(
             "{task} is trained on {n} examples; {held} more are held out to validate, {dropped} "
             "left out because no token to learn fits the context."
         ).format(

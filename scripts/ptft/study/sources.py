@@ -35,7 +35,7 @@ def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
         _require_models(grid, results, Path(grid.model.source.path))
 
 
-def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, list[Path], str]]:
+def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Sequence[Path], str]]:
     """(key, files with that key, path that has to exist) of all sources that are still needed."""
     source, root = grid.model.source, grid.study.root
     if isinstance(source, FolderSource):

@@ -18,13 +18,13 @@ def phrases(path):
     """English phrases that a module says literally."""
     for node in ast.walk(ast.parse(path.read_text())):
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        if called and node.func.id == "say" and isinstance(node.args[0], ast.Constant):
+        if called and node.func.id == "translate" and isinstance(node.args[0], ast.Constant):
             yield node.args[0].value
 
 
 @pytest.mark.parametrize("language", [name for name in languages() if name != "en"])
 def test_every_phrase_is_translated_with_the_same_places(repository, language):
-    say = translator(language)
+    translate = translator(language)
     library = repository / "scripts/ptft"
     modules = [*library.glob("figures/*.py"), *library.glob("report/*.py")]
     said = {phrase for module in modules for phrase in phrases(module)}
@@ -38,7 +38,7 @@ def test_every_phrase_is_translated_with_the_same_places(repository, language):
         return {part.split("}")[0] for part in text.split("{")[1:]}
 
     for phrase in said:
-        assert places(say(phrase)) == places(phrase), phrase
+        assert places(translate(phrase)) == places(phrase), phrase
     for name in FIGURES:
         assert (repository / f"workflow/report/{language}/{name}.rst").exists()
 

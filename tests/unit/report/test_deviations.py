@@ -184,6 +184,6 @@ def test_audit_summary():
 
 @pytest.mark.parametrize("name", ["olmo-1b", "llama3-8b", "pythia-410m", "pocket", "published"])
 def test_in_japanese(resolved, name):
-    say, study = translator("ja"), resolved(name)
-    assert len(deviations(study, NONE, say)) == len(deviations(study, NONE, str))
-    assert "シード" in "".join(provenance(study, say)) or name == "published"
+    translate, study = translator("ja"), resolved(name)
+    assert len(deviations(study, NONE, translate)) == len(deviations(study, NONE, str))
+    assert "シード" in "".join(provenance(study, translate)) or name == "published"
