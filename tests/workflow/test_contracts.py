@@ -185,6 +185,8 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
         refusal = clone.snakemake("-n", "--until", target, fails=True).splitlines()[1:]
         assert refusal[0].startswith(f"{target!r} is no rule and no file of this study; {answer}")
         assert len(refusal) == 1
+    refusal = clone.snakemake("-n", "--config", "data={trian: 8}", fails=True).splitlines()[1:]
+    assert refusal == ["--config: unknown key 'data.trian'; did you mean 'train'?"]
     clone.edit("study.yaml", "lr: 1.0e-3", "lr: 1e-3")
     profile, *refusal = clone.snakemake("-n", fails=True).splitlines()
     assert profile.startswith("Using workflow specific profile")  # Snakemake's own line
