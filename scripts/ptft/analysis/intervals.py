@@ -173,9 +173,9 @@ def over_seeds(
 def unseen_agreement(mean: np.ndarray, n: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """What is added to the variance (G,) of means over several seeds within [0, 1].
 
-    One more example, half a point from the mean, on which all seeds agree: 1 / (4 n^2). Near 0 or 1
-    few examples tell how far seeds fail on the same ones; where none does, :func:`over_seeds` takes
-    their answers for independent. As the 2 of Bonett and Price it is felt at the edges only.
+    Half an example more, half a point from the mean, on which all seeds agree: 1 / (8 n^2). Near 0
+    or 1 few examples tell how far seeds fail on the same ones; where none does, :func:`over_seeds`
+    takes their answers for independent. As the 2 of Bonett and Price it is felt at the edges only.
     """
     counted = (seeds > 1) & (mean >= 0) & (mean <= 1) & ~np.isnan(n)
-    return np.where(counted, 1 / (4 * np.square(n, dtype=float)), 0.0)
+    return np.where(counted, 1 / (8 * np.square(n, dtype=float)), 0.0)
