@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 
@@ -40,10 +41,10 @@ def clone(repository, tmp_path) -> Clone:
     return clone
 
 
-def start(clone: Clone, target: str) -> tuple[subprocess.Popen, int]:
+def start(clone: Clone, target: str, *options: str) -> tuple[subprocess.Popen, int]:
     """Snakemake, once its job waits at the gate, and the gate's other end."""
     process = subprocess.Popen(
-        clone.command(target),
+        clone.command(target, *options),
         cwd=clone.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -58,9 +59,9 @@ def start(clone: Clone, target: str) -> tuple[subprocess.Popen, int]:
     return process, gate
 
 
-def refused(clone: Clone, target: str) -> str:
+def refused(clone: Clone, target: str, *options: str) -> str:
     """What Snakemake says when it does not start."""
-    command = clone.command(target)
+    command = clone.command(target, *options)
     done = subprocess.run(command, cwd=clone.root, text=True, capture_output=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -84,6 +85,36 @@ def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone, mon
     assert not (clone.root / RESOLVED).exists()
     clone.snakemake(RESOLVED)
     assert (clone.root / RESOLVED).read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("profile", "plugin", "needed"),
+    [
+        ("profiles/workstation", None, None),
+    ],
+)
+def test_under_a_profile_a_study_has_one_main_process(
+    clone, repository, monkeypatch, profile, plugin, needed
+):
+    """What waits at the gate is a job of the main process's own machine."""
+    if plugin:
+        pytest.importorskip(plugin, reason=f"{plugin} is not installed")
+        # No cluster is asked for anything: these are there, and say nothing.
+        tools = clone.root / "tools"
+        tools.mkdir()
+        (tools / needed).write_text("#!/bin/sh\n")
+        (tools / needed).chmod(0o755)
+        monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    shutil.copytree(repository / "slurm", clone.root / "slurm")
+    (clone.root / "slurm/site.yaml").unlink(missing_ok=True)
+    options = ["--profile", profile]
+    first, gate = start(clone, RESOLVED, *options)
+    said = refused(clone, RESOLVED, *options)
+    assert f"another Snakemake (process {first.pid} on " in said
+    assert "is at work on results/tiny: wait until it has ended" in said
+    os.close(gate)
+    assert first.wait() == 0
+    assert "Nothing to be done" in clone.snakemake(RESOLVED, *options)
 
 
 def test_what_studies_share_is_made_by_one_of_them(clone):
