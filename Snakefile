@@ -27,6 +27,7 @@ from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
 from ptft.language.translation import translator
 from ptft.planning.progress import Progress
+from ptft.report.embedding import protect_reports
 from ptft.planning.site import read_site
 from ptft.files.slice_files import Slices, as_text
 from ptft.runtime.slurm_plugin import correct_status_queries
@@ -75,6 +76,9 @@ else:
     include: "workflow/rules/collection.smk"
 
 
+DOCUTILS = os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf")
+
+
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 
@@ -94,6 +98,7 @@ SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 look_behind_ancient_inputs()
+protect_reports(Path(DOCUTILS))
 tell_causes_first(logger.handlers)
 
 if workflow.is_main_process:

@@ -1,22 +1,19 @@
-"""Let Snakemake make its report of a study, so that texts of the study stay texts."""
+"""Let Snakemake make its report of a study; the Snakefile keeps the study's texts texts."""
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from ptft.report.embedding import escape_report
 from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, call Snakemake, escape the page; Snakemake's exit status."""
+    """Parse the command line, call Snakemake; its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snakefile", required=True)
     parser.add_argument("--configfiles", nargs="+", required=True, help="of the study")
     parser.add_argument("--stylesheet", required=True, help="added to Snakemake's own")
-    parser.add_argument("--docutils", required=True, help="settings for reStructuredText")
     parser.add_argument("--output", type=Path, required=True, help="the report, HTML")
     args = parser.parse_args(argv)
     draft = args.output.with_name(f".{args.output.name}")  # Snakemake wants the suffix
@@ -27,11 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         *("--report-stylesheet", args.stylesheet, "--quiet", "--", "report_contents"),
     ]
     try:
-        environment = os.environ | {"DOCUTILSCONFIG": args.docutils}
-        status = subprocess.run(command, env=environment, check=False).returncode
+        status = subprocess.run(command, check=False).returncode
         if status == 0:
-            page = escape_report(draft.read_text(encoding="utf-8"))
-            draft.write_text(page, encoding="utf-8")
             draft.replace(args.output)
     finally:
         draft.unlink(missing_ok=True)

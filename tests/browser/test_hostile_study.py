@@ -1,5 +1,9 @@
 """The report of a study from someone else: nothing of it runs, nothing is read into it."""
 
+import os
+import zipfile
+
+import polars as pl
 import pytest
 import yaml
 
@@ -28,8 +32,9 @@ def struck(by: str) -> str:
     return f'</script><script>window.struck = "{by}"</script><!--<script>'
 
 
-def test_its_text_is_shown_and_nothing_else(browser, finished):  # noqa: F811
-    root = finished.root
+def make_hostile(clone) -> None:
+    """Make a finished study hostile, and its report again."""
+    root = clone.root
     (root / "secret.txt").write_text("the secret of this machine")
     study = yaml.safe_load((root / "study.yaml").read_text())
     (root / "study.yaml").write_text(yaml.safe_dump(study | {"description": DESCRIPTION}))
@@ -38,12 +43,28 @@ def test_its_text_is_shown_and_nothing_else(browser, finished):  # noqa: F811
         family.read_text().replace("contradiction", f"contradiction {struck('label')}")
     )
     hostile["formats"]["io"] += struck("template").replace("{", "{{").replace("}", "}}")
+    # A dataset in files, as old as what was made of it; a slash in a name is a folder.
+    # Snakemake itself refuses <script>, which it takes for a pathvar.
+    name = f"data/{struck('file').replace('script>', 'script >')}.jsonl"
+    [parquet] = root.glob("resources/pocket/datasets/pocket/nli_ood/default/test-*.parquet")
+    (root / name).parent.mkdir(parents=True)
+    pl.read_parquet(parquet).write_ndjson(root / name)
+    os.utime(root / name, (0, 0))
+    ood = hostile["datasets"]["pocket_nli_ood"]
+    del ood["repository"]
+    ood["files"] = {"train": name, "test": name}
     family.write_text(yaml.safe_dump(hostile))
     # Not the scores again: what is written of the study is.
-    finished.snakemake("--rerun-triggers", "mtime", "--forcerun", "write_study", "--", "all")
-    report = root / "results/tiny/report.html"
-    assert "contradiction \\u003c/script>" in report.read_text()
-    assert "the secret" not in report.read_text() and str(root) not in report.read_text()
+    clone.snakemake("--rerun-triggers", "mtime", "--forcerun", "write_study", "--", "all")
+
+
+def assert_shown_and_nothing_else(browser, clone, report) -> None:
+    """The texts of the study are on the page, and no more than that."""
+    page = report.read_text()
+    assert '\\u003cscript >window.struck = \\"file' in page
+    for part in ("label", "template"):
+        assert f'\\u003c/script>\\u003cscript>window.struck = \\"{part}' in page
+    assert "the secret" not in page and str(clone.root) not in page
     browser.open(report)
     browser.driver.find_element("css selector", ".prose h1.title")
     shown = browser.run("return document.querySelector('.prose').textContent")
@@ -53,3 +74,15 @@ def test_its_text_is_shown_and_nothing_else(browser, finished):  # noqa: F811
         browser.run("return document.querySelectorAll('.prose a[href*=\"app.show\"]').length")
     )
     assert browser.errors() == []
+
+
+def test_its_text_is_shown_and_nothing_else(browser, finished):  # noqa: F811
+    make_hostile(finished)
+    assert_shown_and_nothing_else(browser, finished, finished.root / "results/tiny/report.html")
+    # Nor in a report that Snakemake is asked for by hand.
+    finished.snakemake("--report", "direct.html", "--", "report_contents")
+    assert_shown_and_nothing_else(browser, finished, finished.root / "direct.html")
+    finished.snakemake("--report", "direct.zip", "--", "report_contents")
+    with zipfile.ZipFile(finished.root / "direct.zip") as packed:
+        page = packed.read("direct/report.html").decode()
+    assert "</script><script>window.struck" not in page and "the secret" not in page

@@ -34,7 +34,7 @@ rule make_report:
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
-        docutils=os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf"),
+        docutils=DOCUTILS,
         captions=sorted(
             os.path.relpath(path)
             for path in Path(workflow.basedir).glob("workflow/report/**/*.rst")
@@ -53,7 +53,7 @@ rule make_report:
     shell:
         "python {input.script:q} --snakefile {params.snakefile:q}"
         " --configfiles {params.configfiles:q} --stylesheet {input.stylesheet:q}"
-        " --docutils {input.docutils:q} --output {output:q} 2> {log:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule report_contents:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+from pathlib import Path
+from typing import Any
 
 # What Snakemake's report keeps in scripts of its own, a line each.
 REPORT_DATA = (
@@ -39,3 +43,37 @@ def escape_report(page: str) -> str:
             raise ValueError(f"Snakemake's report has no single script `var {name} = …;`")
         page = line.sub(lambda found: f"{found[1]}{script_json(json.loads(found[2]))};", page)
     return page
+
+
+class _Escaping:
+    """Snakemake's template of a report, whose pages are escaped."""
+
+    def __init__(self, template: Any):
+        self._template = template
+
+    def render(self, **data: object) -> str:
+        return escape_report(self._template.render(**data))
+
+
+def protect_reports(docutils: Path) -> None:
+    """Let no report that this process makes hold a study's texts as markup, once.
+
+    Whoever calls `snakemake --report` by hand gets what the rule `make_report` gets: a page, or
+    the page in a zip file, that is escaped, and no text that reads files into it.
+
+    Args:
+        docutils: settings for reStructuredText.
+    """
+    os.environ["DOCUTILSCONFIG"] = str(docutils)
+    reports = sys.modules.get("snakemake.report.html_reporter")  # every command line loads it
+    if reports is None or hasattr(reports.Reporter, "is_protected"):
+        return
+    prepare = reports.Reporter.__post_init__
+
+    def prepare_escaped(reporter: Any) -> None:
+        prepare(reporter)
+        find = reporter.env.get_template
+        reporter.env.get_template = lambda name: _Escaping(find(name))
+
+    reports.Reporter.__post_init__ = prepare_escaped
+    reports.Reporter.is_protected = True

@@ -4,6 +4,9 @@ import base64
 import csv
 import json
 import re
+import subprocess
+import sys
+import zipfile
 
 import polars as pl
 import pytest
@@ -46,3 +49,48 @@ def test_the_data_of_a_report_can_not_end_their_script():
     assert json.loads(re.search("var rules = (.*);", escaped)[1]) == hostile
     with pytest.raises(ValueError, match="no single script `var rules"):
         escape_report(page.replace("var rules", "let rules"))
+
+
+SNAKEFILE = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {scripts!r})
+from ptft.report.embedding import protect_reports
+
+protect_reports(Path({docutils!r}))
+
+
+report: "front.rst"
+
+
+rule page:
+    input:
+        lambda wildcards: "</script ><script >.txt",
+    output:
+        report("page.txt", caption="front.rst", labels={{"name": "</script><script>label"}}),
+    params:
+        "</script><script>params",
+    shell:
+        "touch {{output}}"
+"""
+
+
+def test_a_report_that_is_asked_for_by_hand_is_as_safe(repository, tmp_path):
+    docutils = str(repository / "workflow/report/docutils.conf")
+    scripts = str(repository / "scripts")
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.format(scripts=scripts, docutils=docutils))
+    (tmp_path / "secret.txt").write_text("the secret")
+    (tmp_path / "front.rst").write_text("A front page.\n\n.. include:: secret.txt\n")
+    (tmp_path / "<").mkdir()
+    (tmp_path / "</script ><script >.txt").touch()  # Snakemake refuses <script> as a pathvar
+    for more in (["--quiet"], ["--report", "x.html"], ["--report", "x.zip"]):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *more]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    with zipfile.ZipFile(tmp_path / "x.zip") as packed:
+        pages = [(tmp_path / "x.html").read_text(), packed.read("x/report.html").decode()]
+    for page in pages:
+        assert "</script><script>" not in page and "the secret" not in page
+        assert "</script ><script >" not in page
+        for part in ("[.]txt", "label", "params"):
+            assert re.search(rf"\\u003c/script ?>\\u003cscript ?>{part}", page)
