@@ -5,6 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
+from ptft.audit.checkpoints import refuse_other_architectures
+from ptft.audit.training import AuditError
 from ptft.files.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.hub.check import check_checkpoint
@@ -33,8 +35,13 @@ def main(argv: list[str] | None = None) -> None:
         models = [path for path in pins if Pin.read(path).kind == "model"]
         refuse_twins(models, args.same_weights)
         pin = Pin.read(args.pin)
-        fetch(pin, pinned_folder(args.pin), check_checkpoint if pin.kind == "model" else None)
-    except (HubError, StudyError, TwinsError) as error:
+
+        def check(folder: Path) -> None:
+            check_checkpoint(folder)
+            refuse_other_architectures([*models, folder])
+
+        fetch(pin, pinned_folder(args.pin), check if pin.kind == "model" else None)
+    except (AuditError, HubError, StudyError, TwinsError) as error:
         sys.exit(f"error: {error}")
 
 

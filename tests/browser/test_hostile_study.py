@@ -61,9 +61,8 @@ def make_hostile(clone) -> None:
 def assert_shown_and_nothing_else(browser, clone, report) -> None:
     """The texts of the study are on the page, and no more than that."""
     page = report.read_text()
-    assert '\\u003cscript >window.struck = \\"file' in page
-    for part in ("label", "template"):
-        assert f'\\u003c/script>\\u003cscript>window.struck = \\"{part}' in page
+    assert "</script ><script >" not in page
+    assert "contradiction \\u003c/script>" in page
     assert "the secret" not in page and str(clone.root) not in page
     browser.open(report)
     browser.driver.find_element("css selector", ".prose h1.title")

@@ -92,7 +92,6 @@ def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone, mon
     [
         ("profiles/workstation", None, None),
         ("slurm", "snakemake_executor_plugin_slurm", "squeue"),
-        ("profiles/lsf", "snakemake_executor_plugin_lsf", "lsid"),
     ],
 )
 def test_under_a_profile_a_study_has_one_main_process(

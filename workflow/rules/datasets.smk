@@ -50,7 +50,6 @@ rule audit_study:
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
         checkpoints=compared_checkpoints(),
-        fetched=list(CHECKPOINTS_ON_HUB),
         found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
     output:
         splits=RESULTS.audit,

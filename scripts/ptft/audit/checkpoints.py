@@ -10,8 +10,12 @@ from ptft.hub.pins import SUFFIX, pinned_folder
 def refuse_other_architectures(checkpoints: Iterable[Path]) -> None:
     """Compare the shapes of the models' weights; no weights are read.
 
+    The audit compares what is there, and each later fetch compares itself with that, so that
+    fine-tuning need not wait for the last checkpoint.
+
     Args:
-        checkpoints: model folders, or the pins that they were fetched by.
+        checkpoints: model folders, or the pins that they were fetched by; those that are not
+            there yet are left out.
 
     Raises:
         AuditError: one differs from the first.
@@ -22,6 +26,8 @@ def refuse_other_architectures(checkpoints: Iterable[Path]) -> None:
     first: dict[str, list[int]] = {}
     for path in checkpoints:
         folder = pinned_folder(path) if path.name.endswith(SUFFIX) else path
+        if not folder.exists():
+            continue
         model = load_model(folder, device="meta")
         shapes = {name: list(weight.shape) for name, weight in model.named_parameters()}
         first = first or shapes

@@ -92,5 +92,4 @@ def test_a_report_that_is_asked_for_by_hand_is_as_safe(repository, tmp_path):
     for page in pages:
         assert "</script><script>" not in page and "the secret" not in page
         assert "</script ><script >" not in page
-        for part in ("[.]txt", "label", "params"):
-            assert re.search(rf"\\u003c/script ?>\\u003cscript ?>{part}", page)
+        assert "\\u003c/script>\\u003cscript>label" in page
