@@ -60,6 +60,7 @@ def coverage_exceptions(name, row):
         "one seed for the method": method and seeds == 1 and spread > 0,
         "two models near 0 or 1": level == "difference" and edge and row["n"] == 120,
         "few answers of a kind": level == "tuned" and edge and row["n"] == 120 and seeds > 1,
+        "seeds that agree": seeds > 1 and spread == 0,
         "drawn badly": name in WILSON and (row["n"], row["score"], spread) == (120, 0.5, 0),
     }
     return {name for name, holds in names.items() if holds}
@@ -88,10 +89,20 @@ def test_the_line_is_never_taken_for_a_trend_too_often(result):
 
 def test_intervals_hold_the_truth(result):
     settings = ("kind", "n", "score", "seeds", "spread")
+    assert len(result["intervals"]) == 42
+    missed = set()
     for row in result["intervals"]:
         for name in row.keys() - set(settings):
             if abs(row[name] - COVERAGE) > COVERAGE_LIMIT:
-                assert coverage_exceptions(name, row), (name, row)
+                names = coverage_exceptions(name, row)
+                assert names, (name, row)
+                missed |= names
+            # Over several seeds they may be too wide, never too narrow.
+            assert row["seeds"] == 1 or row[name] >= COVERAGE - COVERAGE_LIMIT, (name, row)
+    assert missed == {
+        "one seed for the method", "two models near 0 or 1", "few answers of a kind",
+        "seeds that agree", "drawn badly",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [120, 2000])
