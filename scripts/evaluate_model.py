@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, required=True, help="finished cells by key")
     parser.add_argument("--published", type=Path, required=True, help="record of the output")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cells asked for")
+    parser.add_argument(
+        "--records", type=Path, help="gets the model's training records, where it is deleted"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--models", required=True, type=Path, help="folder of tuned models, for their records"
     )
+    parser.add_argument("--records", type=Path, help="the same of models that were deleted")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
-    trained = read_trained(args.models)
+    trained = read_trained(args.models, args.records)
     about = {"Deviations from the paper": bullets(deviations(resolved, trained, translate))}
     audits = [args.tables / f"{name}.parquet" for name in ("audit_splits", "audit_prompts")]
     if all(path.exists() for path in audits):

@@ -127,13 +127,27 @@ class Results:
         """Samples of prompts and training examples, for people; no rule declares it."""
         return f"{self.root}/prompts.txt"
 
+    @property
+    def models(self) -> str:
+        """Folder of all fine-tuned models."""
+        return f"{self.root}/models"
+
     def tuned(self, checkpoint: str, arm: str) -> str:
         """Model folder of a fine-tuned checkpoint."""
-        return f"{self.root}/models/{checkpoint}/{arm}"
+        return f"{self.models}/{checkpoint}/{arm}"
 
     def tuning_state(self, checkpoint: str, arm: str) -> str:
         """Resumable state of a fine-tuning run; no rule declares it, so it survives a failure."""
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
+
+    @property
+    def trained(self) -> str:
+        """Folder of what is kept of tuned models that are deleted; no rule declares it."""
+        return f"{self.root}/state/trained"
+
+    def training_records(self, checkpoint: str, arm: str) -> str:
+        """What a tuned model tells of its training, kept where the model itself is not."""
+        return f"{self.trained}/{checkpoint}/{arm}"
 
     def job_records(self, *parts: str) -> str:
         """Folder with a record of each attempt of a job, or of all jobs; no rule declares it."""

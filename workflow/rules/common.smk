@@ -36,6 +36,11 @@ def checkpoint_folder(checkpoint):
     return paths.pretrained(STUDY.model, checkpoint)
 
 
+def tuned_folder(folder):
+    """Output of a fine-tuning: a folder that goes when it is scored, if the study keeps none."""
+    return directory(folder) if STUDY.keep_models else temp(directory(folder))
+
+
 def compared_checkpoints():
     """What tells whether two checkpoints hold the same weights: their pins, or they themselves.
 

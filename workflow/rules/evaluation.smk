@@ -1,6 +1,8 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
 # store does not hold yet. Its outputs are the cells' per-example files.
 SLICES.add("evaluate_model", content=partial(evaluation_slice, GRID))
+# What deletes a model keeps what it tells of its training.
+KEEP_RECORDS = "" if STUDY.keep_models else " --records {params.records:q}"
 
 
 rule evaluate_model:
@@ -18,6 +20,8 @@ rule evaluate_model:
         RESULTS.log("evaluate_model", "{checkpoint}", "{arm}"),
     benchmark:
         RESULTS.benchmark("evaluate_model", "{checkpoint}", "{arm}")
+    # A model that goes when it is scored is scored before another is trained.
+    priority: 0 if STUDY.keep_models else 1
     conda:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
@@ -38,6 +42,7 @@ rule evaluate_model:
         job=place(JOB),
         record=place(RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}")),
         kept=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
+        records=place(RESULTS.training_records("{checkpoint}", "{arm}")),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
@@ -45,7 +50,7 @@ rule evaluate_model:
         " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --data {params.data:q} --plan {params.plan:q} --store {params.store:q}"
         " --published {params.published:q} --output {params.folder:q}"
-        " --threads {threads} 2> {log:q} && rm -rf {params.kept:q}"
+        " --threads {threads}" + KEEP_RECORDS + " 2> {log:q} && rm -rf {params.kept:q}"
 
 
 rule evaluation:

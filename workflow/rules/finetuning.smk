@@ -11,7 +11,7 @@ rule finetune_model:
         train=training_split,
         audit=ancient(RESULTS.audit),
     output:
-        directory(RESULTS.tuned("{checkpoint}", "{arm}")),
+        tuned_folder(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:
         RESULTS.log("finetune_model", "{checkpoint}", "{arm}"),
     benchmark:

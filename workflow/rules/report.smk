@@ -16,14 +16,15 @@ rule write_front_page:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
-        models=f"{RESULTS.root}/models",
+        models=RESULTS.models,
+        records=place(RESULTS.trained),
         language=STUDY.report.language,
     message:
         "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
-        " --study {input.study:q} --models {params.models:q} --language {params.language}"
-        " --output {output:q} 2> {log:q}"
+        " --study {input.study:q} --models {params.models:q} --records {params.records:q}"
+        " --language {params.language} --output {output:q} 2> {log:q}"
 
 
 rule make_report:

@@ -16,7 +16,7 @@ from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here
 from ptft.inference.vllm_engine import VllmEngine
-from ptft.models.folder import hash_model
+from ptft.models.folder import hash_model, keep_records
 from ptft.paths import stored_cell
 from ptft.runtime.bars import progress
 from ptft.runtime.job_records import note
@@ -41,6 +41,7 @@ class EvaluationJob:
         store: finished cells by key.
         published: record of what was put at its declared place.
         output: folder of the cells asked for.
+        records: where the model's training records are kept, if the model is not.
     """
 
     model: Path
@@ -50,6 +51,7 @@ class EvaluationJob:
     store: Path
     published: Path
     output: Path
+    records: Path | None = None
 
 
 def evaluate(job: EvaluationJob) -> None:
@@ -74,6 +76,8 @@ def evaluate(job: EvaluationJob) -> None:
         for cell, file in stored.items():
             publish(file, job.output / cell.file)
         write_published({cell.file: key for cell, key in keys.items()}, job.published)
+    if job.records is not None:
+        keep_records(job.model, job.records)
 
 
 def _score(
@@ -132,7 +136,7 @@ def score_missing(
                 len(frame) / (time.perf_counter() - started),
             )
             if results.notes:
-                log.info("%s: against one prompt at a time: %s", cell.name, results.notes)
+                log.info("%s: one prompt at a time, and ties: %s", cell.name, results.notes)
     return failed
 
 

@@ -7,6 +7,7 @@ what a hash of a model is over. All else in a folder (notes, curves, logs) decid
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +25,9 @@ TOKENIZER = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+TRAINING_SUMMARY = "training.json"
+# What training leaves beside the weights; the summary comes last, when the others are there.
+RECORDS = ("curve.parquet", "selection.csv", "tensorboard", TRAINING_SUMMARY)
 SHARD = r"(-\d+-of-\d+)?"
 SAFETENSORS = re.compile(rf"(pytorch_)?model{SHARD}\.safetensors|model\.safetensors\.index\.json")
 PICKLES = re.compile(rf"pytorch_model{SHARD}\.bin|pytorch_model\.bin\.index\.json")
@@ -145,6 +149,19 @@ def copy_tokenizer(source: Path, target: Path) -> None:
     for name in TOKENIZER:
         if (source / name).exists():
             (target / name).write_bytes((source / name).read_bytes())
+
+
+def keep_records(model: Path, folder: Path) -> None:
+    """Copy what a tuned model's folder tells of its training: it is deleted, this stays."""
+    if not (model / TRAINING_SUMMARY).exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in RECORDS:
+        if (model / name).is_dir():
+            shutil.copytree(model / name, folder / name)
+        elif (model / name).exists():
+            shutil.copy2(model / name, folder / name)
 
 
 def hash_files(files: Iterable[Path]) -> str:

@@ -50,7 +50,16 @@ class PlanPrinter(logging.Handler):
             local = resources.nodes is None
             jobs = Decided(self.workflow, self.grid).jobs()
             cores = resources.cores if local and resources.cores else 0
-            self.text = render(make_plan(self.grid, jobs, cores))
+            at_once = self._local_lanes(cores) if local else resources.nodes
+            self.text = render(make_plan(self.grid, jobs, cores, at_once=at_once))
+
+    def _local_lanes(self, cores: int) -> int | None:
+        """Jobs of models that run at a time on this machine; None where no cores are named."""
+        compute = self.grid.study.compute
+        if compute.gpus:
+            gpus = self.workflow.global_resources.get("gpu", 0)
+            return max(1, gpus // compute.gpus)
+        return max(1, cores // compute.threads) if cores else None
 
     def close(self) -> None:
         """Print the plan, if there is one."""
@@ -76,12 +85,27 @@ class Decided:
         rule, known = job.rule.name, job.wildcards_dict
         checkpoint, arm = known.get("checkpoint"), known.get("arm")
         cells = self._cells(job, checkpoint, arm) if rule == EVALUATE else ()
-        return PlannedJob(rule, checkpoint, arm, cells)
+        return PlannedJob(rule, checkpoint, arm, cells, self._made_again(job))
+
+    def _made_again(self, job: Any) -> bool:
+        """Whether a model is trained only because it was deleted after it was scored."""
+        if job.rule.name != FINETUNE or self.grid.study.keep_models:
+            return False
+        known, reason = job.wildcards_dict, self.dag.reason(job)
+        changed = reason.is_provenance_triggered() or reason.updated_input
+        changed = changed or reason.updated_input_run or reason.forced
+        records = self.results.training_records(known["checkpoint"], known["arm"])
+        return bool(reason.missing_output) and not changed and Path(records).exists()
+
+    def _new_model(self, job: Any) -> bool:
+        """Whether a job makes a model that is another one; bit for bit the same on a CPU alone."""
+        again = self._made_again(job) and not self.grid.study.compute.gpus
+        return job.rule.name in MODEL_MAKERS and not again
 
     def _cells(self, job: Any, checkpoint: str, arm: str) -> tuple[Score, ...]:
         """Cells that an evaluation would score."""
         before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
-        if any(found.rule.name in MODEL_MAKERS for found in before) or not self._store_exists:
+        if any(map(self._new_model, before)) or not self._store_exists:
             return self._all
         there = names_in(Path(self.results.evaluation(checkpoint, arm)))
         in_place = {score for score, name in self._files.items() if name in there}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results
 from ptft.planning.estimates import ADAPTER, Estimates, training_seconds
 from ptft.planning.progress import EVALUATE, FINETUNE
@@ -60,9 +61,12 @@ class History:
                     yield records[-1].seconds, seconds
 
     def _training(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
-        """By the summary beside the model, whose settings need not be those of the study now."""
-        file = self.folder / Results(self.grid.name).tuned(checkpoint, arm) / "training.json"
-        if record.resumed_from or record.reused or not file.exists():
+        """By the model's summary, whose settings need not be those of the study now."""
+        results = Results(self.grid.name)
+        places = [results.tuned(checkpoint, arm), results.training_records(checkpoint, arm)]
+        files = [self.folder / place / TRAINING_SUMMARY for place in places]
+        file = next((file for file in files if file.exists()), None)
+        if record.resumed_from or record.reused or file is None:
             return None
         summary = json.loads(file.read_text())
         rates, lanes = self.estimates.rates, summary["devices"]

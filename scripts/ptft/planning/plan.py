@@ -33,6 +33,8 @@ class PlannedJob:
     arm: str | None = None
     cells: tuple[Score, ...] = ()
     """of an evaluation: those that it would score; it finds the others in the store"""
+    again: bool = False
+    """a fine-tuning, for its model is gone and scored anew, that nothing else has changed for"""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ class Plan:
     """splits whose rows and tokens are counted"""
     splits: int
     models: int
-    """fine-tuned models that would come to those on disk"""
+    """fine-tuned models that would come to those on disk, at a time"""
     disk_bytes: int
     """of these"""
     free_bytes: int
+    keep_models: bool = True
+    again: int = 0
+    """fine-tunings of models that were deleted"""
 
     @property
     def hours(self) -> float:
@@ -75,7 +80,11 @@ class Plan:
 
 
 def make_plan(
-    grid: Grid, jobs: Collection[PlannedJob], cores: int = 0, folder: Path = Path()
+    grid: Grid,
+    jobs: Collection[PlannedJob],
+    cores: int = 0,
+    folder: Path = Path(),
+    at_once: int | None = None,
 ) -> Plan:
     """The plan of the jobs that would run.
 
@@ -84,6 +93,7 @@ def make_plan(
         jobs: that would run, those excepted that only name others.
         cores: that jobs on this machine share; 0 where they run elsewhere.
         folder: working directory of the study.
+        at_once: jobs of models that run at a time; None where nobody can tell.
     """
     workload = Workload(grid, folder)
     estimates = Estimates(grid, workload)
@@ -91,7 +101,7 @@ def make_plan(
     speeds = {rule: history.speed(rule) for rule in (FINETUNE, EVALUATE)}
     timed = _seconds(jobs, estimates, {rule: speed.factor for rule, speed in speeds.items()})
     compute = grid.study.compute
-    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
+    sizes = _new_models(grid, jobs, folder, at_once)
     return Plan(
         study=grid.name,
         stages=tuple(_stages(grid, jobs, timed)),
@@ -100,9 +110,11 @@ def make_plan(
         recorded_jobs=sum(speed.jobs for speed in speeds.values()),
         counted=sum(size.counted for size in workload.sizes.values()),
         splits=len(workload.sizes),
-        models=len(tuned),
-        disk_bytes=sum(Demands(grid).model_bytes(present(job.arm, "arm")) for job in tuned),
+        models=len(sizes),
+        disk_bytes=sum(sizes),
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
+        keep_models=grid.study.keep_models,
+        again=sum(job.again for job in jobs),
     )
 
 
@@ -123,9 +135,14 @@ def render(plan: Plan) -> str:
         clock = f", at least {60 * plan.hours / plan.cores:.0f} minutes on {plan.cores} cores"
     lines.append(f"  {_shown(plan.hours)} {plan.unit} in all{clock}")
     lines.append(f"  estimated from {_speed(plan)} and {_sizes(plan)}")
+    if plan.again:
+        lines.append(f"  {plan.again} models were deleted (keep_models: false): trained again")
     if plan.models:
+        more = "more fine-tuned models"
+        if not plan.keep_models:
+            more = "fine-tuned models at a time (keep_models: false)"
         lines.append(
-            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} more fine-tuned models, "
+            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
     return "\n".join(lines)
@@ -222,6 +239,20 @@ def _sizes(plan: Plan) -> str:
 
 def _shown(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
+
+
+def _new_models(
+    grid: Grid, jobs: Iterable[PlannedJob], folder: Path, at_once: int | None
+) -> list[int]:
+    """Bytes of the models that come to those on disk, at most at a time.
+
+    A model that is not kept is deleted when it is scored, which comes before further training: so
+    there are as many as jobs at work.
+    """
+    demands = Demands(grid)
+    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
+    sizes = sorted((demands.model_bytes(present(job.arm, "arm")) for job in tuned), reverse=True)
+    return sizes if grid.study.keep_models else sizes[:at_once]
 
 
 def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.evaluation.published import forget_gone
+from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
@@ -84,7 +85,7 @@ class Progress:
     def _finetuning(self, checkpoint: str, arm: str, used: bool) -> JobStatus:
         """A model that was used and deleted (a temporary output) is done, too."""
         model = self.folder / self.results.tuned(checkpoint, arm)
-        if used or (model / "training.json").exists():
+        if used or (model / TRAINING_SUMMARY).exists():
             return JobStatus(FINETUNE, checkpoint, arm, "done")
         state, attempts = self._recorded(FINETUNE, checkpoint, arm)
         return JobStatus(FINETUNE, checkpoint, arm, state, 0, attempts)

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ptft.language.translation import Translate
+from ptft.models.folder import TRAINING_SUMMARY
 from ptft.report.rst import plain
 
 SCHEMA = {
@@ -18,15 +19,22 @@ SCHEMA = {
 }
 
 
-def read_trained(models: Path) -> pl.DataFrame:
+def read_trained(models: Path, kept: Path | None = None) -> pl.DataFrame:
     """One row a method and task (``full.mnli``) and set of counts, as training noted them.
 
     Args:
-        models: folder of tuned models as `CHECKPOINT/ARM/training.json`; those that are no longer
-            there are not counted.
+        models: folder of tuned models as `CHECKPOINT/ARM/training.json`.
+        kept: the same of models that were deleted, where their records are kept; other models
+            that are no longer there are not counted.
     """
+    found = {
+        file.relative_to(folder): file
+        for folder in (kept, models)  # what is there tells more than what was there
+        if folder is not None
+        for file in folder.glob(f"*/*/{TRAINING_SUMMARY}")
+    }
     rows = []
-    for file in sorted(models.glob("*/*/training.json")):
+    for _, file in sorted(found.items()):
         noted = json.loads(file.read_text())
         rows.append(
             {

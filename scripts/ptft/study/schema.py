@@ -139,6 +139,9 @@ class Study(Strict):
     """format in which tasks are fine-tuned"""
     finetune: Finetune = Finetune()
     """what is trained, by method"""
+    keep_models: bool = True
+    """whether tuned models stay on disk; if not, each is deleted once it is scored, and trained
+    again for a new dataset or number of shots"""
     evaluate: Evaluation
     """what every model is scored on"""
     data: Data = Data()

@@ -109,8 +109,11 @@ def collection_slice(grid: Grid) -> dict:
 def resolved_study(grid: Grid) -> dict:
     """The whole study with everything it names, as plain data."""
     used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
+    study = dump(grid.study)
+    if grid.study.keep_models:  # the usual case is not worth writing a finished study anew
+        del study["keep_models"]
     return {
-        "study": dump(grid.study),
+        "study": study,
         "model": dump(grid.model),
         "families": {name: dump(grid.families[name]) for name in sorted(used)},
     }

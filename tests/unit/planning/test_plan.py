@@ -1,10 +1,12 @@
 """The plan of a run and what it rests on: sizes of the data, rates, the study's own jobs."""
 
 import json
+import shutil
 
 import pytest
 import yaml
 
+from ptft.models.folder import keep_records
 from ptft.paths import Results
 from ptft.planning.estimates import RATES, Estimates, training_seconds
 from ptft.planning.history import History
@@ -88,6 +90,17 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
     assert "GPU-hours" in render(plan) and "estimated from the usual speed" in render(plan)
 
 
+def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read, tmp_path):
+    grid = read("tests/studies/cluster.yaml", keep_models=False)
+    jobs = [PlannedJob("finetune_model", name, ARM, again=True) for name in ("step4", "step16")]
+    plan = make_plan(grid, jobs, folder=tmp_path, at_once=1)
+    assert (plan.models, plan.disk_bytes, plan.again) == (1, 2 * grid.model.weights, 2)
+    told = render(plan)
+    assert "GB of disk for 1 fine-tuned models at a time (keep_models: false)" in told
+    assert "2 models were deleted (keep_models: false): trained again" in told
+    assert make_plan(grid, jobs, folder=tmp_path).models == 2  # nobody can tell how many run
+
+
 def test_nothing_to_run_is_said(grid, tmp_path):
     assert render(make_plan(grid, [], folder=tmp_path)) == "Plan of cluster: nothing would run."
 
@@ -165,6 +178,10 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
     # Half of the examples: the other cells were in the store.
     half = table.rates.start + (table.evaluate_seconds() - table.rates.start) / 2
     write_record(grid, tmp_path, "evaluate_model", ARM, half / 2, examples=16)
+    # A model that was deleted has left its summary elsewhere.
+    kept = tmp_path / Results(grid.name).training_records("step4", ARM)
+    keep_records(file.parent, kept)
+    shutil.rmtree(file.parent)
     # These tell nothing of a whole job, and are left out.
     write_record(grid, tmp_path, "finetune_model", ARM, 1, checkpoint="step16", resumed_from=5)
     write_record(grid, tmp_path, "evaluate_model", "base", 1, reused=2, cells=2)
