@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ptft.evaluation.requests import MAIN_METRIC, CellRequest, generates
-from ptft.evaluation.results import CellResults
+from ptft.evaluation.results import CellResults, Ties
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.prompts.encoding import Prompt, encode_examples
@@ -56,6 +56,7 @@ def evaluate_cell(
             alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
             sample = score(alone, cell, shots, window[:NOTED_EXAMPLES], silent)
             results.notes = _deviation(cell, results, sample, engine.loaded.model.dtype)
+    results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
     return results
 
 
@@ -136,8 +137,12 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     prompts = [replace(prompt, continuations=starts + prompt.continuations) for prompt in encoded]
     logprobs, predicted = [], []
     others: dict[str, list[str | None]] = {way: [] for way in cell.also}
-    for prompt, scores in zip(prompts, engine.score_tokens(prompts, progress), strict=True):
-        firsts = np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
+    rounded, ties = {}, Ties()
+    found = engine.score_tokens(prompts, progress, rounded)
+    for number, (prompt, scores) in enumerate(zip(prompts, found, strict=True)):
+        firsts = _first_tokens(scores, starts)
+        if rounded:
+            ties.count(firsts, _first_tokens(rounded[number], starts))
         logprobs.append(firsts.tolist())
         predicted.append(labels[firsts.argmax()])
         wholes, continuations = scores[len(starts) :], prompt.continuations[len(starts) :]
@@ -155,7 +160,12 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
         ]
         for way, answers in others.items()
     }
-    return CellResults.of(examples, encoded, predicted, logprobs, extra)
+    return CellResults.of(examples, encoded, predicted, logprobs, extra, ties)
+
+
+def _first_tokens(scores: Sequence[Sequence[float]], starts: Sequence) -> np.ndarray:
+    """Of each label, that of the likelier of its two first sub-tokens."""
+    return np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
 
 
 def greedy_continuation(
@@ -211,26 +221,37 @@ def _choose(engine, cell, shots, examples, progress) -> CellResults:
                 f"the number of one of its {len(row['choices'])} choices"
             )
     prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"])
-    scores = engine.score(prompts, progress)
+    rounded, ties = {}, Ties()
+    scores = engine.score(prompts, progress, rounded)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
     main = cell.metric or MAIN_METRIC[cell.kind]
     predicted: list[int] = []
     extra: dict[str, list[float]] = {}
-    for row, prompt, values in zip(examples, prompts, scores, strict=True):
-        logprobs, texts = np.array(values), scored_texts(row)
-        ways = {
-            "acc": logprobs,
-            "acc_norm": logprobs / [len(text) for text in texts],
-            "acc_bytes": logprobs / [len(text.encode()) for text in texts],
-            "acc_tokens": logprobs / [len(ids) for ids in prompt.scored],
-        }
-        if empty:
-            ways["acc_pmi"] = logprobs - [empty[text] for text in texts]
+    for number, (row, prompt) in enumerate(zip(examples, prompts, strict=True)):
+        ways = _choice_scores(scores[number], row, prompt, empty)
+        if rounded:
+            ties.count(ways[main], _choice_scores(rounded[number], row, prompt, empty)[main])
         predicted.append(_best_choice(ways.pop(main)))
         for way, measure in ways.items():
             right = float(_best_choice(measure) == row["gold"])
             extra.setdefault(way, []).append(right)
-    return CellResults.of(examples, prompts, predicted, scores, extra)
+    return CellResults.of(examples, prompts, predicted, scores, extra, ties)
+
+
+def _choice_scores(
+    values: Sequence[float], row: Mapping, prompt: Prompt, empty: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Of each way of choosing, the score of every choice, from its log-likelihood."""
+    logprobs, texts = np.array(values), scored_texts(row)
+    ways = {
+        "acc": logprobs,
+        "acc_norm": logprobs / [len(text) for text in texts],
+        "acc_bytes": logprobs / [len(text.encode()) for text in texts],
+        "acc_tokens": logprobs / [len(ids) for ids in prompt.scored],
+    }
+    if empty:
+        ways["acc_pmi"] = logprobs - [empty[text] for text in texts]
+    return ways
 
 
 def _best_choice(scores: np.ndarray) -> int:

@@ -43,12 +43,25 @@ class Engine:
         self.budget = budget or Budget.measured(loaded.model)
         self.groups = PromptGroups(loaded.model, share_prefix)
 
-    def score(self, prompts: Sequence[Prompt], progress: OnProgress = silent) -> list[list[float]]:
+    @property
+    def coarse(self) -> torch.dtype | None:
+        """The model's precision, if logits that are rounded to it are others."""
+        dtype = self.loaded.model.dtype
+        return None if dtype == torch.float32 else dtype
+
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        progress: OnProgress = silent,
+        rounded: dict[int, list[float]] | None = None,
+    ) -> list[list[float]]:
         """Log-likelihood of every continuation of every prompt.
 
         Args:
             prompts: each with one continuation or more.
             progress: told the number of prompts after each batch.
+            rounded: gets, by number of the prompt, what logits in the model's own precision would
+                give; nothing if that is float32.
 
         Returns:
             per prompt and continuation, the sum of its tokens' log-probabilities (natural
@@ -58,24 +71,33 @@ class Engine:
             FloatingPointError: the model's logits are not finite.
         """
         results: list[list[float]] = [[] for _ in prompts]
-        for numbers, owners, logprobs in self._scored(prompts):
-            sums = iter(np.bincount(owners, weights=logprobs).tolist())
-            for number in numbers:
-                results[number] = [next(sums) for _ in prompts[number].continuations]
+        for numbers, owners, logprobs, coarse in self._scored(prompts):
+            for values, found in ((logprobs, results), (coarse, rounded)):
+                if values is None or found is None:
+                    continue
+                sums = iter(np.bincount(owners, weights=values).tolist())
+                for number in numbers:
+                    found[number] = [next(sums) for _ in prompts[number].continuations]
             progress(len(numbers))
         return results
 
     def score_tokens(
-        self, prompts: Sequence[Prompt], progress: OnProgress = silent
+        self,
+        prompts: Sequence[Prompt],
+        progress: OnProgress = silent,
+        rounded: dict[int, list[list[float]]] | None = None,
     ) -> list[list[list[float]]]:
         """As ``score``, but the log-probability of every token of every continuation."""
         results: list[list[list[float]]] = [[] for _ in prompts]
-        for numbers, _, logprobs in self._scored(prompts):
-            values = iter(logprobs.tolist())
-            for number in numbers:
-                results[number] = [
-                    [next(values) for _ in scored] for scored in prompts[number].scored
-                ]
+        for numbers, _, logprobs, coarse in self._scored(prompts):
+            for values, found in ((logprobs, results), (coarse, rounded)):
+                if values is None or found is None:
+                    continue
+                tokens = iter(values.tolist())
+                for number in numbers:
+                    found[number] = [
+                        [next(tokens) for _ in scored] for scored in prompts[number].scored
+                    ]
             progress(len(numbers))
         return results
 
@@ -106,8 +128,8 @@ class Engine:
 
     def _scored(
         self, prompts: Sequence[Prompt]
-    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-        """Batch by batch: numbers of its prompts, owner and log-probability of each token."""
+    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Batch by batch: numbers of its prompts; of each token ``_run``'s three."""
         for prefix, members in self.groups.of(prompts):
             lengths = {
                 number: len(prompts[number].context)
@@ -121,16 +143,21 @@ class Engine:
                 rows = self.budget.scored_rows(lengths[order[start]], len(prefix))
                 numbers = order[start : start + rows]
                 try:
-                    owners, logprobs = self._run(prefix, [prompts[number] for number in numbers])
+                    found = self._run(prefix, [prompts[number] for number in numbers])
                 except torch.OutOfMemoryError:
                     self.budget.shrink(len(numbers), lengths[order[start]])
                     continue
-                yield numbers, owners, logprobs
+                yield numbers, *found
                 start += len(numbers)
 
     @torch.inference_mode()
-    def _run(self, prefix: Prefix, prompts: Sequence[Prompt]) -> tuple[np.ndarray, np.ndarray]:
-        """One batch: owner and log-probability of each scored token."""
+    def _run(
+        self, prefix: Prefix, prompts: Sequence[Prompt]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """One batch: owner and log-probability of each scored token; the latter rounded, too.
+
+        Only the token's own logit is rounded to the model's precision, none where it is float32.
+        """
         trees = TokenTrees.of(prompts, len(prefix), self.loaded.pad)
         device = self.loaded.device
 
@@ -147,11 +174,14 @@ class Engine:
                 use_cache=cache is not None,
             ).logits[0]  # (reads, vocabulary)
         sources = move(trees.sources)
-        logprobs = logits[sources, move(trees.targets)] - log_normaliser(logits)[sources]
-        logprobs = logprobs.cpu().numpy()
+        chosen, normaliser = logits[sources, move(trees.targets)], log_normaliser(logits)[sources]
+        logprobs = (chosen - normaliser).cpu().numpy()
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
-        return trees.owners, logprobs
+        rounded = None
+        if self.coarse is not None:
+            rounded = (chosen.to(self.coarse).float() - normaliser).cpu().numpy()
+        return trees.owners, logprobs, rounded
 
 
 def log_normaliser(logits: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,18 @@
 """What decides is computed in float32, whatever the model's precision; attention without cuDNN."""
 
+import copy
+
 import pytest
 import torch
 from tiny_models import tiny_olmo, tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
 from ptft.inference.head import exact_head, float32_logits
 from ptft.inference.model import wrap_model
-from ptft.prompts.encoding import Prompt
+from ptft.prompts.encoding import Prompt, encode_examples
 
 FIRST, SECOND = 40, 41
 CONTEXT = [5, 9, 33, 70, 12]
@@ -24,16 +28,21 @@ def tied():
             num_attention_heads=4, max_position_embeddings=128, eos_token_id=0,
         )
     ).to(torch.bfloat16).eval()  # fmt: skip
+    return tie(model, CONTEXT, FIRST, SECOND)
+
+
+def tie(model, context, first, second):
+    """Give a model a head in which two tokens tie behind a context, in bf16 alone."""
     with torch.inference_mode():
-        hidden = model.model(torch.tensor([CONTEXT])).last_hidden_state[0, -1]
+        hidden = model.model(torch.tensor([context])).last_hidden_state[0, -1]
     direction = 10 * hidden / hidden.float().square().sum()
     nudged = direction.clone()
     place = hidden.abs().argmin()
     nudged[place] += 0.01 * hidden[place].sign()
     with torch.no_grad():
         model.lm_head.weight.zero_()
-        model.lm_head.weight[FIRST] = direction
-        model.lm_head.weight[SECOND] = nudged
+        model.lm_head.weight[first] = direction
+        model.lm_head.weight[second] = nudged
     return model
 
 
@@ -49,6 +58,36 @@ def test_a_tie_in_bfloat16_is_none_in_float32(tied):
         expected = (hidden @ tied.lm_head.weight.double().T).log_softmax(-1)
     assert first == pytest.approx(expected[FIRST].item(), abs=1e-5)
     assert second == pytest.approx(expected[SECOND].item(), abs=1e-5)
+
+
+KINDS = {
+    "classification": {"labels": ("yes", "no"), "template": "{text} Answer: "},
+    "multiple_choice": {"template": "{text} Answer: ", "metric": "acc"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_share_of_ties_is_noted_in_both_precisions(kind, tied):
+    model = copy.deepcopy(tied)
+    engine = Engine(wrap_model(model, tiny_tokenizer()))
+    row = {"example_id": "a", "fields": {"text": "bada"}, "choices": ["yes", "no"], "gold": 0}
+    row |= {"gold": "yes"} if kind == "classification" else {}
+    cell = CellRequest(dataset="d", format="default", shots=0, kind=kind, **KINDS[kind])
+    prompt = encode_examples(
+        engine.loaded.tokenizer, cell.template, [], [row], lambda _: ["yes", "no"], 128
+    )[0]
+    (first,), (second,) = prompt.continuations
+    tie(model, prompt.context, first, second)
+    results = evaluate_cell(engine, cell, [row] * 3, [])
+    assert results.predicted == 3 * ["no" if kind == "classification" else 1]
+    assert results.notes["ties_in_bfloat16"] == "1.0"
+    assert results.notes["ties_in_float32"] == "0.0"
+    # Where nothing ties in either precision, and where there is no coarser one.
+    with torch.no_grad():
+        model.lm_head.weight[second] *= 2
+    assert evaluate_cell(engine, cell, [row], []).notes["ties_in_bfloat16"] == "0.0"
+    exact = Engine(wrap_model(model.float(), tiny_tokenizer()))
+    assert evaluate_cell(exact, cell, [row], []).notes == {}
 
 
 def test_greedy_tokens_are_chosen_in_float32(tied):
