@@ -27,7 +27,8 @@ class exact_head:
         def forward(hidden: torch.Tensor) -> torch.Tensor:  # (B, T, d)
             if self.places is not None:
                 hidden = hidden.reshape(-1, hidden.shape[-1])[self.places].unsqueeze(0)
-            return float32_logits(hidden, self.head.weight, getattr(self.head, "bias", None))
+            with torch.autocast(hidden.device.type, enabled=False):
+                return float32_logits(hidden, self.head.weight, getattr(self.head, "bias", None))
 
         self.head.forward = forward
 
@@ -39,10 +40,11 @@ def float32_logits(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Logits (..., V) float32 of hidden states (..., d) under a head's weight (V, d)."""
-    if hidden.dtype == torch.float32:
+    if hidden.dtype == weight.dtype == torch.float32:
         return F.linear(hidden, weight, bias)
     flat = hidden.reshape(-1, hidden.shape[-1])
-    if flat.is_cuda:  # the tensor cores sum in float32 anyway; only the result is kept in it
+    if flat.is_cuda and flat.dtype == weight.dtype:
+        # The tensor cores sum in float32 anyway; only the result is kept in it.
         logits = torch.mm(flat, weight.t(), out_dtype=torch.float32)
     else:
         logits = flat.float() @ weight.float().t()
