@@ -232,6 +232,8 @@ class _Finetuning:
         with self.devices.in_turn():  # the host has room for one whole model, not for one each
             model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
             model = self.method.prepare(model, settings)
+            if bfloat16:
+                self.method.lighten(model, torch.bfloat16)
             model = place(model, self.devices, settings.sharding, bfloat16)
         run = Run(model, self.train, self.validation, settings, rate, seed, self.devices)
         return Trainer(run)

@@ -284,6 +284,13 @@ class Trainer:
         log.info("resuming after update %d of %d", self.step, self.steps)
 
     def whole_weights(self) -> dict[str, torch.Tensor | None]:
-        """All weights of the model, whole, on the main process; every process must call it."""
-        weights = self.run.model.state_dict()
-        return {name: gathered(value, self.run.devices) for name, value in weights.items()}
+        """All weights of the model, whole, on the main process; every process must call it.
+
+        What is tied is gathered once and stays one tensor.
+        """
+        weights = self.run.model.state_dict(keep_vars=True)
+        whole: dict[int, torch.Tensor | None] = {}
+        for value in weights.values():
+            if id(value) not in whole:
+                whole[id(value)] = gathered(value, self.run.devices)
+        return {name: whole[id(value)] for name, value in weights.items()}

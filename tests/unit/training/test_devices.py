@@ -12,12 +12,15 @@ import torch
 import torch.multiprocessing as mp
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
+from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
+from ptft.training.methods import get_method
+from ptft.training.methods.lora import LoraSettings
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
@@ -25,14 +28,17 @@ from ptft.training.state import Interrupted, StateFolder, StopRequest
 MICRO_BATCH = 40  # tokens: several micro-batches an update
 
 
-def run_of(checkpoint, sharding, dtype="float32", budget=MICRO_BATCH, devices=None):
+def run_of(checkpoint, sharding, dtype="float32", budget=MICRO_BATCH, devices=None, lora=False):
     """26 examples in batches of 5: the last batch of an epoch is one, fewer than devices."""
-    settings = TrainingSettings(
-        epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype
-    )
+    kind = LoraSettings if lora else TrainingSettings
+    settings = kind(epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype)
     examples = completion_examples(tiny_tokenizer(), tiny_rows(26, longest=20), TEMPLATE)
     devices = devices or join_devices()
     model = load_model(checkpoint, attention=NAME)
+    if lora:
+        torch.manual_seed(5)
+        model = get_method("lora").prepare(model, settings)
+        get_method("lora").lighten(model, torch.bfloat16)
     model = place(model, devices, sharding, dtype == "bfloat16")
     return Run(model, examples, examples[:4], settings, 3e-3, 5, devices)
 
@@ -50,6 +56,7 @@ def work(rank, checkpoint, deep, folder, port):
     if rank == 0:
         (folder / "bfloat16").mkdir()
     train_in_bfloat16(rank, checkpoint, folder / "bfloat16", devices)
+    adapt(rank, checkpoint, folder, devices)
     torch.save(shares(deep, devices) | saving(deep, folder, devices), folder / f"{rank}.pt")
     leave_devices()
 
@@ -61,6 +68,16 @@ def train_in_bfloat16(rank, checkpoint, folder, devices):
     weights = trainer.whole_weights()
     if rank == 0:
         torch.save({"curve": trainer.curve, "weights": weights}, folder / "result.pt")
+
+
+def adapt(rank, checkpoint, folder, devices):
+    """A sharded adapter whose frozen base is in bfloat16."""
+    run = run_of(checkpoint, "full", "bfloat16", devices=devices, lora=True)
+    trainer = Trainer(run)
+    trainer.train(StateFolder(folder / "adapter-state", "same"), StopRequest())
+    weights = trainer.whole_weights()
+    if rank == 0:
+        torch.save({"curve": trainer.curve, "weights": weights}, folder / "adapter.pt")
 
 
 def shares(deep, devices):
@@ -125,6 +142,7 @@ def stop_and_resume(rank, checkpoint, sharding, folder, devices):
     second.train(state, stop)
     weights = second.whole_weights()
     if rank == 0:
+        get_method("full").save(second.run.model, folder / "model", torch.float32, weights)
         torch.save({"curve": second.curve, "weights": weights}, folder / "result.pt")
 
 
@@ -168,6 +186,33 @@ def test_two_devices_equal_one(sharding, checkpoint, two_devices, tmp_path):
     assert result["weights"].keys() == own.keys()
     for name, value in result["weights"].items():
         assert (value - own[name]).norm() / own[name].norm() < 1e-5, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["data", "full"])
+def test_tied_weights_of_two_devices_are_saved_once(sharding, checkpoint, two_devices, tmp_path):
+    get_method("full").save(load_model(checkpoint), tmp_path, torch.float32)
+    alone, together = (
+        weight_shapes(folder / "model.safetensors")
+        for folder in (tmp_path, two_devices / sharding / "model")
+    )
+    assert together == alone and "lm_head.weight" not in alone
+    load_model(two_devices / sharding / "model")
+
+
+@pytest.mark.slow
+def test_a_sharded_adapter_has_its_base_in_bfloat16(checkpoint, two_devices, tmp_path):
+    sharded = torch.load(two_devices / "adapter.pt", weights_only=True)
+    one = Trainer(run_of(checkpoint, "data", "bfloat16", lora=True))
+    one.train(StateFolder(tmp_path, "a"), StopRequest())
+    found, expected = (
+        [row["loss"] for row in curve[1:]] for curve in (sharded["curve"], one.curve)
+    )
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    base = [name for name in sharded["weights"] if "base_layer" in name]
+    own = one.run.model.state_dict()
+    assert base and all(torch.equal(sharded["weights"][name], own[name]) for name in base)
+    assert {sharded["weights"][name].dtype for name in base} == {torch.bfloat16}
 
 
 def distance(one, other):

@@ -66,6 +66,44 @@ def test_all_linear_layers_but_the_head_are_adapted_by_default(checkpoint):
     assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 
+def trained_in_bfloat16(model, settings, folder):
+    """The curve and the adapter after some updates under autocast."""
+    examples = completion_examples(tiny_tokenizer(), tiny_rows(40, longest=20), TEMPLATE)
+    run = Run(model, examples, examples[:6], settings, 5e-3, 1, Devices(torch.device("cpu")))
+    trainer = Trainer(run)
+    with StopRequest() as stop:
+        trainer.train(StateFolder(folder, "a"), stop)
+    keys = ("loss", "grad_norm", "validation_loss", "validation_exact")
+    curve = [[row.get(key) for key in keys] for row in trainer.curve]
+    return curve, trainer.trained
+
+
+def test_a_frozen_base_in_bfloat16_trains_the_same_adapter(checkpoint, tmp_path):
+    settings = LoraSettings(
+        rank=4, epochs=2, batch_size=8, token_budget=60, dtype="bfloat16", targets=[]
+    )
+    whole, light = (adapted(checkpoint, NAME, settings) for _ in range(2))
+    get_method("lora").lighten(light, torch.bfloat16)
+    kinds = {name: p.dtype for name, p in light.named_parameters()}
+    for name, dtype in kinds.items():
+        assert dtype == (torch.bfloat16 if "base_layer" in name else torch.float32), name
+    assert sum(dtype == torch.bfloat16 for dtype in kinds.values()) == 14
+    before, expected = trained_in_bfloat16(whole, settings, tmp_path / "whole")
+    curve, found = trained_in_bfloat16(light, settings, tmp_path / "light")
+    assert curve == before and len(curve) == 11
+    assert found.keys() == expected.keys()
+    for name, adapter in found.items():
+        assert torch.equal(adapter, expected[name]), name
+
+
+def test_a_tied_head_that_is_adapted_stays_in_float32(checkpoint):
+    light = adapted(checkpoint, NAME, LoraSettings(rank=2, targets=["lm_head", "q_proj"]))
+    get_method("lora").lighten(light, torch.bfloat16)
+    names = {name.split(".")[-3] for name, p in light.named_parameters()
+             if p.dtype == torch.bfloat16}  # fmt: skip
+    assert names == {"q_proj"}
+
+
 def test_targets_that_name_nothing_are_refused(checkpoint):
     with pytest.raises(ValueError, match=r"\['query'\] name no linear layer .*'q_proj'"):
         adapted(checkpoint, NAME, LoraSettings(targets=["q_proj", "query"]))

@@ -37,6 +37,14 @@ class Method:
         """The model to train, its trainable parameters marked by ``requires_grad``."""
         return model
 
+    def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
+        """Keep in the forward pass's precision what is not trained, where that changes no result.
+
+        Args:
+            model: as prepared, on the CPU, not yet placed on its devices.
+            dtype: that the forward pass works in, below float32.
+        """
+
     def save(
         self,
         model: "nn.Module",

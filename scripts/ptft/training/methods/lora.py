@@ -56,6 +56,20 @@ class Lora(Method):
             ),
         )
 
+    def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
+        """Keep the frozen matrices that are adapted in the precision they are multiplied in.
+
+        Autocast rounds them to the same values in every pass. Embeddings, norms and the output
+        layer stay as they are: what is between the blocks, and validation, is in float32.
+        """
+        from peft.tuners.lora import LoraLayer
+
+        base = model.get_base_model()
+        whole = {id(base.get_input_embeddings().weight), id(base.get_output_embeddings().weight)}
+        for part in model.modules():
+            if isinstance(part, LoraLayer) and id(part.base_layer.weight) not in whole:
+                part.base_layer.to(dtype)
+
     def save(
         self,
         model: "nn.Module",
