@@ -10,9 +10,11 @@ similar length, and go through ``scaled_dot_product_attention``: causal, so that
 is never seen and needs no mask. Everything but attention still runs on the packed row.
 """
 
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,12 +153,19 @@ def _varlen(query, key, value, scaling, layout: SequenceLayout) -> torch.Tensor:
     # what the projection of the values gave.
     query, key, value = (t.transpose(1, 2)[0].to(value.dtype) for t in (query, key, value))
     ends, longest = layout.boundaries, layout.longest
-    # torch 2.10 says is_causal, later versions say it by the window
+    causal = _causally(varlen_attn)
+    out = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scaling, **causal)
+    return out[None]
+
+
+@functools.cache
+def _causally(varlen_attn: Callable) -> dict[str, Any]:
+    """How a torch's kernel is told to be causal: 2.10 has a word for it, later ones a window.
+
+    Kept, since looking takes the host longer than a call of the kernel does.
+    """
     windowed = "window_size" in inspect.signature(varlen_attn).parameters
-    causal = {"window_size": (-1, 0)} if windowed else {"is_causal": True}
-    return varlen_attn(query, key, value, ends, ends, longest, longest, scale=scaling, **causal)[
-        None
-    ]
+    return {"window_size": (-1, 0)} if windowed else {"is_causal": True}
 
 
 AttentionInterface.register(NAME, packed_attention)
