@@ -50,7 +50,7 @@ rule evaluate_model:
         " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --data {params.data:q} --plan {params.plan:q} --store {params.store:q}"
         " --published {params.published:q} --output {params.folder:q}"
-        " --threads {threads}" + KEEP_RECORDS + " 2> {log:q} && rm -rf {params.kept:q}"
+        f" --threads {{threads}}{KEEP_RECORDS} 2> {{log:q}} && rm -rf {{params.kept:q}}"
 
 
 rule evaluation:
