@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from ptft.data.jsonl import count_examples, read_all, read_examples
+from ptft.evaluation.cell_key import cell_key
 from ptft.evaluation.published import write_published
 from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, require_backend
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import cell_key, publish, to_frame, write_frame
+from ptft.evaluation.store import publish, to_frame, write_frame
 from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here

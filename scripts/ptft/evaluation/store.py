@@ -1,15 +1,11 @@
 """Finished cells on disk: kept under what determines them, published by a rename.
 
-A store holds one Parquet file a cell, named by a key of everything that determines its content.
+A store holds one Parquet file a cell, named by its key (``cell_key``).
 A rerun finds what is there and computes the rest.
 """
 
-import hashlib
-import json
 import os
 import shutil
-from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -17,37 +13,6 @@ import polars as pl
 from ptft.evaluation.metrics import example_scores
 from ptft.evaluation.requests import CellRequest
 from ptft.evaluation.results import CellResults
-from ptft.inference.model import Target
-from ptft.models.folder import hash_files
-
-
-def cell_key(
-    cell: CellRequest, model_hash: str, data: Path, scoring_version: int, target: Target
-) -> str:
-    """Name of a cell's file in the store: a hash of all that determines its content.
-
-    The names of format and dataset stay out: they do not change a score, so a renamed format
-    is not computed again. Neither do the shots change a cell without any.
-    """
-    parts = asdict(cell)
-    del parts["dataset"], parts["format"]
-    if not cell.generation_backend:
-        del parts["generation_backend"]
-    splits = ["test", "shots"] if cell.shots else ["test"]
-    if not cell.shots:
-        del parts["shots_seed"]
-    parts |= {
-        "model": model_hash,
-        "data": _hash_splits(data / cell.dataset, *splits),
-        "scoring_version": scoring_version,
-        **asdict(target),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def _hash_splits(folder: Path, *splits: str) -> str:
-    return hash_files([folder / f"{split}.jsonl" for split in splits])
 
 
 def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:

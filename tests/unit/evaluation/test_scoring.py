@@ -13,9 +13,9 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
 from ptft.evaluation import scoring
+from ptft.evaluation.cell_key import cell_key
 from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
-from ptft.evaluation.store import cell_key
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots
