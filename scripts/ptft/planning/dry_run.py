@@ -57,7 +57,7 @@ class PlanPrinter(logging.Handler):
         """Jobs of models that run at a time on this machine; None where no cores are named."""
         compute = self.grid.study.compute
         if compute.gpus:
-            gpus = self.workflow.global_resources.get("gpu", 0)
+            gpus = self.workflow.global_resources.get("gpu").value or 0
             return max(1, gpus // compute.gpus)
         return max(1, cores // compute.threads) if cores else None
 
