@@ -1,7 +1,8 @@
 """Leases of this machine's GPUs: each job gets its own, held by a lock that dies with the job.
 
-The pool is what CUDA_VISIBLE_DEVICES allows (set by a user or by Slurm), else all GPUs. Inside a
-Slurm job the locks are the allocation's own: which GPUs it has is Slurm's decision.
+The pool is what CUDA_VISIBLE_DEVICES allows (set by a user or by Slurm), else all GPUs; a GPU that
+is cut into slices (MIG) is as many as it has slices. Inside a Slurm job the locks are the
+allocation's own: which GPUs it has is Slurm's decision.
 
 A lock is an abstract Unix socket: a name that the kernel gives to one process of the machine at a
 time, whoever its user is. A lock file in a folder that all users share would depend on its owner,
@@ -12,14 +13,20 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 log = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+SLICE = "MIG-"
+"""how the name of a part of a GPU begins"""
+UUID = re.compile(r"\(UUID: ([^)\s]+)\)")
+"""the name at the end of a line of ``nvidia-smi -L``"""
 
 
 def gpu_pool() -> list[str]:
@@ -27,16 +34,34 @@ def gpu_pool() -> list[str]:
     preset = os.environ.get(VISIBLE)
     if preset is not None:
         return [name.strip() for name in preset.split(",") if name.strip()]
+    return _without_cut_gpus(UUID.findall(_nvidia_smi("-L")))
+
+
+def gpu_memory_gb() -> float | None:
+    """GB (2^30 bytes) of the largest GPU here; None where nothing tells, or a GPU is cut."""
+    if any(name.startswith(SLICE) for name in gpu_pool()):
+        return None
+    found = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits").split()
+    return max((int(size) for size in found if size.isdigit()), default=0) / 1024 or None
+
+
+def _nvidia_smi(*arguments: str) -> str:
+    """What NVIDIA's tool prints; nothing where it is missing or fails."""
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            check=True,
+        return subprocess.run(
+            ["nvidia-smi", *arguments], capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
-        return []
-    return listed.split()
+        return ""
+
+
+def _without_cut_gpus(listed: list[str]) -> list[str]:
+    """Of GPUs and slices, a GPU before its slices, the GPUs that have none and the slices."""
+    return [
+        name
+        for name, after in pairwise([*listed, ""])
+        if name.startswith(SLICE) or not after.startswith(SLICE)
+    ]
 
 
 @contextlib.contextmanager
@@ -48,12 +73,17 @@ def lease(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[list[str], li
         keeps the lease even if this process is killed.
 
     Raises:
-        ValueError: the pool has fewer GPUs than asked for.
+        ValueError: the pool has fewer GPUs than asked for, slices not counted for several.
     """
     pool = gpu_pool() if count else []
+    slices = [name for name in pool if name.startswith(SLICE)] if count > 1 else []
+    pool = [name for name in pool if name not in slices]
     if len(pool) < count:
+        why = (
+            f" and {len(slices)} slices (MIG), of which CUDA shows a process one" if slices else ""
+        )
         raise ValueError(
-            f"the job asks for {count} GPUs, but this machine offers {len(pool)} "
+            f"the job asks for {count} GPUs, but this machine offers {len(pool)}{why} "
             f"({VISIBLE}={os.environ.get(VISIBLE, 'not set')}); lower compute.gpus in the study"
         )
     handles: list[int] = []

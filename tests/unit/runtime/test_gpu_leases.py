@@ -13,7 +13,7 @@ import pytest
 from tests.waiting import PATIENCE
 
 import run_job
-from ptft.runtime.gpu_leases import gpu_pool, lease
+from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool, lease
 from ptft.runtime.job_records import read_records
 from ptft.runtime.locks import StudyLockError, lock_study
 
@@ -25,14 +25,36 @@ A, B, C = (f"GPU-{os.getpid()}-{letter}" for letter in "abc")
 SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
 
 
+def gpu(name):
+    """A line of `nvidia-smi -L`."""
+    return f"GPU 0: NVIDIA H100 80GB HBM3 (UUID: {name})"
+
+
+def gpu_slice(name):
+    """The line of a part of the GPU above it."""
+    return f"  MIG 3g.40gb     Device  0: (UUID: {name})"
+
+
+def list_gpus(tmp_path, *lines, memory=(81559, 81559, 81559)):
+    """Let a tool that stands in for nvidia-smi list these GPUs, and their memory in MiB."""
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.parent.mkdir(exist_ok=True)
+    (tmp_path / "listed").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "memory").write_text("".join(f"{size}\n" for size in memory))
+    tool.write_text(
+        '#!/bin/sh\ncase "$1" in\n'
+        f"-L) cat {tmp_path / 'listed'} ;;\n"
+        f"--query-gpu=memory.total) cat {tmp_path / 'memory'} ;;\n"
+        "*) exit 1 ;;\nesac\n"
+    )
+    tool.chmod(0o755)
+
+
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
     """A machine with three GPUs, as nvidia-smi tells."""
-    tool = tmp_path / "bin/nvidia-smi"
-    tool.parent.mkdir()
-    tool.write_text(f"#!/bin/sh\nprintf '{A}\\n{B}\\n{C}\\n'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    list_gpus(tmp_path, *(gpu(name) for name in (A, B, C)))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
 
@@ -73,6 +95,35 @@ def test_an_allocation_has_locks_of_its_own(monkeypatch):
         monkeypatch.setenv("SLURM_JOB_ID", "17")
         with lease(1) as (held, _):
             assert held == [A]
+
+
+def test_a_cut_gpu_is_leased_by_its_slices(tmp_path):
+    one, two = (f"MIG-{os.getpid()}-{part}" for part in "12")
+    older = f"MIG-{C}/7/0"  # as drivers before 470 name them
+    list_gpus(
+        tmp_path, gpu(A), gpu_slice(one), gpu_slice(two), gpu(B), gpu(C), gpu_slice(older)
+    )  # fmt: skip
+    assert gpu_pool() == [one, two, B, older]
+    with lease(1) as (first, _), lease(1) as (second, _), lease(1) as (third, _):
+        assert (first, second, third) == ([one], [two], [B])
+    said = r"asks for 2 GPUs, .* offers 1 and 3 slices \(MIG\), of which CUDA shows a process one"
+    with pytest.raises(ValueError, match=said), lease(2):
+        pass
+    list_gpus(tmp_path, gpu(A), gpu(B), gpu(C), gpu_slice(one))
+    with lease(2) as (whole, _):
+        assert whole == [A, B]
+
+
+def test_the_memory_of_a_gpu_is_what_the_tool_says(tmp_path, monkeypatch):
+    assert gpu_memory_gb() == pytest.approx(79.65, abs=0.01)
+    list_gpus(tmp_path, gpu(A), gpu(B), memory=(40960, 81920))
+    assert gpu_memory_gb() == 80  # nothing is refused that fits one of them
+    list_gpus(tmp_path, gpu(A), gpu_slice(f"MIG-{A}"))
+    assert gpu_memory_gb() is None  # the slices are smaller
+    list_gpus(tmp_path, gpu(A), memory=("[N/A]",))
+    assert gpu_memory_gb() is None
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert gpu_memory_gb() is None
 
 
 @contextlib.contextmanager
