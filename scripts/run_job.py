@@ -1,9 +1,9 @@
 """Run a job's program: with GPUs of its own, without the Hub, and on record.
 
 The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
-Hub's libraries, and none of the Hub's tokens. SIGTERM is passed on to it; its exit status is
-this program's. What it started and left behind when it was killed is ended, lest it hold a GPU
-that the next job gets.
+Hub's libraries, and none of the Hub's tokens. SIGTERM is passed on to it, and by torchrun to its
+workers, which it kills after --save-seconds; its exit status is this program's. What it started
+and left behind when it was killed is ended, lest it hold a GPU that the next job gets.
 """
 
 import argparse
@@ -26,13 +26,14 @@ from ptft.runtime.programs import run_program
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+SAVING = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"  # of torchrun: seconds between SIGTERM and SIGKILL
 ORPHAN_SECONDS = 30  # for what is killed to free its memory
 
 
-def job_environment(gpus: list[str]) -> dict[str, str]:
-    """The environment of a job that may use these GPUs."""
+def job_environment(gpus: list[str], save_seconds: int) -> dict[str, str]:
+    """The environment of a job that may use these GPUs and needs so long to save its state."""
     environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
-    own = {VISIBLE: ",".join(gpus), LEASED: str(len(gpus))}
+    own = {VISIBLE: ",".join(gpus), LEASED: str(len(gpus)), SAVING: str(save_seconds)}
     return environment | dict.fromkeys(OFFLINE, "1") | own
 
 
@@ -67,11 +68,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--record", type=Path, required=True, help="folder of the job's records")
     parser.add_argument("--gpus", type=int, required=True, help="GPUs that the program needs")
+    parser.add_argument(
+        "--save-seconds", type=int, default=30, help="that it may take to save its state"
+    )
     parser.add_argument("command", nargs="+", help="program and arguments, after --")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as (record, close):
-        environment = job_environment(gpus) | {RECORD: str(record.absolute())}
+        environment = job_environment(gpus, args.save_seconds) | {RECORD: str(record.absolute())}
         status = run(args.command, environment, locks)
         status = 128 - status if status < 0 else status
         close(status)

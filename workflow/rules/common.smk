@@ -3,9 +3,9 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-# Jobs of models run under this: GPUs of their own, no Hub, and a record of each attempt.
-JOB = f"python {SCRIPTS}/run_job.py"
 DEMANDS = Demands(GRID)
+# Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
+JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 with printed_alone():
     SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
 if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.global_resources:

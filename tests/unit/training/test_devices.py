@@ -15,7 +15,7 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME
-from ptft.training.devices import Devices, join_devices, leave_devices, place
+from ptft.training.devices import LONGEST_WAIT, Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
@@ -57,7 +57,10 @@ def work(rank, checkpoint, deep, folder, port):
         (folder / "bfloat16").mkdir()
     train_in_bfloat16(rank, checkpoint, folder / "bfloat16", devices)
     adapt(rank, checkpoint, folder, devices)
-    torch.save(shares(deep, devices) | saving(deep, folder, devices), folder / f"{rank}.pt")
+    limits = {"longest_wait": longest_wait(devices)}
+    torch.save(
+        shares(deep, devices) | saving(deep, folder, devices) | limits, folder / f"{rank}.pt"
+    )
     leave_devices()
 
 
@@ -121,6 +124,11 @@ def resident(kind):
     """Bytes of this process, as /proc/self/status says."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(f"{kind}:")[1].split()[0])
+
+
+def longest_wait(devices):
+    """Seconds after which waiting for the other processes is given up."""
+    return devices.waiting._get_backend(devices.device).options._timeout.total_seconds()
 
 
 def stop_and_resume(rank, checkpoint, sharding, folder, devices):
@@ -256,6 +264,13 @@ def test_a_device_holds_and_counts_its_share_only(taken):
         assert process["gradient"] == process["whole"] // 2
         assert process["optimizer"] == OPTIMIZER_BYTES * process["whole"] // 2
         assert process["whole_gradients"] == 0
+
+
+@pytest.mark.slow
+def test_processes_wait_for_one_that_writes_or_is_kept_out_by_a_lock(taken):
+    """Longer than NCCL's ten minutes, after which it ends them all."""
+    assert [process["longest_wait"] for process in taken] == 2 * [LONGEST_WAIT.total_seconds()]
+    assert LONGEST_WAIT.total_seconds() > 24 * 3600
 
 
 @pytest.mark.slow
