@@ -26,8 +26,8 @@ rule evaluate_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        **SITE.resources(STUDY.compute.gpus),
-        gpu=STUDY.compute.gpus,
+        **SITE.resources(DEMANDS.evaluation_gpus()),
+        gpu=DEMANDS.evaluation_gpus(),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
         runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt),

@@ -23,7 +23,7 @@ rule finetune_model:
         **SITE.resources(STUDY.compute.gpus),
         gpu=STUDY.compute.gpus,
         nodes=1,
-        mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(attempt),
+        mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(wildcards.arm, attempt),
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:

@@ -46,6 +46,8 @@ class Rates:
     """seconds of a decoding step, whatever its batch"""
     light: float
     """seconds of a job without a model: data, tables, figures"""
+    link: float = math.inf
+    """bytes a second that a device gives to another and takes from it"""
 
 
 RATES = {
@@ -55,20 +57,33 @@ RATES = {
     ),
     "cuda": Rates(
         start=30.0, training=4e14, scoring=2e14, update=2e-2, update_weight=1.8e-11,
-        example=7e-4, decoding=8e-3, light=4.0,
+        example=7e-4, decoding=8e-3, light=4.0, link=3e11,
     ),
 }  # fmt: skip
 """Of a core of an AMD EPYC in float32, measured with the pocket study and the benchmarks; of an
-H100 in bfloat16, estimated from its peak rates, not measured."""
+H100 in bfloat16, estimated from its peak rates, not measured. The link is two thirds of NVLink's
+450 GB/s; over PCIe it has a tenth of that."""
+GRADIENT_BYTES = 4
+"""of a weight that is trained: gradients are exchanged in float32"""
 
 
 def training_seconds(
-    rates: Rates, weights: int, tokens: float, updates: float, adapter: bool = False
+    rates: Rates,
+    weights: int,
+    tokens: float,
+    updates: float,
+    adapter: bool = False,
+    gpus: int = 1,
 ) -> float:
-    """Time of so many updates on so many tokens in all."""
+    """Time of so many updates on so many tokens, those of one of the devices that share the work.
+
+    The exchange of gradients is taken to come after the backward pass, which hides a part of it.
+    """
     operations = (4 if adapter else 6) * weights * tokens
     trained = weights * (ADAPTER_SHARE if adapter else 1)
-    return operations / rates.training + updates * (rates.update + rates.update_weight * trained)
+    exchanged = 2 * (gpus - 1) / gpus * GRADIENT_BYTES * trained
+    update = rates.update + rates.update_weight * trained + exchanged / rates.link
+    return operations / rates.training + updates * update
 
 
 @dataclass(frozen=True)
@@ -93,9 +108,15 @@ class Estimates:
         """Weights of the model."""
         return self.grid.model.weights or SMALL_MODEL
 
-    def finetune_seconds(self, arm: str) -> float:
-        """One fine-tuning, all candidates of its learning rate included."""
+    def finetune_seconds(self, arm: str, gpus: int | None = None) -> float:
+        """One fine-tuning, all candidates of its learning rate included.
+
+        Args:
+            arm: what is trained.
+            gpus: that it has, where not those of the study.
+        """
         (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
+        gpus = compute.gpus if gpus is None else gpus
         settings = finetune_slice(self.grid, arm)["settings"]
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
         length = min(split.tokens, settings["max_length"])
@@ -103,9 +124,10 @@ class Estimates:
         once = training_seconds(
             self.rates,
             self.weights,
-            settings["epochs"] * split.rows * length / (compute.gpus or compute.threads),
+            settings["epochs"] * split.rows * length / (gpus or compute.threads),
             updates,
             method == ADAPTER,
+            max(1, gpus),
         )
         return self.rates.start + once * max(1, len(settings["learning_rates"]))
 

@@ -69,15 +69,15 @@ class History:
         if record.resumed_from or record.reused or file is None:
             return None
         summary = json.loads(file.read_text())
-        rates, lanes = self.estimates.rates, summary["devices"]
-        if self.estimates.device == "cpu":
-            lanes = summary["threads"]
+        rates, gpus = self.estimates.rates, summary["devices"]
+        lanes = summary["threads"] if self.estimates.device == "cpu" else gpus
         seconds = training_seconds(
             rates,
             summary["parameters"],
             summary["tokens"] / lanes,
             summary["steps"],
             summary["method"] == ADAPTER,
+            gpus,
         )
         return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
 

@@ -72,6 +72,8 @@ class Plan:
     keep_models: bool = True
     again: int = 0
     """fine-tunings of models that were deleted"""
+    notes: tuple[str, ...] = ()
+    """what is as asked for, and better otherwise"""
 
     @property
     def hours(self) -> float:
@@ -102,6 +104,7 @@ def make_plan(
     timed = _seconds(jobs, estimates, {rule: speed.factor for rule, speed in speeds.items()})
     compute = grid.study.compute
     sizes = _new_models(grid, jobs, folder, at_once)
+    trained = [job for job in jobs if job.rule == FINETUNE]
     return Plan(
         study=grid.name,
         stages=tuple(_stages(grid, jobs, timed)),
@@ -115,6 +118,7 @@ def make_plan(
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
+        notes=tuple(slower_on_several(estimates, [job.arm for job in trained])),
     )
 
 
@@ -145,6 +149,7 @@ def render(plan: Plan) -> str:
             f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
+    lines += [f"  {note}" for note in plan.notes]
     return "\n".join(lines)
 
 
@@ -164,6 +169,25 @@ def cells_to_score(
     """
     kept = set(in_place) & set(asked_before)
     return tuple(score for score in wanted if score not in kept or score[0] in new_data)
+
+
+def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
+    """A note for each method and task whose replicas on the study's GPUs gain nothing over one.
+
+    Updates on few tokens take less time than the exchange of gradients between GPUs.
+    """
+    grid, gpus = estimates.grid, estimates.grid.study.compute.gpus
+    found: dict[tuple[str, str], float] = {}
+    for spec in (grid.arms[arm] for arm in arms if gpus > 1):
+        if grid.settings(spec.method, spec.task).sharding == "data":
+            several, one = (estimates.finetune_seconds(spec.name, n) for n in (gpus, 1))
+            found[spec.method, spec.task] = several / one
+    return [
+        f"{method}.{task}: {gpus} GPUs are expected to take {ratio:.1f} times as long as one "
+        "(not measured); compute.gpus: 1 trains that many models at once"
+        for (method, task), ratio in found.items()
+        if ratio > 1
+    ]
 
 
 def _seconds(
@@ -194,8 +218,10 @@ def _stages(
 ) -> Iterable[Stage]:
     models = len(grid.checkpoints) * len(grid.arms)
     cells = len(list(grid.scores()))
-    on_gpus = grid.study.compute.gpus > 0
-    lanes = grid.study.compute.gpus or grid.study.compute.threads
+    compute = grid.study.compute
+    on_gpus = compute.gpus > 0
+    trainers = compute.gpus or compute.threads
+    scorers = Demands(grid).evaluation_gpus() or compute.threads
 
     def of(*rules: str) -> list[PlannedJob]:
         return [job for job in jobs if job.rule in rules]
@@ -213,8 +239,8 @@ def _stages(
             "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
         )
     tuning, scoring = of(FINETUNE), of(EVALUATE)
-    yield Stage("fine-tune", len(tuning), models - len(grid.checkpoints), hours(tuning, lanes))
-    yield Stage("evaluate", len(scoring), models, hours(scoring, lanes))
+    yield Stage("fine-tune", len(tuning), models - len(grid.checkpoints), hours(tuning, trainers))
+    yield Stage("evaluate", len(scoring), models, hours(scoring, scorers))
     yield Stage("cells", sum(len(job.cells) for job in scoring), models * cells)
     named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
     light = sum(job.rule not in named for job in jobs)

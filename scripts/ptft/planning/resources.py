@@ -14,7 +14,9 @@ from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
 
 BASE_MEMORY_MB = 4000
-"""memory of the libraries on the host"""
+"""memory of a process on the host: its libraries, the text of its examples"""
+EXAMPLE_BYTES = 9
+"""of each encoded token (``ptft.prompts.chat``)"""
 LIMIT_FACTOR, LEAST_MINUTES = 3, 20
 """a time limit is so many times what is expected, and at least so long"""
 
@@ -49,13 +51,26 @@ class Demands:
         """Time limit of an evaluation."""
         return self._limit(self._evaluate_seconds, attempt)
 
-    def finetune_memory(self, attempt: int) -> int:
-        """MB of host memory: the model is read in fp32 and its state (12 bytes a weight) saved."""
-        return self._memory(20, attempt)
+    def finetune_memory(self, arm: str, attempt: int) -> int:
+        """MB of host memory: every process holds its libraries and all examples.
+
+        The model is read in fp32 by one after another, and one saves its state (12 bytes a weight).
+        """
+        spec = self.grid.arms[arm]
+        split = self.estimates.workload.sizes[self.grid.task_dataset(spec.task), "train"]
+        longest = self.grid.settings(spec.method, spec.task).max_length
+        examples = EXAMPLE_BYTES * split.rows * min(split.tokens, longest)
+        processes = max(1, self.grid.study.compute.gpus)
+        return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
 
     def evaluate_memory(self, attempt: int) -> int:
         """MB of host memory: the model is read once, and once more by another backend."""
-        return self._memory(6, attempt, processes=2 if self.grid.generation_backend else 1)
+        readers = 2 if self.grid.generation_backend else 1
+        return self._memory(readers * BASE_MEMORY_MB, readers * 6, attempt)
+
+    def evaluation_gpus(self) -> int:
+        """GPUs of an evaluation: the engine works on one, so that n GPUs score n models."""
+        return min(1, self.grid.study.compute.gpus)
 
     def warning_seconds(self) -> int:
         """How long before its time limit a job is told to save its state (at 500 MB/s)."""
@@ -69,6 +84,6 @@ class Demands:
     def _limit(self, seconds: float, attempt: int) -> int:
         return math.ceil(max(LEAST_MINUTES, LIMIT_FACTOR * seconds / 60)) * attempt
 
-    def _memory(self, bytes_per_weight: int, attempt: int, processes: int = 1) -> int:
-        needed = processes * (BASE_MEMORY_MB + bytes_per_weight * self.weights / 1e6)
+    def _memory(self, base_mb: float, bytes_per_weight: int, attempt: int) -> int:
+        needed = base_mb + bytes_per_weight * self.weights / 1e6
         return math.ceil(needed * (1 + 0.5 * (attempt - 1)))
