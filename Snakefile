@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.tables import TABLES
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
+from ptft.planning.gpu_memory import require_room
 from ptft.planning.resources import Demands
 from ptft.evaluation.requests import require_backend
 from ptft.runtime.failures import tell_causes_first
@@ -45,7 +46,7 @@ from ptft.study.slices import (
     split_slice,
 )
 from ptft.study.sources import require_sources
-from ptft.runtime.gpu_leases import gpu_pool
+from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.planning.targets import require_targets
 
@@ -107,6 +108,7 @@ if workflow.is_main_process:
         require_targets(workflow, [] if "published" in config else CELL_FILES)
         if "published" not in config:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
+            require_room(GRID, GPU_MEMORY_GB)
 if "published" not in config and workflow.is_main_process:
     clone = Path(workflow.basedir)
     for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), clone)]:

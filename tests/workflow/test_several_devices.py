@@ -1,6 +1,7 @@
 """A job that holds several GPUs trains on all of them: here two processes on the CPU."""
 
 import json
+import os
 import re
 
 from ptft.runtime.job_records import read_records
@@ -30,3 +31,17 @@ def test_evaluations_are_planned_with_a_gpu_each(repository, tmp_path, monkeypat
     clone.edit("study.yaml", "gpus: 1", "gpus: 4")
     asked = re.findall(r"jobs/(\w+)/\S+ --gpus (\d) --", clone.snakemake("-n", "-p"))
     assert set(asked) == {("finetune_model", "4"), ("evaluate_model", "1")}
+
+
+def test_what_cannot_fit_is_refused_before_any_job(repository, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    clone = make_clone(repository, tmp_path / "clone", "cluster")
+    clone.edit("models/tiny.yaml", "source:", "parameters: 8_000_000_000\nsource:")
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 81559\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    output = clone.snakemake("-n", fails=True)
+    assert "study.yaml:" in output and "compute.gpus: full.pocket_nli takes at least" in output
+    assert "it needs 2: set compute.gpus: 2 and finetune.full.settings.sharding: full" in output

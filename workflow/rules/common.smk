@@ -8,9 +8,13 @@ DEMANDS = Demands(GRID)
 JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 with printed_alone():
     SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
-if STUDY.compute.gpus and workflow.nodes is None and "gpu" not in workflow.global_resources:
+GPU_MEMORY_GB = SITE.gpu_memory_gb
+if STUDY.compute.gpus and workflow.nodes is None:
     # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
-    workflow.register_resource("gpu", len(gpu_pool()))
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", len(gpu_pool()))
+    if workflow.is_main_process:
+        GPU_MEMORY_GB = gpu_memory_gb()
 SOURCE = GRID.model.source
 COSTS = RESULTS.table("costs", "csv")
 CELL_FILES = [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()]

@@ -26,6 +26,8 @@ class Site(Strict):
     """for jobs without a GPU; as ``partition`` where not given"""
     gpu_model: Model | None = None
     """as in sbatch --gpus=a100:1"""
+    gpu_memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """memory of a GPU, as its vendor names it; what can't fit is refused before it is submitted"""
     constraint: Constraint | None = None
     """sbatch --constraint, of jobs that need a GPU"""
     qos: Word | None = None

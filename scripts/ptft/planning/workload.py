@@ -32,6 +32,8 @@ class Size:
     """of an example with its answer, without shots; their mean"""
     counted: bool
     """rows and tokens are those of the data; else one or both are assumed"""
+    longest: int | None = None
+    """tokens of the longest example, where they are counted"""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,15 @@ class Workload:
         kind = self.grid.families[self.grid.family(dataset)].kind
         limit = split_slice(self.grid, dataset, split)["limit"]
         kept = self._kept(dataset, split)
-        found = self._audit.get((dataset, split), {}).get("tokens_mean")
-        counted = kept is not None and found is not None
+        audited = self._audit.get((dataset, split), {})
+        tokens, longest = (audited.get(f"tokens_{name}") for name in ("mean", "max"))
+        counted = kept is not None and tokens is not None
         if kept is None:
             kept = limit or (TRAIN_ROWS if split == "train" else TEST_ROWS[kind])
-        usual = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
-        tokens = usual if found is None else float(found)
-        return Size(min(kept, limit or kept), float(tokens), counted)
+        if tokens is None:
+            tokens = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
+        rows = min(kept, limit or kept)
+        return Size(rows, float(tokens), counted, None if longest is None else int(longest))
 
     def _kept(self, dataset: str, split: str) -> int | None:
         """Rows of a split that can be used, where it is prepared."""

@@ -142,6 +142,35 @@ class HubSource(Strict):
         }
 
 
+class Shape(Strict):
+    """Sizes of a model's parts, in the words of its config.json."""
+
+    num_hidden_layers: Count
+    """blocks"""
+    hidden_size: Count
+    """width of the residual stream"""
+    intermediate_size: Count
+    """width of a block's inner layer"""
+    num_attention_heads: Count
+    """heads of queries"""
+    num_key_value_heads: Count
+    """heads of keys and values"""
+    vocab_size: Count
+    """rows of the embedding"""
+    tie_word_embeddings: bool
+    """whether the output layer is the embedding"""
+
+    @property
+    def key_share(self) -> float:
+        """Width of the keys, relative to that of the queries."""
+        return self.num_key_value_heads / self.num_attention_heads
+
+    @property
+    def outside(self) -> int:
+        """Weights outside of the blocks: embedding and output layer."""
+        return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+
+
 class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
@@ -149,6 +178,8 @@ class Model(Strict):
     """what it is, in words"""
     parameters: Count | None = None
     """number of weights, for estimates of time, memory and disk; small where not given"""
+    shape: Shape | None = None
+    """sizes of its parts, for estimates of GPU memory; of the weights alone where not given"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
     """where its checkpoints come from"""
 
