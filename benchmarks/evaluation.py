@@ -65,7 +65,7 @@ def deviation(ours: CellResults, theirs: CellResults) -> float | None:
 def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> list[dict]:
     """One row of results a contestant; all contestants run in every round."""
     device = loaded.device
-    engine, prompts = Engine(loaded), encode(loaded, task)
+    engine, prompts = Engine(loaded), encode(loaded.tokenizer, loaded.max_length, task)
     contestants: dict[str, Callable[[], CellResults]] = {
         ENGINE: lambda: run_engine(engine, task),
         RELEASE: lambda: run_release(loaded, task),

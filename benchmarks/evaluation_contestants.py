@@ -91,13 +91,13 @@ def read_task(name: str, hub: Path, rows: int) -> Task:
     return Task(cell, prepare("test", test), prepare("shots", pool))
 
 
-def encode(loaded: LoadedModel, task: Task) -> list[Prompt]:
+def encode(tokenizer, max_length: int, task: Task) -> list[Prompt]:
     """The prompts that every contestant gets."""
     cell = task.cell
     shots = select_shots(task.pool, SHOTS, 0, balanced=cell.kind != "generation")
     return encode_examples(
-        loaded.tokenizer, cell.template, shots, task.examples,
-        lambda row: row.get("choices", ()), loaded.max_length, cell.max_new_tokens or 0,
+        tokenizer, cell.template, shots, task.examples,
+        lambda row: row.get("choices", ()), max_length, cell.max_new_tokens or 0,
     )  # fmt: skip
 
 
@@ -125,7 +125,8 @@ def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> CellResu
     """Whole prompts, one at a time; ``lean`` computes the needed logits only."""
     results = CellResults()
     first = label_tokens(loaded.tokenizer, NLI_LABELS)
-    for row, prompt in zip(task.examples, encode(loaded, task), strict=True):
+    prompts = encode(loaded.tokenizer, loaded.max_length, task)
+    for row, prompt in zip(task.examples, prompts, strict=True):
         context = torch.tensor([prompt.context], device=loaded.device)
         if task.cell.kind == "classification":
             options = {"use_cache": False, "logits_to_keep": 1} if lean else {}

@@ -10,6 +10,7 @@ the machine may have other work to do.
     python benchmarks/training.py                       # a table, and benchmarks/results/*.json
     python benchmarks/training.py --write-tokens F.npz  # for a machine without the texts ...
     python benchmarks/training.py --tokens F.npz        # ... which needs torch and transformers
+    python benchmarks/gpu.py --tokens F.npz             # everything there, in nine minutes
 
 A padded contestant is `padded xK`: micro-batches of K examples, 8/K of them accumulated. `padded
 x1` is how the paper's release trained.
@@ -35,8 +36,10 @@ from transformers import OlmoConfig, OlmoForCausalLM, Trainer, TrainerCallback, 
 from transformers.trainer_callback import PrinterCallback
 
 # From here on the library is found as well: this module puts scripts/ on the path.
+from shapes import EOS, OLMO_1B, PAD, SMALL, VOCABULARY  # isort: skip
 from training_texts import (  # isort: skip
-    REPOSITORY, SHARED, TASKS, read_training_texts, read_tokens, write_tokens,
+    REPOSITORY, SHARED, TASKS, read_evaluation_prompts, read_training_texts, read_tokens,
+    write_tokens,
 )  # fmt: skip
 
 from ptft import paper
@@ -59,15 +62,6 @@ PAPER_RUNS, PAPER_EXAMPLES = 8, 3 * paper.EXAMPLES  # a task: 8 checkpoints, 3 e
 CPU_UPDATES = {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2}  # some 4,000 to 8,000 tokens each
 CUDA_UPDATES = 20
 
-SMALL = {
-    "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8,
-    "num_attention_heads": 4,
-}  # fmt: skip
-OLMO_1B = {
-    "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-    "num_attention_heads": 16,
-}  # fmt: skip
-
 
 def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
     """Random weights, the same at every call, in float32; OLMo-1B's shape on CUDA.
@@ -78,8 +72,8 @@ def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
     shape = OLMO_1B if device.type == "cuda" else SMALL
     torch.manual_seed(0)
     config = OlmoConfig(
-        vocab_size=50304, max_position_embeddings=2048, tie_word_embeddings=True,
-        eos_token_id=50279, pad_token_id=1, bos_token_id=None, **shape,
+        vocab_size=VOCABULARY, max_position_embeddings=2048, tie_word_embeddings=True,
+        eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None, **shape,
     )  # fmt: skip
     config._attn_implementation = attention
     with device:  # made where it is used: a billion random numbers take a CPU long
@@ -337,7 +331,8 @@ def main(argv: list[str] | None = None) -> None:
         read_tokens(arguments.tokens) if arguments.tokens else read_training_texts(arguments.shared)
     )
     if arguments.write_tokens:
-        write_tokens(examples, arguments.write_tokens)
+        prompts = read_evaluation_prompts(arguments.shared)
+        write_tokens(examples, prompts, arguments.write_tokens)
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     peak = matrix_flops(device)
