@@ -1,9 +1,10 @@
 """Run a job's program: with GPUs of its own, without the Hub, and on record.
 
 The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
-Hub's libraries, and none of the Hub's tokens. SIGTERM is passed on to it, and by torchrun to its
-workers, which it kills after --save-seconds; its exit status is this program's. What it started
-and left behind when it was killed is ended, lest it hold a GPU that the next job gets.
+Hub's libraries, one cache of compiled layers for all jobs of a user, and none of the Hub's tokens.
+SIGTERM is passed on to it, and by torchrun to its workers, which it kills after --save-seconds; its
+exit status is this program's. What it started and left behind when it was killed is ended, lest it
+hold a GPU that the next job gets.
 """
 
 import argparse
@@ -27,13 +28,21 @@ from ptft.runtime.programs import run_program
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 SAVING = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"  # of torchrun: seconds between SIGTERM and SIGKILL
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"  # torch's own default is on the node, and not kept
 ORPHAN_SECONDS = 30  # for what is killed to free its memory
+
+
+def compiled_layers() -> Path:
+    """Where jobs of this user keep what torch compiled, unless the environment says otherwise."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(caches) / "ptft/compiled"
 
 
 def job_environment(gpus: list[str], save_seconds: int) -> dict[str, str]:
     """The environment of a job that may use these GPUs and needs so long to save its state."""
     environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
     own = {VISIBLE: ",".join(gpus), LEASED: str(len(gpus)), SAVING: str(save_seconds)}
+    environment.setdefault(COMPILED, str(compiled_layers()))
     return environment | dict.fromkeys(OFFLINE, "1") | own
 
 

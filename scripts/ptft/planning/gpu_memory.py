@@ -64,13 +64,9 @@ class GpuMemory:
         """
         if self.shape is None:
             return 0
-        block = GATHERED + GATHERED_GRADIENT * share
-        return self.block * block + self.shape.outside * (WEIGHT + 4 * share)
-
-    @property
-    def block(self) -> float:
-        """Weights of one block."""
-        return (self.weights - self.shape.outside) / self.shape.num_hidden_layers
+        block = (self.weights - self.shape.outside) / self.shape.num_hidden_layers
+        gathered = GATHERED + GATHERED_GRADIENT * share
+        return block * gathered + self.shape.outside * (WEIGHT + 4 * share)
 
     @property
     def saved_token(self) -> float:
@@ -139,8 +135,8 @@ class _Training:
     """What the training of one arm takes of a GPU."""
 
     def __init__(self, grid: Grid, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
-        settings = grid.settings(arm.method, arm.task)
-        size = workload.sizes[grid.task_dataset(arm.task), "train"]
+        settings = grid.settings(*arm.tuning)
+        size = workload.sizes[grid.task_dataset(arm.tuning[1]), "train"]
         self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
         self.sharded = settings.sharding == "full"
         self.tokens = min(size.longest or size.tokens, settings.max_length)

@@ -118,7 +118,7 @@ def make_plan(
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
-        notes=tuple(slower_on_several(estimates, [job.arm for job in trained])),
+        notes=tuple(slower_on_several(estimates, [present(job.arm, "arm") for job in trained])),
     )
 
 
@@ -179,9 +179,9 @@ def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
     grid, gpus = estimates.grid, estimates.grid.study.compute.gpus
     found: dict[tuple[str, str], float] = {}
     for spec in (grid.arms[arm] for arm in arms if gpus > 1):
-        if grid.settings(spec.method, spec.task).sharding == "data":
+        if grid.settings(*spec.tuning).sharding == "data":
             several, one = (estimates.finetune_seconds(spec.name, n) for n in (gpus, 1))
-            found[spec.method, spec.task] = several / one
+            found[spec.tuning] = several / one
     return [
         f"{method}.{task}: {gpus} GPUs are expected to take {ratio:.1f} times as long as one "
         "(not measured); compute.gpus: 1 trains that many models at once"

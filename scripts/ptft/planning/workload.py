@@ -67,10 +67,13 @@ class Workload:
         counted = kept is not None and tokens is not None
         if kept is None:
             kept = limit or (TRAIN_ROWS if split == "train" else TEST_ROWS[kind])
-        if tokens is None:
-            tokens = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
-        rows = min(kept, limit or kept)
-        return Size(rows, float(tokens), counted, None if longest is None else int(longest))
+        usual = POCKET_TOKENS if self.grid.study.root == POCKET else TOKENS[kind]
+        return Size(
+            min(kept, limit or kept),
+            float(usual if tokens is None else tokens),
+            counted,
+            None if longest is None else int(longest),
+        )
 
     def _kept(self, dataset: str, split: str) -> int | None:
         """Rows of a split that can be used, where it is prepared."""

@@ -1,9 +1,11 @@
-"""Finished models are written in the precision in which they are evaluated."""
+"""Models in memory and on disk: their precision, and what computes their attention."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import save_tiny_checkpoint
 
+from ptft.inference.model import load_for_scoring
 from ptft.models.adapters import load_tuned
 from ptft.models.folder import copy_tokenizer
 from ptft.models.loading import load_model, save_model, scoring_dtype
@@ -52,3 +54,11 @@ def test_an_adapter_is_merged_in_float32_and_rounded_once(tmp_path):
     for (name, one), other in zip(exact.named_parameters(), rounded.parameters(), strict=True):
         assert torch.equal(one.to(torch.bfloat16), other), name
     assert rounded.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+@pytest.mark.parametrize("load", [load_model, load_for_scoring])
+def test_no_loaded_model_attends_by_cudnn(load, tmp_path):
+    checkpoint = save_tiny_checkpoint(tmp_path / "checkpoint")
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    load(checkpoint)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -239,3 +239,12 @@ def test_a_study_without_a_place_to_write_is_told_so(tmp_path):
         StudyLockError, match=r"main.lock can't be written: Not a directory. Result"
     ):
         lock_study(tmp_path / "results" / "tiny")
+
+
+def test_jobs_of_a_user_share_what_torch_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(run_job.COMPILED, raising=False)
+    one, other = run_job.job_environment([A], 40), run_job.job_environment([], 40)
+    assert one[run_job.COMPILED] == other[run_job.COMPILED] == str(tmp_path / "ptft/compiled")
+    monkeypatch.setenv(run_job.COMPILED, "elsewhere")
+    assert run_job.job_environment([A], 40)[run_job.COMPILED] == "elsewhere"
