@@ -78,6 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=Path, help="texts that training.py wrote")
     parser.add_argument("--contestants", action="store_true", help="others instead of this project")
     parser.add_argument("--sections", nargs="+", choices=[*SECTIONS, *CONTESTANTS])
+    parser.add_argument("--patience", type=float, default=1.0, help="deadlines times this")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "benchmarks/results/gpu.json")
     arguments = parser.parse_args(argv)
     names = arguments.sections or list(CONTESTANTS if arguments.contestants else SECTIONS)
@@ -85,21 +86,25 @@ def main(argv: list[str] | None = None) -> None:
     content = {"texts": "real" if arguments.tokens else "made up", "sections": {}}
     if arguments.output.exists() and (arguments.contestants or arguments.sections):
         content = json.loads(arguments.output.read_text())  # a second run adds to the first
-    run_sections({name: (SECTIONS | CONTESTANTS)[name] for name in names}, texts, content,
-                 arguments.output)  # fmt: skip
+    chosen = {name: (SECTIONS | CONTESTANTS)[name] for name in names}
+    run_sections(chosen, texts, content, arguments.output, arguments.patience)
     print_table(content)
 
 
 def run_sections(
-    sections: Mapping[str, Section], texts: Texts, content: dict, output: Path
+    sections: Mapping[str, Section],
+    texts: Texts,
+    content: dict,
+    output: Path,
+    patience: float = 1.0,
 ) -> None:
     """Run sections, in the time that all of them have, and keep ``content`` on disk."""
-    ends = time.monotonic() + ALL_SECONDS
+    ends = time.monotonic() + patience * ALL_SECONDS
     for name, section in sections.items():
         entry = content["sections"][name] = {"state": "running", "found": {}}
         entry["date"] = datetime.now().isoformat(timespec="seconds")
         write(content, output)
-        limit = min(section.seconds, ends - time.monotonic())
+        limit = min(patience * section.seconds, ends - time.monotonic())
         begun = time.monotonic()
         if limit <= 0:
             entry["state"] = "out of time"
