@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.files.errors import StudyError, locate
+from ptft.files.errors import StudyError, locate, present
 from ptft.paths import Results
 from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, SMALL_MODEL
 from ptft.planning.workload import Workload
@@ -64,9 +64,14 @@ class GpuMemory:
         """
         if self.shape is None:
             return 0
-        block = (self.weights - self.shape.outside) / self.shape.num_hidden_layers
         gathered = GATHERED + GATHERED_GRADIENT * share
-        return block * gathered + self.shape.outside * (WEIGHT + 4 * share)
+        return self.block * gathered + self.shape.outside * (WEIGHT + 4 * share)
+
+    @property
+    def block(self) -> float:
+        """Weights of one block, of a model whose shape is known."""
+        shape = present(self.shape, "shape of the model")
+        return (self.weights - shape.outside) / shape.num_hidden_layers
 
     @property
     def saved_token(self) -> float:
