@@ -63,6 +63,7 @@ def large_study(size: Size) -> dict:
     full["tasks"] = {task: {} for task in (PAPER_TASKS + MORE_TASKS)[: size.tasks]}
     full["seeds"] = list(range(size.seeds))
     study["finetune"] = {"full": full}
+    study["data"].pop("train_of", None)  # of tasks that may not be among these
     study["checkpoints"] = [f"step{1000 * (i + 1)}" for i in range(size.checkpoints)]
     study["study"] = f"grid-{size.checkpoints}-{size.tasks}-{size.seeds}"
     return study
