@@ -16,10 +16,11 @@ SLOW = {"workflow", "browser", "parity", "vllm"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of whole folders as slow: `make check` leaves them out."""
+    """Mark the tests of whole folders as slow, and begin with them: no worker ends alone."""
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.parent.name not in SLOW)
 
 
 @pytest.fixture(scope="session")
