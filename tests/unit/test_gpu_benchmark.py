@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # torch, transformers and peft take seconds to import
 # An import hook: what a bare GPU machine does not have is neither found nor imported.
 BARE = """
 import importlib.util, runpy, sys
@@ -43,7 +44,6 @@ def command(benchmarks, output, *options):
             *options]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_every_section_runs_on_a_cpu_with_four_packages(benchmarks, tmp_path):
     output = tmp_path / "gpu.json"
     done = subprocess.run(
@@ -80,7 +80,6 @@ def test_every_section_runs_on_a_cpu_with_four_packages(benchmarks, tmp_path):
     assert "same_as_alone" in done.stdout  # the table
 
 
-@pytest.mark.slow
 def test_the_file_is_whole_after_a_kill_and_a_second_run_adds_to_it(benchmarks, tmp_path):
     output = tmp_path / "gpu.json"
     process = subprocess.Popen(
