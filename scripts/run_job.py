@@ -3,8 +3,8 @@
 The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
 Hub's libraries, one cache of compiled layers for all jobs of a user, and none of the Hub's tokens.
 SIGTERM is passed on to it, and by torchrun to its workers, which it kills after --save-seconds; its
-exit status is this program's. What it started and left behind when it was killed is ended, lest it
-hold a GPU that the next job gets.
+exit status is this program's. What it started and left behind when it was killed is ended, so that
+it does not hold a GPU that the next job gets.
 """
 
 import argparse

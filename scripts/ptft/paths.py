@@ -1,4 +1,4 @@
-"""Where everything lies, relative to the working directory. No other module knows a path pattern.
+"""Where everything is, relative to the working directory. No other module knows a path pattern.
 
 ``resources/`` holds what studies share (checkpoints, the pocket world), ``results/{study}/``
 what one study computed. With wildcards left in (``{dataset}``), the same functions give the

@@ -53,7 +53,7 @@ def line_trend(
     (``ptft.analysis.intervals.small_sample_quantile``).
 
     A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
-    trend. How often that is, and how often a true null is rejected, stands in docs/analysis.md
+    trend. How often that is, and how often a true null is rejected, is in docs/analysis.md
     under "How often they hold" (``benchmarks/coverage.py``).
 
     Args:

@@ -35,7 +35,7 @@ GOLD_SCORE = 0.95
 
 
 class AuditSlice(TypedDict):
-    """What decides the audit, besides the prepared splits (``Grid.audit_slice``)."""
+    """What decides the audit, apart from the prepared splits (``Grid.audit_slice``)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

@@ -36,12 +36,12 @@ def lower_first(text: str) -> str:
 
 
 def before_blank(text: str) -> str:
-    """What stands before the blank ``_``, the space between them included."""
+    """What comes before the blank ``_``, the space between them included."""
     return text.split("_", 1)[0]
 
 
 def after_blank(text: str) -> str:
-    """What stands behind the blank ``_``."""
+    """What comes after the blank ``_``."""
     return text.split("_", 1)[1].strip()
 
 

@@ -26,7 +26,7 @@ def generates(kind: str, also: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class CellRequest:
-    """What is asked of a model: all that determines the result besides model and data.
+    """What is asked of a model: all that determines the result, except model and data.
 
     Attributes:
         kind: one of ``KINDS``.

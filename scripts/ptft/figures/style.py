@@ -88,7 +88,7 @@ def short_number(value: float) -> str:
 
 
 def with_x(table: pl.DataFrame, axis: str) -> pl.DataFrame:
-    """Add ``x``, where a checkpoint stands: its position (axis `index`) or its tokens (`tokens`).
+    """Add ``x``, where a checkpoint is: its position (axis `index`) or its tokens (`tokens`).
 
     Raises:
         ValueError: a checkpoint has no known token count.

@@ -12,7 +12,7 @@ import yaml
 
 Found = TypeVar("Found")
 COMMAND_LINE = "--config"
-"""Where a value is from that stands in no file, as it is typed."""
+"""Where a value is from that is in no file, as it is typed."""
 
 
 class StudyError(ValueError):

@@ -40,7 +40,7 @@ def explain(
         error: what pydantic found.
         schema: the type that was being filled.
         files: the YAML files whose merged content was read; the last one that has a key is named.
-        prefix: where in the files the checked value stands, if it is not the whole.
+        prefix: where in the files the checked value is, if it is not the whole.
     """
     tree = TypeAdapter(schema).json_schema(by_alias=True)
     lines = []

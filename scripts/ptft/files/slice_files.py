@@ -1,6 +1,6 @@
 """Slices of a study: what each job is given of it, in a file that its program reads.
 
-The text of a slice stands in its rule's `params`, where it decides what runs again; the file
+The text of a slice is in its rule's `params`, where it decides what runs again; the file
 carries it to the program, so that a command stays short. Standard library only: the Snakefile
 imports it in every job; pydantic is imported where a file is read.
 """

@@ -67,7 +67,7 @@ def require_readable(files: Sequence[Path]) -> None:
 
 
 def refuse_twins(files: Sequence[Path]) -> None:
-    """Refuse a key that stands twice in a file that Snakemake has read.
+    """Refuse a key that occurs twice in a file that Snakemake has read.
 
     Raises:
         StudyError: as :func:`read_mapping`.

@@ -51,7 +51,7 @@ class Pin:
         revision: the branch that the name was resolved to.
         commit: its commit at that time.
         files: what is fetched.
-        step, tokens: where in pre-training a checkpoint stands, as far as its name tells.
+        step, tokens: where in pre-training a checkpoint is, as far as its name tells.
     """
 
     repository: str
@@ -84,7 +84,7 @@ class Pin:
 
 
 def pinned_folder(pin: Path) -> Path:
-    """The folder that a pin file stands beside: ``x`` for ``x.pin.json``."""
+    """The folder beside a pin file: ``x`` for ``x.pin.json``."""
     return pin.with_name(pin.name.removesuffix(SUFFIX))
 
 

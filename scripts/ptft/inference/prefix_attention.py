@@ -14,7 +14,7 @@ NAME = "ptft_shared_prefix"
 class RowCache(DynamicCache):
     """The rows' own keys and values in buffers; the prefix is joined only while filling.
 
-    Rows end together: a context of n tokens lies in the columns before ``length``.
+    Rows end together: a context of n tokens is in the columns before ``length``.
 
     Args:
         prefix: what all rows begin with.

@@ -1,4 +1,4 @@
-"""How far a study has come, from what lies in its results folder."""
+"""How far a study has come, from what is in its results folder."""
 
 import os
 from collections import Counter
@@ -17,7 +17,7 @@ FINETUNE, EVALUATE = "finetune_model", "evaluate_model"
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where one job stands."""
+    """The state of one job."""
 
     rule: str
     checkpoint: str
@@ -53,7 +53,7 @@ class Progress:
                 yield evaluation
 
     def forget_deleted_cells(self) -> None:
-        """Let cells be scored anew whose files were deleted or moved away since they were scored.
+        """Let cells be scored again whose files were deleted or moved away since they were scored.
 
         To be called before any job starts. A model whose job is at work, or was killed, is left
         alone.

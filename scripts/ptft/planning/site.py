@@ -16,7 +16,7 @@ Constraint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*([&|,][A-
 
 
 class Site(Strict):
-    """What jobs ask of the cluster, besides what the study needs."""
+    """What jobs ask of the cluster, beyond what the study needs."""
 
     account: Word | None = None
     """sbatch --account"""

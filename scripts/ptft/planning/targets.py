@@ -13,7 +13,7 @@ def require_targets(workflow, files: Iterable[str] = ()) -> None:
 
     Args:
         workflow: Snakemake's, with all rules read.
-        files: of the study, besides the outputs without wildcards; named where they are near.
+        files: of the study, beside the outputs without wildcards; named where they are near.
 
     Raises:
         StudyError: naming what is nearest to it.

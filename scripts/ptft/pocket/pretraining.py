@@ -2,7 +2,7 @@
 
 An OLMo-architecture model (transformers' `OlmoForCausalLM`) of a few hundred thousand parameters,
 Muon for its matrices and AdamW for its embedding, learning rate warmed up, held, then let down to
-a tenth. Documents are shuffled anew each epoch and packed end to end into rows. In most rows a
+a tenth. Documents are shuffled again in each epoch and packed end to end into rows. In most rows a
 document sees itself only, from which the model learns fastest; in the others it also sees those
 before it, as in OLMo's own pre-training, so that the model has met longer contexts.
 """
@@ -117,7 +117,7 @@ def seen_tokens(
 
 
 class Pretraining:
-    """A run of pre-training: starts anew or where an earlier part ended, goes on to a step.
+    """A run of pre-training: starts from scratch or where an earlier part ended, goes on to a step.
 
     The same documents, settings and number of threads give the same weights, bit for bit,
     in one part or in several.
@@ -170,7 +170,7 @@ class Pretraining:
         return loss.item()
 
     def facts(self) -> dict:
-        """Where the run stands: step, tokens seen, mean loss of the last 50 steps, seconds."""
+        """How far the run is: step, tokens seen, mean loss of the last 50 steps, seconds."""
         return {
             "step": self.step,
             "tokens": self.step * self.settings.batch_size * self.settings.sequence_length,

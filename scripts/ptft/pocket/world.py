@@ -112,7 +112,7 @@ def synonym(word: str) -> str:
 def related_word(
     rng: random.Random, word: str, relation: str, scales: tuple[int, ...] | None = None
 ) -> str:
-    """An adjective that stands in `relation` to `word`; an unrelated one is from `scales`."""
+    """An adjective that has the `relation` to `word`; an unrelated one is from `scales`."""
     number, end = next(
         (i, end) for i, scale in enumerate(SCALES) for end in range(2) if word in scale.ends[end]
     )

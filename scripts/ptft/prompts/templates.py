@@ -76,7 +76,7 @@ def solved(template: str, example: Mapping) -> tuple[str, str]:
 
 
 def render_shot(template: str, example: Mapping) -> str:
-    """A solved example, as it stands before the question in a few-shot prompt."""
+    """A solved example, as it appears before the question in a few-shot prompt."""
     return "".join(solved(template, example))
 
 

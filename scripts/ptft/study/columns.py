@@ -17,7 +17,7 @@ else:
 
 
 class Label(Strict):
-    """Where a classification label stands and how it is named."""
+    """Where a classification label is and how it is named."""
 
     column: str
     """that holds it"""
@@ -38,7 +38,7 @@ class Label(Strict):
 
 
 class Answer(Strict):
-    """Where the right choice of a multiple-choice question stands."""
+    """Where the right choice of a multiple-choice question is."""
 
     column: str | None = None
     """that tells the right choice"""
@@ -47,7 +47,7 @@ class Answer(Strict):
     among: str | None = None
     """column with the list of names (A, B, ...) of which the answer is one"""
     index: int | None = None
-    """the right choice always stands here"""
+    """the right choice is always here"""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Answer":
@@ -68,7 +68,7 @@ class MappedField(Strict):
 
 
 class PickedField(Strict):
-    """A template field whose text stands in one of several columns: which, another column says."""
+    """A template field whose text is in one of several columns: which, another column says."""
 
     column: str
     """that says which"""

@@ -83,7 +83,7 @@ class Dataset(Strict):
     choice_template: str | None = None
     """multiple choice: text of a choice, from {choice} and the fields"""
     continuation: FieldSource | None = None
-    """multiple choice: what is scored behind each choice, which then stands in the context"""
+    """multiple choice: what is scored behind each choice, which is then in the context"""
     metric: Literal["acc", "acc_norm"] | None = None
     """multiple choice: the main metric, by plain log-likelihood or by that of a character"""
     answer: Answer | None = None

@@ -27,7 +27,7 @@ BranchPattern = Annotated[str, AfterValidator(_names_a_step)]
 
 
 class CheckpointInfo(Strict):
-    """Where in pre-training a checkpoint stands."""
+    """Where in pre-training a checkpoint is."""
 
     step: int | None = None
     """optimizer step"""
@@ -54,7 +54,7 @@ class PocketSource(Strict):
         }
 
     def info(self, name: str) -> CheckpointInfo | None:
-        """Where a checkpoint stands; None if there is none of the name."""
+        """Where a checkpoint is; None if there is none of the name."""
         return self.checkpoints().get(name)
 
     def before(self, name: str) -> str | None:
@@ -76,14 +76,14 @@ class FolderSource(Strict):
     path: str
     """folder that holds one folder a checkpoint, relative to the working directory"""
     listed: Annotated[dict[Name, CheckpointInfo], Field(alias="checkpoints", min_length=1)]
-    """name of a folder -> where in pre-training it stands"""
+    """name of a folder -> where in pre-training it is"""
 
     def checkpoints(self) -> dict[str, CheckpointInfo]:
         """The checkpoints that the file lists."""
         return dict(self.listed)
 
     def info(self, name: str) -> CheckpointInfo | None:
-        """Where a checkpoint stands; None if there is none of the name."""
+        """Where a checkpoint is; None if there is none of the name."""
         return self.listed.get(name)
 
 

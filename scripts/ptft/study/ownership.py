@@ -42,7 +42,7 @@ def note_owner(record: Path, study: str, files: Sequence[Path]) -> None:
 
 
 def results_elsewhere(results: Path, clone: Path) -> list[str]:
-    """A note where a study starts anew although the clone holds results of its name."""
+    """A note where a study starts from scratch although the clone holds results of its name."""
     if results.exists() or not (clone / results).exists():
         return []
     return [

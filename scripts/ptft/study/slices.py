@@ -1,4 +1,4 @@
-"""What each job sees of a study, and nothing else: what stands in its rule's ``params``.
+"""What each job sees of a study, and nothing else: what is in its rule's ``params``.
 
 An edit of the study makes those jobs run again whose slice it changes. The versions of
 ``ptft.versions`` are part of the slices.
@@ -33,7 +33,7 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
 
 
 def finetune_slice(grid: Grid, arm: str) -> dict:
-    """What decides the weights of an arm, besides its checkpoint and its training split."""
+    """What decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
     return {
         "training_version": TRAINING_VERSION,
@@ -45,7 +45,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
 
 
 def evaluation_slice(grid: Grid) -> dict:
-    """What decides the scores of one checkpoint and arm, besides the model and the data."""
+    """What decides the scores of one checkpoint and arm, apart from the model and the data."""
     backend = grid.generation_backend
     return {
         "scoring_version": SCORING_VERSION,
@@ -56,7 +56,7 @@ def evaluation_slice(grid: Grid) -> dict:
 
 
 def audit_slice(grid: Grid) -> dict:
-    """What decides the audit, besides the prepared splits and the tokenizer."""
+    """What decides the audit, apart from the prepared splits and the tokenizer."""
     names = list(dict.fromkeys(dataset for dataset, _ in grid.splits()))
     format_name = grid.study.train_format
     templates = {name: grid.templates(name) for name in names}

@@ -43,7 +43,7 @@ def micro_batches(batch: Sequence[Example], token_budget: int) -> list[list[Exam
     """Cut a batch into micro-batches of at most ``token_budget`` tokens, longest examples first.
 
     Neighbours in length share a micro-batch, which keeps its attention rectangular. An example
-    longer than the budget stands alone.
+    longer than the budget is alone.
     """
     parts: list[list[Example]] = []
     used = 0

@@ -49,7 +49,7 @@ class TrainingSettings:
     validation_examples: int = 0
     """Examples cut from the training set, by the seed, to measure validation on."""
     validation_steps: list[int] = field(default_factory=list)
-    """Updates after which validation is measured, besides the start and the end."""
+    """Updates after which validation is measured, in addition to the start and the end."""
     save_steps: int | None = None
     """Save resumable state every so many updates."""
     save_minutes: float = 10.0

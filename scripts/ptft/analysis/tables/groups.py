@@ -15,7 +15,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     The rule: a dataset is *learned* if its base score rises from the first to the last checkpoint
     by at least ``rise_margin``, the interval of that rise excludes zero, and guessing does not
-    explain it: the last score lies above chance, and above what a constant answer earns, by more
+    explain it: the last score is above chance, and above what a constant answer earns, by more
     than its interval, and is no constant answer itself; a rise that starts clearly below chance
     counts from there. It states in numbers what the paper (its section 5) decides by eye: "rises
     early" against "flat".

@@ -20,7 +20,7 @@ class StopPoint:
     """Where a curve could have stopped, as positions in it."""
 
     stop: int
-    """Earliest point from which on no score lies more than the margin below the last one."""
+    """Earliest point from which on no score is more than the margin below the last one."""
     support: float | None
     """Share of draws in which that still holds for ``stop``; None if no error is known."""
     safe: int | None

@@ -16,7 +16,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     Both are positions of checkpoints (table `stopping`, by the scores as they are), averaged over
     the task's own test sets, so that a task counts once. One row a method: Spearman's rho, the
-    range null_low to null_high in which it lies with probability ``settings.level`` if the order
+    range null_low to null_high in which it is with probability ``settings.level`` if the order
     of the tasks were chance, and the two-sided p-value, both from the permutations of the tasks
     (all of them, up to 7 tasks).
 

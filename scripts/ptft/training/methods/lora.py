@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings(TrainingSettings):
-    """Settings of LoRA, besides those of every method."""
+    """Settings of LoRA, in addition to those of every method."""
 
     lr: float = 2e-4
     """Peak learning rate of AdamW; adapters start at zero and take higher rates than weights do."""
