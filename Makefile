@@ -29,7 +29,7 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
-check: lint  ## lint and run the tests that are done in a minute
+check: lint  ## lint and run the quick tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not shared"
 
 # vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
