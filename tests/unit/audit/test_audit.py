@@ -236,7 +236,10 @@ def test_a_training_set_that_the_job_would_refuse(data, tokenizer, settings, con
 
 
 def test_a_training_set_that_fits_is_let_through(data, tokenizer):
-    audit_study({**plan(), "tuning": tuning(), "train_rows": {"pairs": 3}}, data, tokenizer, 100)
+    asked = {**plan(), "tuning": tuning(), "train_rows": {"pairs": 3}}
+    splits, _ = audit_study(asked, data, tokenizer, 100)
+    train = row(splits, split="train")
+    assert (train["cut"], train["unlearned"]) == (0, 0)
 
 
 def test_more_training_rows_than_there_are(data, tokenizer):

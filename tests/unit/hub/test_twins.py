@@ -41,6 +41,9 @@ def test_checkpoints_that_differ_pass(checkpoints):
     content[99_999] = 1  # beyond every sample that is read of a file
     write(2, bytes(content))
     refuse_twins(paths, [])
+    write(2, bytes([0]) * 100_000)
+    with pytest.raises(TwinsError):  # that byte alone made the difference
+        refuse_twins(paths, [])
 
 
 def test_equal_checkpoints_are_both_named_unless_it_is_allowed(checkpoints):

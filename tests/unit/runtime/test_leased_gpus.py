@@ -49,12 +49,18 @@ def test_a_driver_too_old_counts_for_nothing(monkeypatch):
 def test_as_many_as_leased_are_enough(monkeypatch, count):
     gpus(monkeypatch, count)
     require_leased_gpus()
+    gpus(monkeypatch, 1)
+    with pytest.raises(GpusMissing, match="torch can use 1"):
+        require_leased_gpus()
 
 
 def test_without_a_lease_the_cpu_will_do(monkeypatch):
     gpus(monkeypatch, 0)
     monkeypatch.setenv(LEASED, "0")
     require_leased_gpus()
+    monkeypatch.setenv(LEASED, "1")
+    with pytest.raises(GpusMissing, match="torch can use 0"):
+        require_leased_gpus()
 
 
 @pytest.mark.slow
