@@ -1,15 +1,18 @@
 """The audit of prompts: how long each cell's are, and whether the model can read and tell them."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
 
 from ptft.audit.training import AuditError
 from ptft.data.jsonl import read_all
-from ptft.prompts.encoding import Prompt, encode_examples
-from ptft.prompts.templates import select_shots, template_fields
+from ptft.evaluation.prompting import cell_prompts, cell_shots
+from ptft.evaluation.requests import CellRequest, cells_of_plan
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.templates import template_fields
 from ptft.prompts.tokens import label_tokens
 
 PROMPT_COLUMNS = {
@@ -34,44 +37,48 @@ def check_labels(plan: Mapping, tokenizer) -> None:
                 raise AuditError(f"dataset {name}: {error}") from None
 
 
+def audited_cells(plan: Mapping) -> list[CellRequest]:
+    """The cells of one model, as an evaluation is asked for them."""
+    return cells_of_plan(
+        {"scoring_version": 0, "shots_seed": plan["shots_seed"], "datasets": plan["scores"]}
+    )
+
+
 def prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> list[dict]:
     """A row per dataset, format and number of shots, by ``PROMPT_COLUMNS``."""
     rows = []
-    for name, dataset in plan["scores"].items():
+    for name, cells in groupby(audited_cells(plan), key=lambda cell: cell.dataset):
         examples = read_all(data / name / "test.jsonl")
-        pool = read_all(data / name / "shots.jsonl") if max(dataset["shots"]) else []
-        for format_name, template in dataset["formats"].items():
-            for count in dataset["shots"]:
-                try:
-                    shots = select_shots(
-                        pool, count, plan["shots_seed"], balanced=dataset["kind"] != "generation"
-                    )
-                    prompts = encode_examples(
-                        tokenizer,
-                        template,
-                        shots,
-                        examples,
-                        _continuations(dataset["kind"]),
-                        context_length,
-                        reserve=_reserve(dataset),
-                    )
-                except ValueError as error:
-                    raise AuditError(f"dataset {name}, format {format_name}: {error}") from None
-                _refuse_sameness(prompts, f"dataset {name}, format {format_name}", template)
-                lengths = [prompt.tokens for prompt in prompts]
-                rows.append(
-                    {
-                        "dataset": name,
-                        "format": format_name,
-                        "shots": count,
-                        "prompts": len(prompts),
-                        "tokens_median": statistics.median(lengths),
-                        "tokens_max": max(lengths),
-                        "context_length": context_length,
-                        "truncated": sum(prompt.truncated for prompt in prompts),
-                    }
-                )
+        pool = read_all(data / name / "shots.jsonl") if max(plan["scores"][name]["shots"]) else []
+        rows += [_prompt_row(cell, examples, pool, tokenizer, context_length) for cell in cells]
     return rows
+
+
+def _prompt_row(
+    cell: CellRequest,
+    examples: Sequence[Mapping],
+    pool: Sequence[Mapping],
+    tokenizer,
+    context_length: int,
+) -> dict:
+    where = f"dataset {cell.dataset}, format {cell.format}"
+    try:
+        shots = cell_shots(cell, pool)
+        prompts = cell_prompts(tokenizer, cell, shots, examples, context_length)
+    except ValueError as error:
+        raise AuditError(f"{where}: {error}") from None
+    _refuse_sameness(prompts, where, cell.template)
+    lengths = [prompt.tokens for prompt in prompts]
+    return {
+        "dataset": cell.dataset,
+        "format": cell.format,
+        "shots": cell.shots,
+        "prompts": len(prompts),
+        "tokens_median": statistics.median(lengths),
+        "tokens_max": max(lengths),
+        "context_length": context_length,
+        "truncated": sum(prompt.truncated for prompt in prompts),
+    }
 
 
 def _refuse_sameness(prompts: Sequence[Prompt], cell: str, template: str) -> None:
@@ -86,12 +93,3 @@ def _refuse_sameness(prompts: Sequence[Prompt], cell: str, template: str) -> Non
             f"{cell}: all {len(prompts)} prompts are the same; check the template {template!r} and "
             f"the columns that fill its fields ({fields})"
         )
-
-
-def _continuations(kind: str) -> Callable[[Mapping], Sequence[str]]:
-    """What is scored behind a context, as evaluation does it."""
-    return (lambda row: row["choices"]) if kind == "multiple_choice" else (lambda row: ())
-
-
-def _reserve(dataset: Mapping) -> int:
-    return dataset["max_new_tokens"] if dataset["kind"] == "generation" else 0

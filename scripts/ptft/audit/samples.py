@@ -4,15 +4,17 @@ They come from the functions that scoring and training call, so what is shown is
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
 from pathlib import Path
 
+from ptft.audit.prompts import audited_cells
 from ptft.audit.study import AuditSlice
 from ptft.data.jsonl import read_all
-from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, generates
-from ptft.prompts.encoding import Prompt, encode_examples
-from ptft.prompts.templates import few_shot_prompt, select_shots, shots_text, solved
+from ptft.evaluation.prompting import cell_prompts, cell_shots
+from ptft.evaluation.requests import CellRequest
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.templates import few_shot_prompt, shots_text, solved
 from ptft.training.examples import Example, truncate
 from ptft.training.methods import get_method
 
@@ -32,13 +34,8 @@ def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -
         tokenizer: of the study's model.
         context_length: tokens that the model reads at most.
     """
-    scoring: EvaluationPlan = {
-        "scoring_version": 0,
-        "shots_seed": plan["shots_seed"],
-        "datasets": plan["scores"],
-    }
     parts = [f"The model reads at most {context_length} tokens.\n{LEGEND}"]
-    for cell in cells_of_plan(scoring):
+    for cell in audited_cells(plan):
         if cell.shots == max(plan["scores"][cell.dataset]["shots"]):
             title = f"{cell.dataset}, format {cell.format}, shots: {cell.shots} ({cell.kind})"
             parts += _section(title, _cell_samples(cell, data, tokenizer, context_length))
@@ -65,12 +62,9 @@ def _section(title: str, samples: Iterator[str]) -> Iterator[str]:
 
 def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int) -> Iterator[str]:
     pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
-    shots = select_shots(pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
+    shots = cell_shots(cell, pool)
     rows = sample(read_all(data / cell.dataset / "test.jsonl"))
-    reserve = cell.max_new_tokens or 0 if generates(cell.kind, cell.also) else 0
-    prompts = encode_examples(
-        tokenizer, cell.template, shots, rows, _continuations(cell), context_length, reserve
-    )
+    prompts = cell_prompts(tokenizer, cell, shots, rows, context_length)
     for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         left = shots[: prompt.shots]
         text = _text(tokenizer, prompt.context)
@@ -80,14 +74,6 @@ def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
             text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)
         about = f"{prompt.tokens} tokens{_lost(cell, prompt)}"
         yield f"--- {row['example_id']}: {about}\n{text}{_answers(cell, row, prompt, tokenizer)}"
-
-
-def _continuations(cell: CellRequest) -> Callable[[Mapping], Sequence[str]]:
-    """What is scored behind a context, as scoring has it."""
-    if cell.kind == "multiple_choice":
-        return lambda row: row["choices"]
-    whole = cell.labels if {"whole_label", "constrained"} & set(cell.also) else None
-    return lambda row: whole or ()
 
 
 def _lost(cell: CellRequest, prompt: Prompt) -> str:

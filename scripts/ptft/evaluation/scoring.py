@@ -1,18 +1,19 @@
 """Scoring one cell: label scoring, multiple choice and generation on one engine."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import torch
 
-from ptft.evaluation.requests import MAIN_METRIC, CellRequest, generates
+from ptft.evaluation.prompting import cell_prompts, cell_shots
+from ptft.evaluation.requests import MAIN_METRIC, CellRequest
 from ptft.evaluation.results import CellResults, Ties
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
-from ptft.prompts.encoding import Prompt, encode_examples
-from ptft.prompts.templates import completion, scored_texts, select_shots
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.templates import completion, scored_texts
 from ptft.prompts.tokens import encode_pairs, label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
@@ -41,7 +42,7 @@ def evaluate_cell(
             choice, or an example that does not fit the model's context.
         FloatingPointError: the model's logits are not finite.
     """
-    shots = select_shots(shot_pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
+    shots = cell_shots(cell, shot_pool)
     score = {
         "classification": _classify,
         "multiple_choice": _choose,
@@ -97,22 +98,9 @@ def _deviation(
 
 
 def _encode(
-    engine: Engine,
-    cell: CellRequest,
-    shots: Sequence[Mapping],
-    examples: Sequence[Mapping],
-    continuations: Callable[[Mapping], Sequence[str]],
+    engine: Engine, cell: CellRequest, shots: Sequence[Mapping], examples: Sequence[Mapping]
 ) -> list[Prompt]:
-    generating = generates(cell.kind, cell.also)
-    return encode_examples(
-        engine.loaded.tokenizer,
-        cell.template,
-        shots,
-        examples,
-        continuations,
-        engine.loaded.max_length,
-        reserve=cell.max_new_tokens if generating else 0,
-    )
+    return cell_prompts(engine.loaded.tokenizer, cell, shots, examples, engine.loaded.max_length)
 
 
 def _classify(engine, cell, shots, examples, progress) -> CellResults:
@@ -133,7 +121,7 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     whole = {"whole_label", "constrained"} & set(cell.also)
     first = label_tokens(engine.loaded.tokenizer, labels)
     starts = [[token] for label in labels for token in first[label]]
-    encoded = _encode(engine, cell, shots, examples, lambda row: labels if whole else ())
+    encoded = _encode(engine, cell, shots, examples)
     prompts = [replace(prompt, continuations=starts + prompt.continuations) for prompt in encoded]
     logprobs, predicted = [], []
     others: dict[str, list[str | None]] = {way: [] for way in cell.also}
@@ -220,7 +208,7 @@ def _choose(engine, cell, shots, examples, progress) -> CellResults:
                 f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
                 f"the number of one of its {len(row['choices'])} choices"
             )
-    prompts = _encode(engine, cell, shots, examples, lambda row: row["choices"])
+    prompts = _encode(engine, cell, shots, examples)
     rounded, ties = {}, Ties()
     scores = engine.score(prompts, progress, rounded)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
@@ -270,6 +258,6 @@ def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, flo
 
 def _generate(engine, cell, shots, examples, progress) -> CellResults:
     """Greedy continuations, cut at the stop strings."""
-    prompts = _encode(engine, cell, shots, examples, lambda row: ())
+    prompts = _encode(engine, cell, shots, examples)
     texts = engine.generate(prompts, cell.max_new_tokens, cell.stop, progress)
     return CellResults.of(examples, prompts, texts, [None] * len(examples))
