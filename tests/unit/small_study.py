@@ -62,3 +62,17 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+QUIZ = """\
+kind: multiple_choice
+formats: {default: "{text} {choice}"}
+datasets:
+  quiz:
+    repository: me/quiz
+    splits: {shots: train, test: test}
+    fields: {text: text}
+    choices: options
+    continuation: rest
+    answer: {column: answer}
+"""

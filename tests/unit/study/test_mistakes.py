@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_study import FAMILY, OWN, edit, write_study
+from small_study import FAMILY, OWN, QUIZ, edit, write_study
 from snakemake.utils import update_config
 
 from ptft.analysis.collect import domain_of
@@ -520,18 +520,6 @@ def test_a_mistake_in_a_family(files, read, old, new, sentence):
     assert read().startswith(sentence)
 
 
-QUIZ = """\
-kind: multiple_choice
-formats: {default: "{text} {choice}"}
-datasets:
-  quiz:
-    repository: me/quiz
-    splits: {shots: train, test: test}
-    fields: {text: text}
-    choices: options
-    continuation: rest
-    answer: {column: answer}
-"""
 IN_QUIZ = [
     (" {choice}", "", "2: formats.default: has no {choice} to score a continuation of"),
     (

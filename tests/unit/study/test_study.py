@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_study import QUIZ
 
 from ptft.analysis.collect import domain_of
 from ptft.planning.site import Site
@@ -159,20 +160,6 @@ datasets:
     splits: {train: train, test: test}
     fields: {text: text}
     label: {column: label, values: {0: "no", 1: "yes"}}
-"""
-
-
-QUIZ = """\
-kind: multiple_choice
-formats: {default: "{text} {choice}"}
-datasets:
-  quiz:
-    repository: me/quiz
-    splits: {shots: train, test: test}
-    fields: {text: text}
-    choices: options
-    continuation: rest
-    answer: {column: answer}
 """
 
 
