@@ -136,6 +136,16 @@ def test_generation_keeps_room_for_the_answer(data, tokenizer):
     assert row(prompts, shots=0)["truncated"] == 1
 
 
+def test_room_for_free_answers_is_measured_as_scoring_leaves_it(data, tokenizer):
+    """A context that holds every prompt alone has no room for four tokens behind it."""
+
+    def cut(**changes):
+        _, prompts = audit_study(plan(**changes), data, tokenizer, 17)
+        return row(prompts, shots=2)["truncated"]
+
+    assert (cut(), cut(also=["free"])) == (0, 3)
+
+
 def test_training_rows_that_are_cut_are_counted(data, tokenizer):
     """With its answer and EOS an example has 5 tokens; it is cut to the context if not before."""
 
