@@ -20,21 +20,24 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.tables import TABLES
-from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
-from ptft.planning.gpu_memory import require_room
-from ptft.planning.resources import Demands
 from ptft.evaluation.requests import require_backend
-from ptft.runtime.failures import tell_causes_first
 from ptft.figures import FIGURES
-from ptft.language.translation import translator
-from ptft.planning.progress import Progress
-from ptft.report.embedding import protect_reports
-from ptft.planning.site import read_site
+from ptft.files.errors import StudyFiles, printed_alone
 from ptft.files.slice_files import Slices, as_text
+from ptft.language.translation import translator
+from ptft.planning.gpu_memory import require_room
+from ptft.planning.progress import Progress
+from ptft.planning.resources import Demands
+from ptft.planning.site import read_site
+from ptft.planning.targets import require_targets
+from ptft.report.embedding import protect_reports
+from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
+from ptft.runtime.failures import tell_causes_first
+from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
+from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.study import read_study
 from ptft.study.checks import notes
-from ptft.files.errors import StudyFiles, printed_alone
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
 from ptft.study.slices import (
@@ -46,9 +49,6 @@ from ptft.study.slices import (
     split_slice,
 )
 from ptft.study.sources import require_sources
-from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
-from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
-from ptft.planning.targets import require_targets
 
 if not workflow.configfiles:
 
@@ -91,7 +91,7 @@ rule all:
     default_target: True
     input:
         RESULTS.report,
-        [] if "published" in config else LOST_CELLS,
+        LOST_CELLS,
 
 
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
@@ -105,13 +105,12 @@ tell_causes_first(logger.handlers)
 if workflow.is_main_process:
     with printed_alone():
         require_own_results(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
-        require_targets(workflow, [] if "published" in config else CELL_FILES)
+        require_targets(workflow, CELL_FILES)
         if "published" not in config:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPU_MEMORY_GB)
-if "published" not in config and workflow.is_main_process:
-    clone = Path(workflow.basedir)
-    for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), clone)]:
+if workflow.is_main_process and "published" not in config:
+    for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))]:
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
         from ptft.planning.dry_run import PlanPrinter
