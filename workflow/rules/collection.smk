@@ -84,7 +84,7 @@ SLICES.add(
         "settings": {
             name: finetune_slice(GRID, name)["settings"]
             for name, arm in GRID.arms.items()
-            if arm.method is not None
+            if arm.trained
         },
     },
 )

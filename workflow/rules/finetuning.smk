@@ -1,6 +1,6 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
 for arm in GRID.arms.values():
-    if arm.method is not None:
+    if arm.trained:
         SLICES.add("finetune_model", arm.name, content=partial(finetune_slice, GRID, arm.name))
 
 
@@ -48,5 +48,5 @@ rule finetuning:
             RESULTS.tuned(checkpoint, arm.name)
             for checkpoint in GRID.checkpoints
             for arm in GRID.arms.values()
-            if arm.method
+            if arm.trained
         ],

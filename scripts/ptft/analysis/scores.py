@@ -18,9 +18,12 @@ from ptft.analysis.settings import TUNED_SHOTS
 from ptft.analysis.statistics import normal_replicates
 
 KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
+# What was done to a checkpoint, whatever the seed.
+ARM = ["method", "train_task", "setting", "derived", "strength"]
+BASE = pl.col("method").is_null() & pl.col("derived").is_null()
 # What is left of the key when runs that differ in their seed only are averaged.
-GROUP = ["checkpoint", "method", "train_task", "dataset", "format", "shots"]
-RUN = ["checkpoint", "method", "train_task"]
+GROUP = ["checkpoint", *ARM, "dataset", "format", "shots"]
+RUN = ["checkpoint", *ARM]
 CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
 # Enough for the 2.5 and 97.5 percentiles of a normal stand-in to be stable to about 2 % of a
 # standard error.
@@ -116,7 +119,7 @@ class Scores:
         return self.cells.filter(pl.col("method").is_not_null())
 
     def _base(self) -> pl.DataFrame:
-        return self.cells.filter(pl.col("method").is_null()).select(
+        return self.cells.filter(BASE).select(
             *self._base_key, pl.col("value").alias("base"), pl.col("row").alias("base_row")
         )
 

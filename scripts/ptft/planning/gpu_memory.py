@@ -113,7 +113,7 @@ def require_room(grid: Grid, gpu_gb: float | None, folder: Path = Path()) -> Non
             f"scoring takes at least {scoring:.0f} GB, a GPU has {gpu_gb:.0f} GB, and a model is "
             "scored on one; use GPUs with more memory",
         )
-    trainings = [_Training(grid, arm, memory, workload) for arm in arms if arm.task]
+    trainings = [_Training(grid, arm, memory, workload) for arm in arms if arm.trained]
     largest = max(trainings, key=lambda training: training.gigabytes, default=None)
     if largest and largest.gigabytes > gpu_gb:
         raise _refusal(grid, largest.refused(gpu_gb))
@@ -125,7 +125,7 @@ def unfinished(grid: Grid, folder: Path) -> list[Arm]:
 
     def made(checkpoint: str, arm: str) -> bool:
         files = [results.cell(checkpoint, arm, *score)]
-        if grid.arms[arm].task:
+        if grid.arms[arm].trained:
             files.append(results.tuned(checkpoint, arm))
         return any((folder / file).exists() for file in files)
 
@@ -140,7 +140,7 @@ class _Training:
     """What the training of one arm takes of a GPU."""
 
     def __init__(self, grid: Grid, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
-        settings = grid.settings(*arm.tuning)
+        settings = grid.settings(arm.name)
         size = workload.sizes[grid.task_dataset(arm.tuning[1]), "train"]
         self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
         self.sharded = settings.sharding == "full"

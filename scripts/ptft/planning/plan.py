@@ -179,7 +179,7 @@ def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
     grid, gpus = estimates.grid, estimates.grid.study.compute.gpus
     found: dict[tuple[str, str], float] = {}
     for spec in (grid.arms[arm] for arm in arms if gpus > 1):
-        if grid.settings(*spec.tuning).sharding == "data":
+        if grid.settings(spec.name).sharding == "data":
             several, one = (estimates.finetune_seconds(spec.name, n) for n in (gpus, 1))
             found[spec.tuning] = several / one
     return [
@@ -197,7 +197,7 @@ def _seconds(
     tuning = {
         name: estimates.finetune_seconds(name) * factors[FINETUNE]
         for name, arm in estimates.grid.arms.items()
-        if arm.task
+        if arm.trained
     }
     scoring: dict[tuple[Score, ...], float] = {}
     seconds = {}

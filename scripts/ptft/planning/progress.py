@@ -48,7 +48,7 @@ class Progress:
         for checkpoint in self.grid.checkpoints:
             for name, arm in self.grid.arms.items():
                 evaluation = self._evaluation(checkpoint, name, wanted)
-                if arm.method is not None:
+                if arm.trained:
                     yield self._finetuning(checkpoint, name, evaluation.state == "done")
                 yield evaluation
 

@@ -56,9 +56,9 @@ class Demands:
 
         The model is read in fp32 by one after another, and one saves its state (12 bytes a weight).
         """
-        method, task = self.grid.arms[arm].tuning
+        _, task = self.grid.arms[arm].tuning
         split = self.estimates.workload.sizes[self.grid.task_dataset(task), "train"]
-        longest = self.grid.settings(method, task).max_length
+        longest = self.grid.settings(arm).max_length
         examples = EXAMPLE_BYTES * split.rows * min(split.tokens, longest)
         processes = max(1, self.grid.study.compute.gpus)
         return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)

@@ -1,10 +1,11 @@
 """The grid of a study: checkpoints x arms x datasets x formats x shots."""
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,19 +26,37 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Arm:
-    """What was done to a checkpoint: nothing (base), or a method x task x seed."""
+    """What was done to a checkpoint: nothing (base), or a method x task x setting x seed.
+
+    A derived arm is computed from the weights of another, without training.
+    """
 
     name: str
     method: str | None = None
     task: str | None = None
     seed: int | None = None
+    setting: str | None = None
+    """what a sweep changes, as it is in the name; None where nothing is swept"""
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """the swept settings and their values"""
+    derived: str | None = None
+    """how its weights are computed from its parent's; None if they are not"""
+    strength: float | None = None
+    """how far the derivation goes"""
+    parent: str | None = None
+    """name of the arm that it is derived from"""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is fine-tuned, not the base model or derived."""
+        return self.method is not None and self.derived is None
 
     @property
     def tuning(self) -> tuple[str, str]:
-        """Method and task of an arm that is fine-tuned.
+        """Method and task of an arm that is fine-tuned, or derived from one that is.
 
         Raises:
-            LookupError: it is the base model.
+            LookupError: it is the base model, or derived from it.
         """
         return present(self.method, f"method of {self.name}"), present(self.task, "task")
 
@@ -66,9 +85,12 @@ class Grid:
         self.model_file, self.family_files = loaded.model_file, loaded.family_files
         self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
-        self._read_settings: dict[tuple[str, str], TrainingSettings] = {}
+        self._read_settings: dict[tuple, TrainingSettings] = {}
         check_names(self)
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
+        for arm in self.arms.values():
+            if arm.trained:
+                self.settings(arm.name)
         check_tasks(self)
         check_scores(self)
         check_analysis(self)
@@ -184,7 +206,6 @@ class Grid:
             if group is None:
                 continue
             for task in group.tasks:
-                self.settings(method, task)
                 for seed in group.seeds:
                     yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
 
@@ -210,16 +231,23 @@ class Grid:
         family = self.families[self.family(dataset)]
         return self.dataset(dataset).max_new_tokens or family.max_new_tokens
 
-    def settings(self, method: str, task: str) -> TrainingSettings:
-        """An arm's settings, read once: every job asks for them."""
-        if (method, task) not in self._read_settings:
-            self._read_settings[method, task] = self._merged_settings(method, task)
-        return self._read_settings[method, task]
+    def settings(self, arm: str) -> TrainingSettings:
+        """Settings that an arm is trained with, or its parent; read once, every job asks for them.
 
-    def _merged_settings(self, method: str, task: str) -> TrainingSettings:
-        """The method's settings in this study, with what the task changes."""
+        Raises:
+            LookupError: it is the base model, or derived from it.
+        """
+        spec = self.arms[arm]
+        key = (*spec.tuning, spec.setting)
+        if key not in self._read_settings:
+            self._read_settings[key] = self._merged_settings(spec)
+        return self._read_settings[key]
+
+    def _merged_settings(self, arm: Arm) -> TrainingSettings:
+        """The method's settings in this study, with what the task and the sweep change."""
+        method, task = arm.tuning
         group = getattr(self.study.finetune, method)
-        values = {**dataclasses.asdict(group.settings), **group.tasks[task]}
+        values = {**dataclasses.asdict(group.settings), **group.tasks[task], **arm.changes}
         schema = strict_settings(METHODS[method])
         try:
             return TypeAdapter(schema).validate_python(values)

@@ -13,6 +13,9 @@ from ptft.study.grid import Grid
 from ptft.study.load import dump
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
+OPTIONAL = ("setting", "derived", "strength")
+"""of an arm; they are in a slice only where there are some"""
+
 
 def split_slice(grid: Grid, dataset: str, split: str) -> dict:
     """What decides the rows of a prepared split."""
@@ -40,7 +43,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
         "method": method,
         "seed": grid.arms[arm].seed,
         "template": grid.task_templates(task).get(grid.study.train_format),
-        "settings": dataclasses.asdict(grid.settings(method, task)),
+        "settings": dataclasses.asdict(grid.settings(arm)),
     }
 
 
@@ -86,7 +89,12 @@ def collection_slice(grid: Grid) -> dict:
         "model": grid.study.model,
         "checkpoints": {name: info.model_dump() for name, info in grid.checkpoints.items()},
         "arms": {
-            arm.name: {"method": arm.method, "train_task": arm.task, "seed": arm.seed}
+            arm.name: {
+                "method": arm.method,
+                "train_task": arm.task,
+                "seed": arm.seed,
+                **{key: value for key in OPTIONAL if (value := getattr(arm, key)) is not None},
+            }
             for arm in grid.arms.values()
         },
         "datasets": {
@@ -120,19 +128,21 @@ def resolved_study(grid: Grid) -> dict:
 
 
 def _tuning(grid: Grid) -> dict[str, dict]:
-    """What decides whether an arm can be trained on its rows, by method and task."""
+    """What decides whether an arm can be trained on its rows, by method, task and setting."""
     keys = ("batch_size", "max_length", "validation_examples")
-    return {
-        f"{arm.method}.{arm.task}": {
-            "method": arm.method,
-            "task": arm.task,
-            "dataset": grid.task_dataset(arm.task),
-            "template": grid.task_templates(arm.task).get(grid.study.train_format),
-            "settings": {key: getattr(grid.settings(*arm.tuning), key) for key in keys},
+    found = {}
+    for arm in grid.arms.values():
+        if not arm.trained:
+            continue
+        method, task = arm.tuning
+        found[".".join([method, task, *filter(None, [arm.setting])])] = {
+            "method": method,
+            "task": task,
+            "dataset": grid.task_dataset(task),
+            "template": grid.task_templates(task).get(grid.study.train_format),
+            "settings": {key: getattr(grid.settings(arm.name), key) for key in keys},
         }
-        for arm in grid.arms.values()
-        if arm.task
-    }
+    return found
 
 
 def _scoring(grid: Grid, dataset: str) -> dict:

@@ -110,4 +110,4 @@ def test_every_slice_of_a_study_is_of_the_type_its_program_reads(repository, sli
             there_and_back(finetune_slice(grid, name), dict)
             request = read_request(Path(slices.file("job")), **paths)
             assert (request.method, request.seed) == (arm.method, arm.seed)
-            assert request.settings == grid.settings(arm.method, arm.task)
+            assert request.settings == grid.settings(arm.name)
