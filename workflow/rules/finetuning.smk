@@ -46,7 +46,6 @@ rule finetuning:
     input:
         [
             RESULTS.tuned(checkpoint, arm.name)
-            for checkpoint in GRID.checkpoints
-            for arm in GRID.arms.values()
+            for checkpoint, arm in GRID.models()
             if arm.trained
         ],

@@ -105,10 +105,15 @@ def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
 
 
 def study_cells(study: Mapping[str, Any]) -> list[tuple]:
-    """Every cell of the study, in the order of ``KEY``: checkpoints x arms x scores."""
+    """Every cell of the study, in the order of ``KEY``: checkpoints x arms x scores.
+
+    An arm that names ``checkpoints`` is at these alone.
+    """
+    every = product(study["checkpoints"], study["arms"].items(), study["scores"])
     return [
         (checkpoint, arm, *score)
-        for checkpoint, arm, score in product(study["checkpoints"], study["arms"], study["scores"])
+        for checkpoint, (arm, about), score in every
+        if checkpoint in about.get("checkpoints", study["checkpoints"])
     ]
 
 

@@ -18,8 +18,9 @@ from ptft.analysis.settings import TUNED_SHOTS
 from ptft.analysis.statistics import normal_replicates
 
 KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
-# What was done to a checkpoint, whatever the seed.
+# What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]
+METHOD = ["method", "setting", "derived", "strength"]
 BASE = pl.col("method").is_null() & pl.col("derived").is_null()
 # What is left of the key when runs that differ in their seed only are averaged.
 GROUP = ["checkpoint", *ARM, "dataset", "format", "shots"]

@@ -32,7 +32,11 @@ PATTERNS = {
 
 
 def explain(
-    error: ValidationError, schema: Any, files: Sequence[Path], prefix: tuple = ()
+    error: ValidationError,
+    schema: Any,
+    files: Sequence[Path],
+    prefix: tuple = (),
+    at: tuple | None = None,
 ) -> StudyError:
     """One message that names, for every mistake, its file and line, key, value and way out.
 
@@ -41,13 +45,14 @@ def explain(
         schema: the type that was being filled.
         files: the YAML files whose merged content was read; the last one that has a key is named.
         prefix: where in the files the checked value is, if it is not the whole.
+        at: where all mistakes are, if the checked value was put together from several places.
     """
     tree = TypeAdapter(schema).json_schema(by_alias=True)
     lines = []
     # A key in the wrong place explains the one that is missing in the right place.
     for mistake in sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden"):
         inner = getattr(mistake.get("ctx", {}).get("error"), "loc", ())
-        loc = _without_tags(prefix + mistake["loc"] + inner, files)
+        loc = at or _without_tags(prefix + mistake["loc"] + inner, files)
         lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc, tree, len(prefix))}")
     return StudyError("\n".join(dict.fromkeys(lines)))
 

@@ -132,7 +132,7 @@ def unfinished(grid: Grid, folder: Path) -> list[Arm]:
     return [
         arm
         for name, arm in grid.arms.items()
-        if not all(made(checkpoint, name) for checkpoint in grid.checkpoints)
+        if not all(made(checkpoint, name) for checkpoint in grid.checkpoints_of(name))
     ]
 
 

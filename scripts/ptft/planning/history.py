@@ -51,14 +51,13 @@ class History:
         """(seconds taken, seconds expected) of each job whose record tells."""
         expected = {FINETUNE: self._training, EVALUATE: self._scoring}[rule]
         results = Results(self.grid.name)
-        for checkpoint in self.grid.checkpoints:
-            for arm in self.grid.arms:
-                records = read_records(self.folder / results.job_records(rule, checkpoint, arm))
-                if not records or records[-1].state != "done" or not self._same_device(records[-1]):
-                    continue
-                seconds = expected(records[-1], checkpoint, arm)
-                if seconds is not None:
-                    yield records[-1].seconds, seconds
+        for checkpoint, arm in self.grid.models():
+            records = read_records(self.folder / results.job_records(rule, checkpoint, arm.name))
+            if not records or records[-1].state != "done" or not self._same_device(records[-1]):
+                continue
+            seconds = expected(records[-1], checkpoint, arm.name)
+            if seconds is not None:
+                yield records[-1].seconds, seconds
 
     def _training(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
         """By the model's summary, whose settings need not be those of the study now."""

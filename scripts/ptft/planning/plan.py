@@ -216,7 +216,8 @@ def _seconds(
 def _stages(
     grid: Grid, jobs: Collection[PlannedJob], seconds: dict[PlannedJob, float]
 ) -> Iterable[Stage]:
-    models = len(grid.checkpoints) * len(grid.arms)
+    models = [arm for _, arm in grid.models()]
+    trained = sum(arm.trained for arm in models)
     cells = len(list(grid.scores()))
     compute = grid.study.compute
     on_gpus = compute.gpus > 0
@@ -239,9 +240,9 @@ def _stages(
             "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
         )
     tuning, scoring = of(FINETUNE), of(EVALUATE)
-    yield Stage("fine-tune", len(tuning), models - len(grid.checkpoints), hours(tuning, trainers))
-    yield Stage("evaluate", len(scoring), models, hours(scoring, scorers))
-    yield Stage("cells", sum(len(job.cells) for job in scoring), models * cells)
+    yield Stage("fine-tune", len(tuning), trained, hours(tuning, trainers))
+    yield Stage("evaluate", len(scoring), len(models), hours(scoring, scorers))
+    yield Stage("cells", sum(len(job.cells) for job in scoring), len(models) * cells)
     named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
     light = sum(job.rule not in named for job in jobs)
     yield Stage("other jobs", light, None, None if on_gpus else light * RATES["cpu"].light / 3600)

@@ -45,12 +45,11 @@ class Progress:
     def jobs(self) -> Iterator[JobStatus]:
         """Every fine-tuning and evaluation, a checkpoint after another."""
         wanted = {cell_file(*score) for score in self.grid.scores()}
-        for checkpoint in self.grid.checkpoints:
-            for name, arm in self.grid.arms.items():
-                evaluation = self._evaluation(checkpoint, name, wanted)
-                if arm.trained:
-                    yield self._finetuning(checkpoint, name, evaluation.state == "done")
-                yield evaluation
+        for checkpoint, arm in self.grid.models():
+            evaluation = self._evaluation(checkpoint, arm.name, wanted)
+            if arm.trained:
+                yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
+            yield evaluation
 
     def forget_deleted_cells(self) -> None:
         """Let cells be scored again whose files were deleted or moved away since they were scored.
@@ -60,15 +59,14 @@ class Progress:
         """
         store = self.folder / self.results.cell_store
         wanted = {cell_file(*score) for score in self.grid.scores()}
-        for checkpoint in self.grid.checkpoints:
-            for arm in self.grid.arms:
-                found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
-                record = self.folder / self.results.published_cells(checkpoint, arm)
-                if wanted <= found or not record.exists():
-                    continue
-                attempts = self._records(EVALUATE, checkpoint, arm)
-                if attempts and attempts[-1].state == "done":
-                    forget_gone(record, wanted, found, store)
+        for checkpoint, arm in self.grid.models():
+            found = names_in(self.folder / self.results.evaluation(checkpoint, arm.name))
+            record = self.folder / self.results.published_cells(checkpoint, arm.name)
+            if wanted <= found or not record.exists():
+                continue
+            attempts = self._records(EVALUATE, checkpoint, arm.name)
+            if attempts and attempts[-1].state == "done":
+                forget_gone(record, wanted, found, store)
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""

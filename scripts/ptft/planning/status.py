@@ -9,7 +9,7 @@ STAGE = {FINETUNE: "fine-tune"}
 
 
 def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
-    """One row an arm, one column a checkpoint.
+    """One row an arm, one column a checkpoint; `-` where the arm does not exist.
 
     An arm's fine-tuning shows until it is done, then its evaluation, as `cells done/all` where
     it has begun.
@@ -28,6 +28,7 @@ def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
         waiting = "tuned" if before == "" and job.state == "missing" else mark
         shown[job.arm, job.checkpoint] = waiting + partly
     names = list(grid.checkpoints)
+    shown = {(arm, name): shown.get((arm, name), "-") for arm in grid.arms for name in names}
     first = max(len(arm) for arm in grid.arms) + 2
     widths = [max(len(name), *(len(shown[arm, name]) for arm in grid.arms)) + 2 for name in names]
     pairs = list(zip(names, widths, strict=True))

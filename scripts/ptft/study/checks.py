@@ -31,6 +31,8 @@ def check_names(grid: "Grid") -> None:
         group = getattr(study.finetune, method)
         tasks = group.tasks if group else ()
         _require_known(grid, ("finetune", method, "tasks"), tasks, grid.task_family)
+        only = (group.checkpoints if group else None) or ()
+        _require_known(grid, ("finetune", method, "checkpoints"), only, study.checkpoints)
 
 
 def check_tasks(grid: "Grid") -> None:

@@ -4,20 +4,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from ptft.data.rows import split_files, split_name
 from ptft.evaluation.requests import generates
 from ptft.files.errors import StudyError, locate, present
-from ptft.files.explain import explain
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
-from ptft.study.settings import strict_settings
+from ptft.study.sweeps import changed, check_sweep, checked_settings, swept
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
 
@@ -135,12 +133,25 @@ class Grid:
         """The dataset whose train split a task uses."""
         return self.families[self.task_family[task]].tasks[task].dataset
 
+    def checkpoints_of(self, arm: str) -> list[str]:
+        """Checkpoints at which there is an arm, in the study's order."""
+        method = self.arms[arm].method
+        own = getattr(self.study.finetune, method).checkpoints if method else None
+        return [name for name in self.checkpoints if own is None or name in own]
+
+    def models(self) -> Iterator[tuple[str, Arm]]:
+        """Every checkpoint with each of its arms."""
+        at = {arm: self.checkpoints_of(arm) for arm in self.arms}
+        for checkpoint in self.checkpoints:
+            for name, arm in self.arms.items():
+                if checkpoint in at[name]:
+                    yield checkpoint, arm
+
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""
-        for checkpoint in self.checkpoints:
-            for arm in self.arms:
-                for dataset, format_name, shots in self.scores():
-                    yield Cell(checkpoint, arm, dataset, format_name, shots)
+        for checkpoint, arm in self.models():
+            for dataset, format_name, shots in self.scores():
+                yield Cell(checkpoint, arm.name, dataset, format_name, shots)
 
     def scores(self) -> Iterator[tuple[str, str, int]]:
         """(dataset, format, shots) of every cell of one checkpoint and arm."""
@@ -205,9 +216,12 @@ class Grid:
             group = getattr(self.study.finetune, method)
             if group is None:
                 continue
-            for task in group.tasks:
-                for seed in group.seeds:
-                    yield Arm(f"{method}.{task}.s{seed}", method, task, seed)
+            check_sweep(method, group, self.files)
+            for task, (setting, changes), seed in product(
+                group.tasks, swept(group.sweep), group.seeds
+            ):
+                name = ".".join([method, task, *([setting] if setting else []), f"s{seed}"])
+                yield Arm(name, method, task, seed, setting, changes)
 
     def limit(self, dataset: str, split: str) -> int | None:
         """Examples that are drawn of a split; None for all."""
@@ -246,10 +260,11 @@ class Grid:
     def _merged_settings(self, arm: Arm) -> TrainingSettings:
         """The method's settings in this study, with what the task and the sweep change."""
         method, task = arm.tuning
-        group = getattr(self.study.finetune, method)
-        values = {**dataclasses.asdict(group.settings), **group.tasks[task], **arm.changes}
-        schema = strict_settings(METHODS[method])
-        try:
-            return TypeAdapter(schema).validate_python(values)
-        except ValidationError as error:
-            raise explain(error, schema, self.files, ("finetune", method, "tasks", task)) from None
+        group, place = getattr(self.study.finetune, method), ("finetune", method)
+        own = {**dataclasses.asdict(group.settings), **group.tasks[task]}
+        # Alone first: what is wrong without the sweep is said at its own place.
+        settings = checked_settings(method, own, self.files, (*place, "tasks", task))
+        if not arm.changes:
+            return settings
+        own = changed(own, arm.changes)
+        return checked_settings(method, own, self.files, place, (*place, "sweep"))

@@ -13,6 +13,7 @@ from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.settings import StrictSettings, strict_settings
 from ptft.training.methods import METHODS, summary
+from ptft.training.settings import TrainingSettings
 
 
 class Data(Strict):
@@ -80,13 +81,23 @@ class Report(Strict):
     """another study, already analysed, drawn thinly into the figures of base and tuned scores"""
 
 
+SweptValues = Annotated[list[object], Field(min_length=1), *ONCE]
+
+
 class MethodGroup(Strict):
-    """Arms of one method: tasks x seeds, with settings that a task may change."""
+    """Arms of one method: tasks x swept settings x seeds, with settings that a task may change."""
 
     tasks: Annotated[dict[Part, dict[str, object]], Field(min_length=1)]
     """task -> settings that differ for it"""
     seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
     """one arm per seed: of the order of examples and of new weights"""
+    sweep: Annotated[dict[str, SweptValues], Field(min_length=1)] | None = None
+    """setting -> values, each an arm of its own; of several settings every combination"""
+    checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE] | None = None
+    """those of the study's checkpoints that are fine-tuned; all where not given"""
+    if TYPE_CHECKING:
+        settings: TrainingSettings
+        """of the method, by a subclass"""
 
 
 def _group(method: str, settings: type) -> type[Strict]:

@@ -84,6 +84,7 @@ def audit_slice(grid: Grid) -> dict:
 
 def collection_slice(grid: Grid) -> dict:
     """What turns per-example files into the cells table."""
+    every = list(grid.checkpoints)
     return {
         "study": grid.name,
         "model": grid.study.model,
@@ -94,6 +95,7 @@ def collection_slice(grid: Grid) -> dict:
                 "train_task": arm.task,
                 "seed": arm.seed,
                 **{key: value for key in OPTIONAL if (value := getattr(arm, key)) is not None},
+                **({} if (at := grid.checkpoints_of(arm.name)) == every else {"checkpoints": at}),
             }
             for arm in grid.arms.values()
         },
@@ -135,7 +137,9 @@ def _tuning(grid: Grid) -> dict[str, dict]:
         if not arm.trained:
             continue
         method, task = arm.tuning
-        found[".".join([method, task, *filter(None, [arm.setting])])] = {
+        # A sweep of other settings than these has nothing more to be audited.
+        setting = [arm.setting] if arm.setting and arm.changes.keys() & set(keys) else []
+        found[".".join([method, task, *setting])] = {
             "method": method,
             "task": task,
             "dataset": grid.task_dataset(task),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Estimates, with_interval
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -16,7 +16,7 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     prompts that were cut to fit the context), stderr, ci_low, ci_high.
     """
     view = scores.main_view(settings.format, settings.shots)
-    base = view.cells.filter(pl.col("method").is_null()).sort("family", "dataset", "index")
+    base = view.cells.filter(BASE).sort("family", "dataset", "index")
     table = base.select(
         "family",
         "dataset",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, with_interval
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
 
@@ -13,16 +13,15 @@ from ptft.analysis.tables.forgetting import bounded_change
 def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Change of every tuned model on every dataset, at every checkpoint.
 
-    One row a (checkpoint, method, task, dataset): base, tuned, difference (with its interval) and
+    One row a (checkpoint, arm, dataset): base, tuned, difference (with its interval) and
     bounded, the relative change (tuned - base) / max(tuned, base).
     """
     view = scores.main_view(settings.format, settings.shots)
-    pairs = view.pairs().sort("index", "method", "train_task", "family", "dataset")
+    pairs = view.pairs().sort("index", *ARM, "family", "dataset")
     tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
     table = pairs.select(
         *CHECKPOINT,
-        "method",
-        "train_task",
+        *ARM,
         "domain",
         "family",
         "dataset",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, aggregate, flag_holes
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -18,6 +18,7 @@ def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs()
-    by = ["train_task", "method", "domain", *CHECKPOINT]
+    line = ["train_task", *METHOD, "domain"]
+    by = [*line, *CHECKPOINT]
     table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
-    return flag_holes(table, by[:3]).sort(*by[:3], "index")
+    return flag_holes(table, line).sort(*line, "index")

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.estimates import COUNTS, Change, Changes, aggregate, flag_holes
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 # Multiple choice is scored by likelihood, as classification is: one direction for both.
@@ -44,7 +44,7 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
     where a base score is 0); ``bounded``, mean_d (tuned - base) / max(tuned, base), see
     :func:`bounded_change`; ``difference``, mean_d (tuned - base) in points.
 
-    One row a (checkpoint, method, task, direction); direction is the kind of the task and of the
+    One row a (checkpoint, arm, direction); direction is the kind of the task and of the
     datasets, ``classification>generation``. ``train_task`` "(mean over tasks)" averages every
     (task, dataset) pair of a direction. Intervals (prefixes mrc_, bounded_ and difference_)
     are paired over examples where there are per-example results.
@@ -73,12 +73,13 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
     )
     single = _measure(view, pairs, settings)
     overall = _measure(view, pairs.with_columns(train_task=pl.lit(ALL_TASKS)), settings)
-    return pl.concat([single, overall]).sort("direction", "method", "train_task", "index")
+    return pl.concat([single, overall]).sort("direction", *ARM, "index")
 
 
 def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The three measures of ``pairs``, averaged by checkpoint, method, task and direction."""
-    by = ["direction", "method", "train_task", *CHECKPOINT]
+    """The three measures of ``pairs``, averaged by checkpoint, arm and direction."""
+    line = ["direction", *ARM]
+    by = [*line, *CHECKPOINT]
 
     def measured(name: str, change: Change) -> pl.DataFrame:
         changes = Changes.of(view, pairs, change)
@@ -87,4 +88,4 @@ def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFr
     table = measured("mrc", ratio_change)
     for other in (measured("bounded", bounded_change), measured("difference", np.subtract)):
         table = table.join(other.drop(COUNTS), on=by, nulls_equal=True)
-    return flag_holes(table, by[:3])
+    return flag_holes(table, line)

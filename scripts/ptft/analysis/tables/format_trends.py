@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import ARM, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.formats import format_gaps
 from ptft.analysis.tables.learning import adjusted, trend_table
 
-CURVE = ["method", "train_task", "dataset", "format"]
+CURVE = [*ARM, "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"
 
 
 def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the gap between a format and the format of training changes over pre-training.
 
-    One row a (method, task, dataset, format other than ``settings.format``), and the mean over
+    One row an (arm, dataset, format other than ``settings.format``), and the mean over
     the tasks' own test sets as dataset `(mean over datasets)`, once for each method and for the
     base models (method null); curves that lack a checkpoint are not in it. gap_first and gap_last
     are the gaps (see `formats`) at both ends.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Estimates, difference, with_interval
-from ptft.analysis.scores import CHECKPOINT, Scores, with_shots
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores, with_shots
 from ptft.analysis.settings import Settings
 
 
@@ -15,15 +15,14 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     For a base model the in-domain datasets of any task are looked at, for a tuned model those of
     its own task (domain `base` and `in`), where more than one format was evaluated.
 
-    One row a (checkpoint, method, task, dataset, format): value, gap = value - value in
+    One row a (checkpoint, arm, dataset, format): value, gap = value - value in
     ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
     the formats of that model and dataset.
     """
     table, gap = format_gaps(scores, settings)
     columns = [
         *CHECKPOINT,
-        "method",
-        "train_task",
+        *ARM,
         "family",
         "dataset",
         "kind",
@@ -44,7 +43,7 @@ def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estim
     """Rows of :func:`formats` with every column, and their gaps."""
     own = scores.cells.filter(pl.col("domain").is_in(["base", "in"]))
     cells = with_shots(own, settings.shots, ["dataset"])
-    model = ["checkpoint", "method", "train_task", "dataset", "shots"]
+    model = ["checkpoint", *ARM, "dataset", "shots"]
     reference = cells.filter(pl.col("format") == settings.format).select(
         *model, pl.col("value").alias("reference"), pl.col("row").alias("reference_row")
     )
@@ -56,7 +55,7 @@ def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estim
             (pl.col("value").max() - pl.col("value").min()).over(model).alias("spread"),
             pl.len().over(model).cast(pl.Int64).alias("n_formats"),
         )
-        .sort("dataset", "method", "train_task", "index", "format", nulls_last=True)
+        .sort("dataset", *ARM, "index", "format", nulls_last=True)
     )
     rows, references = table["row"].to_numpy(), table["reference_row"].to_numpy()
     return table, difference(scores, rows, references, same_run=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, aggregate, flag_holes
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.groups import groups
 
-LINE = ["group", "tuned_for", "method"]
+LINE = ["group", "tuned_for", *METHOD]
 
 
 def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:

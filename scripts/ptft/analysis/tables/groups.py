@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import BASE, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import adjusted, curve_table, learned_share
 
@@ -28,7 +28,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     the published assignment where one is given.
     """
     view = scores.main_view(settings.format, settings.shots)
-    base = view.cells.filter(pl.col("method").is_null()).sort("dataset", "index")
+    base = view.cells.filter(BASE).sort("dataset", "index")
     curves = (
         base.group_by("dataset", maintain_order=True)
         .agg(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import ARM, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import adjusted, curve_table
 
-CURVE = ["method", "train_task", "dataset"]
+CURVE = [*ARM, "dataset"]
 
 
 def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Compare the curve of the tuned models with that of their base models.
 
-    For every (method, task, dataset) of the task's own family, and for base and tuned scores
+    For every (arm, dataset) of the task's own family, and for base and tuned scores
     (prefixes base_ and tuned_): first and last score; their rise with its interval, which is about
     these two checkpoints; the slope of the line through all checkpoints, with an interval and a
     p-value (slope_p) that treat the checkpoints as a sample; and Kendall's tau against the order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.estimates import Changes, aggregate, flag_holes
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
 
 
@@ -27,7 +27,8 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
         .with_columns(group.alias("group"))
         .filter(pl.col("group").is_not_null())
     )
-    by = ["group", "method", *CHECKPOINT]
+    line = ["group", *METHOD]
+    by = [*line, *CHECKPOINT]
     table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
     twice = pairs.filter(pl.col("dataset").is_in(settings.paper_double_counted))
     once, published = (
@@ -37,10 +38,10 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
         for rows, name in ((pairs, "once"), (pl.concat([pairs, twice]), "gain_as_published"))
     )
     return (
-        flag_holes(table, by[:2])
+        flag_holes(table, line)
         .join(once, on=by, nulls_equal=True)
         .join(published, on=by, nulls_equal=True)
         .with_columns((pl.col("gain_as_published") - pl.col("once")).alias("double_counting"))
         .drop("once")
-        .sort(*by[:2], "index")
+        .sort(*line, "index")
     )

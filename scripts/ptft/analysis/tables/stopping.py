@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.estimates import Estimates, SeedPart, difference
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import ARM, BASE, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.groups import groups
 
-CURVE = ["method", "train_task", "dataset"]
+CURVE = [*ARM, "dataset"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def stop_point(
 def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
     """For every task, the checkpoint from which on more pre-training adds at most the margin.
 
-    One row a (method, task, dataset of its own test sets): the stop by the scores as they are,
+    One row an (arm, dataset of its own test sets): the stop by the scores as they are,
     its support, the stop that holds with confidence ``level`` (see :func:`stop_point`), tokens
     and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
     checkpoint's count is not known (`main` often).
@@ -119,6 +119,7 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 SCHEMA = {
     **dict.fromkeys([*CURVE, "metric", "format"], pl.String),
+    "strength": pl.Float64,
     "shots": pl.Int64,
     "n_seeds": pl.Int64,
     "margin": pl.Float64,
@@ -181,9 +182,7 @@ def _saved(
 def _learned_turn(view: Scores, scores: Scores, settings: Settings) -> int | None:
     """Median checkpoint at which the datasets learned in pre-training level off."""
     learned = groups(scores, settings).filter(pl.col("group") == "learned")["dataset"].to_list()
-    base = view.cells.filter(pl.col("method").is_null(), pl.col("dataset").is_in(learned)).sort(
-        "dataset", "index"
-    )
+    base = view.cells.filter(BASE, pl.col("dataset").is_in(learned)).sort("dataset", "index")
     turns = [
         curve["index"][_find(view, curve, "value", "row", settings).stop]
         for _, curve in base.group_by("dataset", maintain_order=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import ARM, METHOD, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import rank_correlation
 from ptft.analysis.tables.stopping import stopping
@@ -28,12 +28,12 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
     tasks = (
         stopping(scores, settings)
         .join(order.rename({"index": "turn"}), on="base_turn")
-        .group_by("method", "train_task")
+        .group_by(ARM)
         .agg(pl.col("turn", "stop_index").mean(), pl.col("n_seeds").min())
-        .sort("method", "train_task")
+        .sort(ARM)
     )
     rows = []
-    for (method,), group in tasks.group_by("method", maintain_order=True):
+    for method, group in tasks.group_by(METHOD, maintain_order=True):
         turns, stops = group["turn"].to_numpy(), group["stop_index"].to_numpy()
         found = rank_correlation(turns, stops, settings.level)
         alpha = 1 - settings.level
@@ -46,7 +46,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
         known = not np.isnan(found.rho)
         rows.append(
             {
-                "method": method,
+                **dict(zip(METHOD, method, strict=True)),
                 "n_seeds": group["n_seeds"].min(),
                 "n_tasks": len(group),
                 "tasks": " ".join(group["train_task"]),
@@ -61,7 +61,8 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 
 SCHEMA = {
-    "method": pl.String,
+    **dict.fromkeys(METHOD, pl.String),
+    "strength": pl.Float64,
     "n_seeds": pl.Int64,
     "n_tasks": pl.Int64,
     "tasks": pl.String,

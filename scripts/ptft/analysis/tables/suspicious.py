@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.arms import CHOSEN
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 NEAR_PERFECT = 0.99
@@ -38,7 +39,7 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
     that follow from scores, errors and chance are raised.
     """
     choice = pl.col("chance").is_not_null()
-    cell = ["method", "train_task", "dataset", "format", "shots", "value"]
+    cell = [*ARM, "dataset", "format", "shots", "value"]
     between = (pl.col("value") > 0) & (pl.col("value") < 1)
     fine = (pl.col("n").is_null() | (pl.col("n") >= MANY)) | ~choice
     tests = {
@@ -52,9 +53,9 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
         "below chance": BELOW_CHANCE,
     }
-    cells = scores.cells
+    cells = scores.cells.filter(pl.col("setting").ne_missing(CHOSEN))
     columns = [
-        *CHECKPOINT, "method", "train_task", "domain", "family", "dataset", "kind", "format",
+        *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "format",
         "shots", "metric", "n", "chance", "value", "stderr",
     ]  # fmt: skip
     flagged = [
@@ -63,6 +64,4 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         )
         for flag, test in tests.items()
     ]
-    return pl.concat(flagged).sort(
-        "flag", "dataset", "method", "train_task", "format", "shots", "index"
-    )
+    return pl.concat(flagged).sort("flag", "dataset", *ARM, "format", "shots", "index")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values, sign_test
 
@@ -18,13 +18,13 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
     several training seeds the shares are means over these seeds, tested as if they were one run's,
     and say nothing of another seed (table `gains` does).
 
-    One row a (checkpoint, method, task, dataset); empty where no per-example results are known.
+    One row a (checkpoint, arm, dataset); empty where no per-example results are known.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("gained").is_not_null())
-    pairs = pairs.sort("method", "train_task", "domain", "dataset", "index")
+    pairs = pairs.sort(*ARM, "domain", "dataset", "index")
     table = pairs.select(
-        *CHECKPOINT, "method", "train_task", "domain", "family", "dataset", "kind", "n", "gained",
+        *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "n", "gained",
         "lost", (pl.col("gained") - pl.col("lost")).alias("net"),
     )  # fmt: skip
     p_values = [

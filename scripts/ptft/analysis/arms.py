@@ -1,0 +1,187 @@
+"""Fine-tuned models with their settings, and which setting of a sweep validation chooses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from typing_extensions import TypedDict
+
+from ptft.analysis.scores import Scores
+from ptft.files.slice_files import closed
+from ptft.models.folder import TRAINING_SUMMARY
+
+CHOSEN = "(chosen)"
+"""in the place of a setting: at each checkpoint, method and task the one that validation chooses"""
+CHOICE = ["checkpoint", "method", "train_task"]
+SCHEMA = {
+    "checkpoint": pl.String,
+    "step": pl.Int64,
+    "tokens": pl.Int64,
+    "arm": pl.String,
+    "method": pl.String,
+    "train_task": pl.String,
+    "setting": pl.String,
+    "seed": pl.Int64,
+    "lr": pl.Float64,
+}
+# Column -> its name in a model's own record.
+ENDS = {"train_loss": "loss", "validation_loss": "validation_loss"}
+ENDS |= {name: name for name in ("validation_exact",)}
+# What some trainings measure besides.
+MORE = ("kl_from_base", "distance", "relative_distance")
+
+
+@closed
+class ArmsSlice(TypedDict):
+    """What is known of the models before they are trained (``arms_slice``)."""
+
+    checkpoints: dict[str, dict[str, Any]]
+    arms: dict[str, dict[str, Any]]
+    sweeps: dict[str, dict[str, list]]
+
+
+def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl.DataFrame:
+    """Every fine-tuned model, its settings, and how its training ended.
+
+    One row per checkpoint and fine-tuned arm: lr (the one that was trained with) and a column for
+    each further setting that a method sweeps; train_loss of the last update; validation_loss and
+    validation_exact (share of held-out completions that come out exactly) where the study holds
+    examples out; kl_from_base, distance and relative_distance where training measured them. Null
+    where a model's record is gone.
+
+    ``chosen`` is true for the setting with the lowest validation loss, averaged over seeds, of
+    those of its checkpoint, method and task; of equals the one that is written first. It is null
+    where nothing is swept or a validation loss is missing. ``at_edge``: the chosen value of a
+    swept number is the lowest or the highest of its range, so the best may lie beyond.
+
+    Args:
+        study: the slice.
+        models: folder of tuned models as `CHECKPOINT/ARM/training.json`.
+        kept: the same of models that were deleted, where their records are kept.
+    """
+    rows = list(_rows(study, models, kept))
+    swept = dict.fromkeys(key for sweep in study["sweeps"].values() for key in sweep)
+    more = [name for name in MORE if any(row.get(name) is not None for row in rows)]
+    table = pl.DataFrame(
+        {name: [row.get(name) for row in rows] for name in _columns(swept, more)},
+        schema_overrides={**SCHEMA, **dict.fromkeys([*ENDS, *more], pl.Float64)},
+        strict=False,
+    )
+    edge = pl.Series("edge", [_at_edge(row, study["sweeps"]) for row in rows], pl.Boolean)
+    chosen = table.join(
+        _chosen(table), on=[*CHOICE, "setting"], nulls_equal=True, maintain_order="left"
+    )
+    return chosen.with_columns((pl.col("chosen") & edge).alias("at_edge"))
+
+
+def chosen_settings(table: pl.DataFrame) -> pl.DataFrame:
+    """The setting that validation chooses, a row per checkpoint, method and task.
+
+    Methods that lack a choice somewhere are left out: a mean over tasks, or a curve over
+    checkpoints, would mix what is chosen with what is not.
+    """
+    whole = ~pl.col("chosen").is_null().any().over("method")
+    return table.filter(whole & pl.col("chosen")).select(*CHOICE, "setting").unique()
+
+
+def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
+    """Scores with those at the chosen settings once more, under the setting ``CHOSEN``.
+
+    So every table that is made of them tells of each setting as it is (fixed), and of the one
+    that validation chooses at each checkpoint.
+    """
+    found = scores.cells.join(
+        chosen_settings(table), on=[*CHOICE, "setting"], how="semi", maintain_order="left"
+    )
+    rows = found["row"].to_numpy()
+    count = len(scores.draws)
+    again = found.with_columns(
+        pl.lit(CHOSEN).alias("setting"),
+        pl.Series("row", np.arange(count, count + len(rows)), scores.cells.schema["row"]),
+    )
+    return Scores(
+        pl.concat([scores.cells, again]),
+        np.concatenate([scores.draws, scores.draws[rows]]),
+        np.concatenate([scores.by_seed, scores.by_seed[rows]]),
+    )
+
+
+def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows of a table that the paper's figures and findings are made of: one setting a method.
+
+    That is the one chosen by validation or, without validation, the first that is written. Derived
+    arms are left out.
+
+    Args:
+        table: of ``ptft.analysis.tables``.
+        trained: the table `arms`; None where the study has none (released scores).
+    """
+    if "setting" not in table.columns:
+        return table
+    table = table.filter(pl.col("derived").is_null())
+    if trained is None:
+        return table
+    chosen = chosen_settings(trained)["method"].unique().to_list()
+    first = trained.group_by("method", maintain_order=True).agg(pl.col("setting").first())
+    setting = pl.when(pl.col("method").is_in(chosen)).then(pl.lit(CHOSEN)).otherwise("setting")
+    base = pl.DataFrame({"method": [None], "setting": [None]}, first.schema)
+    kept = pl.concat([first.with_columns(setting.alias("setting")), base])
+    return table.join(
+        kept, on=["method", "setting"], how="semi", nulls_equal=True, maintain_order="left"
+    )
+
+
+def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator[dict[str, Any]]:
+    for checkpoint, info in study["checkpoints"].items():
+        for arm, about in study["arms"].items():
+            if checkpoint not in about.get("checkpoints", study["checkpoints"]):
+                continue
+            noted = _record(f"{checkpoint}/{arm}", models, kept)
+            yield {
+                "checkpoint": checkpoint,
+                "step": info["step"],
+                "tokens": info["tokens"],
+                "arm": arm,
+                **{name: about[name] for name in ("method", "train_task", "setting", "seed")},
+                **about["settings"],
+                # One of several candidates (``learning_rates``), where there were some.
+                "lr": noted.get("lr", about["settings"]["lr"]),
+                **{name: noted.get(key) for name, key in ENDS.items()},
+                **{name: noted.get(name) for name in MORE},
+            }
+
+
+def _record(model: str, models: Path, kept: Path | None) -> dict[str, Any]:
+    """What a model noted of its training; nothing where it is gone."""
+    for folder in (models, kept):
+        if folder is not None and (file := folder / model / TRAINING_SUMMARY).exists():
+            return json.loads(file.read_text())
+    return {}
+
+
+def _columns(swept: Mapping[str, None], more: list[str]) -> list[str]:
+    return list(dict.fromkeys([*SCHEMA, *swept, *ENDS, *more]))
+
+
+def _at_edge(row: Mapping[str, Any], sweeps: Mapping[str, Mapping[str, list]]) -> bool:
+    """Whether a swept number is the lowest or the highest of several."""
+    return any(
+        len(values) > 1 and row[key] in (min(values), max(values))
+        for key, values in sweeps.get(row["method"], {}).items()
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    )
+
+
+def _chosen(table: pl.DataFrame) -> pl.DataFrame:
+    """Whether a setting is chosen, a row per checkpoint, method, task and setting."""
+    loss = pl.col("validation_loss")
+    known = pl.when(~loss.is_null().any()).then(loss.fill_nan(np.inf).mean())
+    means = table.group_by(*CHOICE, "setting", maintain_order=True).agg(known.alias("loss"))
+    place, best = pl.int_range(pl.len()).over(CHOICE), pl.col("loss").arg_min().over(CHOICE)
+    possible = (pl.len().over(CHOICE) > 1) & ~pl.col("loss").is_null().any().over(CHOICE)
+    return means.select(*CHOICE, "setting", pl.when(possible).then(place == best).alias("chosen"))

@@ -1,0 +1,155 @@
+"""Settings that a study sweeps: each value, or combination of values, is an arm of its own."""
+
+import dataclasses
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from ptft.files.errors import StudyError, locate, suggest
+from ptft.files.explain import explain
+from ptft.files.types import NAME
+from ptft.study.schema import MethodGroup
+from ptft.study.settings import strict_settings
+from ptft.training.methods import METHODS
+from ptft.training.settings import TrainingSettings
+
+
+def swept(sweep: Mapping[str, Sequence] | None) -> list[tuple[str | None, dict[str, Any]]]:
+    """Name and changes of each setting of a sweep; one without either where nothing is swept."""
+    if not sweep:
+        return [(None, {})]
+    found: list[tuple[str | None, dict[str, Any]]] = []
+    for values in product(*sweep.values()):
+        changes = dict(zip(sweep, values, strict=True))
+        found.append(("-".join(_part(*change) for change in changes.items()), changes))
+    return found
+
+
+def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with some changed; ``replay.share`` is the setting share of the setting replay."""
+    new = dict(values)
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        new[first] = changed(new.get(first) or {}, {rest: value}) if rest else value
+    return new
+
+
+def value_of(values: Mapping[str, Any], key: str) -> Any:
+    """A setting by its key; None where there is none."""
+    first, _, rest = key.partition(".")
+    found = values.get(first)
+    return value_of(found or {}, rest) if rest else found
+
+
+def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
+    """Everything that a method's sweep changes is a setting of it and in its range.
+
+    Args:
+        method: its name.
+        group: its arms.
+        files: of the study, for messages.
+
+    Raises:
+        StudyError: the first thing that is not, by its place.
+    """
+    place = ("finetune", method, "sweep")
+    for key, values in (group.sweep or {}).items():
+        _check_key(method, group, key, files)
+        for position, value in enumerate(values):
+            at = (*place, key, position)
+            if not isinstance(value, (bool, int, float, str)):
+                message = f"found {value!r}, expected one number, word or true or false"
+                raise _refusal(at, message, files)
+            own = changed(dataclasses.asdict(group.settings), {key: value})
+            checked_settings(method, own, files, at, at)
+            if not re.match(NAME, part := _part(key, value)):
+                message = f"{part!r} would be part of a file's name, which it can't be"
+                raise _refusal(at, message, files)
+    names = [name for name, _ in swept(group.sweep)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _refusal(place, f"two of its settings would be named {twice!r}", files)
+
+
+def checked_settings(
+    method: str,
+    values: Mapping[str, Any],
+    files: Sequence[Path],
+    place: tuple,
+    at: tuple | None = None,
+) -> TrainingSettings:
+    """A method's settings, checked.
+
+    Args:
+        method: its name.
+        values: of the settings.
+        files: of the study.
+        place: where in the study they are.
+        at: where what may be wrong with them is, if not at the setting's own place.
+
+    Raises:
+        StudyError: one is unknown or out of range.
+    """
+    schema = strict_settings(METHODS[method])
+    try:
+        return TypeAdapter(schema).validate_python(values)
+    except ValidationError as error:
+        raise explain(error, schema, files, place, at) from None
+
+
+def _part(key: str, value: Any) -> str:
+    """What a value adds to the name of an arm: `lr2e-06`."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        text = (short if float(short) == value else repr(value)).replace("e+", "e")
+    return key.rpartition(".")[2] + text
+
+
+def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path]) -> None:
+    """It is a setting that holds one value, of this method, and nothing else decides it."""
+    at = ("finetune", method, "sweep", key)
+    known = dict(_settings(METHODS[method]))
+    if key not in known:
+        raise _refusal(at, f"unknown setting; {suggest(key, [*known])}", files)
+    if not known[key]:
+        raise _refusal(at, "it does not hold one value, so it can't be swept", files)
+    path = key.split(".")
+    for task, own in group.tasks.items():
+        if _sets(own, path):
+            place = locate(("finetune", method, "tasks", task, *path), files)
+            raise _refusal(at, f"task {task} sets it, too ({place}); remove one of the two", files)
+        if key == "lr" and own.get("learning_rates", group.settings.learning_rates):
+            message = f"learning_rates chooses it already, for task {task}; remove one of the two"
+            raise _refusal(at, message, files)
+
+
+def _sets(values: Mapping[str, Any], path: Sequence[str]) -> bool:
+    found: Any = values
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return True
+
+
+def _settings(settings: type, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Key of every setting, those inside another one included, and whether it holds one value."""
+    hints = get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        hint = hints[field.name]
+        union = get_origin(hint) in (Union, types.UnionType)
+        kinds = [kind for kind in (get_args(hint) if union else [hint]) if kind is not type(None)]
+        inner = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+        yield prefix + field.name, not inner and get_origin(kinds[0]) not in (list, dict, tuple)
+        for kind in inner:
+            assert isinstance(kind, type)
+            yield from _settings(kind, f"{prefix}{field.name}.")
+
+
+def _refusal(loc: tuple, message: str, files: Sequence[Path]) -> StudyError:
+    return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")

@@ -1,0 +1,198 @@
+"""Sweeps: arms and their names, what a task may change beside them, and mistakes in them."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+from small_study import edit, write_study
+
+from ptft.study import StudyError, read_study
+from ptft.study.slices import audit_slice, collection_slice, finetune_slice
+from ptft.study.sweeps import _settings, changed, swept, value_of
+
+
+@pytest.fixture
+def read(tmp_path, repository):
+    """Read the small study with lines added to its method's group; what is refused, in words."""
+    write_study(tmp_path, repository)
+    study = tmp_path / "study.yaml"
+    text = study.read_text()
+
+    def read(*lines: str, edits: dict[str, str] | None = None):
+        study.write_text(text)
+        for old, new in (edits or {}).items():
+            edit(study, old, new)
+        edit(study, "    seeds: [0, 1]", "\n".join(f"    {line}" for line in lines))
+        try:
+            return read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
+        except StudyError as error:
+            return str(error).replace(f"{tmp_path}/", "")
+
+    return read
+
+
+def test_every_combination_is_an_arm_in_the_order_written(read):
+    grid = read("sweep: {weight_decay: [0.1, 1.0e-5], epochs: [2, 1]}")
+    assert [name for name in grid.arms if name.startswith("full.own")] == [
+        "full.own.weight_decay0.1-epochs2.s0",
+        "full.own.weight_decay0.1-epochs1.s0",
+        "full.own.weight_decay1e-05-epochs2.s0",
+        "full.own.weight_decay1e-05-epochs1.s0",
+    ]
+    arm = grid.arms["full.own.weight_decay1e-05-epochs2.s0"]
+    assert (arm.setting, arm.seed) == ("weight_decay1e-05-epochs2", 0)
+    settings = finetune_slice(grid, arm.name)["settings"]
+    assert (settings["weight_decay"], settings["epochs"], settings["lr"]) == (1e-5, 2, 1e-3)
+
+
+def test_a_tasks_own_settings_hold_beside_the_swept_ones(read):
+    grid = read("sweep: {epochs: [2, 3]}")
+    own = grid.settings("full.pocket_nli.epochs3.s0")
+    assert (own.lr, own.epochs) == (5e-4, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (2e-6, "lr2e-06"),
+        (0.05, "lr0.05"),
+        (0.1234567, "lr0.1234567"),
+        (16, "lr16"),
+        (1e22, "lr1e22"),
+        (True, "lrtrue"),
+        ("token", "lrtoken"),
+    ],
+)
+def test_names_hold_the_shortest_number_that_is_the_value(value, name):
+    assert swept({"lr": [value]}) == [(name, {"lr": value})]
+
+
+def test_without_a_sweep_arms_have_no_setting(read):
+    assert swept(None) == [(None, {})]
+    grid = read()
+    assert "full.own.s0" in grid.arms
+    described = collection_slice(grid)["arms"]["full.own.s0"]
+    assert described == {"method": "full", "train_task": "own", "seed": 0}
+
+
+def test_a_setting_inside_another_one_is_swept_by_a_dotted_key():
+    assert swept({"replay.share": [0.05]}) == [("share0.05", {"replay.share": 0.05})]
+    assert changed({"lr": 1.0, "replay": {"share": 0.1, "text": "c4"}}, {"replay.share": 0.5}) == {
+        "lr": 1.0,
+        "replay": {"share": 0.5, "text": "c4"},
+    }
+    assert changed({"replay": None}, {"replay.share": 0.5}) == {"replay": {"share": 0.5}}
+    assert value_of({"replay": {"share": 0.5}}, "replay.share") == 0.5
+    assert value_of({"replay": None}, "replay.share") is None
+
+    @dataclass
+    class Inner:
+        share: float = 0.1
+
+    @dataclass
+    class Outer:
+        many: list[int] = field(default_factory=list)
+        few: int | None = None
+        replay: Inner | None = None
+
+    Outer.__annotations__ = {"many": list[int], "few": int | None, "replay": Inner | None}
+    assert dict(_settings(Outer)) == {
+        "many": False,
+        "few": True,
+        "replay": False,
+        "replay.share": True,
+    }
+
+
+def test_a_group_can_be_at_some_checkpoints_alone(read):
+    grid = read("checkpoints: [step16]")
+    assert grid.checkpoints_of("base") == ["step4", "step16"]
+    assert grid.checkpoints_of("full.own.s0") == ["step16"]
+    assert [(checkpoint, arm.name) for checkpoint, arm in grid.models()] == [
+        ("step4", "base"),
+        ("step16", "base"),
+        ("step16", "full.pocket_nli.s0"),
+        ("step16", "full.own.s0"),
+    ]
+    assert len(list(grid.cells())) == 4 * len(list(grid.scores()))
+
+
+def test_the_audit_asks_only_of_settings_that_decide_what_is_trained_on(read):
+    tuning = audit_slice(read("sweep: {epochs: [2, 3]}"))["tuning"]
+    assert list(tuning) == ["full.pocket_nli", "full.own"]
+    tuning = audit_slice(read("sweep: {batch_size: [2, 4]}"))["tuning"]
+    assert tuning["full.own.batch_size4"]["settings"]["batch_size"] == 4
+
+
+SWEEP = "finetune.full.sweep"
+MISTAKES = [
+    ("sweep: {}", f"{SWEEP} = {{}}: expected 1 or more entries"),
+    ("sweep: {epochs: []}", f"{SWEEP}.epochs = []: expected 1 or more entries"),
+    ("sweep: {epochs: 3}", f"{SWEEP}.epochs = 3: expected a list, found a number; write [3]"),
+    ("sweep: {epcohs: [1]}", f"{SWEEP}.epcohs: unknown setting; did you mean 'epochs'?"),
+    ("sweep: {epochs: [1, 0]}", f"{SWEEP}.epochs.1: epochs: found 0, expected 1 or more"),
+    ("sweep: {epochs: [1, 1]}", f"{SWEEP}.epochs.1: 1 stands twice in the list; remove one"),
+    (
+        "sweep: {epochs: [[1]]}",
+        f"{SWEEP}.epochs.0: found [1], expected one number, word or true or false",
+    ),
+    (
+        "sweep: {epochs: [1.5]}",
+        f"{SWEEP}.epochs.0 = 1.5: expected a whole number, found a number",
+    ),
+    (
+        "sweep: {weight_decay: [1e-3]}",
+        f"{SWEEP}.weight_decay.0 = '1e-3': expected a number, found text: YAML reads 1e-3 without "
+        "a dot as a string; write 1.0e-3",
+    ),
+    (
+        "sweep: {weighting: [token, tok]}",
+        f"{SWEEP}.weighting.1 = 'tok': expected 'example' or 'token'",
+    ),
+    (
+        "sweep: {validation_steps: [1]}",
+        f"{SWEEP}.validation_steps: it does not hold one value, so it can't be swept",
+    ),
+    (
+        "sweep: {lr: [1.0e-3, 1.0e-4]}",
+        f"{SWEEP}.lr: task pocket_nli sets it, too (study.yaml:9); remove one of the two",
+    ),
+    (
+        "checkpoints: [step17]",
+        "finetune.full.checkpoints: unknown 'step17'; did you mean 'step16'?",
+    ),
+    ("checkpoints: []", "finetune.full.checkpoints = []: expected 1 or more entries"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES)
+def test_mistakes_are_named_by_their_place(read, line, said):
+    assert read(line) == f"study.yaml:11: {said}"
+
+
+def test_a_value_is_named_by_its_own_line(read):
+    found = read("sweep:", "  epochs:", "    - 1", "    - -2")
+    assert found == f"study.yaml:14: {SWEEP}.epochs.1: epochs: found -2, expected 1 or more"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        (
+            "{lr: [1.0e-3]}",
+            f"{SWEEP}.lr: learning_rates chooses it already, for task own; remove one of the two",
+        ),
+        (
+            "{validation_examples: [2, 0]}",
+            f"{SWEEP}: validation_examples: found 0, expected 1 or more, because learning_rates is "
+            "set",
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_tasks_settings_is_refused_at_the_sweep(read, sweep, said):
+    edits = {
+        "lr: 1.0e-3}": "lr: 1.0e-3, validation_examples: 2}",
+        "{lr: 5.0e-4}": "{}",
+        "own: {}": "own: {learning_rates: [1.0]}",
+    }
+    assert read(f"sweep: {sweep}", edits=edits) == f"study.yaml:11: {said}"
