@@ -20,13 +20,14 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.tables import TABLES
+from ptft.evaluation.published import forget_gone
 from ptft.evaluation.requests import require_backend
 from ptft.figures import FIGURES
 from ptft.files.errors import StudyFiles, printed_alone
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
 from ptft.planning.gpu_memory import require_room
-from ptft.planning.progress import Progress
+from ptft.planning.progress import Progress, tell_gone
 from ptft.planning.resources import Demands
 from ptft.planning.site import read_site
 from ptft.planning.targets import require_targets
@@ -36,6 +37,7 @@ from ptft.runtime.failures import tell_causes_first
 from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
+from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import read_study
 from ptft.study.checks import notes
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
@@ -91,7 +93,6 @@ rule all:
     default_target: True
     input:
         RESULTS.report,
-        LOST_CELLS,
 
 
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
@@ -105,12 +106,19 @@ tell_causes_first(logger.handlers)
 if workflow.is_main_process:
     with printed_alone():
         require_own_results(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
-        require_targets(workflow, CELL_FILES)
-        if "published" not in config:
+        require_targets(workflow, GRID)
+        if GRID is not None:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPU_MEMORY_GB)
-if workflow.is_main_process and "published" not in config:
-    for note in [*notes(GRID), *results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))]:
+if workflow.is_main_process and GRID is not None:
+    SCORED = list(Progress(GRID).published())
+    INCOMPLETE = [model for model in SCORED if model.absent]
+    look_behind_records(
+        [model.record for model in INCOMPLETE],
+        {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
+    )
+    elsewhere = results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))
+    for note in [*notes(GRID), *elsewhere, *tell_gone(INCOMPLETE)]:
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
         from ptft.planning.dry_run import PlanPrinter
@@ -129,12 +137,12 @@ onstart:
         shared = {file for file in made if not file.startswith(f"{RESULTS.root}/")}
         with printed_alone(StudyLockError, ModuleNotFoundError):
             # An environment that Snakemake makes for a job may hold what is missing here.
-            if "published" not in config and not workflow.deployment_settings.deployment_method:
+            if GRID is not None and not workflow.deployment_settings.deployment_method:
                 require_backend(GRID.generation_backend)
             lock_study(Path(RESULTS.root))
             # All who fetch touch that one; it holds nothing.
             lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
         note_owner(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
         SLICES.write()
-        if "published" not in config:
-            Progress(GRID).forget_deleted_cells()
+        for model in INCOMPLETE:
+            forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))

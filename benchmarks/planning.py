@@ -1,7 +1,8 @@
 """How long a dry run takes, and how much memory, as the grid grows.
 
 The paper's grid (`config/olmo-1b.yaml`), then grids of more checkpoints, tasks and seeds on the
-same datasets, up to 80 checkpoints x 8 tasks x 3 seeds. Nothing is fetched or computed.
+same datasets, up to 80 checkpoints x 8 tasks x 3 seeds; what Snakemake alone takes for as many
+jobs; what every cluster job spends on reading the Snakefile. Nothing is fetched or computed.
 
     python benchmarks/planning.py      # a table, and benchmarks/results/planning.json
 """
@@ -16,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import yaml
-from usage import measure
+from usage import Usage, measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULT = REPOSITORY / "benchmarks/results/planning.json"
@@ -39,7 +40,21 @@ class Size:
         return self.checkpoints * (1 + self.tasks * self.seeds)
 
 
+BARE = """
+models = range({models})
+rule all:
+    input: expand("scored/{{model}}", model=models)
+rule finetune:
+    output: "tuned/{{model}}"
+    shell: "touch {{output}}"
+rule evaluate:
+    input: "tuned/{{model}}"
+    output: "scored/{{model}}"
+    shell: "touch {{output}}"
+"""
 SIZES = [Size(8, 4, 1), Size(20, 4, 1), Size(40, 4, 2), Size(80, 8, 1), Size(80, 8, 3)]
+PARSED = [Size(1, 1, 1), Size(80, 8, 3), Size(800, 8, 3)]
+"""grids of 100, 100,000 and 1,000,000 cells"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,35 @@ def dry_run(study: Path, folder: Path) -> Measured:
     )
 
 
+def parse(snakefile: Path, folder: Path, *options: str) -> Usage:
+    """Read a Snakefile as a cluster's job does, and end."""
+    command = [sys.executable, "-m", "snakemake", "--mode", "remote", "--list-rules"]
+    where = ["--cores", "1", "--snakefile", str(snakefile), "--directory", str(folder)]
+    return measure([*command, *where, *options])[0]
+
+
+def parses(folder: Path) -> dict[str, Usage]:
+    """What cluster jobs spend on reading: an empty Snakefile, then ours on growing grids."""
+    empty = folder / "Snakefile"
+    empty.touch()
+    rows = {"an empty Snakefile": parse(empty, folder)}
+    for size in PARSED:
+        study = folder / f"parsed-{size.checkpoints}.yaml"
+        study.write_text(yaml.safe_dump(large_study(size)))
+        cells = f"{50 * size.models} cells"
+        rows[cells] = parse(REPOSITORY / "Snakefile", folder, "--configfile", str(study))
+    return rows
+
+
+def bare_dry_run(models: int, folder: Path) -> Usage:
+    """Plan as many models, trained and scored, by rules that say nothing else."""
+    snakefile = folder / "Snakefile"
+    snakefile.write_text(BARE.format(models=models))
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--cores", "1"]
+    options = ["--workflow-profile", "none", "--directory", str(folder)]
+    return measure([*command, *options, "--snakefile", str(snakefile)])[0]
+
+
 def main() -> None:
     """Measure all sizes, print a table, write the result file."""
     rows = []
@@ -111,12 +155,19 @@ def main() -> None:
                 f"{row.cpu_seconds:>8.1f}{row.peak_gib:>7.2f}",
                 flush=True,
             )
+        bare = bare_dry_run(SIZES[-1].models, folder)
+        print(f"Snakemake alone, {2 * SIZES[-1].models} jobs: {bare}", flush=True)
+        read = parses(folder)
+        for name, usage in read.items():
+            print(f"reading, {name}: {usage}", flush=True)
     RESULT.parent.mkdir(exist_ok=True)
     result = {
         "what": "dry runs of growing grids, one after another, each in a new process",
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "rows": [asdict(row) for row in rows],
+        "snakemake_alone": {"jobs": 2 * SIZES[-1].models, **asdict(bare)},
+        "read_by_a_job": {name: asdict(usage) for name, usage in read.items()},
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 

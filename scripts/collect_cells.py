@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+from itertools import product
 from pathlib import Path
 
 from ptft.runtime.programs import run_program
+
+MOST_SECONDS = 60
+"""until a file that another machine wrote is seen here: as long as Snakemake waits for outputs"""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, type=Path, help="the study's slice, JSON file")
     parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
+    parser.add_argument("--records", type=Path, help="folder of the scored models' records")
     parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
     parser.add_argument(
@@ -28,11 +33,20 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.analysis.collect import CollectionSlice, collect
     from ptft.analysis.csv_tables import write_csv
+    from ptft.evaluation.published import wait_for_published
     from ptft.files.slice_files import read_slice
     from ptft.hub.pins import fill_in
+    from ptft.paths import cell_file, cells_record
 
     study = read_slice(args.study, CollectionSlice)
     fill_in(study["checkpoints"], read_slice(args.pins, list[Path]) if args.pins else [])
+    if args.records is not None:
+        folders = {
+            Path(cells_record(args.records, *model)): args.evaluations.joinpath(*model)
+            for model in product(study["checkpoints"], study["arms"])
+        }
+        names = [cell_file(*score) for score in study["scores"]]
+        wait_for_published(folders, names, MOST_SECONDS)
     collected = collect(study, args.evaluations)
     if collected.cells.is_empty():
         raise SystemExit(

@@ -78,6 +78,11 @@ def cell_path(
     return f"{evaluations}/{checkpoint}/{arm}/{cell_file(dataset, format_name, shots)}"
 
 
+def cells_record(records: Path | str, checkpoint: str, arm: str) -> str:
+    """Record of the cells of a checkpoint and arm, in a folder of records."""
+    return f"{records}/{checkpoint}/{arm}.json"
+
+
 def stored_cell(store: Path | str, key: str) -> str:
     """A finished cell in a store."""
     return f"{store}/{key}.parquet"
@@ -162,9 +167,14 @@ class Results:
         """Finished cells, keyed by what determines them; no rule declares it."""
         return f"{self.root}/state/cells"
 
+    @property
+    def published(self) -> str:
+        """Folder of the records of all models that were scored."""
+        return f"{self.root}/state/published"
+
     def published_cells(self, checkpoint: str, arm: str) -> str:
-        """Record of the cells that were published; no rule declares it."""
-        return f"{self.root}/state/published/{checkpoint}/{arm}.json"
+        """Record of the cells of a checkpoint and arm, written when all of them are in place."""
+        return cells_record(self.published, checkpoint, arm)
 
     @property
     def evaluations(self) -> str:
@@ -178,7 +188,7 @@ class Results:
     def cell(
         self, checkpoint: str, arm: str, dataset: str, format_name: str, shots: int | str
     ) -> str:
-        """Per-example results of one cell."""
+        """Per-example results of one cell; no rule declares it."""
         return cell_path(self.evaluations, checkpoint, arm, dataset, format_name, shots)
 
     def table(self, name: str, suffix: str = "parquet") -> str:

@@ -17,7 +17,7 @@ from filelock import FileLock
 from tests.warm_snakemake import run_snakemake
 
 # Of a finished run, what jobs put in place whole and never rewrite: a copy's are hard links. Not
-# so locks, logs and records, nor cells, whose times Snakemake sets after a job has linked them.
+# so locks, logs and records; cells and their store are copied, so that tests see which are linked.
 RESOURCES = ["resources/models", "resources/pocket"]
 LINKED = [*RESOURCES, *(f"results/tiny/{part}" for part in ("datasets", "models", "figures"))]
 PARTS = ["Snakefile", "scripts", "workflow", "config", "profiles", "envs"]

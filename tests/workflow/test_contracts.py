@@ -1,5 +1,6 @@
 """Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
 
+import base64
 import shutil
 
 import polars as pl
@@ -9,6 +10,11 @@ from ptft.runtime.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
+RECORDS = [
+    f"results/tiny/state/published/{checkpoint}/{arm}.json"
+    for checkpoint in CHECKPOINTS
+    for arm in ARMS
+]
 TAIL = [
     "Collect the cells",
     "Add up the costs",
@@ -159,6 +165,7 @@ def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     before = pl.read_parquet(finished.root / cell)
     (finished.root / cell).rename(finished.root / "moved.parquet")
     output = finished.snakemake("-n", "--forcerun", "evaluate_model")
+    assert f"{cell}: gone since the evaluation, which scores them again" in output
     assert finished.messages(output) == sorted([*evaluations(), *TAIL, *DRAWN])
     stages = finished.stages(output)
     assert (stages["evaluate"], stages["cells"]) == (6, 1)  # the others are in the store
@@ -173,6 +180,32 @@ def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
     assert (last.cells, last.reused) == (18, 17)
 
 
+def test_a_study_whose_cells_were_declared(finished):
+    """Earlier versions declared each cell: Snakemake has notes of these, and none of the record."""
+    metadata = finished.root / ".snakemake/metadata"
+    notes = {base64.urlsafe_b64encode(record.encode()).decode(): record for record in RECORDS}
+    for name, record in notes.items():
+        folder = record.replace("state/published", "evaluations").removesuffix(".json")
+        for cell in sorted((finished.root / folder).iterdir()):
+            path = str(cell.relative_to(finished.root))
+            encoded = base64.urlsafe_b64encode(path.encode()).decode()
+            shutil.copy2(metadata / name, metadata / encoded)
+        (metadata / name).unlink()
+    assert finished.planned() == []
+    finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
+    tuned = ["full.pocket_summary.s0"]
+    resolved = "Write the resolved study"
+    assert finished.planned() == sorted(
+        [*finetunings(tuned), *evaluations(arms=tuned), *TAIL, *DRAWN, resolved]
+    )
+    finished.edit("study.yaml", "lr: 4.0e-4", "lr: 5.0e-4")
+    finished.edit(
+        "config/families/nli.yaml", 'io: "{premise} {hypothesis}"', 'io: "{premise}. {hypothesis}"'
+    )
+    output = finished.snakemake("-n")
+    assert set(evaluations()) <= set(finished.messages(output))
+
+
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     from .conftest import make_clone
 
@@ -181,10 +214,21 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
         "results/tiny/reprt.html": "nearest: results/tiny/report.html, ",
         "figure": "nearest: figures",
         "xyz": "snakemake --list-target-rules shows the rules",
+        "results/tiny/state/published/step4/bas.json": f"nearest: {RECORDS[0]}, ",
     }.items():
         refusal = clone.snakemake("-n", "--until", target, fails=True).splitlines()[1:]
         assert refusal[0].startswith(f"{target!r} is no rule and no file of this study; {answer}")
         assert len(refusal) == 1
+    cells = "results/tiny/evaluations/step4"
+    for target, answer in {
+        f"{cells}/base/pocket_nli.io.2shot.parquet": RECORDS[0],
+        f"{cells}/bass": f"nearest: {RECORDS[0]}, ",
+    }.items():
+        refusal = clone.snakemake("-n", target, fails=True).splitlines()[1:]
+        assert refusal[0].startswith(
+            f"{target!r} is no target: one job scores all cells of a model and is asked for by "
+            f"their record ({answer}"
+        )
     refusal = clone.snakemake("-n", "--config", "data={trian: 8}", fails=True).splitlines()[1:]
     assert refusal == ["--config: unknown key 'data.trian'; did you mean 'train'?"]
     clone.edit("study.yaml", "lr: 1.0e-3", "lr: 1e-3")

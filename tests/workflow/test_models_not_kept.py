@@ -14,6 +14,7 @@ from .test_recovery import kill_at_stop
 RETOLD = ["Write the resolved study", "Write the findings", "Put the report together"]
 RESULTS = "results/tiny"
 ARM = "step4/full.pocket_nli.s0"
+RECORD = f"{RESULTS}/state/published/{ARM}.json"
 
 
 def give_up_models(clone: Clone) -> None:
@@ -79,7 +80,7 @@ def new_data(clone: Clone) -> None:
     assert "4 models were deleted (keep_models: false): trained again" in output
     assert "for 2 fine-tuned models at a time (keep_models: false)" in output  # on two cores
     assert "estimated from 10 finished jobs of this study" in output
-    clone.snakemake(f"{RESULTS}/evaluations/{ARM}/pocket_stories.default.0shot.parquet")
+    clone.snakemake(RECORD)
     *_, last = read_records(clone.root / RESULTS / "state/jobs/evaluate_model" / ARM)
     assert (last.cells, last.reused, last.status) == (20, 18, 0)
     assert models(clone) == []
@@ -105,11 +106,10 @@ def test_a_killed_evaluation_keeps_its_model(finished, tmp_path):
     results = finished.root / RESULTS
     shutil.rmtree(results / "state/cells")
     shutil.rmtree(results / "evaluations" / ARM)
-    cells = f"{RESULTS}/evaluations/{ARM}/pocket_nli.io.0shot.parquet"
     stops = Stops(tmp_path / "stops", f"{results}/state/cells/*.parquet", nth=3)
-    kill_at_stop(finished, stops, cells)
+    kill_at_stop(finished, stops, RECORD)
     assert len(models(finished)) == 4
-    finished.snakemake(cells)
+    finished.snakemake(RECORD)
     trainings = read_records(results / "state/jobs/finetune_model" / ARM)
     assert len(trainings) == 1
     *_, last = read_records(results / "state/jobs/evaluate_model" / ARM)

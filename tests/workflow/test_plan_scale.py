@@ -1,6 +1,6 @@
 """Plans at the paper's size and beyond: how long they take, and what an edit makes again."""
 
-import os
+import dataclasses
 import re
 import shutil
 import sys
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from ptft.figures import FIGURES
+from ptft.paths import Results
+from ptft.study import read_study
 
 from .conftest import make_clone
 
@@ -69,8 +71,18 @@ def finished_paper(repository, tmp_path_factory):
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("{}")
+    for cell in cells(clone):
+        (clone.root / cell).parent.mkdir(parents=True, exist_ok=True)
+        (clone.root / cell).touch()
     clone.snakemake("--touch", "--quiet", "all")
     return clone
+
+
+def cells(clone):
+    """The files of all cells of the study."""
+    file = clone.root / STUDY
+    grid = read_study(yaml.safe_load(file.read_text()), [file], clone.root / "config")
+    return [Results(grid.name).cell(*dataclasses.astuple(cell)) for cell in grid.cells()]
 
 
 @pytest.fixture
@@ -137,11 +149,9 @@ def test_a_dropped_checkpoint_makes_tables_only(paper):
 
 def test_a_deleted_cell_is_one_job(paper):
     cell = "results/olmo-1b/evaluations/step1000/full.mnli.s0/paws.io.4shot.parquet"
-    times = (paper.root / cell).stat()
     (paper.root / cell).unlink()
     assert paper.planned_counts() == {"evaluate_model": 1, **TABLES}
-    (paper.root / cell).write_text("{}")
-    os.utime(paper.root / cell, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (paper.root / cell).touch()
 
 
 def test_a_caption_makes_the_report(paper):
@@ -158,8 +168,8 @@ def test_commands_stay_short(repository, tmp_path):
     file.write_text(yaml.safe_dump(study))
     clone = make_clone(repository, tmp_path / "clone", "tiny")
     clone.study = str(file)
-    cell = "evaluations/step1000/full.mnli.s0/paws.io.4shot.parquet"
-    wanted = [f"results/olmo-1b/{name}" for name in ("study.yaml", cell)]
+    record = "state/published/step1000/full.mnli.s0.json"
+    wanted = [f"results/olmo-1b/{name}" for name in ("study.yaml", record)]
     output = clone.snakemake("-n", "-p", *wanted, "update_pins")
     commands = re.findall(r"^Shell command: (.*)$", output, re.M)
     programs = {name for text in commands for name in re.findall(r"scripts/(\w+)\.py", text)}

@@ -30,7 +30,7 @@ rule collect_cells:
         modules=library(
             "analysis/collect", "analysis/per_example", "analysis/intervals", "analysis/statistics"
         ),
-        cells=CELL_FILES,
+        records=scored_models,
         pins=CHECKPOINT_PINS,
     output:
         cells=CELLS,
@@ -45,12 +45,14 @@ rule collect_cells:
         slice=slice_of("collect_cells"),
         study=slice_file("collect_cells"),
         pins=slice_file("checkpoint_pins"),
-        evaluations=lambda wildcards, input: folder_of(input.cells[0], 3),
+        evaluations=place(RESULTS.evaluations),
+        records=place(RESULTS.published),
     message:
         "Collect the cells"
     shell:
         "python {input.script:q} --study {params.study:q}"
-        " --evaluations {params.evaluations:q} --output {output.cells:q} --csv {output.csv:q}"
+        " --evaluations {params.evaluations:q} --records {params.records:q}"
+        " --output {output.cells:q} --csv {output.csv:q}"
         " --replicates {output.replicates:q} --missing {output.missing:q} --pins {params.pins:q}"
         " 2> {log:q}"
 

@@ -17,10 +17,6 @@ if STUDY.compute.gpus and workflow.nodes is None:
         GPU_MEMORY_GB = gpu_memory_gb()
 SOURCE = GRID.model.source
 COSTS = RESULTS.table("costs", "csv")
-CELL_FILES = [RESULTS.cell(*dataclasses.astuple(cell)) for cell in GRID.cells()]
-# Snakemake does not miss what nobody asks for again. Where there is no table yet, its rule asks
-# for all cells; naming each of them twice would make up a third of a large plan's time.
-LOST_CELLS = [file for file in CELL_FILES if os.path.exists(CELLS) and not os.path.exists(file)]
 
 
 def launcher(gpus):
@@ -43,6 +39,20 @@ def checkpoint_folder(checkpoint):
 def tuned_folder(folder):
     """Output of a fine-tuning: a folder that goes when it is scored, if the study keeps none."""
     return directory(folder) if STUDY.keep_models else temp(directory(folder))
+
+
+def scored_models(wildcards):
+    """Records of all models that are scored; listed for a job that asks, not at each parse."""
+    return [RESULTS.published_cells(checkpoint, arm.name) for checkpoint, arm in GRID.models()]
+
+
+def tuned_models(wildcards):
+    """All fine-tuned models."""
+    return [
+        RESULTS.tuned(checkpoint, arm.name)
+        for checkpoint, arm in GRID.models()
+        if arm.trained
+    ]
 
 
 def compared_checkpoints():

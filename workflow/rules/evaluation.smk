@@ -1,5 +1,5 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
-# store does not hold yet. Its outputs are the cells' per-example files.
+# store does not hold yet. Its output is a record of the cells, whose files are not declared.
 SLICES.add("evaluate_model", content=partial(evaluation_slice, GRID))
 # What deletes a model keeps what it tells of its training.
 KEEP_RECORDS = "" if STUDY.keep_models else " --records {params.records:q}"
@@ -15,7 +15,7 @@ rule evaluate_model:
             RESULTS.split(dataset, split) for dataset, split in GRID.splits() if split != "train"
         ],
     output:
-        [RESULTS.cell("{checkpoint}", "{arm}", *score) for score in GRID.scores()],
+        RESULTS.published_cells("{checkpoint}", "{arm}"),
     log:
         RESULTS.log("evaluate_model", "{checkpoint}", "{arm}"),
     benchmark:
@@ -36,9 +36,8 @@ rule evaluate_model:
         slice=slice_of("evaluate_model"),
         plan=slice_file("evaluate_model"),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
-        folder=lambda wildcards, output: folder_of(output[0]),
+        folder=place(RESULTS.evaluation("{checkpoint}", "{arm}")),
         store=place(RESULTS.cell_store),
-        published=place(RESULTS.published_cells("{checkpoint}", "{arm}")),
         job=place(JOB),
         record=place(RESULTS.job_records("evaluate_model", "{checkpoint}", "{arm}")),
         kept=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
@@ -49,10 +48,10 @@ rule evaluate_model:
         "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " python {input.script:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --data {params.data:q} --plan {params.plan:q} --store {params.store:q}"
-        " --published {params.published:q} --output {params.folder:q}"
+        " --published {output:q} --output {params.folder:q}"
         f" --threads {{threads}}{KEEP_RECORDS} 2> {{log:q}} && rm -rf {{params.kept:q}}"
 
 
 rule evaluation:
     input:
-        CELL_FILES,
+        scored_models,

@@ -44,8 +44,4 @@ rule finetune_model:
 
 rule finetuning:
     input:
-        [
-            RESULTS.tuned(checkpoint, arm.name)
-            for checkpoint, arm in GRID.models()
-            if arm.trained
-        ],
+        tuned_models,

@@ -3,7 +3,8 @@ with printed_alone():
     STUDY = read_published_study(config, STUDY_FILES)
     RELEASED = released_tables(STUDY, STUDY_FILES)
 RESULTS = paths.Results(STUDY.study)
-CELL_FILES = LOST_CELLS = []  # nothing is scored here
+GRID = None  # nothing is scored here
+INCOMPLETE = []
 COSTS = []  # nobody measured them here
 AUDITS = []  # nor prepared the data
 

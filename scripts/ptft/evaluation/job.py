@@ -40,7 +40,7 @@ class EvaluationJob:
         data: folder of prepared datasets.
         plan: what to score, a slice of the study.
         store: finished cells by key.
-        published: record of what was put at its declared place.
+        published: record of the cells, written when all are in place; the job's declared output.
         output: folder of the cells asked for.
         records: where the model's training records are kept, if the model is not.
     """

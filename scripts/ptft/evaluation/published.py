@@ -1,10 +1,13 @@
-"""Which cells of a model were put at their declared places, and under which keys.
+"""Which cells of a model were put where people find them, and under which keys.
 
-Snakemake deletes all outputs of a job that it starts again, so a job can't tell what a person has
-deleted or moved away. This record can: one small file a checkpoint and arm.
+The record is what Snakemake knows of an evaluation: one small file a checkpoint and arm, written
+when all of its cells are in place. The cells themselves are not declared, so that no call of
+Snakemake has to name or look at each of them; one listing a folder tells which are there.
 """
 
 import json
+import os
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -19,21 +22,61 @@ def write_published(keys: Mapping[str, str], record: Path) -> None:
     partial.replace(record)
 
 
-def forget_gone(record: Path, wanted: Collection[str], found: Collection[str], store: Path) -> None:
+def forget_gone(record: Path, absent: Collection[str], store: Path) -> None:
     """Take cells from the store whose files are gone since they were published.
-
-    Where none of them is left it may have been Snakemake, which deletes them when it counts a job
-    as failed after its end: then the store keeps them.
 
     Args:
         record: as written by ``write_published``.
-        wanted: file names of all cells that the study asks of the model.
-        found: file names that are there.
+        absent: names of files that are not there; those never published are passed over.
         store: folder of finished cells.
     """
-    keys = json.loads(record.read_text())
-    published = keys.keys() & set(wanted)
-    gone = published - set(found)
-    if gone != published:
-        for name in gone:
-            Path(stored_cell(store, keys[name])).unlink(missing_ok=True)
+    for name, key in _listed(record).items():
+        if name in absent:
+            Path(stored_cell(store, key)).unlink(missing_ok=True)
+
+
+def gone(record: Path, absent: Collection[str]) -> list[str]:
+    """Those of the absent cells that were published."""
+    return sorted(_listed(record).keys() & set(absent))
+
+
+def _listed(record: Path) -> dict[str, str]:
+    return json.loads(record.read_text())
+
+
+def names_in(folder: Path) -> set[str]:
+    """Names in a folder, none where there is no folder.
+
+    One system call for all, since a study has many thousand cells.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except OSError:
+        return set()
+
+
+def wait_for_published(
+    folders: Mapping[Path, Path], wanted: Collection[str], seconds: float
+) -> None:
+    """Wait until the cells that records list can be seen here, at most so long.
+
+    Over NFS a folder that another machine wrote to may look older than the record of it.
+
+    Args:
+        folders: record -> folder of its cells; a record need not be there.
+        wanted: names of cells; others are not waited for.
+        seconds: after which the rest is given up.
+    """
+    deadline = time.monotonic() + seconds
+    waiting = {
+        folder: _listed(record).keys() & set(wanted)
+        for record, folder in folders.items()
+        if record.exists()
+    }
+    while waiting := {
+        folder: names for folder, names in waiting.items() if not names <= names_in(folder)
+    }:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(1)

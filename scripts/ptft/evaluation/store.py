@@ -43,17 +43,13 @@ def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
 
 
 def publish(stored: Path, output: Path) -> None:
-    """Put a stored cell at its declared place: a hard link where possible, by a rename.
-
-    The modification time becomes now, since Snakemake compares it with the job's inputs.
-    """
+    """Put a stored cell where people find it: a hard link where possible, by a rename."""
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(f".{os.getpid()}.partial")
     try:
         os.link(stored, partial)
     except OSError:
         shutil.copyfile(stored, partial)
-    os.utime(partial)
     partial.replace(output)
     # A rename onto another link of the same file does nothing and leaves the source.
     partial.unlink(missing_ok=True)

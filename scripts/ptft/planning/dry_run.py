@@ -15,6 +15,7 @@ from typing import Any, cast
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from ptft.evaluation.published import names_in
 from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.plan import (
@@ -26,7 +27,7 @@ from ptft.planning.plan import (
     make_plan,
     render,
 )
-from ptft.planning.progress import EVALUATE, FINETUNE, names_in
+from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice
 
@@ -105,14 +106,12 @@ class Decided:
     def _cells(self, job: Any, checkpoint: str, arm: str) -> tuple[Score, ...]:
         """Cells that an evaluation would score."""
         before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
-        if any(map(self._new_model, before)) or not self._store_exists:
+        record = job.output[0]
+        if any(map(self._new_model, before)) or not self._store_exists or not Path(record).exists():
             return self._all
         there = names_in(Path(self.results.evaluation(checkpoint, arm)))
         in_place = {score for score, name in self._files.items() if name in there}
-        if not in_place:
-            return self._all
-        recorded = next(file for file in job.output if Path(file).name in there)
-        asked = self._asked_before(recorded)
+        asked = self._asked_before(record)
         if asked is None:
             asked = () if self.dag.reason(job).params_changed else self._all
         new_data = {found.wildcards.dataset for found in before if found.rule.name == PREPARE}
@@ -135,9 +134,9 @@ class Decided:
         """Version of the scoring and what determines each cell."""
         return _scoring(cast(EvaluationPlan, evaluation_slice(self.grid)))
 
-    def _asked_before(self, file: str) -> Collection[Score] | None:
-        """Cells that the run which made a file was asked for as they are now; None: not known."""
-        before = _recorded_scoring(tuple(self.persistence.params(file) or ()))
+    def _asked_before(self, record: str) -> Collection[Score] | None:
+        """Cells that the run which made a record was asked for as they are now; None: not known."""
+        before = _recorded_scoring(tuple(self.persistence.params(record) or ()))
         if before is None:
             return None
         version, cells = self._wanted

@@ -121,10 +121,10 @@ def require_room(grid: Grid, gpu_gb: float | None, folder: Path = Path()) -> Non
 
 def unfinished(grid: Grid, folder: Path) -> list[Arm]:
     """Arms of which a checkpoint has neither a model nor scores yet."""
-    results, score = Results(grid.name), next(iter(grid.scores()))
+    results = Results(grid.name)
 
     def made(checkpoint: str, arm: str) -> bool:
-        files = [results.cell(checkpoint, arm, *score)]
+        files = [results.published_cells(checkpoint, arm)]
         if grid.arms[arm].trained:
             files.append(results.tuned(checkpoint, arm))
         return any((folder / file).exists() for file in files)

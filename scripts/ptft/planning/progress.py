@@ -1,16 +1,15 @@
 """How far a study has come, from what is in its results folder."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.evaluation.published import forget_gone
+from ptft.evaluation.published import gone, names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
 from ptft.runtime.job_records import JobRecord, read_records
-from ptft.study.grid import Grid
+from ptft.study.grid import BASE, Grid
 
 FINETUNE, EVALUATE = "finetune_model", "evaluate_model"
 
@@ -30,6 +29,32 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A model that was scored."""
+
+    record: str
+    folder: str
+    """of its cells"""
+    absent: set[str]
+    """file names of the study's cells that are not there"""
+    there: str | None
+    """file name of one that is"""
+
+
+def tell_gone(models: Iterable[Published]) -> list[str]:
+    """What to say of cells that were deleted or moved away since they were scored, if any were."""
+    files = [
+        f"{model.folder}/{name}"
+        for model in models
+        for name in gone(Path(model.record), model.absent)
+    ]
+    if not files:
+        return []
+    more = f" and {len(files) - 1} more cells" if len(files) > 1 else ""
+    return [f"{files[0]}{more}: gone since the evaluation, which scores them again"]
+
+
+@dataclass(frozen=True)
 class Progress:
     """The jobs of a study that load a model, each with its state."""
 
@@ -44,38 +69,45 @@ class Progress:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every fine-tuning and evaluation, a checkpoint after another."""
-        wanted = {cell_file(*score) for score in self.grid.scores()}
+        wanted = self._wanted()
+        records = {name: self._records_of(name) for name in self.grid.checkpoints}
         for checkpoint, arm in self.grid.models():
-            evaluation = self._evaluation(checkpoint, arm.name, wanted)
+            recorded = f"{arm.name}.json" in records[checkpoint]
+            evaluation = self._evaluation(checkpoint, arm.name, wanted, recorded)
             if arm.trained:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
             yield evaluation
 
-    def forget_deleted_cells(self) -> None:
-        """Let cells be scored again whose files were deleted or moved away since they were scored.
-
-        To be called before any job starts. A model whose job is at work, or was killed, is left
-        alone.
-        """
-        store = self.folder / self.results.cell_store
-        wanted = {cell_file(*score) for score in self.grid.scores()}
+    def published(self) -> Iterator["Published"]:
+        """Every model whose record says that it was scored, with what is there of its cells."""
+        wanted = self._wanted()
+        records = {name: self._records_of(name) for name in self.grid.checkpoints}
         for checkpoint, arm in self.grid.models():
-            found = names_in(self.folder / self.results.evaluation(checkpoint, arm.name))
-            record = self.folder / self.results.published_cells(checkpoint, arm.name)
-            if wanted <= found or not record.exists():
-                continue
-            attempts = self._records(EVALUATE, checkpoint, arm.name)
-            if attempts and attempts[-1].state == "done":
-                forget_gone(record, wanted, found, store)
+            record = self.results.published_cells(checkpoint, arm.name)
+            if Path(record).name in records[checkpoint]:
+                folder = self.results.evaluation(checkpoint, arm.name)
+                found = names_in(self.folder / folder)
+                there = next((name for name in found if name in wanted), None)
+                yield Published(record, folder, wanted - found, there)
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""
         return self.folder / self.results.log(job.rule, job.checkpoint, job.arm)
 
-    def _evaluation(self, checkpoint: str, arm: str, wanted: set[str]) -> JobStatus:
+    def _wanted(self) -> set[str]:
+        """File names of the cells of a model."""
+        return {cell_file(*score) for score in self.grid.scores()}
+
+    def _records_of(self, checkpoint: str) -> set[str]:
+        """Names of the records of models that were scored, of one checkpoint."""
+        some = self.folder / self.results.published_cells(checkpoint, BASE)
+        return names_in(some.parent)
+
+    def _evaluation(self, checkpoint: str, arm: str, wanted: set[str], recorded: bool) -> JobStatus:
+        """Without a record it is not done: cells that are there are those of a run before."""
         found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
         done = len(wanted & found)
-        if done == len(wanted):
+        if recorded and done == len(wanted):
             return JobStatus(EVALUATE, checkpoint, arm, "done", done)
         state, attempts = self._recorded(EVALUATE, checkpoint, arm)
         return JobStatus(EVALUATE, checkpoint, arm, state, done, attempts)
@@ -103,15 +135,3 @@ class Progress:
 def counts(jobs: list[JobStatus], rule: str) -> Counter:
     """State -> number of a rule's jobs."""
     return Counter(job.state for job in jobs if job.rule == rule)
-
-
-def names_in(folder: Path) -> set[str]:
-    """Names in a folder, none where there is no folder.
-
-    One system call for all, since a study has many thousand cells.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries}
-    except OSError:
-        return set()

@@ -3,20 +3,24 @@
 import difflib
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from ptft.files.errors import StudyError
+from ptft.paths import Results
+from ptft.study.grid import Grid
 
 
-def require_targets(workflow, files: Iterable[str] = ()) -> None:
+def require_targets(workflow, grid: Grid | None = None) -> None:
     """Refuse what the command line asks for and neither a rule nor a file of the study is.
 
     Args:
         workflow: Snakemake's, with all rules read.
-        files: of the study, beside the outputs without wildcards; named where they are near.
+        grid: of the study, whose records of scored models are named where they are near; None
+            where nothing is scored.
 
     Raises:
-        StudyError: naming what is nearest to it.
+        StudyError: naming what is nearest to it, or how to ask for a cell.
     """
     if "snakemake" not in sys.argv[0]:
         return  # called by another program, whose arguments are its own
@@ -27,13 +31,44 @@ def require_targets(workflow, files: Iterable[str] = ()) -> None:
     stages = [name for name, rule in rules.items() if not rule.has_wildcards()]
     made = [str(file) for name in stages for file in rules[name].output]
     for target in [*asked.targets, *asked.until, *asked.omit_from, *asked.forcerun]:
-        if target in rules or os.path.exists(target):
+        if target in rules:
+            continue
+        if grid is not None:
+            refuse_cell(target, grid)
+        if os.path.exists(target):
             continue
         if not any(rule.is_producer(os.path.relpath(target)) for rule in workflow.rules):
+            records = () if grid is None else scored_models(grid)
             raise StudyError(
                 f"{target!r} is no rule and no file of this study; "
-                f"{nearest(target, [*stages, *made, *files])}"
+                f"{nearest(target, [*stages, *made, *records])}"
             )
+
+
+def scored_models(grid: Grid) -> Iterator[str]:
+    """The records of all models that are scored: what an evaluation tells Snakemake of."""
+    results = Results(grid.name)
+    return (results.published_cells(name, arm.name) for name, arm in grid.models())
+
+
+def refuse_cell(target: str, grid: Grid) -> None:
+    """Say how to ask for a cell: Snakemake knows the models that are scored, not their cells.
+
+    Raises:
+        StudyError: the target is in the folder of the cells.
+    """
+    results = Results(grid.name)
+    path = Path(os.path.relpath(target))
+    if not path.is_relative_to(results.evaluations):
+        return
+    checkpoint, arm = [*path.relative_to(results.evaluations).parts, "", ""][:2]
+    record = results.published_cells(checkpoint, arm)
+    known = checkpoint in grid.checkpoints and arm in grid.arms
+    ask = record if known else nearest(record, list(scored_models(grid)))
+    raise StudyError(
+        f"{target!r} is no target: one job scores all cells of a model and is asked for by their "
+        f"record ({ask}), all jobs by `evaluation`"
+    )
 
 
 def nearest(target: str, known: Collection[str]) -> str:

@@ -3,12 +3,12 @@
 Nothing is asked for whose results are there, so that a finished study can be analysed elsewhere.
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptft import paths
 from ptft.data.rows import split_files, split_name
+from ptft.evaluation.published import names_in
 from ptft.files.errors import StudyError, locate, present, suggest
 from ptft.models.folder import check_model, check_tokenizer, model_shapes
 from ptft.study.grid import Grid
@@ -96,14 +96,14 @@ def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
 
 
 def _unscored(grid: Grid, results: paths.Results) -> list[str]:
-    """Checkpoints that some cell is still missing of."""
-    return list(
-        dict.fromkeys(
-            cell.checkpoint
-            for cell in grid.cells()
-            if not Path(results.cell(*dataclasses.astuple(cell))).exists()
-        )
-    )
+    """Checkpoints that some cell is still missing of, or the record that it was scored."""
+    wanted = {paths.cell_file(*score) for score in grid.scores()}
+
+    def scored(checkpoint: str, arm: str) -> bool:
+        recorded = Path(results.published_cells(checkpoint, arm)).exists()
+        return recorded and wanted <= names_in(Path(results.evaluation(checkpoint, arm)))
+
+    return [name for name in grid.checkpoints if not all(scored(name, arm) for arm in grid.arms)]
 
 
 def _absent(path: str, meant: Sequence[Path]) -> str:
