@@ -17,7 +17,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--checkpoint", type=Path, required=True, help="model folder to start from")
-    parser.add_argument("--train", type=Path, required=True, help="prepared examples, JSON lines")
+    parser.add_argument(
+        "--train",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="prepared examples, JSON lines; a second file: those that are replayed",
+    )
     parser.add_argument(
         "--settings",
         type=Path,
@@ -27,7 +34,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="folder for resumable state")
     parser.add_argument("--output", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--threads", type=int, help="CPU threads")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if len(arguments.train) > 2:
+        parser.error(f"--train: found {len(arguments.train)} files, expected one or two")
+    return arguments
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,14 +48,16 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
-    from ptft.training.job import finetune, read_request
+    from ptft.training.job import finetune
+    from ptft.training.request import read_request
     from ptft.training.run import Diverged, OutOfMemory
     from ptft.training.state import Interrupted
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    paths = {key: getattr(arguments, key) for key in ("checkpoint", "train", "state", "output")}
+    paths = {key: getattr(arguments, key) for key in ("checkpoint", "state", "output")}
     try:
+        paths |= dict(zip(("train", "replay"), arguments.train, strict=False))
         require_leased_gpus()
         finetune(read_request(arguments.settings, **paths))
     except (ValueError, GpusMissing) as error:

@@ -48,11 +48,7 @@ def scored_models(wildcards):
 
 def tuned_models(wildcards):
     """All fine-tuned models."""
-    return [
-        RESULTS.tuned(checkpoint, arm.name)
-        for checkpoint, arm in GRID.models()
-        if arm.trained
-    ]
+    return [RESULTS.tuned(checkpoint, arm.name) for checkpoint, arm in GRID.models() if arm.trained]
 
 
 def compared_checkpoints():
@@ -96,8 +92,8 @@ def reference_text(wildcards):
 
 
 def training_split(wildcards):
-    """Prepared examples that an arm is fine-tuned on."""
-    return RESULTS.split(GRID.task_dataset(GRID.arms[wildcards.arm].task), "train")
+    """Prepared examples that an arm is fine-tuned on; behind them those that are replayed."""
+    return [RESULTS.split(dataset, "train") for dataset in GRID.learned(wildcards.arm)]
 
 
 def evaluated_model(wildcards):

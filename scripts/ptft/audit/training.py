@@ -12,6 +12,7 @@ from ptft.data.jsonl import read_all
 from ptft.training.batches import split_off
 from ptft.training.examples import check_examples, truncate
 from ptft.training.methods import get_method
+from ptft.training.replay import Replayed, replay_examples
 
 
 class AuditError(ValueError):
@@ -63,7 +64,21 @@ def check_training(plan: Mapping, data: Path, tokenizer, context_length: int) ->
         found = Cuts(sum(item.cut for item in examples), len(dropped))
         before = cuts.get(spec["dataset"], Cuts())
         cuts[spec["dataset"]] = max(before, found, key=lambda some: some.cut)
+        if replay := spec.get("replay"):
+            _check_replay(spec, replay, data, tokenizer, longest)
     return cuts
+
+
+def _check_replay(spec: Mapping, replay: Mapping, data: Path, tokenizer, longest: int) -> None:
+    """Refuse to replay what leaves no example."""
+    rows = read_all(data / replay["dataset"] / "train.jsonl")
+    try:
+        kept = replay_examples(tokenizer, rows, replay["template"], longest)
+        Replayed(kept, share=0.5, seed=0)
+    except ValueError as error:
+        key = f"finetune.{spec['method']}.tasks.{spec['task']}"
+        message = f"{key} (replay of {replay['dataset']}): {error}"
+        raise AuditError(message) from None
 
 
 def _check_counts(asked: Mapping[str, int], data: Path) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import glob
 import itertools
 import json
+import math
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,6 +52,23 @@ def check_split(expression: str) -> str:
 def split_name(expression: str) -> str:
     """The split that an expression like ``train[:64]`` is a part of."""
     return expression.split("[")[0]
+
+
+def may_overlap(one: str, other: str) -> bool:
+    """Whether two expressions can hold the same row of a split, whatever its number of rows."""
+    name, unit, start, stop = _range(one)
+    other_name, other_unit, other_start, other_stop = _range(other)
+    if name != other_name:
+        return False
+    comparable = unit == other_unit and min(start, stop, other_start, other_stop) >= 0
+    return not comparable or (start < other_stop and other_start < stop)
+
+
+def _range(expression: str) -> tuple[str, str, float, float]:
+    """Name of the split, unit, first row or per cent, and the one behind the last."""
+    name, start, start_unit, stop, stop_unit = SPLIT.fullmatch(expression).groups()
+    unit = start_unit or stop_unit or "rows"
+    return name, unit, int(start or 0), int(stop) if stop else math.inf
 
 
 def read_rows(root: Path, description: Mapping, split: str) -> list[dict]:

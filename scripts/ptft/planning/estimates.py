@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ptft.evaluation.requests import generates
+from ptft.files.errors import present
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
 from ptft.study.models import CheckpointInfo, PocketSource
-from ptft.study.slices import finetune_slice
 
 SMALL_MODEL = 10_000_000
 """weights of a model whose file does not tell"""
@@ -74,12 +74,14 @@ def training_seconds(
     updates: float,
     adapter: bool = False,
     gpus: int = 1,
+    compared: bool = False,
 ) -> float:
     """Time of so many updates on so many tokens, those of one of the devices that share the work.
 
+    A model that is compared with its checkpoint (``kl``) takes another forward pass.
     The exchange of gradients is taken to come after the backward pass, which hides a part of it.
     """
-    operations = (4 if adapter else 6) * weights * tokens
+    operations = ((4 if adapter else 6) + (2 if compared else 0)) * weights * tokens
     trained = weights * (ADAPTER_SHARE if adapter else 1)
     exchanged = 2 * (gpus - 1) / gpus * GRADIENT_BYTES * trained
     update = rates.update + rates.update_weight * trained + exchanged / rates.link
@@ -117,19 +119,30 @@ class Estimates:
         """
         (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
         gpus = compute.gpus if gpus is None else gpus
-        settings = finetune_slice(self.grid, arm)["settings"]
+        settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
-        length = min(split.tokens, settings["max_length"])
-        updates = settings["epochs"] * math.ceil(split.rows / settings["batch_size"])
+        updates = settings.epochs * math.ceil(split.rows / settings.batch_size)
         once = training_seconds(
             self.rates,
             self.weights,
-            settings["epochs"] * split.rows * length / (gpus or compute.threads),
+            settings.epochs * self.epoch_tokens(arm) / (gpus or compute.threads),
             updates,
             method == ADAPTER,
             max(1, gpus),
+            compared=settings.kl > 0,
         )
-        return self.rates.start + once * max(1, len(settings["learning_rates"]))
+        return self.rates.start + once * max(1, len(settings.learning_rates))
+
+    def epoch_tokens(self, arm: str) -> float:
+        """Tokens that an arm learns from in a pass over its task, replayed ones included."""
+        task, *replayed = (self.workload.sizes[name, "train"] for name in self.grid.learned(arm))
+        settings = self.grid.settings(arm)
+        tokens = task.rows * min(task.tokens, settings.max_length)
+        for other in replayed:
+            share = present(settings.replay, f"replay of {arm}").share
+            rows = task.rows * share / (1 - share)
+            tokens += rows * min(other.tokens, settings.max_length)
+        return tokens
 
     def cell_seconds(self, dataset: str, shots: int) -> float:
         """One cell: every prompt is read once, what all prompts begin with once for all."""

@@ -141,16 +141,20 @@ class _Training:
 
     def __init__(self, grid: Grid, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
         settings = grid.settings(arm.name)
-        size = workload.sizes[grid.task_dataset(arm.tuning[1]), "train"]
+        sizes = [workload.sizes[name, "train"] for name in grid.learned(arm.name)]
         self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
         self.sharded = settings.sharding == "full"
-        self.tokens = min(size.longest or size.tokens, settings.max_length)
+        longest = max(size.longest or size.tokens for size in sizes)
+        self.tokens = min(longest, settings.max_length)
+        # The checkpoint's weights: to be near them, and to be compared with them.
+        self.copies = (settings.l2sp > 0) + (settings.kl > 0 and arm.method != ADAPTER)
         self.gigabytes = self.on(self.gpus, self.sharded)
 
     def on(self, gpus: int, sharded: bool) -> float:
         """GB of each of so many GPUs."""
         adapter = self.arm.method == ADAPTER
-        return self.memory.training(gpus, sharded, self.tokens, adapter) / GB
+        copies = self.copies * WEIGHT * self.memory.weights / (gpus if sharded else 1)
+        return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies) / GB
 
     def refused(self, gpu_gb: float) -> str:
         """Why it can't run on GPUs of so many GB, and how many it needs."""

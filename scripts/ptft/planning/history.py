@@ -77,6 +77,7 @@ class History:
             summary["steps"],
             summary["method"] == ADAPTER,
             gpus,
+            compared=summary["settings"].get("kl", 0) > 0,
         )
         return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
 

@@ -56,10 +56,9 @@ class Demands:
 
         The model is read in fp32 by one after another, and one saves its state (12 bytes a weight).
         """
-        _, task = self.grid.arms[arm].tuning
-        split = self.estimates.workload.sizes[self.grid.task_dataset(task), "train"]
         longest = self.grid.settings(arm).max_length
-        examples = EXAMPLE_BYTES * split.rows * min(split.tokens, longest)
+        sizes = [self.estimates.workload.sizes[name, "train"] for name in self.grid.learned(arm)]
+        examples = EXAMPLE_BYTES * sum(size.rows * min(size.tokens, longest) for size in sizes)
         processes = max(1, self.grid.study.compute.gpus)
         return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
 

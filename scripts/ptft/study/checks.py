@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ptft.data.rows import may_overlap
 from ptft.files.errors import StudyError, locate, suggest
 from ptft.training.methods import METHODS
 
 if TYPE_CHECKING:
-    from ptft.study.grid import Grid
+    from ptft.study.grid import Arm, Grid
 
 
 def check_names(grid: "Grid") -> None:
@@ -43,9 +44,11 @@ def check_tasks(grid: "Grid") -> None:
     Raises:
         StudyError: one is not.
     """
+    for arm in grid.arms.values():
+        _check_remedies(grid, arm)
     for dataset, split in grid.splits():
         grid.split_expression(dataset, split)
-    trained = dict.fromkeys(grid.task_dataset(task) for task in grid.tasks)
+    trained = grid.learned_datasets
     for name in grid.study.data.train_of:
         if name not in trained:
             expected = f"one of {', '.join(trained)}" if trained else "none"
@@ -70,6 +73,50 @@ def check_tasks(grid: "Grid") -> None:
                 f"{format_name!r} is no format of task {arm.task!r}; {suggest(format_name, known)}"
             )
             raise _refusal(grid, ("train_format",), message)
+
+
+def _check_remedies(grid: "Grid", arm: "Arm") -> None:
+    """What is replayed is there and no part of what is scored; not all blocks are frozen."""
+    if not arm.trained:
+        return
+    _, task = arm.tuning
+    settings = grid.settings(arm.name)
+    shape, place = grid.model.shape, _place(grid, arm, "freeze")
+    if shape and settings.freeze >= shape.num_hidden_layers:
+        message = f"{settings.freeze} is not below the model's {shape.num_hidden_layers} blocks"
+        raise _refusal(grid, place, message)
+    if settings.replay is None:
+        return
+    dataset, place = settings.replay.dataset, (*_place(grid, arm, "replay"), "dataset")
+    _require_known(grid, place, [dataset], grid.family_of)
+    if dataset == grid.task_dataset(task):
+        message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
+        raise _refusal(grid, place, message)
+    known, wanted = grid.templates(dataset), grid.study.train_format
+    if known and wanted not in known:
+        message = f"{dataset!r} has no format {wanted!r} (train_format); {suggest(wanted, known)}"
+        raise _refusal(grid, place, message)
+    _refuse_scored(grid, place, dataset)
+
+
+def _refuse_scored(grid: "Grid", place: tuple, dataset: str) -> None:
+    """Refuse to replay rows that are scored, or that shots are drawn from."""
+    train = grid.split_expression(dataset, "train")
+    uses = ["test", "shots"] if max(grid.shots(dataset)) else ["test"]
+    for use in uses if dataset in grid.datasets else ():
+        if may_overlap(train, other := grid.split_expression(dataset, use)):
+            message = (
+                f"rows of {dataset!r} would be replayed ({train}) that are its {use} rows "
+                f"({other}); give it other splits, or take it out of evaluate.datasets"
+            )
+            raise _refusal(grid, place, message)
+
+
+def _place(grid: "Grid", arm: "Arm", key: str) -> tuple[str, ...]:
+    """Keys that lead to a setting of an arm: that of its task, or of its method."""
+    method, task = arm.tuning
+    own = key in getattr(grid.study.finetune, method).tasks[task]
+    return ("finetune", method, *(("tasks", task) if own else ("settings",)), key)
 
 
 def check_scores(grid: "Grid") -> None:

@@ -147,6 +147,18 @@ class Grid:
                 if checkpoint in at[name]:
                     yield checkpoint, arm
 
+    def learned(self, arm: str) -> list[str]:
+        """Datasets whose train splits an arm learns: its task's, and one that is replayed."""
+        _, task = self.arms[arm].tuning
+        replay = self.settings(arm).replay
+        return [self.task_dataset(task), *([replay.dataset] if replay else [])]
+
+    @property
+    def learned_datasets(self) -> list[str]:
+        """Those of all arms: first of tasks, then what is replayed."""
+        pairs = [self.learned(arm.name) for arm in self.arms.values() if arm.trained]
+        return list(dict.fromkeys([pair[0] for pair in pairs] + [pair[-1] for pair in pairs]))
+
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""
         for checkpoint, arm in self.models():
@@ -163,7 +175,7 @@ class Grid:
 
     def splits(self) -> list[tuple[str, str]]:
         """(dataset, split) of every prepared file: train for tasks, test and shots for scores."""
-        train = [(self.task_dataset(task), "train") for task in self.tasks]
+        train = [(dataset, "train") for dataset in self.learned_datasets]
         test = [(dataset, "test") for dataset in self.datasets]
         shots = [(dataset, "shots") for dataset in self.datasets if max(self.shots(dataset)) > 0]
         return list(dict.fromkeys([*train, *test, *shots]))
@@ -239,6 +251,10 @@ class Grid:
     def task_templates(self, task: str) -> dict[str, str]:
         """The prompt formats that a task can be fine-tuned in; none for conversations."""
         return self.templates(self.task_dataset(task))
+
+    def training_template(self, dataset: str) -> str | None:
+        """The prompt format that a dataset is trained in; None where it has no prompts."""
+        return self.templates(dataset).get(self.study.train_format)
 
     def max_new_tokens(self, dataset: str) -> int:
         """Longest answer that is generated."""

@@ -6,11 +6,13 @@ twin that reads a mapping strictly and passes the dataclass's own range checks.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, create_model
 
 from ptft.files.types import Described
+from ptft.training.settings import plain_settings
 
 Settings = TypeVar("Settings")
 
@@ -23,14 +25,15 @@ def strict_settings(settings: type) -> Any:
     """
     hints = get_type_hints(settings, include_extras=True)
     fields: dict[str, Any] = {
-        field.name: (hints[field.name], _default(field)) for field in dataclasses.fields(settings)
+        field.name: (_strict(hints[field.name]), _default(field))
+        for field in dataclasses.fields(settings)
     }
     twin = create_model(settings.__name__, __base__=Described, __doc__=settings.__doc__, **fields)
     twin.described_by = settings
     return Annotated[
         twin,
         AfterValidator(lambda value: settings(**_values(value))),
-        PlainSerializer(dataclasses.asdict),
+        PlainSerializer(plain_settings),
     ]
 
 
@@ -43,6 +46,14 @@ else:
 
         def __class_getitem__(cls, settings: type) -> Any:
             return strict_settings(settings)
+
+
+def _strict(hint: Any) -> Any:
+    """A type of which settings inside of settings are read strictly as well."""
+    if isinstance(hint, UnionType):
+        return Union[tuple(map(_strict, get_args(hint)))]  # noqa: UP007
+    nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    return strict_settings(hint) if nested else hint
 
 
 def _default(field: dataclasses.Field) -> object:

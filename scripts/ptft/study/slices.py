@@ -6,11 +6,10 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 
 from __future__ import annotations
 
-import dataclasses
-
 from ptft.evaluation.requests import KINDS
 from ptft.study.grid import Grid
 from ptft.study.load import dump
+from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
 OPTIONAL = ("setting", "derived", "strength")
@@ -38,12 +37,15 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
 def finetune_slice(grid: Grid, arm: str) -> dict:
     """What decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
+    settings = grid.settings(arm)
+    replay = settings.replay
     return {
         "training_version": TRAINING_VERSION,
         "method": method,
         "seed": grid.arms[arm].seed,
-        "template": grid.task_templates(task).get(grid.study.train_format),
-        "settings": dataclasses.asdict(grid.settings(arm)),
+        "template": grid.training_template(grid.task_dataset(task)),
+        **({"replay_template": grid.training_template(replay.dataset)} if replay else {}),
+        "settings": plain_settings(settings),
     }
 
 
@@ -136,17 +138,22 @@ def _tuning(grid: Grid) -> dict[str, dict]:
     for arm in grid.arms.values():
         if not arm.trained:
             continue
-        method, task = arm.tuning
+        (method, task), settings = arm.tuning, grid.settings(arm.name)
         # A sweep of other settings than these has nothing more to be audited.
         setting = [arm.setting] if arm.setting and arm.changes.keys() & set(keys) else []
         found[".".join([method, task, *setting])] = {
             "method": method,
             "task": task,
             "dataset": grid.task_dataset(task),
-            "template": grid.task_templates(task).get(grid.study.train_format),
-            "settings": {key: getattr(grid.settings(arm.name), key) for key in keys},
+            "template": grid.training_template(grid.task_dataset(task)),
+            "settings": {key: getattr(settings, key) for key in keys},
+            **({"replay": _replay(grid, settings.replay.dataset)} if settings.replay else {}),
         }
     return found
+
+
+def _replay(grid: Grid, dataset: str) -> dict:
+    return {"dataset": dataset, "template": grid.training_template(dataset)}
 
 
 def _scoring(grid: Grid, dataset: str) -> dict:

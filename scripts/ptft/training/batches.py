@@ -3,6 +3,7 @@
 Both follow from (seed, epoch) alone, so that a resumed run needs no state for them.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,18 @@ from ptft.training.examples import Example
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Permutation of range(count) for one epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+@functools.lru_cache(maxsize=2)
+def shuffled(count: int, seed: int, epoch: int, stream: int) -> np.ndarray:
+    """The same, of a random stream (from 1) beside the one of :func:`epoch_order`."""
+    return np.random.default_rng([seed, epoch, stream]).permutation(count)
+
+
+def examples_before(count: int, batch_size: int, step: int) -> int:
+    """Examples of the updates before ``step`` (from 0), by :func:`batch_indices`."""
+    epoch, within = divmod(step, updates_per_epoch(count, batch_size))
+    return epoch * count + within * batch_size
 
 
 def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:

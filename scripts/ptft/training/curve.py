@@ -9,8 +9,10 @@ COLUMNS = {
     "epoch": "float64",
     "examples": "int64",  # seen so far
     "tokens": "int64",  # seen so far
+    "replayed_examples": "int64",  # of the examples; null without replay
+    "replayed_tokens": "int64",  # of the tokens
     "lr": "float64",  # of this update
-    "loss": "float64",  # the weighted loss of this update's batch
+    "loss": "float64",  # the weighted loss of this update's batch, with what l2sp and kl add
     "grad_norm": "float64",  # before clipping
     "seconds": "float64",  # of training so far, resumed parts added up
     "validation_loss": "float64",

@@ -44,6 +44,14 @@ class Devices:
             dist.all_reduce(values)
         return values
 
+    def of_main(self, value: float) -> float:
+        """The main process's value, so that all decide alike."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, src=0)
+        return float(shared)
+
     def least(self, value: int) -> int:
         """The smallest of the processes' values."""
         if self.world == 1:
@@ -139,10 +147,9 @@ def synchronise_gradients(model: nn.Module, wanted: bool) -> None:
         model.require_backward_grad_sync = wanted
 
 
-def local_size(parameter: torch.Tensor) -> int:
-    """Elements of a parameter that are on this device."""
-    whole = parameter.to_local() if hasattr(parameter, "to_local") else parameter
-    return whole.numel()
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a tensor that is on this device; changing it changes the tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def gathered(value, devices: Devices):

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptft.prompts.templates import readable, shorten, solved
-from ptft.prompts.tokens import encode_pairs
+from ptft.prompts.tokens import encode, encode_pairs
 
 log = logging.getLogger(__name__)
 
 MAX_DROPPED = 0.01
+PIECE = 200
+"""Documents encoded at a time: Python's lists of tokens take 165 bytes a token, arrays 9."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,15 @@ def completion_examples(
     if tokenizer.eos_token_id is None:
         raise ValueError("the tokenizer has no EOS token, so a completion could never end")
 
-    def encode(batch: Sequence[Mapping]) -> list[tuple[list[int], list[int]]]:
+    def encoded_pairs(batch: Sequence[Mapping]) -> list[tuple[list[int], list[int]]]:
         pairs = [solved(template, row) for row in batch]
         return encode_pairs(tokenizer, *map(list, zip(*pairs, strict=True)))
 
     def fits(row: Mapping) -> bool:
-        return _with_eos(*encode([row])[0]) <= max_length
+        return _with_eos(*encoded_pairs([row])[0]) <= max_length
 
     try:
-        encoded = encode(rows)
+        encoded = encoded_pairs(rows)
     except KeyError as missing:
         raise ValueError(
             f"the template names the field {missing}, which the training rows do not have: "
@@ -77,10 +79,32 @@ def completion_examples(
         cut = max_length is not None and _with_eos(context, gold) > max_length
         short = shorten(template, readable(row, max_length, fits), fits) if cut else None
         if short is not None:
-            [(context, gold)] = encode([short])
+            [(context, gold)] = encoded_pairs([short])
         ids = np.array([*context, *gold, tokenizer.eos_token_id], dtype=np.int64)
         loss_mask = np.arange(len(ids)) >= len(context)
         examples.append(Example(row["example_id"], ids, loss_mask, cut))
+    return examples
+
+
+def text_examples(tokenizer, rows: Sequence[Mapping], max_length: int) -> list[Example]:
+    """Documents, closed by EOS, of which every token is learned but the first.
+
+    A document longer than ``max_length`` tokens is cut into windows of so many; a rest of one
+    token, which nothing predicts, is left out.
+
+    Args:
+        rows: prepared examples: ``example_id``, ``text``.
+    """
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    examples = []
+    for start in range(0, len(rows), PIECE):
+        piece = rows[start : start + PIECE]
+        for row, ids in zip(piece, encode(tokenizer, [row["text"] for row in piece]), strict=True):
+            whole = np.array([*ids, *end], dtype=np.int64)
+            for first in range(0, len(whole) - 1, max_length):
+                window = whole[first : first + max_length]
+                name = f"{row['example_id']}:{first}" if first else row["example_id"]
+                examples.append(Example(name, window, np.arange(len(window)) > 0))
     return examples
 
 

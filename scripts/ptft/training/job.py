@@ -4,34 +4,35 @@ import contextlib
 import json
 import logging
 import shutil
-import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Any
 
 import torch
-import transformers
 from safetensors import SafetensorError
-from typing_extensions import TypedDict
+from torch import nn
 
-from ptft.data.jsonl import read_all
-from ptft.files.slice_files import check_slice, read_slice
-from ptft.models.folder import copy_tokenizer, model_files
-from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
+from ptft.models.folder import copy_tokenizer
+from ptft.models.loading import load_model, scoring_dtype
+from ptft.models.stored_weights import StoredWeights
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
 from ptft.training.attention import NAME as PACKED_ATTENTION
-from ptft.training.batches import split_off
+from ptft.training.blocks import freeze
 from ptft.training.curve import write_curve, write_tensorboard
+from ptft.training.data import read_data
 from ptft.training.devices import Devices, join_devices, leave_devices, place
-from ptft.training.examples import check_examples, truncate
 from ptft.training.loop import Trainer
-from ptft.training.memory import peak_memory, utilisation
-from ptft.training.methods import METHODS, get_method
+from ptft.training.memory import peak_memory
+from ptft.training.methods import get_method
+from ptft.training.predictors import compared_examples, distances, kl_from_base
+from ptft.training.reference import Reference
+from ptft.training.request import Request
 from ptft.training.run import Diverged, Run, works_in_bfloat16
 from ptft.training.selection import Candidate, best_candidate, write_selection
-from ptft.training.settings import TrainingSettings
+from ptft.training.snapshots import whole_weights
 from ptft.training.state import (
     StateFolder,
     StopRequest,
@@ -39,49 +40,9 @@ from ptft.training.state import (
     finished_folder,
     link_folder,
 )
-from ptft.versions import TRAINING_VERSION
+from ptft.training.summary import summary_of
 
 log = logging.getLogger(__name__)
-
-
-class Slice(TypedDict):
-    """What is given of the study (``Grid.finetune_slice``)."""
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    training_version: NotRequired[int]
-    method: Literal[tuple(METHODS)]
-    seed: int
-    template: NotRequired[str | None]
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for: which method, with which settings, from where to where."""
-
-    method: str
-    seed: int
-    template: str | None
-    settings: TrainingSettings
-    checkpoint: Path
-    train: Path
-    state: Path
-    output: Path
-
-
-def read_request(given: Path, **paths: Path) -> Request:
-    """A request from a slice of the study in a file, and the paths of the command line.
-
-    Raises:
-        ValueError: an unknown method, key or value; the message names file and line.
-    """
-    found = read_slice(given, Slice)
-    settings = check_slice(given, METHODS[found["method"]], ("settings",), found["settings"])
-    version = found.get("training_version", TRAINING_VERSION)
-    if version != TRAINING_VERSION:
-        raise ValueError(f"training_version: found {version}, this code is {TRAINING_VERSION}")
-    return Request(found["method"], found["seed"], found.get("template"), settings, **paths)
 
 
 def finetune(request: Request) -> None:
@@ -91,7 +52,7 @@ def finetune(request: Request) -> None:
         ValueError: input that cannot be trained on.
         Interrupted, Diverged, OutOfMemory: as :meth:`ptft.training.loop.Trainer.train`.
     """
-    identity = fingerprint(_identity(request), [*model_files(request.checkpoint), request.train])
+    identity = fingerprint(request.identity(), request.files)
     devices = join_devices()
     lock = exclusive(request.state) if devices.main else contextlib.nullcontext()
     try:
@@ -112,16 +73,6 @@ def finetune(request: Request) -> None:
         leave_devices()
 
 
-def _identity(request: Request) -> dict[str, Any]:
-    return {
-        "training_version": TRAINING_VERSION,
-        "method": request.method,
-        "seed": request.seed,
-        "template": request.template,
-        "settings": asdict(request.settings),
-    }
-
-
 class _Finetuning:
     """The work between holding the lock and giving it back."""
 
@@ -132,23 +83,12 @@ class _Finetuning:
         self.request, self.identity, self.devices, self.stop = request, identity, devices, stop
         self.settings = request.settings
         self.method = get_method(request.method)
-        config = transformers.AutoConfig.from_pretrained(request.checkpoint, local_files_only=True)
-        longest = min(self.settings.max_length, context_length(config) or sys.maxsize)
-        examples = self.method.examples(
-            load_tokenizer(request.checkpoint), read_all(request.train), request.template, longest
-        )
-        kept, self.dropped = truncate(examples, longest)
-        self.cut = sum(item.cut for item in kept)
-        self.train, self.validation = kept, []
-        if self.settings.validation_examples:
-            cut = split_off(len(kept), self.settings.validation_examples, request.seed)
-            self.train, self.validation = ([kept[i] for i in part] for part in cut)
-        check_examples([*self.train, *self.validation], self.settings.batch_size)
+        self.data = read_data(request, self.method)
 
     def run(self) -> None:
         """Train, choose where there is a choice, write."""
         trainer, candidates = self._trained()
-        weights = trainer.whole_weights() if self.devices.world > 1 else None
+        weights = whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
                 self._write(folder, trainer, candidates, weights)
@@ -161,6 +101,9 @@ class _Finetuning:
         self, folder: Path, trainer: Trainer, candidates: list[Candidate], weights: dict | None
     ) -> None:
         """Fill the folder of the finished model.
+
+        Args:
+            weights: whole, where devices share the model.
 
         Raises:
             OSError: it cannot be written (a full disk).
@@ -175,8 +118,16 @@ class _Finetuning:
         write_tensorboard(trainer.curve, folder / "tensorboard")
         if candidates:
             write_selection(candidates, folder / "selection.csv")
-        summary = json.dumps(self._summary(trainer), indent=1, sort_keys=True)
-        (folder / "training.json").write_text(summary)
+        found = self._predictors(trainer, weights)
+        summary = {
+            **self.request.identity(),
+            "identity": self.identity,
+            **self.data.counts(),
+            **summary_of(trainer),
+            **found,
+            "total_seconds": time.monotonic() - self.begun,
+        }
+        (folder / "training.json").write_text(json.dumps(summary, indent=1, sort_keys=True))
 
     def _keep(self) -> None:
         """Leave nothing in the state folder but links to the finished model.
@@ -208,7 +159,7 @@ class _Finetuning:
             except Diverged as error:
                 log.warning("%s", error)
                 diverged = str(error)
-            last = {} if diverged else trainer.curve[-1]
+            last = {} if diverged else trainer.outcome
             scores = [last.get(key) for key in ("validation_loss", "validation_exact", "loss")]
             candidates.append(Candidate(rate, *scores, diverged))
         best = best_candidate(candidates)
@@ -234,42 +185,55 @@ class _Finetuning:
             model = self.method.prepare(model, settings)
             if bfloat16:
                 self.method.lighten(model, torch.bfloat16)
+            freeze(model, settings.freeze)
             model = place(model, self.devices, settings.sharding, bfloat16)
-        run = Run(model, self.train, self.validation, settings, rate, seed, self.devices)
+            base = self._reference(model) if settings.kl else None
+        data = self.data
+        run = Run(
+            model,
+            *(data.train, data.validation, settings, rate, seed, self.devices),
+            *(data.replayed, base),
+        )
         return Trainer(run)
 
-    def _summary(self, trainer: Trainer) -> dict[str, Any]:
-        """What was asked for, what it took and what it reached."""
-        device, model = self.devices.device, trainer.run.model
-        last, speed = trainer.curve[-1], trainer.tokens / trainer.seconds
+    def _reference(self, model: nn.Module) -> Reference:
+        """The checkpoint, for its predictions: in the tuned model itself, or loaded beside it."""
+        if self.method.keeps_base:
+            return Reference(model, partial(self.method.as_base, model))
+        bfloat16 = works_in_bfloat16(self.settings, self.devices.device)
+        base = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
+        base.requires_grad_(False)
+        return Reference(place(base, self.devices, self.settings.sharding, bfloat16).eval())
+
+    def _predictors(self, trainer: Trainer, weights: dict | None) -> dict[str, Any]:
+        """How far the model is from its checkpoint; None, with a warning, where that fails.
+
+        The optimizer's memory is given back first: it is more than a second model takes.
+        """
+        trainer.release()
+        model = trainer.run.model
+        whole = weights or {name: weight.detach() for name, weight in trainer.trained.items()}
+        trained = {name: whole[name] for name in trainer.trained}
+        stored = StoredWeights(self.request.checkpoint)
         return {
-            **_identity(self.request),
-            "identity": self.identity,
-            "lr": trainer.run.lr,
-            "train_examples": len(self.train),
-            "validation_examples": len(self.validation),
-            "dropped_examples": self.dropped,
-            "cut_examples": self.cut,
-            "steps": trainer.steps,
-            "examples": trainer.examples,
-            "tokens": trainer.tokens,
-            "token_budget": trainer.token_budget,
-            "seconds": trainer.seconds,
-            "total_seconds": time.monotonic() - self.begun,
-            "tokens_per_second": speed,
-            "mfu": utilisation(model, speed / self.devices.world, device),
-            "peak_memory_bytes": peak_memory(device),
-            "loss": last["loss"],
-            "validation_loss": last.get("validation_loss"),
-            "validation_exact": last.get("validation_exact"),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "trained_parameters": sum(p.numel() for p in trainer.trained.values()),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "devices": self.devices.world,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            "kl_from_base": self._kl_from_base(trainer),
+            **distances(self.method, model, trained, stored),
         }
+
+    def _kl_from_base(self, trainer: Trainer) -> float | None:
+        run, device = trainer.run, self.devices.device
+        if self.devices.world > 1 and self.settings.sharding == "full":
+            log.warning("kl_from_base is not measured of weights that are cut over devices")
+            return None
+        examples = compared_examples(run.train, run.validation, run.seed)
+        try:
+            base = run.base or self._reference(run.model)
+            return kl_from_base(run.model, base, examples, device, trainer.bfloat16)
+        except torch.OutOfMemoryError:
+            log.warning(
+                "kl_from_base is not measured: the checkpoint does not fit beside the model"
+            )
+            return None
 
 
 def _kept(request: Request) -> Path:

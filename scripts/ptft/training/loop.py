@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,19 +17,17 @@ from torch import nn
 
 from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
-from ptft.training.batches import batch_indices, device_micro_batches, updates_per_epoch
-from ptft.training.devices import (
-    gathered,
-    replicate,
-    scattered,
-    synchronise_gradients,
-)
+from ptft.training.batches import batch_indices, updates_per_epoch
+from ptft.training.devices import replicate
+from ptft.training.early_stopping import EarlyStopping
 from ptft.training.examples import Example
-from ptft.training.loss import weighted_loss
+from ptft.training.gradients import Gradients
+from ptft.training.l2sp import StartingPoint
+from ptft.training.loss import Objective
 from ptft.training.memory import automatic_token_budget
-from ptft.training.packing import example_weights, pack
 from ptft.training.run import Diverged, OutOfMemory, Run, compile_layers, works_in_bfloat16
 from ptft.training.schedule import learning_rate
+from ptft.training.snapshots import gathered_weights, load_weights, restore, snapshot
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 from ptft.training.validation import validate
 
@@ -52,18 +51,49 @@ class Trainer:
             compile_layers(run.model)
         self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
         self.trained = {k: p for k, p in run.model.named_parameters() if p.requires_grad}
+        self.start = self._starting_point()
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=run.lr, weight_decay=settings.weight_decay, fused=True
         )
-        # The same on all devices, because they take part in each other's micro-batches.
-        self.token_budget = settings.token_budget or run.devices.least(
-            automatic_token_budget(self.model, run.train, device, self.bfloat16)
-        )
+        self.gradients = self._gradients()
         self.curve: list[dict[str, Any]] = []
-        self.step = self.examples = self.tokens = 0
+        self.step = 0
+        replayed = ("replayed_examples", "replayed_tokens") if run.replayed else ()
+        self.seen = dict.fromkeys(("examples", "tokens", *replayed), 0)
+        self.stopping = EarlyStopping(settings.early_stopping)
         self.seconds = 0.0
         self._unread: list[tuple[dict[str, Any], torch.Tensor, list[str]]] = []
         self._hopeless = 0
+
+    def _gradients(self) -> Gradients:
+        run, settings = self.run, self.run.settings
+        objective, device = Objective(settings.kl, run.base), run.devices.device
+        replayed = run.replayed.examples if run.replayed else ()
+        budget = settings.token_budget or run.devices.least(
+            automatic_token_budget(
+                self.model, [*run.train, *replayed], objective, device, self.bfloat16
+            )
+        )
+        return Gradients(
+            self.model, objective, settings.weighting, run.devices, self.bfloat16, budget
+        )
+
+    def _starting_point(self) -> StartingPoint | None:
+        run, strength = self.run, self.run.settings.l2sp
+        sharded = run.devices.world > 1 and run.settings.sharding == "full"
+        weights = self.trained.values()
+        return StartingPoint(weights, strength, run.devices, sharded) if strength else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.step == self.steps or self.stopping.over
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The curve's row of the weights that the model has at the end."""
+        best = self.stopping.step
+        return next((row for row in self.curve if row["step"] == best), self.curve[-1])
 
     def train(self, state: StateFolder, stop: StopRequest, keep_state: bool = False) -> None:
         """Train to the end, from the saved state where there is one.
@@ -79,11 +109,22 @@ class Trainer:
             OutOfMemory: an example alone does not fit, or one of several devices ran out.
         """
         self._resume(state)
-        self.token_budget = min(self.token_budget, state.token_limit() or self.token_budget)
+        budget = self.gradients.token_budget
+        self.gradients.token_budget = min(budget, state.token_limit() or budget)
         self.model.train()
         shown = self.run.devices.main
         with progress("fine-tune", self.steps, "updates", self.step, shown) as bar:
             self._go_on(state, stop, keep_state, bar)
+        best = self.stopping.step
+        if best not in (None, self.step):
+            load_weights(state.load_best(best), self.trained)
+
+    def release(self) -> None:
+        """Give back what only updates need: optimizer, gradients, a copy of the first weights."""
+        self.run.model.zero_grad(set_to_none=True)
+        del self.optimizer, self.start
+        if self.run.devices.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _go_on(
         self, state: StateFolder, stop: StopRequest, keep_state: bool, bar: ProgressBar
@@ -92,22 +133,22 @@ class Trainer:
         saved = begun = time.monotonic()
         before = self.seconds
         if self.step == 0:
-            self._validate()
-        while self.step < self.steps:
+            self._validate(state)
+        while not self.ended:
             try:
                 self._update()
             except OutOfMemory:
-                state.limit_tokens(self.token_budget)
+                state.limit_tokens(self.gradients.token_budget)
                 raise
             self.seconds = before + time.monotonic() - begun
             self._unread[-1][0]["seconds"] = self.seconds
-            last = self.step == self.steps
+            measuring = self.step == self.steps or self.step in self.run.settings.validation_steps
             stopping, saving = self._agree(stop.requested, self._save_due(saved))
-            if self._read_due() or last or stopping or saving:
+            if self._read_due() or measuring or stopping or saving:
                 self._read()
-            if last or self.step in self.run.settings.validation_steps:
-                self._read()
-                self._validate()
+            if measuring:
+                self._validate(state)
+            last = self.ended
             bar.update()
             if saving or stopping or (last and keep_state):
                 self._save(state)
@@ -119,76 +160,38 @@ class Trainer:
         """One update; its loss and gradient norm are left to be read."""
         run, settings = self.run, self.run.settings
         chosen = batch_indices(len(run.train), settings.batch_size, run.seed, self.step)
-        batch = [run.train[index] for index in chosen]
+        replayed = self._replayed()
+        batch = [*(run.train[index] for index in chosen), *replayed]
         rate = learning_rate(self.step, self.steps, run.lr, settings.warmup_ratio)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._gradients(batch)
+        loss = self.gradients.add_up(batch, self.step + 1)
+        if self.start is not None:
+            loss = loss + self.start.add_gradient()
         limit = settings.max_grad_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.trained.values(), limit)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self.examples += len(batch)
-        self.tokens += sum(len(item.ids) for item in batch)
-        row = {
-            "step": self.step,
-            "epoch": self.step / self.steps * settings.epochs,
-            "examples": self.examples,
-            "tokens": self.tokens,
-            "lr": rate,
-        }
+        self._count(batch, "")
+        if run.replayed:
+            self._count(replayed, "replayed_")
+        epoch = self.step / self.steps * settings.epochs
+        row = {"step": self.step, "epoch": epoch, **self.seen, "lr": rate}
         ids = [item.example_id for item in batch]
         self._unread.append((row, torch.stack([loss, norm]), ids))
 
-    def _gradients(self, batch: Sequence[Example]) -> torch.Tensor:
-        """Gradient of a batch's loss, with smaller micro-batches after running out of memory."""
-        while True:
-            try:
-                return self._accumulate(batch)
-            except torch.OutOfMemoryError:
-                # What the failed pass holds is freed when this block ends, not before.
-                used = min(self.token_budget, sum(len(item.ids) for item in batch))
-            self._halve(used, max(batch, key=lambda item: len(item.ids)))
+    def _replayed(self) -> list[Example]:
+        """What is replayed in the next update."""
+        run = self.run
+        if run.replayed is None:
+            return []
+        return run.replayed.batch(self.step, len(run.train), run.settings.batch_size)
 
-    def _accumulate(self, batch: Sequence[Example]) -> torch.Tensor:
-        """Add up the gradient over the micro-batches; returns the loss of the whole batch."""
-        devices = self.run.devices
-        weights = example_weights(batch, self.run.settings.weighting)
-        total = torch.zeros((), device=devices.device)
-        parts = device_micro_batches(batch, self.token_budget, devices.rank, devices.world)
-        for place, (part, counted) in enumerate(parts):
-            packed = pack(part, weights, devices.device, self.bfloat16)
-            synchronise_gradients(self.model, place == len(parts) - 1)
-            with torch.autocast(devices.device.type, torch.bfloat16, enabled=self.bfloat16):
-                loss = weighted_loss(self.model, packed) * counted
-            # Devices average their gradients, while the weights are parts of the whole batch.
-            (loss * devices.world).backward()
-            total += loss.detach()
-        return devices.total(total)
-
-    def _halve(self, used: int, longest: Example) -> None:
-        """Halve the token budget after an out-of-memory error with micro-batches of ``used``."""
-        self.optimizer.zero_grad(set_to_none=True)
-        tokens = len(longest.ids)
-        if used <= tokens:
-            raise OutOfMemory(
-                f"update {self.step + 1} ran out of memory with micro-batches of {used} tokens "
-                f"(longest example: {longest.example_id}, {tokens} tokens): set token_budget to "
-                f"{max(used // 2, 1)}, lower max_length, or shard the model (sharding: full)"
-            )
-        self.token_budget = max(used // 2, tokens)
-        if self.run.devices.world > 1:
-            # The others wait for this one's gradients: only a new start brings all together.
-            raise OutOfMemory(
-                f"update {self.step + 1} ran out of memory on one of {self.run.devices.world} "
-                f"devices with micro-batches of {used} tokens: start the job again, it goes on "
-                f"from its saved state with {self.token_budget}"
-            )
-        log.warning("out of memory: micro-batches of %d tokens from now on", self.token_budget)
-        if self.run.devices.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _count(self, examples: Sequence[Example], kind: str) -> None:
+        self.seen[f"{kind}examples"] += len(examples)
+        self.seen[f"{kind}tokens"] += sum(len(item.ids) for item in examples)
 
     def _read_due(self) -> bool:
         on_cuda = self.run.devices.device.type == "cuda"
@@ -211,8 +214,8 @@ class Trainer:
                 )
         self._unread.clear()
 
-    def _validate(self) -> None:
-        """Measure validation, where there is any, and note it in the curve."""
+    def _validate(self, state: StateFolder) -> None:
+        """Measure validation, where there is any, and keep the weights if they may be the best."""
         run = self.run
         if not run.validation:
             return
@@ -220,14 +223,21 @@ class Trainer:
             self.model,
             run.validation,
             run.settings.weighting,
-            self.token_budget,
+            self.gradients.token_budget,
             run.devices.device,
             self.bfloat16,
         )
         if not self.curve:
-            start = dict.fromkeys(("step", "examples", "tokens"), 0)
+            start = dict.fromkeys(("step", *self.seen), 0)
             self.curve.append(start | {"epoch": 0.0, "seconds": 0.0})
         self.curve[-1].update({"validation_loss": loss, "validation_exact": exact})
+        if self.step == 0 or self.stopping.patience is None:
+            return
+        if self.stopping.measured(self.step, run.devices.of_main(loss)):
+            weights = gathered_weights(self.trained, run.devices)
+            if run.devices.main:
+                state.save_best(self.step, weights)
+            run.devices.wait()
 
     def _agree(self, *wishes: bool) -> list[bool]:
         """What any of the processes wishes, all do."""
@@ -243,54 +253,31 @@ class Trainer:
 
     def _save(self, state: StateFolder) -> None:
         devices = self.run.devices
-        optimizer = self.optimizer.state_dict()
-        moments = {
-            index: {key: gathered(value, devices) for key, value in entry.items()}
-            for index, entry in optimizer["state"].items()
-        }
         whole = {
             "step": self.step,
-            "examples": self.examples,
-            "tokens": self.tokens,
+            **self.seen,
             "seconds": self.seconds,
             "hopeless": self._hopeless,
-            "token_budget": self.token_budget,
+            "token_budget": self.gradients.token_budget,
             "curve": self.curve,
-            "parameters": {name: gathered(value, devices) for name, value in self.trained.items()},
-            "optimizer": optimizer | {"state": moments},
-            "rng": torch.get_rng_state(),
+            "stopping": asdict(self.stopping),
+            **snapshot(self.trained, self.optimizer, devices),
         }
         if devices.main:
             state.save(whole)
+            state.forget_best(but=self.stopping.step)
         devices.wait()
 
     def _resume(self, state: StateFolder) -> None:
         saved = state.load()
         if saved is None:
             return
-        self.step, self.examples, self.tokens = saved["step"], saved["examples"], saved["tokens"]
+        self.step, self.seen = saved["step"], {key: saved[key] for key in self.seen}
         self.seconds, self._hopeless = saved["seconds"], saved["hopeless"]
-        self.token_budget, self.curve = saved["token_budget"], saved["curve"]
-        moments = saved["optimizer"]["state"]
-        with torch.no_grad():
-            for index, (name, own) in enumerate(self.trained.items()):
-                own.copy_(scattered(saved["parameters"][name], own))
-                for key in ("exp_avg", "exp_avg_sq"):
-                    moments[index][key] = scattered(moments[index][key], own)
-        self.optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["rng"])
+        self.gradients.token_budget, self.curve = saved["token_budget"], saved["curve"]
+        if "stopping" in saved:  # not in a state of before there was such a thing
+            self.stopping = EarlyStopping(**saved["stopping"])
+        restore(saved, self.trained, self.optimizer)
         if self.run.devices.main:
             note(resumed_from=self.step)
         log.info("resuming after update %d of %d", self.step, self.steps)
-
-    def whole_weights(self) -> dict[str, torch.Tensor | None]:
-        """All weights of the model, whole, on the main process; every process must call it.
-
-        What is tied is gathered once and stays one tensor.
-        """
-        weights = self.run.model.state_dict(keep_vars=True)
-        whole: dict[int, torch.Tensor | None] = {}
-        for value in weights.values():
-            if id(value) not in whole:
-                whole[id(value)] = gathered(value, self.run.devices)
-        return {name: whole[id(value)] for name, value in weights.items()}

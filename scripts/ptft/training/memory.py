@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ptft.training.batches import micro_batches
-from ptft.training.devices import local_size
+from ptft.training.devices import local
 from ptft.training.examples import Example
-from ptft.training.loss import weighted_loss
+from ptft.training.loss import Objective
 from ptft.training.packing import example_weights, pack
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,11 @@ OPTIMIZER_BYTES = 12
 
 
 def automatic_token_budget(
-    model: nn.Module, examples: Sequence[Example], device: torch.device, bfloat16: bool
+    model: nn.Module,
+    examples: Sequence[Example],
+    objective: Objective,
+    device: torch.device,
+    bfloat16: bool,
 ) -> int:
     """Tokens a micro-batch may hold: fixed on a CPU, on CUDA from what a trial pass takes.
 
@@ -39,7 +43,7 @@ def automatic_token_budget(
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
-        loss = weighted_loss(model, packed)
+        loss = objective(model, packed)
     activations = torch.cuda.max_memory_allocated(device) - before
     loss.backward()
     model.zero_grad(set_to_none=True)
@@ -55,7 +59,7 @@ def automatic_token_budget(
 
 def optimizer_bytes(model: nn.Module) -> int:
     """What gradients and AdamW will take of this device, which may hold a share of each weight."""
-    trained = sum(local_size(p) for p in model.parameters() if p.requires_grad)
+    trained = sum(local(p).numel() for p in model.parameters() if p.requires_grad)
     return OPTIMIZER_BYTES * trained
 
 
@@ -73,17 +77,21 @@ PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 def flops_per_token(model: nn.Module) -> int:
     """Operations that training one token takes: 6 a trained weight, 4 a frozen one.
 
-    Kaplan et al. 2020 (arXiv 2001.08361). Left out: embedding and output layer (which runs for the
-    few learned tokens only) and attention over positions.
+    Weights before the first that is trained take 2: no gradient goes back to them. Kaplan et al.
+    2020 (arXiv 2001.08361). Left out: embedding and output layer (which runs for the few learned
+    tokens only) and attention over positions.
     """
     tables = {
         id(layer.weight)
         for layer in (model.get_input_embeddings(), model.get_output_embeddings())
         if layer is not None
     }
-    return sum(
-        (6 if p.requires_grad else 4) * p.numel() for p in model.parameters() if id(p) not in tables
-    )
+    operations, reached = 0, False
+    for weight in model.parameters():
+        if id(weight) not in tables:
+            reached |= weight.requires_grad
+            operations += (6 if weight.requires_grad else 4 if reached else 2) * weight.numel()
+    return operations
 
 
 def utilisation(model: nn.Module, tokens_per_second: float, device: torch.device) -> float | None:

@@ -8,6 +8,8 @@ from torch import nn
 
 from ptft.training.devices import Devices
 from ptft.training.examples import Example
+from ptft.training.reference import Reference
+from ptft.training.replay import Replayed
 from ptft.training.settings import TrainingSettings
 
 
@@ -23,7 +25,8 @@ class OutOfMemory(Exception):
 class Run:
     """One training run: what learns, from what (validation may be empty), and how.
 
-    ``model`` is on its device or devices already (``devices.place``).
+    ``model`` is on its device or devices already (``devices.place``), and so is ``base``, which
+    ``settings.kl`` needs.
     """
 
     model: nn.Module
@@ -33,6 +36,8 @@ class Run:
     lr: float
     seed: int
     devices: Devices
+    replayed: Replayed | None = None
+    base: Reference | None = None
 
 
 def works_in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:

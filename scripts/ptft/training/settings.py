@@ -4,7 +4,7 @@ The defaults are those of Sun & Dredze (arXiv 2408.06663) for OLMo-1B on the sup
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 
@@ -12,6 +12,39 @@ def require(holds: bool, key: str, found: Any, expected: str) -> None:
     """Raise a ValueError that names a setting, its value and what was expected of it."""
     if not holds:
         raise ValueError(f"{key}: found {found!r}, expected {expected}")
+
+
+def added(default: Any) -> Any:
+    """A setting that came after models were trained: at its default it goes unsaid.
+
+    So what identifies a model, and the slice of its job, is what it was before.
+    """
+    return field(default=default, metadata={"added": True})
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain data, without those of :func:`added` at their default."""
+    unsaid = {
+        item.name
+        for item in fields(settings)
+        if "added" in item.metadata and getattr(settings, item.name) == item.default
+    }
+    return {name: value for name, value in asdict(settings).items() if name not in unsaid}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Examples of another dataset that are learned beside those of the task."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    dataset: str
+    """Whose train split is replayed; another one than the task's."""
+    share: float
+    """Of all examples of training, between 0 and 1; the examples of the task stay as many."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.share < 1, "share", self.share, "a number above 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +83,20 @@ class TrainingSettings:
     """Examples cut from the training set, by the seed, to measure validation on."""
     validation_steps: list[int] = field(default_factory=list)
     """Updates after which validation is measured, in addition to the start and the end."""
+    replay: Replay | None = added(None)
+    """Examples of another dataset that are learned beside those of the task."""
+    l2sp: float = added(0.0)
+    """L2-SP: this number times half the squared distance to the checkpoint's weights is added to
+    the loss. Not for LoRA."""
+    kl: float = added(0.0)
+    """This number times the KL divergence of the checkpoint's next-token probabilities from the
+    model's, at the learned tokens, is added to the loss."""
+    freeze: int = added(0)
+    """The input embeddings (with a tied output layer) and so many first blocks are not trained; 0:
+    all are."""
+    early_stopping: int | None = added(None)
+    """Stop after so many measurements of validation in a row without a new lowest loss; the
+    weights of the lowest are saved. Needs ``validation_steps``."""
     save_steps: int | None = None
     """Save resumable state every so many updates."""
     save_minutes: float = 10.0
@@ -62,13 +109,13 @@ class TrainingSettings:
         rates = self.learning_rates
         valid = len(set(rates)) == len(rates) and all(0 < rate < math.inf for rate in rates)
         require(valid, "learning_rates", rates, "different numbers above 0")
-        for key in ("weight_decay", "max_grad_norm", "validation_examples"):
+        for key in ("weight_decay", "max_grad_norm", "validation_examples", "l2sp", "kl", "freeze"):
             found = getattr(self, key)
             require(0 <= found < math.inf, key, found, "0 or more")
         require(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "0 up to below 1")
         require(self.max_length >= 2, "max_length", self.max_length, "2 or more")
         require(self.save_minutes > 0, "save_minutes", self.save_minutes, "more than 0")
-        for key in ("token_budget", "save_steps"):
+        for key in ("token_budget", "save_steps", "early_stopping"):
             found = getattr(self, key)
             require(found is None or found >= 1, key, found, "1 or more")
         require(
@@ -77,6 +124,12 @@ class TrainingSettings:
             "validation_steps",
             self.validation_steps,
             "different updates from 1 on",
+        )
+        require(
+            self.early_stopping is None or bool(self.validation_steps),
+            "validation_steps",
+            self.validation_steps,
+            "at least one update, because early_stopping is set",
         )
         needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(

@@ -76,19 +76,47 @@ class StateFolder:
         Raises:
             OSError: the state could not be written (a full disk), naming the file.
         """
+        self._write(self.file, {**state, "identity": self.identity})
+
+    def _write(self, file: Path, content: dict[str, Any]) -> None:
         import torch
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_suffix(".partial")
+        partial = file.with_suffix(".partial")
         try:
             with partial.open("wb") as handle:
-                torch.save({**state, "identity": self.identity}, handle)
+                torch.save(content, handle)
                 handle.flush()
                 os.fsync(handle.fileno())
-            partial.replace(self.file)
+            partial.replace(file)
         except (OSError, RuntimeError) as error:  # torch's writer wraps a full disk so
             partial.unlink(missing_ok=True)
-            raise OSError(f"could not save the training state to {self.file}: {error}") from error
+            raise OSError(f"could not save the training state to {file}: {error}") from error
+
+    def save_best(self, step: int, weights: dict[str, Any]) -> None:
+        """Keep the weights of a step beside the state, which names the best step.
+
+        Raises:
+            OSError: as :meth:`save`.
+        """
+        self._write(self._best(step), {"parameters": weights})
+
+    def load_best(self, step: int) -> dict[str, Any]:
+        """The weights that were kept of a step."""
+        import torch
+
+        return torch.load(self._best(step), map_location="cpu", weights_only=True, mmap=True)[
+            "parameters"
+        ]
+
+    def forget_best(self, but: int | None) -> None:
+        """Delete weights that were kept of other steps: no saved state asks for them."""
+        for file in self.folder.glob("best-*.pt"):
+            if but is None or file != self._best(but):
+                file.unlink()
+
+    def _best(self, step: int) -> Path:
+        return self.folder / f"best-{step}.pt"
 
     def limit_tokens(self, tokens: int) -> None:
         """Let later starts of the run take micro-batches of no more than so many tokens."""

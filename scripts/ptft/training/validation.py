@@ -31,7 +31,7 @@ def validate(
     """
     weights = example_weights(examples, weighting)
     total, exact = 0.0, 0
-    exact_logits = _float32_head(model) if bfloat16 else contextlib.nullcontext()
+    exact_logits = float32_head(model) if bfloat16 else contextlib.nullcontext()
     was_training = model.training
     model.eval()
     for part in micro_batches(examples, token_budget):
@@ -45,7 +45,7 @@ def validate(
     return total, exact / len(examples)
 
 
-def _float32_head(model) -> contextlib.AbstractContextManager:
+def float32_head(model) -> contextlib.AbstractContextManager:
     """What lets the head compute float32 logits; nothing where the head itself is adapted."""
     whole = model.module if isinstance(model, DistributedDataParallel) else model
     plain = isinstance(whole.get_output_embeddings(), nn.Linear)

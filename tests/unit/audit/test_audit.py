@@ -252,6 +252,22 @@ def test_a_training_set_that_fits_is_let_through(data, tokenizer):
     assert (train["cut"], train["unlearned"]) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        (None, "replay_template: these rows need one, found none"),
+        ("{c} =", "the template names the field 'c', which the training rows do not have: "
+                  "they have ['a', 'b']"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_replayed_is_refused(data, tokenizer, template, sentence):
+    arm = tuning()
+    arm["full.pairs"]["replay"] = {"dataset": "pairs", "template": template}
+    with pytest.raises(AuditError) as refusal:
+        audit_study({**plan(), "tuning": arm}, data, tokenizer, 100)
+    assert str(refusal.value) == f"finetune.full.tasks.pairs (replay of pairs): {sentence}"
+
+
 def test_more_training_rows_than_there_are(data, tokenizer):
     with pytest.raises(AuditError) as refusal:
         audit_study({**plan(), "train_rows": {"pairs": 4}}, data, tokenizer, 100)

@@ -148,6 +148,27 @@ def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
     assert adapter < 0.75 * (expected - rates.start)
 
 
+def test_replay_and_a_comparison_take_their_time(read, tmp_path):
+    """A share of 0.2 adds a quarter of the examples, of their own length; KL a forward pass."""
+
+    def estimated(**settings):
+        finetune = {"full": {"settings": settings, "tasks": {"pocket_nli": {}}}}
+        grid = read("tests/studies/tiny.yaml", finetune=finetune)
+        for dataset, kept, tokens in [("pocket_nli", 60, 30.0), ("pocket_question", 40, 70.0)]:
+            write_split(grid, tmp_path, dataset, "train", kept, tokens)
+        return Estimates(grid, Workload(grid, tmp_path))
+
+    replay = {"dataset": "pocket_question", "share": 0.2}
+    plain, mixed = estimated(epochs=2), estimated(epochs=2, replay=replay, max_length=50)
+    assert plain.epoch_tokens(ARM) == 60 * 30
+    assert mixed.epoch_tokens(ARM) == 60 * 30 + 15 * 50
+    rates, weights = RATES["cpu"], plain.weights
+    more = mixed.finetune_seconds(ARM) - plain.finetune_seconds(ARM)
+    assert more == pytest.approx(6 * weights * 2 * 15 * 50 / rates.training)
+    compared = estimated(epochs=2, kl=0.1).finetune_seconds(ARM) - plain.finetune_seconds(ARM)
+    assert compared == pytest.approx(2 * weights * 2 * 60 * 30 / rates.training)
+
+
 def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
     grid = read("config/olmo-1b.yaml")
     estimates, rates = Demands(grid).estimates, RATES["cuda"]

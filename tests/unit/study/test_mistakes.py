@@ -285,6 +285,47 @@ IN_STUDY = [
         "shots: [0]\n  also: [free, free]",
         "study.yaml:16: evaluate.also.1: 'free' stands twice in the list; remove one",
     ),
+    # Remedies against forgetting
+    *(
+        ("lr: 1.0e-3}", f"lr: 1.0e-3, {settings}}}", f"study.yaml:7: finetune.full.{sentence}")
+        for settings, sentence in [
+            (
+                "replay: {dataset: pocket_summary, share: 1}",
+                "settings.replay: share: found 1.0, expected a number above 0 and below 1",
+            ),
+            (
+                "replay: {dataset: pocket_summary, shares: 0.1}",
+                "settings.replay.shares: unknown key; did you mean 'share'?",
+            ),
+            (
+                "replay: {dataset: pocket_summary}",
+                "settings.replay.share is missing",
+            ),
+            (
+                "replay: {dataset: pocket_sumary, share: 0.1}",
+                "settings.replay.dataset: unknown 'pocket_sumary'; did you mean 'pocket_summary'?",
+            ),
+            (
+                "replay: {dataset: pocket_nli, share: 0.1}",
+                "settings.replay.dataset: 'pocket_nli' is what 'pocket_nli' is trained on; name "
+                "another dataset",
+            ),
+            (
+                "replay: {dataset: pocket_summary, share: 0.1}",
+                "settings.replay.dataset: rows of 'pocket_summary' would be replayed (train) that "
+                "are its shots rows (train); give it other splits, or take it out of "
+                "evaluate.datasets",
+            ),
+            ("early_stopping: 2", "settings: validation_steps: found [], expected at least one"),
+        ]
+    ),
+    (
+        "own: {}",
+        "own: {replay: {dataset: pocket_nli, share: 0.1}}",
+        "study.yaml:10: finetune.full.tasks.own.replay.dataset: rows of 'pocket_nli' would be "
+        "replayed (train) that are its shots rows (train); give it other splits, or take it out of "
+        "evaluate.datasets",
+    ),
     # What is more than there is
     (
         "shots: [0, 2]",

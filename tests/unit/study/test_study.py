@@ -1,5 +1,6 @@
 """Studies: what is refused and how it is explained; what the grid of a good one holds."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import yaml
 from small_study import QUIZ
 
 from ptft.analysis.collect import domain_of
+from ptft.files.slice_files import as_text
 from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
 from ptft.study.released import PublishedStudy, read_published_study
 from ptft.study.schema import SCHEMAS
 from ptft.study.slices import (
+    audit_slice,
     collection_slice,
     evaluation_slice,
     finetune_slice,
@@ -139,6 +142,59 @@ def test_a_job_sees_no_more_than_its_slice(read):
     backed = STUDY.replace("shots: [0, 2]", "shots: [0, 2]\n  generation_backend: vllm")
     assert changed(backed) == [("evaluate",)]
     assert changed(backed.replace("vllm", "transformers")) == []
+
+
+SLICES = {
+    "pocket": "ab86efbd07b1a579",
+    "pythia-410m": "c9147507db57953c",
+    "olmo-1b": "13fdf2e656b5e88b",
+    "llama3-8b": "fa8a693f395f2d31",
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_finished_models_are_not_trained_again(repository, name):
+    """Their slices are those of before there was replay, L2-SP, KL, freezing, early stopping."""
+    path = repository / f"config/{name}.yaml"
+    grid = read_study(yaml.safe_load(path.read_text()), [path], repository / "config")
+    slices = [finetune_slice(grid, arm.name) for arm in grid.arms.values() if arm.task]
+    assert hashlib.sha256("".join(map(as_text, slices)).encode()).hexdigest()[:16] == SLICES[name]
+
+
+REPLAY = STUDY.replace(
+    "pocket_nli: {lr: 5.0e-4}",
+    "pocket_nli: {replay: {dataset: pocket_question, share: 0.25}, l2sp: 0.1, kl: 0}",
+)
+
+
+def test_replay_is_in_the_slice_of_its_arms_alone(read):
+    grid = read(REPLAY)
+    nli, summary = (finetune_slice(grid, f"full.{t}.s0") for t in ("pocket_nli", "pocket_summary"))
+    assert nli["settings"]["replay"] == {"dataset": "pocket_question", "share": 0.25}
+    assert nli["settings"]["l2sp"] == 0.1
+    assert nli["replay_template"] == grid.templates("pocket_question")["default"]
+    assert summary == finetune_slice(read(STUDY), "full.pocket_summary.s0")
+    assert not {"replay", "l2sp", "kl", "freeze", "early_stopping"} & summary["settings"].keys()
+    assert "kl" not in nli["settings"]
+    assert set(grid.splits()) - set(read(STUDY).splits()) == {("pocket_question", "train")}
+    assert grid.learned("full.pocket_nli.s1") == ["pocket_nli", "pocket_question"]
+    assert grid.learned("full.pocket_summary.s0") == ["pocket_summary"]
+    [replaying] = [spec for spec in audit_slice(grid)["tuning"].values() if "replay" in spec]
+    assert replaying["replay"]["dataset"] == "pocket_question"
+    assert resolved_study(grid)["study"]["finetune"]["full"]["tasks"]["pocket_nli"]["l2sp"] == 0.1
+
+
+def test_frozen_blocks_are_fewer_than_the_models(read, tmp_path, repository):
+    (tmp_path / "models").unlink()
+    (tmp_path / "models").mkdir()
+    tiny = (repository / "tests/studies/models/tiny.yaml").read_text()
+    shape = {"num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 8,
+             "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 9,
+             "tie_word_embeddings": True}  # fmt: skip
+    (tmp_path / "models/tiny.yaml").write_text(f"{tiny}\nshape: {json.dumps(shape)}\n")
+    assert read(STUDY.replace("{epochs: 1,", "{epochs: 1, freeze: 1,"))
+    with pytest.raises(StudyError, match="settings.freeze: 2 is not below the model's 2 blocks"):
+        read(STUDY.replace("{epochs: 1,", "{epochs: 1, freeze: 2,"))
 
 
 def test_resolved_study_holds_everything_it_names(read):

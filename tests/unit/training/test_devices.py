@@ -23,6 +23,7 @@ from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
+from ptft.training.snapshots import whole_weights
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 MICRO_BATCH = 40  # tokens: several micro-batches an update
@@ -68,7 +69,7 @@ def train_in_bfloat16(rank, checkpoint, folder, devices):
     """A sharded run in the precision of a GPU."""
     trainer = Trainer(run_of(checkpoint, "full", "bfloat16", devices=devices))
     trainer.train(StateFolder(folder / "state", "same"), StopRequest())
-    weights = trainer.whole_weights()
+    weights = whole_weights(trainer.run.model, trainer.run.devices)
     if rank == 0:
         torch.save({"curve": trainer.curve, "weights": weights}, folder / "result.pt")
 
@@ -78,7 +79,7 @@ def adapt(rank, checkpoint, folder, devices):
     run = run_of(checkpoint, "full", "bfloat16", devices=devices, lora=True)
     trainer = Trainer(run)
     trainer.train(StateFolder(folder / "adapter-state", "same"), StopRequest())
-    weights = trainer.whole_weights()
+    weights = whole_weights(trainer.run.model, trainer.run.devices)
     if rank == 0:
         torch.save({"curve": trainer.curve, "weights": weights}, folder / "adapter.pt")
 
@@ -87,7 +88,7 @@ def shares(deep, devices):
     """What is on this device of a sharded model, and of its gradient within an update."""
     run = run_of(deep, "full", devices=devices)
     trainer = Trainer(run)
-    trainer._accumulate(run.train[:5])
+    trainer.gradients.accumulate(run.train[:5])
     own = sum(p.grad.to_local().numel() for p in run.model.parameters())
     whole = sum(p.numel() for p in run.model.parameters())
     # A pass that does not exchange gradients keeps them whole, for the last one to exchange.
@@ -148,7 +149,7 @@ def stop_and_resume(rank, checkpoint, sharding, folder, devices):
     stop.requested = False
     second = Trainer(run_of(checkpoint, sharding, devices=devices))
     second.train(state, stop)
-    weights = second.whole_weights()
+    weights = whole_weights(second.run.model, second.run.devices)
     if rank == 0:
         get_method("full").save(second.run.model, folder / "model", torch.float32, weights)
         torch.save({"curve": second.curve, "weights": weights}, folder / "result.pt")
@@ -240,7 +241,7 @@ def test_sharded_equals_one_device_in_bfloat16_too(checkpoint, two_devices, tmp_
     for budget in (1, MICRO_BATCH, 2 * MICRO_BATCH, 4 * MICRO_BATCH):
         one = Trainer(run_of(checkpoint, "data", "bfloat16", budget))
         one.train(StateFolder(tmp_path / str(budget), "a"), StopRequest())
-        alone.append({"curve": one.curve, "weights": one.whole_weights()})
+        alone.append({"curve": one.curve, "weights": whole_weights(one.run.model, one.run.devices)})
     sharded = torch.load(two_devices / "bfloat16/result.pt", weights_only=True)
     between = [distance(*pair) for pair in itertools.combinations(alone, 2)]
     found = distance(alone[1], sharded)

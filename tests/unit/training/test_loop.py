@@ -117,7 +117,7 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     with StopRequest() as stop:
         calm.train(StateFolder(tmp_path / "a", "a"), stop)
         tight.train(StateFolder(tmp_path / "b", "b"), stop)
-    assert tight.token_budget <= 40 and "micro-batches of" in caplog.text
+    assert tight.gradients.token_budget <= 40 and "micro-batches of" in caplog.text
     np.testing.assert_allclose(
         [row["loss"] for row in tight.curve], [row["loss"] for row in calm.curve], rtol=1e-5
     )
@@ -131,7 +131,7 @@ def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
     first = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=60)
     second = trainer_of(load_model(checkpoint, attention=NAME), examples[:24], token_budget=60)
     # Its place among two; it fails before it would meet the other.
-    first.run.devices = Devices(torch.device("cpu"), rank=0, world=2)
+    first.run.devices = first.gradients.devices = Devices(torch.device("cpu"), rank=0, world=2)
 
     def full(**_):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -145,7 +145,7 @@ def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
         assert StateFolder(tmp_path / "b", "another run").token_limit() is None
         second.train(state, stop)
         calm.train(StateFolder(tmp_path / "a", "a"), stop)
-    assert second.token_budget == 30
+    assert second.gradients.token_budget == 30
     np.testing.assert_allclose(
         [row["loss"] for row in second.curve], [row["loss"] for row in calm.curve], rtol=1e-5
     )

@@ -1,6 +1,7 @@
 """The interface of a fine-tuning method, with the defaults that most methods keep."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,8 @@ class Method:
     """What a method may decide: its settings, what is learned, what is trained, what is saved."""
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
+    keeps_base: ClassVar[bool] = False
+    """Whether the checkpoint's weights are still in the trained model (``as_base``)."""
 
     def examples(
         self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
@@ -44,6 +47,30 @@ class Method:
             model: as prepared, on the CPU, not yet placed on its devices.
             dtype: that the forward pass works in, below float32.
         """
+
+    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
+        """A context in which the trained model gives the checkpoint's predictions."""
+        raise NotImplementedError
+
+    def changes(
+        self,
+        model: "nn.Module",
+        trained: "Mapping[str, torch.Tensor]",
+        stored: "Mapping[str, torch.Tensor]",
+    ) -> "Iterator[tuple[str, torch.Tensor]]":
+        """What training added to each of the checkpoint's weights: its name and a float32 tensor.
+
+        Args:
+            model: as prepared, and trained.
+            trained: the trained weights by name, whole.
+            stored: the checkpoint's weights by name.
+        """
+        for name, weight in trained.items():
+            yield name, weight - stored[name].to(weight.device, weight.dtype)
+
+    def original_names(self, model: "nn.Module") -> list[str]:
+        """Names of the model's weights in the checkpoint's files; what is tied has one."""
+        return [name for name, _ in model.named_parameters()]
 
     def save(
         self,

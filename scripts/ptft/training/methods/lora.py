@@ -1,8 +1,10 @@
 """Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685), by peft; the adapter is saved alone."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ptft.training.methods.base import Method
 from ptft.training.settings import TrainingSettings, require
@@ -29,12 +31,15 @@ class LoraSettings(TrainingSettings):
         super().__post_init__()
         require(self.rank >= 1, "rank", self.rank, "1 or more")
         require(self.alpha > 0, "alpha", self.alpha, "more than 0")
+        message = "0 for LoRA, whose weight_decay draws the update of each matrix to 0"
+        require(self.l2sp == 0, "l2sp", self.l2sp, message)
 
 
 class Lora(Method):
     """LoRA: the checkpoint is frozen, low-rank updates of its linear layers are trained."""
 
     Settings = LoraSettings
+    keeps_base: ClassVar[bool] = True
 
     def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
         """Add the adapters.
@@ -69,6 +74,34 @@ class Lora(Method):
         for part in model.modules():
             if isinstance(part, LoraLayer) and id(part.base_layer.weight) not in whole:
                 part.base_layer.to(dtype)
+
+    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
+        """With updates scaled by 0; which weights are trained stays as it is."""
+        from peft.helpers import rescale_adapter_scale
+
+        return rescale_adapter_scale(model, 0)
+
+    def changes(
+        self,
+        model: "nn.Module",
+        trained: "Mapping[str, torch.Tensor]",
+        stored: "Mapping[str, torch.Tensor]",
+    ) -> "Iterator[tuple[str, torch.Tensor]]":
+        """The scaled product of each adapter's two matrices, which is merged into the weight."""
+        from peft.tuners.lora import LoraLayer
+
+        for name, part in model.named_modules():
+            down, up = (f"{name}.lora_{side}.default.weight" for side in "AB")
+            if isinstance(part, LoraLayer) and up in trained:
+                yield name, part.scaling["default"] * (trained[up] @ trained[down])
+
+    def original_names(self, model: "nn.Module") -> list[str]:
+        """Without what peft puts into names, and without the adapters."""
+        return [
+            name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+            for name, _ in model.named_parameters()
+            if ".lora_" not in name
+        ]
 
     def save(
         self,

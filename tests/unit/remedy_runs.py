@@ -1,0 +1,70 @@
+"""Short runs of a tiny model, for tests of what is added to training; stopped halfway or not."""
+
+import pytest
+import torch
+from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
+
+from ptft.models.loading import load_model
+from ptft.training.attention import NAME
+from ptft.training.blocks import freeze
+from ptft.training.devices import Devices
+from ptft.training.examples import completion_examples
+from ptft.training.loop import Trainer
+from ptft.training.methods import get_method
+from ptft.training.reference import Reference
+from ptft.training.run import Run
+from ptft.training.settings import TrainingSettings
+from ptft.training.state import Interrupted, StateFolder, StopRequest
+
+
+def some_examples(count=20, seed=0):
+    return completion_examples(tiny_tokenizer(), tiny_rows(count, longest=8, seed=seed), TEMPLATE)
+
+
+def trainer_of(
+    checkpoint, kind=TrainingSettings, method="full", replayed=None, validation=(), **changes
+):
+    """A trainer of 20 examples in batches of 8, three updates an epoch."""
+    changes = {"epochs": 2, "batch_size": 8, "token_budget": 40} | changes
+    settings = kind(**changes)
+    torch.manual_seed(3)
+    chosen = get_method(method)
+    model = chosen.prepare(load_model(checkpoint, attention=NAME), settings)
+    freeze(model, settings.freeze)
+    base = None
+    if settings.kl and chosen.keeps_base:
+        base = Reference(model, lambda: chosen.as_base(model))
+    elif settings.kl:
+        base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False))
+    devices = Devices(torch.device("cpu"))
+    examples = some_examples()
+    return Trainer(Run(model, examples, validation, settings, 3e-3, 5, devices, replayed, base))
+
+
+def trained(make, folder):
+    """A trainer that has run to its end undisturbed."""
+    trainer = make()
+    trainer.train(StateFolder(folder, "same"), StopRequest())
+    return trainer
+
+
+def stopped_and_resumed(make, folder, after):
+    """A trainer that was stopped after some updates, and resumed by another."""
+    stopped, stop = make(), StopRequest()
+    update = stopped._update
+
+    def update_and_stop():
+        update()
+        stop.requested = stopped.step == after
+
+    stopped._update = update_and_stop
+    with pytest.raises(Interrupted):
+        stopped.train(StateFolder(folder, "same"), stop)
+    return trained(make, folder)
+
+
+def assert_same_run(one, other):
+    curves = [[{**row, "seconds": 0} for row in each.curve] for each in (one, other)]
+    assert curves[0] == curves[1]
+    for name, weight in one.run.model.named_parameters():
+        assert torch.equal(weight, dict(other.run.model.named_parameters())[name]), name

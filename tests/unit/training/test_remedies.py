@@ -1,0 +1,190 @@
+"""L2-SP, KL to the checkpoint, frozen blocks, early stopping: values, gradients, resumption."""
+
+import math
+
+import pytest
+import torch
+from remedy_runs import assert_same_run, some_examples, stopped_and_resumed, trained, trainer_of
+from tiny import save_tiny_checkpoint
+
+from ptft.models.loading import load_model
+from ptft.training.blocks import block_of
+from ptft.training.devices import Devices
+from ptft.training.early_stopping import EarlyStopping
+from ptft.training.l2sp import StartingPoint
+from ptft.training.loss import divergence
+from ptft.training.methods.lora import LoraSettings
+from ptft.training.settings import TrainingSettings
+
+LORA = {"kind": LoraSettings, "method": "lora", "rank": 2}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def test_l2sp_by_hand():
+    """0.5 / 2 x (3^2 + 4^2) = 6.25; its gradient 0.5 x (3, 4) is added to what is there."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    start = StartingPoint([weight], 0.5, Devices(torch.device("cpu")), sharded=False)
+    weight.grad = torch.tensor([10.0, 20.0])
+    assert start.add_gradient() == 0
+    with torch.no_grad():
+        weight += torch.tensor([3.0, 4.0])
+    assert start.add_gradient().item() == 6.25
+    assert weight.grad.tolist() == [11.5, 22.0]
+
+
+def test_divergence_by_hand():
+    """Of (1/2, 1/2) from (3/4, 1/4): ln(2/3) / 2 + ln 2 / 2; of equal ones 0."""
+    base = torch.tensor([[0.0, 0.0], [1.0, 5.0]])
+    model = torch.tensor([[math.log(3), 0.0], [2.0, 6.0]])
+    expected = [0.5 * math.log(2 / 3) + 0.5 * math.log(2), 0.0]
+    assert divergence(base, model).tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def naive_loss(model, base, batch, settings, start):
+    """The whole loss of a batch by stock transformers, an example at a time."""
+    total = torch.zeros(())
+    for item in batch:
+        ids = torch.from_numpy(item.ids)[None]
+        learned = torch.from_numpy(item.loss_mask[1:])
+        found, expected = (each(input_ids=ids).logits[0, :-1][learned] for each in (model, base))
+        found, expected = found.log_softmax(-1), expected.detach().log_softmax(-1)
+        losses = -found.gather(1, ids[0, 1:][learned][:, None])[:, 0]
+        losses = losses + settings.kl * (expected.exp() * (expected - found)).sum(-1)
+        total = total + losses.mean() / len(batch)
+    for name, weight in model.named_parameters():
+        total = total + settings.l2sp / 2 * (weight - start[name]).square().sum()
+    return total
+
+
+@pytest.mark.parametrize("remedy", [{"l2sp": 0.3}, {"kl": 0.7}, {"l2sp": 0.3, "kl": 0.7}])
+def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
+    trainer = trainer_of(checkpoint, **remedy)
+    model, base = load_model(checkpoint), load_model(checkpoint)
+    start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    torch.manual_seed(1)
+    with torch.no_grad():  # both are elsewhere than at the checkpoint
+        for own, weight in zip(trainer.trained.values(), model.parameters(), strict=True):
+            weight += 0.02 * torch.randn_like(weight)
+            own.copy_(weight)
+    batch = some_examples(8)
+    loss = naive_loss(model, base, batch, trainer.run.settings, start)
+    loss.backward()
+    found = trainer.gradients.add_up(batch, 1)
+    if trainer.start:
+        found = found + trainer.start.add_gradient()
+    assert found.item() == pytest.approx(loss.item(), rel=1e-5)
+    for (name, own), weight in zip(trainer.trained.items(), model.parameters(), strict=True):
+        assert (own.grad - weight.grad).norm() < 1e-5 * weight.grad.norm(), name
+
+
+def test_lora_compares_with_the_checkpoint_under_its_adapter(checkpoint):
+    """The same loss as with the checkpoint beside it; frozen blocks stay frozen."""
+    trainer = trainer_of(checkpoint, **LORA, kl=0.7, freeze=1)
+    with torch.no_grad():
+        for weight in trainer.trained.values():
+            weight += 0.1
+    batch = some_examples(8)
+    found = trainer.gradients.add_up(batch, 1).item()
+    base = load_model(checkpoint)
+    model = trainer.run.model.merge_and_unload()
+    model.set_attn_implementation("sdpa")
+    expected = naive_loss(model, base, batch, trainer.run.settings, dict(model.named_parameters()))
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+    assert {block_of(name) for name in trainer.trained} == {1}
+
+
+@pytest.mark.parametrize("method", [{}, LORA])
+def test_frozen_blocks_and_embeddings_stay_where_they_are(checkpoint, tmp_path, method):
+    trainer = trained(lambda: trainer_of(checkpoint, **method, freeze=1), tmp_path)
+    before = dict(trainer_of(checkpoint, **method).run.model.named_parameters())
+    moved = {name for name, weight in trainer.run.model.named_parameters()
+             if not torch.equal(weight, before[name])}  # fmt: skip
+    assert moved == set(trainer.trained) and {block_of(name) for name in moved} == {1}
+
+
+def test_more_blocks_than_there_are_cannot_be_frozen(checkpoint):
+    with pytest.raises(ValueError, match="freeze: found 2, expected fewer than the model's 2"):
+        trainer_of(checkpoint, freeze=2)
+
+
+@pytest.mark.parametrize(
+    "remedy", [{"l2sp": 0.1, "kl": 0.5, "freeze": 1}, {**LORA, "kl": 0.5, "freeze": 1}]
+)
+def test_a_run_with_remedies_resumes_to_the_same_weights(checkpoint, tmp_path, remedy):
+    def make():
+        return trainer_of(checkpoint, **remedy)
+
+    undisturbed = trained(make, tmp_path / "a")
+    assert_same_run(undisturbed, stopped_and_resumed(make, tmp_path / "b", after=3))
+
+
+def test_waiting_is_counted_since_the_lowest():
+    stopping = EarlyStopping(patience=2)
+    losses = [3.0, 2.0, 2.0, 1.0, math.nan, 4.0]
+    found = []
+    for step, loss in enumerate(losses, start=1):
+        found.append((stopping.measured(step, loss), stopping.over))
+    assert found == [(True, False), (True, False), (False, False), (True, False),
+                     (False, False), (False, True)]  # fmt: skip
+    assert (stopping.lowest, stopping.step) == (1.0, 4)
+
+
+def stopping_early(checkpoint, monkeypatch, **changes):
+    """Runs whose validation loss is set: lowest after update 2, then two that are worse."""
+    losses = {0: 9.0, 1: 5.0, 2: 4.0, 3: 4.5, 4: 4.5, 5: 1.0, 6: 1.0}
+
+    def make():
+        trainer = trainer_of(
+            checkpoint, validation=some_examples(4, seed=7), validation_examples=4,
+            validation_steps=[1, 2, 3, 4, 5], early_stopping=2, save_steps=3, **changes,
+        )  # fmt: skip
+        trainers.append(trainer)
+        return trainer
+
+    trainers = []
+    monkeypatch.setattr("ptft.training.loop.validate", lambda *_: (losses[trainers[-1].step], 0.0))
+    return make
+
+
+def test_early_stopping_ends_and_keeps_the_best_weights(checkpoint, tmp_path, monkeypatch):
+    stopped = trained(stopping_early(checkpoint, monkeypatch), tmp_path / "a")
+    assert (stopped.step, stopped.steps, stopped.stopping.step) == (4, 6, 2)
+    assert stopped.outcome["step"] == 2 and stopped.outcome["validation_loss"] == 4.0
+    plain = trainer_of(checkpoint)
+    for _ in range(2):
+        plain._update()
+    for name, weight in plain.trained.items():
+        assert torch.equal(stopped.trained[name], weight), name
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_early_stopping_resumes_to_the_same_weights(checkpoint, tmp_path, monkeypatch, after):
+    make = stopping_early(checkpoint, monkeypatch)
+    undisturbed = trained(make, tmp_path / "a")
+    resumed = stopped_and_resumed(make, tmp_path / "b", after=after)
+    assert_same_run(undisturbed, resumed)
+    assert sorted(file.name for file in (tmp_path / "b").glob("best*")) == ["best-2.pt"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        (TrainingSettings, {"l2sp": -1.0}, "l2sp: found -1.0, expected 0 or more"),
+        (TrainingSettings, {"kl": math.inf}, "kl: found inf, expected 0 or more"),
+        (TrainingSettings, {"freeze": -1}, "freeze: found -1, expected 0 or more"),
+        (TrainingSettings, {"early_stopping": 0}, "early_stopping: found 0, expected 1 or more"),
+        (
+            TrainingSettings,
+            {"early_stopping": 2, "validation_examples": 4},
+            "validation_steps: found .*at least one update, because early_stopping is set",
+        ),
+        (LoraSettings, {"l2sp": 0.1}, "l2sp: found 0.1, expected 0 for LoRA"),
+    ],
+)
+def test_what_cannot_be_is_refused(kind, changes, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**changes)
