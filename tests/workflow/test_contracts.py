@@ -111,6 +111,21 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     }
 
 
+def test_replay_beside_one_task_reruns_its_arm(finished):
+    """What is replayed is prepared for it; the other arms and their models stay."""
+    finished.edit(
+        "study.yaml",
+        "pocket_summary: {lr: 5.0e-4}",
+        "pocket_summary: {lr: 5.0e-4, replay: {dataset: pocket_paraphrase, share: 0.2}}",
+    )
+    arm = ["full.pocket_summary.s0"]
+    messages = finished.messages(finished.snakemake("-n"))
+    heavy = [text for text in messages if text.startswith(("Fine-tune", "Evaluate", "Prepare"))]
+    assert heavy == sorted(
+        [*finetunings(arm), *evaluations(arms=arm), "Prepare pocket_paraphrase (train)"]
+    )
+
+
 def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished):
     """Training and evaluation wait for the audit, but run again for reasons of their own."""
     study = (finished.root / "study.yaml").read_text()

@@ -15,24 +15,40 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME
+from ptft.training.blocks import freeze
 from ptft.training.devices import LONGEST_WAIT, Devices, join_devices, leave_devices, place
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
+from ptft.training.reference import Reference
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
 from ptft.training.snapshots import whole_weights
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
+REMEDIES = {
+    "l2sp": 0.05, "kl": 0.5, "freeze": 1, "validation_examples": 4,
+    "validation_steps": [2, 4, 6, 8, 10], "early_stopping": 1,
+}  # fmt: skip
 MICRO_BATCH = 40  # tokens: several micro-batches an update
 
 
-def run_of(checkpoint, sharding, dtype="float32", budget=MICRO_BATCH, devices=None, lora=False):
+def run_of(
+    checkpoint,
+    sharding,
+    dtype="float32",
+    budget=MICRO_BATCH,
+    devices=None,
+    lora=False,
+    **remedies,
+):
     """26 examples in batches of 5: the last batch of an epoch is one, fewer than devices."""
     kind = LoraSettings if lora else TrainingSettings
-    settings = kind(epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype)
+    settings = kind(
+        epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype, **remedies
+    )
     examples = completion_examples(tiny_tokenizer(), tiny_rows(26, longest=20), TEMPLATE)
     devices = devices or join_devices()
     model = load_model(checkpoint, attention=NAME)
@@ -40,8 +56,13 @@ def run_of(checkpoint, sharding, dtype="float32", budget=MICRO_BATCH, devices=No
         torch.manual_seed(5)
         model = get_method("lora").prepare(model, settings)
         get_method("lora").lighten(model, torch.bfloat16)
+    freeze(model, settings.freeze)
     model = place(model, devices, sharding, dtype == "bfloat16")
-    return Run(model, examples, examples[:4], settings, 3e-3, 5, devices)
+    base = None
+    if settings.kl:
+        base = load_model(checkpoint, attention=NAME).requires_grad_(False)
+        base = Reference(place(base, devices, sharding, False))
+    return Run(model, examples, examples[:4], settings, 3e-3, 5, devices, None, base)
 
 
 def work(rank, checkpoint, deep, folder, port):
@@ -58,6 +79,8 @@ def work(rank, checkpoint, deep, folder, port):
         (folder / "bfloat16").mkdir()
     train_in_bfloat16(rank, checkpoint, folder / "bfloat16", devices)
     adapt(rank, checkpoint, folder, devices)
+    for sharding in ("data", "full"):
+        remedy(rank, checkpoint, sharding, folder, devices)
     limits = {"longest_wait": longest_wait(devices)}
     torch.save(
         shares(deep, devices) | saving(deep, folder, devices) | limits, folder / f"{rank}.pt"
@@ -82,6 +105,16 @@ def adapt(rank, checkpoint, folder, devices):
     weights = whole_weights(trainer.run.model, trainer.run.devices)
     if rank == 0:
         torch.save({"curve": trainer.curve, "weights": weights}, folder / "adapter.pt")
+
+
+def remedy(rank, checkpoint, sharding, folder, devices):
+    """A run with all that is added to the loss, which stops early."""
+    trainer = Trainer(run_of(checkpoint, sharding, devices=devices, **REMEDIES))
+    trainer.train(StateFolder(folder / f"remedied-{sharding}", "same"), StopRequest())
+    weights = whole_weights(trainer.run.model, devices)
+    if rank == 0:
+        result = {"curve": trainer.curve, "weights": weights, "best": trainer.stopping.step}
+        torch.save(result, folder / f"remedied-{sharding}.pt")
 
 
 def shares(deep, devices):
@@ -195,6 +228,22 @@ def test_two_devices_equal_one(sharding, checkpoint, two_devices, tmp_path):
     assert result["weights"].keys() == own.keys()
     for name, value in result["weights"].items():
         assert (value - own[name]).norm() / own[name].norm() < 1e-5, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["data", "full"])
+def test_remedies_of_two_devices_equal_those_of_one(sharding, checkpoint, two_devices, tmp_path):
+    result = torch.load(two_devices / f"remedied-{sharding}.pt", weights_only=True)
+    one = Trainer(run_of(checkpoint, "data", **REMEDIES))
+    one.train(StateFolder(tmp_path, "a"), StopRequest())
+    assert result["best"] == one.stopping.step
+    for key in ("loss", "grad_norm", "validation_loss"):
+        found, expected = (
+            [row[key] for row in curve if key in row] for curve in (result["curve"], one.curve)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for name, value in one.run.model.state_dict().items():
+        assert (value - result["weights"][name]).norm() / value.norm() < 1e-5, name
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_divergence_is_that_of_stock_transformers_and_changes_nothing(files):
     trainer = trainer_of(files / "checkpoint")
     trainer._update()
     trainer._update()
-    own = trainer.run.model
+    own = trainer.run.model.train()
     before = {name: weight.clone() for name, weight in own.state_dict().items()}
     random = torch.get_rng_state()
     base = Reference(load_model(files / "checkpoint", attention="ptft_packed"))
@@ -117,10 +117,14 @@ def test_a_summary_tells_them(files, tmp_path, method, settings):
     assert summary["settings"].get("kl") == settings.get("kl")
     base = dict(load_model(files / "checkpoint").named_parameters())
     tuned = dict(load_tuned(tmp_path / "model").named_parameters())
-    squares = {name: float((tuned[name] - base[name]).double().square().sum()) for name in base}
+    squares = {
+        name: float((tuned[name] - base[name]).detach().double().square().sum()) for name in base
+    }
     layers = [sum(v for k, v in squares.items() if f"layers.{n}." in k) for n in range(2)]
     distance = math.sqrt(sum(squares.values()))
-    norm = math.sqrt(sum(float(weight.double().square().sum()) for weight in base.values()))
+    norm = math.sqrt(
+        sum(float(weight.detach().double().square().sum()) for weight in base.values())
+    )
     assert summary["distance"] == pytest.approx(distance, rel=1e-4)
     assert summary["relative_distance"] == pytest.approx(distance / norm, rel=1e-4)
     assert summary["distance_by_layer"] == pytest.approx([x**0.5 for x in layers], rel=1e-4)
