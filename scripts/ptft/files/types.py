@@ -1,6 +1,7 @@
 """What all of a study's types are made of: names, counts, and strictness."""
 
 import ast
+import functools
 import inspect
 import textwrap
 from itertools import pairwise
@@ -67,13 +68,21 @@ def field_docstrings(fields: type) -> dict[str, str]:
     """Field -> the docstring under it, of a class and those it inherits from."""
     found = {}
     for base in reversed(fields.__mro__):
-        try:
-            source = inspect.getsource(base)
-        except (OSError, TypeError):  # made while the program runs, or not in Python
-            continue
-        tree = ast.parse(textwrap.dedent(source)).body[0]
-        for field, text in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
-            match field, text:
-                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
-                    found[name] = inspect.cleandoc(about)
+        found |= _own_docstrings(base)
+    return found
+
+
+@functools.cache  # each mistake is told by the whole schema, whose classes share their bases
+def _own_docstrings(fields: type) -> dict[str, str]:
+    """Field -> the docstring under it, of this class alone."""
+    try:
+        source = inspect.getsource(fields)
+    except (OSError, TypeError):  # made while the program runs, or not in Python
+        return {}
+    tree = ast.parse(textwrap.dedent(source)).body[0]
+    found = {}
+    for field, text in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
+                found[name] = inspect.cleandoc(about)
     return found
