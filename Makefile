@@ -23,8 +23,7 @@ $(INSTALLED): envs/lock.txt
 install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its commands known
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
-	$(BIN)/snakemake --cores $(CORES)
-	@echo "open results/pocket/report.html"
+	PYTHONPATH=scripts $(BIN)/snakemake --logger brief --cores $(CORES)
 
 test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup

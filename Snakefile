@@ -32,6 +32,7 @@ from ptft.planning.resources import Demands
 from ptft.planning.site import read_site
 from ptft.planning.targets import require_targets
 from ptft.report.embedding import protect_reports
+from ptft.report.outcome import outcome
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.runtime.failures import tell_causes_first
 from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
@@ -102,6 +103,10 @@ correct_status_queries()
 look_behind_ancient_inputs()
 protect_reports(Path(DOCUTILS))
 tell_causes_first(logger.handlers)
+# The handler of `--logger brief`, if that is asked for, tells at its end what came out of all.
+BRIEF = [known for known in workflow.logger_manager.plugin_handlers if hasattr(known, "outcome")]
+for handler in BRIEF:
+    handler.outcome = lambda: [] if workflow.dag_settings.targets else outcome(RESULTS)
 
 if workflow.is_main_process:
     with printed_alone():
@@ -146,3 +151,9 @@ onstart:
         SLICES.write()
         for model in INCOMPLETE:
             forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
+        for handler in BRIEF:
+            handler.log_files = log
+            if "published" not in config:
+                from ptft.planning.dry_run import expected_of
+
+                handler.expected = expected_of(workflow, GRID)

@@ -1,7 +1,10 @@
 """A job that fails, as Snakemake tells it: what a user reads is the cause first."""
 
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 from small_study import FAMILY, OWN
 
@@ -34,3 +37,40 @@ def test_a_failed_job_names_its_cause_first(repository, tmp_path):
     assert len(told) <= 10 and output.count("found 9") == 1
     assert '{"' not in output and "Traceback" not in output and "CalledProcessError" not in output
     assert (clone.root / log).read_text() == f"{told[0].replace('Error', 'error')}\n"
+
+
+def test_a_run_in_brief_tells_causes_and_what_came_out(finished):
+    """A job that fails, then the same call with what it lacked."""
+    costs = finished.root / "results/tiny/tables/costs.csv"
+    page = finished.root / "results/tiny/front_page.rst"
+    page.unlink()
+    before = costs.read_text()
+    costs.write_text("stage\n")
+
+    def run():
+        call = finished.command("--logger", "brief")
+        known = os.environ | {"PYTHONPATH": "scripts"}
+        done = subprocess.run(
+            call, cwd=finished.root, env=known, capture_output=True, text=True, check=False
+        )
+        # Snakemake names its profile, the Snakefile has a note.
+        return done.returncode, done.stderr.splitlines()[2:]
+
+    status, told = run()
+    assert status == 1 and told[0].startswith("0/2 jobs · 0:"), told
+    assert told[1].startswith("Error: ") and "polars" in told[1], told
+    assert told[2].startswith("    rule: write_front_page, job ")
+    [stopped] = [line for line in told if line.startswith("stopped: 0/2 jobs in 0:")]
+    assert stopped.endswith("; 1 failed")
+    assert re.fullmatch(r"log: /.+\.snakemake\.log", told[-1])
+    costs.write_text(before)
+    status, told = run()
+    assert status == 0 and len(told) <= 10, told
+    assert re.fullmatch(r"0/2 jobs · \d:\d\d, about \d:[1-5]0 left", told[0])
+    done = next(place for place, line in enumerate(told) if line.startswith("done: 2/2 jobs in "))
+    found = [
+        line[2:].replace("`", "") for line in page.read_text().splitlines() if line[:2] == "* "
+    ]
+    assert told[done + 1 : done + 3] == found[:2]
+    assert told[done + 3] == "report: results/tiny/report.html"
+    assert "make_report" in Path(told[-1].removeprefix("log: ")).read_text()

@@ -1,4 +1,4 @@
-"""The plan on a dry run, printed when Snakemake has decided what it would run.
+"""What Snakemake decided to run: the plan, printed on a dry run, and what a run should take.
 
 Snakemake tells its log that the jobs are chosen, and closes the log at its end: the plan is made at
 the first and printed at the second, below Snakemake's own lists.
@@ -18,16 +18,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from ptft.evaluation.published import names_in
 from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
-from ptft.planning.plan import (
-    FETCHING,
-    PRETRAIN,
-    PlannedJob,
-    Score,
-    cells_to_score,
-    make_plan,
-    render,
-)
+from ptft.planning.expected import PRETRAIN, PlannedJob, Score, expected_run
+from ptft.planning.plan import FETCHING, cells_to_score, make_plan, render
 from ptft.planning.progress import EVALUATE, FINETUNE
+from ptft.runtime.run_lines import Expected
 from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice
 
@@ -47,20 +41,9 @@ class PlanPrinter(logging.Handler):
         """Make the plan, once the jobs are chosen."""
         chosen = getattr(record, "event", None) == LogEvent.RUN_INFO
         if not self.text and (chosen or record.msg == NOTHING_TO_BE_DONE_MSG):
-            resources = self.workflow.resource_settings
-            local = resources.nodes is None
             jobs = Decided(self.workflow, self.grid).jobs()
-            cores = resources.cores if local and resources.cores else 0
-            at_once = self._local_lanes(cores) if local else resources.nodes
+            cores, at_once = _room(self.workflow, self.grid)
             self.text = render(make_plan(self.grid, jobs, cores, at_once=at_once))
-
-    def _local_lanes(self, cores: int) -> int | None:
-        """Jobs of models that run at a time on this machine; None where no cores are named."""
-        compute = self.grid.study.compute
-        if compute.gpus:
-            gpus = self.workflow.global_resources.get("gpu").value or 0
-            return max(1, gpus // compute.gpus)
-        return max(1, cores // compute.threads) if cores else None
 
     def close(self) -> None:
         """Print the plan, if there is one."""
@@ -68,6 +51,25 @@ class PlanPrinter(logging.Handler):
             print(self.text, flush=True)
             self.text = ""
         super().close()
+
+
+def expected_of(workflow: Any, grid: Grid) -> Expected:
+    """What the jobs that Snakemake is going to run are expected to take."""
+    cores, at_once = _room(workflow, grid)
+    return expected_run(grid, Decided(workflow, grid).jobs(), cores, at_once=at_once)
+
+
+def _room(workflow: Any, grid: Grid) -> tuple[int, int | None]:
+    """CPU cores that local jobs share, 0 where jobs run elsewhere or none are named; jobs of models
+    that run at a time, None where nobody can tell."""
+    resources, compute = workflow.resource_settings, grid.study.compute
+    if resources.nodes is not None:
+        return 0, resources.nodes
+    cores = resources.cores or 0
+    if compute.gpus:
+        gpus = workflow.global_resources.get("gpu").value or 0
+        return cores, max(1, gpus // compute.gpus)
+    return cores, max(1, cores // compute.threads) if cores else None
 
 
 class Decided:

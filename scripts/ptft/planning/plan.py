@@ -11,30 +11,14 @@ from pathlib import Path
 from ptft.files.errors import present
 from ptft.paths import Results
 from ptft.planning.estimates import RATES, Estimates
+from ptft.planning.expected import PRETRAIN, PlannedJob, Score, job_seconds, speeds
 from ptft.planning.history import History
 from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.planning.resources import Demands
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
 
-PRETRAIN = "pretrain_checkpoint"
 FETCHING = {"resolve_pin", "fetch_pin"}
-
-Score = tuple[str, str, int]
-"""dataset, format, shots: a cell of one checkpoint and arm"""
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """A job that would run."""
-
-    rule: str
-    checkpoint: str | None = None
-    arm: str | None = None
-    cells: tuple[Score, ...] = ()
-    """of an evaluation: those that it would score; it finds the others in the store"""
-    again: bool = False
-    """a fine-tuning, for its model is gone and scored anew, that nothing else has changed for"""
 
 
 @dataclass(frozen=True)
@@ -99,9 +83,8 @@ def make_plan(
     """
     workload = Workload(grid, folder)
     estimates = Estimates(grid, workload)
-    history = History(grid, estimates, folder)
-    speeds = {rule: history.speed(rule) for rule in (FINETUNE, EVALUATE)}
-    timed = _seconds(jobs, estimates, {rule: speed.factor for rule, speed in speeds.items()})
+    fast = speeds(History(grid, estimates, folder))
+    timed = job_seconds(jobs, estimates, fast)
     compute = grid.study.compute
     sizes = _new_models(grid, jobs, folder, at_once)
     trained = [job for job in jobs if job.rule == FINETUNE]
@@ -110,7 +93,7 @@ def make_plan(
         stages=tuple(_stages(grid, jobs, timed)),
         unit="GPU-hours" if compute.gpus else "core-hours",
         cores=0 if compute.gpus else cores,
-        recorded_jobs=sum(speed.jobs for speed in speeds.values()),
+        recorded_jobs=sum(speed.jobs for speed in fast.values()),
         counted=sum(size.counted for size in workload.sizes.values()),
         splits=len(workload.sizes),
         models=len(sizes),
@@ -188,29 +171,6 @@ def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
         for (method, task), ratio in found.items()
         if ratio > 1
     ]
-
-
-def _seconds(
-    jobs: Iterable[PlannedJob], estimates: Estimates, factors: dict[str, float]
-) -> dict[PlannedJob, float]:
-    """Expected time of each job that has a model, by the clock."""
-    tuning = {
-        name: estimates.finetune_seconds(name) * factors[FINETUNE]
-        for name, arm in estimates.grid.arms.items()
-        if arm.trained
-    }
-    scoring: dict[tuple[Score, ...], float] = {}
-    seconds = {}
-    for job in jobs:
-        if job.rule == FINETUNE:
-            seconds[job] = tuning[present(job.arm, "arm")]
-        elif job.rule == PRETRAIN:
-            seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
-        elif job.rule == EVALUATE:
-            if job.cells not in scoring:
-                scoring[job.cells] = estimates.evaluate_seconds(job.cells) * factors[EVALUATE]
-            seconds[job] = scoring[job.cells]
-    return seconds
 
 
 def _stages(

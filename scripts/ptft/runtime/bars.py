@@ -88,13 +88,13 @@ class Lines:
         else:
             amount = f"{self.n}/{self.total} {self.unit}"
         if self.n >= self.total:
-            return f"{self.job}: {amount}, done in {_clock(seconds)}"
+            return f"{self.job}: {amount}, done in {clock(seconds)}"
         done, part = self.n - self._before, f" ({self._part})" if self._part else ""
-        left = _clock((self.total - self.n) * seconds / done) if done > 0 else "unknown time"
+        left = clock((self.total - self.n) * seconds / done) if done > 0 else "unknown time"
         return f"{self.job}: {amount}, {left} left{part}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """``0:35``, ``12:07`` or ``1:02:03``."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)

@@ -9,8 +9,9 @@ import yaml
 from ptft.models.folder import keep_records
 from ptft.paths import Results
 from ptft.planning.estimates import RATES, Estimates, training_seconds
+from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.history import History
-from ptft.planning.plan import PlannedJob, cells_to_score, make_plan, render
+from ptft.planning.plan import cells_to_score, make_plan, render
 from ptft.planning.resources import Demands
 from ptft.planning.workload import TEST_ROWS, TOKENS, Size, Workload
 from ptft.study import read_study
@@ -315,3 +316,19 @@ def test_gpus_that_gain_nothing_are_noted(read, tmp_path):
     for changes in ({"gpus": 1}, {"gpus": 0}):
         alone = make_plan(read("config/olmo-1b.yaml", compute=changes), jobs, folder=tmp_path)
         assert alone.notes == ()
+
+
+def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_are(read, tmp_path):
+    grid = read("tests/studies/tiny.yaml", compute={"threads": 2})
+    [arm] = [name for name in grid.arms if name.startswith("full.pocket_nli.")][:1]
+    checkpoint = next(iter(grid.checkpoints))
+    light = [PlannedJob("prepare_split"), PlannedJob("prepare_split")]
+    jobs = [PlannedJob("finetune_model", checkpoint, arm), *light]
+    expected = expected_run(grid, jobs, cores=4, folder=tmp_path, at_once=2)
+    tuning = Demands(grid).estimates.finetune_seconds(arm)
+    assert expected.each["finetune_model", checkpoint, arm] == pytest.approx(2 * tuning)
+    assert expected.each["prepare_split", None, None] == RATES["cpu"].light
+    assert expected.total == pytest.approx(2 * tuning + 2 * RATES["cpu"].light)
+    assert expected.lanes == 4
+    elsewhere = expected_run(grid, jobs, folder=tmp_path, at_once=100)  # one job has a model
+    assert (elsewhere.lanes, elsewhere.total) == (1, pytest.approx(expected.total - tuning))

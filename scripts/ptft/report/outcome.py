@@ -1,0 +1,37 @@
+"""What came out of a study, in the lines that a terminal has room for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ptft.paths import Results
+from ptft.report.rst import without_templates
+
+FINDINGS = 2
+BRACE = without_templates("{"), "{"
+
+
+def outcome(results: Results) -> list[str]:
+    """The first findings of the front page, and where the report is; nothing without a report."""
+    if not Path(results.report).exists():
+        return []
+    page = Path(results.front_page).read_text(encoding="utf-8")
+    return [*first_items(page, FINDINGS), f"report: {results.report}"]
+
+
+def first_items(page: str, count: int) -> list[str]:
+    """The first items of a page's lists, one line each, as text without marks.
+
+    Args:
+        page: reStructuredText, as ``ptft.report.front_page`` writes it.
+        count: how many.
+    """
+    from docutils.core import publish_doctree
+
+    items = [line for line in page.splitlines() if line.startswith("* ")][:count]
+    # Links lead to elsewhere on the page; braces are escaped for Snakemake.
+    items = [re.sub(r"`([^`]+)`_", r"\1", item.replace(*BRACE)) for item in items]
+    settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
+    trees = [publish_doctree(item, settings_overrides=settings) for item in items]
+    return [" ".join(tree.astext().split()) for tree in trees]
