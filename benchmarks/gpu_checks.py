@@ -13,7 +13,7 @@ from gpu_context import BATCH, Context, build, losses, trainer_of
 
 from ptft.inference.head import float32_logits
 from ptft.runtime.leased_gpus import driver_version
-from ptft.training.loss import weighted_loss
+from ptft.training.loss import Objective
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.packing import example_weights, pack
@@ -77,7 +77,7 @@ def _compare_precisions(model: torch.nn.Module, context: Context) -> dict:
     for bfloat16 in (False, True):
         packed = pack(batch, weights, context.device, bfloat16)
         with torch.autocast(context.device.type, torch.bfloat16, enabled=bfloat16):
-            loss = weighted_loss(model, packed)
+            loss = Objective()(model, packed)
         loss.backward()
         gradients = [p.grad.double().flatten() for p in model.parameters() if p.grad is not None]
         results.append((loss.item(), gradients))
@@ -209,16 +209,16 @@ def _out_of_memory(context: Context) -> dict:
         limit = held + OUT_OF_MEMORY_AT * (peak - held)
         torch.cuda.set_per_process_memory_fraction(limit / total)
     else:
-        work = trainer._accumulate
+        work = trainer.gradients.accumulate
 
         def full(batch):
-            if trainer.token_budget > OUT_OF_MEMORY_AT * whole:
+            if trainer.gradients.token_budget > OUT_OF_MEMORY_AT * whole:
                 raise torch.OutOfMemoryError("by hand")
             return work(batch)
 
-        trainer._accumulate = full
+        trainer.gradients.accumulate = full
     try:
-        found = {"loss": losses(trainer, 1)[0], "tokens_after": trainer.token_budget}
+        found = {"loss": losses(trainer, 1)[0], "tokens_after": trainer.gradients.token_budget}
     finally:
         if context.cuda:
             torch.cuda.set_per_process_memory_fraction(1.0)

@@ -14,7 +14,7 @@ from gpu_speed import free_memory
 from torch import nn
 
 from ptft.training.loop import Trainer
-from ptft.training.loss import weighted_loss
+from ptft.training.loss import Objective
 from ptft.training.packing import PackedBatch, example_weights, pack
 
 WARM_UP, UPDATES = 3, 15
@@ -40,7 +40,7 @@ def _batch(trainer: Trainer, context: Context) -> PackedBatch:
 def _loss(trainer: Trainer, packed: PackedBatch, cache: bool = True) -> torch.Tensor:
     kind = packed.input_ids.device.type
     with torch.autocast(kind, torch.bfloat16, enabled=trainer.bfloat16, cache_enabled=cache):
-        return weighted_loss(trainer.model, packed)
+        return Objective()(trainer.model, packed)
 
 
 def _measure(

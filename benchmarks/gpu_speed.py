@@ -16,7 +16,7 @@ from ptft.models.loading import scoring_dtype
 from ptft.prompts.encoding import Prompt
 from ptft.training.examples import Example
 from ptft.training.loop import CHECK_EVERY_ON_CUDA, Trainer
-from ptft.training.loss import weighted_loss
+from ptft.training.loss import Objective
 from ptft.training.memory import flops_per_token, utilisation
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
@@ -55,19 +55,19 @@ def _speed(
     first = context.seconds(lambda: losses(trainer, 1))
     losses(trainer, context.pick(WARM_UP, 1))
     until = time.monotonic() + SHARE_OF_TIME * max(context.left, 0)
-    tokens, done, spent = trainer.tokens, 0, 0.0
+    tokens, done, spent = trainer.seen["tokens"], 0, 0.0
     while done < context.pick(UPDATES, 2) and (not done or time.monotonic() < until):
         together = context.pick(CHECK_EVERY_ON_CUDA, 1)  # losses are read so often
         spent += context.seconds(lambda together=together: losses(trainer, together))
         done += together
-    per_second = (trainer.tokens - tokens) / spent
+    per_second = (trainer.seen["tokens"] - tokens) / spent
     found = {
         "first_update_seconds": first,
         "updates_per_second": done / spent,
-        "tokens_an_update": (trainer.tokens - tokens) / done,
+        "tokens_an_update": (trainer.seen["tokens"] - tokens) / done,
         "flops_per_second": flops_per_token(model) * per_second,
         "utilisation": utilisation(model, per_second, context.device),
-        "token_budget": trainer.token_budget,
+        "token_budget": trainer.gradients.token_budget,
         "loss": trainer.curve[-1]["loss"],
     }
     if context.cuda:
@@ -88,7 +88,7 @@ def _parts(trainer: Trainer, batch: list[Example], context: Context) -> dict[str
 
     def forward() -> None:
         with torch.autocast(context.device.type, torch.bfloat16, enabled=trainer.bfloat16):
-            loss.append(weighted_loss(trainer.model, packed))
+            loss.append(Objective()(trainer.model, packed))
 
     taken = {
         "forward": context.seconds(forward),

@@ -10,6 +10,9 @@ from ptft.language.translation import Translate
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
 from ptft.report.rst import listed, literal, plain
 
+REMEDIES = ("replay", "l2sp", "kl", "freeze", "early_stopping")
+"""settings against forgetting, none of which is the paper's"""
+
 
 def deviations(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> list[str]:
     """Sentences on what differs from the paper.
@@ -29,6 +32,7 @@ def deviations(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -
     return [
         *_of_the_model(resolved["study"], translate),
         *_of_training(resolved["study"], translate),
+        *_of_remedies(resolved["study"], translate),
         *_of_data(resolved, trained, translate),
         *_of_scoring(resolved, translate),
         *_of_groups(resolved["study"]["evaluate"]["datasets"], translate),
@@ -80,6 +84,14 @@ def _of_training(study: Mapping, translate: Translate) -> Iterator[str]:
         yield translate("Trained in the format {name}; the paper in {theirs}.").format(
             name=literal(study["train_format"]), theirs="``default``"
         )
+
+
+def _of_remedies(study: Mapping, translate: Translate) -> Iterator[str]:
+    groups = study["finetune"].values()
+    asked = [each for group in groups for each in (group["settings"], *group["tasks"].values())]
+    found = [key for key in REMEDIES if any(settings.get(key) for settings in asked)]
+    if found:
+        yield translate("The paper does not have the settings {names}.").format(names=listed(found))
 
 
 def _of_data(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> Iterator[str]:

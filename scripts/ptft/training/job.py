@@ -118,13 +118,12 @@ class _Finetuning:
         write_tensorboard(trainer.curve, folder / "tensorboard")
         if candidates:
             write_selection(candidates, folder / "selection.csv")
-        found = self._predictors(trainer, weights)
         summary = {
             **self.request.identity(),
             "identity": self.identity,
             **self.data.counts(),
-            **summary_of(trainer),
-            **found,
+            **summary_of(trainer),  # its peak of memory is without a second model
+            **self._predictors(trainer, weights),
             "total_seconds": time.monotonic() - self.begun,
         }
         (folder / "training.json").write_text(json.dumps(summary, indent=1, sort_keys=True))

@@ -1,15 +1,15 @@
 """Losses of a packed micro-batch: only learned tokens go through the output projection."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from ptft.training.packing import PackedBatch
 
-if TYPE_CHECKING:
-    from ptft.training.reference import Reference
+Base = Callable[[PackedBatch], torch.Tensor]
+"""Gives the checkpoint's logits (N, V), without a gradient."""
 
 
 def token_logits(model, packed: PackedBatch) -> torch.Tensor:
@@ -51,7 +51,7 @@ class Objective:
     """
 
     kl: float = 0.0
-    base: "Reference | None" = None
+    base: Base | None = None
 
     def __call__(self, model, packed: PackedBatch) -> torch.Tensor:
         """The micro-batch's part of the update's loss: the losses times their weights, summed."""

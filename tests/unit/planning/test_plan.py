@@ -155,11 +155,11 @@ def test_replay_and_a_comparison_take_their_time(read, tmp_path):
     def estimated(**settings):
         finetune = {"full": {"settings": settings, "tasks": {"pocket_nli": {}}}}
         grid = read("tests/studies/tiny.yaml", finetune=finetune)
-        for dataset, kept, tokens in [("pocket_nli", 60, 30.0), ("pocket_question", 40, 70.0)]:
+        for dataset, kept, tokens in [("pocket_nli", 60, 30.0), ("pocket_paraphrase", 40, 70.0)]:
             write_split(grid, tmp_path, dataset, "train", kept, tokens)
         return Estimates(grid, Workload(grid, tmp_path))
 
-    replay = {"dataset": "pocket_question", "share": 0.2}
+    replay = {"dataset": "pocket_paraphrase", "share": 0.2}
     plain, mixed = estimated(epochs=2), estimated(epochs=2, replay=replay, max_length=50)
     assert plain.epoch_tokens(ARM) == 60 * 30
     assert mixed.epoch_tokens(ARM) == 60 * 30 + 15 * 50

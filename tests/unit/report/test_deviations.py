@@ -67,7 +67,8 @@ def test_hidden_labels_and_missing_datasets_are_not_claimed(resolved):
 def test_what_a_user_changes_is_told(resolved):
     study = resolved("olmo-1b")
     study["study"]["checkpoints"] = ["step1000", "main"]
-    study["study"]["finetune"]["full"]["tasks"]["paws"] = {"lr": 1e-5}
+    study["study"]["finetune"]["full"]["tasks"]["paws"] = {"lr": 1e-5, "kl": 0.1}
+    study["study"]["finetune"]["full"]["settings"] |= {"freeze": 2, "l2sp": 0.0}
     study["study"]["finetune"]["full"]["seeds"] = [0, 1, 2]
     study["study"]["data"]["train"] = 2000
     study["study"]["bootstrap"]["resamples"] = 500
@@ -75,9 +76,10 @@ def test_what_a_user_changes_is_told(resolved):
     assert told[0].startswith(
         "The checkpoints are ``step1000``, ``main``; the paper's ``step1000``"
     )
-    assert told[1:4] == [
+    assert told[1:5] == [
         "full on ``paws``: lr 1e-05; the paper lr 2e-06.",
         "3 training seeds; the paper has one.",
+        "The paper does not have the settings ``kl``, ``freeze``.",
         "Training examples a task: at most 2000; the paper takes 6000.",
     ]
     assert "500 resamples for the intervals; the paper takes 3000." in told

@@ -287,36 +287,44 @@ IN_STUDY = [
     ),
     # Remedies against forgetting
     *(
-        ("lr: 1.0e-3}", f"lr: 1.0e-3, {settings}}}", f"study.yaml:7: finetune.full.{sentence}")
+        (
+            "lr: 1.0e-3}",
+            f"lr: 1.0e-3, {settings}}}",
+            "study.yaml:7: " + sentence.replace("{key}", "finetune.full.settings"),
+        )
         for settings, sentence in [
             (
                 "replay: {dataset: pocket_summary, share: 1}",
-                "settings.replay: share: found 1.0, expected a number above 0 and below 1",
+                "{key}.replay: share: found 1.0, expected a number above 0 and below 1",
             ),
             (
                 "replay: {dataset: pocket_summary, shares: 0.1}",
-                "settings.replay.shares: unknown key; did you mean 'share'?",
+                "unknown key '{key}.replay.shares'; did you mean 'share'?",
             ),
             (
                 "replay: {dataset: pocket_summary}",
-                "settings.replay.share is missing",
+                "key '{key}.replay.share' is missing",
             ),
             (
                 "replay: {dataset: pocket_sumary, share: 0.1}",
-                "settings.replay.dataset: unknown 'pocket_sumary'; did you mean 'pocket_summary'?",
+                "{key}.replay.dataset: unknown 'pocket_sumary'; did you mean 'pocket_summary'?",
             ),
             (
                 "replay: {dataset: pocket_nli, share: 0.1}",
-                "settings.replay.dataset: 'pocket_nli' is what 'pocket_nli' is trained on; name "
+                "{key}.replay.dataset: 'pocket_nli' is what 'pocket_nli' is trained on; name "
                 "another dataset",
             ),
             (
                 "replay: {dataset: pocket_summary, share: 0.1}",
-                "settings.replay.dataset: rows of 'pocket_summary' would be replayed (train) that "
+                "{key}.replay.dataset: rows of 'pocket_summary' would be replayed (train) that "
                 "are its shots rows (train); give it other splits, or take it out of "
                 "evaluate.datasets",
             ),
-            ("early_stopping: 2", "settings: validation_steps: found [], expected at least one"),
+            (
+                "early_stopping: 2",
+                "{key}: validation_steps: found [], expected at least one update, "
+                "because early_stopping is set",
+            ),
         ]
     ),
     (
