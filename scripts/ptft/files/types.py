@@ -66,7 +66,7 @@ class Strict(Described):
 
 def field_docstrings(fields: type) -> dict[str, str]:
     """Field -> the docstring under it, of a class and those it inherits from."""
-    found = {}
+    found: dict[str, str] = {}
     for base in reversed(fields.__mro__):
         found |= _own_docstrings(base)
     return found
