@@ -119,7 +119,7 @@ if workflow.is_main_process and GRID is not None:
     SCORED = list(Progress(GRID).published())
     INCOMPLETE = [model for model in SCORED if model.absent]
     look_behind_records(
-        [model.record for model in INCOMPLETE],
+        [model.declared for model in INCOMPLETE],
         {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
     )
     elsewhere = results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))

@@ -43,7 +43,11 @@ def tuned_folder(folder):
 
 def scored_models(wildcards):
     """Records of all models that are scored; listed for a job that asks, not at each parse."""
-    return [RESULTS.published_cells(checkpoint, arm.name) for checkpoint, arm in GRID.models()]
+    return [
+        RESULTS.published_cells(checkpoint, arm.name)
+        for checkpoint, arm in GRID.models()
+        if not arm.parent
+    ]
 
 
 def tuned_models(wildcards):
@@ -105,6 +109,6 @@ def evaluated_model(wildcards):
 
 wildcard_constraints:
     checkpoint=one_of(GRID.checkpoints),
-    arm=one_of(GRID.arms),
+    arm=one_of(GRID.parents),
     dataset=one_of(sorted({dataset for dataset, _ in GRID.splits()})),
     split="train|shots|test",

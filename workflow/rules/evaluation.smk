@@ -1,8 +1,16 @@
 # Scores: one job a checkpoint and arm loads the model once and scores every cell that the
 # store does not hold yet. Its output is a record of the cells, whose files are not declared.
 SLICES.add("evaluate_model", content=partial(evaluation_slice, GRID))
+for name, derived in GRID.parents.items():
+    if derived:
+        SLICES.add("evaluate_model", name, content=partial(evaluation_slice, GRID, name))
 # What deletes a model keeps what it tells of its training.
 KEEP_RECORDS = "" if STUDY.keep_models else " --records {params.records:q}"
+
+
+def own_slice(arm):
+    """What its slice is filed under, beside the rule: all arms that nothing is derived from share one."""
+    return [arm] if GRID.parents[arm] else []
 
 
 rule evaluate_model:
@@ -29,12 +37,12 @@ rule evaluate_model:
         **SITE.resources(DEMANDS.evaluation_gpus()),
         gpu=DEMANDS.evaluation_gpus(),
         nodes=1,
-        mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
-        runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt),
+        mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt, wildcards.arm),
+        runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt, wildcards.arm),
         slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
     params:
-        slice=slice_of("evaluate_model"),
-        plan=slice_file("evaluate_model"),
+        slice=lambda wildcards: SLICES.text("evaluate_model", *own_slice(wildcards.arm)),
+        plan=lambda wildcards, input: SLICES.file("evaluate_model", *own_slice(wildcards.arm)),
         data=lambda wildcards, input: folder_of(input.splits[0], 2),
         folder=place(RESULTS.evaluation("{checkpoint}", "{arm}")),
         store=place(RESULTS.cell_store),

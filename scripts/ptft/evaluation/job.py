@@ -1,24 +1,28 @@
-"""One evaluation job: a model is loaded once and scored on every cell that the store lacks."""
+"""One evaluation job: a model is loaded once and scored on every cell that the store lacks.
+
+Arms that are derived from it are scored by the same job, with their weights in its place.
+"""
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from ptft.data.jsonl import count_examples, read_all, read_examples
-from ptft.evaluation.cell_key import cell_key
-from ptft.evaluation.published import write_published
+from ptft.evaluation.arms import ScoredArm, derived_engine, derived_hash, keys_of
 from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, require_backend
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import publish, to_frame, write_frame
+from ptft.evaluation.store import to_frame, write_frame
 from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here
 from ptft.inference.vllm_engine import VllmEngine
+from ptft.models.derive.base import Parent
 from ptft.models.folder import hash_model, keep_records
-from ptft.paths import stored_cell
 from ptft.runtime.bars import progress
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
@@ -54,6 +58,11 @@ class EvaluationJob:
     output: Path
     records: Path | None = None
 
+    @cached_property
+    def parent(self) -> Parent:
+        """The model, as what other weights are derived from."""
+        return Parent(self.model, self.checkpoint or self.model)
+
 
 def evaluate(job: EvaluationJob) -> None:
     """Score what the store lacks and publish all that is asked for.
@@ -64,32 +73,50 @@ def evaluate(job: EvaluationJob) -> None:
     model_hash = hash_model(job.model, job.checkpoint)
     # A job that a dead main process left behind may be at the same work: wait for its cells.
     with exclusive(job.store / model_hash):
-        plan = read_slice(job.plan, EvaluationPlan)
-        cells = cells_of_plan(plan)
-        version, target = plan["scoring_version"], target_here()
-        keys = {cell: cell_key(cell, model_hash, job.data, version, target) for cell in cells}
-        stored = {cell: Path(stored_cell(job.store, key)) for cell, key in keys.items()}
-        missing = {cell: file for cell, file in stored.items() if not file.exists()}
-        note(cells=len(cells), reused=len(cells) - len(missing))
-        log.info("%d cells, %d of them in the store", len(cells), len(cells) - len(missing))
+        target = target_here()
+        arms = list(_arms(job, read_slice(job.plan, EvaluationPlan), model_hash, target))
+        asked = sum(len(arm.keys) for arm in arms)
+        missing = [cell for arm in arms for cell in arm.missing]
+        note(cells=asked, reused=asked - len(missing))
+        log.info("%d cells, %d of them in the store", asked, asked - len(missing))
         if missing:
-            _score(job, missing, target, len(cells))
-        for cell, file in stored.items():
-            publish(file, job.output / cell.file)
-        write_published({cell.file: key for cell, key in keys.items()}, job.published)
+            sizes = split_sizes(missing, job.data)
+            note(examples=sum(sizes[cell.dataset] for cell in missing))
+            _score(job, arms, load_engine(job, missing, target), asked)
+        for arm in reversed(arms):  # the model's own record, which the job declares, comes last
+            arm.publish()
     if job.records is not None:
         keep_records(job.model, job.records)
 
 
-def _score(
-    job: EvaluationJob, missing: dict[CellRequest, Path], target: Target, asked: int
-) -> None:
-    engine = load_engine(job, list(missing), target)
-    failed = score_missing(engine, missing, job.data)
+def _arms(
+    job: EvaluationJob, plan: EvaluationPlan, model_hash: str, target: Target
+) -> Iterator[ScoredArm]:
+    """The model as it is, then each arm that is derived from it, in a folder beside its own."""
+    cells, version = cells_of_plan(plan), plan["scoring_version"]
+    keys = keys_of(cells, model_hash, job.data, version, target)
+    yield ScoredArm(job.output, job.published, keys, job.store)
+    for name, spec in plan.get("derived", {}).items():
+        derived = derived_hash(model_hash, spec, job.parent)
+        keys = keys_of(cells, derived, job.data, version, target)
+        record = job.published.with_name(f"{name}{job.published.suffix}")
+        yield ScoredArm(job.output.parent / name, record, keys, job.store, spec)
+
+
+def _score(job: EvaluationJob, arms: list[ScoredArm], engine: Engine, asked: int) -> None:
+    failed: dict[str, Exception] = {}
+    for arm in arms:
+        if not arm.missing:
+            continue
+        if arm.derived is not None:
+            engine = derived_engine(engine, arm.derived, job.parent)
+        prefix = "" if arm.derived is None else f"{arm.output.name} "
+        errors = score_missing(engine, arm.missing, job.data)
+        failed |= {f"{prefix}{cell.name}": error for cell, error in errors.items()}
     if torch.cuda.is_available():
         note(gpu_gib=engine.gpu_memory() / 2**30)
     if failed:
-        told = [f"cell {c.name} failed: {type(e).__name__}: {e}" for c, e in failed.items()]
+        told = [f"cell {name} failed: {type(e).__name__}: {e}" for name, e in failed.items()]
         for sentence in told[1:]:
             log.error(sentence)
         raise CellsFailed(
@@ -105,13 +132,9 @@ def score_missing(
     Returns:
         the error of each cell that failed.
     """
-    counts = {
-        name: count_examples(data / name / "test.jsonl", most)
-        for name, most in {cell.dataset: cell.max_examples for cell in missing}.items()
-    }
+    counts = split_sizes(missing, data)
     failed: dict[CellRequest, Exception] = {}
     total = sum(counts[cell.dataset] for cell in missing)
-    note(examples=total)
     with progress("evaluate", total, "examples") as bar:
         for number, (cell, stored) in enumerate(missing.items(), start=1):
             bar.set_postfix_str(f"cell {number}/{len(missing)} {cell.name}")
@@ -139,6 +162,14 @@ def score_missing(
             if results.notes:
                 log.info("%s: one prompt at a time, and ties: %s", cell.name, results.notes)
     return failed
+
+
+def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
+    """Dataset -> examples that its cells are scored on."""
+    return {
+        name: count_examples(data / name / "test.jsonl", most)
+        for name, most in {cell.dataset: cell.max_examples for cell in cells}.items()
+    }
 
 
 def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) -> Engine:

@@ -41,7 +41,8 @@ def gone(record: Path, absent: Collection[str]) -> list[str]:
 
 
 def _listed(record: Path) -> dict[str, str]:
-    return json.loads(record.read_text())
+    """File name -> key; nothing where there is no record."""
+    return json.loads(record.read_text()) if record.exists() else {}
 
 
 def names_in(folder: Path) -> set[str]:
@@ -69,11 +70,7 @@ def wait_for_published(
         seconds: after which the rest is given up.
     """
     deadline = time.monotonic() + seconds
-    waiting = {
-        folder: _listed(record).keys() & set(wanted)
-        for record, folder in folders.items()
-        if record.exists()
-    }
+    waiting = {folder: _listed(record).keys() & set(wanted) for record, folder in folders.items()}
     while waiting := {
         folder: names for folder, names in waiting.items() if not names <= names_in(folder)
     }:

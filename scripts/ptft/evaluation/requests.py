@@ -79,8 +79,19 @@ class Scoring(TypedDict):
     max_examples: NotRequired[int | None]
 
 
+class DerivedPlan(TypedDict):
+    """How weights are derived from a model's, without training."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    derivation: str
+    version: int
+    strength: float
+    seed: int
+
+
 class EvaluationPlan(TypedDict):
-    """What is scored of one checkpoint and arm (``Grid.evaluation_slice``)."""
+    """What is scored of one checkpoint and arm, and of the arms derived from it."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -88,6 +99,7 @@ class EvaluationPlan(TypedDict):
     shots_seed: int
     datasets: dict[str, Scoring]
     generation_backend: NotRequired[str]
+    derived: NotRequired[dict[str, DerivedPlan]]
 
 
 def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:

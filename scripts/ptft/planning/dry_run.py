@@ -8,6 +8,7 @@ import ast
 import json
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from ptft.evaluation.published import names_in
-from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan
+from ptft.evaluation.requests import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import PRETRAIN, PlannedJob, Score, expected_run
 from ptft.planning.plan import FETCHING, cells_to_score, make_plan, render
@@ -72,6 +73,15 @@ def _room(workflow: Any, grid: Grid) -> tuple[int, int | None]:
     return cores, max(1, cores // compute.threads) if cores else None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an evaluation."""
+
+    version: int
+    cells: frozenset[CellRequest]
+    derived: dict[str, DerivedPlan]
+
+
 class Decided:
     """What Snakemake decided to run, in the words of the study."""
 
@@ -87,8 +97,10 @@ class Decided:
     def _planned(self, job: Any) -> PlannedJob:
         rule, known = job.rule.name, job.wildcards_dict
         checkpoint, arm = known.get("checkpoint"), known.get("arm")
-        cells = self._cells(job, checkpoint, arm) if rule == EVALUATE else ()
-        return PlannedJob(rule, checkpoint, arm, cells, self._made_again(job))
+        arms = self._cells(job, checkpoint, arm) if rule == EVALUATE else [()]
+        cells = tuple(score for scores in arms for score in scores)
+        derived = sum(map(bool, arms[1:]))
+        return PlannedJob(rule, checkpoint, arm, cells, derived, self._made_again(job))
 
     def _made_again(self, job: Any) -> bool:
         """Whether a model is trained only because it was deleted after it was scored."""
@@ -105,19 +117,23 @@ class Decided:
         again = self._made_again(job) and not self.grid.study.compute.gpus
         return job.rule.name in MODEL_MAKERS and not again
 
-    def _cells(self, job: Any, checkpoint: str, arm: str) -> tuple[Score, ...]:
-        """Cells that an evaluation would score."""
+    def _cells(self, job: Any, checkpoint: str, arm: str) -> list[tuple[Score, ...]]:
+        """Cells that an evaluation would score: of its model, then of each arm derived from it."""
+        names = [arm, *(child.name for child in self.grid.parents[arm])]
         before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
         record = job.output[0]
         if any(map(self._new_model, before)) or not self._store_exists or not Path(record).exists():
-            return self._all
-        there = names_in(Path(self.results.evaluation(checkpoint, arm)))
-        in_place = {score for score, name in self._files.items() if name in there}
-        asked = self._asked_before(record)
-        if asked is None:
-            asked = () if self.dag.reason(job).params_changed else self._all
+            return [self._all] * len(names)
         new_data = {found.wildcards.dataset for found in before if found.rule.name == PREPARE}
-        return cells_to_score(self._all, in_place, asked, new_data)
+        found = []
+        for name in names:
+            there = names_in(Path(self.results.evaluation(checkpoint, name)))
+            in_place = {score for score, file in self._files.items() if file in there}
+            asked = self._asked_before(record, arm, name)
+            if asked is None:
+                asked = () if self.dag.reason(job).params_changed else self._all
+            found.append(cells_to_score(self._all, in_place, asked, new_data))
+        return found
 
     @cached_property
     def _all(self) -> tuple[Score, ...]:
@@ -132,27 +148,37 @@ class Decided:
         return Path(self.results.cell_store).exists()
 
     @cached_property
-    def _wanted(self) -> tuple[int, frozenset[CellRequest]]:
-        """Version of the scoring and what determines each cell."""
-        return _scoring(cast(EvaluationPlan, evaluation_slice(self.grid)))
+    def _wanted(self) -> dict[str, Asked]:
+        """Arm that a job scores -> what is asked of that job."""
+        return {
+            arm: _scoring(cast(EvaluationPlan, evaluation_slice(self.grid, arm)))
+            for arm in self.grid.parents
+        }
 
-    def _asked_before(self, record: str) -> Collection[Score] | None:
-        """Cells that the run which made a record was asked for as they are now; None: not known."""
+    def _asked_before(self, record: str, arm: str, name: str) -> Collection[Score] | None:
+        """Cells that a record's run was asked for as they are now; None: not known.
+
+        Args:
+            record: of a job.
+            arm: that the job scores.
+            name: of that arm, or of one that is derived from it.
+        """
         before = _recorded_scoring(tuple(self.persistence.params(record) or ()))
         if before is None:
             return None
-        version, cells = self._wanted
-        if before[0] != version:
+        now = self._wanted[arm]
+        if (before.version, before.derived.get(name)) != (now.version, now.derived.get(name)):
             return ()
-        return {(cell.dataset, cell.format, cell.shots) for cell in cells & before[1]}
+        return {(cell.dataset, cell.format, cell.shots) for cell in now.cells & before.cells}
 
 
-def _scoring(plan: EvaluationPlan) -> tuple[int, frozenset[CellRequest]]:
-    return plan["scoring_version"], frozenset(cells_of_plan(plan))
+def _scoring(plan: EvaluationPlan) -> Asked:
+    cells = frozenset(cells_of_plan(plan))
+    return Asked(plan["scoring_version"], cells, plan.get("derived", {}))
 
 
 @lru_cache(maxsize=16)
-def _recorded_scoring(params: tuple[str, ...]) -> tuple[int, frozenset[CellRequest]] | None:
+def _recorded_scoring(params: tuple[str, ...]) -> Asked | None:
     """The slice of an evaluation among the recorded parameters of its job (their ``repr``)."""
     for param in params:
         if "scoring_version" in param:

@@ -22,6 +22,8 @@ ADAPTER_SHARE = 0.02
 """that part, about, at rank 16"""
 CHOICES_READ = 2
 """tokens of a multiple-choice question with all its choices, relative to that with one"""
+DERIVE_SECONDS = 2.0
+"""until other weights are in a model's place: they are read and computed on the CPU"""
 DECODED_AT_ONCE = {"cpu": 32, "cuda": 128}
 """prompts that are answered together"""
 
@@ -161,12 +163,18 @@ class Estimates:
         waiting = split.rows * self.rates.example + steps * self.rates.decoding
         return waiting + 2 * self.weights * read / speed
 
-    def evaluate_seconds(self, cells: Iterable[tuple[str, str, int]] | None = None) -> float:
-        """One evaluation of these (dataset, format, shots), by default of all of the study's."""
+    def evaluate_seconds(
+        self, cells: Iterable[tuple[str, str, int]] | None = None, derived: int = 0
+    ) -> float:
+        """One evaluation of these (dataset, format, shots), by default of all of the study's.
+
+        Args:
+            cells: of the model and of the arms derived from it.
+            derived: how many of these arms there are.
+        """
         scored = self.grid.scores() if cells is None else cells
-        return self.rates.start + sum(
-            self.cell_seconds(dataset, shots) for dataset, _, shots in scored
-        )
+        start = self.rates.start + derived * DERIVE_SECONDS
+        return start + sum(self.cell_seconds(dataset, shots) for dataset, _, shots in scored)
 
     def pretrain_seconds(self, checkpoint: str) -> float:
         """The pocket model's pre-training from the checkpoint before, on one core."""

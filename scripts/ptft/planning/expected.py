@@ -27,6 +27,8 @@ class PlannedJob:
     arm: str | None = None
     cells: tuple[Score, ...] = ()
     """of an evaluation: those that it would score; it finds the others in the store"""
+    derived: int = 0
+    """of an evaluation: derived arms that it would score, whose cells are among these"""
     again: bool = False
     """a fine-tuning, for its model is gone and scored anew, that nothing else has changed for"""
 
@@ -46,7 +48,7 @@ def job_seconds(
         for name, arm in estimates.grid.arms.items()
         if arm.trained
     }
-    scoring: dict[tuple[Score, ...], float] = {}
+    scoring: dict[tuple, float] = {}
     seconds = {}
     for job in jobs:
         if job.rule == FINETUNE:
@@ -54,9 +56,10 @@ def job_seconds(
         elif job.rule == PRETRAIN:
             seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
         elif job.rule == EVALUATE:
-            if job.cells not in scoring:
-                scoring[job.cells] = estimates.evaluate_seconds(job.cells) * factors[EVALUATE]
-            seconds[job] = scoring[job.cells]
+            asked = (job.cells, job.derived)
+            if asked not in scoring:
+                scoring[asked] = estimates.evaluate_seconds(*asked) * factors[EVALUATE]
+            seconds[job] = scoring[asked]
     return seconds
 
 

@@ -178,7 +178,8 @@ def _stages(
 ) -> Iterable[Stage]:
     models = [arm for _, arm in grid.models()]
     trained = sum(arm.trained for arm in models)
-    cells = len(list(grid.scores()))
+    scored = sum(not arm.parent for arm in models)
+    cells = len(models) * len(list(grid.scores()))
     compute = grid.study.compute
     on_gpus = compute.gpus > 0
     trainers = compute.gpus or compute.threads
@@ -201,8 +202,8 @@ def _stages(
         )
     tuning, scoring = of(FINETUNE), of(EVALUATE)
     yield Stage("fine-tune", len(tuning), trained, hours(tuning, trainers))
-    yield Stage("evaluate", len(scoring), len(models), hours(scoring, scorers))
-    yield Stage("cells", sum(len(job.cells) for job in scoring), len(models) * cells)
+    yield Stage("evaluate", len(scoring), scored, hours(scoring, scorers))
+    yield Stage("cells", sum(len(job.cells) for job in scoring), cells)
     named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
     light = sum(job.rule not in named for job in jobs)
     yield Stage("other jobs", light, None, None if on_gpus else light * RATES["cpu"].light / 3600)

@@ -8,8 +8,8 @@ from pathlib import Path
 from ptft.evaluation.published import gone, names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
-from ptft.runtime.job_records import JobRecord, read_records
-from ptft.study.grid import BASE, Grid
+from ptft.runtime.job_records import read_records
+from ptft.study.grid import Grid
 
 FINETUNE, EVALUATE = "finetune_model", "evaluate_model"
 
@@ -33,6 +33,9 @@ class Published:
     """A model that was scored."""
 
     record: str
+    """of its cells"""
+    declared: str
+    """the record that Snakemake knows: its own, or that of the arm it is derived from"""
     folder: str
     """of its cells"""
     absent: set[str]
@@ -69,26 +72,27 @@ class Progress:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every fine-tuning and evaluation, a checkpoint after another."""
-        wanted = self._wanted()
-        records = {name: self._records_of(name) for name in self.grid.checkpoints}
+        wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
-            recorded = f"{arm.name}.json" in records[checkpoint]
+            recorded = self.results.published_cells(checkpoint, arm.name) in records
             evaluation = self._evaluation(checkpoint, arm.name, wanted, recorded)
             if arm.trained:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
             yield evaluation
 
     def published(self) -> Iterator["Published"]:
-        """Every model whose record says that it was scored, with what is there of its cells."""
-        wanted = self._wanted()
-        records = {name: self._records_of(name) for name in self.grid.checkpoints}
+        """Every model whose job ended, derived ones too, with what is there of its cells."""
+        wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
-            record = self.results.published_cells(checkpoint, arm.name)
-            if Path(record).name in records[checkpoint]:
+            record, declared = (
+                self.results.published_cells(checkpoint, name)
+                for name in (arm.name, arm.parent or arm.name)
+            )
+            if declared in records:
                 folder = self.results.evaluation(checkpoint, arm.name)
                 found = names_in(self.folder / folder)
                 there = next((name for name in found if name in wanted), None)
-                yield Published(record, folder, wanted - found, there)
+                yield Published(record, declared, folder, wanted - found, there)
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""
@@ -98,10 +102,14 @@ class Progress:
         """File names of the cells of a model."""
         return {cell_file(*score) for score in self.grid.scores()}
 
-    def _records_of(self, checkpoint: str) -> set[str]:
-        """Names of the records of models that were scored, of one checkpoint."""
-        some = self.folder / self.results.published_cells(checkpoint, BASE)
-        return names_in(some.parent)
+    def _records(self) -> set[str]:
+        """Paths of the records of all models that were scored, by one listing a checkpoint."""
+        published = self.results.published
+        return {
+            f"{published}/{checkpoint}/{name}"
+            for checkpoint in self.grid.checkpoints
+            for name in names_in(self.folder / published / checkpoint)
+        }
 
     def _evaluation(self, checkpoint: str, arm: str, wanted: set[str], recorded: bool) -> JobStatus:
         """Without a record it is not done: cells that are there are those of a run before."""
@@ -120,12 +128,9 @@ class Progress:
         state, attempts = self._recorded(FINETUNE, checkpoint, arm)
         return JobStatus(FINETUNE, checkpoint, arm, state, 0, attempts)
 
-    def _records(self, rule: str, checkpoint: str, arm: str) -> list[JobRecord]:
-        return read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
-
     def _recorded(self, rule: str, checkpoint: str, arm: str) -> tuple[str, int]:
         """State of a job whose output is not there, by its last attempt."""
-        records = self._records(rule, checkpoint, arm)
+        records = read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
         if not records:
             return "missing", 0
         state = records[-1].state

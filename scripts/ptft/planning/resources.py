@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, Estimates
+from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, DERIVE_SECONDS, Estimates
 from ptft.planning.workload import Workload
-from ptft.study.grid import Grid
+from ptft.study.grid import BASE, Grid
 
 BASE_MEMORY_MB = 4000
 """memory of a process on the host: its libraries, the text of its examples"""
@@ -47,9 +47,9 @@ class Demands:
         """Time limit of a fine-tuning."""
         return self._limit(self.estimates.finetune_seconds(arm), attempt)
 
-    def evaluate_minutes(self, attempt: int) -> int:
-        """Time limit of an evaluation."""
-        return self._limit(self._evaluate_seconds, attempt)
+    def evaluate_minutes(self, attempt: int, arm: str = BASE) -> int:
+        """Time limit of an evaluation of an arm and of what is derived from it."""
+        return self._limit(self._evaluate_seconds(len(self.grid.parents[arm])), attempt)
 
     def finetune_memory(self, arm: str, attempt: int) -> int:
         """MB of host memory: every process holds its libraries and all examples.
@@ -62,10 +62,14 @@ class Demands:
         processes = max(1, self.grid.study.compute.gpus)
         return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
 
-    def evaluate_memory(self, attempt: int) -> int:
-        """MB of host memory: the model is read once, and once more by another backend."""
+    def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
+        """MB of host memory: the model is read once, and once more by another backend.
+
+        Weights are derived in fp32 from those of the model and of its checkpoint.
+        """
         readers = 2 if self.grid.generation_backend else 1
-        return self._memory(readers * BASE_MEMORY_MB, readers * 6, attempt)
+        deriving = 12 if self.grid.parents[arm] else 0
+        return self._memory(readers * BASE_MEMORY_MB, readers * 6 + deriving, attempt)
 
     def evaluation_gpus(self) -> int:
         """GPUs of an evaluation: the engine works on one, so that n GPUs score n models."""
@@ -75,9 +79,13 @@ class Demands:
         """How long before its time limit a job is told to save its state (at 500 MB/s)."""
         return 40 + math.ceil(12 * self.weights / 5e8)
 
+    def _evaluate_seconds(self, derived: int) -> float:
+        """The same for every model with as many derived arms, and asked for by each of them."""
+        once, start = self._scoring_seconds, self.estimates.rates.start
+        return once + derived * (once - start + DERIVE_SECONDS)
+
     @cached_property
-    def _evaluate_seconds(self) -> float:
-        """The same for every model, and asked for by each of them."""
+    def _scoring_seconds(self) -> float:
         return self.estimates.evaluate_seconds()
 
     def _limit(self, seconds: float, attempt: int) -> int:

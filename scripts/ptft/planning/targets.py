@@ -48,7 +48,9 @@ def require_targets(workflow, grid: Grid | None = None) -> None:
 def scored_models(grid: Grid) -> Iterator[str]:
     """The records of all models that are scored: what an evaluation tells Snakemake of."""
     results = Results(grid.name)
-    return (results.published_cells(name, arm.name) for name, arm in grid.models())
+    for checkpoint, arm in grid.models():
+        if not arm.parent:
+            yield results.published_cells(checkpoint, arm.name)
 
 
 def refuse_cell(target: str, grid: Grid) -> None:
@@ -61,10 +63,11 @@ def refuse_cell(target: str, grid: Grid) -> None:
     path = Path(os.path.relpath(target))
     if not path.is_relative_to(results.evaluations):
         return
-    checkpoint, arm = [*path.relative_to(results.evaluations).parts, "", ""][:2]
-    record = results.published_cells(checkpoint, arm)
-    known = checkpoint in grid.checkpoints and arm in grid.arms
-    ask = record if known else nearest(record, list(scored_models(grid)))
+    checkpoint, name = [*path.relative_to(results.evaluations).parts, "", ""][:2]
+    arm = grid.arms.get(name)
+    record = results.published_cells(checkpoint, arm.parent or name if arm else name)
+    known = list(scored_models(grid))
+    ask = record if record in known else nearest(record, known)
     raise StudyError(
         f"{target!r} is no target: one job scores all cells of a model and is asked for by their "
         f"record ({ask}), all jobs by `evaluation`"

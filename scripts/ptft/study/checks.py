@@ -56,14 +56,14 @@ def check_tasks(grid: "Grid") -> None:
                 f"no arm is fine-tuned on this dataset, expected {expected}; remove it, or add its "
                 "task under finetune"
             )
-            raise _refusal(grid, ("data", "train_of", name), message)
+            raise refusal(grid, ("data", "train_of", name), message)
     format_name = grid.study.train_format
     for arm in grid.arms.values():
         if arm.task is None:
             continue
         known = list(grid.task_templates(arm.task))
         if (not known) != (arm.method == "instruct"):
-            raise _refusal(
+            raise refusal(
                 grid,
                 ("finetune", arm.method, "tasks", arm.task),
                 "conversations (kind chat) are for the method instruct, and only for it",
@@ -72,7 +72,7 @@ def check_tasks(grid: "Grid") -> None:
             message = (
                 f"{format_name!r} is no format of task {arm.task!r}; {suggest(format_name, known)}"
             )
-            raise _refusal(grid, ("train_format",), message)
+            raise refusal(grid, ("train_format",), message)
 
 
 def _check_remedies(grid: "Grid", arm: "Arm") -> None:
@@ -84,18 +84,18 @@ def _check_remedies(grid: "Grid", arm: "Arm") -> None:
     shape, place = grid.model.shape, _place(grid, arm, "freeze")
     if shape and settings.freeze >= shape.num_hidden_layers:
         message = f"{settings.freeze} is not below the model's {shape.num_hidden_layers} blocks"
-        raise _refusal(grid, place, message)
+        raise refusal(grid, place, message)
     if settings.replay is None:
         return
     dataset, place = settings.replay.dataset, (*_place(grid, arm, "replay"), "dataset")
     _require_known(grid, place, [dataset], grid.family_of)
     if dataset == grid.task_dataset(task):
         message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
-        raise _refusal(grid, place, message)
+        raise refusal(grid, place, message)
     known, wanted = grid.templates(dataset), grid.study.train_format
     if known and wanted not in known:
         message = f"{dataset!r} has no format {wanted!r} (train_format); {suggest(wanted, known)}"
-        raise _refusal(grid, place, message)
+        raise refusal(grid, place, message)
     _refuse_scored(grid, place, dataset)
 
 
@@ -109,7 +109,7 @@ def _refuse_scored(grid: "Grid", place: tuple, dataset: str) -> None:
                 f"rows of {dataset!r} would be replayed ({train}) that are its {use} rows "
                 f"({other}); give it other splits, or take it out of evaluate.datasets"
             )
-            raise _refusal(grid, place, message)
+            raise refusal(grid, place, message)
 
 
 def _place(grid: "Grid", arm: "Arm", key: str) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def check_scores(grid: "Grid") -> None:
         family, known = grid.family(dataset), list(grid.templates(dataset))
         missing = [format_name for format_name in evaluate.formats if format_name not in known]
         if missing and (len(known) > 1 or missing == evaluate.formats):
-            raise _refusal(
+            raise refusal(
                 grid,
                 ("evaluate", "formats", evaluate.formats.index(missing[0])),
                 f"{missing[0]!r} is no format of dataset {dataset!r} (family {family!r}), which "
@@ -142,7 +142,7 @@ def check_scores(grid: "Grid") -> None:
             own = family in evaluate.family_shots
             loc = ("family_shots", family) if own else ("shots",)
             message = f"{most} shots can't be drawn from {pool} examples; raise data.shots"
-            raise _refusal(grid, ("evaluate", *loc), message)
+            raise refusal(grid, ("evaluate", *loc), message)
 
 
 def check_analysis(grid: "Grid") -> None:
@@ -154,11 +154,11 @@ def check_analysis(grid: "Grid") -> None:
     settings, evaluate = grid.study.analysis, grid.study.evaluate
     if settings.format not in evaluate.formats:
         message = f"{settings.format!r} is none of {evaluate.formats}, which are scored"
-        raise _refusal(grid, ("analysis", "format"), message)
+        raise refusal(grid, ("analysis", "format"), message)
     shots = sorted({count for dataset in grid.datasets for count in grid.shots(dataset)})
     if settings.shots is not None and settings.shots not in shots:
         message = f"{settings.shots} is none of {shots}, which are scored"
-        raise _refusal(grid, ("analysis", "shots"), message)
+        raise refusal(grid, ("analysis", "shots"), message)
     loc = ("analysis", "transfer_datasets")
     _require_known(grid, loc, settings.transfer_datasets, evaluate.datasets)
 
@@ -182,8 +182,9 @@ def _require_known(
 ) -> None:
     for name in names:
         if name not in known:
-            raise _refusal(grid, loc, f"unknown {name!r}; {suggest(name, list(known))}")
+            raise refusal(grid, loc, f"unknown {name!r}; {suggest(name, list(known))}")
 
 
-def _refusal(grid: "Grid", loc: tuple, message: str) -> StudyError:
+def refusal(grid: "Grid", loc: tuple, message: str) -> StudyError:
+    """What to raise of a key of the study, with its file and line."""
     return StudyError(f"{locate(loc, grid.files)}: {'.'.join(map(str, loc))}: {message}")

@@ -12,6 +12,7 @@ from ptft.data.rows import split_files, split_name
 from ptft.evaluation.requests import generates
 from ptft.files.errors import StudyError, locate, present
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
+from ptft.study.derived import check_derivations, derived_arms
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
@@ -43,6 +44,8 @@ class Arm:
     """how far the derivation goes"""
     parent: str | None = None
     """name of the arm that it is derived from"""
+    draw: int = 0
+    """seed of what its derivation draws"""
 
     @property
     def trained(self) -> bool:
@@ -85,7 +88,9 @@ class Grid:
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
         self._read_settings: dict[tuple, TrainingSettings] = {}
         check_names(self)
+        check_derivations(self)
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
+        self.arms |= {arm.name: arm for arm in derived_arms(self)}
         for arm in self.arms.values():
             if arm.trained:
                 self.settings(arm.name)
@@ -158,6 +163,15 @@ class Grid:
         """Those of all arms: first of tasks, then what is replayed."""
         pairs = [self.learned(arm.name) for arm in self.arms.values() if arm.trained]
         return list(dict.fromkeys([pair[0] for pair in pairs] + [pair[-1] for pair in pairs]))
+
+    @cached_property
+    def parents(self) -> dict[str, list[Arm]]:
+        """Arm that a job scores -> those derived from it, which the job scores as well."""
+        found: dict[str, list[Arm]] = {arm.name: [] for arm in self.arms.values() if not arm.parent}
+        for arm in self.arms.values():
+            if arm.parent:
+                found[arm.parent].append(arm)
+        return found
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""

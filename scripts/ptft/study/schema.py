@@ -9,6 +9,8 @@ from pydantic import Field, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
+from ptft.models.derive import DERIVATIONS
+from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.settings import StrictSettings, strict_settings
@@ -130,6 +132,43 @@ else:
     )
 
 
+class Derived(Strict):
+    """Arms whose weights are computed from those of others, without training."""
+
+    of: Annotated[list[Part], Field(min_length=1), *ONCE]
+    """methods of the study, all of whose arms are derived from; or `base`"""
+    strengths: Annotated[list[float], Field(min_length=1), *ONCE]
+    """one arm per strength"""
+
+
+class SeededDerived(Derived):
+    """The same, of a derivation that draws something."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
+    """one arm per seed of what is drawn"""
+
+
+_DERIVATION_FIELDS: dict[str, Any] = {
+    name: (
+        (SeededDerived if derivation.seeded else Derived) | None,
+        Field(None, description=derivation_summary(name)),
+    )
+    for name, derivation in DERIVATIONS.items()
+}
+if TYPE_CHECKING:
+
+    class Derive(Strict):
+        """A field per derivation."""
+
+else:
+    Derive = create_model(
+        "Derive",
+        __base__=Strict,
+        __doc__="Derived arms of a study, by derivation.",
+        **_DERIVATION_FIELDS,
+    )
+
+
 class Study(Strict):
     """A file of config/: one grid."""
 
@@ -150,6 +189,8 @@ class Study(Strict):
     """format in which tasks are fine-tuned"""
     finetune: Finetune = Finetune()
     """what is trained, by method"""
+    derive: Derive | None = None
+    """what is computed from weights without training, and scored by the job of its parent"""
     keep_models: bool = True
     """whether tuned models stay on disk; if not, each is deleted once it is scored, and trained
     again for a new dataset or number of shots"""

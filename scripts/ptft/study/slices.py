@@ -7,7 +7,9 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 from __future__ import annotations
 
 from ptft.evaluation.requests import KINDS
-from ptft.study.grid import Grid
+from ptft.files.errors import present
+from ptft.models.derive import DERIVATIONS
+from ptft.study.grid import BASE, Grid
 from ptft.study.load import dump
 from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
@@ -49,14 +51,27 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
     }
 
 
-def evaluation_slice(grid: Grid) -> dict:
-    """What decides the scores of one checkpoint and arm, apart from the model and the data."""
+def evaluation_slice(grid: Grid, arm: str = BASE) -> dict:
+    """What decides the scores of one checkpoint and arm, apart from the model and the data.
+
+    It differs between arms by what is derived from them alone.
+    """
     backend = grid.generation_backend
+    derived = {
+        child.name: {
+            "derivation": child.derived,
+            "version": DERIVATIONS[present(child.derived, "derivation")].version,
+            "strength": child.strength,
+            "seed": child.draw,
+        }
+        for child in grid.parents[arm]
+    }
     return {
         "scoring_version": SCORING_VERSION,
         "shots_seed": grid.study.evaluate.shots_seed,
         "datasets": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
         **({"generation_backend": backend} if backend else {}),
+        **({"derived": derived} if derived else {}),
     }
 
 

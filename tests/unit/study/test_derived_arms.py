@@ -1,0 +1,159 @@
+"""Arms that are derived from others: how they expand, what their job is given, what is refused."""
+
+import pytest
+import yaml
+from small_study import edit, write_study
+
+from ptft.planning.estimates import DERIVE_SECONDS
+from ptft.planning.progress import Progress
+from ptft.planning.resources import Demands
+from ptft.study import StudyError, read_study
+from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
+
+DERIVE = """\
+derive:
+  interpolate: {of: [full], strengths: [0.25, 1]}
+  noise: {of: [base], strengths: [0.003, 0.01], seeds: [0, 1]}
+"""
+
+
+@pytest.fixture
+def read(tmp_path, repository):
+    """Read the small study with a section of derived arms."""
+    write_study(tmp_path, repository)
+    study = tmp_path / "study.yaml"
+    text = study.read_text()
+
+    def read(derive: str):
+        study.write_text(text)
+        edit(study, "evaluate:\n", f"{derive}evaluate:\n")
+        return read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
+
+    return read
+
+
+def test_names_and_columns(read):
+    grid = read(DERIVE)
+    assert [arm for arm in grid.arms if "@" in arm] == [
+        "full.pocket_nli.s0@interpolate0.25",
+        "full.pocket_nli.s0@interpolate1",
+        "full.pocket_nli.s1@interpolate0.25",
+        "full.pocket_nli.s1@interpolate1",
+        "full.own.s0@interpolate0.25",
+        "full.own.s0@interpolate1",
+        "full.own.s1@interpolate0.25",
+        "full.own.s1@interpolate1",
+        "base@noise0.003",
+        "base@noise0.003.s1",
+        "base@noise0.01",
+        "base@noise0.01.s1",
+    ]
+    assert len(grid.parents) == 5 and len(list(grid.models())) == 2 * (5 + 12)
+    about = collection_slice(grid)["arms"]
+    assert about["full.own.s1@interpolate0.25"] == {
+        "method": "full",
+        "train_task": "own",
+        "seed": 1,
+        "derived": "interpolate",
+        "strength": 0.25,
+    }
+    assert about["base@noise0.01.s1"] == {
+        "method": None,
+        "train_task": None,
+        "seed": 1,
+        "derived": "noise",
+        "strength": 0.01,
+    }
+    assert not any(arm.trained for arm in grid.arms.values() if arm.derived)
+    assert grid.settings("full.pocket_nli.s0@interpolate1").lr == 5e-4
+
+
+def test_a_job_is_given_what_is_derived_from_its_model(read):
+    without, grid = read(""), read(DERIVE)
+    own = evaluation_slice(without)
+    assert all(evaluation_slice(without, arm) == own for arm in without.arms)
+    given = evaluation_slice(grid, "full.own.s1")
+    assert given.pop("derived") == {
+        "full.own.s1@interpolate0.25": {
+            "derivation": "interpolate", "version": 1, "strength": 0.25, "seed": 0,
+        },
+        "full.own.s1@interpolate1": {
+            "derivation": "interpolate", "version": 1, "strength": 1.0, "seed": 0,
+        },
+    }  # fmt: skip
+    assert given == own
+    noise = evaluation_slice(grid)["derived"]["base@noise0.01.s1"]
+    assert noise == {"derivation": "noise", "version": 1, "strength": 0.01, "seed": 1}
+    noise_alone = read("derive: {noise: {of: [base], strengths: [0.01]}}\n")
+    assert evaluation_slice(noise_alone, "full.own.s1") == own
+    assert "derive" not in resolved_study(without)["study"]
+
+
+def test_they_cost_their_cells_and_no_process(read):
+    without, grid = Demands(read("")).estimates, read(DERIVE)
+    demands = Demands(grid)
+    cells = list(grid.scores())
+    once = without.evaluate_seconds()
+    assert demands.estimates.evaluate_seconds(3 * cells, 2) == pytest.approx(
+        3 * once - 2 * without.rates.start + 2 * DERIVE_SECONDS
+    )
+    assert demands.evaluate_memory(1, "full.own.s0") > Demands(read("")).evaluate_memory(1)
+    statuses = {(job.rule, job.arm) for job in Progress(grid).jobs()}
+    assert ("evaluate_model", "base@noise0.01") in statuses
+    assert ("finetune_model", "full.own.s0@interpolate1") not in statuses
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "[full]",
+            "[lora]",
+            "study.yaml:13: derive.interpolate.of.0: 'lora' is no method of this study; known: "
+            "full",
+        ),
+        (
+            "[full]",
+            "[base]",
+            "study.yaml:13: derive.interpolate.of.0: 'base' is what it starts from; name methods "
+            "of the study under finetune",
+        ),
+        (
+            "[0.25, 1]",
+            "[0.5, 0.25, 0.5]",
+            "study.yaml:13: derive.interpolate.strengths.2: 0.5 stands twice in the list; remove "
+            "one",
+        ),
+        (
+            "[0.25, 1]",
+            "[0, 1.5, 1.6]",
+            "study.yaml:13: derive.interpolate.strengths.2: found 1.6, expected 0 (the checkpoint) "
+            "to 1 (the tuned model), and on to 1.5",
+        ),
+        (
+            "[0.25, 1]",
+            "[0.25], seeds: [1]",
+            "study.yaml:13: unknown key 'derive.interpolate.seeds'; it belongs under finetune.full "
+            "or finetune.lora or finetune.instruct or derive.noise",
+        ),
+        (
+            "[0.003, 0.01]",
+            "[0.01, 0]",
+            "study.yaml:14: derive.noise.strengths.1: found 0, expected more than 0: the noise's "
+            "standard deviation relative to the matrix's own",
+        ),
+        ("  noise", "  nois", "study.yaml:14: unknown key 'derive.nois'; did you mean 'noise'?"),
+    ],
+)
+def test_a_mistake_in_what_is_derived(read, tmp_path, old, new, sentence):
+    with pytest.raises(StudyError) as error:
+        read(DERIVE.replace(old, new))
+    assert str(error.value).replace(f"{tmp_path}/", "").splitlines()[0] == sentence
+
+
+def test_what_has_weights_of_its_own_is_refused(read, tmp_path):
+    read(DERIVE)
+    edit(tmp_path / "study.yaml", "  shots:", "  generation_backend: vllm\n  shots:")
+    study = tmp_path / "study.yaml"
+    with pytest.raises(StudyError, match=r"study.yaml:\d+: evaluate.generation_backend: vllm has"):
+        read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
