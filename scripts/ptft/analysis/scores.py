@@ -192,7 +192,7 @@ def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
             pl.len().cast(pl.Int64).alias("n_seeds"),
             pl.col(
                 "study", "model", "step", "tokens", "index", "family", "domain", "kind", "metric",
-                "n", "chance",
+                "n", "chance", "swept",
             ).first(),
         )
         .sort(pl.col("rows").list.min())

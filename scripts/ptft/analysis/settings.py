@@ -25,6 +25,10 @@ class Settings:
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
     """Stopping early is fine if the tuned score is at most this much below the last one's."""
+    gain_margin: float = 0.01
+    """Methods are compared at a gain this much below the least of their best gains."""
+    gain_share: float = 0.95
+    """They are also compared at this share of the best gain of full fine-tuning."""
     pretraining_gpu_hours: float | None = None
     """What the whole pre-training cost, to say what stopping early would save."""
     level: float = 0.95
@@ -39,7 +43,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ValueError(f"analysis setting 'level' is {self.level}, expected between 0 and 1")
-        for name in ("rise_margin", "stop_margin"):
+        if not 0 < self.gain_share <= 1:
+            raise ValueError(
+                f"analysis setting 'gain_share' is {self.gain_share}, expected above 0, at most 1"
+            )
+        for name in ("rise_margin", "stop_margin", "gain_margin"):
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"analysis setting {name!r} is {getattr(self, name)}, expected 0 or more"

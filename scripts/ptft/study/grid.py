@@ -48,6 +48,11 @@ class Arm:
     """seed of what its derivation draws"""
 
     @property
+    def swept(self) -> str | None:
+        """Names of the swept settings; None where nothing is swept."""
+        return ", ".join(self.changes) or None
+
+    @property
     def trained(self) -> bool:
         """Whether it is fine-tuned, not the base model or derived."""
         return self.method is not None and self.derived is None

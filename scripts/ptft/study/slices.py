@@ -14,7 +14,7 @@ from ptft.study.load import dump
 from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
-OPTIONAL = ("setting", "derived", "strength")
+OPTIONAL = ("swept", "setting", "derived", "strength")
 """of an arm; they are in a slice only where there are some"""
 
 

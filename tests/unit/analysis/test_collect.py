@@ -43,6 +43,7 @@ def test_cells(study, tmp_path):
         "arm": "full.nli.s0",
         "method": "full",
         "train_task": "nli",
+        "swept": None,
         "setting": None,
         "seed": 0,
         "derived": None,

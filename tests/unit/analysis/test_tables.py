@@ -186,7 +186,7 @@ def test_settings_are_strict(tmp_path):
         return read_slice(Path(slice_file(tmp_path / "settings.json", values)), Settings)
 
     assert read(level=0.9, paper_groups={"a": "learned"}).level == 0.9
-    with pytest.raises(ValueError, match=r"json:1: unknown key 'rise'; known: format, level"):
+    with pytest.raises(ValueError, match=r"json:1: unknown key 'rise'; known: format, gain_margin"):
         read(rise=1)
     with pytest.raises(ValueError, match="level = 'high': expected a number"):
         read(level="high")

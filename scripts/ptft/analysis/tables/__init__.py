@@ -33,6 +33,9 @@ TABLES: dict[str, str] = {
     "suspicious": "suspicious",
     "domains": "domains",
     "cross_evaluation": "cross_evaluation",
+    "tradeoff": "tradeoff",
+    "equal_gain": "equal_gain",
+    "noise_sensitivity": "noise_sensitivity",
 }
 
 

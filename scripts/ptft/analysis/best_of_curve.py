@@ -1,0 +1,60 @@
+"""Is the last checkpoint worse than the best one, which was picked after looking?
+
+Shapes: ``K`` checkpoints, ``R`` draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptft.analysis.estimates import SeedPart
+from ptft.analysis.intervals import small_sample_quantile
+
+
+@dataclass(frozen=True)
+class Decline:
+    """How far the last point of a curve is below its best one."""
+
+    best: int
+    """place of the best point"""
+    drop: float
+    """best less last, 0 where the last is the best"""
+    low: float
+    """lower limit of the drop, one-sided; NaN where no error is known"""
+    p: float
+    """of no point being better than the last, corrected for having picked the best"""
+
+
+def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float) -> Decline:
+    """Compare the last point of a curve with the best one.
+
+    The best of K noisy points is too high, so that its lead over the last one is compared with the
+    largest lead that errors alone give: of (draw_k - draw_last) - (curve_k - curve_last), the
+    largest over k in each draw (the single-step maximum test; Hothorn, Bretz and Westfall, 2008).
+    If no checkpoint is truly better than the last, a claim is wrong in at most 1 - level of the
+    cases. That is said of these models; how another run of the training would scatter is in it as
+    far as ``seeds`` know.
+
+    Args:
+        curve: (K,) higher is better.
+        draws: (K, R) of it, paired; NaN where no error is known.
+        seeds: (K,) part of the training seeds in each point's difference from the last.
+        level: of the limit.
+    """
+    best = int(np.argmax(curve))
+    drop = float(curve[best] - curve[-1])
+    errors = (draws - draws[-1]) - (curve - curve[-1])[:, None]
+    if np.isnan(errors).any():
+        return Decline(best, drop, np.nan, np.nan)
+    variance = errors.var(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num(seeds.variance / variance)
+    tail = 1 - level
+    wider = small_sample_quantile(tail, share, seeds.freedom) / small_sample_quantile(
+        tail, 0, np.inf
+    )
+    lead = np.max(wider[:, None] * errors, axis=0)
+    p = float((lead >= drop).mean()) if drop > 0 else 1.0
+    return Decline(best, drop, drop - float(np.quantile(lead, level)), p)

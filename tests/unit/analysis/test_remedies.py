@@ -1,0 +1,101 @@
+"""Tables `tradeoff` and `equal_gain` of made-up studies whose answers are known."""
+
+import numpy as np
+import pytest
+from remedy_scores import Model, remedy_scores
+from score_tables import pick
+
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import make_table
+
+BASE = Model([0.5], [0.8], method=None)
+FULL = Model([0.9], [0.4])  # gains .4, keeps half
+LORA = Model([0.8], [0.6], method="lora")  # gains .3, loses a quarter
+POOR = Model([0.7], [0.5], method="lora", swept="rank", setting="rank1")  # beaten by LORA
+HALF = Model([0.85], [0.7], derived="interpolate", strength=0.5)  # gains .35, loses an eighth
+
+
+@pytest.fixture(scope="module")
+def scores():
+    rng = np.random.default_rng(0)
+    return remedy_scores([BASE, FULL, LORA, POOR, HALF], 20_000, rng)
+
+
+def test_what_is_gained_and_kept_with_intervals_and_the_front(scores):
+    table = make_table("tradeoff", scores, Settings())
+    full = pick(table, method="full", derived=None)
+    assert full["gain"] == pytest.approx(0.4, abs=0.015)
+    assert full["kept"] == pytest.approx(-0.5, abs=0.015)
+    assert full["gain_ci_low"] < full["gain"] < full["gain_ci_high"]
+    assert full["gain_ci_high"] - full["gain_ci_low"] < 0.03
+    front = {(row["method"], row["setting"], row["derived"]): row for row in table.to_dicts()}
+    assert front["full", None, None]["front"]
+    assert front["full", None, "interpolate"]["front_share"] == 1.0
+    for beaten in (front["lora", None, None], front["lora", "rank1", None]):
+        assert (beaten["front"], beaten["front_share"]) == (False, 0.0)
+
+
+def test_at_equal_gain_interpolation_spares_what_is_between_its_points(scores):
+    table = make_table("equal_gain", scores, Settings(gain_margin=0.0))
+    common = {"target": "every method's"}
+    # The worst method's best is that of rank 1: a gain of .2.
+    enough = pick(table, **common, method="full", derived=None)["enough"]
+    assert enough == pytest.approx(0.2, abs=0.015)
+    # .2 of the way's .35 to the half-way model, which loses an eighth.
+    mixed = pick(table, **common, method="full", derived="interpolate")
+    assert mixed["kept"] == pytest.approx(-0.125 * 0.2 / 0.35, abs=0.015)
+    assert mixed["at"] == pytest.approx(0.2 / 0.35, abs=0.05)
+    assert mixed["spared"] == pytest.approx(0.5 - 0.125 * 0.2 / 0.35, abs=0.02)
+    assert mixed["spared_ci_low"] < mixed["spared"] < mixed["spared_ci_high"]
+    assert mixed["reduction"] == pytest.approx(1 - 0.25 * 0.2 / 0.35, abs=0.03)
+    assert pick(table, **common, method="lora", swept=None)["reduction"] == pytest.approx(
+        0.5, abs=0.03
+    )
+    own = pick(table, **common, method="full", derived=None)
+    assert (own["spared"], own["reduction"]) == (0.0, 0.0)
+
+
+def test_a_method_that_never_gains_enough_says_so(scores):
+    table = make_table("equal_gain", scores, Settings())
+    most = {"target": "most of full fine-tuning's"}
+    lora = pick(table, **most, method="lora", swept=None)
+    assert lora["enough"] == pytest.approx(0.38, abs=0.015)
+    assert (lora["reached"], lora["reached_share"]) == (False, 0.0)
+    assert [lora[name] for name in ("kept", "spared", "reduction", "spared_ci_low")] == [None] * 4
+    mixed = pick(table, **most, method="full", derived="interpolate")
+    # Between the half-way model (.35, -.125) and the tuned one (.4, -.5).
+    assert mixed["kept"] == pytest.approx(-0.125 - 0.375 * 0.6, abs=0.06)
+
+
+def test_learning_rates_are_no_methods_of_their_own():
+    slow = Model([0.8], [0.6], swept="lr", setting="lr1e-05")
+    fast = Model([0.9], [0.4], swept="lr", setting="lr0.001")
+    lora = Model([0.8], [0.6], method="lora")
+    scores = remedy_scores([BASE, slow, fast, lora], 20_000, np.random.default_rng(1))
+    table = make_table("equal_gain", scores, Settings(gain_margin=0.05))
+    assert len(table) == 4  # two targets, two methods
+    full = pick(table, target="every method's", method="full")
+    assert full["kept"] == pytest.approx(-0.25, abs=0.02)  # the slow one is good enough
+    assert full["at"] in (0.0, 1.0)
+
+
+def test_without_full_fine_tuning_nothing_is_compared():
+    scores = remedy_scores([BASE, LORA], 200, np.random.default_rng(2))
+    assert make_table("equal_gain", scores, Settings()).is_empty()
+    assert len(make_table("tradeoff", scores, Settings())) == 1
+
+
+def test_sensitivity_is_the_slope_through_the_origin():
+    weak = Model([0.48], [0.76], method=None, derived="noise", strength=0.01)
+    strong = Model([0.44], [0.72], method=None, derived="noise", strength=0.02)
+    scores = remedy_scores([BASE, weak, strong], 50_000, np.random.default_rng(3))
+    table = make_table("noise_sensitivity", scores, Settings())
+    own, other = (pick(table, dataset=name) for name in ("own_set", "other_set"))
+    # (.01 x -.02 + .02 x -.06) / (.01^2 + .02^2) and (.01 x -.04 + .02 x -.08) / the same
+    assert own["sensitivity"] == pytest.approx(-2.8, abs=0.35)
+    assert other["sensitivity"] == pytest.approx(-4.0, abs=0.35)
+    assert own["ci_low"] < own["sensitivity"] < own["ci_high"] < 0
+    assert (own["strengths"], own["largest_change"]) == (
+        "0.01 0.02",
+        pytest.approx(-0.06, abs=0.008),
+    )
