@@ -46,6 +46,10 @@ FIGURES: dict[str, FigureSpec] = {
     "domains": FigureSpec(("domains",), "Generalization", "Change in and out of domain"),
     "transitions": FigureSpec(("transitions",), "Forgetting", "Learned and forgotten examples"),
     "forgetting": FigureSpec(("forgetting",), "Forgetting", "Change on other families"),
+    "tradeoff": FigureSpec(("tradeoff",), "Forgetting", "What is gained against what is kept"),
+    "remedies": FigureSpec(
+        ("equal_gain",), "Forgetting", "What each method spares at the same gain"
+    ),
     "cross_evaluation": FigureSpec(
         ("cross_evaluation",), "Forgetting", "Every tuned model on every dataset"
     ),

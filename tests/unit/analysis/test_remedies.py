@@ -99,3 +99,19 @@ def test_sensitivity_is_the_slope_through_the_origin():
         "0.01 0.02",
         pytest.approx(-0.06, abs=0.008),
     )
+
+
+def test_the_trend_of_what_is_spared():
+    points = 5
+    base = Model([0.5] * points, [0.8] * points, method=None)
+    full = Model([0.9] * points, [0.4] * points)
+    # Keeps .05 more at each checkpoint: the bounded change rises by .0625.
+    lora = Model([0.9] * points, [0.4 + 0.05 * at for at in range(points)], method="lora")
+    scores = remedy_scores([base, full, lora], 20_000, np.random.default_rng(4))
+    table = make_table("remedy_trends", scores, Settings(gain_margin=0.05))
+    assert table["method"].to_list() == ["lora"] * 2  # nothing of the reference itself
+    row = pick(table, target="every method's")
+    assert row["slope"] == pytest.approx(0.0625, abs=0.01)
+    assert row["slope_ci_low"] < row["slope"] < row["slope_ci_high"]
+    assert row["p_adjusted"] < 0.01
+    assert row["spared_last"] - row["spared_first"] == pytest.approx(0.25, abs=0.03)

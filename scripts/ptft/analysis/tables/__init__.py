@@ -35,6 +35,7 @@ TABLES: dict[str, str] = {
     "cross_evaluation": "cross_evaluation",
     "tradeoff": "tradeoff",
     "equal_gain": "equal_gain",
+    "remedy_trends": "remedy_trends",
     "noise_sensitivity": "noise_sensitivity",
 }
 

@@ -42,6 +42,11 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``at``: the model, by its place among the method's, between two where it is no whole number.
     """
     points = Points.of(scores, settings)
+    return _table(*compared(points, settings), points.gain.draws, settings.level)
+
+
+def compared(points: Points, settings: Settings) -> tuple[list[dict], dict[str, list[np.ndarray]]]:
+    """Rows of :func:`equal_gain` without ``ADDED``, and of each row all versions (V,) of these."""
     rows: list[dict] = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in ADDED}
     for key, numbers in points.groups():
@@ -51,7 +56,7 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
             rows.append(key | row | {"n_seeds": seeds})
             for name in ADDED:
                 found[name].append(versions[name])
-    return _table(rows, found, points.gain.draws, settings.level)
+    return rows, found
 
 
 def _compared(

@@ -1,0 +1,124 @@
+"""Gain against what is kept: every tuned model, a line a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ptft.figures.style import (
+    GREY,
+    MARKERS,
+    colour,
+    legend_below,
+    nothing_to_draw,
+    outer_labels,
+    panels,
+    pretty,
+)
+from ptft.language.translation import Translate
+
+MOST = 4
+"""checkpoints that are drawn of a task: the first, the last, and evenly between"""
+
+
+def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
+    """A row of panels a task, one a checkpoint; upwards the gain, to the right what is kept."""
+    table = tables["tradeoff"].with_columns(method_name())
+    if table.is_empty():
+        return nothing_to_draw(translate("no tuned model was evaluated on another family"))
+    labels = table["label"].unique(maintain_order=True).sort().to_list()
+    tasks = table["train_task"].unique().sort().to_list()
+    shown = _spread(table["index"].unique().sort().to_list())
+    figure, axes = panels(len(tasks) * len(shown), len(shown), height=1.75)
+    for at, ax in enumerate(axes):
+        task, index = tasks[at // len(shown)], shown[at % len(shown)]
+        rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
+        _panel(ax, rows, labels, translate)
+        if len(rows):
+            ax.set_title(f"{pretty(task)}, {rows['checkpoint'][0]}")
+        ax.set_xlabel(translate("change elsewhere (0: all is kept)"))
+        ax.set_ylabel(translate("gain on the task"))
+    _share_scales(axes, len(shown))
+    outer_labels(axes, len(shown))
+    legend_below(figure, axes, columns=3)
+    return figure
+
+
+def method_name() -> pl.Expr:
+    """Column ``label``: the method, what is swept, what is derived."""
+    parts = [pl.col("method"), pl.col("swept"), pl.col("derived")]
+    return pl.concat_str(parts, separator=", ", ignore_nulls=True).alias("label")
+
+
+def _spread(indices: list[int]) -> list[int]:
+    """The first, the last and those evenly between, ``MOST`` at most."""
+    if len(indices) <= MOST:
+        return indices
+    return [indices[round(i * (len(indices) - 1) / (MOST - 1))] for i in range(MOST)]
+
+
+def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], translate: Translate) -> None:
+    """Every model as a point with both intervals, linked by method; the front is filled."""
+    ax.axhline(0, color=GREY, linewidth=0.6)
+    ax.axvline(0, color=GREY, linewidth=0.6)
+    ax.plot([0], [0], "o", color=GREY, markerfacecolor="white", markersize=5, zorder=4)
+    ax.annotate(
+        translate("base"), (0, 0), xytext=(-4, 4), textcoords="offset points", ha="right",
+        color=GREY, fontsize=6,
+    )  # fmt: skip
+    for number, label in enumerate(labels):
+        own = rows.filter(pl.col("label") == label)
+        if own.is_empty():
+            continue
+        line = _line(own, rows) if own["derived"][0] is not None else own
+        line = line.sort("strength", "setting", nulls_last=False)
+        style = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)]}
+        ax.plot(line["kept"], line["gain"], linewidth=0.9, markersize=0, color=style["color"])
+        for row in own.iter_rows(named=True):
+            _point(ax, row, style)
+        ax.plot([], [], label=label, **style)
+
+
+def _line(own: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Gain and kept along derived models, from the base model through the tuned one."""
+    along = ["strength", "setting", "gain", "kept"]
+    first = own.head(1)
+    base = first.with_columns(pl.lit(0.0).alias(name) for name in ("strength", "gain", "kept"))
+    tuned = rows.filter(
+        pl.col("derived").is_null(),
+        *(pl.col(name).eq_missing(first[name][0]) for name in ("method", "setting")),
+    ).with_columns(strength=pl.lit(1.0))
+    return pl.concat([part.select(along) for part in (base, own, tuned)])
+
+
+def _point(ax: Axes, row: dict, style: dict) -> None:
+    """One model: filled on the front, hollow behind it."""
+    face = style["color"] if row["front"] else "white"
+    known = row["gain_ci_low"] is not None and row["kept_ci_low"] is not None
+    ax.errorbar(
+        row["kept"], row["gain"],
+        xerr=_arms(row, "kept") if known else None,
+        yerr=_arms(row, "gain") if known else None,
+        elinewidth=0.5, markerfacecolor=face, markersize=3.2, zorder=3, **style,
+    )  # fmt: skip
+
+
+def _arms(row: dict, name: str) -> list[list[float]]:
+    """Lengths of an error bar's arms."""
+    value = row[name]
+    low, high = row[f"{name}_ci_low"], row[f"{name}_ci_high"]
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def _share_scales(axes: list[Axes], columns: int) -> None:
+    """One scale a row: checkpoints of a task are compared."""
+    for start in range(0, len(axes), columns):
+        row = axes[start : start + columns]
+        for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+            limits = [getattr(ax, get)() for ax in row]
+            low, high = min(one[0] for one in limits), max(one[1] for one in limits)
+            for ax in row:
+                getattr(ax, put)(low, high)
