@@ -56,5 +56,6 @@ def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float)
         tail, 0, np.inf
     )
     lead = np.max(wider[:, None] * errors, axis=0)
-    p = float((lead >= drop).mean()) if drop > 0 else 1.0
+    # The curve counts as one of the draws: of R draws none can tell that p is zero.
+    p = (1 + int((lead >= drop).sum())) / (1 + len(lead)) if drop > 0 else 1.0
     return Decline(best, drop, drop - float(np.quantile(lead, level)), p)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import Changes
+from ptft.analysis.arms import CHOSEN
+from ptft.analysis.estimates import Change, Changes
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
@@ -38,15 +39,16 @@ class Points:
     def of(cls, scores: Scores, settings: Settings) -> Points:
         """The models that have scores on their own task and on another family."""
         view = scores.main_view(settings.format, settings.shots)
-        pairs = view.pairs().filter(pl.col("train_task").is_not_null())
+        tuned = pl.col("train_task").is_not_null() & pl.col("setting").ne_missing(CHOSEN)
+        pairs = view.pairs().filter(tuned)
         chosen = settings.transfer_datasets
         other = pairs.filter(
             (pl.col("domain") == "cross") & (pl.col("dataset").is_in(chosen) | (not chosen))
         )
         own = pairs.filter(pl.col("domain") == "in")
         known = own.join(other, on=POINT, how="semi", nulls_equal=True)
-        gains, gain = _means(view, known, np.subtract)
-        keeps, kept = _means(
+        gains, gain = mean_points(view, known, np.subtract)
+        keeps, kept = mean_points(
             view, other.join(own, on=POINT, how="semi", nulls_equal=True), bounded_change
         )
         table = gains.with_columns(
@@ -108,7 +110,7 @@ def _line(table: pl.DataFrame, part: pl.DataFrame, base: int) -> list[int]:
     return [at[strength] for strength in sorted(at)]
 
 
-def _means(view: Scores, pairs: pl.DataFrame, change) -> tuple[pl.DataFrame, Versions]:
+def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.DataFrame, Versions]:
     """The mean change of each point over its datasets, and what was averaged."""
     changes = Changes.of(view, pairs, change)
     groups = (

@@ -115,3 +115,22 @@ def test_the_trend_of_what_is_spared():
     assert row["slope_ci_low"] < row["slope"] < row["slope_ci_high"]
     assert row["p_adjusted"] < 0.01
     assert row["spared_last"] - row["spared_first"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_decline_from_the_best_checkpoint_at_a_fixed_setting():
+    base = Model([0.5] * 4, [0.8] * 4, method=None)
+    fixed = Model([0.6, 0.9, 0.8, 0.7], [0.7, 0.7, 0.6, 0.3], swept="lr", setting="lr0.001")
+    chosen = Model([0.6, 0.9, 0.9, 0.9], [0.7, 0.7, 0.7, 0.7], setting="(chosen)")
+    scores = remedy_scores([base, fixed, chosen], 2000, np.random.default_rng(5))
+    table = make_table("overtraining", scores, Settings())
+    assert len(table) == 6  # two settings, three measures
+    worse = pick(table, setting="lr0.001", measure="tuned score")
+    assert (worse["best_checkpoint"], worse["last_checkpoint"]) == ("step1", "step3")
+    assert worse["drop"] == pytest.approx(0.2, abs=0.03)
+    assert 0 < worse["drop_low"] < worse["drop"]
+    assert worse["fixed"] and worse["p"] == pytest.approx(1 / 301)
+    assert worse["p"] <= worse["p_adjusted"] < 0.01
+    forgets = pick(table, setting="lr0.001", measure="kept")
+    assert forgets["drop"] == pytest.approx(0.5, abs=0.05)  # from -.125 to -.625
+    same = pick(table, setting="(chosen)", measure="tuned score")
+    assert (same["fixed"], same["drop_low"] <= 0, same["p"] > 0.05) == (False, True, True)

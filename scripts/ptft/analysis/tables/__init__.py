@@ -36,6 +36,7 @@ TABLES: dict[str, str] = {
     "tradeoff": "tradeoff",
     "equal_gain": "equal_gain",
     "remedy_trends": "remedy_trends",
+    "overtraining": "overtraining",
     "noise_sensitivity": "noise_sensitivity",
 }
 
