@@ -29,8 +29,10 @@ def families() -> dict:
 
 
 def datasets() -> Iterator[tuple[str, object, str]]:
-    """(family's name, family, dataset) of every dataset outside the pocket world."""
+    """(family's name, family, dataset) of every dataset with prompts outside the pocket world."""
     for name, family in families().items():
+        if family.kind == "text":
+            continue
         for dataset in family.datasets:
             if not dataset.startswith("pocket"):
                 yield name, family, dataset

@@ -23,6 +23,8 @@ from ptft.paths import cell_path
 
 log = logging.getLogger(__name__)
 
+# Metrics of text without an upper end; the share of its tokens that agree has one.
+LOSSES = ("score", "nats_per_token", "cross_entropy_to_base")
 KEY = ("checkpoint", "arm", "dataset", "format", "shots")
 CELLS_SCHEMA: dict[str, pl.DataType] = {
     "study": pl.String(),
@@ -165,7 +167,8 @@ def _collect_dataset(
 ) -> None:
     """Append the rows and replicates of one dataset's cells, resampling its examples once."""
     resamples, seed = study["bootstrap"]["resamples"], study["bootstrap"]["seed"]
-    main = study["datasets"][dataset]["metric"]
+    main, text = study["datasets"][dataset]["metric"], study["datasets"][dataset]["kind"] == "text"
+    losses = LOSSES if text else ()
     examples = read_aligned([Path(cell_path(evaluations, *cell)) for cell in cells], main)
     audit = examples.audit.drop("file", "n").to_dicts()
     if len(examples.groups) > 1:
@@ -178,8 +181,11 @@ def _collect_dataset(
         for name, scores in group.metrics.items():
             values = scores.mean(axis=0)
             stderr = scores.std(axis=0) / np.sqrt(group.n)
-            low, high = score_interval(values, stderr**2, np.full(len(values), group.n))
+            number = np.full(len(values), group.n)
+            low, high = score_interval(values, stderr**2, number, bounded=name not in losses)
             for i, file in enumerate(group.files):
+                if np.isnan(values[i]):  # nothing to compare a base model with
+                    continue
                 rows.append(
                     {
                         **_describe(study, cells[file]),
@@ -203,7 +209,7 @@ def _collect_dataset(
                 {
                     **dict(zip(KEY, cells[file], strict=True)),
                     **{name: audit[file][name] for name in AUDIT_SCHEMA if name in audit[file]},
-                    **({} if base is None else compare(scores[:, i], scores[:, base])),
+                    **({} if base is None or text else compare(scores[:, i], scores[:, base])),
                     "replicates": means[i].astype(np.float32),
                 }
             )

@@ -16,17 +16,21 @@ CHUNK = 256
 SMALLEST_P = 1e-30
 
 
-def effective_examples(mean: ArrayLike, variance: ArrayLike, n: ArrayLike) -> np.ndarray:
+def effective_examples(
+    mean: ArrayLike, variance: ArrayLike, n: ArrayLike, bounded: bool = True
+) -> np.ndarray:
     """Number of right-or-wrong answers whose mean would have this variance, mean (1 - mean) / it.
 
     For right-or-wrong answers that is n; ROUGE-L varies less, so that it counts as more. Where all
-    examples score the same the variance says nothing, and n stands in. NaN outside [0, 1].
+    examples score the same the variance says nothing, and n stands in. NaN outside [0, 1], and of
+    scores that are not bounded.
     """
     mean, variance = np.asarray(mean, float), np.asarray(variance, float)
     spread = mean * (1 - mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where((variance > 0) & (spread > 0), spread / variance, n)
-    return np.where((mean >= 0) & (mean <= 1) & ~np.isnan(variance), found, np.nan)
+    known = bounded & (mean >= 0) & (mean <= 1) & ~np.isnan(variance)
+    return np.where(known, found, np.nan)
 
 
 def score_quantiles(mean: np.ndarray, examples: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -43,7 +47,11 @@ def score_quantiles(mean: np.ndarray, examples: np.ndarray, z: np.ndarray) -> np
 
 
 def score_interval(
-    mean: ArrayLike, variance: ArrayLike, n: ArrayLike, level: float = LEVEL
+    mean: ArrayLike,
+    variance: ArrayLike,
+    n: ArrayLike,
+    level: float = LEVEL,
+    bounded: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval of scores: Wilson's in [0, 1] (see :func:`score_quantiles`), else the normal one.
 
@@ -51,12 +59,13 @@ def score_interval(
         mean: (G,) scores.
         variance: (G,) of the mean: the squared standard error; NaN where it is unknown.
         n: (G,) numbers of examples.
+        bounded: whether the scores lie in [0, 1] by their nature: a loss there does by chance.
     """
     from scipy.special import ndtri
 
     z = ndtri((1 + level) / 2)
     mean, variance = np.asarray(mean, float), np.asarray(variance, float)
-    examples = effective_examples(mean, variance, n)
+    examples = effective_examples(mean, variance, n, bounded)
     low, high = (
         np.where(
             np.isnan(examples),
@@ -69,7 +78,12 @@ def score_interval(
 
 
 def confidence_draws(
-    mean: np.ndarray, variance: np.ndarray, n: np.ndarray, replicates: np.ndarray, seed: int
+    mean: np.ndarray,
+    variance: np.ndarray,
+    n: np.ndarray,
+    replicates: np.ndarray,
+    seed: int,
+    bounded: bool = True,
 ) -> np.ndarray:
     """Draws (G, R) from the joint confidence distribution of scores.
 
@@ -82,7 +96,7 @@ def confidence_draws(
     examples are not held to be equal for certain.
 
     Args:
-        mean, variance, n: as in :func:`score_interval`.
+        mean, variance, n, bounded: as in :func:`score_interval`.
         replicates: (G, R) paired replicates; their ranks alone count.
         seed: of the noise.
 
@@ -93,7 +107,7 @@ def confidence_draws(
 
     count, resamples = replicates.shape
     grid = ndtri((np.arange(resamples) + 0.5) / resamples)
-    examples = effective_examples(mean, variance, n)
+    examples = effective_examples(mean, variance, n, bounded)
     draws = np.empty((count, resamples), dtype=np.float32)
     rng = np.random.default_rng(seed)
     for start in range(0, count, CHUNK):
@@ -102,9 +116,9 @@ def confidence_draws(
         step = np.where(inside, 1 / examples[rows], 0.0)[:, None]
         noise = rng.standard_normal(replicates[rows].shape, dtype=np.float32)
         order = np.argsort(replicates[rows] + step * noise, axis=1)
-        bounded = score_quantiles(mean[rows][:, None], examples[rows][:, None], grid)
+        wilson = score_quantiles(mean[rows][:, None], examples[rows][:, None], grid)
         normal = mean[rows][:, None] + np.sqrt(variance[rows])[:, None] * grid
-        sorted_draws = np.where(inside[:, None], bounded, normal)
+        sorted_draws = np.where(inside[:, None], wilson, normal)
         np.put_along_axis(draws[rows], order, sorted_draws.astype(np.float32), axis=1)
     return draws
 

@@ -23,6 +23,12 @@ COMMON_COLUMNS = (
     "logprobs",
     "prompt_tokens",
     "truncated",
+    # Sums over the tokens of a text, of which its metrics are ratios.
+    "tokens",
+    "bytes",
+    "nats",
+    "base_nats",
+    "same_top",
 )
 
 

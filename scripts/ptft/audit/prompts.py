@@ -14,6 +14,7 @@ from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import template_fields
 from ptft.prompts.tokens import label_tokens
+from ptft.prompts.windows import document_windows
 
 PROMPT_COLUMNS = {
     "dataset": pl.String,
@@ -49,9 +50,33 @@ def prompt_rows(plan: Mapping, data: Path, tokenizer, context_length: int) -> li
     rows = []
     for name, cells in groupby(audited_cells(plan), key=lambda cell: cell.dataset):
         examples = read_all(data / name / "test.jsonl")
+        if plan["scores"][name]["kind"] == "text":
+            place = plan["windows"][name]
+            rows += [_text_row(cell, examples, place, tokenizer, context_length) for cell in cells]
+            continue
         pool = read_all(data / name / "shots.jsonl") if max(plan["scores"][name]["shots"]) else []
         rows += [_prompt_row(cell, examples, pool, tokenizer, context_length) for cell in cells]
     return rows
+
+
+def _text_row(
+    cell: CellRequest,
+    examples: Sequence[Mapping],
+    place: str,
+    tokenizer,
+    context_length: int,
+) -> dict:
+    """The windows of a text."""
+    if cell.window > context_length:
+        raise AuditError(
+            f"{place}: found a window of {cell.window} tokens for dataset {cell.dataset!r}, "
+            f"expected at most the {context_length} of the model's context; lower it"
+        )
+    documents = document_windows(
+        tokenizer, [row["text"] for row in examples], cell.window, cell.stride, context_length
+    )
+    lengths = [len(window.read) for document in documents for window in document]
+    return _length_row(cell, lengths, context_length, 0)
 
 
 def _prompt_row(
@@ -69,15 +94,21 @@ def _prompt_row(
         raise AuditError(f"{where}: {error}") from None
     _refuse_sameness(prompts, where, cell.template)
     lengths = [prompt.tokens for prompt in prompts]
+    return _length_row(cell, lengths, context_length, sum(prompt.truncated for prompt in prompts))
+
+
+def _length_row(
+    cell: CellRequest, lengths: Sequence[int], context_length: int, truncated: int
+) -> dict:
     return {
         "dataset": cell.dataset,
         "format": cell.format,
         "shots": cell.shots,
-        "prompts": len(prompts),
+        "prompts": len(lengths),
         "tokens_median": statistics.median(lengths),
         "tokens_max": max(lengths),
         "context_length": context_length,
-        "truncated": sum(prompt.truncated for prompt in prompts),
+        "truncated": truncated,
     }
 
 

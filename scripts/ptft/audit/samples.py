@@ -15,6 +15,7 @@ from ptft.evaluation.prompting import cell_prompts, cell_shots
 from ptft.evaluation.requests import CellRequest
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import few_shot_prompt, shots_text, solved
+from ptft.prompts.windows import document_windows
 from ptft.training.examples import Example, truncate
 from ptft.training.methods import get_method
 
@@ -37,6 +38,10 @@ def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -
     parts = [f"The model reads at most {context_length} tokens.\n{LEGEND}"]
     for cell in audited_cells(plan):
         if cell.shots == max(plan["scores"][cell.dataset]["shots"]):
+            if cell.kind == "text":
+                title = f"{cell.dataset}, windows of {cell.window} tokens, stride: {cell.stride}"
+                parts += _section(title, _text_samples(cell, data, tokenizer, context_length))
+                continue
             title = f"{cell.dataset}, format {cell.format}, shots: {cell.shots} ({cell.kind})"
             parts += _section(title, _cell_samples(cell, data, tokenizer, context_length))
     for arms in _alike(plan["tuning"]):
@@ -74,6 +79,20 @@ def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
             text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)
         about = f"{prompt.tokens} tokens{_lost(cell, prompt)}"
         yield f"--- {row['example_id']}: {about}\n{text}{_answers(cell, row, prompt, tokenizer)}"
+
+
+def _text_samples(cell: CellRequest, data: Path, tokenizer, context_length: int) -> Iterator[str]:
+    """The first window of each document, and the second where there is one."""
+    rows = sample(read_all(data / cell.dataset / "test.jsonl"))
+    documents = document_windows(
+        tokenizer, [row["text"] for row in rows], cell.window, cell.stride, context_length
+    )
+    for row, windows in zip(rows, documents, strict=True):
+        tokens = sum(len(window.scored) for window in windows)
+        yield f"--- {row['example_id']}: {tokens} tokens, windows: {len(windows)}"
+        for window in windows[:2]:
+            context = window.read[: len(window.read) - len(window.scored) + 1]
+            yield f"{_text(tokenizer, context)}[[{_text(tokenizer, window.scored)}]]"
 
 
 def _lost(cell: CellRequest, prompt: Prompt) -> str:

@@ -26,7 +26,7 @@ from ptft.data.prepare import content_key
 from ptft.evaluation.requests import Scoring
 from ptft.prompts.chat import encode_chats
 from ptft.prompts.templates import render_shot
-from ptft.prompts.tokens import encode
+from ptft.prompts.tokens import encode, encode_text
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class AuditSlice(TypedDict):
     shots_seed: int
     same_weights: NotRequired[list[str]]
     scores: dict[str, Scoring]
+    windows: NotRequired[dict[str, str]]
     tuning: dict[str, dict[str, Any]]
     train_rows: dict[str, int]
 
@@ -65,8 +66,9 @@ def audit_study(
 
     Raises:
         AuditError: an arm can't be trained on its rows, two labels begin with the same
-            sub-token, the shots are too few, a cell's prompts are all the same, or one does not
-            fit the context even without shots and with its longest field cut.
+            sub-token, the shots are too few, a cell's prompts are all the same, one does not
+            fit the context even without shots and with its longest field cut, or a window of text
+            does not.
     """
     cuts = check_training(plan, data, tokenizer, context_length)
     check_labels(plan, tokenizer)
@@ -115,7 +117,8 @@ ABOUT = {
     ),
     "audit_prompts": (
         "How long the prompts of each cell are, shots included, under the model's tokenizer. "
-        "truncated: prompts that lost shots, or the tail of their longest field, so as to fit."
+        "truncated: prompts that lost shots, or the tail of their longest field, so as to fit. "
+        "Text has no prompts: there these are the windows that it is read in."
     ),
 }
 
@@ -198,7 +201,9 @@ def _warnings(row: Mapping, scoring: Mapping | None) -> Iterator[str]:
 def _example_lengths(
     plan: Mapping, dataset: str, examples: Sequence[Mapping], tokenizer
 ) -> list[int]:
-    """Tokens of each example, answer included, in the format that is trained in."""
+    """Tokens of each example, answer included, in the format that is trained in; of text, all."""
+    if "text" in examples[0]:
+        return [len(ids) for ids in encode_text(tokenizer, [row["text"] for row in examples])]
     template = plan["templates"][dataset]
     if template is None:
         return [len(chat.ids) for chat in encode_chats(tokenizer, examples, None, sys.maxsize)]

@@ -25,6 +25,8 @@ def example_of(row: Mapping, spec: Mapping) -> tuple[dict, str | None]:
     description = spec["dataset"]
     if spec["kind"] == "chat":
         return _conversation(row, description["messages"])
+    if spec["kind"] == "text":
+        return _document(row, description["text"])
     fields = {field: _field(row, field, at) for field, at in description["fields"].items()}
     if spec["kind"] == "generation":
         gold, reason = _target(row, description["target"])
@@ -137,6 +139,16 @@ def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> object:
         expected = f"{', '.join(others)} or {last}" if others else last
         raise _mistake(path, value, expected, f"add it to {key} in the family's file")
     return table[str(value).lower()]
+
+
+def _document(row: Mapping, source: str | Mapping) -> tuple[dict, str | None]:
+    """A document as it is, spaces at its ends included; one without a letter or sign is none."""
+    path = source if isinstance(source, str) else source["column"]
+    value = column(row, path) if isinstance(path, str) else ""
+    if value is not None and not isinstance(value, str):
+        raise _mistake(path, value, "a text", "name another column in the family's file")
+    text = _field_text(row, "text", source)
+    return {"text": text}, None if text.strip() else "no text"
 
 
 def _conversation(row: Mapping, source: str) -> tuple[dict, str | None]:

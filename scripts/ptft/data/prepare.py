@@ -23,7 +23,7 @@ class SplitSlice(TypedDict):
     __pydantic_config__ = {"extra": "forbid"}
 
     version: NotRequired[int]
-    kind: Literal["classification", "multiple_choice", "generation", "chat"]
+    kind: Literal["classification", "multiple_choice", "generation", "chat", "text"]
     labels: NotRequired[list[str] | None]
     dataset: dict[str, Any]
     split: str
@@ -86,14 +86,14 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
         "dropped": dict(sorted(dropped.items())),
         "gold": _balance(drawn, spec["kind"]),
         "duplicates": len(drawn) - len({content_key(example) for example in drawn}),
-        "empty_fields": sum(not all(example["fields"].values()) for example in drawn),
+        "empty_fields": sum(not all(example.get("fields", {}).values()) for example in drawn),
     }
     return drawn, audit
 
 
 def content_key(example: Mapping) -> str:
     """What an example asks, as one text: equal for two examples that differ in id and gold only."""
-    parts = ("fields", "choices", "continuation", "messages")
+    parts = ("fields", "choices", "continuation", "messages", "text")
     asked = {key: example[key] for key in parts if key in example}
     return json.dumps(asked, sort_keys=True, ensure_ascii=False)
 
@@ -121,7 +121,7 @@ def _draw(examples: list[dict], limit: int | None, seed: int) -> list[dict]:
 
 
 def _balance(examples: list[dict], kind: str) -> dict[str, int]:
-    if kind in ("generation", "chat"):
+    if kind in ("generation", "chat", "text"):
         return {}
     return dict(sorted(Counter(str(example["gold"]) for example in examples).items()))
 
@@ -131,6 +131,11 @@ def _nothing_left(name: str, spec: Mapping, total: int, dropped: Counter) -> Dat
     if not total:
         return DatasetError(f"{name}: {place} has no rows; name another in the family's file")
     reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items())
+    if spec["kind"] == "text":
+        return DatasetError(
+            f"{name}: no row of {place} holds text ({total} rows: {reasons}); name another column "
+            f"as datasets.{name.rpartition('-')[0]}.text in the family's file"
+        )
     return Unlabelled(
         f"{name}: no row of {place} can be used ({total} rows: {reasons}); hidden test labels are "
         "published as -1. Name a labelled split in the family's file"

@@ -45,6 +45,28 @@ def after_blank(text: str) -> str:
     return text.split("_", 1)[1].strip()
 
 
+def wikitext(text: str) -> str:
+    """WikiText's tokens put together again, as the harness's ``wikitext`` scores them.
+
+    Its ``preprocess_wikitext.wikitext_detokenizer``, word for word.
+    """
+    text = text.replace("s '", "s'")
+    text = re.sub(r"/' [0-9]/", r"/'[0-9]/", text)
+    for mark in "-,.":
+        text = text.replace(f" @{mark}@ ", mark)
+    for mark in ":;.!?,":
+        text = text.replace(f" {mark} ", f"{mark} ")
+    text = re.sub(r"\(\s*([^\)]*?)\s*\)", r"(\1)", text)
+    text = re.sub(r"\[\s*([^\]]*?)\s*\]", r"[\1]", text)
+    text = re.sub(r"{\s*([^}]*?)\s*}", r"{\1}", text)
+    text = re.sub(r"\"\s*([^\"]*?)\s*\"", r'"\1"', text)
+    text = re.sub(r"'\s*([^']*?)\s*'", r"'\1'", text)
+    for heading in (4, 3, 2):
+        text = text.replace(" ".join("=" * heading), "=" * heading)
+    text = text.replace(" ° ", "°").replace(" \n", "\n").replace("\n ", "\n")
+    return text.replace(" N ", " 1 ").replace(" 's", "'s")
+
+
 TRANSFORMS: dict[str, Callable[..., str]] = {
     transform.__name__: transform
     for transform in (
@@ -55,5 +77,6 @@ TRANSFORMS: dict[str, Callable[..., str]] = {
         lower_first,
         before_blank,
         after_blank,
+        wikitext,
     )
 }

@@ -32,6 +32,7 @@ class ScoredArm:
         record: of its published cells.
         keys: of its cells in the store.
         store: finished cells by key.
+        base: checkpoint that its predictions on text are compared with; None for itself.
         derived: how its weights are derived; None for the model as it is.
     """
 
@@ -39,6 +40,7 @@ class ScoredArm:
     record: Path
     keys: dict[CellRequest, str]
     store: Path
+    base: Path | None = None
     derived: DerivedPlan | None = None
 
     @property
@@ -58,10 +60,15 @@ class ScoredArm:
 
 
 def keys_of(
-    cells: list[CellRequest], model_hash: str, data: Path, version: int, target: Target
+    cells: list[CellRequest],
+    model_hash: str,
+    data: Path,
+    version: int,
+    target: Target,
+    base_hash: str | None = None,
 ) -> dict[CellRequest, str]:
-    """Cell -> its key, of one model."""
-    return {cell: cell_key(cell, model_hash, data, version, target) for cell in cells}
+    """Cell -> its key, of one model; arguments as of ``cell_key``."""
+    return {cell: cell_key(cell, model_hash, data, version, target, base_hash) for cell in cells}
 
 
 def derived_hash(model_hash: str, spec: DerivedPlan, parent: Parent) -> str:

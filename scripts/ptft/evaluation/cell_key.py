@@ -12,17 +12,28 @@ from ptft.models.folder import hash_files
 
 
 def cell_key(
-    cell: CellRequest, model_hash: str, data: Path, scoring_version: int, target: Target
+    cell: CellRequest,
+    model_hash: str,
+    data: Path,
+    scoring_version: int,
+    target: Target,
+    base_hash: str | None = None,
 ) -> str:
     """Name of a cell's file in the store: a hash of all that determines its content.
 
     The names of format and dataset stay out: they do not change a score, so a renamed format
     is not computed again. Neither do the shots change a cell without any.
+
+    Args:
+        base_hash: of the model that a tuned one is compared with; it counts for text alone.
     """
     parts = asdict(cell)
     del parts["dataset"], parts["format"]
-    if not cell.generation_backend:
-        del parts["generation_backend"]
+    for part in ("generation_backend", "window", "stride"):
+        if parts[part] is None:
+            del parts[part]
+    if cell.kind == "text" and base_hash is not None:
+        parts["base"] = base_hash
     splits = ["test", "shots"] if cell.shots else ["test"]
     if not cell.shots:
         del parts["shots_seed"]

@@ -63,6 +63,11 @@ class EvaluationJob:
         """The model, as what other weights are derived from."""
         return Parent(self.model, self.checkpoint or self.model)
 
+    @property
+    def base(self) -> Path | None:
+        """The checkpoint that the model was made of; None where the model is one itself."""
+        return None if self.checkpoint == self.model else self.checkpoint
+
 
 def evaluate(job: EvaluationJob) -> None:
     """Score what the store lacks and publish all that is asked for.
@@ -82,7 +87,7 @@ def evaluate(job: EvaluationJob) -> None:
         if missing:
             sizes = split_sizes(missing, job.data)
             note(examples=sum(sizes[cell.dataset] for cell in missing))
-            _score(job, arms, load_engine(job, missing, target), asked)
+            _score(job, arms, load_engine(job, missing, target), target, asked)
         for arm in reversed(arms):  # the model's own record, which the job declares, comes last
             arm.publish()
     if job.records is not None:
@@ -94,24 +99,35 @@ def _arms(
 ) -> Iterator[ScoredArm]:
     """The model as it is, then each arm that is derived from it, in a folder beside its own."""
     cells, version = cells_of_plan(plan), plan["scoring_version"]
-    keys = keys_of(cells, model_hash, job.data, version, target)
-    yield ScoredArm(job.output, job.published, keys, job.store)
+    text = any(cell.kind == "text" for cell in cells)
+
+    def keys(own: str, base: Path | None) -> dict[CellRequest, str]:
+        compared = hash_model(base) if text and base else None
+        return keys_of(cells, own, job.data, version, target, compared)
+
+    own = keys(model_hash, job.base)
+    yield ScoredArm(job.output, job.published, own, job.store, job.base)
     for name, spec in plan.get("derived", {}).items():
-        derived = derived_hash(model_hash, spec, job.parent)
-        keys = keys_of(cells, derived, job.data, version, target)
+        base = job.parent.checkpoint
+        derived = keys(derived_hash(model_hash, spec, job.parent), base)
         record = job.published.with_name(f"{name}{job.published.suffix}")
-        yield ScoredArm(job.output.parent / name, record, keys, job.store, spec)
+        yield ScoredArm(job.output.parent / name, record, derived, job.store, base, spec)
 
 
-def _score(job: EvaluationJob, arms: list[ScoredArm], engine: Engine, asked: int) -> None:
+def _score(
+    job: EvaluationJob, arms: list[ScoredArm], engine: Engine, target: Target, asked: int
+) -> None:
     failed: dict[str, Exception] = {}
+    base: torch.nn.Module | None = None
     for arm in arms:
         if not arm.missing:
             continue
         if arm.derived is not None:
             engine = derived_engine(engine, arm.derived, job.parent)
+        if base is None and arm.base and any(cell.kind == "text" for cell in arm.missing):
+            base = load_for_scoring(arm.base, target=target).model
         prefix = "" if arm.derived is None else f"{arm.output.name} "
-        errors = score_missing(engine, arm.missing, job.data)
+        errors = score_missing(engine, arm.missing, job.data, base)
         failed |= {f"{prefix}{cell.name}": error for cell, error in errors.items()}
     if torch.cuda.is_available():
         note(gpu_gib=engine.gpu_memory() / 2**30)
@@ -125,9 +141,15 @@ def _score(job: EvaluationJob, arms: list[ScoredArm], engine: Engine, asked: int
 
 
 def score_missing(
-    engine: Engine, missing: dict[CellRequest, Path], data: Path
+    engine: Engine,
+    missing: dict[CellRequest, Path],
+    data: Path,
+    base: torch.nn.Module | None = None,
 ) -> dict[CellRequest, Exception]:
     """Score cells one after another into the store; a failing cell does not stop the others.
+
+    Args:
+        base: what a tuned model is compared with on text.
 
     Returns:
         the error of each cell that failed.
@@ -142,7 +164,7 @@ def score_missing(
             try:
                 examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
                 pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
-                results = evaluate_cell(engine, cell, examples, pool, bar.update)
+                results = evaluate_cell(engine, cell, examples, pool, bar.update, base)
                 frame = to_frame(cell, results)
             except Exception as error:  # whatever it is, the other cells are still wanted
                 log.exception("cell %s failed", cell.name)

@@ -14,9 +14,17 @@ KINDS = {
     "classification": ("whole_label", "constrained", "free"),
     "multiple_choice": ("pmi",),
     "generation": (),
+    "text": (),
 }
-MAIN_METRIC = {"classification": "accuracy", "multiple_choice": "acc_norm", "generation": "rougeL"}
+MAIN_METRIC = {
+    "classification": "accuracy",
+    "multiple_choice": "acc_norm",
+    "generation": "rougeL",
+    "text": "bits_per_byte",
+}
 """of each kind, where a dataset names no other"""
+TEXT_FORMAT = "default"
+"""what stands for the prompt format in the cells of text, which has no prompts"""
 
 
 def generates(kind: str, also: Collection[str]) -> bool:
@@ -36,6 +44,7 @@ class CellRequest:
         max_examples: evaluate the first so many test rows only; None for all.
         generation_backend: what generates in the engine's place; None for the engine itself.
         metric: the main one, whose scores are the cell's; None for that of the kind.
+        window, stride: of text, in tokens (see ``ptft.prompts.windows``).
     """
 
     dataset: str
@@ -51,6 +60,8 @@ class CellRequest:
     shots_seed: int = 0
     generation_backend: str | None = None
     metric: str | None = None
+    window: int | None = None
+    stride: int | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +88,8 @@ class Scoring(TypedDict):
     max_new_tokens: NotRequired[int | None]
     stop: NotRequired[list[str]]
     max_examples: NotRequired[int | None]
+    window: NotRequired[int]
+    stride: NotRequired[int]
 
 
 class DerivedPlan(TypedDict):
@@ -124,6 +137,8 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
         generating = generates(kind, also)
         if generating and not dataset.get("max_new_tokens"):
             raise ValueError(f"dataset {name}: a generation needs max_new_tokens")
+        if kind == "text" and not (dataset.get("window") and dataset.get("stride")):
+            raise ValueError(f"dataset {name}: text needs a window and a stride")
         for format_name, template in dataset["formats"].items():
             for shots in dataset["shots"]:
                 cells.append(
@@ -141,6 +156,8 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
                         shots_seed=plan["shots_seed"],
                         generation_backend=plan.get("generation_backend") if generating else None,
                         metric=dataset.get("metric"),
+                        window=dataset.get("window"),
+                        stride=dataset.get("stride"),
                     )
                 )
     return cells

@@ -49,16 +49,18 @@ class CellResults:
     """Per-example results of a cell, one entry per example in each list.
 
     Attributes:
-        logprobs: per example, the log-likelihood of each label or choice; None for generation.
-        predicted: label or choice number, or the generated text.
+        logprobs: per example, the log-likelihood of each label or choice; None for generation
+            and text.
+        predicted: label or choice number, or the generated text; None for text.
+        gold: what is right, in the same way; None for text.
         extra: further columns, one value per example.
         notes: about the cell as a whole, kept in its file's metadata.
         ties: among its decisions.
     """
 
     example_id: list[str] = field(default_factory=list)
-    predicted: list[int | str] = field(default_factory=list)
-    gold: list[int | str] = field(default_factory=list)
+    predicted: list[int | str | None] = field(default_factory=list)
+    gold: list[int | str | None] = field(default_factory=list)
     logprobs: list[list[float] | None] = field(default_factory=list)
     prompt_tokens: list[int] = field(default_factory=list)
     truncated: list[bool] = field(default_factory=list)

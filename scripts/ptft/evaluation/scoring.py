@@ -1,4 +1,4 @@
-"""Scoring one cell: label scoring, multiple choice and generation on one engine."""
+"""Scoring one cell: label scoring, multiple choice, generation and text on one engine."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +10,7 @@ import torch
 from ptft.evaluation.prompting import cell_prompts, cell_shots
 from ptft.evaluation.requests import MAIN_METRIC, CellRequest
 from ptft.evaluation.results import CellResults, Ties
+from ptft.evaluation.text import loss_deviation, score_text
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.prompts.encoding import Prompt
@@ -28,6 +29,7 @@ def evaluate_cell(
     examples: Iterable[Mapping],
     shot_pool: Sequence[Mapping],
     progress: OnProgress = silent,
+    base: torch.nn.Module | None = None,
 ) -> CellResults:
     """Score one cell.
 
@@ -36,6 +38,7 @@ def evaluate_cell(
             the memory.
         shot_pool: rows to draw the shots from; never among the test rows.
         progress: told the number of examples after each batch.
+        base: the checkpoint that a tuned model is compared with on text.
 
     Raises:
         ValueError: labels that share their first sub-token, a gold answer that is no label or
@@ -47,6 +50,7 @@ def evaluate_cell(
         "classification": _classify,
         "multiple_choice": _choose,
         "generation": _generate,
+        "text": lambda engine, cell, _, rows, told: score_text(engine, base, cell, rows, told),
     }[cell.kind]
     results = CellResults()
     rows = iter(examples)
@@ -56,7 +60,8 @@ def evaluate_cell(
         if first and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
             alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
             sample = score(alone, cell, shots, window[:NOTED_EXAMPLES], silent)
-            results.notes = _deviation(cell, results, sample, engine.loaded.model.dtype)
+            noted = loss_deviation if cell.kind == "text" else _deviation
+            results.notes = noted(cell, results, sample, engine.loaded.model.dtype)
     results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
     return results
 

@@ -13,13 +13,18 @@ import polars as pl
 from ptft.evaluation.metrics import example_scores
 from ptft.evaluation.requests import CellRequest
 from ptft.evaluation.results import CellResults
+from ptft.evaluation.text import ratio_scores
 
 
 def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
     """Per-example table of a cell, metrics included (columns: see the project's DESIGN)."""
-    predictions = [str(value) for value in results.predicted]
-    golds = [str(value) for value in results.gold]
-    scores = example_scores(cell.kind, predictions, golds)
+    if cell.kind == "text":
+        predictions = golds = pl.Series([None] * len(results.example_id), dtype=pl.String)
+        scores = ratio_scores(results.extra)
+    else:
+        predictions = [str(value) for value in results.predicted]
+        golds = [str(value) for value in results.gold]
+        scores = example_scores(cell.kind, predictions, golds)
     columns = {
         "example_id": results.example_id,
         "prediction": predictions,

@@ -36,6 +36,15 @@ def _encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     return [row[:-1] if len(row) > 1 and row[-1] == eos and eos != bos else row for row in ids]
 
 
+def encode_text(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of texts that are scored as they are, without BOS or EOS, as the harness's."""
+    if not texts:
+        return []
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)[
+        "input_ids"
+    ]
+
+
 def encode_pairs(
     tokenizer, contexts: Sequence[str], completions: Sequence[str]
 ) -> list[tuple[list[int], list[int]]]:

@@ -20,7 +20,10 @@ def check_names(grid: "Grid") -> None:
     study, source = grid.study, grid.model.source
     scored = [name for name, f in grid.family_of.items() if grid.families[f].kind != "chat"]
     _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
-    formats = {format_name for dataset in grid.datasets for format_name in grid.templates(dataset)}
+    if not grid.prompted:
+        message = "all are of kind text; add one with prompts, which most analyses are about"
+        raise _refusal(grid, ("evaluate", "datasets"), message)
+    formats = {format_name for dataset in grid.prompted for format_name in grid.templates(dataset)}
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
     _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
@@ -128,7 +131,11 @@ def check_scores(grid: "Grid") -> None:
         StudyError: a format is missing, or examples for shots are.
     """
     evaluate, pool = grid.study.evaluate, grid.study.data.shots
-    for dataset in grid.datasets:
+    for family in evaluate.family_shots:
+        if grid.families[family].kind == "text":
+            message = f"family {family!r} is of kind text, which has no prompts; remove the key"
+            raise _refusal(grid, ("evaluate", "family_shots", family), message)
+    for dataset in grid.prompted:
         family, known = grid.family(dataset), list(grid.templates(dataset))
         missing = [format_name for format_name in evaluate.formats if format_name not in known]
         if missing and (len(known) > 1 or missing == evaluate.formats):
@@ -155,19 +162,19 @@ def check_analysis(grid: "Grid") -> None:
     if settings.format not in evaluate.formats:
         message = f"{settings.format!r} is none of {evaluate.formats}, which are scored"
         raise refusal(grid, ("analysis", "format"), message)
-    shots = sorted({count for dataset in grid.datasets for count in grid.shots(dataset)})
+    shots = sorted({count for dataset in grid.prompted for count in grid.shots(dataset)})
     if settings.shots is not None and settings.shots not in shots:
         message = f"{settings.shots} is none of {shots}, which are scored"
         raise refusal(grid, ("analysis", "shots"), message)
     loc = ("analysis", "transfer_datasets")
-    _require_known(grid, loc, settings.transfer_datasets, evaluate.datasets)
+    _require_known(grid, loc, settings.transfer_datasets, grid.prompted)
 
 
 def notes(grid: "Grid") -> list[str]:
     """What is not as asked for, and yet as it should be."""
     asked = grid.study.evaluate.formats
     single: dict[str, list[str]] = {}
-    for dataset in grid.datasets:
+    for dataset in grid.prompted:
         known = list(grid.templates(dataset))
         if len(known) == 1 and len(asked) > 1:
             single.setdefault(known[0], []).append(dataset)

@@ -1,36 +1,23 @@
 """Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
 
-from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ptft.data.rows import check_split, split_name
-from ptft.evaluation.requests import MAIN_METRIC
-from ptft.files.errors import PlacedError, suggest
+from ptft.evaluation.requests import MAIN_METRIC, TEXT_FORMAT
+from ptft.files.errors import PlacedError
 from ptft.files.types import ONCE, Count, Name, Part, Repository, Strict
-from ptft.prompts.templates import CHOICE, template_fields
+from ptft.prompts.templates import CHOICE
 from ptft.study.columns import Answer, FieldSource, Label, Transform, TransformedField, check_texts
+from ptft.study.family_checks import GOLD, NEEDED, PROMPTLESS, known_fields, require_known
 
-Kind = Literal["classification", "multiple_choice", "generation", "chat"]
+Kind = Literal["classification", "multiple_choice", "generation", "chat", "text"]
 Split = Annotated[str, AfterValidator(check_split)]
 Stop = Annotated[str, Field(min_length=1)]
-# Keys of a dataset that say what its gold answers are, by kind; and those it can't do without.
-GOLD = {
-    "classification": ("label", "labels", "max_new_tokens", "stop"),
-    "multiple_choice": (
-        *("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
-        *("continuation", "metric"),
-    ),
-    "generation": ("target", "max_new_tokens", "stop"),
-    "chat": ("messages",),
-}
-NEEDED = {
-    "classification": ("label",),
-    "multiple_choice": ("answer",),
-    "generation": ("target",),
-    "chat": ("messages",),
-}
+Window = Annotated[int, Field(ge=2)]
+WINDOW = 1024
+"""tokens, where neither a dataset of text nor its family says how many"""
 
 
 class Splits(Strict):
@@ -90,6 +77,12 @@ class Dataset(Strict):
     """multiple choice: the right one"""
     messages: str | None = None
     """chat: column with the turns, each a role and a content"""
+    text: FieldSource | None = None
+    """text: column of a document"""
+    window: Window | None = None
+    """text: tokens that the model reads at once, where not the family's"""
+    stride: Count | None = None
+    """text: tokens that each window adds to those scored, where not the family's"""
 
     @property
     def source(self) -> str:
@@ -106,7 +99,9 @@ class Dataset(Strict):
             raise PlacedError(("files", "all"), "`all` is every split together; name it otherwise")
         if self.files is not None:
             for use, expression in self.splits.model_dump(exclude_none=True).items():
-                _known(("splits", use), [split_name(expression)], self.files, "split of `files`")
+                require_known(
+                    ("splits", use), [split_name(expression)], self.files, "split of `files`"
+                )
         return self
 
     @model_validator(mode="after")
@@ -116,6 +111,7 @@ class Dataset(Strict):
         sources: dict[tuple[str, ...], FieldSource | None] = {
             **{("fields", name): source for name, source in self.fields.items()},
             ("continuation",): self.continuation,
+            ("text",): self.text,
         }
         for loc, source in sources.items():
             if isinstance(source, TransformedField):
@@ -149,13 +145,23 @@ class Family(Strict):
     """generation: longest answer"""
     stop: list[Stop] = ["\n"]
     """generation ends before any of these"""
+    window: Window | None = None
+    """text: tokens that the model reads at once, 1024 where not given; no more than its context"""
+    stride: Count | None = None
+    """text: tokens that each window adds to those scored; the others are context only. As many as
+    the window where not given"""
     datasets: Annotated[dict[Part, Dataset], Field(min_length=1)]
     """name -> where its rows are and which columns are used"""
     tasks: dict[Part, Task] = {}
     """name -> what is fine-tuned on"""
 
     def templates(self, dataset: str) -> dict[str, str]:
-        """The prompt formats of a dataset: its own, or those of the family."""
+        """The prompt formats of a dataset: its own, or those of the family.
+
+        That of text holds nothing: it has no prompts.
+        """
+        if self.kind == "text":
+            return {TEXT_FORMAT: ""}
         return self.datasets[dataset].formats or self.formats
 
     def metric(self, dataset: str) -> str:
@@ -167,24 +173,56 @@ class Family(Strict):
         own = self.datasets[dataset].stop
         return self.stop if own is None else own
 
+    def windows(self, dataset: str) -> tuple[int, int]:
+        """Window and stride, in tokens, of a dataset of text."""
+        own = self.datasets[dataset]
+        window = own.window or self.window or WINDOW
+        return window, own.stride or self.stride or window
+
     @model_validator(mode="after")
     def _consistent(self) -> "Family":
         if (self.kind == "classification") != (self.labels is not None):
             raise PlacedError(
                 ("labels",), f"needed in a family of kind classification alone; kind: {self.kind}"
             )
-        if (self.kind == "chat") != (not self.formats):
-            raise PlacedError(("formats",), f"needed but for kind chat; kind: {self.kind}")
+        if (self.kind in PROMPTLESS) != (not self.formats):
+            kinds = " and ".join(PROMPTLESS)
+            raise PlacedError(("formats",), f"needed but for kinds {kinds}; kind: {self.kind}")
+        self._check_text()
         for name, dataset in self.datasets.items():
             self._check_gold(("datasets", name), dataset)
-            self._check_templates(("datasets", name), dataset)
+            if self.kind not in PROMPTLESS:
+                self._check_templates(("datasets", name), dataset)
         for name, task in self.tasks.items():
             loc = ("tasks", name)
-            _known((*loc, "dataset"), [task.dataset], self.datasets, "dataset")
-            _known((*loc, "in_domain"), task.in_domain, self.datasets, "dataset")
+            require_known((*loc, "dataset"), [task.dataset], self.datasets, "dataset")
+            require_known((*loc, "in_domain"), task.in_domain, self.datasets, "dataset")
             if self.datasets[task.dataset].splits.train is None:
                 raise PlacedError((*loc, "dataset"), f"{task.dataset!r} has no splits.train")
         return self
+
+    def _check_text(self) -> None:
+        """Only text is read in windows; it has no prompts, and nothing is fine-tuned on it."""
+        if self.kind != "text":
+            for key in {"window", "stride"} & self.model_fields_set:
+                raise PlacedError((key,), f"not for a family of kind {self.kind}")
+            return
+        for name in self.tasks:
+            raise PlacedError(("tasks", name), "nothing is fine-tuned on text; remove the task")
+        for name, dataset in self.datasets.items():
+            loc = ("datasets", name)
+            for key in {"formats", "fields"} & dataset.model_fields_set:
+                raise PlacedError((*loc, key), "not for a dataset of kind text: it has no prompts")
+            if dataset.splits.shots is not None:
+                raise PlacedError((*loc, "splits", "shots"), "text has no prompts to show shots in")
+            window, stride = self.windows(name)
+            if stride > window:
+                place = (*loc, "stride") if dataset.stride else ("stride",)
+                raise PlacedError(
+                    place,
+                    f"found {stride}, expected at most the window of dataset {name!r}, {window} "
+                    "tokens: those between two windows would not be scored",
+                )
 
     def _check_gold(self, loc: tuple, dataset: Dataset) -> None:
         """A dataset says where the gold answer is in the way of its kind, and in no other."""
@@ -198,17 +236,17 @@ class Family(Strict):
             dataset.choice_texts is None
         ):
             raise PlacedError(loc, "give either `choices` or `choice_texts`")
-        _known((*loc, "labels"), dataset.labels or [], self.labels or [], "label")
+        require_known((*loc, "labels"), dataset.labels or [], self.labels or [], "label")
         if dataset.label is not None:
             key = "names" if dataset.label.names else "values"
             named = dataset.label.names or list((dataset.label.values or {}).values())
-            _known((*loc, "label", key), named, dataset.labels or self.labels or [], "label")
+            require_known((*loc, "label", key), named, dataset.labels or self.labels or [], "label")
 
     def _check_templates(self, loc: tuple, dataset: Dataset) -> None:
         own = (*loc, "formats") if dataset.formats else ("formats",)
         allowed = [*dataset.fields, *([CHOICE] if dataset.continuation is not None else [])]
         for format_name, template in self.templates(loc[-1]).items():
-            found = _fields((*own, format_name), template, allowed, f"{'.'.join(loc)}.fields")
+            found = known_fields((*own, format_name), template, allowed, f"{'.'.join(loc)}.fields")
             if dataset.continuation is not None and CHOICE not in found:
                 raise PlacedError(
                     (*own, format_name), f"has no {{{CHOICE}}} to score a continuation of"
@@ -221,7 +259,9 @@ class Family(Strict):
         if dataset.choice_template is not None:
             known = [CHOICE, *dataset.fields]
             place = (*loc, "choice_template")
-            if CHOICE not in _fields(place, dataset.choice_template, known, "choice and fields"):
+            if CHOICE not in known_fields(
+                place, dataset.choice_template, known, "choice and fields"
+            ):
                 raise PlacedError(place, "has no {choice}: all choices would be the same")
 
 
@@ -238,27 +278,3 @@ class Extension(Strict):
     """name -> where its rows are and what in them is used"""
     tasks: dict[Part, Task] = {}
     """name -> what is fine-tuned on"""
-
-
-def _fields(loc: tuple, template: str, known: Collection[str], source: str) -> list[str]:
-    """Names of a template's fields, each of which must be known."""
-    try:
-        found = template_fields(template)
-    except ValueError as error:
-        message = (
-            f"{template!r} is no template ({error}); write a brace that is text as {{{{ or }}}}"
-        )
-        raise PlacedError(loc, message) from None
-    for field in found:
-        if field not in known:
-            raise PlacedError(
-                loc,
-                f"asks for the field {{{field}}}, which {source} lacks; {suggest(field, known)}",
-            )
-    return found
-
-
-def _known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:
-    for name in names:
-        if name not in allowed:
-            raise PlacedError(loc, f"unknown {what} {name!r}; {suggest(name, list(allowed))}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptft.data.rows import split_files, split_name
-from ptft.evaluation.requests import generates
+from ptft.evaluation.requests import TEXT_FORMAT, generates
 from ptft.files.errors import StudyError, locate, present
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.derived import check_derivations, derived_arms
@@ -117,6 +117,11 @@ class Grid:
         return list(self.study.evaluate.datasets)
 
     @property
+    def prompted(self) -> list[str]:
+        """Those of them that are scored by prompts: all but text."""
+        return [dataset for dataset in self.datasets if not self.is_text(dataset)]
+
+    @property
     def tasks(self) -> list[str]:
         """Tasks that some arm is fine-tuned on."""
         return list(dict.fromkeys(arm.task for arm in self.arms.values() if arm.task))
@@ -134,6 +139,10 @@ class Grid:
     def family(self, dataset: str) -> str:
         """Name of a dataset's family."""
         return self.family_of[dataset]
+
+    def is_text(self, dataset: str) -> bool:
+        """Whether a dataset is scored by its loss: one cell, whatever the formats and shots."""
+        return self.families[self.family(dataset)].kind == "text"
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's description."""
@@ -201,6 +210,8 @@ class Grid:
 
     def shots(self, dataset: str) -> list[int]:
         """Numbers of shots that a dataset is scored with."""
+        if self.is_text(dataset):
+            return [0]
         evaluate = self.study.evaluate
         return list(evaluate.family_shots.get(self.family(dataset), evaluate.shots))
 
@@ -260,6 +271,9 @@ class Grid:
         return getattr(data, split) if split != "train" else data.train_of.get(dataset, data.train)
 
     def formats(self, dataset: str) -> list[str]:
+        """Prompt formats that a dataset is scored in."""
+        if self.is_text(dataset):
+            return [TEXT_FORMAT]
         known = self.templates(dataset)
         return [format_name for format_name in self.study.evaluate.formats if format_name in known]
 

@@ -7,7 +7,7 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 from __future__ import annotations
 
 from ptft.evaluation.requests import KINDS
-from ptft.files.errors import present
+from ptft.files.errors import locate, present
 from ptft.models.derive import DERIVATIONS
 from ptft.study.grid import BASE, Grid
 from ptft.study.load import dump
@@ -23,7 +23,7 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
     content = dump(spec)
     # They do not decide what a row holds.
-    for key in ("splits", "formats", "metric", "max_new_tokens", "stop"):
+    for key in ("splits", "formats", "metric", "max_new_tokens", "stop", "window", "stride"):
         content.pop(key, None)
     return {
         "version": DATA_VERSION,
@@ -90,6 +90,7 @@ def audit_slice(grid: Grid) -> dict:
         },
         "shots_seed": grid.study.evaluate.shots_seed,
         "scores": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
+        **({"windows": places} if (places := _window_places(grid)) else {}),
         "tuning": _tuning(grid),
         "train_rows": {
             name: limit
@@ -171,8 +172,29 @@ def _replay(grid: Grid, dataset: str) -> dict:
     return {"dataset": dataset, "template": grid.training_template(dataset)}
 
 
+def _window_places(grid: Grid) -> dict[str, str]:
+    """Where the window of each dataset of text is written down, for messages."""
+    places = {}
+    for dataset in filter(grid.is_text, grid.datasets):
+        family = grid.family(dataset)
+        own = grid.dataset(dataset).window is not None
+        loc = ("datasets", dataset, "window") if own else ("window",)
+        places[dataset] = f"{locate(loc, grid.family_files[family])}: {'.'.join(loc)}"
+    return places
+
+
 def _scoring(grid: Grid, dataset: str) -> dict:
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
+    if family.kind == "text":
+        window, stride = family.windows(dataset)
+        return {
+            "kind": family.kind,
+            "formats": grid.templates(dataset),
+            "shots": grid.shots(dataset),
+            "metric": family.metric(dataset),
+            "window": window,
+            "stride": stride,
+        }
     also = [way for way in grid.study.evaluate.also if way in KINDS[family.kind]]
     return {
         **({"also": also} if also else {}),

@@ -435,7 +435,7 @@ IN_FAMILY = [
         "{text: {column: a, transform: lower}}",
         f"{OWN}:12: datasets.own.fields.text.transform = 'lower': expected 'wikihow', "
         "'hellaswag_query', 'without_leading_space', 'without_last_mark', 'lower_first', "
-        "'before_blank' or 'after_blank'",
+        "'before_blank', 'after_blank' or 'wikitext'",
     ),
     (
         "{text: text}",
