@@ -26,6 +26,11 @@ def pocket_datasets() -> str:
     return f"{POCKET}/datasets"
 
 
+def pocket_text() -> str:
+    """Folder of text of the pocket world that is not in its corpus; families/text.yaml names it."""
+    return f"{POCKET}/text"
+
+
 def pretrained_folder(model: str) -> str:
     """Folder of all checkpoints of a model that this workflow made or fetched."""
     return f"resources/models/{model}"

@@ -1,7 +1,7 @@
 """Fixtures of several rooms."""
 
 import pytest
-from synthetic_scores import study_slice, write_evaluations
+from synthetic_scores import add_text, study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
@@ -14,6 +14,6 @@ def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluations")
     study = study_slice()
     write_evaluations(study, folder, n=60)
-    collected = collect(study, folder)
+    collected = collect(add_text(study, folder), folder)
     scores = Scores.build(collected.cells, collected.replicates)
     return {name: make_table(name, scores, Settings()) for name in TABLES}

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.collect import study_cells
+from ptft.evaluation.text import ratio_scores
 from ptft.paths import cell_path
 
 CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}
@@ -88,3 +89,48 @@ def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0
         path = Path(cell_path(root, checkpoint, arm, dataset, format_name, shots))
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path)
+
+
+# Bits per byte of generic text by the arm's task, one value a checkpoint.
+TEXT_LOSS = {None: (2.0, 1.2, 0.9), "nli": (2.1, 1.5, 1.3), "story": (2.0, 1.2, 1.0)}
+
+
+def add_text(study: dict, root: Path, n: int = 60) -> dict:
+    """The study with a dataset of generic text, ``news``, whose per-example files are written."""
+    about = {"family": "text", "kind": "text", "metric": "bits_per_byte"}
+    texts = study | {"scores": [["news", "default", 0]]}
+    for checkpoint, arm, *_ in study_cells(texts):
+        task = study["arms"][arm]["train_task"]
+        rng = np.random.default_rng(n)  # the same documents for all
+        sizes = rng.integers(50, 2000, n)
+        loss = TEXT_LOSS[task][list(CHECKPOINTS).index(checkpoint)] * np.log(2)
+        tokens = sizes // 4
+        sums = {
+            "nats": (sizes * loss * rng.normal(1, 0.2, n)).tolist(),
+            "base_nats": [None] * n if task is None else (3.0 * tokens).tolist(),
+            "same_top": [None] * n if task is None else (0.5 * tokens).tolist(),
+            "tokens": tokens.tolist(),
+            "bytes": sizes.tolist(),
+        }
+        frame = pl.DataFrame(
+            {
+                "example_id": [f"news-{at}" for at in range(n)],
+                "prediction": pl.Series([None] * n, dtype=pl.String),
+                "gold": pl.Series([None] * n, dtype=pl.String),
+                "logprobs": pl.Series([None] * n, dtype=pl.List(pl.Float64)),
+                "prompt_tokens": sums["tokens"],
+                "truncated": [False] * n,
+                **{name: pl.Series(values, dtype=pl.Float64) for name, values in sums.items()},
+                **{
+                    name: pl.Series(values, dtype=pl.Float64)
+                    for name, values in ratio_scores(sums).items()
+                },
+            }
+        )
+        path = Path(cell_path(root, checkpoint, arm, "news", "default", 0))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(path)
+    return study | {
+        "datasets": study["datasets"] | {"news": about},
+        "scores": [*study["scores"], *texts["scores"]],
+    }

@@ -151,6 +151,18 @@ def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     assert (stages["evaluate"], stages["cells"]) == (6, 6 * 2)  # one format, two numbers of shots
 
 
+def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
+    """Nor is the pocket world made again, of which the text is."""
+    finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_text]")
+    new = ["Make text of the pocket world that is not in its corpus", "Prepare pocket_text (test)"]
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
+        [*new, AUDIT, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
+    )
+    stages = finished.stages(output)
+    assert (stages["evaluate"], stages["cells"]) == (6, 6)  # one, whatever the formats and shots
+
+
 def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4, step8, step16]")
     tuned = finetunings(ARMS[1:], ["step8"])

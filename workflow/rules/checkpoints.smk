@@ -22,6 +22,28 @@ if SOURCE.kind == "pocket":
         shell:
             "python {input.script:q} --seed {params.seed} --output {params.folder:q} 2> {log:q}"
 
+    # Apart from the world, whose models would be made again with it.
+    rule make_pocket_text:
+        input:
+            script=steady_program("make_pocket_text"),
+            corpus=paths.pocket_corpus(),
+        output:
+            train=f"{paths.pocket_text()}/train.jsonl",
+            test=f"{paths.pocket_text()}/test.jsonl",
+        log:
+            RESULTS.log("make_pocket_text"),
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            seed=SOURCE.world_seed,
+            version=versions.POCKET_VERSION,
+            folder=lambda wildcards, output: folder_of(output.test),
+        message:
+            "Make text of the pocket world that is not in its corpus"
+        shell:
+            "python {input.script:q} --corpus {input.corpus:q} --seed {params.seed}"
+            " --output {params.folder:q} 2> {log:q}"
+
     # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
     rule pretrain_checkpoint:
         input:

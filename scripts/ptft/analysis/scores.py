@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -43,11 +43,14 @@ class Scores:
     ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
     function of draws are the interval of that function of scores.
     ``by_seed`` (C, S): its score for each training seed, NaN where there is none.
+    ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
+    analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
     """
 
     cells: pl.DataFrame
     draws: np.ndarray
     by_seed: np.ndarray
+    texts: Scores | None = None
 
     @classmethod
     def build(
@@ -63,28 +66,19 @@ class Scores:
         """
         main = cells.filter(pl.col("main")).sort(KEY)
         refuse_duplicates(main)
-        main = main.with_columns(checkpoint_index(main)).with_row_index("row")
-        if replicates is None:
-            drawn = normal_replicates(
-                main["value"].to_numpy(),
-                main["stderr"].fill_null(np.nan).to_numpy(),
-                STAND_IN_RESAMPLES,
-                seed,
-            )
-            main = main.with_columns(
-                pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()
-            )
-        else:
-            joined = main.join(replicates, on=KEY, how="left", maintain_order="left")
-            without = joined.filter(pl.col("replicates").is_null())
-            if len(without):
-                raise ValueError(
-                    f"cell {without.select(KEY).row(0)} has no replicates "
-                    f"({len(without)} such cells); collect the cells again"
-                )
-            drawn = joined["replicates"].to_numpy()
-            main = joined.drop("replicates")
-        return _average_seeds(main, drawn, seed)
+        main = main.with_columns(checkpoint_index(main))
+        text = pl.col("kind") == "text"
+        prompted = _average_seeds(*_drawn(main.filter(~text), replicates, seed), seed)
+        if not (main["kind"] == "text").any():
+            return prompted
+        losses = _average_seeds(*_drawn(main.filter(text), replicates, seed), seed, bounded=False)
+        further = cells.filter(text & ~pl.col("main")).pivot(
+            "metric", index=GROUP, values="value", aggregate_function="mean", sort_columns=True
+        )
+        beside = losses.cells.join(
+            further, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
+        )
+        return replace(prompted, texts=replace(losses, cells=beside))
 
     @property
     def checkpoints(self) -> pl.DataFrame:
@@ -178,8 +172,42 @@ def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
     )
 
 
-def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
-    """Average cells that differ in their seed only, and draw from what is known of the means."""
+def _drawn(
+    main: pl.DataFrame, replicates: pl.DataFrame | None, seed: int
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """Cells, numbered in ``row``, with what is known of their answers, and the replicates of each.
+
+    Raises:
+        ValueError: a cell has no replicates.
+    """
+    main = main.with_row_index("row")
+    if replicates is None:
+        drawn = normal_replicates(
+            main["value"].to_numpy(),
+            main["stderr"].fill_null(np.nan).to_numpy(),
+            STAND_IN_RESAMPLES,
+            seed,
+        )
+        unknown = (pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
+        return main.with_columns(unknown), drawn
+    joined = main.join(replicates, on=KEY, how="left", maintain_order="left")
+    without = joined.filter(pl.col("replicates").is_null())
+    if len(without):
+        raise ValueError(
+            f"cell {without.select(KEY).row(0)} has no replicates "
+            f"({len(without)} such cells); collect the cells again"
+        )
+    return joined.drop("replicates"), joined["replicates"].to_numpy()
+
+
+def _average_seeds(
+    main: pl.DataFrame, drawn: np.ndarray, seed: int, bounded: bool = True
+) -> Scores:
+    """Average cells that differ in their seed only, and draw from what is known of the means.
+
+    Args:
+        bounded: whether the scores lie in [0, 1] by their nature.
+    """
     grouped = (
         main.sort("seed", "row", maintain_order=True)
         .group_by(GROUP, maintain_order=True)
@@ -225,8 +253,10 @@ def _average_seeds(main: pl.DataFrame, drawn: np.ndarray, seed: int) -> Scores:
     mean = cells["value"].to_numpy()
     n = _numbers_of_examples(cells, variance)
     variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
-    variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
-    return Scores(cells, confidence_draws(mean, variance, n, replicates, seed), by_seed)
+    if bounded:
+        variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
+    draws = confidence_draws(mean, variance, n, replicates, seed, bounded)
+    return Scores(cells, draws, by_seed)
 
 
 def _numbers_of_examples(cells: pl.DataFrame, variance: np.ndarray) -> np.ndarray:

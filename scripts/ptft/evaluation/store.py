@@ -18,9 +18,12 @@ from ptft.evaluation.text import ratio_scores
 
 def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
     """Per-example table of a cell, metrics included (columns: see the project's DESIGN)."""
+    dtypes: dict[str, pl.DataType] = {}
     if cell.kind == "text":
         predictions = golds = pl.Series([None] * len(results.example_id), dtype=pl.String)
         scores = ratio_scores(results.extra)
+        # Null throughout where there is no base model, and a number all the same.
+        dtypes = dict.fromkeys(["base_nats", "same_top", *scores], pl.Float64())
     else:
         predictions = [str(value) for value in results.predicted]
         golds = [str(value) for value in results.gold]
@@ -36,7 +39,7 @@ def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
         **results.extra,
         **scores,
     }
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns, schema_overrides=dtypes)
 
 
 def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:

@@ -53,6 +53,7 @@ FIGURES: dict[str, FigureSpec] = {
     "cross_evaluation": FigureSpec(
         ("cross_evaluation",), "Forgetting", "Every tuned model on every dataset"
     ),
+    "generic_text": FigureSpec(("generic_text",), "Forgetting", "Loss on generic text"),
 }
 
 

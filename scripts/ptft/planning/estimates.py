@@ -147,11 +147,18 @@ class Estimates:
         return tokens
 
     def cell_seconds(self, dataset: str, shots: int) -> float:
-        """One cell: every prompt is read once, what all prompts begin with once for all."""
+        """One cell: every prompt is read once, what all prompts begin with once for all.
+
+        Text is read by the base model as well, and again where windows overlap.
+        """
         family = self.grid.families[self.grid.family(dataset)]
         split = self.workload.sizes[dataset, "test"]
         read = split.tokens * (split.rows + shots)
         steps = 0
+        if family.kind == "text":
+            window, stride = family.windows(dataset)
+            overlap = window / stride if split.tokens > window else 1
+            read *= overlap * (2 if self.grid.tasks else 1)
         if family.kind == "multiple_choice":
             read *= CHOICES_READ
         if generates(family.kind, self.grid.study.evaluate.also):

@@ -106,7 +106,9 @@ def require_room(grid: Grid, gpu_gb: float | None, folder: Path = Path()) -> Non
     workload = Workload(grid, folder)
     memory = GpuMemory(grid.model.weights or SMALL_MODEL, grid.model.shape)
     prompt = _longest_prompt(grid, workload)
-    scoring = memory.scoring(prompt, 2 if grid.generation_backend else 1) / GB
+    # Text is scored with the base model beside the tuned one.
+    compared = any(map(grid.is_text, grid.datasets)) and bool(grid.tasks)
+    scoring = memory.scoring(prompt, 1 + bool(grid.generation_backend) + compared) / GB
     if scoring > gpu_gb:
         raise _refusal(
             grid,
@@ -177,7 +179,7 @@ class _Training:
 
 def _longest_prompt(grid: Grid, workload: Workload) -> float:
     """Tokens of the longest prompt: an example and its shots, of the size that is known."""
-    sizes = {dataset: workload.sizes[dataset, "test"] for dataset in grid.datasets}
+    sizes = {dataset: workload.sizes[dataset, "test"] for dataset in grid.prompted}
     return max(size.tokens * (1 + max(grid.shots(name))) for name, size in sizes.items())
 
 

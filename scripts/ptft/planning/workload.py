@@ -13,13 +13,14 @@ from ptft.paths import POCKET, Results
 from ptft.study.grid import Grid
 from ptft.study.slices import split_slice
 
-TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800}
+TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800, "text": 500}
 """tokens of an example, answer included: means over the shipped datasets under OLMo's tokenizer,
-of each its first 150 examples; of chat the length that TÜLU's mixture is said to have"""
+of each its first 150 examples; of chat and text the lengths that TÜLU's mixture and C4 are said to
+have"""
 POCKET_TOKENS = 30
 """the same in the pocket world: its audit counts 7 to 42"""
 TRAIN_ROWS = 50_000
-TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000}
+TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000, "text": 2000}
 """rows of a split whose size the study leaves open: about those of the shipped datasets' splits"""
 
 

@@ -216,8 +216,8 @@ MIXTURE: tuple[tuple[Callable[[random.Random, World], str], float], ...] = (
 )
 
 
-def write_documents(world: World, count: int) -> list[str]:
-    """`count` documents of one line each, the same for the same world."""
-    rng = random.Random(f"pocket-corpus-{world.seed}")
+def write_documents(world: World, count: int, stream: str = "corpus") -> list[str]:
+    """`count` documents of one line each, the same for the same world and stream."""
+    rng = random.Random(f"pocket-{stream}-{world.seed}")
     kinds, weights = zip(*MIXTURE, strict=True)
     return [kind(rng, world) for kind in rng.choices(kinds, weights, k=count)]

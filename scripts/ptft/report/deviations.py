@@ -148,6 +148,8 @@ def _of_scoring(resolved: Mapping, translate: Translate) -> Iterator[str]:
         yield translate(
             "A generation that fails stops the job; the release counts it as an empty answer."
         )
+    if "text" in kinds:
+        yield translate("Generic text is scored by its loss; the paper scores prompts alone.")
     resamples = resolved["study"]["bootstrap"]["resamples"]
     if resamples != RESAMPLES:
         yield translate("{ours} resamples for the intervals; the paper takes {theirs}.").format(

@@ -17,7 +17,9 @@ TASK_TYPE = {
     "classification": "text-classification",
     "multiple_choice": "multiple-choice",
     "generation": "text-generation",
+    "text": "text-generation",
 }
+LOWER_IS_BETTER = ("bits_per_byte", "nats_per_token", "cross_entropy_to_base")
 
 
 def latex_table(table: pl.DataFrame, caption: str, label: str) -> str:
@@ -59,7 +61,7 @@ def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str,
         entry[f"{metric}_stderr,none"] = "N/A" if row["stderr"] is None else row["stderr"]
         shots[task] = row["shots"]
         samples[task] = {"original": row["n"], "effective": row["n"]}
-        higher.setdefault(task, {})[metric] = True
+        higher.setdefault(task, {})[metric] = metric not in LOWER_IS_BETTER
     first = rows.row(0, named=True)
     return {
         "results": results,

@@ -18,6 +18,7 @@ from ptft.report.rst import csv_table, listed, number
 def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> list[str]:
     """Sentences on the size of the study."""
     main = cells.filter(pl.col("main"))
+    prompted, texts = main.filter(pl.col("kind") != "text"), main.filter(pl.col("kind") == "text")
     tuned = main.filter(pl.col("method").is_not_null())
     order = main.select("checkpoint", "step").unique().sort("step", nulls_last=True)
     sentences = [
@@ -34,13 +35,18 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
             seeds=max(1, tuned["seed"].n_unique()),
         ),
         translate("Each was scored on {datasets} datasets, formats {formats}, {shots}:").format(
-            datasets=main["dataset"].n_unique(),
-            formats=listed(main["format"].unique().sort().to_list()),
-            shots=shots_said(main, translate),
+            datasets=prompted["dataset"].n_unique(),
+            formats=listed(prompted["format"].unique().sort().to_list()),
+            shots=shots_said(prompted, translate),
         )
         + " "
-        + how_many(main, translate),
+        + how_many(prompted, translate),
     ]
+    if len(texts):
+        names = listed(texts["dataset"].unique().sort().to_list())
+        sentences.append(
+            translate("Beside that, by its loss on generic text: {names}.").format(names=names)
+        )
     if missing:
         sentences.append(
             translate(

@@ -32,6 +32,7 @@ from ptft.report.findings import (
     what_was_run,
 )
 from ptft.report.rst import bullets, plain
+from ptft.report.text_findings import generic_text_findings
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def front_page(page: FrontPage, translate: Translate = str) -> str:
         "What fine-tuning forgets": bullets(
             forgetting_findings(page.tables["forgetting"], conditions, page.settings, translate)
         ),
+        **_texts(page, translate),
         "Prompt formats": _formats(page, translate),
         "When pre-training could have stopped": _stops(page, conditions, translate),
         "Scores to look at twice": bullets(
@@ -107,6 +109,12 @@ def _shown(page: FrontPage, conditions: Conditions, translate: Translate) -> lis
         out_of_domain_table(latent, translate),
         *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, translate)),
     ]
+
+
+def _texts(page: FrontPage, translate: Translate) -> dict[str, list[str]]:
+    """A section of its own, where generic text was scored."""
+    found = generic_text_findings(page.tables["generic_text"], page.settings, translate)
+    return {"Loss on generic text": bullets(found)} if found else {}
 
 
 def _formats(page: FrontPage, translate: Translate) -> list[str]:

@@ -22,7 +22,7 @@ def check_names(grid: "Grid") -> None:
     _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
     if not grid.prompted:
         message = "all are of kind text; add one with prompts, which most analyses are about"
-        raise _refusal(grid, ("evaluate", "datasets"), message)
+        raise refusal(grid, ("evaluate", "datasets"), message)
     formats = {format_name for dataset in grid.prompted for format_name in grid.templates(dataset)}
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
@@ -134,7 +134,7 @@ def check_scores(grid: "Grid") -> None:
     for family in evaluate.family_shots:
         if grid.families[family].kind == "text":
             message = f"family {family!r} is of kind text, which has no prompts; remove the key"
-            raise _refusal(grid, ("evaluate", "family_shots", family), message)
+            raise refusal(grid, ("evaluate", "family_shots", family), message)
     for dataset in grid.prompted:
         family, known = grid.family(dataset), list(grid.templates(dataset))
         missing = [format_name for format_name in evaluate.formats if format_name not in known]

@@ -382,3 +382,50 @@ def test_a_line_of_ten_megabytes_is_not_read_again_and_again(data, tokenizer, mo
     # Both lines once for their length, the training row as a context and with its answer.
     assert sum(encoded) < 4.01 * len(text)
     assert sum(length > 1000 for length in encoded) == 4
+
+
+@pytest.fixture
+def news(data):
+    """A dataset of text beside the pairs: 12 tokens and 2."""
+    folder = data / "news"
+    folder.mkdir()
+    rows = [
+        {"example_id": "n-0", "text": "a b c d e f g h a b c d"},
+        {"example_id": "n-1", "text": "a b"},
+    ]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    counts = {"rows": 4, "kept": 2, "drawn": 2, "dropped": {"no text": 2}, "gold": {}}
+    audit = {"split": "test", **counts, "duplicates": 0, "empty_fields": 0}
+    (folder / "test.audit.json").write_text(json.dumps(audit))
+    return data
+
+
+def with_news(window=8, stride=4):
+    study = plan()
+    scores = {"kind": "text", "formats": {"default": ""}, "shots": [0], "metric": "bits_per_byte"}
+    study["splits"].append(["news", "test"])
+    study["sources"]["news"], study["templates"]["news"] = "news.jsonl", ""
+    study["scores"]["news"] = scores | {"window": window, "stride": stride}
+    study["windows"] = {"news": "families/news.yaml:2: window"}
+    return study
+
+
+def test_text_is_counted_in_documents_and_windows(news, tokenizer):
+    splits, prompts = audit_study(with_news(), news, tokenizer, 100)
+    found = row(splits, dataset="news")
+    assert (found["rows"], found["used"], found["dropped"]) == (4, 2, "no text 2")
+    assert (found["tokens_mean"], found["tokens_max"]) == (7, 12)
+    assert (found["gold"], found["largest_share"], found["warning"]) == ("", None, "")
+    # 12 tokens: 8, then 4 behind as much context as fits; 2 tokens behind an end token.
+    windows = row(prompts, dataset="news")
+    assert (windows["prompts"], windows["tokens_max"], windows["truncated"]) == (3, 8, 0)
+    assert (windows["format"], windows["shots"], windows["tokens_median"]) == ("default", 0, 8)
+
+
+def test_a_window_beyond_the_context_is_refused(news, tokenizer):
+    with pytest.raises(AuditError) as refusal:
+        audit_study(with_news(window=101), news, tokenizer, 100)
+    assert str(refusal.value) == (
+        "families/news.yaml:2: window: found a window of 101 tokens for dataset 'news', expected "
+        "at most the 100 of the model's context; lower it"
+    )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_audit import TEMPLATE, TEST, example, plan, tokenizer, tuning  # noqa: F401
+from test_audit import TEMPLATE, TEST, example, plan, tokenizer, tuning, with_news  # noqa: F401
 from tokenizers import decoders
 
 from ptft.audit.samples import show_prompts
@@ -78,3 +78,13 @@ def test_what_would_be_refused_is_said_in_its_place(data, exact):
     text = show_prompts({**plan(shots=[3]), "tuning": tuning()}, data, exact, 100)
     assert "refused: 3 shots asked for, but only 2 rows to draw them from" in text
     assert shown(text, "x-0")
+
+
+def test_windows_of_a_text(data, exact):
+    (data / "news").mkdir()
+    row = {"example_id": "n-0", "text": "a b c d e f"}
+    (data / "news/test.jsonl").write_text(json.dumps(row) + "\n")
+    text = show_prompts(with_news(window=4, stride=2), data, exact, 100)
+    assert "news, windows of 4 tokens, stride: 2" in text
+    [first] = shown(text, "n-0")
+    assert first.rstrip() == ("n-0: 6 tokens, windows: 2\n<eos>[[a b c d]]\n\n b c d[[ e f]]")

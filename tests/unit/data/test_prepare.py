@@ -327,3 +327,28 @@ def test_prepare_split_says_which_splits_have_labels(root):
         prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI))])
     assert "hidden test labels are published as -1" in str(refusal.value)
     assert "Splits here that have labels: extra (1 rows), train (6 rows)" in str(refusal.value)
+
+
+def test_documents_are_kept_as_they_are_and_empty_ones_dropped():
+    rows = [{"body": " a b\n"}, {"body": ""}, {"body": None}, {"body": " \n"}, {"body": " a b\n"}]
+    examples, audit = prepare(rows, spec({"text": "body"}, "text"), "news-test")
+    assert examples == [
+        {"example_id": "news-test-0", "text": " a b\n"},
+        {"example_id": "news-test-4", "text": " a b\n"},
+    ]
+    assert audit["dropped"] == {"no text": 3} and audit["duplicates"] == 1
+    assert (audit["gold"], audit["empty_fields"]) == ({}, 0)
+
+
+def test_a_dataset_without_text_is_refused():
+    description = {"files": {"test": "rows.jsonl"}, "text": "body"}
+    sentence = (
+        "no row of split 'test' of rows.jsonl holds text .*2 rows: 2 with no text.*"
+        "name another column as datasets.news.text"
+    )
+    with pytest.raises(DatasetError, match=sentence):
+        prepare([{"body": ""}, {"body": None}], spec(description, "text"), "news-test")
+    with pytest.raises(RowError, match="column 'body': found 7, expected a text; name another"):
+        prepare([{"body": 7}], spec(description, "text"), "news-test")
+    with pytest.raises(RowError, match="column 'body': found no such column, expected one of text"):
+        prepare([{"text": "a"}], spec(description, "text"), "news-test")

@@ -1,12 +1,19 @@
 """Generic text: its loss, how far a tuned model is from the base, and the ratio of two sums."""
 
+import hashlib
+import json
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
+from ptft.data.jsonl import write_examples
+from ptft.evaluation.cell_key import cell_key
+from ptft.evaluation.job import EvaluationJob, evaluate
 from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.store import to_frame
@@ -14,7 +21,8 @@ from ptft.evaluation.text import linearised
 from ptft.inference import text_losses
 from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.model import wrap_model
+from ptft.inference.model import Target, wrap_model
+from ptft.models.folder import hash_files
 from ptft.prompts.windows import rolling_windows
 
 
@@ -70,7 +78,8 @@ def test_the_loss_is_transformers_own(engine, rows, window, stride):
     assert frame["tokens"].sum() == tokens == frame["prompt_tokens"].sum()
     assert frame["score"].mean() == pytest.approx(total / math.log(2) / size, rel=1e-5)
     assert frame["nats_per_token"].mean() == pytest.approx(total / tokens, rel=1e-5)
-    assert frame["cross_entropy_to_base"].null_count() == len(rows)
+    for name in ("base_nats", "same_top", "cross_entropy_to_base", "same_top_token"):
+        assert frame[name].dtype == pl.Float64 and frame[name].null_count() == len(rows)
     assert frame["prediction"].null_count() == frame["gold"].null_count() == len(rows)
 
 
@@ -140,6 +149,72 @@ def test_bfloat16_notes_how_far_batching_moves_a_document(rows):
     results = evaluate_cell(Engine(loaded), text_cell(64, 64), rows, [])
     assert results.notes["dtype"] == "bfloat16" and results.notes["compared_examples"] == "8"
     assert float(results.notes["largest_nats_deviation"]) < 0.05 * max(results.extra["nats"])
+
+
+@pytest.fixture
+def folders(tmp_path, base, rows):
+    """A checkpoint, what was made of it, and a plan with a dataset of text and one of choices."""
+    tokenizer = tiny_tokenizer()
+    for name, model in {"base": base, "tuned": tiny_olmo(len(tokenizer))}.items():
+        model.save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+    choice = {"fields": {"text": "a"}, "choices": ["b", "c"], "gold": 0}
+    for name, lines in {"t": rows, "c": [{"example_id": "c-0", **choice}]}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        write_examples(lines, tmp_path / "data" / name / "test.jsonl")
+    text = {"kind": "text", "formats": {"default": ""}, "shots": [0], "window": 32, "stride": 32}
+    asked = {"kind": "multiple_choice", "formats": {"default": "{text}"}, "shots": [0]}
+    plan = {"scoring_version": 1, "shots_seed": 0, "datasets": {"t": text, "c": asked}}
+    slice_file(tmp_path / "plan.json", plan)
+    return tmp_path
+
+
+def job_of(folder, model):
+    return EvaluationJob(
+        model=folder / model,
+        checkpoint=folder / "base",
+        data=folder / "data",
+        plan=folder / "plan.json",
+        store=folder / "store",
+        published=folder / f"{model}.json",
+        output=folder / "output" / model,
+    )
+
+
+def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
+    keys, frames = {}, {}
+    for model in ("base", "tuned"):
+        evaluate(job_of(folders, model))
+        keys[model] = json.loads((folders / f"{model}.json").read_text())
+        frames[model] = pl.read_parquet(folders / "output" / model / "t.default.0shot.parquet")
+    assert frames["base"]["same_top_token"].null_count() == len(frames["base"])
+    assert 0 < frames["tuned"]["same_top_token"].mean() < 1
+    # Another checkpoint below the same tuned model: the text alone is scored again.
+    config = folders / "base/generation_config.json"
+    config.write_text(config.read_text().replace("{", '{"max_length": 99,', 1))
+    evaluate(job_of(folders, "tuned"))
+    again = json.loads((folders / "tuned.json").read_text())
+    text, choices = "t.default.0shot.parquet", "c.default.0shot.parquet"
+    assert again[text] != keys["tuned"][text] and again[choices] == keys["tuned"][choices]
+
+
+def test_keys_of_other_cells_are_as_they_were(folders):
+    """The key of a cell of choices, as the parts of the version before text gave it."""
+    plan = json.loads((folders / "plan.json").read_text())
+    text, choices = cells_of_plan(plan)
+    target = Target("cpu", "float32")
+    keys = [
+        {cell_key(cell, "m", folders / "data", 1, target, base) for base in (None, "b", "c")}
+        for cell in (text, choices)
+    ]
+    assert [len(found) for found in keys] == [3, 1]
+    parts = {
+        **{"shots": 0, "kind": "multiple_choice", "template": "{text}", "labels": None},
+        **{"also": [], "max_new_tokens": None, "stop": [], "max_examples": None, "metric": None},
+        **{"model": "m", "scoring_version": 1, "device": "cpu", "dtype": "float32"},
+        "data": hash_files([folders / "data/c/test.jsonl"]),
+    }
+    assert keys[1] == {hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
 
 
 def test_a_ratio_as_a_mean():

@@ -7,6 +7,7 @@ import pytest
 
 from ptft.pocket.corpus import write_documents
 from ptft.pocket.export import write_datasets
+from ptft.pocket.held_out import SPLITS, held_out_documents
 from ptft.pocket.tasks import CHOICES, DATASETS, TEST_ROWS, TRAIN_ROWS, draw_dataset
 from ptft.pocket.tokenizer import LABELS
 from ptft.pocket.world import SCALES, build_world, related_word, synonym
@@ -160,3 +161,15 @@ def test_texts_are_short(rows):
 def test_label_words_never_occur_in_the_corpus(world):
     said = set(re.findall(r"\w+", " ".join(write_documents(world, 20_000)).lower()))
     assert not said & {*LABELS, "summary", "question", "input", "inference", "paraphrase"}
+
+
+def test_held_out_text_is_of_the_corpus_make_and_not_in_it(world):
+    corpus = write_documents(world, 5000)
+    splits = held_out_documents(world, corpus)
+    assert {split: len(documents) for split, documents in splits.items()} == SPLITS
+    documents = [document for split in splits.values() for document in split]
+    assert len(set(documents)) == len(documents) and not set(documents) & set(corpus)
+    assert splits == held_out_documents(world, corpus)
+    words = {word for text in corpus for word in text.split()}
+    new = [word for text in documents for word in text.split() if word not in words]
+    assert len(new) < 0.01 * len(documents)

@@ -46,6 +46,18 @@ def test_card_is_valid_on_the_hub():
     assert "| nli_in | default | fewer than 4 (all prompts were cut) | m | 0.800 |" in cut
 
 
+def test_a_loss_is_lower_the_better():
+    loss = (
+        cells()
+        .filter(pl.col("dataset") == "quiz")
+        .with_columns(kind=pl.lit("text"), metric=pl.lit("bits_per_byte"))
+    )
+    results = harness_results(loss, "step100", "full.nli.s0")
+    assert results["higher_is_better"] == {"quiz.default.4shot": {"bits_per_byte": False}}
+    assert results["results"]["quiz.default.4shot"]["bits_per_byte,none"] == 0.6
+    assert "bits_per_byte" in model_card(loss, "step100", "full.nli.s0", ABOUT)
+
+
 def test_unknown_model():
     with pytest.raises(ValueError, match="no score of checkpoint 'step7'"):
         harness_results(cells(), "step7", "base")

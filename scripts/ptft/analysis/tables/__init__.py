@@ -38,6 +38,7 @@ TABLES: dict[str, str] = {
     "remedy_trends": "remedy_trends",
     "overtraining": "overtraining",
     "noise_sensitivity": "noise_sensitivity",
+    "generic_text": "generic_text",
 }
 
 

@@ -1,0 +1,174 @@
+"""Families of kind text: what is refused, and what they add to a study."""
+
+import pytest
+import yaml
+from small_study import edit, write_study
+
+from ptft.evaluation.requests import cells_of_plan
+from ptft.study import StudyError, read_study
+from ptft.study.slices import audit_slice, evaluation_slice, resolved_study, split_slice
+
+NEWS = """\
+kind: text
+window: 64
+datasets:
+  news:
+    files: {rows: rows.jsonl}
+    splits: {train: "rows[:8]", test: "rows[8:]"}
+    text: body
+"""
+FILE = "families/news.yaml"
+
+
+@pytest.fixture
+def files(tmp_path, repository):
+    """Folder of a study with a dataset of text."""
+    write_study(tmp_path, repository)
+    (tmp_path / FILE).write_text(NEWS)
+    edit(tmp_path / "study.yaml", "pocket_facts]", "pocket_facts, news]")
+    return tmp_path
+
+
+@pytest.fixture
+def read(files):
+    def read():
+        study = files / "study.yaml"
+        return read_study(yaml.safe_load(study.read_text()), [study], files / "config")
+
+    return read
+
+
+MISTAKES = [
+    (
+        FILE,
+        "    text: body\n",
+        "",
+        f"{FILE}:4: datasets.news: `text` is missing; kind text needs it",
+    ),
+    (
+        FILE,
+        "kind: text",
+        'kind: text\nformats: {default: "{text}"}',
+        f"{FILE}:2: formats: needed but for kinds chat and text; kind: text",
+    ),
+    (
+        FILE,
+        "text: body",
+        'text: body\n    formats: {default: "{text}"}',
+        f"{FILE}:8: datasets.news.formats: not for a dataset of kind text: it has no prompts",
+    ),
+    (
+        FILE,
+        "text: body",
+        "text: body\n    fields: {a: b}",
+        f"{FILE}:8: datasets.news.fields: not for a dataset of kind text: it has no prompts",
+    ),
+    (
+        FILE,
+        "text: body",
+        "text: body\n    target: gist",
+        f"{FILE}:8: datasets.news.target: not for a dataset of kind text",
+    ),
+    (
+        FILE,
+        "kind: text",
+        "kind: text\nlabels: [a, b]",
+        f"{FILE}:2: labels: needed in a family of kind classification alone; kind: text",
+    ),
+    (
+        FILE,
+        'test: "rows[8:]"',
+        'test: "rows[8:]", shots: rows',
+        f"{FILE}:6: datasets.news.splits.shots: text has no prompts to show shots in",
+    ),
+    (
+        FILE,
+        "kind: text",
+        "kind: text\ntasks: {news: {dataset: news}}",
+        f"{FILE}:2: tasks.news: nothing is fine-tuned on text; remove the task",
+    ),
+    (FILE, "window: 64", "window: 1", f"{FILE}:2: window = 1: expected 2 or more"),
+    (
+        FILE,
+        "window: 64",
+        "window: 64\nstride: 65",
+        f"{FILE}:3: stride: found 65, expected at most the window of dataset 'news', 64 tokens: "
+        "those between two windows would not be scored",
+    ),
+    (
+        FILE,
+        "text: body",
+        "text: body\n    window: 16\n    stride: 17",
+        f"{FILE}:9: datasets.news.stride: found 17, expected at most the window of dataset 'news', "
+        "16 tokens",
+    ),
+    (
+        FILE,
+        "text: body",
+        "text: {column: [a, b], transform: wikitext}",
+        f"{FILE}:7: datasets.news.text.column: transform 'wikitext' takes 1 texts, found 2",
+    ),
+    (
+        "families/own.yaml",
+        "kind: classification",
+        "kind: classification\nwindow: 64",
+        "families/own.yaml:2: window: not for a family of kind classification",
+    ),
+    (
+        "study.yaml",
+        "shots: [0, 2]",
+        "shots: [0, 2]\n  family_shots: {news: [0]}",
+        "study.yaml:16: evaluate.family_shots.news: family 'news' is of kind text, which has no "
+        "prompts; remove the key",
+    ),
+    (
+        "study.yaml",
+        "[pocket_nli, own, pocket_summary, pocket_facts, news]",
+        "[news]",
+        "study.yaml:13: evaluate.datasets: all are of kind text; add one with prompts, which most "
+        "analyses are about",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "sentence"), MISTAKES)
+def test_a_mistake_in_a_family_of_text(files, read, file, old, new, sentence):
+    edit(files / file, old, new)
+    with pytest.raises(StudyError) as refusal:
+        read()
+    assert str(refusal.value).replace(f"{files}/", "").startswith(sentence)
+
+
+def test_one_cell_whatever_the_formats_and_shots(files, read):
+    edit(files / "study.yaml", "formats: [default, io]", "formats: [io]")
+    edit(files / "study.yaml", "pocket_summary, pocket_facts", "pocket_summary")
+    edit(files / "study.yaml", "evaluate:", "train_format: io\nanalysis: {format: io}\nevaluate:")
+    edit(files / "study.yaml", "shots: [0, 2]", "shots: [2]")
+    grid = read()
+    assert [score for score in grid.scores() if score[0] == "news"] == [("news", "default", 0)]
+    assert ("news", "test") in grid.splits() and ("news", "shots") not in grid.splits()
+    [cell] = [cell for cell in cells_of_plan(evaluation_slice(grid)) if cell.dataset == "news"]
+    assert (cell.kind, cell.template, cell.window, cell.stride) == ("text", "", 64, 64)
+    assert split_slice(grid, "news", "test")["dataset"]["text"] == "body"
+    assert audit_slice(grid)["windows"] == {"news": f"{files / FILE}:2: window"}
+
+
+def test_a_window_of_its_own_decides_no_row(files, read):
+    before = read()
+    edit(files / FILE, "text: body", "text: body\n    window: 32\n    stride: 8")
+    after = read()
+    assert after.families["news"].windows("news") == (32, 8)
+    assert split_slice(before, "news", "test") == split_slice(after, "news", "test")
+    assert audit_slice(after)["windows"] == {"news": f"{files / FILE}:8: datasets.news.window"}
+
+
+def test_text_changes_no_slice_of_other_datasets(files, read):
+    """Nor do the new keys come into a study without text."""
+    with_text = read()
+    edit(files / "study.yaml", ", news]", "]")
+    without = read()
+    scored = evaluation_slice(with_text)["datasets"]
+    assert scored.pop("news") and scored == evaluation_slice(without)["datasets"]
+    assert "windows" not in audit_slice(without)
+    told = yaml.safe_dump([evaluation_slice(without), resolved_study(without)])
+    assert "window" not in told and "stride" not in told
