@@ -40,6 +40,7 @@ from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import read_study
+from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
@@ -85,6 +86,7 @@ DOCUTILS = os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.co
 
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 
 
 report: os.path.abspath(RESULTS.front_page)

@@ -214,6 +214,16 @@ class Results:
         """The self-contained report."""
         return f"{self.root}/report.html"
 
+    @property
+    def exported(self) -> str:
+        """Folder of the results in other people's formats."""
+        return f"{self.root}/export"
+
+    @property
+    def archive(self) -> str:
+        """All that the tables, figures and pages are made from, and with them, in one file."""
+        return f"{self.root}/{self.study}.tar.gz"
+
     def log(self, *parts: str) -> str:
         """Log file of a job."""
         return f"{self.root}/logs/{'/'.join(parts)}.log"

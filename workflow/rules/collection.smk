@@ -1,4 +1,6 @@
 # From per-example files to the cells table, what it cost, and formats of others.
+LEFT_OUT = RESULTS.table("missing", "csv")
+EXPORTED = RESULTS.exported
 SLICES.add("write_study", content=partial(resolved_study, GRID))
 SLICES.add("collect_cells", content=partial(collection_slice, GRID))
 
@@ -36,7 +38,7 @@ rule collect_cells:
         cells=CELLS,
         csv=RESULTS.table("cells", "csv"),
         replicates=REPLICATES,
-        missing=RESULTS.table("missing", "csv"),
+        missing=LEFT_OUT,
     log:
         RESULTS.log("collect_cells"),
     conda:
@@ -99,7 +101,7 @@ rule export_results:
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
     output:
-        directory(f"{RESULTS.root}/export"),
+        directory(EXPORTED),
     log:
         RESULTS.log("export_results"),
     conda:

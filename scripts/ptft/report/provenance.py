@@ -8,7 +8,7 @@ from platform import python_version
 
 import polars as pl
 
-from ptft import versions
+from ptft.files.archive import stage_versions
 from ptft.language.translation import Translate
 from ptft.report.rst import bullets, csv_table, listed, literal, plain
 from ptft.report.trained import trained_said
@@ -20,10 +20,12 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
     """Paragraphs on the study's name, sources, commits, versions and seeds.
 
     Args:
-        resolved: the resolved study (``study.yaml``); its key `fetched` holds the pins.
+        resolved: the resolved study (``study.yaml``); its key `fetched` holds the pins,
+            `versions`, of a study that is redrawn, those of what computed it.
         say: the language.
     """
     study = resolved["study"]
+    found = resolved.get("versions") or stage_versions()
     lines = [
         translate("Study {name}, written out in {file}.").format(
             name=literal(study["study"]), file="``study.yaml``"
@@ -40,7 +42,7 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
         )
     else:
         lines += [
-            _source(study["model"], resolved["model"]["source"], translate),
+            _source(study["model"], resolved["model"]["source"], found["pocket"], translate),
             _seeds(resolved, translate),
         ]
         heads = ["fetched", "repository", "revision", "commit"]
@@ -58,9 +60,7 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
         ]
         lines.append(
             translate("Versions of data {data}, training {training} and scoring {scoring}.").format(
-                data=versions.DATA_VERSION,
-                training=versions.TRAINING_VERSION,
-                scoring=versions.SCORING_VERSION,
+                **found
             )
         )
     lines.append(
@@ -116,7 +116,7 @@ def audit_summary(
     return [*bullets(lines), csv_table([translate(head) for head in heads], rows)]
 
 
-def _source(model: str, source: Mapping, translate: Translate) -> str:
+def _source(model: str, source: Mapping, pocket: int, translate: Translate) -> str:
     name = literal(model)
     if source["kind"] == "hub":
         return translate("Model {model} from {repository} on the Hub.").format(
@@ -128,7 +128,7 @@ def _source(model: str, source: Mapping, translate: Translate) -> str:
         )
     return translate(
         "Model {model}, pre-trained here (seed of its world {seed}, version {version})."
-    ).format(model=name, seed=source["world_seed"], version=versions.POCKET_VERSION)
+    ).format(model=name, seed=source["world_seed"], version=pocket)
 
 
 def _seeds(resolved: Mapping, translate: Translate) -> str:

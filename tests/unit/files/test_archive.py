@@ -1,0 +1,139 @@
+"""An archive of a study: what is written is read, and a bad one is refused by name."""
+
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+
+from ptft.files.archive import (
+    FORMAT,
+    ArchiveError,
+    read_head,
+    stage_versions,
+    unpack,
+    write_archive,
+)
+
+FILES = {"study.yaml": b"study: {study: s}\n", "tables/cells.csv": b"a\n1\n", "figures/f.svg": b"<"}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """An archive of three files."""
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    output = tmp_path / "s.tar.gz"
+    write_archive("s", {name: tmp_path / name for name in FILES}, output)
+    return output
+
+
+def members(archive):
+    """Name -> content, in the order of the file."""
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def rewrite(archive, contents, **changes):
+    """The archive with other members; `changes` are those of one member's header."""
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            for key, value in changes.get(name, {}).items():
+                setattr(member, key, value)
+            tar.addfile(member, io.BytesIO(content) if member.isfile() else None)
+
+
+def test_what_is_written_is_read(archive, tmp_path):
+    manifest, study = read_head(archive)
+    assert (manifest.study, manifest.format) == ("s", FORMAT)
+    assert manifest.versions == stage_versions() and set(manifest.members) == set(FILES)
+    assert study == FILES["study.yaml"]
+    assert list(members(archive))[:2] == ["archive.json", "study.yaml"]
+    unpack(archive, lambda name: name.startswith("tables/"), tmp_path / "out")
+    assert (tmp_path / "out/tables/cells.csv").read_bytes() == FILES["tables/cells.csv"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tables"]
+
+
+def test_the_same_files_give_the_same_bytes(archive, tmp_path):
+    again = tmp_path / "again.tar.gz"
+    write_archive("s", {name: tmp_path / name for name in reversed(FILES)}, again)
+    assert again.read_bytes() == archive.read_bytes()
+
+
+def test_a_missing_member_is_named(archive, tmp_path):
+    contents = members(archive)
+    del contents["tables/cells.csv"]
+    rewrite(archive, contents)
+    with pytest.raises(ArchiveError, match=r"s\.tar\.gz: no member 'tables/cells\.csv', which arc"):
+        unpack(archive, lambda name: name.startswith("tables/"), tmp_path / "out")
+
+
+def test_a_changed_member_is_named(archive, tmp_path):
+    rewrite(archive, members(archive) | {"tables/cells.csv": b"a\n2\n"})
+    with pytest.raises(
+        ArchiveError, match=r"s\.tar\.gz: member 'tables/cells\.csv': found SHA-256"
+    ):
+        unpack(archive, lambda name: name.startswith("tables/"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "tables/../../evil"])
+def test_nothing_is_written_outside_the_folder(archive, tmp_path, name):
+    contents = members(archive)
+    manifest = json.loads(contents["archive.json"])
+    manifest["members"][name] = manifest["members"]["tables/cells.csv"]
+    contents |= {"archive.json": json.dumps(manifest).encode(), name: FILES["tables/cells.csv"]}
+    rewrite(archive, contents)
+    with pytest.raises(ArchiveError, match="does not belong there"):
+        unpack(archive, lambda found: found == name, tmp_path / "in" / "out")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_link_is_no_member(archive, tmp_path):
+    link = {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd", "size": 0}
+    rewrite(archive, members(archive), **{"tables/cells.csv": link})
+    with pytest.raises(ArchiveError, match="'tables/cells.csv' does not belong there"):
+        unpack(archive, lambda name: name.startswith("tables/"), tmp_path / "out")
+
+
+def test_another_format_is_refused(archive):
+    contents = members(archive)
+    manifest = json.loads(contents["archive.json"]) | {"format": FORMAT + 1}
+    rewrite(archive, contents | {"archive.json": json.dumps(manifest).encode()})
+    with pytest.raises(ArchiveError, match=f"found format {FORMAT + 1}, expected format {FORMAT}"):
+        read_head(archive)
+    rewrite(archive, contents | {"archive.json": b"[]"})
+    with pytest.raises(ArchiveError, match="found something else"):
+        read_head(archive)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no archive", "not a whole .tar.gz file"),
+        (gzip.compress(b"no tar"), "not a whole .tar.gz file"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_what_is_no_archive_is_refused(archive, content, why):
+    archive.unlink()
+    if content is not None:
+        archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=why):
+        read_head(archive)
+
+
+def test_half_an_archive_is_refused(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(ArchiveError, match="not a whole .tar.gz file"):
+        unpack(archive, lambda name: name in FILES, tmp_path / "out")
+
+
+def test_an_archive_of_another_kind_is_refused(archive):
+    rewrite(archive, {"thesis.tex": b""})
+    with pytest.raises(ArchiveError, match=r"found 'thesis\.tex', expected 'archive\.json'"):
+        read_head(archive)

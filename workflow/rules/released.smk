@@ -1,0 +1,38 @@
+# Tables that others released, read as cells.
+COSTS = []  # nobody measured them here
+AUDITS = []  # nor prepared the data
+LEFT_OUT = RESULTS.table("unknown", "csv")
+SLICES.add(
+    "read_published", content=lambda: STUDY.published.model_dump(mode="json", exclude_none=True)
+)
+
+
+rule read_published:
+    input:
+        script=program("read_published"),
+        modules=library(
+            "analysis/released_scores",
+            "analysis/collect",
+            "analysis/intervals",
+            "analysis/statistics",
+        ),
+        tables=RELEASED,
+    output:
+        cells=CELLS,
+        csv=RESULTS.table("cells", "csv"),
+        replicates=REPLICATES,
+        unknown=LEFT_OUT,
+    log:
+        RESULTS.log("read_published"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        study=STUDY.study,
+        slice=slice_of("read_published"),
+        published=slice_file("read_published"),
+    message:
+        "Read the released tables"
+    shell:
+        "python {input.script:q} --study {params.study} --published {params.published:q}"
+        " --output {output.cells:q} --csv {output.csv:q} --replicates {output.replicates:q}"
+        " --unknown {output.unknown:q} 2> {log:q}"
