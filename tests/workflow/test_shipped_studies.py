@@ -38,9 +38,11 @@ def grid(checkpoints, arms, splits, fetched):
 PLANS = {
     "llama3-8b": grid(1, 4, 41, 28),
     "olmo-1b": grid(8, 5, 42, 29),
+    "overtraining": grid(8, 6, 12, 12),
     "pocket": grid(6, 4, 26, 0) | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
     "published": TABLES_ON | {"read_published": 1},
     "pythia-410m": grid(6, 18, 18, 13),
+    "remedies": grid(3, 42, 14, 14),
     "table3": grid(1, 1, 7, 5),
 }
 STUDIES = sorted(file.stem for file in Path(__file__).parents[2].glob("config/*.yaml"))

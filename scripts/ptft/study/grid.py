@@ -313,7 +313,8 @@ class Grid:
         own = {**dataclasses.asdict(group.settings), **group.tasks[task]}
         # Alone first: what is wrong without the sweep is said at its own place.
         settings = checked_settings(method, own, self.files, (*place, "tasks", task))
-        if not arm.changes:
-            return settings
-        own = changed(own, arm.changes)
-        return checked_settings(method, own, self.files, place, (*place, "sweep"))
+        if arm.changes:
+            own = changed(own, arm.changes)
+            settings = checked_settings(method, own, self.files, place, (*place, "sweep"))
+        none = settings.replay is not None and settings.replay.share == 0
+        return dataclasses.replace(settings, replay=None) if none else settings

@@ -5,7 +5,7 @@ Every key is known and typed; the JSON schemas in workflow/schemas are generated
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Discriminator, Field, Tag, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
 from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
@@ -84,6 +84,13 @@ class Report(Strict):
 
 
 SweptValues = Annotated[list[object], Field(min_length=1), *ONCE]
+OneSweep = Annotated[dict[str, SweptValues], Field(min_length=1), Tag("OneSweep")]
+Sweeps = Annotated[list[dict[str, SweptValues]], Field(min_length=1), Tag("Sweeps")]
+Sweep = Annotated[
+    OneSweep | Sweeps,
+    # So that a mistake in one kind is not explained by the other.
+    Discriminator(lambda value: "Sweeps" if isinstance(value, list) else "OneSweep"),
+]
 
 
 class MethodGroup(Strict):
@@ -93,8 +100,9 @@ class MethodGroup(Strict):
     """task -> settings that differ for it"""
     seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
     """one arm per seed: of the order of examples and of new weights"""
-    sweep: Annotated[dict[str, SweptValues], Field(min_length=1)] | None = None
-    """setting -> values, each an arm of its own; of several settings every combination"""
+    sweep: Sweep | None = None
+    """setting -> values, each an arm of its own; of several settings every combination. Several
+    sweeps as a list, in which {} is the settings as they are"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE] | None = None
     """those of the study's checkpoints that are fine-tuned; all where not given"""
     if TYPE_CHECKING:

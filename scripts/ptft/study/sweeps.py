@@ -18,16 +18,32 @@ from ptft.study.settings import strict_settings
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
 
+Sweep = Mapping[str, Sequence]
 
-def swept(sweep: Mapping[str, Sequence] | None) -> list[tuple[str | None, dict[str, Any]]]:
+
+def swept(sweep: Sweep | Sequence[Sweep] | None) -> list[tuple[str | None, dict[str, Any]]]:
     """Name and changes of each setting of a sweep; one without either where nothing is swept."""
-    if not sweep:
-        return [(None, {})]
     found: list[tuple[str | None, dict[str, Any]]] = []
-    for values in product(*sweep.values()):
-        changes = dict(zip(sweep, values, strict=True))
-        found.append(("-".join(_part(*change) for change in changes.items()), changes))
+    for one in parts_of(sweep):
+        for values in product(*one.values()):
+            changes = dict(zip(one, values, strict=True))
+            name = "-".join(_part(*change) for change in changes.items())
+            found.append((name or None, changes))
     return found
+
+
+def parts_of(sweep: Sweep | Sequence[Sweep] | None) -> Sequence[Sweep]:
+    """The sweeps of a method; one of nothing where nothing is swept."""
+    return [sweep or {}] if sweep is None or isinstance(sweep, Mapping) else sweep
+
+
+def swept_values(sweep: Sweep | Sequence[Sweep] | None) -> dict[str, list]:
+    """Setting -> all values that it is swept over, each once."""
+    found: dict[str, dict] = {}
+    for one in parts_of(sweep):
+        for key, values in one.items():
+            found.setdefault(key, {}).update(dict.fromkeys(values))
+    return {key: list(values) for key, values in found.items()}
 
 
 def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,21 +74,32 @@ def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
         StudyError: the first thing that is not, by its place.
     """
     place = ("finetune", method, "sweep")
-    for key, values in (group.sweep or {}).items():
-        _check_key(method, group, key, files)
-        for position, value in enumerate(values):
-            at = (*place, key, position)
-            if not isinstance(value, (bool, int, float, str)):
-                message = f"found {value!r}, expected one number, word or true or false"
-                raise _refusal(at, message, files)
-            own = changed(dataclasses.asdict(group.settings), {key: value})
-            checked_settings(method, own, files, at, at)
-            if not re.match(NAME, part := _part(key, value)):
-                message = f"{part!r} would be part of a file's name, which it can't be"
-                raise _refusal(at, message, files)
+    several = not isinstance(group.sweep, Mapping)
+    for number, sweep in enumerate(parts_of(group.sweep)):
+        for key, values in sweep.items():
+            at = (*place, number, key) if several else (*place, key)
+            _check_key(method, group, key, files, at)
+            for position, value in enumerate(values):
+                _check_value(method, group, key, value, files, (*at, position))
     names = [name for name, _ in swept(group.sweep)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise _refusal(place, f"two of its settings would be named {twice!r}", files)
+    if names.count(None) > 1:
+        raise _refusal(place, "{} stands twice; remove one", files)
+
+
+def _check_value(
+    method: str, group: MethodGroup, key: str, value: Any, files: Sequence[Path], at: tuple
+) -> None:
+    """It is one value in the setting's range, and can be part of a name."""
+    if not isinstance(value, (bool, int, float, str)):
+        message = f"found {value!r}, expected one number, word or true or false"
+        raise _refusal(at, message, files)
+    own = changed(dataclasses.asdict(group.settings), {key: value})
+    checked_settings(method, own, files, at, at)
+    if not re.match(NAME, part := _part(key, value)):
+        message = f"{part!r} would be part of a file's name, which it can't be"
+        raise _refusal(at, message, files)
 
 
 def checked_settings(
@@ -110,9 +137,8 @@ def _part(key: str, value: Any) -> str:
     return key.rpartition(".")[2] + text
 
 
-def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path]) -> None:
+def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path], at: tuple) -> None:
     """It is a setting that holds one value, of this method, and nothing else decides it."""
-    at = ("finetune", method, "sweep", key)
     known = dict(_settings(METHODS[method]))
     if key not in known:
         raise _refusal(at, f"unknown setting; {suggest(key, [*known])}", files)

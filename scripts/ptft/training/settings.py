@@ -41,10 +41,11 @@ class Replay:
     dataset: str
     """Whose train split is replayed; another one than the task's."""
     share: float
-    """Of all examples of training, between 0 and 1; the examples of the task stay as many."""
+    """Of all examples of training, below 1; the examples of the task stay as many. 0: none, where
+    only some of the values that are swept replay."""
 
     def __post_init__(self) -> None:
-        require(0 < self.share < 1, "share", self.share, "a number above 0 and below 1")
+        require(0 <= self.share < 1, "share", self.share, "a number from 0 to below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -295,7 +295,7 @@ IN_STUDY = [
         for settings, sentence in [
             (
                 "replay: {dataset: pocket_summary, share: 1}",
-                "{key}.replay: share: found 1.0, expected a number above 0 and below 1",
+                "{key}.replay: share: found 1.0, expected a number from 0 to below 1",
             ),
             (
                 "replay: {dataset: pocket_summary, shares: 0.1}",

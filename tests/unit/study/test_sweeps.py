@@ -8,7 +8,7 @@ from small_study import edit, write_study
 
 from ptft.study import StudyError, read_study
 from ptft.study.slices import audit_slice, collection_slice, finetune_slice
-from ptft.study.sweeps import _settings, changed, swept, value_of
+from ptft.study.sweeps import _settings, changed, swept, swept_values, value_of
 
 
 @pytest.fixture
@@ -49,6 +49,39 @@ def test_a_tasks_own_settings_hold_beside_the_swept_ones(read):
     grid = read("sweep: {epochs: [2, 3]}")
     own = grid.settings("full.pocket_nli.epochs3.s0")
     assert (own.lr, own.epochs) == (5e-4, 3)
+
+
+def test_several_sweeps_and_the_settings_as_they_are(read):
+    assert swept([{}, {"l2sp": [0.1]}, {"rank": [2], "alpha": [4.0]}]) == [
+        (None, {}),
+        ("l2sp0.1", {"l2sp": 0.1}),
+        ("rank2-alpha4", {"rank": 2, "alpha": 4.0}),
+    ]
+    assert swept_values([{}, {"rank": [2, 4]}, {"rank": [4, 8], "kl": [1.0]}]) == {
+        "rank": [2, 4, 8],
+        "kl": [1.0],
+    }
+    grid = read("sweep: [{}, {l2sp: [0.1, 0.2]}]")
+    assert [name for name in grid.arms if name.startswith("full.own")] == [
+        "full.own.s0",
+        "full.own.l2sp0.1.s0",
+        "full.own.l2sp0.2.s0",
+    ]
+    assert grid.arms["full.own.s0"].swept is None
+    assert grid.arms["full.own.l2sp0.1.s0"].swept == "l2sp"
+    plain = finetune_slice(read(), "full.own.s0")
+    assert finetune_slice(grid, "full.own.s0") == plain
+
+
+def test_a_share_of_nothing_is_no_replay(read):
+    replay = "replay: {dataset: pocket_nli, share: 0.0}"
+    fewer = {"      pocket_nli: {lr: 5.0e-4}\n": "", "datasets: [pocket_nli, own": "datasets: [own"}
+    edits = fewer | {"settings: {epochs: 1,": f"settings: {{{replay}, epochs: 1,"}
+    plain = read(edits=fewer)
+    grid = read("sweep: [{}, {replay.share: [0.5]}]", edits=edits)
+    assert not isinstance(grid, str), grid
+    assert finetune_slice(grid, "full.own.s0") == finetune_slice(plain, "full.own.s0")
+    assert grid.settings("full.own.share0.5.s0").replay.share == 0.5
 
 
 @pytest.mark.parametrize(
@@ -161,6 +194,8 @@ MISTAKES = [
         "checkpoints: [step17]",
         "finetune.full.checkpoints: unknown 'step17'; did you mean 'step16'?",
     ),
+    ("sweep: [{}, {}]", f"{SWEEP}: {{}} stands twice; remove one"),
+    ("sweep: [{l2sp: [-1.0]}]", f"{SWEEP}.0.l2sp.0: l2sp: found -1.0, expected 0 or more"),
     ("checkpoints: []", "finetune.full.checkpoints = []: expected 1 or more entries"),
 ]
 
