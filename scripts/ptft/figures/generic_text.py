@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ptft.figures.style import (
     GREY,
@@ -50,6 +51,11 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
             curve(ax, rows, "bits_per_byte", label + method_suffix(method, methods), number)
         ax.set_title(pretty(dataset))
         ax.set_ylabel(translate("bits per byte (lower is better)"))
+        # The first checkpoints would press all that comes after them flat.
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(MaxNLocator(7))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
         checkpoint_axis(ax, table, translate)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=3)
