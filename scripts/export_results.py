@@ -33,12 +33,12 @@ def main(argv: list[str] | None = None) -> None:
         table = pl.read_parquet(args.tables_dir / f"{name}.parquet")
         text = latex_table(table, f"Table {name} of study {cells['study'][0]}.", f"tab:{name}")
         write(args.output_dir / "latex" / f"{name}.tex", text)
-    models = cells.select("checkpoint", "arm").unique().sort("checkpoint", "arm")
-    for checkpoint, arm in models.iter_rows():
+    models = cells.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
+    for checkpoint, arm, derived in models.iter_rows():
         results = harness_results(cells, checkpoint, arm)
         path = args.output_dir / "lm_eval" / results["model_name"] / "results.json"
         write(path, json.dumps(results, indent=2) + "\n")
-        if arm != "base":
+        if arm != "base" and derived is None:  # of what is derived there is no model on disk
             details = about | {"settings": about["settings"].get(arm, {})}
             card = model_card(cells, checkpoint, arm, details)
             write(args.output_dir / "model_cards" / checkpoint / arm / "README.md", card)

@@ -233,6 +233,37 @@ def test_a_study_whose_cells_were_declared(finished):
     assert set(evaluations()) <= set(finished.messages(output))
 
 
+def test_a_derived_arm_is_scored_by_its_parents_job(finished):
+    """A new strength computes its own cells, and so does one of whose cells a file is gone."""
+    noise = "derive: {noise: {of: [base], strengths: [0.01]}}\nevaluate:"
+    finished.edit("study.yaml", "evaluate:", noise)
+    resolved = "Write the resolved study"
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
+        [*evaluations(arms=["base"]), *TAIL, *DRAWN, resolved]
+    )
+    stages = finished.stages(output)
+    assert (stages["fine-tune"], stages["evaluate"], stages["cells"]) == (0, 2, 2 * 18)
+    finished.snakemake(RECORDS[0])
+    jobs = finished.root / "results/tiny/state/jobs/evaluate_model/step4/base"
+    *_, last = read_records(jobs)
+    assert (last.cells, last.reused, last.examples) == (36, 18, 18 * 16)
+    assert finished.stages(finished.snakemake("-n"))["cells"] == 18  # of the other checkpoint
+    finished.edit("study.yaml", "[0.01]", "[0.01, 0.03]")
+    assert finished.stages(finished.snakemake("-n", RECORDS[0]))["cells"] == 18
+    finished.edit("study.yaml", "[0.01, 0.03]", "[0.01]")
+    cell = "results/tiny/evaluations/step4/base@noise0.01/pocket_nli.io.2shot.parquet"
+    before = pl.read_parquet(finished.root / cell)
+    (finished.root / cell).unlink()
+    output = finished.snakemake("-n", RECORDS[0])
+    assert f"{cell}: gone since the evaluation" in output
+    assert finished.stages(output)["cells"] == 1
+    finished.snakemake(RECORDS[0])
+    assert pl.read_parquet(finished.root / cell).equals(before)
+    *_, last = read_records(jobs)
+    assert (last.cells, last.reused) == (36, 35)
+
+
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     from .conftest import make_clone
 

@@ -1,70 +1,23 @@
 """The grid of a study: checkpoints x arms x datasets x formats x shots."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from ptft.data.rows import split_files, split_name
 from ptft.evaluation.requests import TEXT_FORMAT, generates
 from ptft.files.errors import StudyError, locate, present
+from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
-from ptft.study.derived import check_derivations, derived_arms
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
 from ptft.study.sweeps import changed, check_sweep, checked_settings, swept
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
-
-BASE = "base"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What was done to a checkpoint: nothing (base), or a method x task x setting x seed.
-
-    A derived arm is computed from the weights of another, without training.
-    """
-
-    name: str
-    method: str | None = None
-    task: str | None = None
-    seed: int | None = None
-    setting: str | None = None
-    """what a sweep changes, as it is in the name; None where nothing is swept"""
-    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """the swept settings and their values"""
-    derived: str | None = None
-    """how its weights are computed from its parent's; None if they are not"""
-    strength: float | None = None
-    """how far the derivation goes"""
-    parent: str | None = None
-    """name of the arm that it is derived from"""
-    draw: int = 0
-    """seed of what its derivation draws"""
-
-    @property
-    def swept(self) -> str | None:
-        """Names of the swept settings; None where nothing is swept."""
-        return ", ".join(self.changes) or None
-
-    @property
-    def trained(self) -> bool:
-        """Whether it is fine-tuned, not the base model or derived."""
-        return self.method is not None and self.derived is None
-
-    @property
-    def tuning(self) -> tuple[str, str]:
-        """Method and task of an arm that is fine-tuned, or derived from one that is.
-
-        Raises:
-            LookupError: it is the base model, or derived from it.
-        """
-        return present(self.method, f"method of {self.name}"), present(self.task, "task")
 
 
 @dataclass(frozen=True)
@@ -93,9 +46,9 @@ class Grid:
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
         self._read_settings: dict[tuple, TrainingSettings] = {}
         check_names(self)
-        check_derivations(self)
+        check_derivations(self.study, self.generation_backend, self.files)
         self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
-        self.arms |= {arm.name: arm for arm in derived_arms(self)}
+        self.arms |= {arm.name: arm for arm in derived_arms(self.study, list(self.arms.values()))}
         for arm in self.arms.values():
             if arm.trained:
                 self.settings(arm.name)
