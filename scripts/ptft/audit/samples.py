@@ -89,10 +89,11 @@ def _text_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
     )
     for row, windows in zip(rows, documents, strict=True):
         tokens = sum(len(window.scored) for window in windows)
-        yield f"--- {row['example_id']}: {tokens} tokens, windows: {len(windows)}"
+        lines = [f"--- {row['example_id']}: {tokens} tokens, windows: {len(windows)}"]
         for window in windows[:2]:
             context = window.read[: len(window.read) - len(window.scored) + 1]
-            yield f"{_text(tokenizer, context)}[[{_text(tokenizer, window.scored)}]]"
+            lines.append(f"{_text(tokenizer, context)}[[{_text(tokenizer, window.scored)}]]")
+        yield "\n".join(lines)
 
 
 def _lost(cell: CellRequest, prompt: Prompt) -> str:

@@ -87,4 +87,4 @@ def test_windows_of_a_text(data, exact):
     text = show_prompts(with_news(window=4, stride=2), data, exact, 100)
     assert "news, windows of 4 tokens, stride: 2" in text
     [first] = shown(text, "n-0")
-    assert first.rstrip() == ("n-0: 6 tokens, windows: 2\n<eos>[[a b c d]]\n\n b c d[[ e f]]")
+    assert first.rstrip() == ("n-0: 6 tokens, windows: 2\n<eos>[[a b c d]]\n b c d[[ e f]]")
