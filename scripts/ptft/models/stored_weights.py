@@ -1,5 +1,6 @@
 """The weights in a model folder's files, read one at a time."""
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -41,4 +42,5 @@ def _names(file: Path) -> list[str]:
 
 
 def _pickled(file: Path) -> dict[str, torch.Tensor]:
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and read whole
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)

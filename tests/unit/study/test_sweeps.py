@@ -137,6 +137,25 @@ def test_a_setting_inside_another_one_is_swept_by_a_dotted_key():
     }
 
 
+def test_remedies_against_forgetting_are_swept(read):
+    """Every strength is an arm; what is replayed is prepared, and audited, once."""
+    edits = {
+        "lr: 1.0e-3}": "lr: 1.0e-3, replay: {dataset: pocket_summary, share: 0.1}}",
+        "own, pocket_summary, pocket_facts": "own, pocket_facts",
+    }
+    lines = "sweep: {replay.share: [0.1, 0.3], l2sp: [0, 0.5], kl: [0.1], freeze: [0]}"
+    grid = read(lines, edits=edits)
+    arms = [name for name in grid.arms if name.startswith("full.own")]
+    assert arms[1] == "full.own.share0.1-l2sp0.5-kl0.1-freeze0.s0" and len(arms) == 4
+    shares = [finetune_slice(grid, arm)["settings"]["replay"]["share"] for arm in arms]
+    assert shares == [0.1, 0.1, 0.3, 0.3]
+    assert [finetune_slice(grid, arm)["settings"].get("l2sp") for arm in arms[:2]] == [None, 0.5]
+    assert grid.splits().count(("pocket_summary", "train")) == 1
+    tuning = audit_slice(grid)["tuning"]
+    assert tuning.keys() == {"full.pocket_nli", "full.own"}
+    assert {spec["replay"]["dataset"] for spec in tuning.values()} == {"pocket_summary"}
+
+
 def test_a_group_can_be_at_some_checkpoints_alone(read):
     grid = read("checkpoints: [step16]")
     assert grid.checkpoints_of("base") == ["step4", "step16"]

@@ -56,11 +56,13 @@ def test_distance_is_unknown_where_the_files_have_other_names(files, caplog):
     assert set(found.values()) == {None} and "no model.embed_tokens.weight" in caplog.text
 
 
-def test_pickled_weights_are_read(files, tmp_path):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickled_weights_are_read(files, tmp_path, zipped):
     checkpoint = save_tiny_checkpoint(tmp_path)
     weights = load_model(checkpoint).state_dict()
     (checkpoint / "model.safetensors").unlink()
-    torch.save(weights, checkpoint / "pytorch_model.bin")
+    file = checkpoint / "pytorch_model.bin"
+    torch.save(weights, file, _use_new_zipfile_serialization=zipped)
     stored, safe = StoredWeights(checkpoint), StoredWeights(files / "checkpoint")
     assert set(safe) < set(stored)  # a pickle names tied weights twice
     assert all(torch.equal(stored[name], safe[name]) for name in safe)
