@@ -96,7 +96,7 @@ def _check_remedies(grid: "Grid", arm: "Arm") -> None:
         message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
         raise refusal(grid, place, message)
     known, wanted = grid.templates(dataset), grid.study.train_format
-    if known and wanted not in known:
+    if known and wanted not in known and not grid.is_text(dataset):
         message = f"{dataset!r} has no format {wanted!r} (train_format); {suggest(wanted, known)}"
         raise refusal(grid, place, message)
     _refuse_scored(grid, place, dataset)

@@ -240,7 +240,8 @@ class Grid:
 
     def training_template(self, dataset: str) -> str | None:
         """The prompt format that a dataset is trained in; None where it has no prompts."""
-        return self.templates(dataset).get(self.study.train_format)
+        known = {} if self.is_text(dataset) else self.templates(dataset)
+        return known.get(self.study.train_format)
 
     def max_new_tokens(self, dataset: str) -> int:
         """Longest answer that is generated."""

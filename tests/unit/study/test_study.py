@@ -184,6 +184,13 @@ def test_replay_is_in_the_slice_of_its_arms_alone(read):
     assert resolved_study(grid)["study"]["finetune"]["full"]["tasks"]["pocket_nli"]["l2sp"] == 0.1
 
 
+def test_text_is_replayed_in_any_format(read):
+    text = REPLAY.replace("dataset: pocket_question", "dataset: pocket_text")
+    grid = read(text.replace("root:", "train_format: io\nroot:"))
+    assert finetune_slice(grid, "full.pocket_nli.s0")["replay_template"] is None
+    assert ("pocket_text", "train") in grid.splits()
+
+
 def test_frozen_blocks_are_fewer_than_the_models(read, tmp_path, repository):
     (tmp_path / "models").unlink()
     (tmp_path / "models").mkdir()
