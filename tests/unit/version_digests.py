@@ -12,6 +12,7 @@ Settings and templates stand in the jobs' slices themselves.
 """
 
 import ast
+import functools
 import hashlib
 import json
 import sys
@@ -60,7 +61,7 @@ def version_digests() -> dict[str, dict]:
 def code_digest(program: str, scripts: Path = SCRIPTS) -> str:
     """Digest of the statements of a program and of all that it imports from the library."""
     trees = _reached(program, scripts)
-    return _sha256(sorted(repr(_shape(s)) for tree in trees for s in tree.body if _counts(s)))
+    return _sha256(sorted(shape for tree in trees for shape in _shapes(tree)))
 
 
 def pocket_world() -> Iterator[str]:
@@ -84,7 +85,7 @@ def _reached(program: str, scripts: Path) -> list[ast.Module]:
         file = _file(module, scripts)
         if module in found or module in HARMLESS or file is None:
             continue
-        found[module] = ast.parse(file.read_text())
+        found[module] = _parsed(file.read_bytes())
         for node in ast.walk(found[module]):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ptft"):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -92,6 +93,17 @@ def _reached(program: str, scripts: Path) -> list[ast.Module]:
             elif isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names if alias.name.startswith("ptft")]
     return list(found.values())
+
+
+@functools.cache  # most modules are reached by several programs, and a test edits one of them
+def _parsed(source: bytes) -> ast.Module:
+    return ast.parse(source)
+
+
+@functools.cache
+def _shapes(tree: ast.Module) -> list[str]:
+    """Each statement of a module that counts, as text."""
+    return [repr(_shape(statement)) for statement in tree.body if _counts(statement)]
 
 
 def _file(module: str, scripts: Path) -> Path | None:
