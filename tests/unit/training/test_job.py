@@ -92,7 +92,7 @@ def test_another_run_of_the_same_is_the_same_and_a_finished_one_is_not_repeated(
     written = (tmp_path / "model/training.json").stat().st_mtime_ns
     assert finetune_model.main(arguments(files, tmp_path, settings=VALIDATED)) == 0
     assert (tmp_path / "model/training.json").stat().st_mtime_ns == written
-    other = VALIDATED | {"lr": 1e-3}
+    other = SETTINGS | {"lr": 1e-3, "epochs": 1}
     assert finetune_model.main(arguments(files, tmp_path, settings=other)) == 0
     assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
 
@@ -136,7 +136,8 @@ def test_killed_run_resumes_to_the_same_weights(
 
 
 def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_path, monkeypatch):
-    again = arguments(files, tmp_path, settings=VALIDATED)
+    settings = SETTINGS | {"epochs": 1}
+    again = arguments(files, tmp_path, settings=settings)
     assert finetune_model.main(again) == 0
     weights_file = tmp_path / "model/model.safetensors"
     before = weights_file.stat().st_ino
@@ -146,7 +147,7 @@ def test_a_finished_model_that_was_thrown_away_is_not_trained_again(files, tmp_p
         assert finetune_model.main(again) == 0
     assert read_records(tmp_path / "jobs")[0].reused == 1
     assert weights_file.stat().st_ino == before  # a link, not a copy
-    other = arguments(files, tmp_path, settings=VALIDATED | {"lr": 1e-3})
+    other = arguments(files, tmp_path, settings=settings | {"lr": 1e-3})
     shutil.rmtree(tmp_path / "model")
     assert finetune_model.main(other) == 0
     assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 1e-3
@@ -168,6 +169,7 @@ def test_full_disk_ends_in_an_error_and_without_a_model(files, tmp_path, capsys,
     assert not list(tmp_path.glob("*model*")) and not list(tmp_path.glob("state/*"))
 
 
+@pytest.mark.slow
 def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, caplog):
     settings = VALIDATED | {"learning_rates": [1e-6, 3e-3, 1e9], "epochs": 12}
     assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
