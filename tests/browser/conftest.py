@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
 from tests.workflow.conftest import finished_once  # noqa: F401  (a fixture)
 
 
@@ -60,7 +61,8 @@ def browser():
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(server))
-    driver.set_page_load_timeout(60)
-    driver.implicitly_wait(10)
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
+    driver.implicitly_wait(120)
     yield Browser(driver)
     driver.quit()

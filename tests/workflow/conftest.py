@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.waiting import PATIENCE
 from tests.warm_snakemake import run_snakemake
 
 # Of a finished run, what jobs put in place whole and never rewrite: a copy's are hard links. Not
@@ -102,7 +103,7 @@ def finished_once(repository, tmp_path_factory) -> Iterator[Path]:
     if "popen-gw" in shared.name:
         shared = shared.parent
     root = shared / "finished"
-    with FileLock(f"{root}.lock", timeout=900):
+    with FileLock(f"{root}.lock", timeout=PATIENCE):
         if not (root / "results/tiny/report.html").exists():
             shutil.rmtree(root, ignore_errors=True)
             make_clone(repository, root, "tiny").snakemake()
