@@ -76,6 +76,7 @@ rule page:
 """
 
 
+@pytest.mark.slow
 def test_a_report_that_is_asked_for_by_hand_is_as_safe(repository, tmp_path):
     docutils = str(repository / "workflow/report/docutils.conf")
     scripts = str(repository / "scripts")
