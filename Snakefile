@@ -45,6 +45,7 @@ from ptft.study.checks import notes
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
 from ptft.study.slices import (
+    arms_slice,
     audit_slice,
     collection_slice,
     evaluation_slice,

@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
         help="their paired bootstrap means; without, cells count as "
         "independent and normal with their standard error",
     )
+    parser.add_argument("--arms", type=Path, help="arms.parquet, for what validation chooses")
     parser.add_argument(
         "--settings", type=Path, help="analysis settings, JSON file; without, the defaults"
     )
@@ -35,25 +36,24 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis.csv_tables import write_csv
+    from ptft.analysis.arms import with_chosen
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables import about_table, make_table
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
-    from ptft.report.table_page import table_page
+    from ptft.report.table_page import write_table
 
     translate = translator(args.language)
     settings = read_slice(args.settings, Settings) if args.settings else Settings()
     replicates = pl.read_parquet(args.replicates) if args.replicates else None
     scores = Scores.build(pl.read_parquet(args.cells), replicates)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
+    if args.arms:
+        scores = with_chosen(scores, pl.read_parquet(args.arms))
     for name in args.tables:
         table = make_table(name, scores, settings)
-        table.write_parquet(args.output_dir / f"{name}.parquet")
-        write_csv(table, args.output_dir / f"{name}.csv")
-        page = table_page(table, name, about_table(name), translate, args.language)
-        (args.output_dir / f"{name}.html").write_text(page, encoding="utf-8")
+        file = args.output_dir / f"{name}.parquet"
+        write_table(table, file, about_table(name), translate, args.language)
         logging.info("%s: %d rows", name, len(table))
 
 

@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
+    from ptft.analysis.csv_tables import without_empty
     from ptft.analysis.tables import TABLES
     from ptft.files.slice_files import read_slice
     from ptft.report.export import AboutModels, harness_results, latex_table, model_card
@@ -31,7 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     cells = pl.read_parquet(args.cells)
     for name in TABLES:
         table = pl.read_parquet(args.tables_dir / f"{name}.parquet")
-        text = latex_table(table, f"Table {name} of study {cells['study'][0]}.", f"tab:{name}")
+        text = latex_table(
+            without_empty(table), f"Table {name} of study {cells['study'][0]}.", f"tab:{name}"
+        )
         write(args.output_dir / "latex" / f"{name}.tex", text)
     models = cells.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
     for checkpoint, arm, derived in models.iter_rows():

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--axis", default="index", choices=AXES, help="of the checkpoints")
+    parser.add_argument("--arms", type=Path, help="arms.parquet, for which settings are drawn")
     parser.add_argument("--overlay", help="name of a study that is laid over the figure")
     parser.add_argument("--overlay-dir", type=Path, help="folder of its NAME.parquet")
     parser.add_argument("--svg", required=True, type=Path)
@@ -34,9 +35,14 @@ def main(argv: list[str] | None = None) -> None:
         names = FIGURES[args.figure].tables
         return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
 
-    overlay = Overlay(args.overlay, read(args.overlay_dir)) if args.overlay else None
+    overlay = None
+    if args.overlay:
+        file = args.overlay_dir / "arms.parquet"
+        other = pl.read_parquet(file) if file.exists() else None
+        overlay = Overlay(args.overlay, read(args.overlay_dir), other)
+    arms = pl.read_parquet(args.arms) if args.arms else None
     translate = translator(args.language)
-    figure = draw(args.figure, read(args.tables_dir), translate, args.axis, overlay)
+    figure = draw(args.figure, read(args.tables_dir), translate, args.axis, overlay, arms)
     save(figure, args.svg, args.png)
 
 

@@ -29,9 +29,10 @@ def main(argv: list[str] | None = None) -> None:
     import polars as pl
     import yaml
 
+    from ptft.analysis.arms import shown
     from ptft.analysis.costs import SCHEMA
     from ptft.analysis.settings import Settings
-    from ptft.analysis.tables import TABLES
+    from ptft.analysis.tables import COMPARING, TABLES
     from ptft.figures import FIGURES
     from ptft.language.translation import translator
     from ptft.report.deviations import deviations
@@ -44,6 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
     study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
+    file = args.tables / "arms.parquet"
+    arms = pl.read_parquet(file) if file.exists() else None
+    told = {
+        name: table if name in COMPARING else shown(table, arms) for name, table in tables.items()
+    }
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
     trained = read_trained(args.models, args.records)
     about = {"Deviations from the paper": bullets(deviations(resolved, trained, translate))}
@@ -55,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
     page = FrontPage(
         title=study["study"],
         description=study.get("description") or "",
-        tables=tables | {"cells": pl.read_parquet(args.cells)},
+        tables=told | {"cells": pl.read_parquet(args.cells)},
+        arms=arms,
         costs=pl.read_csv(costs, schema=SCHEMA) if costs.exists() else None,
         # Released tables have no plan that a score could be missing from.
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,

@@ -36,11 +36,25 @@ CURVES = {
 FORMAT_LOSS = {"default": 0.0, "instruct": 0.02, "io": 0.05}
 
 
-def study_slice(n_seeds: int = 1, formats: tuple[str, ...] = tuple(FORMAT_LOSS)) -> dict:
+# What a swept setting takes of the tuned scores.
+SETTING_LOSS = {"lr0.001": 0.0, "lr0.01": 0.06, "lr0.1": 0.15}
+
+
+def study_slice(
+    n_seeds: int = 1,
+    formats: tuple[str, ...] = tuple(FORMAT_LOSS),
+    settings: tuple[str | None, ...] = (None,),
+) -> dict:
     """The JSON slice that ``collect_cells.py`` gets."""
     arms = {"base": {"method": None, "train_task": None, "seed": None}} | {
-        f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
+        ".".join(["full", task, *([setting] if setting else []), f"s{seed}"]): {
+            "method": "full",
+            "train_task": task,
+            "seed": seed,
+            **({"setting": setting} if setting else {}),
+        }
         for task in ("nli", "story")
+        for setting in settings
         for seed in range(n_seeds)
     }
     return {
@@ -65,7 +79,8 @@ def write_evaluations(study: dict, root: Path, n: int = 200, noise_seed: int = 0
     for checkpoint, arm, dataset, format_name, shots in study_cells(study):
         task = study["arms"][arm]["train_task"]
         at = list(CHECKPOINTS).index(checkpoint)
-        mean = max(0.0, CURVES[task, dataset][at] - FORMAT_LOSS[format_name])
+        lost = FORMAT_LOSS[format_name] + SETTING_LOSS.get(study["arms"][arm].get("setting"), 0.0)
+        mean = max(0.0, CURVES[task, dataset][at] - lost)
         if DATASETS[dataset][1] == "generation":
             scores = np.clip(rng.normal(mean, 0.02, n), 0, 1)
         else:

@@ -1,6 +1,7 @@
 """Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
 
 import base64
+import re
 import shutil
 
 import polars as pl
@@ -17,6 +18,7 @@ RECORDS = [
 ]
 TAIL = [
     "Collect the cells",
+    "Collect the fine-tuned models' settings and losses",
     "Add up the costs",
     "Analyse the cells",
     "Write the findings",
@@ -169,6 +171,23 @@ def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
     assert finished.planned() == sorted(
         [*tuned, *evaluations(["step8"]), *TAIL, *DRAWN, "Write the resolved study"]
     )
+
+
+def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
+    group = "  lora: {sweep: {rank: [2, 4]}, tasks: {pocket_nli: {}}, checkpoints: [step16]}"
+    finished.edit("study.yaml", "evaluate:\n", f"{group}\nevaluate:\n")
+    arms = [f"lora.pocket_nli.rank{rank}.s0" for rank in (2, 4)]
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
+        [
+            *(AUDIT, *finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
+            *(*TAIL, *DRAWN, "Write the resolved study"),
+        ]
+    )
+    stages = finished.stages(output)
+    assert (stages["fine-tune"], stages["evaluate"], stages["cells"]) == (2, 2, 2 * 18)
+    in_all = dict(re.findall(r"^  (fine-tune|evaluate|cells) +(\d+) ", output, re.M))
+    assert in_all == {"fine-tune": "6", "evaluate": "8", "cells": str(8 * 18)}
 
 
 def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):

@@ -20,6 +20,7 @@ rule analyse_cells:
         + words(),
         cells=CELLS,
         replicates=REPLICATES,
+        arms=ARMS,
     output:
         tables=[RESULTS.table(name) for name in TABLES],
         csv=[RESULTS.table(name, "csv") for name in TABLES],
@@ -37,13 +38,14 @@ rule analyse_cells:
         slice=slice_of("analyse_cells"),
         settings=slice_file("analyse_cells"),
         folder=lambda wildcards, output: folder_of(output.tables[0]),
+        arms=f"--arms {ARMS}" if ARMS else "",
         language=STUDY.report.language,
     message:
         "Analyse the cells"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --settings {params.settings:q} --output-dir {params.folder:q}"
-        " --language {params.language} 2> {log:q}"
+        " {params.arms} --language {params.language} 2> {log:q}"
 
 
 for figure, spec in FIGURES.items():
@@ -53,8 +55,9 @@ for figure, spec in FIGURES.items():
             f"plot_{figure}"
         input:
             script=program("plot_figure"),
-            modules=library(f"figures/{figure}", "figures/style") + words(),
+            modules=library(f"figures/{figure}", "figures/style", "analysis/arms") + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
+            arms=ARMS,
             overlay=overlaid_tables(spec),
         output:
             svg=report(
@@ -72,19 +75,21 @@ for figure, spec in FIGURES.items():
             figure=figure,
             language=STUDY.report.language,
             axis=STUDY.report.axis,
+            arms=f"--arms {ARMS}" if ARMS else "",
             folder=lambda wildcards, input: folder_of(input.tables[0]),
             overlay=overlay_arguments(spec),
         message:
             "Draw {params.figure}"
         shell:
             "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
-            " --language {params.language} --axis {params.axis} {params.overlay}"
+            " --language {params.language} --axis {params.axis} {params.overlay} {params.arms}"
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 
 rule tables:
     input:
         CELLS,
+        ARMS,
         [RESULTS.table(name) for name in TABLES],
 
 

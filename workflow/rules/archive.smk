@@ -5,17 +5,19 @@ def archived(name, suffix="parquet"):
 
 
 COSTS = archived("costs", "csv")
+ARMS = RESULTS.table("arms") if archived("arms") else []
 AUDITS = [name for name in ("audit_splits", "audit_prompts") if archived(name)]
 LEFT_OUT = archived("missing", "csv") + archived("unknown", "csv")
 UNPACKED = [CELLS, RESULTS.table("cells", "csv"), REPLICATES, *LEFT_OUT, *COSTS]
-UNPACKED += [RESULTS.table(name, suffix) for name in AUDITS for suffix in ("parquet", "csv")]
-AUDIT_PAGES = [RESULTS.table(name, "html") for name in AUDITS]
+MADE_THERE = [*AUDITS, *(["arms"] if ARMS else [])]
+UNPACKED += [RESULTS.table(name, suffix) for name in MADE_THERE for suffix in ("parquet", "csv")]
+PAGES = [RESULTS.table(name, "html") for name in MADE_THERE]
 SLICES.add(
     "read_archive",
     content=lambda: [
         name
         for name in ARCHIVED.members
-        if f"{RESULTS.root}/{name}" in [*UNPACKED, *AUDIT_PAGES]
+        if f"{RESULTS.root}/{name}" in [*UNPACKED, *PAGES]
         or f"{RESULTS.root}/{name}".startswith(f"{RESULTS.trained}/")
     ],
 )
@@ -32,7 +34,7 @@ rule read_archive:
             report(
                 page, category=translator(STUDY.report.language)("Tables"), labels={"table": name}
             )
-            for name, page in zip(AUDITS, AUDIT_PAGES)
+            for name, page in zip(MADE_THERE, PAGES)
         ],
     log:
         RESULTS.log("read_archive"),

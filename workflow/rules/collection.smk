@@ -3,6 +3,7 @@ LEFT_OUT = RESULTS.table("missing", "csv")
 EXPORTED = RESULTS.exported
 SLICES.add("write_study", content=partial(resolved_study, GRID))
 SLICES.add("collect_cells", content=partial(collection_slice, GRID))
+SLICES.add("collect_arms", content=partial(arms_slice, GRID))
 
 
 rule write_study:
@@ -57,6 +58,38 @@ rule collect_cells:
         " --output {output.cells:q} --csv {output.csv:q}"
         " --replicates {output.replicates:q} --missing {output.missing:q} --pins {params.pins:q}"
         " 2> {log:q}"
+
+
+rule collect_arms:
+    input:
+        script=program("collect_arms"),
+        modules=library("analysis/arms", "analysis/csv_tables", "report/table_page") + words(),
+        cells=CELLS,
+    output:
+        table=ARMS,
+        csv=RESULTS.table("arms", "csv"),
+        html=report(
+            RESULTS.table("arms", "html"),
+            category=translator(STUDY.report.language)("Tables"),
+            labels={"table": "arms"},
+        ),
+    log:
+        RESULTS.log("collect_arms"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        slice=slice_of("collect_arms"),
+        study=slice_file("collect_arms"),
+        models=RESULTS.models,
+        records=place(RESULTS.trained),
+        folder=lambda wildcards, output: folder_of(output.table),
+        language=STUDY.report.language,
+    message:
+        "Collect the fine-tuned models' settings and losses"
+    shell:
+        "python {input.script:q} --study {params.study:q} --models {params.models:q}"
+        " --records {params.records:q} --output-dir {params.folder:q}"
+        " --language {params.language} 2> {log:q}"
 
 
 rule collect_costs:

@@ -17,6 +17,7 @@ if STUDY.compute.gpus and workflow.nodes is None:
         GPU_MEMORY_GB = gpu_memory_gb()
 SOURCE = GRID.model.source
 COSTS = RESULTS.table("costs", "csv")
+ARMS = RESULTS.table("arms")
 
 
 def launcher(gpus):

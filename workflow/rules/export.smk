@@ -7,7 +7,9 @@ rule export:
         cells=[CELLS, RESULTS.table("cells", "csv"), REPLICATES, LEFT_OUT, COSTS],
         tables=[RESULTS.table(name, suffix) for name in TABLES for suffix in ("parquet", "csv")],
         audits=[
-            RESULTS.table(name, suffix) for name in AUDITS for suffix in ("parquet", "csv", "html")
+            RESULTS.table(name, suffix)
+            for name in [*AUDITS, "arms"]
+            for suffix in ("parquet", "csv", "html")
         ],
         figures=[RESULTS.figure(name, suffix) for name in FIGURES for suffix in ("svg", "png")],
         page=RESULTS.front_page,

@@ -1,13 +1,19 @@
 # The report: a front page written from the tables, and Snakemake's own self-contained page.
+SHOWN_TABLES = [*AUDITS, *(["arms"] if ARMS else []), *TABLES]
+
+
 rule write_front_page:
     input:
         script=program("write_front_page"),
-        modules=modules("report") + library("analysis/costs", "paper", "versions") + words(),
+        modules=modules("report")
+        + library("analysis/arms", "analysis/costs", "paper", "versions")
+        + words(),
         study=RESULTS.resolved,
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
         audits=[RESULTS.table(name) for name in AUDITS],
         costs=COSTS,
+        arms=ARMS,
     output:
         RESULTS.front_page,
     log:
@@ -33,7 +39,7 @@ rule make_report:
         module=library("report/embedding"),
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
-        tables=[RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
+        tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
         docutils=DOCUTILS,
         captions=sorted(
@@ -61,4 +67,4 @@ rule report_contents:
     input:
         RESULTS.front_page,
         [RESULTS.figure(name) for name in FIGURES],
-        [RESULTS.table(name, "html") for name in [*AUDITS, *TABLES]],
+        [RESULTS.table(name, "html") for name in SHOWN_TABLES],

@@ -76,7 +76,9 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     chosen = table.join(
         _chosen(table), on=[*CHOICE, "setting"], nulls_equal=True, maintain_order="left"
     )
-    return chosen.with_columns((pl.col("chosen") & edge).alias("at_edge"))
+    # Where nothing could be chosen, false would be an answer.
+    at_edge = pl.when(pl.col("chosen").is_not_null()).then(pl.col("chosen") & edge)
+    return chosen.with_columns(at_edge.alias("at_edge"))
 
 
 def chosen_settings(table: pl.DataFrame) -> pl.DataFrame:
@@ -108,6 +110,7 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         pl.concat([scores.cells, again]),
         np.concatenate([scores.draws, scores.draws[rows]]),
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
+        with_chosen(scores.texts, table) if scores.texts else None,
     )
 
 
@@ -126,14 +129,19 @@ def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
     table = table.filter(pl.col("derived").is_null())
     if trained is None:
         return table
-    chosen = chosen_settings(trained)["method"].unique().to_list()
-    first = trained.group_by("method", maintain_order=True).agg(pl.col("setting").first())
-    setting = pl.when(pl.col("method").is_in(chosen)).then(pl.lit(CHOSEN)).otherwise("setting")
-    base = pl.DataFrame({"method": [None], "setting": [None]}, first.schema)
-    kept = pl.concat([first.with_columns(setting.alias("setting")), base])
+    methods = shown_settings(trained)
+    kept = pl.concat([methods, pl.DataFrame({"method": [None], "setting": [None]}, methods.schema)])
     return table.join(
         kept, on=["method", "setting"], how="semi", nulls_equal=True, maintain_order="left"
     )
+
+
+def shown_settings(trained: pl.DataFrame) -> pl.DataFrame:
+    """The setting of each method that :func:`shown` keeps; null where nothing is swept."""
+    chosen = chosen_settings(trained)["method"].unique().to_list()
+    first = trained.group_by("method", maintain_order=True).agg(pl.col("setting").first())
+    setting = pl.when(pl.col("method").is_in(chosen)).then(pl.lit(CHOSEN)).otherwise("setting")
+    return first.with_columns(setting.alias("setting"))
 
 
 def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,15 @@ import polars as pl
 
 FORMULA = r"^[=+\-@\t\r]"
 """how a formula begins: https://owasp.org/www-community/attacks/CSV_Injection"""
+OPTIONAL = ("setting", "derived", "strength")
+"""columns of arms that few studies fill"""
+
+
+def without_empty(table: pl.DataFrame) -> pl.DataFrame:
+    """A table for people, without columns of ``OPTIONAL`` that are empty."""
+    return table.drop(
+        name for name in OPTIONAL if name in table.columns and table[name].is_null().all()
+    )
 
 
 def csv_text(table: pl.DataFrame) -> str:

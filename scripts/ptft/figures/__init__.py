@@ -67,6 +67,8 @@ class Overlay:
     study: str
     tables: Mapping[str, pl.DataFrame]
     """its tables, the same ones that the figure is drawn from"""
+    arms: pl.DataFrame | None = None
+    """its table of arms, if it has one"""
 
 
 def draw(
@@ -75,8 +77,12 @@ def draw(
     translate: Translate = str,
     axis: str = "index",
     overlay: Overlay | None = None,
+    arms: pl.DataFrame | None = None,
 ) -> Figure:
     """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
+
+    Of a swept method one setting is drawn, and named (``ptft.analysis.arms.shown``, of the table
+    ``arms``); in what is drawn, ``method`` is the method with its setting.
 
     Raises:
         ValueError: there is no such figure, a table it needs is not given, nothing can be laid
@@ -92,12 +98,35 @@ def draw(
         raise ValueError(f"no study can be laid over figure {name!r}")
     from ptft.figures.style import aligned, with_x
 
-    placed = {table: with_x(tables[table], axis) for table in spec.tables}
+    kept = {table: _shown(table, tables[table], arms, translate) for table in spec.tables}
+    placed = {table: with_x(rows, axis) for table, rows in kept.items()}
     module = import_module(f"ptft.figures.{name}")
     if overlay is None:
         return module.draw(placed, translate)
     over = {
-        table: aligned(overlay.tables[table], tables[table], axis, overlay.study)
+        table: aligned(
+            _shown(table, overlay.tables[table], overlay.arms, translate),
+            tables[table],
+            axis,
+            overlay.study,
+        )
         for table in spec.tables
     }
     return module.draw(placed, translate, over)
+
+
+def _shown(
+    name: str, table: pl.DataFrame, arms: pl.DataFrame | None, translate: Translate
+) -> pl.DataFrame:
+    """What is drawn of a table, each method with its setting in its name."""
+    import polars as pl
+
+    from ptft.analysis.arms import CHOSEN, shown
+    from ptft.analysis.tables import COMPARING
+
+    if name in COMPARING or "setting" not in table.columns:
+        return table
+    rows = shown(table, arms)
+    setting = pl.col("setting").replace(CHOSEN, translate("chosen"))
+    named = pl.concat_str("method", setting, separator=", ")  # null without a setting
+    return rows.with_columns(pl.coalesce(named, "method").alias("method"))

@@ -8,7 +8,7 @@ import polars as pl
 import seaborn
 from matplotlib.figure import Figure
 
-from ptft.figures.style import PAGE, apply_style, nothing_to_draw
+from ptft.figures.style import PAGE, apply_style, named, nothing_to_draw
 from ptft.language.translation import Translate
 
 
@@ -20,10 +20,9 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     apply_style()
     checkpoints = table.select("index", "checkpoint").unique().sort("index")
     ends = checkpoints[[0, -1]] if len(checkpoints) > 1 else checkpoints
-    several = table["method"].n_unique() > 1
     table = table.with_columns(
         pl.format("{} ({})", "train_task", "method").alias("model")
-        if several
+        if named(table["method"].unique().to_list())
         else pl.col("train_task").alias("model")
     )
     models = table["model"].unique().sort().to_list()

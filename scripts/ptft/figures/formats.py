@@ -12,7 +12,7 @@ from ptft.figures.style import (
     curve,
     from_zero,
     legend_below,
-    method_suffix,
+    method_line,
     nothing_to_draw,
     outer_labels,
     panels,
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
         )
         for number, format_name in enumerate(formats):
             curve(ax, rows.filter(pl.col("format") == format_name), "value", format_name, number)
-        model = translate("tuned") + method_suffix(method, methods) if method else translate("base")
+        model = translate("tuned") + method_line(method, methods) if method else translate("base")
         ax.set_title(f"{dataset}: {model}")
         from_zero(ax)
         checkpoint_axis(ax, table, translate)

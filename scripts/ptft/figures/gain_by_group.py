@@ -13,6 +13,7 @@ from ptft.figures.style import (
     checkpoint_axis,
     curve,
     legend_below,
+    named,
     nothing_to_draw,
     panels,
     pretty,
@@ -36,7 +37,7 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
             label = f"{translate(pretty(group))}, {translate('tuned for ' + tuned_for)}"
             curve(ax, line, "gain", label, NUMBER[group], linestyle=LINE[tuned_for])
         ax.axhline(0, color=GREY, linewidth=0.8)
-        if len(methods) > 1:
+        if named(methods):
             ax.set_title(method)
         ax.set_ylabel(translate("tuned minus base"))
         checkpoint_axis(ax, table, translate)

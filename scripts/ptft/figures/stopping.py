@@ -14,7 +14,7 @@ from ptft.figures.style import (
     curve,
     from_zero,
     legend_below,
-    method_suffix,
+    method_line,
     nothing_to_draw,
     outer_labels,
     panels,
@@ -53,7 +53,7 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
                 ax.axvline(
                     at["x"][0], color=COLOURS[number], linestyle=line, label=translate(label)
                 )
-        suffix = method_suffix(stop["method"], methods)
+        suffix = method_line(stop["method"], methods)
         ax.set_title(f"{stop['train_task']} → {stop['dataset']}{suffix}")
         from_zero(ax)
         checkpoint_axis(ax, rows, translate)

@@ -214,8 +214,18 @@ def panel_legend(ax: Axes) -> None:
 
 
 def method_suffix(method: str, methods: Sequence[str]) -> str:
-    """` (lora)` where several methods share a figure, else nothing."""
-    return f" ({method})" if len(methods) > 1 else ""
+    """` (lora)` where several methods share a figure, or one has a setting, else nothing."""
+    return f" ({method})" if named(methods) else ""
+
+
+def method_line(method: str, methods: Sequence[str]) -> str:
+    """The same as a line of its own, for titles of narrow panels."""
+    return method_suffix(method, methods).replace(" ", "\n", 1)
+
+
+def named(methods: Sequence[str]) -> bool:
+    """Whether a figure has to name its methods: there are several, or one in a certain setting."""
+    return len(methods) > 1 or any("," in method for method in methods)
 
 
 def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:

@@ -14,7 +14,7 @@ from ptft.figures.style import (
     apply_style,
     checkpoint_axis,
     legend_below,
-    method_suffix,
+    method_line,
     nothing_to_draw,
 )
 from ptft.language.translation import Translate
@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
             )
             ax.axhline(0, color=GREY, linewidth=0.8)
             if row == 0:
-                ax.set_title(f"{task}{method_suffix(method, methods)}")
+                ax.set_title(f"{task}{method_line(method, methods)}")
             if column == 0:
                 ax.set_ylabel(f"{translate(name)}\n{translate('share of examples')}")
             checkpoint_axis(ax, table, translate)

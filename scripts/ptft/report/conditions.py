@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from ptft.analysis.arms import CHOSEN
 from ptft.language.translation import Translate
 from ptft.report.rst import listed
 
@@ -60,5 +61,13 @@ def seeds_said(seeds: int, translate: Translate) -> str:
 
 
 def arm_said(row: dict, translate: Translate) -> str:
-    """Method and seeds of a row of a table."""
-    return f"{row['method']}, {seeds_said(row['n_seeds'], translate)}"
+    """Method, setting, derivation and seeds of a row of a table."""
+    parts = [row["method"], setting_said(row.get("setting"), translate)]
+    if row.get("derived"):
+        parts.append(f"{row['derived']} {row['strength']:g}")
+    return ", ".join([*filter(None, parts), seeds_said(row["n_seeds"], translate)])
+
+
+def setting_said(setting: str | None, translate: Translate) -> str:
+    """A setting of a sweep; which one it is may differ between checkpoints and tasks."""
+    return translate("chosen by validation") if setting == CHOSEN else setting or ""

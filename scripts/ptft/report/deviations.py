@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -66,10 +66,16 @@ def _of_training(study: Mapping, translate: Translate) -> Iterator[str]:
         yield translate("The paper does not have the methods {names}.").format(names=listed(new))
     # Another model needs other learning rates: nothing to compare with.
     for method, group in groups.items() if study["model"] in GRIDS else ():
+        swept = _swept(group.get("sweep", {}))
+        for key, values in swept.items():
+            yield translate("{method}: {key} is swept over {values}; the paper has one.").format(
+                method=method, key=literal(key), values=", ".join(map(str, values))
+            )
         for task, changed in group["tasks"].items():
             theirs = paper["settings"].get(method, {}) | paper["task_settings"].get(task, {})
             ours = {**group["settings"], **changed}
-            other = [key for key in paper["settings"].get(method, {}) if ours[key] != theirs[key]]
+            known = [key for key in paper["settings"].get(method, {}) if key not in swept]
+            other = [key for key in known if ours[key] != theirs[key]]
             if other:
                 yield translate("{method} on {task}: {ours}; the paper {theirs}.").format(
                     method=method,
@@ -84,6 +90,15 @@ def _of_training(study: Mapping, translate: Translate) -> Iterator[str]:
         yield translate("Trained in the format {name}; the paper in {theirs}.").format(
             name=literal(study["train_format"]), theirs="``default``"
         )
+
+
+def _swept(sweep: Mapping | Sequence[Mapping]) -> dict[str, list]:
+    """Setting -> all values of it, of one sweep or of several."""
+    found: dict[str, list] = {}
+    for one in [sweep] if isinstance(sweep, Mapping) else sweep:
+        for key, values in one.items():
+            found.setdefault(key, []).extend(values)
+    return found
 
 
 def _of_remedies(study: Mapping, translate: Translate) -> Iterator[str]:

@@ -124,9 +124,8 @@ def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[st
 
 # {name}
 
-`{first["model"]}` at pre-training checkpoint `{checkpoint}`, fine-tuned on `{first["train_task"]}`
-by method `{first["method"]}` with seed {first["seed"]}, in the study `{first["study"]}`: a model
-for studying training dynamics, not for use.
+`{first["model"]}` at pre-training checkpoint `{checkpoint}`, {_made(first)},
+in the study `{first["study"]}`: a model for studying training dynamics, not for use.
 
 ## Fine-tuning
 
@@ -137,6 +136,20 @@ for studying training dynamics, not for use.
 {_scores_table(scores)}
 """
     return str(ModelCard(content))
+
+
+def _made(score: Mapping[str, Any]) -> str:
+    """What was done to the checkpoint, in words."""
+    parts = []
+    if score["method"]:
+        setting = f" ({score['setting']})" if score["setting"] else ""
+        parts.append(
+            f"fine-tuned on `{score['train_task']}`\nby method `{score['method']}`{setting} with "
+            f"seed {score['seed']}"
+        )
+    if score["derived"]:
+        parts.append(f"its weights changed by `{score['derived']}` {score['strength']:g}")
+    return ", ".join(parts)
 
 
 def _card_metadata(name: str, scores: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
             model=f"``{main['model'][0]}``",
             checkpoints=len(order),
             names=listed(order["checkpoint"].to_list()),
-            arms=tuned["arm"].n_unique(),
+            arms=tuned.filter(pl.col("derived").is_null())["arm"].n_unique(),
             methods=listed(tuned["method"].unique().sort().to_list()),
             tasks=listed(tuned["train_task"].unique().sort().to_list()),
             seeds=max(1, tuned["seed"].n_unique()),

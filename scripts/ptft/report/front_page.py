@@ -32,6 +32,7 @@ from ptft.report.findings import (
     what_was_run,
 )
 from ptft.report.rst import bullets, plain
+from ptft.report.sweep_findings import sweep_findings
 from ptft.report.text_findings import generic_text_findings
 
 
@@ -46,6 +47,8 @@ class FrontPage:
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
         missing: number of scores the study lacks.
+        arms: fine-tuned models and their settings (``ptft.analysis.arms``); None where there is
+            no such table.
         costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
         about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
             ``ptft.report.provenance``).
@@ -58,6 +61,7 @@ class FrontPage:
     figures: Mapping[str, str]
     missing: int = 0
     costs: pl.DataFrame | None = None
+    arms: pl.DataFrame | None = None
     about: Mapping[str, list[str]] = field(default_factory=dict)
 
 
@@ -65,7 +69,10 @@ def front_page(page: FrontPage, translate: Translate = str) -> str:
     """The whole page as reStructuredText, in the language of ``say``."""
     conditions = Conditions(page.tables["base_scores"], translate)
     parts = {
-        "What was run": what_was_run(page.tables["cells"], page.missing, translate),
+        "What was run": [
+            *what_was_run(page.tables["cells"], page.missing, translate),
+            *([] if page.arms is None else bullets(sweep_findings(page.arms, translate))),
+        ],
         "What pre-training teaches by itself": _taught(page, conditions, translate),
         "What only fine-tuning shows": _shown(page, conditions, translate),
         "What fine-tuning forgets": bullets(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import html
+from pathlib import Path
 
 import polars as pl
 
-from ptft.analysis.csv_tables import csv_text
+from ptft.analysis.csv_tables import csv_text, without_empty, write_csv
 from ptft.language.translation import Translate
 from ptft.report.embedding import script_json
 
@@ -80,18 +81,31 @@ draw();
 """
 
 
+def write_table(
+    table: pl.DataFrame, file: Path, about: str, translate: Translate, language: str
+) -> None:
+    """Write a table to a parquet file, and beside it as CSV and as a page (:func:`table_page`)."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(file)
+    write_csv(table, file.with_suffix(".csv"))
+    page = table_page(table, file.stem, about, translate, language)
+    file.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
 def table_page(
     table: pl.DataFrame, name: str, about: str, translate: Translate = str, language: str = "en"
 ) -> str:
     """A whole HTML page with one table.
 
     Args:
-        table: what is shown; numbers to four digits, the download has all of them.
+        table: what is shown, less empty columns of arms; numbers to four digits, the download has
+            all of them.
         name: of the table, its heading and the name of the download.
         about: what the columns mean, shown on demand.
         say: the language of the controls.
         language: its code.
     """
+    table = without_empty(table)
     data = {"rows": [list(row) for row in table.rows()], "limit": ROWS_SHOWN}
     embedded = script_json(data)
     csv = base64.b64encode(csv_text(table).encode()).decode()

@@ -38,7 +38,7 @@ def read_trained(models: Path, kept: Path | None = None) -> pl.DataFrame:
         noted = json.loads(file.read_text())
         rows.append(
             {
-                "task": file.parent.name.rsplit(".", 1)[0],
+                "task": ".".join(file.parent.name.split(".")[:2]),
                 "train_examples": noted["train_examples"],
                 "validation_examples": noted["validation_examples"],
                 "dropped": len(noted["dropped_examples"]),

@@ -15,7 +15,7 @@ from ptft.study.checks import check_analysis, check_names, check_scores, check_t
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded
 from ptft.study.models import CheckpointInfo
-from ptft.study.sweeps import changed, check_sweep, checked_settings, swept
+from ptft.study.sweeps import changed, check_sweep, checked_settings, swept, swept_values
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
 
@@ -110,6 +110,11 @@ class Grid:
         method = self.arms[arm].method
         own = getattr(self.study.finetune, method).checkpoints if method else None
         return [name for name in self.checkpoints if own is None or name in own]
+
+    def sweep(self, method: str) -> dict[str, list]:
+        """Settings that a method's group sweeps, and their values."""
+        group = getattr(self.study.finetune, method)
+        return swept_values(group and group.sweep)
 
     def models(self) -> Iterator[tuple[str, Arm]]:
         """Every checkpoint with each of its arms."""

@@ -74,6 +74,8 @@ def _type(found: Mapping) -> str:
 
 
 def _single_type(found: Mapping) -> str:
+    if not found:
+        return "value"
     if "enum" in found:
         return " or ".join(f"`{value}`" for value in found["enum"])
     kind = found.get("type", "object")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from ptft.evaluation.requests import KINDS
 from ptft.files.errors import locate, present
 from ptft.models.derive import DERIVATIONS
-from ptft.study.grid import BASE, Grid
+from ptft.study.grid import BASE, Arm, Grid
 from ptft.study.load import dump
+from ptft.study.sweeps import value_of
+from ptft.training.methods import METHODS
 from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
@@ -102,21 +104,11 @@ def audit_slice(grid: Grid) -> dict:
 
 def collection_slice(grid: Grid) -> dict:
     """What turns per-example files into the cells table."""
-    every = list(grid.checkpoints)
     return {
         "study": grid.name,
         "model": grid.study.model,
         "checkpoints": {name: info.model_dump() for name, info in grid.checkpoints.items()},
-        "arms": {
-            arm.name: {
-                "method": arm.method,
-                "train_task": arm.task,
-                "seed": arm.seed,
-                **{key: value for key in OPTIONAL if (value := getattr(arm, key)) is not None},
-                **({} if (at := grid.checkpoints_of(arm.name)) == every else {"checkpoints": at}),
-            }
-            for arm in grid.arms.values()
-        },
+        "arms": {arm.name: _about(grid, arm) for arm in grid.arms.values()},
         "datasets": {
             dataset: {
                 "family": grid.family(dataset),
@@ -134,6 +126,20 @@ def collection_slice(grid: Grid) -> dict:
     }
 
 
+def arms_slice(grid: Grid) -> dict:
+    """What is known of the fine-tuned models without them."""
+    sweeps = {method: dict(sweep) for method in METHODS if (sweep := grid.sweep(method))}
+    swept = dict.fromkeys(["lr", *(key for sweep in sweeps.values() for key in sweep)])
+    arms = {}
+    for arm in grid.arms.values():
+        if arm.trained:
+            settings = plain_settings(grid.settings(arm.name))
+            values = {key: value_of(settings, key) for key in swept}
+            arms[arm.name] = {**_about(grid, arm), "setting": arm.setting, "settings": values}
+    infos = {name: info.model_dump() for name, info in grid.checkpoints.items()}
+    return {"checkpoints": infos, "arms": arms, "sweeps": sweeps}
+
+
 def resolved_study(grid: Grid) -> dict:
     """The whole study with everything it names, as plain data."""
     used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
@@ -144,6 +150,18 @@ def resolved_study(grid: Grid) -> dict:
         "study": study,
         "model": dump(grid.model),
         "families": {name: dump(grid.families[name]) for name in sorted(used)},
+    }
+
+
+def _about(grid: Grid, arm: Arm) -> dict:
+    """What the tables say of an arm, and the checkpoints that it is at, if not all of them."""
+    at = grid.checkpoints_of(arm.name)
+    return {
+        "method": arm.method,
+        "train_task": arm.task,
+        "seed": arm.seed,
+        **{key: value for key in OPTIONAL if (value := getattr(arm, key)) is not None},
+        **({} if at == list(grid.checkpoints) else {"checkpoints": at}),
     }
 
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import plot_figure
+from ptft.analysis.arms import CHOSEN
 from ptft.analysis.tables import TABLES
 from ptft.figures import FIGURES, Overlay, draw
 from ptft.figures.style import short_number
@@ -34,6 +35,26 @@ def test_lines_are_the_tables_values(tables):
     rows = tables["gains"].filter(pl.col("dataset") == "nli_in", pl.col("train_task") == "nli")
     assert drawn["nli\n→ nli_in", "tuned"] == rows.sort("index")["tuned"].to_list()
     assert drawn["nli\n→ nli_in", "base"] == rows.sort("index")["base"].to_list()
+
+
+@pytest.mark.parametrize(("chosen", "label"), [(True, "chosen"), (None, "lr0.1")])
+def test_one_setting_of_a_sweep_is_drawn_and_named(tables, chosen, label):
+    gains = tables["gains"]
+    settings = {"lr0.1": 0.0, "lr0.01": 0.5, CHOSEN: 0.1}
+    swept = pl.concat(
+        gains.with_columns(setting=pl.lit(setting), tuned=pl.col("tuned") + more)
+        for setting, more in settings.items()
+    )
+    arms = gains.select("checkpoint", "method", "train_task").unique()
+    arms = pl.concat(
+        arms.with_columns(setting=pl.lit(setting), chosen=pl.lit(chosen, pl.Boolean))
+        for setting in ("lr0.1", "lr0.01")
+    )
+    drawn = lines(draw("base_vs_tuned", {"gains": swept}, arms=arms))
+    rows = gains.filter(dataset="nli_in", train_task="nli").sort("index")["tuned"]
+    more = settings[CHOSEN if chosen else label]
+    assert drawn["nli\n→ nli_in", f"tuned (full, {label})"] == (rows + more).to_list()
+    assert {name for _, name in drawn} == {"base", "chance", f"tuned (full, {label})"}
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))

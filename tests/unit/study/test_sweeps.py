@@ -7,7 +7,7 @@ import yaml
 from small_study import edit, write_study
 
 from ptft.study import StudyError, read_study
-from ptft.study.slices import audit_slice, collection_slice, finetune_slice
+from ptft.study.slices import audit_slice, collection_slice, evaluation_slice, finetune_slice
 from ptft.study.sweeps import _settings, changed, swept, swept_values, value_of
 
 
@@ -154,6 +154,21 @@ def test_remedies_against_forgetting_are_swept(read):
     tuning = audit_slice(grid)["tuning"]
     assert tuning.keys() == {"full.pocket_nli", "full.own"}
     assert {spec["replay"]["dataset"] for spec in tuning.values()} == {"pocket_summary"}
+
+
+def test_another_value_changes_no_job_of_the_others(read):
+    few, many = read("sweep: {epochs: [2]}"), read("sweep: {epochs: [3, 2]}")
+    assert evaluation_slice(few) == evaluation_slice(many)
+    assert audit_slice(few) == audit_slice(many)
+    tuned = [name for name, arm in few.arms.items() if arm.trained]
+    assert tuned == ["full.pocket_nli.epochs2.s0", "full.own.epochs2.s0"]
+    assert [finetune_slice(few, arm) for arm in tuned] == [
+        finetune_slice(many, arm) for arm in tuned
+    ]
+    assert many.arms.keys() - few.arms.keys() == {
+        "full.pocket_nli.epochs3.s0",
+        "full.own.epochs3.s0",
+    }
 
 
 def test_a_group_can_be_at_some_checkpoints_alone(read):

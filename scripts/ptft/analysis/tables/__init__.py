@@ -41,6 +41,16 @@ TABLES: dict[str, str] = {
     "generic_text": "generic_text",
 }
 
+# Tables that compare arms: all settings and derived arms belong to what they say.
+COMPARING = {
+    "suspicious",
+    "tradeoff",
+    "equal_gain",
+    "remedy_trends",
+    "overtraining",
+    "noise_sensitivity",
+}
+
 
 def about_table(name: str) -> str:
     """What a table holds, how it is computed, and after which source: its function's docstring."""

@@ -1,0 +1,58 @@
+"""Sentences on swept settings: which there are, which are told of, which lie at an edge."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ptft.analysis.arms import CHOSEN, shown_settings
+from ptft.language.translation import Translate
+from ptft.report.rst import listed, literal
+
+
+def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
+    """One sentence a swept method, and one on choices at the edge of what was swept."""
+    sentences = []
+    swept = arms.filter(pl.col("setting").is_not_null())
+    for method, setting in shown_settings(arms).drop_nulls().iter_rows():
+        settings = swept.filter(pl.col("method") == method)["setting"].unique(maintain_order=True)
+        if setting == CHOSEN:
+            which = translate(
+                "what is said of it below holds for the one that validation chooses at each "
+                "checkpoint and task"
+            )
+        else:
+            which = translate(
+                "what is said of it below holds for {setting}, the first: not all have a "
+                "validation loss to choose by"
+            ).format(setting=literal(setting))
+        sentences.append(
+            translate(
+                "{method} is swept over {n} settings ({settings}): {which}; the tables have each "
+                "of them."
+            ).format(
+                method=literal(method),
+                n=len(settings),
+                settings=listed(settings.to_list()),
+                which=which,
+            )
+        )
+    edges = arms.filter("at_edge").unique(
+        ["checkpoint", "method", "train_task"], maintain_order=True
+    )
+    if len(edges):
+        models = arms.filter("chosen").unique(["checkpoint", "method", "train_task"])
+        sentences.append(
+            translate(
+                "{n} of {all} choices are at an edge of what was swept, so a better setting may "
+                "lie beyond: {names}."
+            ).format(
+                n=len(edges),
+                all=len(models),
+                names=", ".join(
+                    f"{row['method']} {literal(row['train_task'])} {row['checkpoint']} "
+                    f"({row['setting']})"
+                    for row in edges.iter_rows(named=True)
+                ),
+            )
+        )
+    return sentences

@@ -1,0 +1,182 @@
+"""The table of fine-tuned models: what they were trained with, and which setting is chosen."""
+
+import json
+
+import polars as pl
+import pytest
+from score_tables import pick
+from synthetic_scores import SETTING_LOSS, study_slice, write_evaluations
+
+from ptft.analysis.arms import CHOSEN, arms, chosen_settings, shown, shown_settings, with_chosen
+from ptft.analysis.collect import collect
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import make_table
+
+RATES = [1e-3, 1e-2, 1e-1]
+# Validation loss of the rates, by checkpoint and task; the two seeds are .1 above and below.
+LOSS = {
+    ("step10", "nli"): (2.0, 1.0, 3.0),
+    ("step10", "story"): (1.0, 1.0, 3.0),
+    ("step100", "nli"): (3.0, 2.0, 1.0),
+    ("step100", "story"): (3.0, 1.0, 2.0),
+    ("main", "nli"): (3.0, 2.0, float("nan")),
+    ("main", "story"): (1.0, 2.0, 3.0),
+}
+
+
+def arms_study(seeds=1):
+    study = study_slice(seeds, ("default",), tuple(SETTING_LOSS))
+    tuned = {
+        name: about | {"settings": {"lr": float(about["setting"].removeprefix("lr"))}}
+        for name, about in study["arms"].items()
+        if about["method"]
+    }
+    sweeps = {"full": {"lr": RATES}}
+    return {"checkpoints": study["checkpoints"], "arms": tuned, "sweeps": sweeps}
+
+
+def write_records(study, folder, losses=LOSS):
+    """What each model noted of its training."""
+    for checkpoint in study["checkpoints"]:
+        for arm, about in study["arms"].items():
+            of_rates = losses.get((checkpoint, about["train_task"]))
+            if of_rates is None:
+                continue
+            loss = of_rates[RATES.index(about["settings"]["lr"])] + (-0.1, 0.1)[about["seed"]]
+            noted = {"lr": about["settings"]["lr"], "loss": 0.5, "validation_loss": loss}
+            noted |= {"validation_exact": 0.25, "distance": 7.0}
+            (folder / checkpoint / arm).mkdir(parents=True)
+            (folder / checkpoint / arm / "training.json").write_text(json.dumps(noted))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder, study = tmp_path_factory.mktemp("models"), arms_study(seeds=2)
+    write_records(study, folder)
+    return arms(study, folder)
+
+
+def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
+    assert len(table) == 3 * 2 * 3 * 2
+    row = pick(table, checkpoint="step10", arm="full.nli.lr0.01.s1")
+    assert row == {
+        "checkpoint": "step10",
+        "step": 10,
+        "tokens": 1000,
+        "arm": "full.nli.lr0.01.s1",
+        "method": "full",
+        "train_task": "nli",
+        "setting": "lr0.01",
+        "seed": 1,
+        "lr": 0.01,
+        "train_loss": 0.5,
+        "validation_loss": pytest.approx(1.1),
+        "validation_exact": 0.25,
+        "distance": 7.0,
+        "chosen": True,
+        "at_edge": False,
+    }
+
+
+def test_the_lowest_validation_loss_over_seeds_is_chosen(table):
+    found = {
+        (row["checkpoint"], row["train_task"]): row["setting"]
+        for row in chosen_settings(table).iter_rows(named=True)
+    }
+    assert found == {
+        ("step10", "nli"): "lr0.01",
+        ("step10", "story"): "lr0.001",  # of equals the first
+        ("step100", "nli"): "lr0.1",
+        ("step100", "story"): "lr0.01",
+        ("main", "nli"): "lr0.01",  # one that diverged is not chosen
+        ("main", "story"): "lr0.001",
+    }
+
+
+def test_choices_at_the_edge_of_the_range_are_flagged(table):
+    edge = table.filter("at_edge").select("checkpoint", "train_task").unique().rows()
+    assert sorted(edge) == [("main", "story"), ("step10", "story"), ("step100", "nli")]
+    assert table.filter(~pl.col("chosen"))["at_edge"].any() is False
+
+
+def test_without_all_losses_nothing_is_chosen_and_the_first_setting_is_shown(tmp_path):
+    study = arms_study()
+    write_records(study, tmp_path, {key: LOSS[key] for key in LOSS if key != ("main", "nli")})
+    found = arms(study, tmp_path)
+    assert found.filter(checkpoint="main", train_task="nli")["chosen"].to_list() == [None] * 3
+    assert found.filter(checkpoint="main", train_task="story")["chosen"].sum() == 1
+    # A curve over checkpoints would have a hole.
+    assert chosen_settings(found).is_empty()
+    assert shown_settings(found).rows() == [("full", "lr0.001")]
+
+
+def test_records_of_deleted_models_count(tmp_path):
+    study = arms_study()
+    write_records(study, tmp_path / "kept")
+    found = arms(study, tmp_path / "models", tmp_path / "kept")
+    assert found["validation_loss"].null_count() == 0
+    gone = arms(study, tmp_path / "models")
+    assert gone["lr"].to_list() == found["lr"].to_list()
+    assert gone["validation_loss"].null_count() == len(gone)
+    assert "distance" not in gone.columns
+
+
+def test_without_a_sweep_there_is_nothing_to_choose(tmp_path):
+    study = study_slice()
+    tuned = {
+        name: about | {"setting": None, "settings": {"lr": 0.1}}
+        for name, about in study["arms"].items()
+        if about["method"]
+    }
+    study = {"checkpoints": study["checkpoints"], "arms": tuned, "sweeps": {}}
+    found = arms(study, tmp_path)
+    assert found["chosen"].null_count() == found["at_edge"].null_count() == len(found) == 6
+    assert shown_settings(found).rows() == [("full", None)]
+    assert arms({**study, "arms": {}}, tmp_path).is_empty()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, table):
+    """Tables of a study of three settings, fixed and chosen."""
+    folder = tmp_path_factory.mktemp("evaluations")
+    study = study_slice(1, ("default", "io"), tuple(SETTING_LOSS))
+    write_evaluations(study, folder, n=60)
+    collected = collect(study, folder)
+    scores = with_chosen(Scores.build(collected.cells, collected.replicates), table)
+    return lambda name: make_table(name, scores, Settings())
+
+
+def test_tables_tell_of_each_setting_and_of_the_chosen_one(swept, table):
+    gains = swept("gains").filter(train_task="nli", dataset="nli_in")
+    tuned = {
+        (row["checkpoint"], row["setting"]): row["tuned"] for row in gains.iter_rows(named=True)
+    }
+    assert len(tuned) == len(gains) == 3 * 4
+    assert tuned["step100", "lr0.001"] == pytest.approx(0.60)
+    assert tuned["step100", "lr0.1"] == pytest.approx(0.45)
+    for checkpoint, setting in {"step10": "lr0.01", "step100": "lr0.1", "main": "lr0.01"}.items():
+        assert tuned[checkpoint, CHOSEN] == tuned[checkpoint, setting]
+    curves = swept("latent").filter(train_task="nli", dataset="nli_in")
+    assert sorted(curves["setting"]) == [CHOSEN, "lr0.001", "lr0.01", "lr0.1"]
+    kept = shown(curves, table)
+    assert kept["setting"].to_list() == [CHOSEN]
+    assert kept["tuned_last"][0] == tuned["main", "lr0.01"]
+
+
+def test_means_do_not_mix_settings(swept):
+    mean = swept("forgetting").filter(train_task="(mean over tasks)", checkpoint="main")
+    per_setting = mean.group_by("setting", "direction").len()
+    assert per_setting["len"].unique().to_list() == [1]
+    assert set(mean["setting"]) == {CHOSEN, *SETTING_LOSS}
+    domains = swept("domains").filter(train_task="nli", domain="in", checkpoint="main")
+    gain = dict(domains.select("setting", "gain").iter_rows())
+    assert gain["lr0.001"] - gain["lr0.1"] == pytest.approx(0.15)
+    assert gain[CHOSEN] == gain["lr0.01"]
+
+
+def test_every_table_has_rows_of_base_models_whatever_is_shown(swept, table):
+    formats = shown(swept("formats"), table)
+    assert formats["method"].null_count() > 0
+    assert set(formats["setting"].drop_nulls()) == {CHOSEN}
+    assert CHOSEN not in swept("suspicious")["setting"].to_list()
