@@ -54,6 +54,7 @@ from ptft.study.slices import (
     split_slice,
 )
 from ptft.study.sources import require_sources
+from ptft.study.titles import library_titles, titles
 
 if not workflow.configfiles:
 
@@ -70,6 +71,7 @@ else:
     with printed_alone():
         GRID = read_study(config, STUDY_FILES, Path(os.path.relpath(workflow.basedir), "config"))
     STUDY = GRID.study
+    TITLES = titles(GRID.families)
     RESULTS = paths.Results(GRID.name)
 
     include: "workflow/rules/helpers.smk"
@@ -104,7 +106,7 @@ SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 look_behind_ancient_inputs()
-protect_reports(Path(DOCUTILS))
+protect_reports(Path(DOCUTILS), STUDY.report.language)
 tell_causes_first(logger.handlers)
 # The handler of `--logger brief`, if that is asked for, tells at its end what came out of all.
 BRIEF = [known for known in workflow.logger_manager.plugin_handlers if hasattr(known, "outcome")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ptft.runtime.programs import run_program
@@ -16,6 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", required=True, choices=sorted(FIGURES))
     parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
+    parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--axis", default="index", choices=AXES, help="of the checkpoints")
     parser.add_argument("--arms", type=Path, help="arms.parquet, for which settings are drawn")
@@ -29,20 +31,24 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.figures import Overlay, draw
     from ptft.figures.style import save
+    from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
+    from ptft.language.words import Words
 
-    def read(folder: Path) -> dict[str, pl.DataFrame]:
-        names = FIGURES[args.figure].tables
+    def read(folder: Path, names: Sequence[str]) -> dict[str, pl.DataFrame]:
         return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
 
+    spec = FIGURES[args.figure]
     overlay = None
-    if args.overlay:
+    if args.overlay and spec.overlaid:
         file = args.overlay_dir / "arms.parquet"
         other = pl.read_parquet(file) if file.exists() else None
-        overlay = Overlay(args.overlay, read(args.overlay_dir), other)
+        overlay = Overlay(args.overlay, read(args.overlay_dir, [spec.overlaid]), other)
     arms = pl.read_parquet(args.arms) if args.arms else None
-    translate = translator(args.language)
-    figure = draw(args.figure, read(args.tables_dir), translate, args.axis, overlay, arms)
+    titles = read_slice(args.titles, dict[str, dict[str, str]]) if args.titles else {}
+    words = Words(translator(args.language), titles)
+    tables = read(args.tables_dir, spec.tables)
+    figure = draw(args.figure, tables, words, args.axis, overlay, arms)
     save(figure, args.svg, args.png)
 
 

@@ -22,6 +22,8 @@ def main(argv: list[str] | None = None) -> None:
         "--models", required=True, type=Path, help="folder of tuned models, for their records"
     )
     parser.add_argument("--records", type=Path, help="the same of models that were deleted")
+    parser.add_argument("--figures", type=Path, help="folder of NAME.svg, shown in the page")
+    parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -34,14 +36,18 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables import COMPARING, TABLES
     from ptft.figures import FIGURES
+    from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
+    from ptft.language.words import Words
     from ptft.report.deviations import deviations
     from ptft.report.front_page import FrontPage, front_page
+    from ptft.report.hypothesis import hypothesis
     from ptft.report.provenance import audit_summary, provenance
     from ptft.report.rst import bullets, without_templates
     from ptft.report.trained import read_trained
 
-    translate = translator(args.language)
+    titles = read_slice(args.titles, dict[str, dict[str, str]]) if args.titles else {}
+    words = Words(translator(args.language), titles)
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
     study = resolved["study"]
     tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
@@ -52,12 +58,13 @@ def main(argv: list[str] | None = None) -> None:
     }
     costs, missing = args.tables / "costs.csv", args.tables / "missing.csv"
     trained = read_trained(args.models, args.records)
-    about = {"Deviations from the paper": bullets(deviations(resolved, trained, translate))}
+    about = {"Deviations from the paper": bullets(deviations(resolved, trained, words))}
     audits = [args.tables / f"{name}.parquet" for name in ("audit_splits", "audit_prompts")]
     if all(path.exists() for path in audits):
         splits, prompts = map(pl.read_parquet, audits)
-        about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, translate)
-    about["Where the numbers come from"] = provenance(resolved, translate)
+        about["Audit of labels and prompts"] = audit_summary(splits, prompts, trained, words)
+    about["Where the numbers come from"] = provenance(resolved, words)
+    pictures = sorted(args.figures.glob("*.svg")) if args.figures else []
     page = FrontPage(
         title=study["study"],
         description=study.get("description") or "",
@@ -68,10 +75,12 @@ def main(argv: list[str] | None = None) -> None:
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings(**study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
+        pictures={path.stem: path.read_bytes() for path in pictures},
+        hypothesis=hypothesis(study.get("hypothesis"), tables, words),
         about=about,
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(without_templates(front_page(page, translate)), encoding="utf-8")
+    args.output.write_text(without_templates(front_page(page, words)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ import pytest
 
 from ptft.analysis.tables import TABLES
 from ptft.figures import FIGURES
+from ptft.report.front_page import SHOWN
 
 # One worker: a second one would wait for the same run to finish.
 pytestmark = pytest.mark.xdist_group("browser")
-DESK, PHONE = (1400, 1000), (390, 844)
+DESK, TABLET, PHONE = (1400, 1000), (800, 1000), (390, 844)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def fits(report) -> bool:
     return report.run("return document.documentElement.scrollWidth <= window.innerWidth + 1")
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
 def test_front_page(report, size):
     report.size(*size)
     headings = [h.text for h in report.driver.find_elements("css selector", ".prose h1")]
@@ -55,6 +56,31 @@ def test_front_page(report, size):
     # The top is within reach: a centred column would begin above the window.
     assert report.run("return document.querySelector('.prose').getBoundingClientRect().top") >= 0
     assert fits(report)
+
+
+@pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
+def test_front_page_answers_and_shows_without_a_click(report, size):
+    report.size(*size)
+    answers = report.driver.find_elements("css selector", ".prose .answers li")
+    assert 5 <= len(answers) <= 8 and all(answer.is_displayed() for answer in answers)
+    pictures = report.driver.find_elements("css selector", ".prose img")
+    shown = report.run(
+        "return Promise.all(arguments[0].map(i => i.decode().then(() => {"
+        "const box = i.getBoundingClientRect(); return [i.naturalWidth, box.left, box.right]})))",
+        pictures,
+    )
+    assert len(shown) == 1 + len(SHOWN)
+    for natural, left, right in shown:
+        assert natural > 100 and left >= 0 and right - left > 0.4 * min(size[0], 600)
+        assert right <= size[0] + 1
+
+
+def test_tables_of_the_front_page_unfold(report):
+    fold = report.driver.find_element("css selector", ".prose details")
+    inside = fold.find_element("css selector", "summary ~ *")
+    assert not inside.is_displayed()
+    report.run("arguments[0].querySelector('summary').click()", fold)
+    assert inside.is_displayed() and "ptft-fold" not in report.driver.page_source
 
 
 def test_links_of_the_front_page_lead_to_the_figures(report):

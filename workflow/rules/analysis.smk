@@ -1,7 +1,10 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
 TRANSLATE = translator(STUDY.report.language)
+# What figures share; whether another study can be laid over one does not hang on it.
+FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks", "heat_map"))
 # Captions of other languages stand in a folder of their own.
 CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.report.language}"
+SLICES.add("titles", content=lambda: TITLES)
 SLICES.add("analyse_cells", content=lambda: dataclasses.asdict(STUDY.analysis))
 
 
@@ -12,6 +15,7 @@ rule analyse_cells:
         + library(
             "analysis/csv_tables",
             "report/embedding",
+            "report/rst",
             "analysis/intervals",
             "report/table_page",
             "analysis/statistics",
@@ -55,7 +59,7 @@ for figure, spec in FIGURES.items():
             f"plot_{figure}"
         input:
             script=program("plot_figure"),
-            modules=library(f"figures/{figure}", "figures/style", "analysis/arms") + words(),
+            modules=library(f"figures/{figure}", *FIGURE_PARTS, "analysis/arms") + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
             arms=ARMS,
             overlay=overlaid_tables(spec),
@@ -76,13 +80,16 @@ for figure, spec in FIGURES.items():
             language=STUDY.report.language,
             axis=STUDY.report.axis,
             arms=f"--arms {ARMS}" if ARMS else "",
+            slice=slice_of("titles"),
+            titles=slice_file("titles"),
             folder=lambda wildcards, input: folder_of(input.tables[0]),
             overlay=overlay_arguments(spec),
         message:
             "Draw {params.figure}"
         shell:
             "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
-            " --language {params.language} --axis {params.axis} {params.overlay} {params.arms}"
+            " --titles {params.titles:q} --language {params.language} --axis {params.axis}"
+            " {params.overlay} {params.arms}"
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 

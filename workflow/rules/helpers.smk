@@ -69,7 +69,7 @@ def words():
     """What says a report's phrases: an edited translation writes and draws its pages again."""
     language = STUDY.report.language
     translations = [] if language == "en" else [f"{SCRIPTS}/ptft/language/{language}.yaml"]
-    return library("language/translation") + translations
+    return library("language/translation", "language/words") + translations
 
 
 def overlaid_tables(spec):
@@ -77,7 +77,7 @@ def overlaid_tables(spec):
     other = STUDY.report.overlay if spec.overlaid else None
     if other is None:
         return []
-    tables = [paths.Results(other).table(name) for name in spec.tables]
+    tables = [paths.Results(other).table(spec.overlaid)]
     # Snakemake does not miss them where the figure was drawn before.
     for table in tables:
         if not os.path.exists(table):

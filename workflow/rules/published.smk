@@ -7,6 +7,7 @@ with printed_alone():
     else:
         STUDY = read_published_study(config, STUDY_FILES)
         RELEASED = released_tables(STUDY, STUDY_FILES)
+    TITLES = library_titles(Path(os.path.relpath(workflow.basedir), "config"))
 RESULTS = paths.Results(STUDY.study)
 GRID = None  # nothing is scored here
 INCOMPLETE = []

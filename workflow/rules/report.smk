@@ -12,6 +12,7 @@ rule write_front_page:
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
         audits=[RESULTS.table(name) for name in AUDITS],
+        figures=[RESULTS.figure(name) for name in FIGURES],
         costs=COSTS,
         arms=ARMS,
     output:
@@ -24,19 +25,23 @@ rule write_front_page:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
         models=RESULTS.models,
         records=place(RESULTS.trained),
+        figures=lambda wildcards, input: folder_of(input.figures[0]),
+        slice=slice_of("titles"),
+        titles=slice_file("titles"),
         language=STUDY.report.language,
     message:
         "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
         " --study {input.study:q} --models {params.models:q} --records {params.records:q}"
+        " --figures {params.figures:q} --titles {params.titles:q}"
         " --language {params.language} --output {output:q} 2> {log:q}"
 
 
 rule make_report:
     input:
         script=program("make_report"),
-        module=library("report/embedding"),
+        module=library("report/embedding", "report/rst"),
         front_page=RESULTS.front_page,
         figures=[RESULTS.figure(name) for name in FIGURES],
         tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],

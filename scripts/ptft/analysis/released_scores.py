@@ -208,12 +208,13 @@ def _cell(
     low = high = None
     if stderr or (stderr == 0 and "n" in about):
         low, high = map(float, score_interval(value, stderr**2, about.get("n", math.nan)))
-    tokens = None if model.step is None else model.step * source["tokens_per_step"]
+    step = source.get("main_step") if model.step is None else model.step
+    tokens = None if step is None else step * source["tokens_per_step"]
     return {
         "study": study,
         "model": source["model"],
         "checkpoint": "main" if model.step is None else f"step{model.step}",
-        "step": model.step,
+        "step": step,
         "tokens": tokens,
         "arm": "base" if model.task is None else f"full.{model.task}.s0",
         "method": None if model.task is None else "full",

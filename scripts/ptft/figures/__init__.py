@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ptft.language.translation import Translate
+from ptft.language.words import Words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,16 +26,26 @@ class FigureSpec:
     category: str
     """Category of the report."""
     title: str
-    overlaid: bool = False
-    """Whether another study's scores can be laid over it."""
+    overlaid: str | None = None
+    """The table of which another study's scores can be laid over it."""
 
 
 # Name of the figure = name of its module, whose `draw` makes it.
 FIGURES: dict[str, FigureSpec] = {
-    "base_scores": FigureSpec(
-        ("base_scores",), "Pre-training", "Base scores over pre-training", overlaid=True
+    "abstract": FigureSpec(
+        ("base_scores", "groups", "gains", "latent", "group_gains", "forgetting", "suspicious"),
+        "Abstract",
+        "The study in four panels",
     ),
-    "base_vs_tuned": FigureSpec(("gains",), "Fine-tuning", "Base and tuned scores", overlaid=True),
+    "base_scores": FigureSpec(
+        ("base_scores", "groups", "suspicious"),
+        "Pre-training",
+        "Base scores over pre-training",
+        overlaid="base_scores",
+    ),
+    "base_vs_tuned": FigureSpec(
+        ("gains", "suspicious"), "Fine-tuning", "Base and tuned scores", overlaid="gains"
+    ),
     "gain_by_group": FigureSpec(
         ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
     ),
@@ -43,21 +53,26 @@ FIGURES: dict[str, FigureSpec] = {
         ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
     ),
     "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format"),
-    "domains": FigureSpec(("domains",), "Generalization", "Change in and out of domain"),
+    "domains": FigureSpec(
+        ("domains", "suspicious"), "Generalization", "Change in and out of domain"
+    ),
     "transitions": FigureSpec(("transitions",), "Forgetting", "Learned and forgotten examples"),
-    "forgetting": FigureSpec(("forgetting",), "Forgetting", "Change on other families"),
+    "forgetting": FigureSpec(
+        ("forgetting", "base_scores"), "Forgetting", "Change on other families"
+    ),
     "tradeoff": FigureSpec(("tradeoff",), "Forgetting", "What is gained against what is kept"),
     "remedies": FigureSpec(
         ("equal_gain",), "Forgetting", "What each method spares at the same gain"
     ),
     "cross_evaluation": FigureSpec(
-        ("cross_evaluation",), "Forgetting", "Every tuned model on every dataset"
+        ("cross_evaluation", "suspicious"), "Forgetting", "Every tuned model on every dataset"
     ),
     "generic_text": FigureSpec(("generic_text",), "Forgetting", "Loss on generic text"),
 }
 
 
 AXES = ("index", "tokens")
+WORDS = Words()
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Overlay:
 
     study: str
     tables: Mapping[str, pl.DataFrame]
-    """its tables, the same ones that the figure is drawn from"""
+    """its table ``FigureSpec.overlaid`` and any others"""
     arms: pl.DataFrame | None = None
     """its table of arms, if it has one"""
 
@@ -74,7 +89,7 @@ class Overlay:
 def draw(
     name: str,
     tables: Mapping[str, pl.DataFrame],
-    translate: Translate = str,
+    words: Words = WORDS,
     axis: str = "index",
     overlay: Overlay | None = None,
     arms: pl.DataFrame | None = None,
@@ -94,30 +109,21 @@ def draw(
     absent = [table for table in spec.tables if table not in tables]
     if absent:
         raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
-    if overlay is not None and not spec.overlaid:
+    if overlay is not None and spec.overlaid is None:
         raise ValueError(f"no study can be laid over figure {name!r}")
-    from ptft.figures.style import aligned, with_x
+    from ptft.figures.axis import aligned, placed_on
 
-    kept = {table: _shown(table, tables[table], arms, translate) for table in spec.tables}
-    placed = {table: with_x(rows, axis) for table, rows in kept.items()}
+    kept = {table: _shown(table, tables[table], arms, words) for table in spec.tables}
+    placed = placed_on(axis, kept)
     module = import_module(f"ptft.figures.{name}")
-    if overlay is None:
-        return module.draw(placed, translate)
-    over = {
-        table: aligned(
-            _shown(table, overlay.tables[table], overlay.arms, translate),
-            tables[table],
-            axis,
-            overlay.study,
-        )
-        for table in spec.tables
-    }
-    return module.draw(placed, translate, over)
+    if overlay is None or spec.overlaid is None:
+        return module.draw(placed, words)
+    over = spec.overlaid
+    others = _shown(over, overlay.tables[over], overlay.arms, words)
+    return module.draw(placed, words, aligned(others, placed[over], axis, overlay.study))
 
 
-def _shown(
-    name: str, table: pl.DataFrame, arms: pl.DataFrame | None, translate: Translate
-) -> pl.DataFrame:
+def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None, words: Words) -> pl.DataFrame:
     """What is drawn of a table, each method with its setting in its name."""
     import polars as pl
 
@@ -127,6 +133,6 @@ def _shown(
     if name in COMPARING or "setting" not in table.columns:
         return table
     rows = shown(table, arms)
-    setting = pl.col("setting").replace(CHOSEN, translate("chosen"))
+    setting = pl.col("setting").replace(CHOSEN, words("chosen"))
     named = pl.concat_str("method", setting, separator=", ")  # null without a setting
     return rows.with_columns(pl.coalesce(named, "method").alias("method"))

@@ -1,4 +1,4 @@
-"""Base and tuned score of every dataset of a task's family (the paper's per-task curves)."""
+"""Base and tuned scores of the datasets of a task's family (the paper's per-task curves)."""
 
 from __future__ import annotations
 
@@ -8,77 +8,135 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.figures.style import (
-    GREY,
-    checkpoint_axis,
+from ptft.analysis.tables.suspicious import hidden_labels
+from ptft.figures.axis import at_last, checkpoint_axis
+from ptft.figures.marks import (
+    METHOD_LINES,
     colour,
     curve,
     from_zero,
-    legend_below,
+    line_key,
     method_suffix,
-    nothing_to_draw,
-    outer_labels,
-    panels,
+    panel_legend,
     thin_curve,
 )
-from ptft.language.translation import Translate
+from ptft.figures.style import GREY, PALE, headline, nothing_to_draw, panel_grid
+from ptft.language.words import Words
 
-COLUMNS = 4
+COLUMNS = 5
+ROWS = {"in": "own test sets", "out": "others of its family"}
 
 
 def draw(
-    tables: Mapping[str, pl.DataFrame],
-    translate: Translate,
-    overlay: Mapping[str, pl.DataFrame] | None = None,
+    tables: Mapping[str, pl.DataFrame], words: Words, overlay: pl.DataFrame | None = None
 ) -> Figure:
-    """A panel a (task, dataset), in-domain and out-of-domain; the base model in grey.
+    """A column a task: its own test sets above, others of its family below, one scale.
 
-    Thin lines: another study's models, where it has the same task and dataset.
+    Solid: tuned; dotted, in the same colour: base. Datasets whose labels seem to be hidden are
+    pale. Thin lines: another study's models, where it has the same task and dataset.
     """
-    table = tables["gains"].filter(pl.col("domain").is_in(["in", "out"]))
+    table = tables["gains"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
-        return nothing_to_draw(translate("no tuned model was evaluated on its own family"))
-    other = overlay["gains"] if overlay else table.clear()
-    shown = table.select("train_task", "domain", "dataset").unique().sort(pl.all())
-    methods = table["method"].unique().sort().to_list()
-    figure, axes = panels(len(shown), COLUMNS)
-    for ax, (task, domain, dataset) in zip(axes, shown.iter_rows(), strict=True):
-        rows = table.filter(pl.col("train_task") == task, pl.col("dataset") == dataset)
-        base = rows.unique("index").with_columns(ci_low=None, ci_high=None)
-        curve(ax, base, "base", translate("base"), color=GREY, marker="o", linestyle=":")
-        for number, method in enumerate(methods):
-            line = rows.filter(pl.col("method") == method)
-            # The band is the interval of the gain, laid around the tuned score.
-            around = line.with_columns(
-                ci_low=pl.col("base") + pl.col("ci_low"), ci_high=pl.col("base") + pl.col("ci_high")
-            )
-            curve(ax, around, "tuned", translate("tuned") + method_suffix(method, methods), number)
-        _lay_over(ax, other, rows, methods, translate)
-        chance = rows["chance"][0]
-        if chance is not None:
-            ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6, label=translate("chance"))
-        # One line each: long names of neighbours would run into one another.
-        lines = [task, f"→ {dataset}", *([f"({translate('out of domain')})"] * (domain == "out"))]
-        ax.set_title("\n".join(lines))
-        ax.set_ylabel(rows["metric"][0])
-        from_zero(ax)
-        checkpoint_axis(ax, table, translate)
-    outer_labels(axes, COLUMNS)
-    legend_below(figure, axes)
+        return nothing_to_draw(words("no tuned model was evaluated on its own family"))
+    hidden = hidden_labels(tables["suspicious"])
+    other = table.clear() if overlay is None else overlay
+    tasks = table["train_task"].unique().sort().to_list()
+    domains = [domain for domain in ROWS if domain in table["domain"]]
+    columns = min(COLUMNS, len(tasks))
+    figure, grid = panel_grid(len(domains) * -(-len(tasks) // columns), columns, height=2.2)
+    for number in range(len(tasks), columns * -(-len(tasks) // columns)):
+        for row in range(len(domains)):
+            grid[number // columns * len(domains) + row][number % columns].remove()
+    for number, task in enumerate(tasks):
+        first_row = number // columns * len(domains)
+        drawn = []
+        for row, domain in enumerate(domains):
+            ax = grid[first_row + row][number % columns]
+            rows = table.filter(pl.col("train_task") == task, pl.col("domain") == domain)
+            if rows.is_empty():
+                ax.remove()
+                continue
+            _panel(ax, rows, other, hidden, words)
+            checkpoint_axis(ax, table, words)
+            if not drawn:
+                ax.set_title(words.task(task))
+            metric = ", ".join(dict.fromkeys(map(words.metric, rows["metric"])))
+            ax.set_ylabel(f"{words(ROWS[domain])}\n{metric}" if number % columns == 0 else metric)
+            drawn.append(ax)
+        top = max(ax.get_ylim()[1] for ax in drawn)
+        for ax in drawn:
+            ax.set_ylim(0, top)
+    _key(figure, table, words)
+    headline(figure, _found(table, hidden, words), _measured(table, hidden, words))
     return figure
 
 
-def _lay_over(
-    ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, methods: Sequence[str], translate: Translate
+def _panel(
+    ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Sequence[str], words: Words
 ) -> None:
+    """The curves of one task and domain, each with its own interval."""
+    methods = rows["method"].unique().sort().to_list()
+    for number, dataset in enumerate(rows["dataset"].unique().sort()):
+        lines = rows.filter(pl.col("dataset") == dataset)
+        look = {"color": PALE} if dataset in hidden else {}
+        base = lines.unique("index")
+        curve(ax, base, "base", "_base", number, "base_", **{"linestyle": ":", "marker": ""} | look)
+        for line, method in zip(METHOD_LINES, methods, strict=False):
+            tuned = lines.filter(pl.col("method") == method)
+            label = words.dataset(dataset) if method == methods[0] else "_tuned"
+            if dataset in hidden:
+                label += words(" (no score)")
+            curve(ax, tuned, "tuned", label, number, "tuned_", **{"linestyle": line} | look)
+        _lay_over(ax, other, lines, number, words)
+    for chance in rows["chance"].drop_nulls().unique().sort():
+        ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6)
+    from_zero(ax)
+    panel_legend(ax, columns=1)
+
+
+def _lay_over(ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, number: int, words: Words) -> None:
     """Another study's base and tuned scores of the panel's task and dataset, by the same methods.
 
     Scores of another metric are not comparable, and left out.
     """
     keys = ["train_task", "dataset", "metric"]
-    same = other.join(rows.select(keys).unique(), on=keys, how="semi")
-    thin_curve(ax, same.unique("index"), "base", translate("base"), linestyle=":")
-    for number, method in enumerate(methods):
-        line = same.filter(pl.col("method") == method)
-        label = translate("tuned") + method_suffix(method, methods)
-        thin_curve(ax, line, "tuned", label, color=colour(number))
+    same = other.join(rows.select([*keys, "method"]).unique(), on=[*keys, "method"], how="semi")
+    thin_curve(ax, same.unique("index"), "base", "_" + words("base"), linestyle=":")
+    for (_method,), line in same.group_by("method", maintain_order=True):
+        thin_curve(ax, line, "tuned", "_" + words("tuned"), color=colour(number))
+
+
+def _key(figure: Figure, table: pl.DataFrame, words: Words) -> None:
+    """What the kinds of lines are."""
+    methods = table["method"].unique().sort().to_list()
+    tuned = {
+        words("tuned") + method_suffix(method, methods): {"color": "black", "linestyle": line}
+        for line, method in zip(METHOD_LINES, methods, strict=False)
+    }
+    base = {words("base"): {"color": "black", "linestyle": ":"}}
+    chance = {words("chance"): {"color": GREY, "linestyle": "--", "linewidth": 0.6}}
+    line_key(figure, tuned | base | (chance if table["chance"].count() else {}))
+
+
+def _found(table: pl.DataFrame, hidden: Sequence[str], words: Words) -> str:
+    """How many own test sets gain at the last checkpoint, if their errors are known."""
+    own = at_last(table).filter(pl.col("domain") == "in", ~pl.col("dataset").is_in(list(hidden)))
+    own = own.filter(pl.col("ci_low").is_not_null())
+    if own.is_empty():
+        return words("Base and tuned scores")
+    return words(
+        "At the last checkpoint fine-tuning raises the score on {k} of its {n} own test sets"
+    ).format(k=(own["ci_low"] > 0).sum(), n=len(own))
+
+
+def _measured(table: pl.DataFrame, hidden: Sequence[str], words: Words) -> str:
+    said = words(
+        "Scores before (dotted) and after (solid) fine-tuning on the task above each column, over "
+        "pre-training. Bands: the interval of each score. One scale per column."
+    )
+    if set(hidden) & set(table["dataset"]):
+        said += " " + words(
+            "Grey: untrained models are right already, as a constant answer is where labels are "
+            "hidden; not a score."
+        )
+    return said

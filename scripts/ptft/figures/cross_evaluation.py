@@ -2,84 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
-import seaborn
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.figures.style import PAGE, apply_style, named, nothing_to_draw
-from ptft.language.translation import Translate
+from ptft.analysis.tables.suspicious import hidden_labels
+from ptft.figures.axis import at_last, checkpoint_labels
+from ptft.figures.heat_map import heat_map
+from ptft.figures.marks import method_suffix, points
+from ptft.figures.style import GREY, PAGE, PALE, apply_style, headline, nothing_to_draw
+from ptft.language.words import Words
 
 
-def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
-    """Colour: relative change against the base model; number: change in points (1 = 0.01)."""
-    table = tables["cross_evaluation"]
+def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
+    """Colour and number: change in points (1 = 0.01); datasets by family, the empty left out."""
+    table = tables["cross_evaluation"].filter(pl.col("difference").is_not_null())
     if table.is_empty():
-        return nothing_to_draw(translate("no tuned model was evaluated"))
+        return nothing_to_draw(words("no tuned model was evaluated"))
     apply_style()
-    checkpoints = table.select("index", "checkpoint").unique().sort("index")
-    ends = checkpoints[[0, -1]] if len(checkpoints) > 1 else checkpoints
-    table = table.with_columns(
-        pl.format("{} ({})", "train_task", "method").alias("model")
-        if named(table["method"].unique().to_list())
-        else pl.col("train_task").alias("model")
-    )
-    models = table["model"].unique().sort().to_list()
-    datasets = (
-        table.select("kind", "family", "dataset").unique().sort(pl.all())["dataset"].to_list()
-    )
-    height = len(ends) * (0.28 * len(models) + 0.45) + 0.9
+    hidden = hidden_labels(tables["suspicious"])
+    ends = table.filter(pl.col("index").is_in([table["index"].min(), table["index"].max()]))
+    checkpoints = ends.select("index", "checkpoint", "step", "tokens").unique().sort("index")
+    models = ends.select("family", "method", "train_task", "domain").filter(domain="in")
+    models = models.select("family", "train_task", "method").unique().sort(pl.all())
+    others = ends.select("train_task", "method").unique().join(models, on="train_task", how="anti")
+    rows = [*models.select("train_task", "method").rows(), *others.sort(pl.all()).rows()]
+    columns = _by_family(ends, models["family"].to_list())
+    height = len(checkpoints) * (0.24 * len(rows) + 0.35) + 1.5
     figure = Figure(figsize=(PAGE, height), layout="constrained")
-    axes = figure.subplots(len(ends), 1, squeeze=False, sharex=True)[:, 0]
-    for ax, (index, checkpoint) in zip(axes, ends.iter_rows(), strict=True):
-        rows = table.filter(pl.col("index") == index)
-        colour, points = (
-            _matrix(rows, column, models, datasets, scale)
-            for column, scale in (("bounded", 1), ("difference", 100))
-        )
-        labels = [[_points(v) for v in row] for row in points]
-        seaborn.heatmap(
-            colour,
-            ax=ax,
-            vmin=-1,
-            vmax=1,
-            cmap="PuOr",
-            annot=labels,
-            fmt="",
-            annot_kws={"size": 6},
-            linewidths=0.4,
-            xticklabels=datasets,
-            yticklabels=models,
-            cbar=False,
-        )
-        ax.set_title(checkpoint)
-        ax.grid(False)
-        ax.tick_params(length=0)
-        ax.tick_params(axis="y", rotation=0)
-        ax.set_ylabel(translate("tuned on"))
-    axes[-1].set_xticks(axes[-1].get_xticks(), datasets, rotation=40, ha="right")
-    figure.colorbar(
-        axes[0].collections[0], ax=axes, label=translate("relative change"), shrink=0.8, pad=0.01
-    )
+    axes = figure.subplots(len(checkpoints), 1, squeeze=False, sharex=True)[:, 0]
+    largest = 100 * ends.filter(~pl.col("dataset").is_in(hidden))["difference"].abs().max()
+    labels = checkpoint_labels(checkpoints)
+    for ax, index, label in zip(axes, checkpoints["index"], labels, strict=True):
+        _heat_map(ax, ends.filter(pl.col("index") == index), rows, columns, hidden, largest, words)
+        ax.set_title(words("tuned at {checkpoint}").format(checkpoint=label))
+    names = [words.dataset(dataset) for _, dataset in columns]
+    axes[-1].set_xticks(axes[-1].get_xticks(), names, rotation=40, ha="right")
+    for text, (_, dataset) in zip(axes[-1].get_xticklabels(), columns, strict=True):
+        text.set_color(PALE if dataset in hidden else "black")
+    figure.colorbar(axes[0].collections[0], ax=axes, label=words("points"), shrink=0.8, pad=0.01)
+    headline(figure, _found(table, hidden, words), _measured(columns, hidden, words))
     return figure
 
 
-def _points(value: float) -> str:
-    """`+46`, `-8`, `0`; empty where there is no cell."""
-    if value != value:
-        return ""
-    rounded = round(value)
-    return f"{rounded:+d}" if rounded else "0"
+def _by_family(rows: pl.DataFrame, tuned: Sequence[str]) -> list[tuple[str, str]]:
+    """(family, dataset) of the columns: the tasks' own families first, in the order of rows."""
+    order = {family: at for at, family in enumerate(dict.fromkeys(tuned))}
+    known = rows.select("family", "dataset").unique().rows()
+    return sorted(known, key=lambda pair: (order.get(pair[0], len(order)), *pair))
 
 
-def _matrix(
-    rows: pl.DataFrame, column: str, models: list[str], datasets: list[str], scale: float
-) -> list[list[float]]:
-    """Values as (models, datasets), NaN where there is no cell."""
+def _heat_map(
+    ax: Axes,
+    table: pl.DataFrame,
+    rows: Sequence[tuple[str, str]],
+    columns: Sequence[tuple[str, str]],
+    hidden: Sequence[str],
+    largest: float,
+    words: Words,
+) -> None:
+    """One checkpoint's matrix (models, datasets); families parted by a line."""
     found = {
-        (model, dataset): value * scale
-        for model, dataset, value in rows.select("model", "dataset", column).iter_rows()
-        if value is not None
+        (task, method, dataset): value
+        for task, method, dataset, value in table.select(
+            "train_task", "method", "dataset", "difference"
+        ).iter_rows()
     }
-    return [[found.get((m, d), float("nan")) for d in datasets] for m in models]
+    known = [[found.get((*row, dataset)) for _, dataset in columns] for row in rows]
+    colours = [
+        [
+            float("nan") if value is None or dataset in hidden else 100 * value
+            for value, (_, dataset) in zip(line, columns, strict=True)
+        ]
+        for line in known
+    ]
+    methods = sorted({method for _, method in rows})
+    heat_map(
+        ax,
+        colours,
+        [["" if value is None else points(value) for value in line] for line in known],
+        vmin=-largest,
+        vmax=largest,
+        cmap="PuOr",
+        linewidths=0.4,
+        yticklabels=[words.task(task) + method_suffix(method, methods) for task, method in rows],
+        xticklabels=False,
+    )
+    families = [family for family, _ in columns]
+    for x in range(1, len(families)):
+        if families[x] != families[x - 1]:
+            ax.axvline(x, color=GREY, linewidth=0.8)
+    ax.set_ylabel(words("tuned on"))
+
+
+def _found(table: pl.DataFrame, hidden: Sequence[str], words: Words) -> str:
+    """The largest loss on another family at the last checkpoint, if one is sure."""
+    lost = at_last(table).filter(
+        pl.col("domain") == "cross", pl.col("ci_high") < 0, ~pl.col("dataset").is_in(list(hidden))
+    )
+    if lost.is_empty():
+        return words("Every tuned model on every dataset")
+    most = lost.sort("difference", "train_task", "dataset").row(0, named=True)
+    return words("Tuned on {task}, the last model loses {points} points on {dataset}").format(
+        task=words.task(most["train_task"]),
+        dataset=words.dataset(most["dataset"]),
+        points=points(most["difference"]).lstrip("−"),
+    )
+
+
+def _measured(columns: Sequence[tuple[str, str]], hidden: Sequence[str], words: Words) -> str:
+    families = dict.fromkeys(family for family, _ in columns)
+    said = words(
+        "Change of the score by fine-tuning, in points (1 = 0.01): colour and number. Datasets by "
+        "family: {families}. Empty: not evaluated."
+    ).format(families=words(", ").join(map(words.family, families)))
+    if set(hidden) & {dataset for _, dataset in columns}:
+        said += " " + words("Grey: labels seem to be hidden; not a score.")
+    return said

@@ -5,41 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.figures.style import (
-    checkpoint_axis,
-    curve,
-    from_zero,
-    legend_below,
-    method_line,
-    nothing_to_draw,
-    outer_labels,
-    panels,
-)
-from ptft.language.translation import Translate
+from ptft.figures.axis import at_last, checkpoint_axis
+from ptft.figures.marks import curve, from_zero, legend_below, method_line, outer_labels, points
+from ptft.figures.style import GREY, headline, nothing_to_draw, panels
+from ptft.language.words import Words
 
 COLUMNS = 4
 
 
-def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
-    """A panel a model and dataset, one line a format; base models first, then tuned."""
+def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
+    """A panel a model and dataset: one line a format, the base model's formats as a grey band.
+
+    Panels of a family have one scale. Without tuned models the lines are those of the base models.
+    """
     table = tables["formats"]
     if table.is_empty():
-        return nothing_to_draw(translate("only one prompt format was evaluated"))
+        return nothing_to_draw(words("only one prompt format was evaluated"))
     table = table.with_columns(ci_low=None, ci_high=None)
     tuned = table.filter(pl.col("method").is_not_null())
-    # A base panel stands beside the tuned ones, for the datasets that have one.
-    shown = (
-        table.filter(pl.col("dataset").is_in(tuned["dataset"].unique().to_list()))
-        if len(tuned)
-        else table
-    )
-    keys = shown.select("dataset", "method", "train_task").unique().sort(pl.all())
+    shown = tuned if len(tuned) else table
+    keys = shown.select("family", "dataset", "method", "train_task").unique().sort(pl.all())
     formats = shown["format"].unique().sort().to_list()
     methods = tuned["method"].unique().to_list()
-    figure, axes = panels(len(keys), COLUMNS)
-    for ax, (dataset, method, task) in zip(axes, keys.iter_rows(), strict=True):
+    figure, axes = panels(len(keys), COLUMNS, height=1.8)
+    for ax, (_, dataset, method, task) in zip(axes, keys.iter_rows(), strict=True):
         rows = shown.filter(
             pl.col("dataset") == dataset,
             pl.col("method").eq_missing(method),
@@ -47,11 +39,48 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
         )
         for number, format_name in enumerate(formats):
             curve(ax, rows.filter(pl.col("format") == format_name), "value", format_name, number)
-        model = translate("tuned") + method_line(method, methods) if method else translate("base")
-        ax.set_title(f"{dataset}: {model}")
+        if method:
+            base = table.filter(pl.col("dataset") == dataset, pl.col("method").is_null())
+            _band(ax, base, words)
+        suffix = method_line(method, methods) if method else ""
+        ax.set_title(words.dataset(dataset) + suffix)
+        ax.set_ylabel(words.metric(rows["metric"][0]))
         from_zero(ax)
-        checkpoint_axis(ax, table, translate)
-        ax.set_ylabel(rows["metric"][0])
+        checkpoint_axis(ax, table, words)
+    for family in keys["family"].unique():
+        own = [ax for ax, at in zip(axes, keys["family"], strict=True) if at == family]
+        top = max(ax.get_ylim()[1] for ax in own)
+        for ax in own:
+            ax.set_ylim(0, top)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)
+    below = words(
+        "Score in each prompt format, over pre-training; grey: the base model in all formats. "
+        "Panels of a family have one scale."
+    )
+    headline(figure, _found(tuned, words), below)
     return figure
+
+
+def _band(ax: Axes, base: pl.DataFrame, words: Words) -> None:
+    """From the worst to the best format of the base model."""
+    ends = base.group_by("x").agg(low=pl.col("value").min(), high=pl.col("value").max()).sort("x")
+    look = {"color": GREY, "alpha": 0.3, "linewidth": 0}
+    ax.fill_between(
+        ends["x"], ends["low"], ends["high"], label=words("base, all formats"), zorder=0, **look
+    )
+
+
+def _found(tuned: pl.DataFrame, words: Words) -> str:
+    """The largest loss by another wording at the last checkpoint, if one is sure."""
+    lost = at_last(tuned).filter(pl.col("gap_ci_high") < 0)
+    if lost.is_empty():
+        return words("Scores by prompt format")
+    most = lost.sort("gap", "dataset", "format").row(0, named=True)
+    return words(
+        "Reworded prompts cost tuned models up to {points} points: {dataset} in format {format}"
+    ).format(
+        points=points(most["gap"]).lstrip("−"),
+        dataset=words.dataset(most["dataset"]),
+        format=most["format"],
+    )

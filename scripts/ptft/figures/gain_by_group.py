@@ -5,41 +5,57 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.figures.style import (
-    COLUMN,
-    GREY,
-    checkpoint_axis,
-    curve,
-    legend_below,
-    named,
-    nothing_to_draw,
-    panels,
-    pretty,
-)
-from ptft.language.translation import Translate
+from ptft.figures.axis import at_last, checkpoint_axis
+from ptft.figures.marks import curve, named, panel_legend, points
+from ptft.figures.style import GREY, PAGE, headline, nothing_to_draw, panels
+from ptft.language.words import Words
 
-NUMBER = {"not_learned": 0, "learned": 1}
-LINE = {"own task": "-", "other tasks": "--"}
+# Group -> number of its line, here and in the other figures that have both groups.
+NUMBER = {"learned": 2, "not_learned": 1}
 
 
-def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
-    """One panel a method; solid lines where models were tuned for the datasets."""
-    table = tables["group_gains"]
+def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
+    """One panel a method, one line a group; datasets count with the models tuned for them."""
+    table = tables["group_gains"].filter(pl.col("tuned_for") == "own task")
     if table.is_empty():
-        return nothing_to_draw(translate("no gain to show"))
+        return nothing_to_draw(words("no gain to show"))
     methods = table["method"].unique().sort().to_list()
-    figure, axes = panels(len(methods), columns=2, height=2.1, width=COLUMN * min(2, len(methods)))
+    figure, axes = panels(len(methods), columns=2, height=2.5, width=PAGE * 0.6)
     for ax, method in zip(axes, methods, strict=True):
-        rows = table.filter(pl.col("method") == method)
-        for (group, tuned_for), line in rows.group_by("group", "tuned_for", maintain_order=True):
-            label = f"{translate(pretty(group))}, {translate('tuned for ' + tuned_for)}"
-            curve(ax, line, "gain", label, NUMBER[group], linestyle=LINE[tuned_for])
-        ax.axhline(0, color=GREY, linewidth=0.8)
+        draw_groups(ax, table.filter(pl.col("method") == method), words)
         if named(methods):
             ax.set_title(method)
-        ax.set_ylabel(translate("tuned minus base"))
-        checkpoint_axis(ax, table, translate)
-    legend_below(figure, axes, columns=1 if len(methods) == 1 else 2)
+        ax.set_ylabel(words("points"))
+        checkpoint_axis(ax, table, words)
+        panel_legend(ax, columns=1)
+    below = words("Mean gain by fine-tuning (tuned minus base) on the tasks' own test sets.")
+    headline(figure, found(table, words), below)
     return figure
+
+
+def draw_groups(ax: Axes, rows: pl.DataFrame, words: Words) -> None:
+    """The lines of one method, in points."""
+    names = {"learned": words("learned"), "not_learned": words("not learned")}
+    in_points = rows.with_columns(pl.col("gain", "ci_low", "ci_high") * 100)
+    for group, number in NUMBER.items():
+        line = in_points.filter(pl.col("group") == group)
+        if len(line):
+            n = line["n_cells"].max()
+            said = words("{group} in pre-training (test sets: {n})")
+            curve(ax, line, "gain", said.format(group=names[group], n=n), number)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+
+
+def found(table: pl.DataFrame, words: Words) -> str:
+    """What the first method adds to both groups at the last checkpoint."""
+    last = at_last(table).sort("method").unique("group", keep="first", maintain_order=True)
+    gain = dict(last.select("group", "gain").iter_rows())
+    if set(gain) != set(NUMBER):
+        return words("Gain of learned and not learned datasets")
+    return words(
+        "Fine-tuning adds {not_learned} points to what pre-training did not teach, {learned} to "
+        "what it did"
+    ).format(**{key: points(gain[key]).lstrip("+") for key in NUMBER})

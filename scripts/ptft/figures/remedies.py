@@ -8,29 +8,22 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from ptft.analysis.tables.equal_gain import REFERENCE, TARGETS
-from ptft.figures.style import (
-    GREY,
-    checkpoint_axis,
-    curve,
-    legend_below,
-    nothing_to_draw,
-    outer_labels,
-    panels,
-    pretty,
-)
+from ptft.figures.axis import at_last, checkpoint_axis
+from ptft.figures.marks import curve, legend_below, outer_labels, points
+from ptft.figures.style import GREY, headline, nothing_to_draw, panels
 from ptft.figures.tradeoff import method_name
-from ptft.language.translation import Translate
+from ptft.language.words import Words
 
 COLUMNS = 2
 
 
-def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     """A panel a task: forgetting of full fine-tuning (zero) less that of each other method."""
     table = tables["equal_gain"].with_columns(method_name())
     full = ", ".join(filter(None, REFERENCE))
     table = table.filter(pl.col("target") == TARGETS[0], pl.col("label") != full)
     if table.is_empty():
-        return nothing_to_draw(translate("no method to compare with full fine-tuning"))
+        return nothing_to_draw(words("no method to compare with full fine-tuning"))
     tasks = table["train_task"].unique().sort().to_list()
     labels = table["label"].unique().sort().to_list()
     figure, axes = panels(len(tasks), COLUMNS, height=1.9)
@@ -41,9 +34,27 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
             if len(rows):
                 curve(ax, rows, "spared", label, number, "spared_")
         ax.axhline(0, color=GREY, linewidth=0.8)
-        ax.set_title(pretty(task))
-        ax.set_ylabel(translate("forgetting spared"))
-        checkpoint_axis(ax, table, translate)
+        ax.set_title(words.task(task))
+        ax.set_ylabel(words("forgetting spared"))
+        checkpoint_axis(ax, table, words)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=4)
+    below = words(
+        "Relative change on other families, less that of full fine-tuning, at the gain that all "
+        "methods reach."
+    )
+    headline(figure, _found(table, words), below)
     return figure
+
+
+def _found(table: pl.DataFrame, words: Words) -> str:
+    """The method that surely spares most at the last checkpoint, if one does."""
+    last = at_last(table).filter(pl.col("spared_ci_low") > 0)
+    if last.is_empty():
+        return words("What each method spares at the same gain")
+    best = last.sort("spared", descending=True).row(0, named=True)
+    return words("{method} spares most at the last checkpoint: {points} points on {task}").format(
+        method=best["label"],
+        points=points(best["spared"]).lstrip("+"),
+        task=words.task(best["train_task"]),
+    )

@@ -8,27 +8,20 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.figures.style import (
-    GREY,
-    MARKERS,
-    colour,
-    legend_below,
-    nothing_to_draw,
-    outer_labels,
-    panels,
-    pretty,
-)
-from ptft.language.translation import Translate
+from ptft.figures.axis import at_last, checkpoint_labels
+from ptft.figures.marks import colour, legend_below, outer_labels
+from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
+from ptft.language.words import Words
 
 MOST = 4
 """checkpoints that are drawn of a task: the first, the last, and evenly between"""
 
 
-def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
+def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     """A row of panels a task, one a checkpoint; upwards the gain, to the right what is kept."""
     table = tables["tradeoff"].with_columns(method_name())
     if table.is_empty():
-        return nothing_to_draw(translate("no tuned model was evaluated on another family"))
+        return nothing_to_draw(words("no tuned model was evaluated on another family"))
     labels = table["label"].unique(maintain_order=True).sort().to_list()
     tasks = table["train_task"].unique().sort().to_list()
     shown = _spread(table["index"].unique().sort().to_list())
@@ -36,15 +29,31 @@ def draw(tables: Mapping[str, pl.DataFrame], translate: Translate) -> Figure:
     for at, ax in enumerate(axes):
         task, index = tasks[at // len(shown)], shown[at % len(shown)]
         rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
-        _panel(ax, rows, labels, translate)
+        _panel(ax, rows, labels, words)
         if len(rows):
-            ax.set_title(f"{pretty(task)}, {rows['checkpoint'][0]}")
-        ax.set_xlabel(translate("change elsewhere (0: all is kept)"))
-        ax.set_ylabel(translate("gain on the task"))
+            ax.set_title(f"{words.task(task)}, {checkpoint_labels(rows)[0]}")
+        ax.set_xlabel(words("change elsewhere (0: all is kept)"))
+        ax.set_ylabel(words("gain on the task"))
     _share_scales(axes, len(shown))
     outer_labels(axes, len(shown))
     legend_below(figure, axes, columns=3)
+    below = words(
+        "Upwards: tuned minus base on the task's own test sets. To the right: relative change on "
+        "other families. Filled: no other model of the checkpoint has more of both. A column is a "
+        "checkpoint."
+    )
+    headline(figure, _found(table, words), below)
     return figure
+
+
+def _found(table: pl.DataFrame, words: Words) -> str:
+    """For how many tasks plain full fine-tuning is on the front at the last checkpoint."""
+    full = at_last(table).filter(pl.col("label") == "full")
+    if full.is_empty() or table["label"].n_unique() == 1:
+        return words("What is gained against what is kept")
+    return words(
+        "For {k} of {n} tasks another model gains as much as full fine-tuning and keeps more"
+    ).format(k=(~full["front"]).sum(), n=len(full))
 
 
 def method_name() -> pl.Expr:
@@ -60,13 +69,13 @@ def _spread(indices: list[int]) -> list[int]:
     return [indices[round(i * (len(indices) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
-def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], translate: Translate) -> None:
+def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> None:
     """Every model as a point with both intervals, linked by method; the front is filled."""
     ax.axhline(0, color=GREY, linewidth=0.6)
     ax.axvline(0, color=GREY, linewidth=0.6)
     ax.plot([0], [0], "o", color=GREY, markerfacecolor="white", markersize=5, zorder=4)
     ax.annotate(
-        translate("base"), (0, 0), xytext=(-4, 4), textcoords="offset points", ha="right",
+        words("base"), (0, 0), xytext=(-4, 4), textcoords="offset points", ha="right",
         color=GREY, fontsize=6,
     )  # fmt: skip
     for number, label in enumerate(labels):

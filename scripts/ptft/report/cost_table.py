@@ -19,7 +19,8 @@ def costs_table(costs: pl.DataFrame, translate: Translate) -> list[str]:
         "peak_gpu_gib": ("GPU (GiB)", "{:.2f}"),
     }
     if not costs["gpu_hours"].sum():
-        del columns["gpu_hours"], columns["peak_gpu_gib"]
+        # Nor are the hours of a grid on GPUs worth a look beside those of a study on a CPU.
+        del columns["gpu_hours"], columns["peak_gpu_gib"], columns["paper_gpu_hours"]
     rows = [
         [row["stage"], translate("all") if row["arm"] == "all" else row["arm"]]
         + [str(row["jobs"]), str(row["attempts"])]
@@ -27,10 +28,12 @@ def costs_table(costs: pl.DataFrame, translate: Translate) -> list[str]:
         for row in with_totals(costs).iter_rows(named=True)
     ]
     heads = ["stage", "arm", "jobs", "attempts", *(head for head, _ in columns.values())]
-    explained = translate(
-        "Hours are those of all attempts. Beside them the A100-hours of the paper's supervised "
-        "grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
-    )
+    explained = translate("Hours are those of all attempts.")
+    if "paper_gpu_hours" in columns:
+        explained = translate(
+            "Hours are those of all attempts. Beside them the A100-hours of the paper's supervised "
+            "grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
+        )
     return [csv_table([translate(head) for head in heads], rows), explained if rows else ""]
 
 

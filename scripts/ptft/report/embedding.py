@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ptft.report.rst import FOLD, FOLD_END
+
 # What Snakemake's report keeps in scripts of its own, a line each.
 REPORT_DATA = (
     "workflow_desc",
@@ -28,7 +30,7 @@ def script_json(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def escape_report(page: str) -> str:
+def escape_report(page: str, language: str = "en") -> str:
     """Snakemake's report with all its data as :func:`script_json` writes it.
 
     Snakemake (9) writes them as they are, so that ``</script>`` in a job's parameters or in a
@@ -37,25 +39,36 @@ def escape_report(page: str) -> str:
     Raises:
         ValueError: the page does not look as this version of Snakemake makes it.
     """
+    page = page.replace('<html lang="en">', f'<html lang="{language}">', 1)
     for name in REPORT_DATA:
         line = re.compile(rf'(<script id="[a-z-]+">\n *var {name} = )(.*);$', re.M)
         if len(line.findall(page)) != 1:
             raise ValueError(f"Snakemake's report has no single script `var {name} = …;`")
-        page = line.sub(lambda found: f"{found[1]}{script_json(json.loads(found[2]))};", page)
+        page = line.sub(lambda found: f"{found[1]}{script_json(_read(found[2]))};", page)
     return page
+
+
+def _read(data: str) -> object:
+    """Data of a script; the front page's folds become elements that open."""
+    value = json.loads(data)
+    if not isinstance(value, str):
+        return value
+    begin = re.compile(rf'<p class="{FOLD}">(.*?)</p>', re.S)
+    value = re.sub(rf'<p class="{FOLD_END}">.*?</p>', "</details>", value, flags=re.S)
+    return begin.sub(r"<details><summary>\1</summary>", value)
 
 
 class _Escaping:
     """Snakemake's template of a report, whose pages are escaped."""
 
-    def __init__(self, template: Any):
-        self._template = template
+    def __init__(self, template: Any, language: str):
+        self._template, self._language = template, language
 
     def render(self, **data: object) -> str:
-        return escape_report(self._template.render(**data))
+        return escape_report(self._template.render(**data), self._language)
 
 
-def protect_reports(docutils: Path) -> None:
+def protect_reports(docutils: Path, language: str = "en") -> None:
     """Let no report that this process makes hold a study's texts as markup, once.
 
     Whoever calls `snakemake --report` by hand gets what the rule `make_report` gets: a page, or
@@ -63,6 +76,7 @@ def protect_reports(docutils: Path) -> None:
 
     Args:
         docutils: settings for reStructuredText.
+        language: of the pages, for readers' browsers.
     """
     os.environ["DOCUTILSCONFIG"] = str(docutils)
     reports = sys.modules.get("snakemake.report.html_reporter")  # every command line loads it
@@ -73,7 +87,7 @@ def protect_reports(docutils: Path) -> None:
     def prepare_escaped(reporter: Any) -> None:
         prepare(reporter)
         find = reporter.env.get_template
-        reporter.env.get_template = lambda name: _Escaping(find(name))
+        reporter.env.get_template = lambda name: _Escaping(find(name), language)
 
     reports.Reporter.__post_init__ = prepare_escaped
     reports.Reporter.is_protected = True

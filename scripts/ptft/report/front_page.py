@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ptft.analysis.settings import Settings
-from ptft.language.translation import Translate
+from ptft.language.words import Words
+from ptft.report.answers import answers
 from ptft.report.conditions import Conditions, shots_said
 from ptft.report.cost_table import costs_table
 from ptft.report.curve_findings import (
@@ -31,9 +32,21 @@ from ptft.report.findings import (
     suspicious_findings,
     what_was_run,
 )
-from ptft.report.rst import bullets, plain
+from ptft.report.rst import boxed, bullets, folded, picture, plain
 from ptft.report.sweep_findings import sweep_findings
 from ptft.report.text_findings import generic_text_findings
+
+WORDS = Words()
+# Heading of a section -> its figure.
+SHOWN = {
+    "What pre-training teaches by itself": "base_scores",
+    "What only fine-tuning shows": "base_vs_tuned",
+    "What fine-tuning forgets": "forgetting",
+    "Prompt formats": "formats",
+    "When pre-training could have stopped": "stopping",
+}
+# Sentences of a section that are not folded away.
+SENTENCES = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class FrontPage:
         tables: `cells` and the tables of ``ptft.analysis.tables`` by name.
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
+        pictures: name of a figure -> its SVG, for those that the page shows.
+        hypothesis: what the study expects, and the answer, as paragraphs.
         missing: number of scores the study lacks.
         arms: fine-tuned models and their settings (``ptft.analysis.arms``); None where there is
             no such table.
@@ -59,92 +74,105 @@ class FrontPage:
     tables: Mapping[str, pl.DataFrame]
     settings: Settings
     figures: Mapping[str, str]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    hypothesis: list[str] = field(default_factory=list)
     missing: int = 0
     costs: pl.DataFrame | None = None
     arms: pl.DataFrame | None = None
     about: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def front_page(page: FrontPage, translate: Translate = str) -> str:
-    """The whole page as reStructuredText, in the language of ``say``."""
-    conditions = Conditions(page.tables["base_scores"], translate)
+def front_page(page: FrontPage, words: Words = WORDS) -> str:
+    """The whole page as reStructuredText: the answers first, then a section a question."""
+    conditions = Conditions(page.tables["base_scores"], words)
     parts = {
         "What was run": [
-            *what_was_run(page.tables["cells"], page.missing, translate),
-            *([] if page.arms is None else bullets(sweep_findings(page.arms, translate))),
+            *what_was_run(page.tables["cells"], page.missing, words),
+            *([] if page.arms is None else bullets(sweep_findings(page.arms, words))),
         ],
-        "What pre-training teaches by itself": _taught(page, conditions, translate),
-        "What only fine-tuning shows": _shown(page, conditions, translate),
+        "What pre-training teaches by itself": _taught(page, conditions, words),
+        "What only fine-tuning shows": _shown(page, conditions, words),
         "What fine-tuning forgets": bullets(
-            forgetting_findings(page.tables["forgetting"], conditions, page.settings, translate)
+            forgetting_findings(page.tables["forgetting"], conditions, page.settings, words)
         ),
-        **_texts(page, translate),
-        "Prompt formats": _formats(page, translate),
-        "When pre-training could have stopped": _stops(page, conditions, translate),
-        "Scores to look at twice": bullets(
-            suspicious_findings(page.tables["suspicious"], translate)
-        )
-        or [translate("None was flagged.")],
+        **_texts(page, words),
+        "Prompt formats": _formats(page, words),
+        "When pre-training could have stopped": _stops(page, conditions, words),
+        "Scores to look at twice": bullets(suspicious_findings(page.tables["suspicious"], words))
+        or [words("None was flagged.")],
         **page.about,
-        "What it cost": [] if page.costs is None else costs_table(page.costs, translate),
-        "How to read the numbers": [_how_to_read(translate)],
-        "Figures": bullets(
-            f"{translate(title)}: `{name}`_" for name, title in page.figures.items()
-        ),
+        "What it cost": [] if page.costs is None else costs_table(page.costs, words),
+        "How to read the numbers": [_how_to_read(words)],
+        "Figures": bullets(f"{words(title)}: `{name}`_" for name, title in page.figures.items()),
     }
-    sections = [_heading(plain(page.title), "="), plain(page.description)]
+    sections = [
+        _heading(plain(page.title), "="),
+        plain(page.description),
+        *page.hypothesis,
+        boxed("answers", bullets(answers(page.tables, page.settings, words))),
+        *_pictures(page, "abstract", words),
+    ]
     for heading, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
+        pictures = _pictures(page, SHOWN.get(heading, ""), words)
+        if pictures:
+            more = folded(words("Numbers and tables"), filled[SENTENCES:])
+            filled = [*filled[:SENTENCES], *pictures, *more]
         sections += [
-            _heading(translate(heading), "-"),
-            *(filled or [translate("Nothing to say: no scores.")]),
+            _heading(words(heading), "-"),
+            *(filled or [words("Nothing to say: no scores.")]),
         ]
     return "\n\n".join(sections) + "\n"
 
 
-def _taught(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
+def _pictures(page: FrontPage, name: str, words: Words) -> list[str]:
+    """The figure ``name``, if the page shows it."""
+    if name not in page.pictures:
+        return []
+    return [picture(page.pictures[name], words(page.figures[f"{name}.svg"]))]
+
+
+def _taught(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
     tables = page.tables
-    return group_finding(
-        tables["groups"], tables["suspicious"], conditions, page.settings, translate
-    )
+    return group_finding(tables["groups"], tables["suspicious"], conditions, page.settings, words)
 
 
-def _shown(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
+def _shown(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
     latent, flagged, settings = page.tables["latent"], page.tables["suspicious"], page.settings
     return [
-        *bullets(latent_findings(latent, flagged, conditions, settings, translate)),
-        out_of_domain_table(latent, translate),
-        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, translate)),
+        *bullets(latent_findings(latent, flagged, conditions, settings, words)),
+        out_of_domain_table(latent, words),
+        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, words)),
     ]
 
 
-def _texts(page: FrontPage, translate: Translate) -> dict[str, list[str]]:
+def _texts(page: FrontPage, words: Words) -> dict[str, list[str]]:
     """A section of its own, where generic text was scored."""
-    found = generic_text_findings(page.tables["generic_text"], page.settings, translate)
+    found = generic_text_findings(page.tables["generic_text"], page.settings, words)
     return {"Loss on generic text": bullets(found)} if found else {}
 
 
-def _formats(page: FrontPage, translate: Translate) -> list[str]:
+def _formats(page: FrontPage, words: Words) -> list[str]:
     formats, trends = page.tables["formats"], page.tables["format_trends"]
-    shots = shots_said(formats.filter(pl.col("method").is_not_null()), translate)
+    shots = shots_said(formats.filter(pl.col("method").is_not_null()), words)
     return [
-        *format_findings(formats, translate),
-        *bullets(format_trend_findings(trends, shots, page.settings, translate)),
+        *format_findings(formats, words),
+        *bullets(format_trend_findings(trends, shots, page.settings, words)),
     ]
 
 
-def _stops(page: FrontPage, conditions: Conditions, translate: Translate) -> list[str]:
+def _stops(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
     stopping, settings = page.tables["stopping"], page.settings
-    table = stopping_table(stopping, translate)
+    table = stopping_table(stopping, words)
     prediction = page.tables["stopping_prediction"]
     return [
-        *([stopping_rule(stopping, conditions, settings, translate), table] if table else []),
-        *bullets(prediction_findings(prediction, settings, translate)),
+        *([stopping_rule(stopping, conditions, settings, words), table] if table else []),
+        *bullets(prediction_findings(prediction, settings, words)),
     ]
 
 
-def _how_to_read(translate: Translate) -> str:
-    return translate(
+def _how_to_read(words: Words) -> str:
+    return words(
         "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
         "same ones for every model, and the training seeds where there are several. With "
         "one seed they are about the models that were tuned, not about the method: "

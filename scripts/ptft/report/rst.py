@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 
@@ -73,6 +74,38 @@ def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     """Quoted where a comma or a quote would end it."""
     return '"' + text.replace('"', '""') + '"' if re.search('[,"]', text) else text
+
+
+# Data of a picture a line: docutils gives up a page with a line of more than 10,000 characters.
+LINE = 4000
+
+
+def picture(svg: bytes, alt: str) -> str:
+    """An image inside the page: no file beside it, no request."""
+    data = base64.b64encode(svg).decode()
+    lines = [data[at : at + LINE] for at in range(0, len(data), LINE)]
+    head = f".. image:: data:image/svg+xml;base64,\n      {lines[0]}"
+    rest = "".join(f"\n      {line}" for line in lines[1:])
+    return f"{head}{rest}\n   :width: 100%\n   :alt: {alt}"
+
+
+def boxed(name: str, paragraphs: Iterable[str]) -> str:
+    """Paragraphs in an element of the class ``name``."""
+    text = "\n\n".join(paragraphs)
+    indented = "\n".join(f"   {line}" if line else "" for line in text.split("\n"))
+    return f".. container:: {name}\n\n{indented}"
+
+
+# Paragraphs of these classes begin and end what is folded away (``ptft.report.embedding``).
+FOLD, FOLD_END = "ptft-fold", "ptft-fold-end"
+
+
+def folded(summary: str, paragraphs: Sequence[str]) -> list[str]:
+    """Paragraphs that are shown when a reader opens them; none for no paragraphs."""
+    if not paragraphs:
+        return []
+    begin, end = f".. class:: {FOLD}\n\n{summary}", f".. class:: {FOLD_END}\n\n\u2060"
+    return [begin, *paragraphs, end]
 
 
 def bullets(lines: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from ptft.study.family_checks import GOLD, NEEDED, PROMPTLESS, known_fields, req
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat", "text"]
 Split = Annotated[str, AfterValidator(check_split)]
+Title = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
 Stop = Annotated[str, Field(min_length=1)]
 Window = Annotated[int, Field(ge=2)]
 WINDOW = 1024
@@ -37,6 +38,8 @@ class Dataset(Strict):
     A column may be a path: ``choices.text`` (inside a struct), ``answers.0`` (inside a list).
     """
 
+    title: Title | None = None
+    """as figures and report write its name; else the name itself"""
     repository: Repository | None = None
     """on the Hub, or in the study's `root` in the Hub's layout"""
     config: Name = "default"
@@ -126,6 +129,8 @@ class Task(Strict):
 
     dataset: Part
     """of this family, with a train split"""
+    title: Title | None = None
+    """as figures and report write its name; else the title of its dataset"""
     in_domain: Annotated[list[Part], *ONCE] = []
     """test sets of the task's own; none where nothing is like it (instruction tuning)"""
 
@@ -133,6 +138,8 @@ class Task(Strict):
 class Family(Strict):
     """A file of config/families: prompt formats, scoring, datasets and tasks."""
 
+    title: Title | None = None
+    """as figures and report write its name; else the name itself"""
     description: str = ""
     """what its tasks are, in words"""
     kind: Kind

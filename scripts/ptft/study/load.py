@@ -59,12 +59,22 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
         )
     model_file = model_files[study.model]
     model = _checked(Model, read_mapping(model_file), [model_file])
+    families, family_files = read_families(folders)
+    return Loaded(study, model, families, files, model_file, family_files)
+
+
+def read_families(folders: Sequence[Path]) -> tuple[dict[str, Family], dict[str, list[Path]]]:
+    """The families of config folders, by name, and the files that each is from.
+
+    Raises:
+        StudyError: a file is no family, or two families have a dataset of the same name.
+    """
     family_files, contents = _families(_yaml_files(folders, "families"))
     families = {
         name: _checked(Family, contents[name], family_files[name]) for name in sorted(contents)
     }
     _refuse_twins(families, family_files)
-    return Loaded(study, model, families, files, model_file, family_files)
+    return families, family_files
 
 
 def dump(value: Any) -> Any:

@@ -13,6 +13,7 @@ from ptft.files.explain import explain
 from ptft.files.types import ONCE, Name, Part, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.study.families import Kind
+from ptft.study.hypothesis import Hypothesis
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import StrictSettings
 
@@ -56,6 +57,8 @@ class Released(Strict):
     """folder of the tables, or http(s) address that a table's name is added to"""
     tokens_per_step: Annotated[int, Field(ge=1)]
     """tokens of one optimizer step of pre-training"""
+    main_step: Annotated[int, Field(ge=1)] | None = None
+    """optimizer steps behind `main`, the end of pre-training; not known where not given"""
     tables: Annotated[dict[str, str], Field(min_length=1)]
     """file name -> SHA-256 of its bytes"""
     ignored_models: dict[str, str] = {}
@@ -75,6 +78,8 @@ class PublishedStudy(Strict):
     """name of the study and of its folder in results/"""
     description: str = ""
     """what it is, in words"""
+    hypothesis: Hypothesis | None = None
+    """what it expects, and the row that decides it"""
     published: Released
     """the released tables"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()

@@ -12,6 +12,7 @@ from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family
+from ptft.study.hypothesis import Hypothesis
 from ptft.study.models import Model
 from ptft.study.settings import StrictSettings, strict_settings
 from ptft.training.methods import METHODS, summary
@@ -184,6 +185,8 @@ class Study(Strict):
     """name of the study and of its folder in results/"""
     description: str = ""
     """what it is, in words"""
+    hypothesis: Hypothesis | None = None
+    """what it expects, and the row that decides it"""
     model: Name
     """a file of config/models, or of a folder models/ beside the study, without .yaml"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ptft.evaluation.requests import KINDS
 from ptft.files.errors import locate, present
 from ptft.models.derive import DERIVATIONS
+from ptft.study.families import Family
 from ptft.study.grid import BASE, Arm, Grid
 from ptft.study.load import dump
 from ptft.study.sweeps import value_of
@@ -25,7 +26,8 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
     content = dump(spec)
     # They do not decide what a row holds.
-    for key in ("splits", "formats", "metric", "max_new_tokens", "stop", "window", "stride"):
+    unread = ("splits", "formats", "metric", "max_new_tokens", "stop", "window", "stride")
+    for key in ("title", *unread):
         content.pop(key, None)
     return {
         "version": DATA_VERSION,
@@ -149,8 +151,16 @@ def resolved_study(grid: Grid) -> dict:
     return {
         "study": study,
         "model": dump(grid.model),
-        "families": {name: dump(grid.families[name]) for name in sorted(used)},
+        "families": {name: _untitled(grid.families[name]) for name in sorted(used)},
     }
+
+
+def _untitled(family: Family) -> dict:
+    """A family as plain data, without the titles: they decide no result, and have a slice."""
+    content = dump(family)
+    for titled in (content, *content["datasets"].values(), *content.get("tasks", {}).values()):
+        titled.pop("title", None)
+    return content
 
 
 def _about(grid: Grid, arm: Arm) -> dict:

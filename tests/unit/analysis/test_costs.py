@@ -79,8 +79,8 @@ def test_totals_stand_before_their_arms_and_beside_the_paper(costs):
 
 
 def test_a_study_without_gpus_has_no_columns_for_them(costs):
-    page, _ = costs_table(costs.with_columns(gpu_hours=0.0), translator("en"))
-    assert "stage, arm, jobs, attempts, hours, the paper's, peak (GiB)\n" in page
+    page, explained = costs_table(costs.with_columns(gpu_hours=0.0), translator("en"))
+    assert "stage, arm, jobs, attempts, hours, peak (GiB)\n" in page and "A100" not in explained
 
 
 def test_a_program_notes_what_it_met_on_its_record(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ def test_level_of_the_intervals(repository, folder, config, said):
     }
     banded = {name for name, text in captions.items() if said in text}
     assert banded == {
-        *("base_scores", "base_vs_tuned", "domains", "forgetting", "gain_by_group"),
+        *("abstract", "base_scores", "base_vs_tuned", "domains", "forgetting", "gain_by_group"),
         *("generic_text", "remedies", "tradeoff"),
     }
     other = "90 %" if said == "95 %" else "95 %"

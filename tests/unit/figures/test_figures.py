@@ -9,14 +9,17 @@ import pytest
 import plot_figure
 from ptft.analysis.arms import CHOSEN
 from ptft.analysis.tables import TABLES
+from ptft.analysis.tables.suspicious import hidden_labels
 from ptft.figures import FIGURES, Overlay, draw
-from ptft.figures.style import short_number
+from ptft.figures.axis import distances, short_number
+from ptft.figures.style import PALE
+from ptft.language.words import Words
 
 
 def lines(figure):
     """(title, label) -> y values of every line drawn."""
     return {
-        (ax.get_title(), line.get_label()): list(line.get_ydata())
+        (ax.get_title("left"), line.get_label()): list(line.get_ydata())
         for ax in figure.axes
         for line in ax.get_lines()
     }
@@ -24,7 +27,7 @@ def lines(figure):
 
 def test_every_module_is_a_figure_with_a_caption(repository):
     modules = {p.stem for p in (repository / "scripts/ptft/figures").glob("*.py")}
-    assert modules - {"__init__", "style"} == set(FIGURES)
+    assert modules - {"__init__", "style", "axis", "marks", "heat_map"} == set(FIGURES)
     for name, spec in FIGURES.items():
         assert (repository / f"workflow/report/{name}.rst").exists(), name
         assert set(spec.tables) <= set(TABLES), name
@@ -33,8 +36,8 @@ def test_every_module_is_a_figure_with_a_caption(repository):
 def test_lines_are_the_tables_values(tables):
     drawn = lines(draw("base_vs_tuned", tables))
     rows = tables["gains"].filter(pl.col("dataset") == "nli_in", pl.col("train_task") == "nli")
-    assert drawn["nli\n→ nli_in", "tuned"] == rows.sort("index")["tuned"].to_list()
-    assert drawn["nli\n→ nli_in", "base"] == rows.sort("index")["base"].to_list()
+    assert drawn["nli", "nli_in"] == rows.sort("index")["tuned"].to_list()
+    assert drawn["nli", "_base"] == rows.sort("index")["base"].to_list()
 
 
 @pytest.mark.parametrize(("chosen", "label"), [(True, "chosen"), (None, "lr0.1")])
@@ -50,11 +53,13 @@ def test_one_setting_of_a_sweep_is_drawn_and_named(tables, chosen, label):
         arms.with_columns(setting=pl.lit(setting), chosen=pl.lit(chosen, pl.Boolean))
         for setting in ("lr0.1", "lr0.01")
     )
-    drawn = lines(draw("base_vs_tuned", {"gains": swept}, arms=arms))
+    figure = draw("base_vs_tuned", tables | {"gains": swept}, arms=arms)
+    drawn = lines(figure)
     rows = gains.filter(dataset="nli_in", train_task="nli").sort("index")["tuned"]
     more = settings[CHOSEN if chosen else label]
-    assert drawn["nli\n→ nli_in", f"tuned (full, {label})"] == (rows + more).to_list()
-    assert {name for _, name in drawn} == {"base", "chance", f"tuned (full, {label})"}
+    assert drawn["nli", "nli_in"] == (rows + more).to_list()
+    key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert f"tuned (full, {label})" in key
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
@@ -65,7 +70,8 @@ def test_figure_is_drawn_without_its_rows(tables, name):
 
 
 def test_program_writes_the_same_bytes_twice(tables, tmp_path):
-    tables["domains"].write_parquet(tmp_path / "domains.parquet")
+    for name in FIGURES["domains"].tables:
+        tables[name].write_parquet(tmp_path / f"{name}.parquet")
     written = []
     for run in ("a", "b"):
         svg, png = tmp_path / run / "f.svg", tmp_path / run / "f.png"
@@ -103,10 +109,9 @@ def other(tables):
 
 def test_another_study_is_laid_over_base_and_tuned(tables, other):
     drawn = lines(draw("base_vs_tuned", tables, overlay=other))
-    for which in ("base", "tuned"):
-        ours = drawn["nli\n→ nli_in", which]
-        assert drawn["nli\n→ nli_in", f"{which} (paper)"] == [v + 0.1 for v in ours[1:]]
-    assert ("nli\n→ nli_out\n(out of domain)", "tuned (paper)") not in drawn
+    for ours, theirs in (("_base", "_base (paper)"), ("nli_in", "_tuned (paper)")):
+        assert drawn["nli", theirs] == [v + 0.1 for v in drawn["nli", ours][1:]]
+    assert ("", "nli_out") in drawn and ("", "_tuned (paper)") not in drawn
 
 
 def test_another_study_is_laid_over_base_scores(tables, other):
@@ -128,7 +133,8 @@ def test_overlay_without_a_common_checkpoint_needs_tokens(tables, other):
     }
     with pytest.raises(ValueError, match="study 'paper' has no checkpoint in common"):
         draw("base_scores", tables, overlay=Overlay("paper", renamed))
-    known = {"base_scores": tables["base_scores"].filter(pl.col("tokens").is_not_null())}
+    known = tables | {"base_scores": tables["base_scores"].filter(pl.col("tokens").is_not_null())}
+    known |= {"suspicious": tables["suspicious"].clear()}
     figure = draw("base_scores", known, axis="tokens", overlay=Overlay("paper", renamed))
     at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
     assert at["nli_in"] == [1000, 10_000] and at["_nli_in (paper)"] == [500, 501]
@@ -162,5 +168,48 @@ def test_short_number():
         "1k",
         "342k",
         "4B",
-        "3.09T",
+        "3.1T",
     ]
+
+
+def test_distances_of_checkpoints():
+    # As released: a jump over what nobody sampled, and an end that is 20 steps further.
+    olmo = [1000, 18_000, 342_000, 424_000, 505_000, 592_000, 738_000, 738_020]
+    assert distances(olmo) == [1, 1.4, 1, 1, 1, 1, 0.35]
+    assert distances([25, 100, 300, 800, 1800, 4000]) == [1] * 5  # a log scale has no jump
+    assert distances([10, 100, None]) == [1, 1] and distances([7]) == []
+
+
+def test_names_as_people_write_them_are_no_formulas(tables):
+    titles = {"tasks": {"nli": "NLI $x$"}, "datasets": {"nli_in": "NLI (in)"}}
+    drawn = lines(draw("base_vs_tuned", tables, Words(titles=titles)))
+    assert ("NLI $x$", "NLI (in)") in drawn
+
+
+def test_every_curve_has_its_own_interval(tables):
+    row = (
+        tables["gains"]
+        .filter(train_task="nli", dataset="nli_in", checkpoint="main")
+        .row(0, named=True)
+    )
+    for score in ("base", "tuned"):
+        assert row[f"{score}_ci_low"] < row[score] < row[f"{score}_ci_high"] <= 1
+    # 48 of 60 right: Wilson's interval is .682 to .882.
+    assert row["tuned_ci_low"] == pytest.approx(0.682, abs=0.02)
+    assert row["tuned_ci_high"] == pytest.approx(0.882, abs=0.02)
+
+
+def test_hidden_labels_are_no_scores(tables):
+    columns = {"format": "default", "shots": 4, "flag": "near perfect untuned"}
+    flagged = pl.DataFrame(
+        [{"dataset": "nli_out", "index": at, **columns} for at in (0, 2)]
+        # Perfect at the end, or once only at the start: it may have been learned, or luck.
+        + [{"dataset": "quiz", "index": at, **columns} for at in (1, 2)]
+        + [{"dataset": "story", "index": 0, **columns}]
+    )
+    assert hidden_labels(flagged) == ["nli_out"]
+    blank = tables["suspicious"].clear()
+    marked = tables | {"suspicious": pl.concat([blank, flagged], how="diagonal_relaxed")}
+    axes = draw("base_vs_tuned", marked).axes
+    label = {line.get_label(): line for ax in axes for line in ax.get_lines()}
+    assert label["nli_out (no score)"].get_color() == PALE and label["nli_in"].get_color() != PALE

@@ -1,5 +1,6 @@
 """The front page says what the tables hold."""
 
+import base64
 import html
 import json
 import re
@@ -18,9 +19,11 @@ import collect_cells
 import write_front_page
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
+from ptft.language.words import Words
 from ptft.report.conditions import Conditions, arm_said
 from ptft.report.curve_findings import latent_findings
-from ptft.report.rst import change, csv_table, literal, number, plain, without_templates
+from ptft.report.hypothesis import hypothesis
+from ptft.report.rst import change, csv_table, literal, number, picture, plain, without_templates
 from ptft.study import read_study
 from ptft.study.slices import resolved_study
 
@@ -209,3 +212,35 @@ def test_numbers():
     assert number(-0.1234) == "−0.123"
     assert change(0.4, 0.35, 0.45, str, 0.95) == "+0.400 (95 % interval 0.350 to 0.450)"
     assert change(-0.4, None, None, str, 0.95) == "−0.400"
+
+
+def test_answers_come_first(page):
+    box = page[page.index(".. container:: answers") : page.index("What was run")]
+    assert "**Learned in pre-training alone?** 1 of 4 datasets. Most: quiz, +0.350 (95 %" in box
+    assert "**Is it there before it shows?** On 1 of 2 own test sets only the tuned score" in box
+    assert "**When could pre-training have stopped?** Earlier, with confidence, for" in box
+    assert box.count("* **") <= 8
+
+
+def test_a_picture_is_in_the_page_in_short_lines():
+    text = picture(b"<svg/>" * 2000, "A title")
+    assert max(map(len, text.split("\n"))) < 10_000
+    shown = docutils.core.publish_string(text, writer="html5", settings_overrides=SETTINGS).decode()
+    data = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', shown)[1]
+    assert base64.b64decode(data) == b"<svg/>" * 2000 and 'alt="A title"' in shown
+
+
+def test_hypothesis_is_answered_by_its_row():
+    table = pl.DataFrame({"group": ["learned", "not_learned"], "gain": [0.1, 0.29]})
+    expected = {"text": "It *adds*.", "table": "group_gains", "row": {"group": "learned"}}
+    said, about, answer = hypothesis(expected, {"group_gains": table}, Words())
+    assert said == r"**Hypothesis:** It \*adds\*\." and "``group_gains``" in about
+    assert answer.endswith("``gain``, 0.100") and "0.29" not in answer
+    assert hypothesis({"text": "Only words."}, {}, Words()) == [r"**Hypothesis:** Only words\."]
+    assert hypothesis(None, {}, Words()) == []
+    for row, complaint in (
+        ({"group": "other"}, "hypothesis.row: 0 rows of table 'group_gains'"),
+        ({"grup": "learned"}, "has no column 'grup'; it has group, gain"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            hypothesis(expected | {"row": row}, {"group_gains": table}, Words())

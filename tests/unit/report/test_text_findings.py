@@ -29,7 +29,7 @@ def test_base_and_tuned_models_in_sentences(tables):
 def test_text_counts_by_itself_in_what_was_run(language):
     rows = {
         "model": "m", "checkpoint": "a", "step": 1, "method": "full", "train_task": "t", "seed": 0,
-        "arm": "full.t.s0", "n": 7, "truncated": 0.0, "main": True,
+        "arm": "full.t.s0", "derived": None, "n": 7, "truncated": 0.0, "main": True,
     }  # fmt: skip
     cells = pl.DataFrame(
         [

@@ -334,6 +334,22 @@ IN_STUDY = [
         "replayed (train) that are its shots rows (train); give it other splits, or take it out of "
         "evaluate.datasets",
     ),
+    # What the study expects
+    (
+        "shots: [0, 2]",
+        "shots: [0]\nhypothesis: {text: It adds., table: group_gain, row: {group: learned}}",
+        "study.yaml:16: hypothesis.table: unknown table 'group_gain'; did you mean 'group_gains'?",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [0]\nhypothesis: {text: It adds., row: {group: learned}}",
+        "study.yaml:16: hypothesis.row: is of no table; name it under `table`",
+    ),
+    (
+        "shots: [0, 2]",
+        "shots: [0]\nhypothesis: {text: It adds., table: group_gains}",
+        "study.yaml:16: hypothesis.row: is missing; say which row of the table decides",
+    ),
     # What is more than there is
     (
         "shots: [0, 2]",
@@ -606,7 +622,7 @@ def test_files_that_would_be_passed_over_are_refused(files, read):
 def test_a_dataset_of_two_families_is_refused(files, read):
     (files / OWN).write_text(FAMILY.replace("own", "rte"))
     assert read() == (
-        f"{OWN}:9: datasets.rte is also in config/families/nli.yaml:24; rename one of them"
+        f"{OWN}:9: datasets.rte is also in config/families/nli.yaml:27; rename one of them"
     )
 
 
@@ -641,19 +657,19 @@ IN_EXTENSION = [
     (
         "plain:",
         "default:",
-        f"{OWN}:2: formats.default is already in config/families/nli.yaml:5; a file with `extends` "
+        f"{OWN}:2: formats.default is already in config/families/nli.yaml:6; a file with `extends` "
         "adds and changes nothing, so take another name",
     ),
     (
         "  own:\n",
         "  rte:\n",
-        f"{OWN}:5: datasets.rte is already in config/families/nli.yaml:24; a file with `extends` "
+        f"{OWN}:5: datasets.rte is already in config/families/nli.yaml:27; a file with `extends` "
         "adds and changes nothing, so take another name",
     ),
     (
         "tasks: {own",
         "tasks: {mnli",
-        f"{OWN}:3: tasks.mnli is already in config/families/nli.yaml:9; a file with `extends` adds "
+        f"{OWN}:3: tasks.mnli is already in config/families/nli.yaml:10; a file with `extends` adds "
         "and changes nothing, so take another name",
     ),
     (

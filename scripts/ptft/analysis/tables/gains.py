@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import Changes, with_interval
+from ptft.analysis.estimates import Changes, Estimates, SeedPart, with_interval
 from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
@@ -12,9 +13,10 @@ from ptft.analysis.settings import Settings
 def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Gain = tuned score minus base score of the same checkpoint, dataset, format and shots.
 
-    One row a (checkpoint, arm, dataset). The interval is that of the difference, paired
-    over the examples where per-example results exist. With several seeds it covers them; with one
-    (``n_seeds``) it is about this one tuned model, not about the method.
+    One row a (checkpoint, arm, dataset). ci_low and ci_high are the interval of the
+    difference, paired over the examples where per-example results exist; base_ci_low, tuned_ci_low
+    and so on are that of each score by itself. With several seeds they cover them; with one
+    (``n_seeds``) they are about this one tuned model, not about the method.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().sort(*ARM, "domain", "dataset", "index")
@@ -35,4 +37,17 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
-    return with_interval(table, Changes.of(view, pairs).estimates, settings.level)
+    table = with_interval(table, Changes.of(view, pairs).estimates, settings.level)
+    for name, row in (("base", "base_row"), ("tuned", "row")):
+        table = _with_own_interval(table, view, pairs[row].to_numpy(), name, settings.level)
+    return table
+
+
+def _with_own_interval(
+    table: pl.DataFrame, view: Scores, rows: np.ndarray, name: str, level: float
+) -> pl.DataFrame:
+    """Add the interval of the score ``name``, row by row in ``rows`` of ``view``."""
+    scores = Estimates(table[name].to_numpy(), view.draws[rows], SeedPart.of(view.by_seed[rows]))
+    # A score is between 0 and 1; where few seeds widen it, its interval is, too.
+    limits = pl.col(f"{name}_ci_low", f"{name}_ci_high").clip(0, 1)
+    return with_interval(table, scores, level, f"{name}_").with_columns(limits)

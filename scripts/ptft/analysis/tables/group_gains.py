@@ -16,7 +16,8 @@ def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Mean gain over the datasets of each group, by checkpoint.
 
     A dataset counts with the models tuned for it (domain `in`; ``tuned_for`` "own task"). One that
-    no task trains for counts with every tuned model ("other tasks"), in rows of its own: what
+    no task trains for counts with the models tuned within its family ("own family") and with the
+    others ("other tasks"), in rows of their own: what
     fine-tuning does to a skill it did not aim at is not to be averaged with what it aimed at.
     Each (task, dataset) pair weighs the same.
 
@@ -39,9 +40,8 @@ def grouped_pairs(view: Scores, scores: Scores, settings: Settings) -> pl.DataFr
         .join(group_of, on="dataset")
         .filter(inside | ~inside.any().over("dataset"))
         .with_columns(
-            pl.when(inside)
-            .then(pl.lit("own task"))
-            .otherwise(pl.lit("other tasks"))
+            pl.col("domain")
+            .replace_strict({"in": "own task", "out": "own family"}, default="other tasks")
             .alias("tuned_for")
         )
     )

@@ -13,6 +13,8 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.groups import groups
 
 CURVE = [*ARM, "dataset"]
+# A margin that is a larger share of the last score than this can't tell a loss from none.
+LARGE_MARGIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
     One row an (arm, dataset of its own test sets): the stop by the scores as they are,
     its support, the stop that holds with confidence ``level`` (see :func:`stop_point`), tokens
     and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
-    checkpoint's count is not known (`main` often).
+    checkpoint's count is not known (`main` often). ``too_low``: the margin is more than a fifth of
+    the last score, so that a score may halve within it; no verdict is to be read from such a row.
 
     ``base_turn`` is the same rule on the base model's curve of the dataset, ``learned_turn`` the
     median over the datasets learned in pre-training: the paper suspects (its section 5) that this
@@ -99,6 +102,7 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
             "n_checkpoints": len(at),
             "last_checkpoint": at[-1],
             "last_score": curve["value"][-1],
+            "too_low": settings.stop_margin > LARGE_MARGIN * curve["value"][-1],
             "stop_checkpoint": at[found.stop],
             "stop_index": curve["index"][found.stop],
             "stop_score": curve["value"][found.stop],
@@ -126,6 +130,7 @@ SCHEMA = {
     "n_checkpoints": pl.Int64,
     "last_checkpoint": pl.String,
     "last_score": pl.Float64,
+    "too_low": pl.Boolean,
     "stop_checkpoint": pl.String,
     "stop_index": pl.Int64,
     "stop_score": pl.Float64,

@@ -31,6 +31,23 @@ FLAGS = {
 }
 
 
+def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
+    """Datasets of a table `suspicious` whose scores say nothing: their labels seem to be hidden.
+
+    Their gold labels are all the same, or untrained models are right: the base models of the
+    first checkpoint and of another one are near perfect, as a constant answer is on labels that
+    a publisher has replaced by one value.
+    """
+    one = suspicious.filter(pl.col("flag") == "one gold label")["dataset"]
+    perfect = (
+        suspicious.filter(pl.col("flag") == "near perfect untuned")
+        .group_by("dataset", "format", "shots")
+        .agg(pl.col("index").min().alias("first"), pl.col("index").n_unique().alias("many"))
+        .filter((pl.col("first") == 0) & (pl.col("many") > 1))["dataset"]
+    )
+    return sorted({*one, *perfect})
+
+
 def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Cells flagged from the numbers alone, in every format and number of shots.
 

@@ -1,0 +1,182 @@
+"""Where checkpoints are drawn: the horizontal axis that all figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from ptft.language.translation import Translate
+
+CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
+# Distances of neighbours on the axis: of two that are nearly the same, and where it jumps.
+NEAR, EVEN, FAR = 0.35, 1.0, 1.4
+# Nearly the same: fewer than 1 % more steps. A jump: more than thrice the usual, in steps and in
+# proportion, so that checkpoints on a log scale have none.
+SAME, JUMP = 1.01, 3.0
+LABEL_WIDTH = 0.33  # inches
+
+
+def short_number(value: float) -> str:
+    """1000 -> 1k, 75_497_472_000 -> 75B, 3_095_396_352_000 -> 3.1T."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return _short(value / size) + letter
+    return f"{value:g}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if value < 10 else f"{value:.0f}"
+
+
+def distances(seen: Sequence[float | None]) -> list[float]:
+    """Distances of neighbouring checkpoints, of which ``seen`` steps or tokens are known.
+
+    ``NEAR`` for two that are nearly the same (they tell of noise), ``FAR`` where none were
+    sampled for long, else ``EVEN``.
+    """
+    pairs = [
+        (b - a, b / a) if a and b and b >= a else None for a, b in zip(seen, seen[1:], strict=False)
+    ]
+    apart = [pair for pair in pairs if pair is not None and pair[1] >= SAME]
+    usual = [median(values) for values in zip(*apart, strict=True)] if len(apart) > 2 else []
+
+    def distance(pair: tuple[float, float] | None) -> float:
+        if pair is None:
+            return EVEN
+        if pair[1] < SAME:
+            return NEAR
+        far = usual and all(p > JUMP * u for p, u in zip(pair, usual, strict=True))
+        return FAR if far else EVEN
+
+    return [distance(pair) for pair in pairs]
+
+
+def positions(checkpoints: pl.DataFrame) -> list[float]:
+    """Where checkpoints (in the order of pre-training; step, tokens) are, the first one at 0."""
+    known = "step" if checkpoints["tokens"].null_count() else "tokens"
+    places = [0.0]
+    for distance in distances(checkpoints[known].to_list()):
+        places.append(places[-1] + distance)
+    return places[: len(checkpoints)]
+
+
+def placed_on(axis: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Add ``x`` to every table that has checkpoints, the same one in all of them.
+
+    Raises:
+        ValueError: on axis `tokens`, a checkpoint has no known token count.
+    """
+    having = [table.select(CHECKPOINT) for table in tables.values() if "index" in table.columns]
+    if not having:
+        return dict(tables)
+    checkpoints = pl.concat(having).unique("index").sort("index")
+    unknown = checkpoints.filter(pl.col("tokens").is_null())
+    if axis == "tokens" and len(unknown):
+        raise ValueError(
+            f"checkpoint {unknown['checkpoint'][0]!r} has no token count: give it in the model's "
+            "file, or draw with axis 'index'"
+        )
+    places = pl.Series("x", positions(checkpoints), pl.Float64)
+    if axis == "tokens":
+        places = checkpoints["tokens"].cast(pl.Float64).alias("x")
+    at = checkpoints.select("index").with_columns(places)
+    return {
+        name: table.join(at, on="index", how="left", maintain_order="left")
+        if "index" in table.columns
+        else table
+        for name, table in tables.items()
+    }
+
+
+def aligned(other: pl.DataFrame, placed: pl.DataFrame, axis: str, study: str) -> pl.DataFrame:
+    """Another study's table with its name as column ``study`` and ``x`` as in the table ``placed``.
+
+    By position, checkpoints are matched by their names, and those that ``placed`` does not have
+    are left out; by tokens, all of them have their place.
+
+    Raises:
+        ValueError: by position, no checkpoint is in both studies.
+    """
+    other = other.with_columns(pl.lit(study).alias("study"))
+    if "index" not in other.columns:
+        return other
+    if axis == "tokens":
+        return placed_on(axis, {"": other})[""]
+    found = other.join(placed.select("checkpoint", "x").unique(), on="checkpoint")
+    if len(other) and len(placed) and found.is_empty():
+        raise ValueError(
+            f"study {study!r} has no checkpoint in common with this one; it has "
+            f"{other['checkpoint'].unique().sort().to_list()}. Draw with axis 'tokens'"
+        )
+    return found
+
+
+def at_last(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the last checkpoint."""
+    return table.filter(pl.col("index") == pl.col("index").max())
+
+
+def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
+    """Tokens of checkpoints, or their steps or names where no tokens are known."""
+    known = "step" if checkpoints["tokens"].null_count() else "tokens"
+    return [
+        name if seen is None else short_number(seen)
+        for name, seen in checkpoints.select("checkpoint", known).iter_rows()
+    ]
+
+
+def checkpoint_axis(ax: Axes, table: pl.DataFrame, translate: Translate) -> None:
+    """Label the checkpoints of ``table`` by tokens; a break marks where none were sampled."""
+    checkpoints = table.select(*CHECKPOINT, "x").unique().sort("index")
+    ax.tick_params(axis="both", pad=1, length=2)
+    what = "pre-training step" if checkpoints["tokens"].null_count() else "pre-training tokens"
+    ax.set_xlabel(translate(what))
+    places = checkpoints["x"].to_list()
+    if places != positions(checkpoints):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(lambda tokens, _: short_number(tokens))
+        return
+    labels = checkpoint_labels(checkpoints)
+    ax.set_xlim(-0.4, places[-1] + 0.4)
+    ax.set_xticks(places, _that_fit(labels, places, _width(ax)))
+    ax.grid(visible=False, axis="x")
+    for left, right in zip(places, places[1:], strict=False):
+        if right - left == FAR:
+            _break(ax, (left + right) / 2)
+
+
+def _width(ax: Axes) -> float:
+    """Inches that a panel of the figure's grid is about wide."""
+    place = ax.get_subplotspec()
+    columns = place.get_gridspec().ncols if place else 1
+    return ax.get_figure().get_size_inches()[0] / columns - 0.5
+
+
+def _that_fit(labels: Sequence[str], places: Sequence[float], width: float) -> list[str]:
+    """Labels with those empty that would touch another; the last and the first one stay."""
+    whole = places[-1] - places[0] or 1.0
+    room = LABEL_WIDTH * max(1.0, max(map(len, labels)) / 5) / width * whole
+    kept = [len(labels) - 1]
+    # Of two checkpoints that are nearly the same, one label in the place of the first.
+    if len(labels) > 1 and places[-1] - places[-2] == NEAR:
+        kept = [len(labels) - 2]
+    for at in range(len(labels)):
+        last = [k for k in kept if k <= at]
+        if (not last or places[at] - places[max(last)] >= room) and (
+            at == 0 or at > kept[0] or places[kept[0]] - places[at] >= room
+        ):
+            kept.append(at)
+    return [label if at in kept else "" for at, label in enumerate(labels)]
+
+
+def _break(ax: Axes, at: float) -> None:
+    """Two slanted strokes across the axis line."""
+    across = ax.get_xaxis_transform()
+    line = {"transform": across, "clip_on": False, "zorder": 5, "label": "_break"}
+    ax.plot([at - 0.12, at + 0.12], [0, 0], color="white", linewidth=2, **line)
+    for shift in (-0.1, 0.1):
+        ends = [at + shift - 0.06, at + shift + 0.06]
+        ax.plot(ends, [-0.025, 0.025], color="black", linewidth=0.6, marker="", **line)
