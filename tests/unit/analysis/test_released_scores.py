@@ -86,6 +86,20 @@ def test_tables_that_are_not_there_are_refused(config, repository, tmp_path, mon
     assert released_tables(read_published_study(elsewhere, [file]), [file]) == []
 
 
+def test_the_end_of_pre_training_is_that_of_the_models_file(source, scores, settings, repository):
+    model = yaml.safe_load((repository / "config/models/olmo-1b.yaml").read_text())
+    end = model["source"]["checkpoints"]["main"]["step"]
+    assert source["main_step"] == end
+    tokens = by_checkpoint(scores.checkpoints, "tokens")
+    assert tokens["main"] - tokens["step738000"] == 20 * 2048 * 2048
+    stops = make_table("stopping", scores, settings)
+    mnli = stops.row(by_predicate=pl.col("dataset") == "mnli_matched", named=True)
+    assert mnli["safe_checkpoint"] == "step342000"
+    assert mnli["safe_share_saved"] == pytest.approx(1 - 342_000 / end)
+    # A margin of 0.02 is a third of XLSum's last score: a score that halves would be within it.
+    assert stops.filter("too_low")["dataset"].to_list() == ["xlsum"]
+
+
 def by_checkpoint(table, column):
     return dict(table.select("checkpoint", column).iter_rows())
 
