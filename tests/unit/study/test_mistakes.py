@@ -669,8 +669,8 @@ IN_EXTENSION = [
     (
         "tasks: {own",
         "tasks: {mnli",
-        f"{OWN}:3: tasks.mnli is already in config/families/nli.yaml:10; a file with `extends` adds "
-        "and changes nothing, so take another name",
+        f"{OWN}:3: tasks.mnli is already in config/families/nli.yaml:10; a file with `extends` "
+        "adds and changes nothing, so take another name",
     ),
     (
         "1: entailment",
