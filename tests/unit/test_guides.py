@@ -33,8 +33,8 @@ def test_every_command_names_its_cores(repository):
     assert [command for command in commands if not RUNS_WITHOUT.search(command)] == []
 
 
-def test_the_slopes_in_the_readme_are_those_of_its_scores(repository):
-    text = (repository / "README.md").read_text()
+def test_the_slopes_of_the_pocket_study_are_those_of_its_scores(repository):
+    text = (repository / "docs/pocket.md").read_text()
 
     def scores(name):
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))

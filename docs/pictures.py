@@ -1,0 +1,51 @@
+"""Draw the pictures of the README from the finished study of the released scores.
+
+    make pictures
+
+Needs chromium and chromedriver for the picture of the report.
+"""
+
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs/images"
+RESULTS = ROOT / "results/published"
+FIGURE = "gain_by_group"
+WIDTH, HEIGHT = 1200, 750
+COLOURS = 64
+"""that are enough for a page of text, and a third of the bytes"""
+
+
+def photograph(page: Path, picture: Path) -> None:
+    """The first screen of a report, as a browser shows it."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as driver:
+        driver.implicitly_wait(30)
+        size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        driver.get(page.as_uri())
+        driver.find_element("css selector", ".prose h1.title")
+        driver.save_screenshot(str(picture))
+
+
+def shrink(picture: Path) -> None:
+    """Write a picture again with few colours."""
+    with Image.open(picture) as image:
+        few = image.convert("RGB").quantize(COLOURS)
+    few.save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    photograph(RESULTS / "report.html", IMAGES / "report.png")
+    shutil.copyfile(RESULTS / f"figures/{FIGURE}.png", IMAGES / "released_scores.png")
+    for name in ("report", "released_scores"):
+        shrink(IMAGES / f"{name}.png")
