@@ -2,11 +2,15 @@
 
 import json
 import re
+import shutil
+import tarfile
 
 import pytest
 
 from .conftest import make_clone
 
+TOLD = ("tables/*", "figures/*.svg", "front_page.rst")
+"""what a redrawn study has in common with the one that was run"""
 # One worker, so that the published study is run once.
 pytestmark = pytest.mark.xdist_group("published")
 
@@ -63,3 +67,33 @@ def test_an_edited_translation_writes_its_pages_again(japanese):
     planned = japanese.planned()
     assert "Write the findings" in planned and "Draw base_scores" in planned
     assert not [job for job in planned if "released" in job]
+
+
+def test_a_finished_study_is_redrawn_from_its_archive(finished):
+    """In a clone that has nothing else of it: no data, no model, no pin."""
+    archive = "results/tiny/tiny.tar.gz"
+    finished.snakemake("export")
+    assert finished.messages(finished.snakemake("-n", "export")) == []
+    with tarfile.open(finished.root / archive) as tar:
+        names = set(tar.getnames())
+    assert {"archive.json", "study.yaml", "front_page.rst", "tables/replicates.parquet"} <= names
+    assert "figures/base_vs_tuned.svg" in names
+    assert [name for name in names if name.startswith("export/model_cards/")]
+    (finished.root / "tiny.tar.gz").write_bytes((finished.root / archive).read_bytes())
+    before = finished.root / "results/before"
+    (finished.root / "results/tiny").rename(before)
+    shutil.rmtree(finished.root / "resources")
+    (finished.root / "redraw.yaml").write_text("study: tiny\npublished: {archive: tiny.tar.gz}\n")
+    finished.study = "redraw.yaml"
+    results = finished.root / "results/tiny"
+    figures = [f"results/tiny/figures/{name}.svg" for name in ("base_vs_tuned", "forgetting")]
+    finished.snakemake(*figures, "results/tiny/front_page.rst", "tables")
+    told = {path.relative_to(results) for part in TOLD for path in results.glob(part)}
+    assert len(told) > 50
+    changed = [
+        str(path) for path in told if (results / path).read_bytes() != (before / path).read_bytes()
+    ]
+    assert changed == []
+    finished.edit("redraw.yaml", "tiny.tar.gz", "study.yaml")
+    refused = finished.snakemake("-n", fails=True)
+    assert "redraw.yaml:2: published.archive: study.yaml: not a whole .tar.gz file" in refused

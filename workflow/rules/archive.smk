@@ -1,13 +1,9 @@
 # A finished study out of one file that `snakemake export` wrote.
-def archived(name, suffix="parquet"):
-    """A table of the archived study, if its archive has it."""
-    return [RESULTS.table(name, suffix)] if f"tables/{name}.{suffix}" in ARCHIVED.members else []
-
-
-COSTS = archived("costs", "csv")
-ARMS = RESULTS.table("arms") if archived("arms") else []
-AUDITS = [name for name in ("audit_splits", "audit_prompts") if archived(name)]
-LEFT_OUT = archived("missing", "csv") + archived("unknown", "csv")
+HELD = {f"{RESULTS.root}/{name}" for name in ARCHIVED.members}
+COSTS = sorted({RESULTS.table("costs", "csv")} & HELD)
+ARMS = RESULTS.table("arms") if RESULTS.table("arms") in HELD else []
+AUDITS = [name for name in ("audit_splits", "audit_prompts") if RESULTS.table(name) in HELD]
+LEFT_OUT = sorted({RESULTS.table(name, "csv") for name in ("missing", "unknown")} & HELD)
 UNPACKED = [CELLS, RESULTS.table("cells", "csv"), REPLICATES, *LEFT_OUT, *COSTS]
 MADE_THERE = [*AUDITS, *(["arms"] if ARMS else [])]
 UNPACKED += [RESULTS.table(name, suffix) for name in MADE_THERE for suffix in ("parquet", "csv")]
