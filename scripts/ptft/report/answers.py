@@ -11,18 +11,20 @@ from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import hidden_labels
 from ptft.language.words import Words
 from ptft.report.conditions import arm_said
+from ptft.report.remedy_findings import method_said, others_at_last
 from ptft.report.rst import change, plain
 
 Tables = Mapping[str, pl.DataFrame]
 
 
 def answers(tables: Tables, settings: Settings, words: Words) -> list[str]:
-    """At most seven lines of reStructuredText; a question that the study can't answer has none."""
+    """At most eight lines of reStructuredText; a question that the study can't answer has none."""
     lines = [
         _taught(tables, settings, words),
         _added(tables, settings, words),
         _latent(tables, settings, words),
         _forgotten(tables, settings, words),
+        _spared(tables, settings, words),
         _formats(tables, settings, words),
         _stopping(tables, words),
         _doubts(tables, words),
@@ -104,6 +106,26 @@ def _forgotten(tables: Tables, settings: Settings, words: Words) -> str:
             share=change(most["bounded"], low, high, words, settings.level),
         )
     return _line(words("What is forgotten?"), answer)
+
+
+def _spared(tables: Tables, settings: Settings, words: Words) -> str:
+    rows = others_at_last(tables["equal_gain"]).filter(pl.col("spared").is_not_null())
+    if rows.is_empty():
+        return ""
+    most = rows.sort("spared", descending=True).row(0, named=True)
+    low, high = most["spared_ci_low"], most["spared_ci_high"]
+    if low is None or low <= 0:
+        answer = words("No method surely keeps more than full fine-tuning at the same gain.")
+    else:
+        answer = words(
+            "At the same gain on {task}, {method} keeps {spared} more of other families than full "
+            "fine-tuning."
+        ).format(
+            task=plain(words.task(most["train_task"])),
+            method=method_said(most),
+            spared=change(most["spared"], low, high, words, settings.level),
+        )
+    return _line(words("Which remedy gives most back?"), answer)
 
 
 def _formats(tables: Tables, settings: Settings, words: Words) -> str:

@@ -32,6 +32,11 @@ from ptft.report.findings import (
     suspicious_findings,
     what_was_run,
 )
+from ptft.report.remedy_findings import (
+    overtraining_findings,
+    remedy_findings,
+    remedy_table,
+)
 from ptft.report.rst import boxed, bullets, folded, picture, plain
 from ptft.report.sweep_findings import sweep_findings
 from ptft.report.text_findings import generic_text_findings
@@ -42,6 +47,7 @@ SHOWN = {
     "What pre-training teaches by itself": "base_scores",
     "What only fine-tuning shows": "base_vs_tuned",
     "What fine-tuning forgets": "forgetting",
+    "What keeps it": "tradeoff",
     "Prompt formats": "formats",
     "When pre-training could have stopped": "stopping",
 }
@@ -96,8 +102,17 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
             forgetting_findings(page.tables["forgetting"], conditions, page.settings, words)
         ),
         **_texts(page, words),
+        **_remedies(page, words),
         "Prompt formats": _formats(page, words),
         "When pre-training could have stopped": _stops(page, conditions, words),
+        "More pre-training, worse fine-tuning?": bullets(
+            overtraining_findings(
+                page.tables["overtraining"],
+                page.tables["noise_sensitivity"],
+                page.settings,
+                words,
+            )
+        ),
         "Scores to look at twice": bullets(suspicious_findings(page.tables["suspicious"], words))
         or [words("None was flagged.")],
         **page.about,
@@ -150,6 +165,15 @@ def _texts(page: FrontPage, words: Words) -> dict[str, list[str]]:
     """A section of its own, where generic text was scored."""
     found = generic_text_findings(page.tables["generic_text"], page.settings, words)
     return {"Loss on generic text": bullets(found)} if found else {}
+
+
+def _remedies(page: FrontPage, words: Words) -> dict[str, list[str]]:
+    """A section of its own, where there is more than full fine-tuning."""
+    table, trends = page.tables["equal_gain"], page.tables["remedy_trends"]
+    if table.is_empty():
+        return {}
+    found = remedy_findings(table, trends, page.settings, words)
+    return {"What keeps it": [*bullets(found), remedy_table(table, words)]}
 
 
 def _formats(page: FrontPage, words: Words) -> list[str]:
