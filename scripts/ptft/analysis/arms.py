@@ -72,7 +72,8 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
         schema_overrides={**SCHEMA, **dict.fromkeys([*ENDS, *more], pl.Float64)},
         strict=False,
     )
-    edge = pl.Series("edge", [_at_edge(row, study["sweeps"]) for row in rows], pl.Boolean)
+    edges = [_at_edge(row, study["arms"][row["arm"]]["changes"], study["sweeps"]) for row in rows]
+    edge = pl.Series("edge", edges, pl.Boolean)
     chosen = table.join(
         _chosen(table), on=[*CHOICE, "setting"], nulls_equal=True, maintain_order="left"
     )
@@ -176,11 +177,14 @@ def _columns(swept: Mapping[str, None], more: list[str]) -> list[str]:
     return list(dict.fromkeys([*SCHEMA, *swept, *ENDS, *more]))
 
 
-def _at_edge(row: Mapping[str, Any], sweeps: Mapping[str, Mapping[str, list]]) -> bool:
-    """Whether a swept number is the lowest or the highest of several."""
+def _at_edge(
+    row: Mapping[str, Any], changes: list[str], sweeps: Mapping[str, Mapping[str, list]]
+) -> bool:
+    """Whether a swept number that an arm changes is the lowest or the highest of several."""
+    ranges = {key: sweeps[row["method"]][key] for key in changes}
     return any(
         len(values) > 1 and row[key] in (min(values), max(values))
-        for key, values in sweeps.get(row["method"], {}).items()
+        for key, values in ranges.items()
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     )
 

@@ -12,9 +12,12 @@ from ptft.report.rst import listed, literal
 def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
     """One sentence a swept method, and one on choices at the edge of what was swept."""
     sentences = []
-    swept = arms.filter(pl.col("setting").is_not_null())
-    for method, setting in shown_settings(arms).drop_nulls().iter_rows():
-        settings = swept.filter(pl.col("method") == method)["setting"].unique(maintain_order=True)
+    as_is = translate("as it is")
+    for method, setting in shown_settings(arms).iter_rows():
+        own = arms.filter(pl.col("method") == method)["setting"].unique(maintain_order=True)
+        settings = own.fill_null(as_is)
+        if own.null_count() == len(own):
+            continue
         if setting == CHOSEN:
             which = translate(
                 "what is said of it below holds for the one that validation chooses at each "
@@ -24,7 +27,7 @@ def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
             which = translate(
                 "what is said of it below holds for {setting}, the first: not all have a "
                 "validation loss to choose by"
-            ).format(setting=literal(setting))
+            ).format(setting=literal(setting or as_is))
         sentences.append(
             translate(
                 "{method} is swept over {n} settings ({settings}): {which}; the tables have each "
@@ -50,7 +53,7 @@ def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
                 all=len(models),
                 names=", ".join(
                     f"{row['method']} {literal(row['train_task'])} {row['checkpoint']} "
-                    f"({row['setting']})"
+                    f"({row['setting'] or as_is})"
                     for row in edges.iter_rows(named=True)
                 ),
             )

@@ -137,7 +137,12 @@ def arms_slice(grid: Grid) -> dict:
         if arm.trained:
             settings = plain_settings(grid.settings(arm.name))
             values = {key: value_of(settings, key) for key in swept}
-            arms[arm.name] = {**_about(grid, arm), "setting": arm.setting, "settings": values}
+            arms[arm.name] = {
+                **_about(grid, arm),
+                "setting": arm.setting,
+                "settings": values,
+                "changes": list(arm.changes),
+            }
     infos = {name: info.model_dump() for name, info in grid.checkpoints.items()}
     return {"checkpoints": infos, "arms": arms, "sweeps": sweeps}
 

@@ -28,7 +28,8 @@ LOSS = {
 def arms_study(seeds=1):
     study = study_slice(seeds, ("default",), tuple(SETTING_LOSS))
     tuned = {
-        name: about | {"settings": {"lr": float(about["setting"].removeprefix("lr"))}}
+        name: about
+        | {"settings": {"lr": float(about["setting"].removeprefix("lr"))}, "changes": ["lr"]}
         for name, about in study["arms"].items()
         if about["method"]
     }
@@ -100,6 +101,14 @@ def test_choices_at_the_edge_of_the_range_are_flagged(table):
     assert table.filter(~pl.col("chosen"))["at_edge"].any() is False
 
 
+def test_only_what_an_arm_changes_can_be_at_an_edge(tmp_path):
+    study = arms_study(seeds=2)
+    write_records(study, tmp_path)
+    for about in study["arms"].values():
+        about["changes"] = []  # the settings as they are, beside sweeps of others
+    assert arms(study, tmp_path)["at_edge"].any() is False
+
+
 def test_without_all_losses_nothing_is_chosen_and_the_first_setting_is_shown(tmp_path):
     study = arms_study()
     write_records(study, tmp_path, {key: LOSS[key] for key in LOSS if key != ("main", "nli")})
@@ -125,7 +134,7 @@ def test_records_of_deleted_models_count(tmp_path):
 def test_without_a_sweep_there_is_nothing_to_choose(tmp_path):
     study = study_slice()
     tuned = {
-        name: about | {"setting": None, "settings": {"lr": 0.1}}
+        name: about | {"setting": None, "settings": {"lr": 0.1}, "changes": []}
         for name, about in study["arms"].items()
         if about["method"]
     }

@@ -34,6 +34,14 @@ def test_settings_are_named_and_which_is_told_of():
     assert "holds for ``lr1e-05``, the first: not all have a validation loss" in said
 
 
+def test_of_several_sweeps_the_settings_as_they_are_count_as_one():
+    arms = models([None, None], [None, None]).filter(method="full")
+    arms = arms.with_columns(setting=pl.Series([None, "share0.1"], dtype=pl.String))
+    [said] = sweep_findings(arms, str)
+    assert "2 settings (``as it is``, ``share0.1``): what is said of it below holds for" in said
+    assert "holds for ``as it is``, the first" in said
+
+
 def test_choices_at_the_edge_are_named():
     _, said = sweep_findings(models([False, True], [False, True]), str)
     assert said == (
