@@ -43,6 +43,7 @@ class Scores:
     ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
     function of draws are the interval of that function of scores.
     ``by_seed`` (C, S): its score for each training seed, NaN where there is none.
+    ``arms``: the table of the fine-tuned models (``ptft.analysis.arms``), where there is one.
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
     """
@@ -51,6 +52,7 @@ class Scores:
     draws: np.ndarray
     by_seed: np.ndarray
     texts: Scores | None = None
+    arms: pl.DataFrame | None = None
 
     @classmethod
     def build(

@@ -38,6 +38,7 @@ TABLES: dict[str, str] = {
     "remedy_trends": "remedy_trends",
     "overtraining": "overtraining",
     "noise_sensitivity": "noise_sensitivity",
+    "predictors": "predictors",
     "generic_text": "generic_text",
 }
 
@@ -49,6 +50,7 @@ COMPARING = {
     "remedy_trends",
     "overtraining",
     "noise_sensitivity",
+    "predictors",
 }
 
 
