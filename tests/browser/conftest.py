@@ -61,6 +61,10 @@ def browser():
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(server))
+    # Selenium waits two minutes for an answer, and a busy machine takes longer to open a report.
+    executor = driver.command_executor
+    executor.client_config.timeout = PATIENCE
+    executor._conn = executor._get_connection_manager()
     driver.set_page_load_timeout(PATIENCE)
     driver.set_script_timeout(PATIENCE)
     driver.implicitly_wait(120)

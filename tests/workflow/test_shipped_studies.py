@@ -26,6 +26,7 @@ def grid(checkpoints, arms, splits, fetched):
     pins = checkpoints + fetched
     return TABLES_ON | {
         "audit_study": 1,
+        "collect_arms": 1,
         "collect_cells": 1,
         "collect_costs": 1,
         "evaluate_model": checkpoints * (1 + arms),
@@ -39,6 +40,8 @@ PLANS = {
     "llama3-8b": grid(1, 4, 41, 28),
     "olmo-1b": grid(8, 5, 42, 29),
     "overtraining": grid(8, 6, 12, 12),
+    "pocket-remedies": grid(2, 8, 10, 0)
+    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
     "pocket": grid(6, 4, 26, 0) | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
     "published": TABLES_ON | {"read_published": 1},
     "pythia-410m": grid(6, 18, 18, 13),
