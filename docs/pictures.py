@@ -13,7 +13,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
 RESULTS = ROOT / "results/published"
-FIGURE = "gain_by_group"
+FIGURE = "abstract"
 WIDTH, HEIGHT = 1200, 750
 COLOURS = 64
 """that are enough for a page of text, and a third of the bytes"""
