@@ -113,6 +113,7 @@ def test_tables_sort_filter_and_download(report, size):
     tables = {name: p for p, name in results(report).items() if name.endswith(".html")}
     assert {name.removesuffix(".html") for name in tables} == {
         *TABLES,
+        "arms",
         "audit_splits",
         "audit_prompts",
     }
