@@ -76,7 +76,7 @@ def test_a_root_and_its_datasets(files, missing):
     folder = files / "hub/datasets/pocket/nli/default"
     folder.mkdir(parents=True)
     assert missing() == (
-        "config/families/nli.yaml:38: datasets.pocket_nli.splits.train: no split 'train' in hub; "
+        "config/families/nli.yaml:44: datasets.pocket_nli.splits.train: no split 'train' in hub; "
         "known: none"
     )
     for split in ("train", "test"):
