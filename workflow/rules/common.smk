@@ -108,6 +108,11 @@ def evaluated_model(wildcards):
     return RESULTS.tuned(wildcards.checkpoint, wildcards.arm)
 
 
+def own_slice(arm):
+    """What its slice is filed under, beside the rule: all arms that nothing is derived from share one."""
+    return [arm] if GRID.parents[arm] else []
+
+
 wildcard_constraints:
     checkpoint=one_of(GRID.checkpoints),
     arm=one_of(GRID.parents),

@@ -8,11 +8,6 @@ for name, derived in GRID.parents.items():
 KEEP_RECORDS = "" if STUDY.keep_models else " --records {params.records:q}"
 
 
-def own_slice(arm):
-    """What its slice is filed under, beside the rule: all arms that nothing is derived from share one."""
-    return [arm] if GRID.parents[arm] else []
-
-
 rule evaluate_model:
     input:
         script=steady_program("evaluate_model"),
