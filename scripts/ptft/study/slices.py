@@ -10,7 +10,7 @@ from ptft.evaluation.requests import KINDS
 from ptft.files.errors import locate, present
 from ptft.models.derive import DERIVATIONS
 from ptft.study.families import Family
-from ptft.study.grid import BASE, Arm, Grid
+from ptft.study.grid import Arm, Grid
 from ptft.study.load import dump
 from ptft.study.sweeps import value_of
 from ptft.training.methods import METHODS
@@ -55,10 +55,10 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
     }
 
 
-def evaluation_slice(grid: Grid, arm: str = BASE) -> dict:
+def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
     """What decides the scores of one checkpoint and arm, apart from the model and the data.
 
-    It differs between arms by what is derived from them alone.
+    It differs between arms by what is derived from them alone; None for any without such.
     """
     backend = grid.generation_backend
     derived = {
@@ -68,7 +68,7 @@ def evaluation_slice(grid: Grid, arm: str = BASE) -> dict:
             "strength": child.strength,
             "seed": child.draw,
         }
-        for child in grid.parents[arm]
+        for child in (grid.parents[arm] if arm else ())
     }
     return {
         "scoring_version": SCORING_VERSION,

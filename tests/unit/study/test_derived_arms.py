@@ -82,7 +82,7 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
         },
     }  # fmt: skip
     assert given == own
-    noise = evaluation_slice(grid)["derived"]["base@noise0.01.s1"]
+    noise = evaluation_slice(grid, "base")["derived"]["base@noise0.01.s1"]
     assert noise == {"derivation": "noise", "version": 1, "strength": 0.01, "seed": 1}
     noise_alone = read("derive: {noise: {of: [base], strengths: [0.01]}}\n")
     assert evaluation_slice(noise_alone, "full.own.s1") == own
