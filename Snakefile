@@ -121,10 +121,13 @@ if workflow.is_main_process:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPU_MEMORY_GB)
 if workflow.is_main_process and GRID is not None:
-    SCORED = list(Progress(GRID).published())
+    PROGRESS = Progress(GRID)
+    SCORED = list(PROGRESS.published())
     INCOMPLETE = [model for model in SCORED if model.absent]
+    # Snakemake does not miss a record that nobody asks for again: there is a table already.
+    UNRECORDED = PROGRESS.unrecorded() if os.path.exists(CELLS) else []
     look_behind_records(
-        [model.declared for model in INCOMPLETE],
+        [*UNRECORDED, *(model.declared for model in INCOMPLETE)],
         {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
     )
     elsewhere = results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))

@@ -94,6 +94,16 @@ class Progress:
                 there = next((name for name in found if name in wanted), None)
                 yield Published(record, declared, folder, wanted - found, there)
 
+    def unrecorded(self) -> list[str]:
+        """Records that are not there, of jobs that score models."""
+        records, results = self._records(), self.results
+        asked = (
+            results.published_cells(name, arm.name)
+            for name, arm in self.grid.models()
+            if not arm.parent
+        )
+        return [record for record in asked if record not in records]
+
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""
         return self.folder / self.results.log(job.rule, job.checkpoint, job.arm)
