@@ -69,7 +69,7 @@ class Scores:
         main = cells.filter(pl.col("main")).sort(KEY)
         refuse_duplicates(main)
         main = main.with_columns(checkpoint_index(main))
-        text = pl.col("kind") == "text"
+        text = pl.col("kind").eq_missing(pl.lit("text"))
         prompted = _average_seeds(*_drawn(main.filter(~text), replicates, seed), seed)
         if not (main["kind"] == "text").any():
             return prompted
