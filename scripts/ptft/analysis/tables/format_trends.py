@@ -8,7 +8,7 @@ import polars as pl
 from ptft.analysis.scores import ARM, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.formats import format_gaps
-from ptft.analysis.tables.learning import adjusted, trend_table
+from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 
 CURVE = [*ARM, "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"
@@ -47,15 +47,7 @@ def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     draws = np.array([estimates.draws[at].mean(axis=0) for at in points["at"].to_list()])
     curves = (
         points.group_by(CURVE, maintain_order=True)
-        .agg(
-            "index",
-            pl.col("n_seeds").min(),
-            pl.col("gap").alias("values"),
-            pl.col("row").alias("rows"),
-            pl.len().cast(pl.Int64).alias("n_checkpoints"),
-            pl.col("gap").first().alias("gap_first"),
-            pl.col("gap").last().alias("gap_last"),
-        )
+        .agg(pl.col("n_seeds").min(), *curve_of("gap"))
         .filter(pl.col("n_checkpoints") > 1)
     )
     trends = trend_table(draws, curves, settings.level).rename({"slope_p": "p"})

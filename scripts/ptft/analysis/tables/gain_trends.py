@@ -8,7 +8,7 @@ from ptft.analysis.estimates import Changes, flag_holes, mean_changes
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.group_gains import LINE, grouped_pairs
-from ptft.analysis.tables.learning import trend_table
+from ptft.analysis.tables.learning import curve_of, trend_table
 
 
 def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -33,12 +33,7 @@ def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .agg(
             pl.col("datasets", "n_cells").first(),
             pl.col("n_seeds").min(),
-            pl.len().cast(pl.Int64).alias("n_checkpoints"),
-            pl.col("gain").first().alias("gain_first"),
-            pl.col("gain").last().alias("gain_last"),
-            pl.col("index"),
-            pl.col("gain").alias("values"),
-            pl.col("row").alias("rows"),
+            *curve_of("gain"),
         )
         .filter(pl.col("n_checkpoints") > 1)
     )

@@ -83,6 +83,21 @@ def learned_share(view: Scores, rows: Sequence[Sequence[int]], settings: Setting
     return np.where(np.isnan(rise).any(axis=1), np.nan, share)
 
 
+def curve_of(value: str) -> list[pl.Expr]:
+    """What a group of rows, in the order of pre-training, is aggregated to as one curve.
+
+    Its length and ends, and the lists that :func:`trend_table` reads; ``row`` is a row of draws.
+    """
+    return [
+        pl.len().cast(pl.Int64).alias("n_checkpoints"),
+        pl.col(value).first().alias(f"{value}_first"),
+        pl.col(value).last().alias(f"{value}_last"),
+        pl.col("index"),
+        pl.col(value).alias("values"),
+        pl.col("row").alias("rows"),
+    ]
+
+
 def trend_table(draws: np.ndarray, curves: pl.DataFrame, level: float) -> pl.DataFrame:
     """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``)."""
     trends = [

@@ -9,7 +9,7 @@ from ptft.analysis.points import Points
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.equal_gain import REFERENCE, compared
-from ptft.analysis.tables.learning import adjusted, trend_table
+from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 
 LINE = ["train_task", "target", "method", "swept", "derived"]
 
@@ -34,14 +34,7 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .filter(~pl.all_horizontal(*_is_reference()))
         .sort(*LINE, "index")
         .group_by(LINE, maintain_order=True)
-        .agg(
-            pl.len().cast(pl.Int64).alias("n_checkpoints"),
-            pl.col("spared").first().alias("spared_first"),
-            pl.col("spared").last().alias("spared_last"),
-            pl.col("index"),
-            pl.col("spared").alias("values"),
-            pl.col("row").alias("rows"),
-        )
+        .agg(*curve_of("spared"))
         .filter(pl.col("n_checkpoints") > 1)
     )
     draws = np.array([row[1 : 1 + points.gain.draws] for row in found["spared"]])
