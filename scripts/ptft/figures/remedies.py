@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 from matplotlib.figure import Figure
 
-from ptft.analysis.tables.equal_gain import REFERENCE, TARGETS
+from ptft.analysis.tables.equal_gain import TARGETS, is_reference
 from ptft.figures.axis import at_last, checkpoint_axis
 from ptft.figures.marks import curve, legend_below, outer_labels, points
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
@@ -20,8 +20,7 @@ COLUMNS = 2
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     """A panel a task: forgetting of full fine-tuning (zero) less that of each other method."""
     table = tables["equal_gain"].with_columns(method_name())
-    full = ", ".join(filter(None, REFERENCE))
-    table = table.filter(pl.col("target") == TARGETS[0], pl.col("label") != full)
+    table = table.filter(pl.col("target") == TARGETS[0], ~is_reference())
     if table.is_empty():
         return nothing_to_draw(words("no method to compare with full fine-tuning"))
     tasks = table["train_task"].unique().sort().to_list()

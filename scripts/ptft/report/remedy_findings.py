@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.equal_gain import REFERENCE, TARGETS
+from ptft.analysis.tables.equal_gain import TARGETS, is_reference
 from ptft.language.words import Words
 from ptft.report.conditions import seeds_said, setting_said
 from ptft.report.rst import change, csv_table, number, p_value, plain
@@ -18,11 +18,7 @@ OVERTRAINED = {
 
 def others_at_last(equal_gain: pl.DataFrame) -> pl.DataFrame:
     """Methods but full fine-tuning at the gain that all reach, at each task's last checkpoint."""
-    reference = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.lit(value, pl.String))
-        for name, value in zip(("method", "swept", "derived"), REFERENCE, strict=True)
-    )
-    rows = equal_gain.filter(pl.col("target") == TARGETS[0], ~reference)
+    rows = equal_gain.filter(pl.col("target") == TARGETS[0], ~is_reference())
     return rows.filter(pl.col("index") == pl.col("index").max().over("train_task"))
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from ptft.analysis.estimates import INTERVAL, with_interval
 from ptft.analysis.points import Points
-from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tradeoff import (
     Versions,
@@ -23,6 +23,14 @@ REFERENCE = ("full", None, None)
 """path that others are compared with: full fine-tuning at any learning rate"""
 TARGETS = ("every method's", "most of full fine-tuning's")
 ADDED = ("kept", "spared", "reduction")
+
+
+def is_reference() -> pl.Expr:
+    """Whether a row with columns method, swept and derived is of full fine-tuning."""
+    return pl.all_horizontal(
+        pl.col(name).eq_missing(pl.lit(value, pl.String))
+        for name, value in zip(("method", "swept", "derived"), REFERENCE, strict=True)
+    )
 
 
 def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -126,4 +134,3 @@ SCHEMA = {
     **dict.fromkeys(["reached_share", "at"], pl.Float64),
     "n_seeds": pl.Int64,
 }
-assert list(SCHEMA)[:4] == CHECKPOINT

@@ -8,7 +8,7 @@ import polars as pl
 from ptft.analysis.points import Points
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.equal_gain import REFERENCE, compared
+from ptft.analysis.tables.equal_gain import compared, is_reference
 from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 
 LINE = ["train_task", "target", "method", "swept", "derived"]
@@ -31,7 +31,7 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .with_columns(spared=pl.Series([row[0] for row in found["spared"]], dtype=pl.Float64))
         .with_row_index("row")
         .filter(pl.col("spared").is_not_nan())
-        .filter(~pl.all_horizontal(*_is_reference()))
+        .filter(~is_reference())
         .sort(*LINE, "index")
         .group_by(LINE, maintain_order=True)
         .agg(*curve_of("spared"))
@@ -41,10 +41,3 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     trends = trend_table(draws, curves, settings.level)
     table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
     return table.with_columns(p_adjusted=adjusted(table["slope_p"]))
-
-
-def _is_reference() -> list[pl.Expr]:
-    return [
-        pl.col(name).eq_missing(pl.lit(value, pl.String))
-        for name, value in zip(("method", "swept", "derived"), REFERENCE, strict=True)
-    ]
