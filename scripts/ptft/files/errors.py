@@ -97,6 +97,11 @@ def locate(loc: tuple, files: Sequence[Path]) -> str:
     return best[1] if best else "study"
 
 
+def refusal(files: Sequence[Path], loc: tuple, message: str) -> StudyError:
+    """What to raise of a key of these files: its place, the key, what is wrong."""
+    return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
+
+
 def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
     """The YAML node tree of each file, the last first: a later file overrides an earlier one.
 

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ptft.files.errors import StudyError, locate, present, suggest
+from ptft.files.errors import present, refusal, suggest
 from ptft.models.derive import DERIVATIONS
 from ptft.study.schema import Study
 from ptft.training.methods import METHODS
@@ -96,21 +96,17 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
             loc = ("derive", name, "of", position)
             if parent == BASE and not derivation.of_base:
                 message = "'base' is what it starts from; name methods of the study under finetune"
-                raise _refusal(files, loc, message)
+                raise refusal(files, loc, message)
             if parent not in known:
                 message = f"{parent!r} is no method of this study; {suggest(parent, known)}"
-                raise _refusal(files, loc, message)
+                raise refusal(files, loc, message)
         for position, strength in enumerate(group.strengths):
             if not derivation().takes(strength):
                 message = f"found {strength:g}, expected {derivation.strengths}"
-                raise _refusal(files, ("derive", name, "strengths", position), message)
+                raise refusal(files, ("derive", name, "strengths", position), message)
         if backend is not None:
             message = (
                 f"{backend} has weights of its own, which can't be derived; leave "
                 "derive out, or generate with transformers"
             )
-            raise _refusal(files, ("evaluate", "generation_backend"), message)
-
-
-def _refusal(files: Sequence[Path], loc: tuple, message: str) -> StudyError:
-    return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
+            raise refusal(files, ("evaluate", "generation_backend"), message)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ptft.data.rows import may_overlap
-from ptft.files.errors import StudyError, locate, suggest
+from ptft.files.errors import refusal, suggest
 from ptft.training.methods import METHODS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def check_names(grid: "Grid") -> None:
     _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
     if not grid.prompted:
         message = "all are of kind text; add one with prompts, which most analyses are about"
-        raise refusal(grid, ("evaluate", "datasets"), message)
+        raise refusal(grid.files, ("evaluate", "datasets"), message)
     formats = {format_name for dataset in grid.prompted for format_name in grid.templates(dataset)}
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
@@ -59,7 +59,7 @@ def check_tasks(grid: "Grid") -> None:
                 f"no arm is fine-tuned on this dataset, expected {expected}; remove it, or add its "
                 "task under finetune"
             )
-            raise refusal(grid, ("data", "train_of", name), message)
+            raise refusal(grid.files, ("data", "train_of", name), message)
     format_name = grid.study.train_format
     for arm in grid.arms.values():
         if arm.task is None:
@@ -67,7 +67,7 @@ def check_tasks(grid: "Grid") -> None:
         known = list(grid.task_templates(arm.task))
         if (not known) != (arm.method == "instruct"):
             raise refusal(
-                grid,
+                grid.files,
                 ("finetune", arm.method, "tasks", arm.task),
                 "conversations (kind chat) are for the method instruct, and only for it",
             )
@@ -75,7 +75,7 @@ def check_tasks(grid: "Grid") -> None:
             message = (
                 f"{format_name!r} is no format of task {arm.task!r}; {suggest(format_name, known)}"
             )
-            raise refusal(grid, ("train_format",), message)
+            raise refusal(grid.files, ("train_format",), message)
 
 
 def _check_remedies(grid: "Grid", arm: "Arm") -> None:
@@ -87,18 +87,18 @@ def _check_remedies(grid: "Grid", arm: "Arm") -> None:
     shape, place = grid.model.shape, _place(grid, arm, "freeze")
     if shape and settings.freeze >= shape.num_hidden_layers:
         message = f"{settings.freeze} is not below the model's {shape.num_hidden_layers} blocks"
-        raise refusal(grid, place, message)
+        raise refusal(grid.files, place, message)
     if settings.replay is None:
         return
     dataset, place = settings.replay.dataset, (*_place(grid, arm, "replay"), "dataset")
     _require_known(grid, place, [dataset], grid.family_of)
     if dataset == grid.task_dataset(task):
         message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
-        raise refusal(grid, place, message)
+        raise refusal(grid.files, place, message)
     known, wanted = grid.templates(dataset), grid.study.train_format
     if known and wanted not in known and not grid.is_text(dataset):
         message = f"{dataset!r} has no format {wanted!r} (train_format); {suggest(wanted, known)}"
-        raise refusal(grid, place, message)
+        raise refusal(grid.files, place, message)
     _refuse_scored(grid, place, dataset)
 
 
@@ -112,7 +112,7 @@ def _refuse_scored(grid: "Grid", place: tuple, dataset: str) -> None:
                 f"rows of {dataset!r} would be replayed ({train}) that are its {use} rows "
                 f"({other}); give it other splits, or take it out of evaluate.datasets"
             )
-            raise refusal(grid, place, message)
+            raise refusal(grid.files, place, message)
 
 
 def _place(grid: "Grid", arm: "Arm", key: str) -> tuple[str, ...]:
@@ -134,13 +134,13 @@ def check_scores(grid: "Grid") -> None:
     for family in evaluate.family_shots:
         if grid.families[family].kind == "text":
             message = f"family {family!r} is of kind text, which has no prompts; remove the key"
-            raise refusal(grid, ("evaluate", "family_shots", family), message)
+            raise refusal(grid.files, ("evaluate", "family_shots", family), message)
     for dataset in grid.prompted:
         family, known = grid.family(dataset), list(grid.templates(dataset))
         missing = [format_name for format_name in evaluate.formats if format_name not in known]
         if missing and (len(known) > 1 or missing == evaluate.formats):
             raise refusal(
-                grid,
+                grid.files,
                 ("evaluate", "formats", evaluate.formats.index(missing[0])),
                 f"{missing[0]!r} is no format of dataset {dataset!r} (family {family!r}), which "
                 f"has {', '.join(known)}; add it there, or leave one of the two out",
@@ -149,7 +149,7 @@ def check_scores(grid: "Grid") -> None:
             own = family in evaluate.family_shots
             loc = ("family_shots", family) if own else ("shots",)
             message = f"{most} shots can't be drawn from {pool} examples; raise data.shots"
-            raise refusal(grid, ("evaluate", *loc), message)
+            raise refusal(grid.files, ("evaluate", *loc), message)
 
 
 def check_analysis(grid: "Grid") -> None:
@@ -161,11 +161,11 @@ def check_analysis(grid: "Grid") -> None:
     settings, evaluate = grid.study.analysis, grid.study.evaluate
     if settings.format not in evaluate.formats:
         message = f"{settings.format!r} is none of {evaluate.formats}, which are scored"
-        raise refusal(grid, ("analysis", "format"), message)
+        raise refusal(grid.files, ("analysis", "format"), message)
     shots = sorted({count for dataset in grid.prompted for count in grid.shots(dataset)})
     if settings.shots is not None and settings.shots not in shots:
         message = f"{settings.shots} is none of {shots}, which are scored"
-        raise refusal(grid, ("analysis", "shots"), message)
+        raise refusal(grid.files, ("analysis", "shots"), message)
     loc = ("analysis", "transfer_datasets")
     _require_known(grid, loc, settings.transfer_datasets, grid.prompted)
 
@@ -189,9 +189,4 @@ def _require_known(
 ) -> None:
     for name in names:
         if name not in known:
-            raise refusal(grid, loc, f"unknown {name!r}; {suggest(name, list(known))}")
-
-
-def refusal(grid: "Grid", loc: tuple, message: str) -> StudyError:
-    """What to raise of a key of the study, with its file and line."""
-    return StudyError(f"{locate(loc, grid.files)}: {'.'.join(map(str, loc))}: {message}")
+            raise refusal(grid.files, loc, f"unknown {name!r}; {suggest(name, list(known))}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptft.data.rows import split_files, split_name
 from ptft.evaluation.requests import TEXT_FORMAT, generates
-from ptft.files.errors import StudyError, locate, present
+from ptft.files.errors import present, refusal
 from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
@@ -185,10 +185,8 @@ class Grid:
         found = getattr(splits, split) or (splits.train if split == "shots" else None)
         if found is None:
             loc = ("datasets", dataset, "splits")
-            raise StudyError(
-                f"{locate(loc, self.family_files[self.family(dataset)])}: {'.'.join(loc)}: "
-                f"`{split}` is missing, which the study needs"
-            )
+            files = self.family_files[self.family(dataset)]
+            raise refusal(files, loc, f"`{split}` is missing, which the study needs")
         return found
 
     def split_on_hub(self, dataset: str, split: str) -> dict | None:

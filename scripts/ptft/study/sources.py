@@ -9,7 +9,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.evaluation.published import names_in
-from ptft.files.errors import StudyError, locate, present, suggest
+from ptft.files.errors import present, refusal, suggest
 from ptft.models.folder import check_model, check_tokenizer, model_shapes
 from ptft.study.grid import Grid
 from ptft.study.models import FolderSource
@@ -28,9 +28,7 @@ def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
     meant = [*(path.absolute().parent for path in grid.files), clone.absolute()]
     for loc, files, path in _expected(grid, results):
         if not Path(path).exists():
-            raise StudyError(
-                f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {_absent(path, meant)}"
-            )
+            raise refusal(files, loc, _absent(path, meant))
     if isinstance(grid.model.source, FolderSource):
         _require_models(grid, results, Path(grid.model.source.path))
 
@@ -66,10 +64,11 @@ def _require_split(grid: Grid, dataset: str, split: str, root: Path) -> None:
     if split_name(expression) not in found:
         use = split if getattr(grid.dataset(dataset).splits, split) else "train"
         loc = ("datasets", dataset, "splits", use)
-        raise StudyError(
-            f"{locate(loc, grid.family_files[grid.family(dataset)])}: {'.'.join(loc)}: no split "
-            f"{split_name(expression)!r} in {grid.study.root}; "
-            f"{suggest(split_name(expression), sorted(found))}"
+        raise refusal(
+            grid.family_files[grid.family(dataset)],
+            loc,
+            f"no split {split_name(expression)!r} in {grid.study.root}; "
+            f"{suggest(split_name(expression), sorted(found))}",
         )
 
 
@@ -91,9 +90,7 @@ def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
                     )
         except ValueError as error:
             loc = ("source", "checkpoints", checkpoint)
-            raise StudyError(
-                f"{locate(loc, [grid.model_file])}: {'.'.join(loc)}: {error}"
-            ) from None
+            raise refusal([grid.model_file], loc, str(error)) from None
 
 
 def _unscored(grid: Grid, results: paths.Results) -> list[str]:

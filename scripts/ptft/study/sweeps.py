@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptft.files.errors import StudyError, locate, suggest
+from ptft.files.errors import locate, refusal, suggest
 from ptft.files.explain import explain
 from ptft.files.types import NAME
 from ptft.study.schema import MethodGroup
@@ -83,9 +83,9 @@ def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
                 _check_value(method, group, key, value, files, (*at, position))
     names = [name for name, _ in swept(group.sweep)]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _refusal(place, f"two of its settings would be named {twice!r}", files)
+        raise refusal(files, place, f"two of its settings would be named {twice!r}")
     if names.count(None) > 1:
-        raise _refusal(place, "{} stands twice; remove one", files)
+        raise refusal(files, place, "{} stands twice; remove one")
 
 
 def _check_value(
@@ -94,12 +94,12 @@ def _check_value(
     """It is one value in the setting's range, and can be part of a name."""
     if not isinstance(value, (bool, int, float, str)):
         message = f"found {value!r}, expected one number, word or true or false"
-        raise _refusal(at, message, files)
+        raise refusal(files, at, message)
     own = changed(dataclasses.asdict(group.settings), {key: value})
     checked_settings(method, own, files, at, at)
     if not re.match(NAME, part := _part(key, value)):
         message = f"{part!r} would be part of a file's name, which it can't be"
-        raise _refusal(at, message, files)
+        raise refusal(files, at, message)
 
 
 def checked_settings(
@@ -141,17 +141,17 @@ def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path],
     """It is a setting that holds one value, of this method, and nothing else decides it."""
     known = dict(_settings(METHODS[method]))
     if key not in known:
-        raise _refusal(at, f"unknown setting; {suggest(key, [*known])}", files)
+        raise refusal(files, at, f"unknown setting; {suggest(key, [*known])}")
     if not known[key]:
-        raise _refusal(at, "it does not hold one value, so it can't be swept", files)
+        raise refusal(files, at, "it does not hold one value, so it can't be swept")
     path = key.split(".")
     for task, own in group.tasks.items():
         if _sets(own, path):
             place = locate(("finetune", method, "tasks", task, *path), files)
-            raise _refusal(at, f"task {task} sets it, too ({place}); remove one of the two", files)
+            raise refusal(files, at, f"task {task} sets it, too ({place}); remove one of the two")
         if key == "lr" and own.get("learning_rates", group.settings.learning_rates):
             message = f"learning_rates chooses it already, for task {task}; remove one of the two"
-            raise _refusal(at, message, files)
+            raise refusal(files, at, message)
 
 
 def _sets(values: Mapping[str, Any], path: Sequence[str]) -> bool:
@@ -175,7 +175,3 @@ def _settings(settings: type, prefix: str = "") -> Iterator[tuple[str, bool]]:
         for kind in inner:
             assert isinstance(kind, type)
             yield from _settings(kind, f"{prefix}{field.name}.")
-
-
-def _refusal(loc: tuple, message: str, files: Sequence[Path]) -> StudyError:
-    return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
