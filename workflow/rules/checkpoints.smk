@@ -76,7 +76,7 @@ if SOURCE.kind == "pocket":
         shell:
             "python {input.script:q} --corpus {input.corpus:q} --settings {params.settings:q}"
             " {params.before} --output {output.checkpoint:q} --state {output.state:q}"
-            " --threads {threads} 2>&1 | tee {log:q}"
+            " --threads {threads} 2> {log:q}"
 
 
 rule checkpoints:
