@@ -5,11 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-import torch
-
-from ptft.evaluation.job import CellsFailed, EvaluationJob, evaluate
-from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import quick_imports, run_program
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,6 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # Late, so that --help and a wrong command line answer at once.
+    with quick_imports():
+        import torch
+
+        from ptft.evaluation.job import CellsFailed, EvaluationJob, evaluate
+        from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+
     paths = vars(args)
     torch.set_num_threads(paths.pop("threads"))
     try:

@@ -10,7 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import quick_imports, run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -45,13 +45,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # Late, so that --help and a wrong command line answer at once.
-    import torch
+    with quick_imports():
+        import torch
 
-    from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
-    from ptft.training.job import finetune
-    from ptft.training.request import read_request
-    from ptft.training.run import Diverged, OutOfMemory
-    from ptft.training.state import Interrupted
+        from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+        from ptft.training.job import finetune
+        from ptft.training.request import read_request
+        from ptft.training.run import Diverged, OutOfMemory
+        from ptft.training.state import Interrupted
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

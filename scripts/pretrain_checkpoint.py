@@ -12,13 +12,7 @@ import argparse
 import logging
 from pathlib import Path
 
-import torch
-
-from ptft.files.slice_files import read_slice
-from ptft.pocket.pretraining import Pretraining
-from ptft.pocket.settings import PretrainSettings
-from ptft.runtime.locks import exclusive
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import quick_imports, run_program
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,6 +26,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with quick_imports():
+        import torch
+
+        from ptft.files.slice_files import read_slice
+        from ptft.pocket.pretraining import Pretraining
+        from ptft.pocket.settings import PretrainSettings
+        from ptft.runtime.locks import exclusive
+
     torch.set_num_threads(arguments.threads)
     settings = read_slice(arguments.settings, PretrainSettings)
     documents = arguments.corpus.read_text(encoding="utf-8").splitlines()

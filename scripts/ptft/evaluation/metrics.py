@@ -11,6 +11,8 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+from ptft.runtime.programs import quick_imports
+
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 
@@ -80,7 +82,8 @@ def example_scores(
     """
     if kind != "generation":
         return {"score": accuracy(predictions, references)["accuracy"]}
-    from ptft.evaluation.hub_metric import HubMetric  # seconds, which labels need not pay
+    with quick_imports():
+        from ptft.evaluation.hub_metric import HubMetric  # seconds, which labels need not pay
 
     overlap, equality = (
         HubMetric(function).compute(predictions=predictions, references=references)["scores"]
