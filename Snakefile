@@ -19,6 +19,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
+from ptft.analysis.quantities import QUANTITIES
 from ptft.analysis.tables import TABLES
 from ptft.evaluation.published import forget_gone
 from ptft.evaluation.requests import require_backend
@@ -42,6 +43,7 @@ from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import read_study
 from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
+from ptft.study.compared import compared_tables, read_compared_study
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables
 from ptft.study.slices import (
@@ -67,6 +69,10 @@ if "published" in config:
 
     include: "workflow/rules/published.smk"
 
+elif "compare" in config:
+
+    include: "workflow/rules/compared.smk"
+
 else:
     with printed_alone():
         GRID = read_study(config, STUDY_FILES, Path(os.path.relpath(workflow.basedir), "config"))
@@ -84,12 +90,17 @@ else:
     include: "workflow/rules/collection.smk"
 
 
+if "compare" not in config:
+
+    include: "workflow/rules/analysis.smk"
+    include: "workflow/rules/front_page.smk"
+    include: "workflow/rules/export.smk"
+
+
 DOCUTILS = os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf")
 
 
-include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/export.smk"
 
 
 report: os.path.abspath(RESULTS.front_page)
@@ -161,7 +172,7 @@ onstart:
             forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
         for handler in BRIEF:
             handler.log_files = log
-            if "published" not in config:
+            if GRID is not None:
                 from ptft.planning.dry_run import expected_of
 
                 handler.expected = expected_of(workflow, GRID)

@@ -9,6 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from ptft.language.translation import Translate
+from ptft.language.words import short_number
 
 CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
 # Distances of neighbours on the axis: of two that are nearly the same, and where it jumps.
@@ -17,18 +18,6 @@ NEAR, EVEN, FAR = 0.35, 1.0, 1.4
 # proportion, so that checkpoints on a log scale have none.
 SAME, JUMP = 1.01, 3.0
 LABEL_WIDTH = 0.33  # inches
-
-
-def short_number(value: float) -> str:
-    """1000 -> 1k, 75_497_472_000 -> 75B, 3_095_396_352_000 -> 3.1T."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return _short(value / size) + letter
-    return f"{value:g}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0") if value < 10 else f"{value:.0f}"
 
 
 def distances(seen: Sequence[float | None]) -> list[float]:

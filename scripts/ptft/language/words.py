@@ -54,3 +54,15 @@ class Words:
             return self.translate(phrase)
         except ValueError:  # a name from a study's files
             return phrase
+
+
+def short_number(value: float) -> str:
+    """1000 -> 1k, 75_497_472_000 -> 75B, 3_095_396_352_000 -> 3.1T."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return _short(value / size) + letter
+    return f"{value:g}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if value < 10 else f"{value:.0f}"

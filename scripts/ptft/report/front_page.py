@@ -37,7 +37,7 @@ from ptft.report.remedy_findings import (
     remedy_findings,
     remedy_table,
 )
-from ptft.report.rst import boxed, bullets, folded, picture, plain
+from ptft.report.rst import boxed, bullets, folded, heading, picture, plain
 from ptft.report.sweep_findings import sweep_findings
 from ptft.report.text_findings import generic_text_findings
 
@@ -121,20 +121,20 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         "Figures": bullets(f"{words(title)}: `{name}`_" for name, title in page.figures.items()),
     }
     sections = [
-        _heading(plain(page.title), "="),
+        heading(plain(page.title), "="),
         plain(page.description),
         *page.hypothesis,
         boxed("answers", bullets(answers(page.tables, page.settings, words))),
         *_pictures(page, "abstract", words),
     ]
-    for heading, paragraphs in parts.items():
+    for title, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
-        pictures = _pictures(page, SHOWN.get(heading, ""), words)
+        pictures = _pictures(page, SHOWN.get(title, ""), words)
         if pictures:
             more = folded(words("Numbers and tables"), filled[SENTENCES:])
             filled = [*filled[:SENTENCES], *pictures, *more]
         sections += [
-            _heading(words(heading), "-"),
+            heading(words(title), "-"),
             *(filled or [words("Nothing to say: no scores.")]),
         ]
     return "\n\n".join(sections) + "\n"
@@ -206,8 +206,3 @@ def _how_to_read(words: Words) -> str:
         "another. The choice of datasets is not covered. Comparisons of many datasets are "
         "exploratory."
     )
-
-
-def _heading(text: str, underline: str) -> str:
-    # Wide characters count double in reStructuredText's underlines.
-    return f"{text}\n{underline * (2 * len(text))}"

@@ -108,6 +108,12 @@ def folded(summary: str, paragraphs: Sequence[str]) -> list[str]:
     return [begin, *paragraphs, end]
 
 
+def heading(text: str, underline: str) -> str:
+    """A heading; ``underline`` is the mark of its level."""
+    # Wide characters count double in reStructuredText's underlines.
+    return f"{text}\n{underline * (2 * len(text))}"
+
+
 def bullets(lines: Iterable[str]) -> list[str]:
     """Lines as the items of a list."""
     return [f"* {line}" for line in lines]

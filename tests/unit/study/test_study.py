@@ -13,6 +13,7 @@ from ptft.files.slice_files import as_text
 from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
+from ptft.study.compared import ComparedStudy
 from ptft.study.released import PublishedStudy, read_published_study
 from ptft.study.schema import SCHEMAS
 from ptft.study.slices import (
@@ -264,7 +265,7 @@ def test_schemas_are_those_of_the_types(repository):
         assert path.read_text() == content, f"{path} has drifted: run `make schemas`"
 
 
-@pytest.mark.parametrize("schema", [*SCHEMAS.values(), PublishedStudy, Site])
+@pytest.mark.parametrize("schema", [*SCHEMAS.values(), PublishedStudy, ComparedStudy, Site])
 def test_every_key_is_described(schema):
     tree = schema.model_json_schema(by_alias=True)
     types = {schema.__name__: tree, **tree.get("$defs", {})}
@@ -291,6 +292,8 @@ def test_every_study_of_the_workflow_is_good(repository):
         content = yaml.safe_load(path.read_text())
         if "published" in content:
             assert read_published_study(content, [path]).study == path.stem
+        elif "compare" in content:  # what it names is not there
+            assert ComparedStudy.model_validate(content).study == path.stem
         else:
             assert read_study(content, [path], repository / "config").name == path.stem
 

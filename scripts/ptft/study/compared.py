@@ -1,0 +1,65 @@
+"""The type of a study that lays finished studies side by side; it runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from ptft.analysis.tables import TABLES
+from ptft.files.errors import refusal
+from ptft.files.explain import explain
+from ptft.files.types import ONCE, Name, Strict
+from ptft.files.yaml_files import refuse_twins
+from ptft.paths import Results
+
+
+class ComparedReport(Strict):
+    """How figures and report look."""
+
+    language: Literal["en", "ja"] = "en"
+    """of figures, tables and report"""
+
+
+class ComparedStudy(Strict):
+    """A file of config/ with `compare:`: the models of several studies in the same tables."""
+
+    study: Name
+    """name of the comparison and of its folder in results/"""
+    description: str = ""
+    """what it is, in words"""
+    compare: Annotated[list[Name], Field(min_length=2), *ONCE]
+    """names of the studies, each finished in this folder; in this order in tables and figures"""
+    report: ComparedReport = ComparedReport()
+    """how figures and report look"""
+
+
+def read_compared_study(config: Mapping, files: Sequence[Path]) -> ComparedStudy:
+    """Check the config of a comparison, and that its studies are there.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    refuse_twins(files)
+    try:
+        study = ComparedStudy.model_validate(dict(config))
+    except ValidationError as error:
+        raise explain(error, ComparedStudy, files) from None
+    for number, name in enumerate(study.compare):
+        if name == study.study:
+            raise refusal(files, ("compare", number), f"{name!r} is this comparison itself")
+        absent = [table for table in compared_tables([name]) if not Path(table).is_file()]
+        if absent:
+            raise refusal(
+                files,
+                ("compare", number),
+                f"study {name!r} has no {absent[0]}; run that study first, in this folder",
+            )
+    return study
+
+
+def compared_tables(studies: Sequence[str]) -> list[str]:
+    """The tables that a comparison of these studies is made from."""
+    return [Results(study).table(name) for study in studies for name in ["cells", *TABLES]]
