@@ -73,7 +73,7 @@ def lying_header(weights: bytes) -> bytes:
     [
         ("model.safetensors", huge_header, "cut short or no file of safetensors"),
         ("model.safetensors", lying_header, "cut short or no file of safetensors"),
-        ("pytorch_model.bin", b"<html>", "a .bin file is none of PyTorch's, or holds more than"),
+        ("pytorch_model.bin", b"<html>", "a .bin file is not one of PyTorch's, or holds more than"),
         ("pytorch_model.bin", b"", r"can't be loaded \(EOFError"),
         ("pytorch_model.bin", b"PK\3\4" + bytes(99), r"can't be loaded \(RuntimeError"),
         ("config.json", b"[]", "config.json holds a list, expected a JSON object"),
@@ -106,7 +106,7 @@ def test_code_of_a_repository_is_never_run(checkpoint):
 
 def test_a_model_that_does_not_write_text_is_refused(checkpoint):
     edit_config(checkpoint, model_type="vit")
-    with pytest.raises(HubError, match="'vit' is no causal language model"):
+    with pytest.raises(HubError, match="'vit' is not a causal language model"):
         check_checkpoint(checkpoint)
 
 

@@ -153,7 +153,7 @@ def test_a_pickle_with_code_is_not_run(tmp_path, tokenizer):
             return (print, ("run",))
 
     folder = write_native(tmp_path / "native", NATIVE, {"transformer.wte.weight": Trap()})
-    with pytest.raises(HubError, match="model.pt holds more than weights"):
+    with pytest.raises(HubError, match="model.pt does not hold weights alone"):
         convert(folder, tokenizer, tmp_path / "hub")
 
 
@@ -161,10 +161,10 @@ def test_a_pickle_with_code_is_not_run(tmp_path, tokenizer):
 def test_what_is_no_native_checkpoint_is_refused(tmp_path, tokenizer, content):
     folder = write_native(tmp_path / "native", NATIVE, {})
     (folder / "model.pt").write_bytes(content)
-    with pytest.raises(HubError, match="model.pt holds more than weights, or none"):
+    with pytest.raises(HubError, match="model.pt does not hold weights alone"):
         convert(folder, tokenizer, tmp_path / "hub")
     (folder / "config.yaml").write_bytes(content)
-    with pytest.raises(HubError, match="config.yaml is none of a native checkpoint"):
+    with pytest.raises(HubError, match="config.yaml is not that of a native checkpoint"):
         convert(folder, tokenizer, tmp_path / "hub")
 
 

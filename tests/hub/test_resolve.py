@@ -76,7 +76,7 @@ def test_pickled_weights_are_taken_only_if_the_study_says_so(hub):
     files = {"config.json": b"{}", "pytorch_model.bin": noise(1)}
     hub.models["org/pickled"] = Repository({"main": files})
     pickled = source(repository="org/pickled", branch="main")
-    with pytest.raises(HubError, match="pytorch_model.bin only.*say `allow_pickle: true`"):
+    with pytest.raises(HubError, match="pytorch_model.bin only.*set `allow_pickle: true`"):
         resolve_checkpoint(pickled)
     pin = resolve_checkpoint({**pickled, "allow_pickle": True})
     assert [file.path for file in pin.files] == ["config.json", "pytorch_model.bin"]
@@ -84,7 +84,7 @@ def test_pickled_weights_are_taken_only_if_the_study_says_so(hub):
 
 def test_a_repository_without_a_model_is_refused(hub):
     hub.models["org/empty"] = Repository({"main": {"README.md": b"x"}})
-    with pytest.raises(HubError, match="no model in the Hub's layout.*found README.md"):
+    with pytest.raises(HubError, match="not a model in the Hub's layout.*found README.md"):
         resolve_checkpoint(source(repository="org/empty", branch="main"))
 
 
@@ -165,5 +165,5 @@ def test_an_absent_split_lists_what_there_is(hub):
 
 def test_a_missing_revision_of_a_data_set(hub):
     hub.datasets["org/data"] = Repository({"main": {"train.parquet": b"x"}})
-    with pytest.raises(HubError, match="looking up v9 of the data set org/data: no such branch"):
+    with pytest.raises(HubError, match="looking up v9 of the dataset org/data: no such branch"):
         resolve_split("org/data", "default", "train", "v9")

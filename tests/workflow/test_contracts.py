@@ -58,8 +58,8 @@ def test_a_finished_study_has_nothing_to_do(finished):
     shutil.copy2(finished.root / "study.yaml", finished.root / "other.yaml")
     finished.study = "other.yaml"
     assert finished.snakemake("-n", fails=True).splitlines()[-1] == (
-        "other.yaml:2: study: results of the name 'tiny' belong to study.yaml; name one of the two "
-        "studies otherwise, or remove that file if this one takes its place"
+        "other.yaml:2: study: results of the name 'tiny' belong to study.yaml; rename one of the "
+        "two studies, or remove that file if this one takes its place"
     )
     (finished.root / "study.yaml").unlink()
     assert finished.planned() == ["Put the report together"]  # its command names the study's file
@@ -296,7 +296,9 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
         "results/tiny/state/published/step4/bas.json": f"nearest: {RECORDS[0]}, ",
     }.items():
         refusal = clone.snakemake("-n", "--until", target, fails=True).splitlines()[1:]
-        assert refusal[0].startswith(f"{target!r} is no rule and no file of this study; {answer}")
+        assert refusal[0].startswith(
+            f"{target!r} is neither a rule nor a file of this study; {answer}"
+        )
         assert len(refusal) == 1
     cells = "results/tiny/evaluations/step4"
     for target, answer in {
@@ -305,7 +307,7 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     }.items():
         refusal = clone.snakemake("-n", target, fails=True).splitlines()[1:]
         assert refusal[0].startswith(
-            f"{target!r} is no target: one job scores all cells of a model and is asked for by "
+            f"{target!r} is not a target: one job scores all cells of a model and is asked for by "
             f"their record ({answer}"
         )
     refusal = clone.snakemake("-n", "--config", "data={trian: 8}", fails=True).splitlines()[1:]

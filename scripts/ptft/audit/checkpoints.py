@@ -36,5 +36,5 @@ def refuse_other_architectures(checkpoints: Iterable[Path]) -> None:
                 raise AuditError(
                     f"{folder} is of another architecture than the study's first checkpoint: the "
                     f"shape of {name} is {shapes.get(name)}, not {first.get(name)}; leave it out, "
-                    "or mend its `branch` or `repository` in the model's file"
+                    "or correct its `branch` or `repository` in the model's file"
                 )

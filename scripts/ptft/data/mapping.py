@@ -61,7 +61,7 @@ def column(row: Mapping, path: str) -> object:
                 path,
                 number,
                 "a text or a number",
-                "mend the row, or write null where a value is missing",
+                "correct the row, or write null where a value is missing",
             )
     return value
 
@@ -94,8 +94,8 @@ def _transformed(name: str, texts: Sequence[str], columns: Sequence[str]) -> str
     except (IndexError, ValueError) as error:
         raise DatasetError(
             f"column {' and '.join(map(repr, columns))}: found {' and '.join(map(_shown, texts))}, "
-            f"expected what {name} can rewrite ({error}); mend the row, or take another transform "
-            "in the family's file"
+            f"expected what {name} can rewrite ({error}); correct the row, or take another "
+            "transform in the family's file"
         ) from None
 
 
@@ -108,7 +108,7 @@ def _number(path: str, value: object, kind: type) -> float:
         if kind is int:
             expected, way_out = "an index from 0", "say answer.values or answer.among"
         else:
-            expected, way_out = "a number", "mend the row, or say label.values"
+            expected, way_out = "a number", "correct the row, or set label.values"
         raise _mistake(path, value, expected, f"{way_out} in the family's file") from None
 
 
@@ -200,14 +200,14 @@ def _answer(row: Mapping, answer: Mapping, value: object, choices: int) -> int:
         names = _listed(row, answer["among"])
         if value not in names:
             among = f"one of {_shown(names)}, which column {answer['among']!r} holds"
-            raise _mistake(path, value, among, "mend the row")
+            raise _mistake(path, value, among, "correct the row")
         index = names.index(value)
     else:
         index = _number(path, value, int)
     if not 0 <= index < choices:
         raise DatasetError(
             f"column {path!r}: found {_shown(value)}, which is choice {index}, expected one of the "
-            f"choices 0 to {choices - 1}; mend the row, or `answer` in the family's file"
+            f"choices 0 to {choices - 1}; correct the row, or `answer` in the family's file"
         )
     return index
 

@@ -36,7 +36,7 @@ def check_split(expression: str) -> str:
     found = SPLIT.fullmatch(expression)
     if found is None:
         raise ValueError(
-            f"{expression!r} is no split; expected its name, or a part of it by rows or per cent: "
+            f"{expression!r} is not a split; expected a name, or a part of it by rows or per cent: "
             "train, train[:64], train[64:], train[10%:50%]"
         )
     _, start, start_unit, stop, stop_unit = found.groups()
@@ -45,7 +45,7 @@ def check_split(expression: str) -> str:
     if (start_unit or stop_unit) and max(abs(int(start or 0)), abs(int(stop or 0))) > 100:
         raise ValueError(f"{expression!r} goes beyond 100 %")
     if start and stop and (int(start) < 0) == (int(stop) < 0) and int(start) >= int(stop):
-        raise ValueError(f"{expression!r} holds no rows: its end is not behind its beginning")
+        raise ValueError(f"{expression!r} holds no rows: it has to end after it begins")
     return expression
 
 

@@ -16,7 +16,7 @@ from ptft.files.errors import PlacedError
 def _once(values: list) -> list:
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise PlacedError((position,), f"{value!r} stands twice in the list; remove one")
+            raise PlacedError((position,), f"{value!r} is in the list twice; remove one")
     return values
 
 

@@ -15,8 +15,8 @@ _SENTENCES = {
     "that cannot start any token": "a sign that no value begins with; " + _QUOTE,
     "mapping values are not allowed": "a ':' where no key can be; " + _INDENT + ", or " + _QUOTE,
     "found '<block mapping start>'": "an indentation of its own; " + _INDENT,
-    "expected <block end>": "text behind the end of a value; " + _QUOTE,
-    "could not find expected ':'": "no ': '; write `key: value`, with a space behind the colon",
+    "expected <block end>": "text after the end of a value; " + _QUOTE,
+    "could not find expected ':'": "no ': '; write `key: value`, with a space after the colon",
     "expected ',' or": "a bracket that is not closed; close it",
     "unexpected end of stream": "a quotation mark that is not closed; close it",
     "unknown escape character": "a backslash in double quotes; use single quotes",
@@ -59,7 +59,7 @@ def require_readable(files: Sequence[Path]) -> None:
     for path in files:
         if not path.is_file():
             raise StudyError(
-                f"--configfile: {path} is no file in {Path.cwd()}; note that every word behind "
+                f"--configfile: {path} is not a file in {Path.cwd()}; note that every word after "
                 "the option is read as a file: a target goes before it"
             )
         if not read_mapping(path):

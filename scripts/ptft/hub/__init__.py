@@ -1,4 +1,4 @@
-"""Checkpoints and data sets from the Hugging Face Hub.
+"""Checkpoints and datasets from the Hugging Face Hub.
 
 A name in a study is *resolved* to a pin (repository, commit, files with their hashes), and a pin
 is *fetched* into a folder. The pin is kept, so that the next run reads the same bytes.

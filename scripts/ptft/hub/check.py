@@ -36,4 +36,4 @@ def _check_architecture(folder: Path) -> None:
             "for a repository of the same model in transformers' format (often named …-hf)"
         )
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise HubError(f"{folder}/config.json: {kind!r} is no causal language model")
+        raise HubError(f"{folder}/config.json: {kind!r} is not a causal language model")

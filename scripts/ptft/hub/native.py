@@ -140,13 +140,14 @@ def convert(source: Path, tokenizer: Path, target: Path) -> None:
         config = to_config(yaml.safe_load((source / "config.yaml").read_text())["model"])
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise HubError(
-            f"{source}/config.yaml is none of a native checkpoint: {type(error).__name__}: {error}"
+            f"{source}/config.yaml is not that of a native checkpoint: {type(error).__name__}: "
+            f"{error}"
         ) from error
     try:
         native = torch.load(source / "model.pt", map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().splitlines()[:1]
-        raise HubError(f"{source}: model.pt holds more than weights, or none: {reason}") from error
+        raise HubError(f"{source}: model.pt does not hold weights alone: {reason}") from error
     with torch.device("meta"):
         model = OlmoForCausalLM(config)
     model.load_state_dict(to_hub_weights(native, config), strict=False, assign=True)

@@ -16,7 +16,7 @@ CONVERTED = "refs/convert/parquet"
 
 
 class Reference(TypedDict, total=False):
-    """What a pin stands for: a checkpoint or a data set's split (arguments of its function)."""
+    """What a pin stands for: a checkpoint or a dataset's split (arguments of its function)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -70,7 +70,7 @@ def resolve_checkpoint(source: Mapping) -> Pin:
 
 
 def resolve_split(repository: str, config: str, split: str, revision: str | None) -> Pin:
-    """Find the parquet files of a data set's split.
+    """Find the parquet files of a dataset's split.
 
     They stand in the repository itself (``CONFIG/SPLIT-…``, or ``data/SPLIT-…`` for the default
     config) or, where it holds scripts or other formats, on the branch of data that the Hub
@@ -85,7 +85,7 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
         try:
             commit = listed(
                 lambda branch=branch: api().dataset_info(repository, revision=branch).sha,
-                f"looking up {branch} of the data set {repository}",
+                f"looking up {branch} of the dataset {repository}",
             )
         except HubError:
             if branch == CONVERTED:
@@ -98,8 +98,8 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
             return Pin(repository, "dataset", branch, commit, tuple(map(_pinned, chosen)))
     places = "; ".join(f"on {branch}: {_some(paths)}" for branch, paths in seen.items())
     raise HubError(
-        f"the data set {repository} has no parquet files of config {config!r}, split {split!r}. It "
-        f"has {places}. Mend `config` or `splits` in the family's file"
+        f"the dataset {repository} has no parquet files of config {config!r}, split {split!r}. It "
+        f"has {places}. Correct `config` or `splits` in the family's file"
     )
 
 
@@ -141,12 +141,12 @@ def _model_files(
     if weights and PICKLES.fullmatch(weights[0]) and not allow_pickle:
         raise HubError(
             f"{repository} ({branch}) has its weights as {weights[0]} only: reading a pickle "
-            "can run foreign code. If you trust its makers, say `allow_pickle: true` in the "
+            "can run foreign code. If you trust its makers, set `allow_pickle: true` in the "
             "model's file; else look for a branch with safetensors"
         )
     if not weights or CONFIG not in names:
         raise HubError(
-            f"{repository} ({branch}) is no model in the Hub's layout: config.json and "
+            f"{repository} ({branch}) is not a model in the Hub's layout: config.json and "
             f"model.safetensors are expected, found {_some(names)}"
         )
     sharded = [name for name in weights if "-of-" in name or name.endswith(".json")]

@@ -39,8 +39,9 @@ def refuse_twins(checkpoints: Sequence[Path], allowed: Collection[str]) -> None:
         if sum(name not in allowed for name in names) > 1:
             raise TwinsError(
                 f"checkpoints {' and '.join(names)} hold the same weights, byte for byte: expected "
-                f"a different point of pre-training each. Leave one out, or mend its `branch` in "
-                f"the model's file; if it is meant, say in the study `same_weights: [{names[-1]}]`"
+                f"a different point of pre-training each. Leave one out, or correct its `branch` "
+                "in the model's file; if it is meant, set `same_weights: "
+                f"[{names[-1]}]` in the study"
             )
 
 

@@ -50,7 +50,7 @@ def model_files(folder: Path) -> list[Path]:
     weights = weights_among(names)
     if not (CONFIG in names and weights or names.issuperset(ADAPTER)):
         raise ValueError(
-            f"{folder} is no model folder: expected {CONFIG} and weights (model.safetensors), "
+            f"{folder} is not a model folder: expected {CONFIG} and weights (model.safetensors), "
             f"found {', '.join(sorted(names)) or 'nothing'}"
         )
     known = {*CONFIGURATION, *TOKENIZER, *ADAPTER, *weights}

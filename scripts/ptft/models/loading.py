@@ -92,7 +92,7 @@ def _told_briefly(folder: Path) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         if isinstance(error, pickle.UnpicklingError):  # torch says it at length
-            reason = "a .bin file is none of PyTorch's, or holds more than weights"
+            reason = "a .bin file is not one of PyTorch's, or holds more than weights"
         raise ValueError(
             f"{folder}: the model can't be loaded ({type(error).__name__}: {reason[:200]}); fetch "
             "or copy it again"

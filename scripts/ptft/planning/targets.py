@@ -40,7 +40,7 @@ def require_targets(workflow, grid: Grid | None = None) -> None:
         if not any(rule.is_producer(os.path.relpath(target)) for rule in workflow.rules):
             records = () if grid is None else scored_models(grid)
             raise StudyError(
-                f"{target!r} is no rule and no file of this study; "
+                f"{target!r} is neither a rule nor a file of this study; "
                 f"{nearest(target, [*stages, *made, *records])}"
             )
 
@@ -69,8 +69,8 @@ def refuse_cell(target: str, grid: Grid) -> None:
     known = list(scored_models(grid))
     ask = record if record in known else nearest(record, known)
     raise StudyError(
-        f"{target!r} is no target: one job scores all cells of a model and is asked for by their "
-        f"record ({ask}), all jobs by `evaluation`"
+        f"{target!r} is not a target: one job scores all cells of a model and is asked for by "
+        f"their record ({ask}), all jobs by `evaluation`"
     )
 
 

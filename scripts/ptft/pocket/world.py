@@ -106,7 +106,7 @@ def synonym(word: str) -> str:
         for end in scale.ends:
             if word in end:
                 return end[1 - end.index(word)]
-    raise KeyError(f"{word!r} is no adjective of the pocket world")
+    raise KeyError(f"{word!r} is not an adjective of the pocket world")
 
 
 def related_word(

@@ -36,7 +36,7 @@ def lock_study(results: Path) -> TextIO:
         the open lock file.
 
     Raises:
-        StudyLockError: another process is at work on the study, or the folder can't be written.
+        StudyLockError: another process is working on the study, or the folder can't be written.
     """
     handle = _open(results / "state" / "main.lock")
     try:
@@ -46,8 +46,8 @@ def lock_study(results: Path) -> TextIO:
         holder = handle.read().strip()
         handle.close()
         raise StudyLockError(
-            f"another Snakemake ({holder}) is at work on {results}: wait until it has ended, or "
-            "end it, and call again"
+            f"another Snakemake ({holder}) is working on {results}: wait for it to end, or "
+            "end it, then run this again"
         ) from None
     except OSError as error:
         raise StudyLockError(f"{handle.name} can't be locked: {error.strerror}") from None

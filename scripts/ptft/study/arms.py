@@ -98,7 +98,7 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
                 message = "'base' is what it starts from; name methods of the study under finetune"
                 raise refusal(files, loc, message)
             if parent not in known:
-                message = f"{parent!r} is no method of this study; {suggest(parent, known)}"
+                message = f"{parent!r} is not a method of this study; {suggest(parent, known)}"
                 raise refusal(files, loc, message)
         for position, strength in enumerate(group.strengths):
             if not derivation().takes(strength):

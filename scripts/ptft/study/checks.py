@@ -72,9 +72,8 @@ def check_tasks(grid: "Grid") -> None:
                 "conversations (kind chat) are for the method instruct, and only for it",
             )
         if known and format_name not in known:
-            message = (
-                f"{format_name!r} is no format of task {arm.task!r}; {suggest(format_name, known)}"
-            )
+            near = suggest(format_name, known)
+            message = f"{format_name!r} is not a format of task {arm.task!r}; {near}"
             raise refusal(grid.files, ("train_format",), message)
 
 
@@ -142,7 +141,7 @@ def check_scores(grid: "Grid") -> None:
             raise refusal(
                 grid.files,
                 ("evaluate", "formats", evaluate.formats.index(missing[0])),
-                f"{missing[0]!r} is no format of dataset {dataset!r} (family {family!r}), which "
+                f"{missing[0]!r} is not a format of dataset {dataset!r} (family {family!r}), which "
                 f"has {', '.join(known)}; add it there, or leave one of the two out",
             )
         if (most := max(grid.shots(dataset))) > pool:

@@ -99,7 +99,7 @@ class Dataset(Strict):
         if (self.repository is None) == (self.files is None):
             raise ValueError("give either `repository` or `files`")
         if "all" in (self.files or {}):
-            raise PlacedError(("files", "all"), "`all` is every split together; name it otherwise")
+            raise PlacedError(("files", "all"), "`all` is all splits together; take another name")
         if self.files is not None:
             for use, expression in self.splits.model_dump(exclude_none=True).items():
                 require_known(
@@ -190,11 +190,11 @@ class Family(Strict):
     def _consistent(self) -> "Family":
         if (self.kind == "classification") != (self.labels is not None):
             raise PlacedError(
-                ("labels",), f"needed in a family of kind classification alone; kind: {self.kind}"
+                ("labels",), f"needed only in a family of kind classification; kind: {self.kind}"
             )
         if (self.kind in PROMPTLESS) != (not self.formats):
             kinds = " and ".join(PROMPTLESS)
-            raise PlacedError(("formats",), f"needed but for kinds {kinds}; kind: {self.kind}")
+            raise PlacedError(("formats",), f"needed except for kinds {kinds}; kind: {self.kind}")
         self._check_text()
         for name, dataset in self.datasets.items():
             self._check_gold(("datasets", name), dataset)

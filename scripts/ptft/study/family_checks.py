@@ -33,7 +33,7 @@ def known_fields(loc: tuple, template: str, known: Collection[str], source: str)
         found = template_fields(template)
     except ValueError as error:
         message = (
-            f"{template!r} is no template ({error}); write a brace that is text as {{{{ or }}}}"
+            f"{template!r} is not a template ({error}); write a brace that is text as {{{{ or }}}}"
         )
         raise PlacedError(loc, message) from None
     for field in found:

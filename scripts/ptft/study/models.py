@@ -16,7 +16,7 @@ def _names_a_step(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groupindex
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if "step" not in groups:
         raise ValueError(f"{pattern!r} has no group (?P<step>...)")
     return pattern

@@ -28,7 +28,7 @@ def require_own_results(record: Path, study: str, files: Sequence[Path]) -> None
     if not owner.samefile(file):
         raise StudyError(
             f"{locate(('study',), [file])}: study: results of the name {study!r} belong to "
-            f"{owner}; name one of the two studies otherwise, or remove that file if this one "
+            f"{owner}; rename one of the two studies, or remove that file if this one "
             "takes its place"
         )
 

@@ -85,7 +85,7 @@ def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise refusal(files, place, f"two of its settings would be named {twice!r}")
     if names.count(None) > 1:
-        raise refusal(files, place, "{} stands twice; remove one")
+        raise refusal(files, place, "{} is in the list twice; remove one")
 
 
 def _check_value(
@@ -148,7 +148,7 @@ def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path],
     for task, own in group.tasks.items():
         if _sets(own, path):
             place = locate(("finetune", method, "tasks", task, *path), files)
-            raise refusal(files, at, f"task {task} sets it, too ({place}); remove one of the two")
+            raise refusal(files, at, f"task {task} also sets it ({place}); remove one of the two")
         if key == "lr" and own.get("learning_rates", group.settings.learning_rates):
             message = f"learning_rates chooses it already, for task {task}; remove one of the two"
             raise refusal(files, at, message)

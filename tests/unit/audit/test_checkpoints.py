@@ -37,7 +37,7 @@ def test_another_architecture_is_named(tmp_path, other):
         "model.layers.2."
     )
     assert str(refusal.value).endswith(
-        "not None; leave it out, or mend its `branch` or `repository` in the model's file"
+        "not None; leave it out, or correct its `branch` or `repository` in the model's file"
     )
 
 

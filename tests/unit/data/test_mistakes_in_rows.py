@@ -50,7 +50,7 @@ IN_ROWS = [
         {"label": {"column": "l", "above": 3, "names": ["a", "b"]}},
         {"l": "3.5"},
         {"l": "high"},
-        "column 'l': found 'high', expected a number; mend the row, or say label.values in the "
+        "column 'l': found 'high', expected a number; correct the row, or set label.values in the "
         "family's file",
     ),
     (
@@ -80,8 +80,8 @@ IN_ROWS = [
         {"choices": ["c", "d"], "answer": {"column": "a"}},
         {"c": "x", "d": "y", "a": 1},
         {"c": "x", "d": "y", "a": 2},
-        "column 'a': found 2, which is choice 2, expected one of the choices 0 to 1; mend the row, "
-        "or `answer` in the family's file",
+        "column 'a': found 2, which is choice 2, expected one of the choices 0 to 1; correct the "
+        "row, or `answer` in the family's file",
     ),
     (
         {"choices": "c", "answer": {"index": 0}},
@@ -93,7 +93,8 @@ IN_ROWS = [
         {"choices": ["c", "d"], "answer": {"column": "a", "among": "n"}},
         {"c": "x", "d": "y", "a": "B", "n": ["A", "B"]},
         {"c": "x", "d": "y", "a": "C", "n": ["A", "B"]},
-        "column 'a': found 'C', expected one of ['A', 'B'], which column 'n' holds; mend the row",
+        "column 'a': found 'C', expected one of ['A', 'B'], which column 'n' holds; "
+        "correct the row",
     ),
     (
         {"messages": "m"},
@@ -106,7 +107,7 @@ IN_ROWS = [
         {"t": "a _ blank"},
         {"t": "no blank"},
         "field 'f', column 't': found 'no blank', expected what after_blank can rewrite (list "
-        "index out of range); mend the row, or take another transform in the family's file",
+        "index out of range); correct the row, or take another transform in the family's file",
     ),
     (
         {"target": "u"},

@@ -88,7 +88,7 @@ def test_an_unknown_label_names_the_row():
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("column", ["text_a", "label"])
 def test_what_is_no_number_is_refused_with_its_row(number, column):
-    message = f"column '{column}': found {number}, expected a text or a number; mend the row"
+    message = f"column '{column}': found {number}, expected a text or a number; correct the row"
     with pytest.raises(RowError, match=message) as refusal:
         prepare([row(0), row(0) | {column: number}], spec(NLI), "nli-test")
     assert refusal.value.number == 1

@@ -59,9 +59,9 @@ def test_an_adapter_is_hashed_with_what_it_is_put_on(tmp_path):
 def test_a_folder_without_a_model_is_refused_with_what_it_holds(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("x")
-    with pytest.raises(ValueError, match=f"is no model folder.*found {', '.join(names)}"):
+    with pytest.raises(ValueError, match=f"is not a model folder.*found {', '.join(names)}"):
         hash_model(tmp_path)
-    with pytest.raises(ValueError, match="nowhere is no model folder.*found nothing"):
+    with pytest.raises(ValueError, match="nowhere is not a model folder.*found nothing"):
         hash_model(tmp_path / "nowhere")
 
 

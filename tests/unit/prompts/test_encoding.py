@@ -211,7 +211,7 @@ def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):
     model.save_pretrained(tmp_path, state_dict=state)
     with pytest.raises(ValueError, match="model.layers.1.mlp.up_proj.weight"):
         load_for_scoring(tmp_path)
-    with pytest.raises(ValueError, match="is no model folder: expected config.json and weights"):
+    with pytest.raises(ValueError, match="is not a model folder: expected config.json and weights"):
         load_for_scoring(tmp_path / "nowhere")
 
 

@@ -109,7 +109,7 @@ def test_they_cost_their_cells_and_no_process(read):
         (
             "[full]",
             "[lora]",
-            "study.yaml:13: derive.interpolate.of.0: 'lora' is no method of this study; known: "
+            "study.yaml:13: derive.interpolate.of.0: 'lora' is not a method of this study; known: "
             "full",
         ),
         (
@@ -121,8 +121,7 @@ def test_they_cost_their_cells_and_no_process(read):
         (
             "[0.25, 1]",
             "[0.5, 0.25, 0.5]",
-            "study.yaml:13: derive.interpolate.strengths.2: 0.5 stands twice in the list; remove "
-            "one",
+            "study.yaml:13: derive.interpolate.strengths.2: 0.5 is in the list twice; remove one",
         ),
         (
             "[0.25, 1]",

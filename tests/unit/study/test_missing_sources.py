@@ -120,7 +120,7 @@ HEADER = "(Error while deserializing header: {}); fetch or copy it again"
 IN_MODEL = [
     (
         lambda folder: (folder / "model.safetensors").unlink(),
-        "{at} is no model folder: expected config.json and weights (model.safetensors), found "
+        "{at} is not a model folder: expected config.json and weights (model.safetensors), found "
         "config.json, tokenizer.json",
     ),
     (

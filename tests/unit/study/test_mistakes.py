@@ -73,7 +73,7 @@ IN_STUDY = [
     (
         "model: tiny",
         "model tiny",
-        "study.yaml:2: found 'model tiny': no ': '; write `key: value`, with a space behind the "
+        "study.yaml:2: found 'model tiny': no ': '; write `key: value`, with a space after the "
         "colon",
     ),
     (
@@ -234,13 +234,13 @@ IN_STUDY = [
     (
         "[default, io]",
         "[io]",
-        "study.yaml:14: evaluate.formats.0: 'io' is no format of dataset 'pocket_facts' (family "
+        "study.yaml:14: evaluate.formats.0: 'io' is not a format of dataset 'pocket_facts' (family "
         "'completion'), which has default; add it there, or leave one of the two out",
     ),
     (
         "[default, io]",
         "[default, instruct]",
-        "study.yaml:14: evaluate.formats.1: 'instruct' is no format of dataset 'own' (family "
+        "study.yaml:14: evaluate.formats.1: 'instruct' is not a format of dataset 'own' (family "
         "'own'), which has default, io; add it there, or leave one of the two out",
     ),
     (
@@ -258,32 +258,32 @@ IN_STUDY = [
     (
         "[step4, step16]",
         "[step4, step4]",
-        "study.yaml:3: checkpoints.1: 'step4' stands twice in the list; remove one",
+        "study.yaml:3: checkpoints.1: 'step4' is in the list twice; remove one",
     ),
     (
         "seeds: [0, 1]",
         "seeds: [0, 0]",
-        "study.yaml:11: finetune.full.seeds.1: 0 stands twice in the list; remove one",
+        "study.yaml:11: finetune.full.seeds.1: 0 is in the list twice; remove one",
     ),
     (
         "pocket_facts]",
         "pocket_facts, own]",
-        "study.yaml:13: evaluate.datasets.4: 'own' stands twice in the list; remove one",
+        "study.yaml:13: evaluate.datasets.4: 'own' is in the list twice; remove one",
     ),
     (
         "[default, io]",
         "[default, default]",
-        "study.yaml:14: evaluate.formats.1: 'default' stands twice in the list; remove one",
+        "study.yaml:14: evaluate.formats.1: 'default' is in the list twice; remove one",
     ),
     (
         "shots: [0, 2]",
         "shots: [2, 2]",
-        "study.yaml:15: evaluate.shots.1: 2 stands twice in the list; remove one",
+        "study.yaml:15: evaluate.shots.1: 2 is in the list twice; remove one",
     ),
     (
         "shots: [0, 2]",
         "shots: [0]\n  also: [free, free]",
-        "study.yaml:16: evaluate.also.1: 'free' stands twice in the list; remove one",
+        "study.yaml:16: evaluate.also.1: 'free' is in the list twice; remove one",
     ),
     # Remedies against forgetting
     *(
@@ -438,7 +438,7 @@ IN_FAMILY = [
     (
         "kind: classification",
         "kind: generation",
-        f"{OWN}:2: labels: needed in a family of kind classification alone; kind: generation",
+        f"{OWN}:2: labels: needed only in a family of kind classification; kind: generation",
     ),
     (
         "    label: {column: label, values",
@@ -497,12 +497,12 @@ IN_FAMILY = [
     (
         'labels: ["no", "yes"]',
         'labels: ["no", "no"]',
-        f"{OWN}:2: labels.1: 'no' stands twice in the list; remove one",
+        f"{OWN}:2: labels.1: 'no' is in the list twice; remove one",
     ),
     (
         "in_domain: [own]",
         "in_domain: [own, own]",
-        f"{OWN}:7: tasks.own.in_domain.1: 'own' stands twice in the list; remove one",
+        f"{OWN}:7: tasks.own.in_domain.1: 'own' is in the list twice; remove one",
     ),
     # Templates
     (
@@ -519,7 +519,7 @@ IN_FAMILY = [
     (
         'io: "{text}"',
         'io: "{text"',
-        f"{OWN}:5: formats.io: '{{text' is no template (expected '}}' before end of string); "
+        f"{OWN}:5: formats.io: '{{text' is not a template (expected '}}' before end of string); "
         "write a brace that is text as {{ or }}",
     ),
     (
@@ -544,13 +544,13 @@ IN_FAMILY = [
     (
         "rows[:8]",
         "rows[:x]",
-        f"{OWN}:11: datasets.own.splits.train: 'rows[:x]' is no split; expected its name, or a "
+        f"{OWN}:11: datasets.own.splits.train: 'rows[:x]' is not a split; expected a name, or a "
         "part of it by rows or per cent: train, train[:64], train[64:], train[10%:50%]",
     ),
     (
         "rows[:8]",
         "rows[8]",
-        f"{OWN}:11: datasets.own.splits.train: 'rows[8]' is no split; expected its name, or a "
+        f"{OWN}:11: datasets.own.splits.train: 'rows[8]' is not a split; expected a name, or a "
         "part of it by rows or per cent: train, train[:64], train[64:], train[10%:50%]",
     ),
     (
@@ -567,8 +567,8 @@ IN_FAMILY = [
     (
         "rows[:8]",
         "rows[8:8]",
-        f"{OWN}:11: datasets.own.splits.train: 'rows[8:8]' holds no rows: its end is not behind "
-        "its beginning",
+        f"{OWN}:11: datasets.own.splits.train: 'rows[8:8]' holds no rows: it has to end "
+        "after it begins",
     ),
     (
         "rows[:8]",
@@ -732,6 +732,6 @@ def test_what_is_no_study_is_refused(files, read, monkeypatch):
     with pytest.raises(StudyError) as refusal:
         require_readable([Path("fetch")])
     assert str(refusal.value) == (
-        f"--configfile: fetch is no file in {files}; note that every word behind the option is "
+        f"--configfile: fetch is not a file in {files}; note that every word after the option is "
         "read as a file: a target goes before it"
     )

@@ -30,8 +30,8 @@ def test_two_studies_of_one_name_do_not_share_results(files, monkeypatch):
     with pytest.raises(StudyError) as refusal:
         require_own_results(record, "small", [other])
     assert str(refusal.value) == (
-        "b.yaml:2: study: results of the name 'small' belong to study.yaml; name one of the two "
-        "studies otherwise, or remove that file if this one takes its place"
+        "b.yaml:2: study: results of the name 'small' belong to study.yaml; rename one of the two "
+        "studies, or remove that file if this one takes its place"
     )
     # An override of some keys is no other study, nor is a name that the command line gives.
     override = files / "override.yaml"

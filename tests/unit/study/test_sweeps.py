@@ -198,7 +198,7 @@ MISTAKES = [
     ("sweep: {epochs: 3}", f"{SWEEP}.epochs = 3: expected a list, found a number; write [3]"),
     ("sweep: {epcohs: [1]}", f"{SWEEP}.epcohs: unknown setting; did you mean 'epochs'?"),
     ("sweep: {epochs: [1, 0]}", f"{SWEEP}.epochs.1: epochs: found 0, expected 1 or more"),
-    ("sweep: {epochs: [1, 1]}", f"{SWEEP}.epochs.1: 1 stands twice in the list; remove one"),
+    ("sweep: {epochs: [1, 1]}", f"{SWEEP}.epochs.1: 1 is in the list twice; remove one"),
     (
         "sweep: {epochs: [[1]]}",
         f"{SWEEP}.epochs.0: found [1], expected one number, word or true or false",
@@ -222,13 +222,13 @@ MISTAKES = [
     ),
     (
         "sweep: {lr: [1.0e-3, 1.0e-4]}",
-        f"{SWEEP}.lr: task pocket_nli sets it, too (study.yaml:9); remove one of the two",
+        f"{SWEEP}.lr: task pocket_nli also sets it (study.yaml:9); remove one of the two",
     ),
     (
         "checkpoints: [step17]",
         "finetune.full.checkpoints: unknown 'step17'; did you mean 'step16'?",
     ),
-    ("sweep: [{}, {}]", f"{SWEEP}: {{}} stands twice; remove one"),
+    ("sweep: [{}, {}]", f"{SWEEP}: {{}} is in the list twice; remove one"),
     ("sweep: [{l2sp: [-1.0]}]", f"{SWEEP}.0.l2sp.0: l2sp: found -1.0, expected 0 or more"),
     ("checkpoints: []", "finetune.full.checkpoints = []: expected 1 or more entries"),
 ]

@@ -49,7 +49,7 @@ MISTAKES = [
         FILE,
         "kind: text",
         'kind: text\nformats: {default: "{text}"}',
-        f"{FILE}:2: formats: needed but for kinds chat and text; kind: text",
+        f"{FILE}:2: formats: needed except for kinds chat and text; kind: text",
     ),
     (
         FILE,
@@ -73,7 +73,7 @@ MISTAKES = [
         FILE,
         "kind: text",
         "kind: text\nlabels: [a, b]",
-        f"{FILE}:2: labels: needed in a family of kind classification alone; kind: text",
+        f"{FILE}:2: labels: needed only in a family of kind classification; kind: text",
     ),
     (
         FILE,
