@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cells import KEY
 from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
-from ptft.analysis.scores import KEY, Scores
+from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import bootstrap_means
 
 OWN, OTHER = "own_set", "other_set"

@@ -113,6 +113,7 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
         with_chosen(scores.texts, table) if scores.texts else None,
         table,
+        {name: with_chosen(own, table) for name, own in scores.against_base.items()},
     )
 
 

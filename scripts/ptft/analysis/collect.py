@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis.intervals import score_interval
-from ptft.analysis.per_example import compare, read_aligned
+from ptft.analysis.per_example import AlignedCells, compare, read_aligned
 from ptft.analysis.statistics import bootstrap_means
 from ptft.files.slice_files import closed
 from ptft.paths import cell_path
@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 # Metrics of text without an upper end; the share of its tokens that agree has one.
 LOSSES = ("score", "nats_per_token", "cross_entropy_to_base")
 KEY = ("checkpoint", "arm", "dataset", "format", "shots")
+# Metrics of a tuned model against the base model of its checkpoint, whose bootstrap means are kept
+# beside those of the score: the share of equal answers, on other families; of equal likeliest
+# tokens, on text; of answers turned right, where answers are chosen.
+SAME_ANSWER, SAME_TOP_TOKEN, GAINED = "same_answer", "same_top_token", "gained"
+AGAINST_BASE = (SAME_ANSWER, SAME_TOP_TOKEN, GAINED)
 CELLS_SCHEMA: dict[str, pl.DataType] = {
     "study": pl.String(),
     "model": pl.String(),
@@ -91,8 +96,9 @@ class Collected:
     cells: pl.DataFrame
     """One row a cell and metric, columns of ``CELLS_SCHEMA``."""
     replicates: pl.DataFrame
-    """One row a cell (main metric): its key, ``AUDIT_SCHEMA``, and its R bootstrap means, paired
-    within a dataset."""
+    """One row a cell and metric (the main one and those of ``AGAINST_BASE``): its key, what
+    ``AUDIT_SCHEMA`` names (with the main metric), and its R bootstrap means, paired within a
+    dataset."""
     missing: pl.DataFrame
     """Cells of the study that have no per-example file: their key and the path looked for."""
 
@@ -152,7 +158,9 @@ def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
     resamples = pl.Array(pl.Float32, study["bootstrap"]["resamples"])
     return Collected(
         pl.DataFrame(rows, schema=CELLS_SCHEMA).sort(*KEY, "metric"),
-        pl.DataFrame(kept, schema=key | AUDIT_SCHEMA | {"replicates": resamples}).sort(*KEY),
+        pl.DataFrame(
+            kept, schema=key | {"metric": pl.String()} | AUDIT_SCHEMA | {"replicates": resamples}
+        ).sort(*KEY, "metric"),
         pl.DataFrame(missing, schema=key | {"path": pl.String()}, orient="row").sort(*KEY),
     )
 
@@ -177,42 +185,85 @@ def _collect_dataset(
     # The seed depends on the dataset alone, so that adding a cell changes no other cell's interval.
     dataset_seed = zlib.crc32(f"{seed}:{dataset}".encode())
     for group in examples.groups:
-        position = {cells[file]: i for i, file in enumerate(group.files)}
-        for name, scores in group.metrics.items():
-            values = scores.mean(axis=0)
-            stderr = scores.std(axis=0) / np.sqrt(group.n)
-            number = np.full(len(values), group.n)
-            low, high = score_interval(values, stderr**2, number, bounded=name not in losses)
-            for i, file in enumerate(group.files):
-                if np.isnan(values[i]):  # nothing to compare a base model with
-                    continue
+        own = [cells[file] for file in group.files]
+        bases = _bases(own)
+        against = {} if text else _against_base(study, group, own, bases, audit)
+        measured = group.metrics | against
+        for name, scores in measured.items():
+            metric = main if name == "score" else name
+            for i, row in _summaries(scores, bounded=name not in losses):
+                about = audit[group.files[i]]
                 rows.append(
                     {
-                        **_describe(study, cells[file]),
-                        "metric": main if name == "score" else name,
-                        "value": float(values[i]),
-                        "stderr": float(stderr[i]),
-                        "ci_low": float(low[i]),
-                        "ci_high": float(high[i]),
+                        **_describe(study, own[i]),
+                        "metric": metric,
+                        **row,
                         "n": group.n,
-                        "chance": audit[file]["chance"] if name == "score" else None,
+                        "chance": about["chance"] if name == "score" else None,
                         "main": name == "score",
-                        "truncated": audit[file]["truncated"],
+                        "truncated": about["truncated"],
                     }
                 )
-        scores = group.metrics["score"]
-        means = bootstrap_means(scores, resamples, dataset_seed).T
-        for i, file in enumerate(group.files):
-            checkpoint, _, *score = cells[file]
-            base = position.get((checkpoint, "base", *score))
-            kept.append(
-                {
-                    **dict(zip(KEY, cells[file], strict=True)),
-                    **{name: audit[file][name] for name in AUDIT_SCHEMA if name in audit[file]},
-                    **({} if base is None or text else compare(scores[:, i], scores[:, base])),
-                    "replicates": means[i].astype(np.float32),
-                }
-            )
+        scores = measured["score"]
+        for name, i, means in _replicates(measured, resamples, dataset_seed):
+            known = {}
+            if name == "score":
+                about, base = audit[group.files[i]], bases[i]
+                known = {name: about[name] for name in AUDIT_SCHEMA if name in about}
+                if base is not None and not text:
+                    known |= compare(scores[:, i], scores[:, base])
+            metric = main if name == "score" else name
+            key = dict(zip(KEY, own[i], strict=True))
+            kept.append(key | {"metric": metric, **known, "replicates": means})
+
+
+def _bases(cells: Sequence[tuple]) -> list[int | None]:
+    """Of each cell the position of its base model's: the same checkpoint and score."""
+    position = {cell: i for i, cell in enumerate(cells)}
+    found = [position.get((cell[0], "base", *cell[2:])) for cell in cells]
+    return [None if base == i else base for i, base in enumerate(found)]
+
+
+def _against_base(
+    study: Mapping[str, Any],
+    group: AlignedCells,
+    cells: Sequence[tuple],
+    bases: Sequence[int | None],
+    audit: Sequence[Mapping[str, Any]],
+) -> dict[str, np.ndarray]:
+    """Metrics of ``AGAINST_BASE`` of answers to prompts, (n, C) each; NaN where there is none."""
+    scores, answers = group.metrics["score"], group.predictions
+    found = {name: np.full(scores.shape, np.nan) for name in (SAME_ANSWER, GAINED)}
+    for i, (cell, base) in enumerate(zip(cells, bases, strict=True)):
+        if base is None:
+            continue
+        if domain_of(study["arms"][cell[1]]["train_task"], cell[2], study) == "cross":
+            found[SAME_ANSWER][:, i] = answers[:, i] == answers[:, base]
+        if audit[group.files[i]]["chance"] is not None:
+            found[GAINED][:, i] = scores[:, i] > scores[:, base]
+    return found
+
+
+def _summaries(scores: np.ndarray, bounded: bool) -> Iterator[tuple[int, dict[str, float]]]:
+    """Mean, standard error and interval of each column (n, C) that has scores."""
+    values, count = scores.mean(axis=0), np.full(scores.shape[1], len(scores))
+    stderr = scores.std(axis=0) / np.sqrt(len(scores))
+    low, high = score_interval(values, stderr**2, count, bounded=bounded)
+    for i in np.flatnonzero(~np.isnan(values)):  # a base model has nothing to compare with
+        told = {"value": values, "stderr": stderr, "ci_low": low, "ci_high": high}
+        yield int(i), {name: float(column[i]) for name, column in told.items()}
+
+
+def _replicates(
+    measured: Mapping[str, np.ndarray], resamples: int, seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Name, column and bootstrap means (R,) of the score and the metrics of ``AGAINST_BASE``."""
+    for name in ("score", *AGAINST_BASE):
+        scores = measured.get(name, np.empty((0, 0)))
+        known = np.flatnonzero(~np.isnan(scores).any(axis=0))
+        if len(known):
+            means = bootstrap_means(scores[:, known], resamples, seed).T.astype(np.float32)
+            yield from zip([name] * len(known), known.tolist(), means, strict=True)
 
 
 def _describe(study: Mapping[str, Any], cell: tuple) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class AlignedCells:
     """Number of examples."""
     metrics: dict[str, np.ndarray]
     """Name -> (n, C) scores, examples sorted by id; the main metric is called `score`."""
+    predictions: np.ndarray
+    """(n, C) hashes of the answers, in the same order"""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def _align(
     """Group files by the examples they hold, and bring these into one order."""
     examples = frame["example"].to_numpy()
     columns = {name: frame[name].to_numpy() for name in metrics}
+    predictions = frame["prediction"].to_numpy()
     starts = np.concatenate([[0], np.cumsum(sizes)])
     # Set of examples (its sorted hashes) -> files, and for each the rows in the common order.
     members: dict[bytes, list[tuple[int, np.ndarray]]] = {}
@@ -135,13 +138,16 @@ def _align(
         AlignedCells(
             files=[i for i, _ in group],
             n=len(group[0][1]),
-            metrics={
-                name: np.stack([values[rows] for _, rows in group], axis=1)
-                for name, values in columns.items()
-            },
+            metrics={name: _columns(values, group) for name, values in columns.items()},
+            predictions=_columns(predictions, group),
         )
         for group in members.values()
     ]
+
+
+def _columns(values: np.ndarray, group: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Values (n, C) of a group of files, a column each."""
+    return np.stack([values[rows] for _, rows in group], axis=1)
 
 
 def _order_by_id(path: Path) -> np.ndarray:

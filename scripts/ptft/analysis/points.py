@@ -29,6 +29,8 @@ class Points:
 
     table: pl.DataFrame
     """(P) columns ``POINT``, n_seeds, own_datasets, other_datasets"""
+    others: pl.DataFrame
+    """pairs of tuned and base scores on other families, of which ``kept`` is made"""
     gain: Versions
     """tuned minus base, mean over the task's own test sets"""
     kept: Versions
@@ -48,15 +50,14 @@ class Points:
         own = pairs.filter(pl.col("domain") == "in")
         known = own.join(other, on=POINT, how="semi", nulls_equal=True)
         gains, gain = mean_points(view, known, np.subtract)
-        keeps, kept = mean_points(
-            view, other.join(own, on=POINT, how="semi", nulls_equal=True), bounded_change
-        )
+        others = other.join(own, on=POINT, how="semi", nulls_equal=True)
+        keeps, kept = mean_points(view, others, bounded_change)
         table = gains.with_columns(
             pl.min_horizontal("n_seeds", keeps["n_seeds"]),
             pl.col("datasets").alias("own_datasets"),
             keeps["datasets"].alias("other_datasets"),
         ).drop("datasets")
-        return cls(table, gain, kept)
+        return cls(table, others, gain, kept)
 
     def groups(self) -> Iterator[tuple[dict, list[int]]]:
         """Each checkpoint and task: its columns, and its points."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import AUDIT_SCHEMA
+from ptft.analysis.cells import KEY, checkpoint_index, refuse_duplicates, with_shots
+from ptft.analysis.collect import AGAINST_BASE, AUDIT_SCHEMA
 from ptft.analysis.intervals import (
     confidence_draws,
     effective_examples,
     over_seeds,
     unseen_agreement,
 )
-from ptft.analysis.settings import TUNED_SHOTS
 from ptft.analysis.statistics import normal_replicates
 
-KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]
 METHOD = ["method", "setting", "derived", "strength"]
@@ -46,6 +46,8 @@ class Scores:
     ``arms``: the table of the fine-tuned models (``ptft.analysis.arms``), where there is one.
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
+    ``against_base``: metrics of tuned models against the base model (``AGAINST_BASE``), by name,
+    as far as their bootstrap means were kept.
     """
 
     cells: pl.DataFrame
@@ -53,6 +55,7 @@ class Scores:
     by_seed: np.ndarray
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
+    against_base: Mapping[str, Scores] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -70,16 +73,20 @@ class Scores:
         refuse_duplicates(main)
         main = main.with_columns(checkpoint_index(main))
         text = pl.col("kind").eq_missing(pl.lit("text"))
-        prompted = _average_seeds(*_drawn(main.filter(~text), replicates, seed), seed)
+        seeds = sorted(main["seed"].drop_nulls().unique())
+        prompted = _average_seeds(*_drawn(main.filter(~text), replicates, seed), seed, seeds)
+        prompted = _with_against_base(prompted, cells.filter(~text), replicates, seed, seeds)
         if not (main["kind"] == "text").any():
             return prompted
-        losses = _average_seeds(*_drawn(main.filter(text), replicates, seed), seed, bounded=False)
+        drawn = _drawn(main.filter(text), replicates, seed)
+        losses = _average_seeds(*drawn, seed, seeds, bounded=False)
         further = cells.filter(text & ~pl.col("main")).pivot(
             "metric", index=GROUP, values="value", aggregate_function="mean", sort_columns=True
         )
         beside = losses.cells.join(
             further, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
         )
+        losses = _with_against_base(losses, cells.filter(text), replicates, seed, seeds)
         return replace(prompted, texts=replace(losses, cells=beside))
 
     @property
@@ -121,59 +128,6 @@ class Scores:
         )
 
 
-def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
-    """Cells with ``shots``; None takes the number that models are tuned with (``TUNED_SHOTS``).
-
-    A group that has no such cell, or fewer than half as many as of another number (the released
-    tables hold a few among many at 4 shots), is taken at its most frequent number, of two as
-    frequent at the larger.
-    """
-    if shots is not None:
-        return cells.filter(pl.col("shots") == shots)
-    half = 2 * pl.col("len") >= pl.col("len").max().over(by)
-    usual = (
-        cells.group_by(*by, "shots")
-        .len()
-        .sort((pl.col("shots") == TUNED_SHOTS) & half, "len", "shots")
-        .group_by(by, maintain_order=True)
-        .agg(pl.col("shots").last())
-    )
-    return cells.join(usual, on=[*by, "shots"], how="semi", maintain_order="left")
-
-
-def refuse_duplicates(main: pl.DataFrame) -> None:
-    """Raise ValueError if two main rows have the same key; name both values and their studies."""
-    twice = main.filter(pl.struct(KEY).is_duplicated())
-    if len(twice):
-        first = twice.row(0, named=True)
-        both = twice.filter(pl.all_horizontal(pl.col(k) == first[k] for k in KEY))
-        sources = [
-            f"{row['value']} ({row['study']}, {row['model']})" for row in both.iter_rows(named=True)
-        ]
-        raise ValueError(
-            f"cell {[first[k] for k in KEY]} occurs {len(both)} times: {', '.join(sources)}; "
-            "keep one source"
-        )
-
-
-def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
-    """Position of each checkpoint in pre-training; one without a step (`main`) is the last."""
-    order = (
-        cells.select("checkpoint", "step", "tokens")
-        .unique()
-        .sort("step", "tokens", "checkpoint", nulls_last=True)["checkpoint"]
-        .to_list()
-    )
-    if len(set(order)) != len(order):
-        twice = next(name for name in order if order.count(name) > 1)
-        raise ValueError(f"checkpoint {twice!r} has two different steps or token counts")
-    return (
-        pl.col("checkpoint")
-        .replace_strict({name: i for i, name in enumerate(order)}, return_dtype=pl.Int64)
-        .alias("index")
-    )
-
-
 def _drawn(
     main: pl.DataFrame, replicates: pl.DataFrame | None, seed: int
 ) -> tuple[pl.DataFrame, np.ndarray]:
@@ -182,7 +136,7 @@ def _drawn(
     Raises:
         ValueError: a cell has no replicates.
     """
-    main = main.with_row_index("row")
+    main = main.sort(KEY).with_row_index("row")
     if replicates is None:
         drawn = normal_replicates(
             main["value"].to_numpy(),
@@ -192,7 +146,8 @@ def _drawn(
         )
         unknown = (pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
         return main.with_columns(unknown), drawn
-    joined = main.join(replicates, on=KEY, how="left", maintain_order="left")
+    on = [*KEY, *(["metric"] if "metric" in replicates.columns else [])]
+    joined = main.join(replicates, on=on, how="left", maintain_order="left")
     without = joined.filter(pl.col("replicates").is_null())
     if len(without):
         raise ValueError(
@@ -202,15 +157,80 @@ def _drawn(
     return joined.drop("replicates"), joined["replicates"].to_numpy()
 
 
+def _with_against_base(
+    scores: Scores,
+    cells: pl.DataFrame,
+    replicates: pl.DataFrame | None,
+    seed: int,
+    seeds: Sequence[int],
+) -> Scores:
+    """Scores with what is known of the metrics of ``AGAINST_BASE``, their runs numbered alike."""
+    if replicates is None or "metric" not in replicates.columns:
+        return scores
+    runs = scores.cells.select(*RUN, "run").unique()
+    index = scores.cells.select("checkpoint", "index").unique()
+    found = {}
+    for name in AGAINST_BASE:
+        known = replicates.filter(pl.col("metric") == name)
+        own = cells.filter(pl.col("metric") == name).join(known, on=KEY, how="semi")
+        if len(own):
+            own = own.join(index, on="checkpoint")
+            found[name] = _average_seeds(*_drawn(own, known, seed), seed, seeds, runs=runs)
+    return replace(scores, against_base=found)
+
+
 def _average_seeds(
-    main: pl.DataFrame, drawn: np.ndarray, seed: int, bounded: bool = True
+    main: pl.DataFrame,
+    drawn: np.ndarray,
+    seed: int,
+    seeds: Sequence[int],
+    bounded: bool = True,
+    runs: pl.DataFrame | None = None,
 ) -> Scores:
     """Average cells that differ in their seed only, and draw from what is known of the means.
 
     Args:
+        seeds: training seeds of the study.
         bounded: whether the scores lie in [0, 1] by their nature.
+        runs: ``RUN`` and its number in ``run``; None numbers them.
     """
-    grouped = (
+    grouped = _grouped(main)
+    if runs is None:
+        runs = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
+    grouped = grouped.join(runs, on=RUN, nulls_equal=True, maintain_order="left")
+    by_seed = np.full((len(grouped), max(1, len(seeds))), np.nan)
+    replicates = np.empty((len(grouped), drawn.shape[1]), dtype=np.float32)
+    variance = grouped["variance"].fill_null(np.nan).to_numpy().copy()
+    normals: dict[int, np.ndarray] = {}
+    for row, run, rows, own, values in grouped.select(
+        "row", "run", "rows", "seeds", "values"
+    ).iter_rows():
+        places = [0 if s is None else seeds.index(s) for s in own]
+        by_seed[row, places] = values
+        if len(rows) == 1:
+            replicates[row] = drawn[rows[0]]
+            continue
+        if run not in normals:
+            shape = (len(seeds), drawn.shape[1])
+            normals[run] = np.random.default_rng((seed, run)).standard_normal(shape)
+        replicates[row], variance[row] = over_seeds(
+            np.array(values), drawn[rows], normals[run][places]
+        )
+    cells = grouped.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None)).drop(
+        "rows", "seeds", "values", "variance"
+    )
+    mean = cells["value"].to_numpy()
+    n = _numbers_of_examples(cells, variance)
+    variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
+    if bounded:
+        variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
+    draws = confidence_draws(mean, variance, n, replicates, seed, bounded)
+    return Scores(cells, draws, by_seed)
+
+
+def _grouped(main: pl.DataFrame) -> pl.DataFrame:
+    """A row for the cells that differ in their seed only, with lists of their rows and values."""
+    return (
         main.sort("seed", "row", maintain_order=True)
         .group_by(GROUP, maintain_order=True)
         .agg(
@@ -228,37 +248,6 @@ def _average_seeds(
         .sort(pl.col("rows").list.min())
         .with_row_index("row")
     )  # fmt: skip
-    runs = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
-    grouped = grouped.join(runs, on=RUN, nulls_equal=True, maintain_order="left")
-    known = sorted(main["seed"].drop_nulls().unique())
-    by_seed = np.full((len(grouped), max(1, len(known))), np.nan)
-    replicates = np.empty((len(grouped), drawn.shape[1]), dtype=np.float32)
-    variance = grouped["variance"].fill_null(np.nan).to_numpy().copy()
-    normals: dict[int, np.ndarray] = {}
-    for row, run, rows, seeds, values in grouped.select(
-        "row", "run", "rows", "seeds", "values"
-    ).iter_rows():
-        places = [0 if s is None else known.index(s) for s in seeds]
-        by_seed[row, places] = values
-        if len(rows) == 1:
-            replicates[row] = drawn[rows[0]]
-            continue
-        if run not in normals:
-            shape = (len(known), drawn.shape[1])
-            normals[run] = np.random.default_rng((seed, run)).standard_normal(shape)
-        replicates[row], variance[row] = over_seeds(
-            np.array(values), drawn[rows], normals[run][places]
-        )
-    cells = grouped.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None)).drop(
-        "rows", "seeds", "values", "variance"
-    )
-    mean = cells["value"].to_numpy()
-    n = _numbers_of_examples(cells, variance)
-    variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
-    if bounded:
-        variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
-    draws = confidence_draws(mean, variance, n, replicates, seed, bounded)
-    return Scores(cells, draws, by_seed)
 
 
 def _numbers_of_examples(cells: pl.DataFrame, variance: np.ndarray) -> np.ndarray:

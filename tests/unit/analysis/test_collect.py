@@ -9,7 +9,7 @@ from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
-from ptft.analysis.collect import CELLS_SCHEMA, collect, domain_of
+from ptft.analysis.collect import AGAINST_BASE, CELLS_SCHEMA, collect, domain_of
 from ptft.paths import cell_path
 
 
@@ -26,12 +26,21 @@ def row(cells, **wanted):
     return found.row(0, named=True)
 
 
+def scored(replicates):
+    """Those of the scores themselves."""
+    return replicates.filter(~pl.col("metric").is_in(AGAINST_BASE))
+
+
 def test_cells(study, tmp_path):
     collected = collect(study, tmp_path)
     assert dict(collected.cells.schema) == CELLS_SCHEMA
-    # 3 checkpoints x (base + 2 arms) x 4 datasets, main metric and the extra one.
-    assert len(collected.cells) == 3 * 3 * 4 * 2
-    assert collected.cells["main"].sum() == len(collected.replicates) == 36
+    # 3 checkpoints x (base + 2 arms) x 4 datasets, main metric and the extra one; and, against the
+    # base model, answers on 2 and 3 datasets of other families, 3 of 4 datasets have choices.
+    against = {"same_answer": 3 * (2 + 3), "gained": 3 * 2 * 3}
+    assert len(collected.cells) == 3 * 3 * 4 * 2 + sum(against.values())
+    assert collected.cells["main"].sum() == 36
+    counted = dict(collected.replicates.group_by("metric").len().iter_rows())
+    assert counted == against | {"accuracy": 18, "acc_norm": 9, "rougeL": 9}
     assert collected.missing.is_empty()
     found = row(collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", main=True)
     assert found | {"stderr": 0, "ci_low": 0, "ci_high": 0} == {
@@ -92,7 +101,7 @@ def test_missing_files_are_listed(study, tmp_path):
     gone.unlink()
     collected = collect(study, tmp_path)
     assert collected.missing.rows() == [("main", "base", "quiz", "default", 4, str(gone))]
-    assert len(collected.replicates) == 35
+    assert len(scored(collected.replicates)) == 35
 
 
 def test_a_cell_listed_twice_is_refused(study, tmp_path):
@@ -137,7 +146,7 @@ def test_program(study, tmp_path):
         ]
     )
     cells = pl.read_parquet(out / "cells.parquet")
-    assert len(cells) == 72
+    assert cells["main"].sum() == 36
     assert pl.read_csv(out / "cells.csv")["value"].to_list() == cells["value"].to_list()
 
 
@@ -162,9 +171,9 @@ def test_cells_with_other_examples_are_kept_apart(study, tmp_path, caplog):
 
 
 def test_audit(study, tmp_path):
-    kept = row(
-        collect(study, tmp_path).replicates, checkpoint="main", arm="full.nli.s0", dataset="nli_in"
-    )
+    collected = collect(study, tmp_path)
+    cell = {"checkpoint": "main", "arm": "full.nli.s0", "dataset": "nli_in"}
+    kept = row(scored(collected.replicates), **cell)
     # The three labels take turns; of 200 the first two have 67. The last 40 answers are the next
     # label, so that the first is given 54 + 13 times.
     assert (kept["gold_labels"], kept["gold_share"]) == (3, 0.335)
@@ -172,3 +181,18 @@ def test_audit(study, tmp_path):
     assert kept["prompt_tokens"] == 10.0
     # 68 right before (0.34), 160 after, none of them lost.
     assert (kept["gained"], kept["lost"]) == (pytest.approx(92 / 200), 0.0)
+    # Its replicates are those of the difference, as none is lost.
+    base = row(scored(collected.replicates), **cell | {"arm": "base"})
+    gained = row(collected.replicates, **cell, metric="gained")
+    by_hand = np.subtract(kept["replicates"], base["replicates"])
+    assert gained["replicates"] == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_equal_answers_are_counted_on_other_families(study, tmp_path):
+    collected = collect(study, tmp_path)
+    cell = {"checkpoint": "main", "arm": "full.nli.s0"}
+    same = row(collected.cells, **cell, dataset="quiz", metric="same_answer")
+    # 120 right before, 116 after: the 4 between alone are answered otherwise.
+    assert (same["value"], same["n"], same["main"]) == (0.98, 200, False)
+    own = collected.cells.filter(pl.col("dataset") == "nli_in", pl.col("arm") == "full.nli.s0")
+    assert "same_answer" not in own["metric"]

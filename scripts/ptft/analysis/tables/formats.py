@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from ptft.analysis.cells import with_shots
 from ptft.analysis.estimates import Estimates, difference, with_interval
-from ptft.analysis.scores import ARM, CHECKPOINT, Scores, with_shots
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
 
