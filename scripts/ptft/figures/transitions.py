@@ -56,7 +56,8 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     legend_below(figure, list(axes.flat))
     below = words(
         "Share of test examples that score higher (above zero) and lower (below zero) after "
-        "fine-tuning on the task above each column. For ROUGE-L any change of the score counts."
+        "fine-tuning on the task above each column, guesses included. For ROUGE-L any change of "
+        "the score counts."
     )
     headline(figure, _found(table, words), below)
     return figure

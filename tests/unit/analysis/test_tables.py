@@ -290,3 +290,7 @@ def test_transitions():
     # 15 against 5 of 100: exact McNemar, 2 * P(Binomial(20, 1/2) <= 5).
     assert row["p"] == pytest.approx(0.0414, abs=1e-4)
     assert row["p_adjusted"] == pytest.approx(row["p"])
+    # Guesses move at most 1/3 (1 - 1/3) = .22 each way, and no more than the .05 that are lost.
+    assert row["guessed"] == pytest.approx(0.05)
+    assert (row["learned"], row["forgotten"]) == (pytest.approx(0.10), pytest.approx(0.0))
+    assert row["learned_ci_low"] is None  # its resamples were not kept

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from ptft.analysis.scores import ARM, CHECKPOINT, Scores
+from ptft.analysis.collect import GAINED
+from ptft.analysis.estimates import Estimates, SeedPart, with_interval
+from ptft.analysis.scores import ARM, CHECKPOINT, GROUP, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values, sign_test
 
@@ -17,6 +20,17 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
     adjusted over the whole table (Benjamini and Hochberg, 1995). Both are about the examples: with
     several training seeds the shares are means over these seeds, tested as if they were one run's,
     and say nothing of another seed (table `gains` does).
+
+    ``learned`` and ``forgotten`` are these shares less ``guessed``, what answering at random moves
+    either way: b c (1 - c), with c the chance of a random answer and b the share of examples that
+    both models guess. A model of accuracy a that knows some answers and guesses the others guesses
+    (1 - a) / (1 - c), all at most (the correction for guessing of tests). What the worse model
+    knows the better one is taken to know, too, so that b is the lesser of the two, and the product
+    c min(1 - c, 1 - max(a_base, a_tuned)). Guesses turn as many answers right as wrong: where fewer
+    are gained or lost, that is ``guessed``. So it is the most that guessing explains, and
+    learned - forgotten = net. The idea of shares without guesses is that of Harmon et al. (2025,
+    arXiv 2510.17776). Intervals are from the same resamples. All are null where there are no
+    choices, as for ROUGE-L.
 
     One row a (checkpoint, arm, dataset); empty where no per-example results are known.
     """
@@ -32,4 +46,65 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
         for gained, lost, n in table.select("gained", "lost", "n").iter_rows()
     ]
     p = pl.Series("p", p_values, dtype=pl.Float64)
-    return table.with_columns(p, pl.Series("p_adjusted", adjust_p_values(p.to_numpy())))
+    table = table.with_columns(p, pl.Series("p_adjusted", adjust_p_values(p.to_numpy())))
+    return _without_guesses(table, view, pairs, settings.level, scores.against_base.get(GAINED))
+
+
+def moved_by_guessing(
+    gained: np.ndarray, base: np.ndarray, tuned: np.ndarray, chance: np.ndarray
+) -> np.ndarray:
+    """The most of the shares gained and lost that answering at random moves: ``guessed`` above.
+
+    Args:
+        gained: share of the examples turned right.
+        base, tuned: accuracies, which say with it how many are turned wrong.
+        chance: of a random answer being right. NaN gives NaN. All broadcast.
+    """
+    random = chance * np.minimum(1 - chance, 1 - np.maximum(base, tuned))
+    return np.clip(np.minimum(gained, gained - (tuned - base)), 0, random)
+
+
+def _without_guesses(
+    table: pl.DataFrame, view: Scores, pairs: pl.DataFrame, level: float, turned: Scores | None
+) -> pl.DataFrame:
+    """Add guessed, learned and forgotten.
+
+    Args:
+        turned: what ``gained`` is made of; None where that was not kept: there are no intervals.
+    """
+    chance = pairs["chance"].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
+    base, rows = pairs["base"].to_numpy()[:, None], pairs["row"].to_numpy()
+    base_draws = view.draws[pairs["base_row"].to_numpy()]
+    gained_draws, gained_by_seed = _gained(view, pairs, turned)
+
+    def parts(gained: np.ndarray, tuned: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, ...]:
+        guessed = moved_by_guessing(gained, base, tuned, chance.astype(tuned.dtype))
+        return guessed, gained - guessed, gained - (tuned - base) - guessed
+
+    gained, tuned = (pairs[name].to_numpy()[:, None] for name in ("gained", "value"))
+    values = parts(gained, tuned, base)
+    draws = parts(gained_draws, view.draws[rows], base_draws)
+    by_seed = parts(gained_by_seed, view.by_seed[rows], base)
+    for at, name in enumerate(("guessed", "learned", "forgotten")):
+        estimates = Estimates(values[at][:, 0], draws[at], SeedPart.of(by_seed[at]))
+        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
+        if name != "guessed":
+            table = with_interval(table, estimates, level, f"{name}_")
+    return table
+
+
+def _gained(
+    view: Scores, pairs: pl.DataFrame, turned: Scores | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws (N, R) and scores by seed (N, S) of the shares gained; NaN where they are not known."""
+    draws = np.full((len(pairs), view.draws.shape[1]), np.nan, np.float32)
+    by_seed = np.full((len(pairs), view.by_seed.shape[1]), np.nan)
+    if turned is not None:
+        places = turned.cells.select(*GROUP, at="row")
+        found = pairs.select(GROUP).join(
+            places, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
+        )["at"]
+        known = found.is_not_null().to_numpy()
+        rows = found.drop_nulls().to_numpy()
+        draws[known], by_seed[known] = turned.draws[rows], turned.by_seed[rows]
+    return draws, by_seed
