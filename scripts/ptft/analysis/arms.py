@@ -22,6 +22,7 @@ SCHEMA = {
     "checkpoint": pl.String,
     "step": pl.Int64,
     "tokens": pl.Int64,
+    "pretraining_lr": pl.Float64,
     "arm": pl.String,
     "method": pl.String,
     "train_task": pl.String,
@@ -48,11 +49,12 @@ class ArmsSlice(TypedDict):
 def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl.DataFrame:
     """Every fine-tuned model, its settings, and how its training ended.
 
-    One row per checkpoint and fine-tuned arm: lr (the one that was trained with) and a column for
-    each further setting that a method sweeps; train_loss of the last update; validation_loss and
-    validation_exact (share of held-out completions that come out exactly) where the study holds
-    examples out; kl_from_base, distance and relative_distance where training measured them. Null
-    where a model's record is gone.
+    One row per checkpoint and fine-tuned arm: pretraining_lr, the learning rate that pre-training
+    had at the checkpoint, where the model's file tells; lr (the one that was trained with) and a
+    column for each further setting that a method sweeps; train_loss of the last update;
+    validation_loss and validation_exact (share of held-out completions that come out exactly) where
+    the study holds examples out; kl_from_base, distance and relative_distance where training
+    measured them. Null where a model's record is gone.
 
     ``chosen`` is true for the setting with the lowest validation loss, averaged over seeds, of
     those of its checkpoint, method and task; of equals the one that is written first. It is null
@@ -157,6 +159,7 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
                 "checkpoint": checkpoint,
                 "step": info["step"],
                 "tokens": info["tokens"],
+                "pretraining_lr": info.get("pretraining_lr"),
                 "arm": arm,
                 **{name: about[name] for name in ("method", "train_task", "setting", "seed")},
                 **about["settings"],

@@ -20,19 +20,9 @@ import torch
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
 from ptft.pocket.muon import Muon
-from ptft.pocket.settings import PretrainSettings
+from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import train_tokenizer
 from ptft.runtime.bars import progress
-
-
-def rate_factor(settings: PretrainSettings, step: int) -> float:
-    """The learning rate of `step` (from 0), as a part of `learning_rate`."""
-    warmup = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    decay_steps = settings.decay_fraction * settings.total_steps
-    if decay_steps == 0:
-        return warmup
-    left = (settings.total_steps - step) / decay_steps
-    return warmup * (0.1 + 0.9 * min(1.0, left))
 
 
 def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> OlmoForCausalLM:

@@ -89,3 +89,13 @@ class PretrainSettings:
         for name in ("decay_fraction", "rows_apart"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, found {getattr(self, name)}")
+
+
+def rate_factor(settings: PretrainSettings, step: int) -> float:
+    """The learning rate of `step` (from 0), as a part of `learning_rate`."""
+    warmup = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    decay_steps = settings.decay_fraction * settings.total_steps
+    if decay_steps == 0:
+        return warmup
+    left = (settings.total_steps - step) / decay_steps
+    return warmup * (0.1 + 0.9 * min(1.0, left))

@@ -135,15 +135,40 @@ def overtraining_findings(
         sentences.append(text + words("."))
     if sentences:
         sentences.append(
-            words(
-                "That is corrected for having picked the best checkpoint. Checkpoints also differ "
-                "in the learning rate that pre-training had there."
-            )
+            words("That is corrected for having picked the best checkpoint.")
+            + " "
+            + _confounded(known, words)
         )
     ends = noise.filter(pl.col("index").is_in([noise["index"].min(), noise["index"].max()]))
     if ends["index"].n_unique() > 1:
         sentences.append(_noise(ends.sort("dataset", "index"), words))
     return sentences
+
+
+def _confounded(rows: pl.DataFrame, words: Words) -> str:
+    """What else differs between the best and the last checkpoints: pre-training's rate there."""
+    ends = [
+        rows.select(checkpoint=f"{end}_checkpoint", lr=f"{end}_pretraining_lr")
+        for end in ("best", "last")
+    ]
+    rates = pl.concat(ends).unique().drop_nulls().sort("lr", "checkpoint", descending=True)
+    if rates["lr"].n_unique() == 1:
+        return words(
+            "Pre-training had the same learning rate, {lr}, at the checkpoints compared."
+        ).format(lr=f"{rates['lr'][0]:.1e}")
+    if rates.is_empty():
+        return words(
+            "Checkpoints also differ in the learning rate that pre-training had there, which is "
+            "not known here."
+        )
+    return words(
+        "Checkpoints also differ in the learning rate that pre-training had there ({rates}): a "
+        "falling rate and more pre-training cannot be told apart."
+    ).format(
+        rates=", ".join(
+            f"{row['checkpoint']} {row['lr']:.1e}" for row in rates.iter_rows(named=True)
+        )
+    )
 
 
 def _decline(row: dict, words: Words) -> str:

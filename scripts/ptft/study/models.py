@@ -1,14 +1,15 @@
 """Types of a model file (config/models): where checkpoints come from and where they stand."""
 
 import dataclasses
+import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ptft.files.errors import present
 from ptft.files.types import Count, Name, Repository, Seed, Strict
-from ptft.pocket.settings import PretrainSettings
+from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.study.settings import StrictSettings
 
 
@@ -62,6 +63,10 @@ class PocketSource(Strict):
         names = list(self.checkpoints())
         place = names.index(name)
         return names[place - 1] if place else None
+
+    def learning_rate(self, step: int) -> float:
+        """Of the last update before a step, for the matrices."""
+        return self.pretraining.learning_rate * rate_factor(self.pretraining, step - 1)
 
     def pretraining_slice(self, name: str) -> dict:
         """What determines a checkpoint: the settings, without the steps of the others."""
@@ -171,6 +176,49 @@ class Shape(Strict):
         return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
 
 
+Rate = Annotated[float, Field(ge=0)]
+
+
+class RateSchedule(Strict):
+    """A learning rate over pre-training: up in a straight line, then down."""
+
+    peak: Annotated[float, Field(gt=0)]
+    """the highest rate, at the end of the warm-up"""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """steps in which it rises"""
+    start: Rate = 0.0
+    """where it rises from"""
+    steps: Count
+    """the step at which it has fallen to ``end``"""
+    shape: Literal["cosine", "linear"]
+    """of the fall"""
+    end: Rate = 0.0
+    """what it falls to"""
+    least: Rate = 0.0
+    """where the fall is cut off, if above ``end``"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.warmup >= self.steps:
+            raise ValueError(
+                f"warmup is {self.warmup}, expected fewer than the {self.steps} steps of the whole"
+            )
+        for name in ("start", "end", "least"):
+            if getattr(self, name) > self.peak:
+                raise ValueError(
+                    f"{name} is {getattr(self, name):g}, expected at most the peak, {self.peak:g}"
+                )
+        return self
+
+    def at(self, step: int) -> float:
+        """The rate after so many steps."""
+        if step < self.warmup:
+            return self.start + (self.peak - self.start) * step / self.warmup
+        gone = min(1.0, (step - self.warmup) / (self.steps - self.warmup))
+        left = 1 - gone if self.shape == "linear" else (1 + math.cos(math.pi * gone)) / 2
+        return max(self.least, self.end + (self.peak - self.end) * left)
+
+
 class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
@@ -180,8 +228,26 @@ class Model(Strict):
     """number of weights, for estimates of time, memory and disk; small where not given"""
     shape: Shape | None = None
     """sizes of its parts, for estimates of GPU memory; of the weights alone where not given"""
+    pretraining_lr: RateSchedule | None = None
+    """learning rate of its pre-training, to be told beside each checkpoint"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
     """where its checkpoints come from"""
+
+    @model_validator(mode="after")
+    def _told_once(self) -> Self:
+        if self.pretraining_lr and isinstance(self.source, PocketSource):
+            raise ValueError(
+                "pretraining_lr is told by source.pretraining of a pocket model; drop it"
+            )
+        return self
+
+    def learning_rate(self, step: int | None) -> float | None:
+        """Of pre-training at a step; None where nothing tells."""
+        if step is None:
+            return None
+        if isinstance(self.source, PocketSource):
+            return self.source.learning_rate(step)
+        return self.pretraining_lr.at(step) if self.pretraining_lr else None
 
     @property
     def weights(self) -> int | None:

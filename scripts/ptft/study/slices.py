@@ -143,7 +143,10 @@ def arms_slice(grid: Grid) -> dict:
                 "settings": values,
                 "changes": list(arm.changes),
             }
-    infos = {name: info.model_dump() for name, info in grid.checkpoints.items()}
+    infos = {
+        name: info.model_dump() | {"pretraining_lr": grid.model.learning_rate(info.step)}
+        for name, info in grid.checkpoints.items()
+    }
     return {"checkpoints": infos, "arms": arms, "sweeps": sweeps}
 
 

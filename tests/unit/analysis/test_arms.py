@@ -65,6 +65,7 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
         "checkpoint": "step10",
         "step": 10,
         "tokens": 1000,
+        "pretraining_lr": None,
         "arm": "full.nli.lr0.01.s1",
         "method": "full",
         "train_task": "nli",

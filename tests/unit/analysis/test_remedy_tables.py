@@ -133,6 +133,14 @@ def test_a_decline_from_the_best_checkpoint_at_a_fixed_setting():
     assert 0 < worse["drop_low"] < worse["drop"]
     assert worse["fixed"] and worse["p"] == pytest.approx(1 / 301)
     assert worse["p"] <= worse["p_adjusted"] < 0.01
+    assert (worse["best_pretraining_lr"], worse["last_pretraining_lr"]) == (None, None)
+    rates = {
+        "checkpoint": [f"step{at}" for at in range(4)],
+        "pretraining_lr": [4e-4, 4e-4, 2e-4, 4e-5],
+    }
+    told = dataclasses.replace(scores, arms=pl.DataFrame(rates))
+    row = pick(make_table("overtraining", told, Settings()), setting="lr0.001", measure="gain")
+    assert (row["best_pretraining_lr"], row["last_pretraining_lr"]) == (4e-4, 4e-5)
     forgets = pick(table, setting="lr0.001", measure="kept")
     assert forgets["drop"] == pytest.approx(0.5, abs=0.05)  # from -.125 to -.625
     same = pick(table, setting="(chosen)", measure="tuned score")

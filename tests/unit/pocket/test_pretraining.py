@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import pretrain_checkpoint
 from ptft.pocket.corpus import write_documents
 from ptft.pocket.muon import Muon, orthogonalize
-from ptft.pocket.pretraining import attention_mask, packed_batches, rate_factor
-from ptft.pocket.settings import PretrainSettings
+from ptft.pocket.pretraining import attention_mask, packed_batches
+from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import LABELS, train_tokenizer
 from ptft.pocket.world import build_world
 

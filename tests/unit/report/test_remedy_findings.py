@@ -1,6 +1,7 @@
 """Sentences on remedies and on over-training, of made-up studies whose answers are known."""
 
 import numpy as np
+import polars as pl
 import pytest
 from remedy_scores import Model, remedy_scores
 
@@ -55,8 +56,22 @@ def test_a_decline_and_what_noise_costs(tables):
     assert score.startswith("For 2 of 3 curves the score of the tuned model")
     assert "one seed) by 0.2" in score and "since step" in score
     assert kept.startswith("For 0 of 3 curves what the tuned model keeps")
-    assert corrected.startswith("That is corrected")
+    assert corrected.startswith("That is corrected") and corrected.endswith("not known here.")
     assert "own_set from −2." in noise
+
+
+def test_the_learning_rate_of_pretraining_is_named_as_what_else_may_be_the_reason(tables):
+    def said(best, last):
+        told = tables["overtraining"].with_columns(
+            best_pretraining_lr=pl.lit(best), last_pretraining_lr=pl.lit(last)
+        )
+        found = overtraining_findings(told, tables["noise_sensitivity"], Settings(), WORDS)
+        return next(sentence for sentence in found if sentence.startswith("That is corrected"))
+
+    falling = said(4e-4, 4e-5)
+    assert ", step3 4.0e-05): a falling rate and more pre-training cannot be told" in falling
+    assert "step1 4.0e-04" in falling or "step0 4.0e-04" in falling
+    assert "the same learning rate, 4.0e-04, at the checkpoints compared." in said(4e-4, 4e-4)
 
 
 def test_nothing_is_said_of_nothing(tables):

@@ -37,9 +37,11 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
     (``ptft.analysis.best_of_curve``), p_adjusted over the table as well (Benjamini and Hochberg,
     1995). All is said of these checkpoints: public ones also differ in the learning rate that
     pre-training had there, and a falling rate alone makes weights more sensitive.
+    best_pretraining_lr and last_pretraining_lr are these rates, where the model's file tells.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
+    rates = _pretraining_rates(scores.arms)
     rows = []
     for measure, (domain, change) in MEASURES.items():
         means, versions = mean_points(view, pairs.filter(pl.col("domain") == domain), change)
@@ -54,12 +56,21 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
             .sort(CURVE, nulls_last=False)
         )
         for curve in curves.iter_rows(named=True):
-            rows.append(_row(curve, measure, versions, settings.level))
+            rows.append(_row(curve, measure, versions, settings.level, rates))
     table = pl.DataFrame(rows, schema=SCHEMA)
     return table.with_columns(p_adjusted=adjusted(table["p"]))
 
 
-def _row(curve: dict, measure: str, versions: Versions, level: float) -> dict:
+def _pretraining_rates(arms: pl.DataFrame | None) -> dict[str, float | None]:
+    """Checkpoint -> learning rate that pre-training had there, as table `arms` knows it."""
+    if arms is None or "pretraining_lr" not in arms.columns:
+        return {}
+    return dict(arms.select("checkpoint", "pretraining_lr").unique().iter_rows())
+
+
+def _row(
+    curve: dict, measure: str, versions: Versions, level: float, rates: dict[str, float | None]
+) -> dict:
     points, names = curve["point"], curve["checkpoint"]
     estimates = versions.estimates(versions.values[points])
     assert estimates.seeds is not None
@@ -74,8 +85,10 @@ def _row(curve: dict, measure: str, versions: Versions, level: float) -> dict:
         "n_seeds": curve["n_seeds"],
         "n_checkpoints": len(points),
         "best_checkpoint": names[found.best],
+        "best_pretraining_lr": rates.get(names[found.best]),
         "best": estimates.values[found.best],
         "last_checkpoint": names[-1],
+        "last_pretraining_lr": rates.get(names[-1]),
         "last": estimates.values[-1],
         "drop": found.drop,
         "drop_low": None if np.isnan(found.low) else found.low,
@@ -92,7 +105,7 @@ SCHEMA = {
     "fixed": pl.Boolean,
     **dict.fromkeys(["n_seeds", "n_checkpoints"], pl.Int64),
     "best_checkpoint": pl.String,
-    "best": pl.Float64,
+    **dict.fromkeys(["best_pretraining_lr", "best"], pl.Float64),
     "last_checkpoint": pl.String,
-    **dict.fromkeys(["last", "drop", "drop_low", "p"], pl.Float64),
+    **dict.fromkeys(["last_pretraining_lr", "last", "drop", "drop_low", "p"], pl.Float64),
 }
