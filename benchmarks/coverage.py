@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -162,36 +162,55 @@ def _covered(
     return held
 
 
-def made_up_scores(scored: dict[str, np.ndarray], seed: int) -> Scores:
-    """Studies as ``Scores``: a task each, a dataset for each key with scores (D, 1 + S, n)."""
+def made_up_scores(
+    scored: dict[str, np.ndarray],
+    seed: int,
+    models: Sequence[Mapping] = (),
+    domains: Mapping[str, str] | None = None,
+) -> Scores:
+    """Studies as ``Scores``: a task each, a dataset for each key with scores (D, M, n).
+
+    Args:
+        models: what is known of each of the M models, in the words of table `cells`; where not
+            given a base model, then full fine-tuning with M - 1 seeds.
+        domains: of a key's datasets for the tuned models.
+    """
+    count = next(iter(scored.values())).shape[1]
+    models = models or [{}, *({"method": "full", "seed": seed} for seed in range(count - 1))]
     frames, replicates = [], []
     for name, drawn in scored.items():
-        studies, models, n = drawn.shape
+        n = drawn.shape[2]
         flat = drawn.reshape(-1, n)
         replicates.append(bootstrap_means(flat.T, RESAMPLES, seed).T.astype(np.float32))
-        study, model = (index.ravel() for index in np.indices((studies, models)))
+        study, model = (index.ravel() for index in np.indices(drawn.shape[:2]))
         frames.append(
             pl.DataFrame(
                 {
                     "dataset": [f"{name} {i:05}" for i in study],
                     "task": [f"task {i:05}" for i in study],
-                    "model": model - 1,
+                    "number": model,
                     "value": flat.mean(axis=1, dtype=float),
                     "stderr": flat.std(axis=1, dtype=float) / np.sqrt(n),
                     "n": np.full(len(flat), n),
-                }
+                    "tuned_domain": (domains or {}).get(name),
+                },
+                schema_overrides={"number": pl.Int64, "tuned_domain": pl.String},
             )
         )
-    base = pl.col("model") < 0
+    columns = ("method", "seed", "swept", "setting", "derived", "strength", "step")
+    about = pl.DataFrame(
+        [{name: model.get(name) for name in columns} for model in models],
+        schema={name: CELLS_SCHEMA[name] for name in columns},
+    ).with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))  # fmt: skip
+    base, step = pl.col("method").is_null(), pl.col("step").fill_null(1)
     known = {
-        "checkpoint": pl.lit("step1"), "step": 1, "tokens": 1, "format": pl.lit("default"),
-        "shots": 0, "main": True, "study": pl.lit("made up"),
-        "method": pl.when(~base).then(pl.lit("full")),
-        "train_task": pl.when(~base).then("task"),
-        "seed": pl.when(~base).then("model"),
-        "arm": pl.when(base).then(pl.lit("base")).otherwise(pl.format("{}.s{}", "task", "model")),
+        "checkpoint": pl.format("step{}", step), "step": step, "tokens": step,
+        "format": pl.lit("default"), "shots": 0, "main": True, "study": pl.lit("made up"),
+        "model": pl.lit("made-up"), "train_task": pl.when(~base).then("task"),
+        "domain": pl.when(~base).then("tuned_domain"),
+        "arm": pl.when(base).then(pl.lit("base")).otherwise(pl.format("{}.{}", "task", "number")),
     }  # fmt: skip
-    cells = pl.concat(frames).with_columns(**known).with_columns(model=pl.lit("made-up"))
+    cells = pl.concat(frames).join(about, on="number", maintain_order="left").with_columns(**known)
     cells = cells.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in CELLS_SCHEMA.items()
         if name not in cells.columns

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptft.analysis.estimates import SeedPart
-from ptft.analysis.intervals import small_sample_quantile
+from ptft.analysis.intervals import POWER, small_sample_quantile
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Decline:
     """lower limit of the drop, one-sided; NaN where no error is known"""
     p: float
     """of no point being better than the last, corrected for having picked the best"""
+    detectable: float
+    """the smallest true drop that the test would find with a power of 80 %"""
 
 
 def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float) -> Decline:
@@ -43,11 +45,13 @@ def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float)
         seeds: (K,) part of the training seeds in each point's difference from the last.
         level: of the limit.
     """
+    from scipy.special import ndtri
+
     best = int(np.argmax(curve))
     drop = float(curve[best] - curve[-1])
     errors = (draws - draws[-1]) - (curve - curve[-1])[:, None]
     if np.isnan(errors).any():
-        return Decline(best, drop, np.nan, np.nan)
+        return Decline(best, drop, np.nan, np.nan, np.nan)
     variance = errors.var(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.nan_to_num(seeds.variance / variance)
@@ -58,4 +62,6 @@ def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float)
     lead = np.max(wider[:, None] * errors, axis=0)
     # The curve counts as one of the draws: of R draws none can tell that p is zero.
     p = (1 + int((lead >= drop).sum())) / (1 + len(lead)) if drop > 0 else 1.0
-    return Decline(best, drop, drop - float(np.quantile(lead, level)), p)
+    least = float(np.quantile(lead, level))
+    detectable = least + float(ndtri(POWER) * np.sqrt(variance.max()))
+    return Decline(best, drop, drop - least, p, detectable)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ptft.analysis.intervals import small_sample_quantile
+from ptft.analysis.intervals import small_sample_quantile, smallest_detectable
 from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import LEVEL, percentile_interval
 
 # Of what a mean is made.
 COUNTS = ("n_cells", "n_seeds", "datasets")
 INTERVAL = ("stderr", "ci_low", "ci_high")
+DETECTABLE = "detectable"
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -67,13 +68,24 @@ class Estimates:
         stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)
         low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
         if self.seeds is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                share = np.nan_to_num(self.seeds.variance / stderr**2)
-            quantile = small_sample_quantile(tail, share, self.seeds.freedom)
+            quantile = small_sample_quantile(tail, self._share(stderr), self.seeds.freedom)
             wider = quantile / small_sample_quantile(tail, 0, np.inf)
             low = self.values - wider * (self.values - low)
             high = self.values + wider * (high - self.values)
         return stderr, low, high
+
+    def detectable(self, level: float = LEVEL) -> np.ndarray:
+        """The smallest true difference (N,) that would be found with a power of 80 %."""
+        stderr = self.draws.std(axis=1)
+        if self.seeds is None:
+            return smallest_detectable(stderr, level)
+        return smallest_detectable(stderr, level, self._share(stderr), self.seeds.freedom)
+
+    def _share(self, stderr: np.ndarray) -> np.ndarray:
+        """The seeds' part of the variance (N,)."""
+        assert self.seeds is not None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.nan_to_num(self.seeds.variance / stderr**2)
 
 
 def with_interval(
@@ -87,6 +99,15 @@ def with_interval(
         pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
         for name, values in zip(names, estimates.interval(level), strict=True)
     )
+
+
+def with_comparison(
+    frame: pl.DataFrame, estimates: Estimates, level: float = LEVEL, prefix: str = ""
+) -> pl.DataFrame:
+    """:func:`with_interval` of differences, and detectable: ``Estimates.detectable``, prefixed."""
+    frame = with_interval(frame, estimates, level, prefix)
+    values = np.empty(0) if frame.is_empty() else estimates.detectable(level)
+    return frame.with_columns(pl.Series(f"{prefix}{DETECTABLE}", values, pl.Float64).fill_nan(None))
 
 
 def difference(view: Scores, rows: np.ndarray, others: np.ndarray, same_run: bool) -> Estimates:
@@ -187,10 +208,13 @@ def aggregate(
     level: float = LEVEL,
     prefix: str = "",
 ) -> pl.DataFrame:
-    """The means of :func:`mean_changes` as column ``name``, with their interval (prefixed)."""
+    """The means of :func:`mean_changes` as column ``name``, with their interval (prefixed).
+
+    And with the smallest difference that would be found (:func:`with_comparison`).
+    """
     groups, estimates = mean_changes(pairs, changes, by)
     point = pl.Series(name, estimates.values, dtype=pl.Float64).fill_nan(None)
-    table = with_interval(groups.select(*by, point), estimates, level, prefix)
+    table = with_comparison(groups.select(*by, point), estimates, level, prefix)
     return pl.concat([table, groups.select(COUNTS)], how="horizontal")
 
 

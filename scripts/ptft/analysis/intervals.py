@@ -14,6 +14,8 @@ from ptft.analysis.statistics import LEVEL
 CHUNK = 256
 # Below this a p-value counts as zero: quantiles further out are not computed reliably.
 SMALLEST_P = 1e-30
+# Share of the studies in which a true difference is to be found.
+POWER = 0.8
 
 
 def effective_examples(
@@ -146,6 +148,24 @@ def small_sample_quantile(tail: ArrayLike, share: ArrayLike, freedom: ArrayLike)
         satterthwaite = stdtrit(np.divide(freedom, np.square(part)), tail)
     weighted = part * stdtrit(freedom, tail) + (1 - part) * ndtri(tail)
     return -(satterthwaite + weighted) / 2
+
+
+def smallest_detectable(
+    stderr: ArrayLike, level: float = LEVEL, share: ArrayLike = 0.0, freedom: ArrayLike = np.inf
+) -> np.ndarray:
+    """The true difference that an interval leaves zero for in ``POWER`` of the studies.
+
+    The quantile of a two-sided test plus that of the power, times the standard error (Cohen, 1988):
+    (1.96 + 0.84) of them at 95 %, more where the error rests on few units.
+
+    Args:
+        stderr: of the difference.
+        level, share, freedom: see :func:`small_sample_quantile`. All broadcast.
+    """
+    from scipy.special import ndtri
+
+    quantile = small_sample_quantile((1 - level) / 2, share, freedom)
+    return (quantile + ndtri(POWER)) * np.asarray(stderr)
 
 
 def small_sample_p(ratio: float, share: float, freedom: float) -> float:

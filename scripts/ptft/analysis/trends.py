@@ -15,7 +15,11 @@ from math import comb, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ptft.analysis.intervals import small_sample_p, small_sample_quantile
+from ptft.analysis.intervals import (
+    small_sample_p,
+    small_sample_quantile,
+    smallest_detectable,
+)
 from ptft.analysis.statistics import LEVEL
 
 # Up to here the distribution of Kendall's S is counted; further on it is close to normal.
@@ -32,6 +36,8 @@ class Trend:
     high: float
     p: float
     """two-sided, of slope 0"""
+    detectable: float
+    """the smallest true slope that the test would find with a power of 80 %"""
 
 
 def line_trend(
@@ -69,7 +75,7 @@ def line_trend(
     weights = slope_weights(x)
     slope, free = float(weights @ (y - y[0])), len(x) - 2
     if free < 1:
-        return Trend(slope, *[np.nan] * 4)
+        return Trend(slope, *[np.nan] * 5)
     size = weights @ weights
     residuals = y - y.mean() - slope * (x - x.mean())
     scatter = size * (residuals @ residuals) / free
@@ -83,11 +89,12 @@ def line_trend(
         scatter, excess = 0.0, examples
     variance = scatter + excess
     if variance == 0:
-        return Trend(slope, 0.0, slope, slope, float(slope == 0))
+        return Trend(slope, 0.0, slope, slope, float(slope == 0), 0.0)
     error, share = np.sqrt(variance), scatter / variance
     reach = error * small_sample_quantile((1 - level) / 2, share, free)
     p = small_sample_p(slope / error, share, free)
-    return Trend(slope, float(error), float(slope - reach), float(slope + reach), p)
+    least = float(smallest_detectable(error, level, share, free))
+    return Trend(slope, float(error), float(slope - reach), float(slope + reach), p, least)
 
 
 def slope_weights(x: ArrayLike) -> np.ndarray:

@@ -13,6 +13,7 @@ from ptft.paths import Results
 from ptft.planning.estimates import RATES, Estimates
 from ptft.planning.expected import PRETRAIN, PlannedJob, Score, job_seconds, speeds
 from ptft.planning.history import History
+from ptft.planning.power import power_note
 from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.planning.resources import Demands
 from ptft.planning.workload import Workload
@@ -58,6 +59,8 @@ class Plan:
     """fine-tunings of models that were deleted"""
     notes: tuple[str, ...] = ()
     """what is as asked for, and better otherwise"""
+    power: str = ""
+    """which difference of two scores the test rows show"""
 
     @property
     def hours(self) -> float:
@@ -101,6 +104,7 @@ def make_plan(
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
+        power=power_note(workload),
         notes=tuple(slower_on_several(estimates, [present(job.arm, "arm") for job in trained])),
     )
 
@@ -132,7 +136,7 @@ def render(plan: Plan) -> str:
             f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
-    lines += [f"  {note}" for note in plan.notes]
+    lines += [f"  {note}" for note in (plan.power, *plan.notes) if note]
     return "\n".join(lines)
 
 

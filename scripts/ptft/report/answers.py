@@ -12,7 +12,7 @@ from ptft.analysis.tables.suspicious import hidden_labels
 from ptft.language.words import Words
 from ptft.report.conditions import arm_said
 from ptft.report.remedy_findings import method_said, others_at_last
-from ptft.report.rst import change, plain
+from ptft.report.rst import change, plain, would_be_seen
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -99,6 +99,7 @@ def _forgotten(tables: Tables, settings: Settings, words: Words) -> str:
     low, high = most["bounded_ci_low"], most["bounded_ci_high"]
     if low is not None and high >= 0:
         answer = words("No loss on other families is shown at the last checkpoint.")
+        answer += would_be_seen(mean["bounded_detectable"], words)
     else:
         answer = words("{start}, the last models change {end} by a share of {share}.").format(
             start=words("tuned on " + start).capitalize(),
@@ -116,6 +117,7 @@ def _spared(tables: Tables, settings: Settings, words: Words) -> str:
     low, high = most["spared_ci_low"], most["spared_ci_high"]
     if low is None or low <= 0:
         answer = words("No method surely keeps more than full fine-tuning at the same gain.")
+        answer += would_be_seen(rows["spared_detectable"], words)
     else:
         answer = words(
             "At the same gain on {task}, {method} keeps {spared} more of other families than full "
@@ -136,6 +138,9 @@ def _formats(tables: Tables, settings: Settings, words: Words) -> str:
     sure = last.filter(pl.col("gap_ci_high") < 0).sort("gap", "dataset", "format")
     if sure.is_empty():
         answer = words("No loss by another wording is shown.")
+        answer += would_be_seen(
+            last.filter(pl.col("format") != settings.format)["gap_detectable"], words
+        )
     else:
         most = sure.row(0, named=True)
         low, high = most["gap_ci_low"], most["gap_ci_high"]

@@ -10,7 +10,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said
-from ptft.report.rst import change, csv_table, listed, literal, number, p_value
+from ptft.report.rst import change, csv_table, listed, literal, number, p_value, would_be_seen
 
 Row = Mapping
 SCORE = ["dataset", "format", "shots"]
@@ -161,14 +161,15 @@ def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translat
         sentence = translate("Per checkpoint, over all {n}: {slope}, p (adjusted) {p}: {verdict}.")
     else:
         sentence = translate("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.")
+    shown = row[p] <= 1 - settings.level
     return sentence.format(
         n=row["n_checkpoints"],
         slope=change(
             row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"], translate, settings.level
         ),
         p=p_value(row[p]),
-        verdict=steeper if row[p] <= 1 - settings.level else translate("no trend is shown"),
-    )
+        verdict=steeper if shown else translate("no trend is shown"),
+    ) + ("" if shown else would_be_seen([row[f"{slope}_detectable"]], translate))
 
 
 def out_of_domain_table(latent: pl.DataFrame, translate: Translate) -> str:

@@ -8,7 +8,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.equal_gain import TARGETS, is_reference
 from ptft.language.words import Words
 from ptft.report.conditions import seeds_said, setting_said
-from ptft.report.rst import change, csv_table, number, p_value, plain
+from ptft.report.rst import change, csv_table, number, p_value, plain, would_be_seen
 
 OVERTRAINED = {
     "tuned score": "the score of the tuned model on the task's own test sets",
@@ -76,7 +76,9 @@ def _trends(known: pl.DataFrame, settings: Settings, words: Words) -> str:
         return words(
             "Whether remedies spare more or less after more pre-training is not shown ({n} "
             "methods and tasks, smallest adjusted p {p})."
-        ).format(n=len(known), p=p_value(known["p_adjusted"].min()))
+        ).format(n=len(known), p=p_value(known["p_adjusted"].min())) + would_be_seen(
+            known["slope_detectable"], words
+        )
     return words("What remedies spare changes along pre-training: {names}.").format(
         names="; ".join(
             words("{method} on {task} by {slope} a checkpoint (adjusted p {p})").format(
@@ -132,7 +134,10 @@ def overtraining_findings(
             text += words(": {names}").format(
                 names="; ".join(_decline(row, words) for row in worse.iter_rows(named=True))
             )
-        sentences.append(text + words("."))
+        text += words(".")
+        if worse.is_empty():
+            text += would_be_seen(rows["drop_detectable"], words)
+        sentences.append(text)
     if sentences:
         sentences.append(
             words("That is corrected for having picked the best checkpoint.")

@@ -58,6 +58,23 @@ def change(
     return f"{text} ({interval})"
 
 
+def would_be_seen(detectable: Iterable[float | None], translate: Translate) -> str:
+    """Which difference would have been found where none was, with its space; a range of several.
+
+    Args:
+        detectable: of each comparison (``ptft.analysis.intervals.smallest_detectable``).
+    """
+    known = sorted(value for value in detectable if value is not None)
+    if not known:
+        return ""
+    least, most = number(known[0]), number(known[-1])
+    if least == most:
+        sentence = translate("With 80 % power {least} would have been seen.")
+    else:
+        sentence = translate("With 80 % power {least} to {most} would have been seen.")
+    return " " + sentence.format(least=least, most=most)
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as inline literals, joined by commas; a dash for none."""
     return ", ".join(map(literal, names)) or "–"

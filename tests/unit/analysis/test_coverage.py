@@ -3,7 +3,6 @@
 docs/analysis.md, "How often they hold", names the same exceptions.
 """
 
-import importlib.util
 import json
 
 import numpy as np
@@ -29,14 +28,8 @@ def result(repository):
 
 
 @pytest.fixture
-def benchmark(repository, monkeypatch):
-    """benchmarks/coverage.py; a package of that name may be installed."""
-    folder = repository / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-    spec = importlib.util.spec_from_file_location("benchmark_of_coverage", folder / "coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_benchmark):
+    return load_benchmark("coverage")
 
 
 def size_exceptions(test, row):

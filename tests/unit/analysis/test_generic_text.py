@@ -81,7 +81,7 @@ def test_the_tradeoff_tells_what_is_kept_of_text_and_of_answers(collected, score
     plain = Scores.build(collected[0].cells, collected[0].replicates)
     without = make_table("tradeoff", plain, Settings())
     of_text = pl.col("^text_change.*$", "^same_top_token.*$")
-    assert without.select(of_text.is_null().all()).row(0) == (True,) * 8
+    assert without.select(of_text.is_null().all()).row(0) == (True,) * 9
     assert without.drop(of_text).equals(table.drop(of_text))
 
 

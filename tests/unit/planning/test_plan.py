@@ -12,6 +12,7 @@ from ptft.planning.estimates import RATES, Estimates, training_seconds
 from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.history import History
 from ptft.planning.plan import cells_to_score, make_plan, render
+from ptft.planning.power import smallest_difference
 from ptft.planning.resources import Demands
 from ptft.planning.workload import TEST_ROWS, TOKENS, Size, Workload
 from ptft.study import read_study
@@ -100,6 +101,23 @@ def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read, tmp_path)
     assert "GB of disk for 1 fine-tuned models at a time (keep_models: false)" in told
     assert "2 models were deleted (keep_models: false): trained again" in told
     assert make_plan(grid, jobs, folder=tmp_path).models == 2  # nobody can tell how many run
+
+
+def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_path):
+    # (1.960 + 0.842) sqrt(0.25 / 120) and at 90 % (1.645 + 0.842) sqrt(0.25 / 120)
+    assert smallest_difference(120, 0.95) == pytest.approx(0.1279, abs=1e-4)
+    assert smallest_difference(120, 0.90) == pytest.approx(0.1135, abs=1e-4)
+    grid = read("config/pocket.yaml")
+    for dataset, split in Workload(grid, tmp_path).sizes:
+        if split == "test":
+            write_split(grid, tmp_path, dataset, split, 120, 20.0)
+    jobs = [PlannedJob("collect_cells")]
+    told = render(make_plan(grid, jobs, folder=tmp_path))
+    seen = "smallest difference to be seen with 80 % power: "
+    assert f"{seen}0.13 at 120 test rows (one seed, 25 % of the answers changed)" in told
+    olmo = render(make_plan(read("config/olmo-1b.yaml"), jobs, folder=tmp_path))
+    assert f"{seen}0.031 at 2,000 test rows to 0.015 at 9,000 (one seed, " in olmo
+    assert "of the answers changed, sizes assumed)" in olmo
 
 
 def test_nothing_to_run_is_said(grid, tmp_path):

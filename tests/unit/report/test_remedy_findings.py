@@ -56,6 +56,11 @@ def test_a_decline_and_what_noise_costs(tables):
     assert score.startswith("For 2 of 3 curves the score of the tuned model")
     assert "one seed) by 0.2" in score and "since step" in score
     assert kept.startswith("For 0 of 3 curves what the tuned model keeps")
+    least = tables["overtraining"].filter(pl.col("measure") == "kept")["drop_detectable"]
+    assert kept.endswith(
+        f" With 80 % power {least.min():.3f} to {least.max():.3f} would have been seen."
+    )
+    assert "would have been seen" not in score
     assert corrected.startswith("That is corrected") and corrected.endswith("not known here.")
     assert "own_set from −2." in noise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.estimates import Changes, with_interval
+from ptft.analysis.estimates import Changes, with_comparison
 from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
@@ -32,4 +32,4 @@ def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
         (pl.col("value") - pl.col("base")).alias("difference"),
         pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
     )
-    return with_interval(table, Changes.of(view, pairs).estimates, settings.level)
+    return with_comparison(table, Changes.of(view, pairs).estimates, settings.level)

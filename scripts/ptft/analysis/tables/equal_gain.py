@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import INTERVAL, with_interval
+from ptft.analysis.estimates import DETECTABLE, INTERVAL, with_comparison
 from ptft.analysis.points import Points
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
@@ -47,6 +47,7 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
     forgetting that is spared (null where it forgets nothing), each with its interval; null where
     fewer than ``level`` of the resamples reach the gain, of which ``reached_share`` is the share.
+    ``spared_detectable``: the smallest true difference that would be found with a power of 80 %.
     ``at``: the model, by its place among the method's, between two where it is no whole number.
     """
     points = Points.of(scores, settings)
@@ -114,12 +115,13 @@ def _table(
         known = np.isfinite(whole[:, 1 : 1 + draws]).mean(axis=1) >= level
         estimates = Versions(whole, draws).estimates(whole)
         table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
-        table = with_interval(table, estimates, level, prefix=f"{name}_")
-        limits = [f"{name}_{limit}" for limit in INTERVAL]
+        table = with_comparison(table, estimates, level, prefix=f"{name}_")
+        limits = [f"{name}_{limit}" for limit in (*INTERVAL, DETECTABLE)]
         table = table.with_columns(
             pl.when(pl.Series(known)).then(pl.col(limit)).alias(limit) for limit in limits
         )
-    return table
+    # Against nothing kept, and as a share, there is no difference to be found.
+    return table.drop(f"kept_{DETECTABLE}", f"reduction_{DETECTABLE}")
 
 
 SCHEMA = {

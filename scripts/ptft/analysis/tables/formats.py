@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.cells import with_shots
-from ptft.analysis.estimates import Estimates, difference, with_interval
+from ptft.analysis.estimates import Estimates, difference, with_comparison
 from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
@@ -37,7 +37,7 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
         "spread",
         "n_formats",
     ]
-    return with_interval(table.select(columns), gap, settings.level, prefix="gap_")
+    return with_comparison(table.select(columns), gap, settings.level, prefix="gap_")
 
 
 def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estimates]:

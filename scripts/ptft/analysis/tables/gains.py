@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import Changes, Estimates, SeedPart, with_interval
+from ptft.analysis.estimates import Changes, Estimates, SeedPart, with_comparison, with_interval
 from ptft.analysis.scores import ARM, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 
@@ -16,7 +16,8 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     One row a (checkpoint, arm, dataset). ci_low and ci_high are the interval of the
     difference, paired over the examples where per-example results exist; base_ci_low, tuned_ci_low
     and so on are that of each score by itself. With several seeds they cover them; with one
-    (``n_seeds``) they are about this one tuned model, not about the method.
+    (``n_seeds``) they are about this one tuned model, not about the method. detectable: the
+    smallest true gain that would be found, i.e. whose interval excludes zero, with a power of 80 %.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().sort(*ARM, "domain", "dataset", "index")
@@ -37,7 +38,7 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
-    table = with_interval(table, Changes.of(view, pairs).estimates, settings.level)
+    table = with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
     for name, row in (("base", "base_row"), ("tuned", "row")):
         table = _with_own_interval(table, view, pairs[row].to_numpy(), name, settings.level)
     return table

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.estimates import Changes, Estimates, difference, with_interval
+from ptft.analysis.estimates import (
+    DETECTABLE,
+    INTERVAL,
+    Changes,
+    Estimates,
+    difference,
+    with_comparison,
+    with_interval,
+)
 from ptft.analysis.scores import ARM, BASE, Scores
 from ptft.analysis.settings import Settings
 
 AGREEMENT = ("nats_per_token", "cross_entropy_to_base", "same_top_token")
+COMPARED = (*INTERVAL, DETECTABLE)
 SCHEMA = {
     "family": pl.String(),
     "dataset": pl.String(),
@@ -24,11 +33,11 @@ SCHEMA = {
     "n_seeds": pl.Int64(),
     "n": pl.Int64(),
     "bits_per_byte": pl.Float64(),
-    **{name: pl.Float64() for name in ("stderr", "ci_low", "ci_high")},
+    **{name: pl.Float64() for name in INTERVAL},
     **{name: pl.Float64() for name in ("base", "change")},
-    **{f"change_{name}": pl.Float64() for name in ("stderr", "ci_low", "ci_high")},
+    **{f"change_{name}": pl.Float64() for name in COMPARED},
     "since_first": pl.Float64(),
-    **{f"since_first_{name}": pl.Float64() for name in ("stderr", "ci_low", "ci_high")},
+    **{f"since_first_{name}": pl.Float64() for name in COMPARED},
     **dict.fromkeys(AGREEMENT, pl.Float64()),
 }
 
@@ -68,7 +77,7 @@ def _changes(texts: Scores, settings: Settings) -> pl.DataFrame:
     pairs = texts.cells.filter(~BASE).join(base, on=["checkpoint", "dataset"])
     table = pairs.select("row", "base", change=pl.col("value") - pl.col("base"))
     changes = Changes.of(texts, pairs)
-    return with_interval(table, changes.estimates, settings.level, "change_")
+    return with_comparison(table, changes.estimates, settings.level, "change_")
 
 
 def _since_first(texts: Scores, settings: Settings) -> pl.DataFrame:
@@ -78,4 +87,4 @@ def _since_first(texts: Scores, settings: Settings) -> pl.DataFrame:
     later = base.select("row", first=first).filter(pl.col("row") != pl.col("first"))
     found = difference(texts, later["row"].to_numpy(), later["first"].to_numpy(), same_run=False)
     table = later.select("row").with_columns(since_first=pl.Series(found.values, dtype=pl.Float64))
-    return with_interval(table, found, settings.level, "since_first_")
+    return with_comparison(table, found, settings.level, "since_first_")

@@ -16,7 +16,9 @@ from ptft.analysis.trends import kendall_trend, line_trend
 
 # Where no chance level is known (generation) every score counts as above it.
 NO_GUESS = -1.0
-TREND = ("slope", "slope_stderr", "slope_ci_low", "slope_ci_high", "slope_p")
+TREND = (
+    "slope", "slope_stderr", "slope_ci_low", "slope_ci_high", "slope_p", "slope_detectable",
+)  # fmt: skip
 
 
 def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> pl.DataFrame:
@@ -25,7 +27,8 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
     first, last: scores at both ends of pre-training. rise: last - first, with its interval
     (prefix rise_), which is about these two checkpoints. slope: of the line through all of the
     curve's checkpoints, with an interval and a test (slope_p) that treat them as a sample
-    (``ptft.analysis.trends.line_trend``). tau, tau_p: Kendall's test of their order; its null is
+    (``ptft.analysis.trends.line_trend``); slope_detectable, the smallest slope that this test would
+    find with a power of 80 %. tau, tau_p: Kendall's test of their order; its null is
     that the checkpoints are exchangeable. guess: what a constant answer earns at best, the larger
     of chance and the most frequent gold answer's share; null where no chance level is known.
     guessing: the last score is a constant answer, or not above ``guess`` by more than its interval.
@@ -105,7 +108,7 @@ def trend_table(draws: np.ndarray, curves: pl.DataFrame, level: float) -> pl.Dat
         for index, values, rows in curves.select("index", "values", "rows").iter_rows()
     ]
     columns: list[Sequence[float]] = list(
-        zip(*[(t.slope, t.stderr, t.low, t.high, t.p) for t in trends], strict=True)
+        zip(*[(t.slope, t.stderr, t.low, t.high, t.p, t.detectable) for t in trends], strict=True)
     )
     return pl.DataFrame(
         [

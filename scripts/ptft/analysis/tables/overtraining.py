@@ -35,9 +35,10 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     drop = best - last; drop_low, its lower limit, and p are corrected for having picked the best
     (``ptft.analysis.best_of_curve``), p_adjusted over the table as well (Benjamini and Hochberg,
-    1995). All is said of these checkpoints: public ones also differ in the learning rate that
-    pre-training had there, and a falling rate alone makes weights more sensitive.
-    best_pretraining_lr and last_pretraining_lr are these rates, where the model's file tells.
+    1995); drop_detectable is the smallest true drop that p would find with a power of 80 %. All is
+    said of these checkpoints: public ones also differ in the learning rate that pre-training had
+    there, and a falling rate alone makes weights more sensitive. best_pretraining_lr and
+    last_pretraining_lr are these rates, where the model's file tells.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
@@ -92,6 +93,7 @@ def _row(
         "last": estimates.values[-1],
         "drop": found.drop,
         "drop_low": None if np.isnan(found.low) else found.low,
+        "drop_detectable": None if np.isnan(found.detectable) else found.detectable,
         "p": None if np.isnan(found.p) else found.p,
     }
 
@@ -107,5 +109,7 @@ SCHEMA = {
     "best_checkpoint": pl.String,
     **dict.fromkeys(["best_pretraining_lr", "best"], pl.Float64),
     "last_checkpoint": pl.String,
-    **dict.fromkeys(["last_pretraining_lr", "last", "drop", "drop_low", "p"], pl.Float64),
+    **dict.fromkeys(
+        ["last_pretraining_lr", "last", "drop", "drop_low", "drop_detectable", "p"], pl.Float64
+    ),
 }

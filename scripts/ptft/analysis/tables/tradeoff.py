@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.collect import SAME_ANSWER, SAME_TOP_TOKEN
-from ptft.analysis.estimates import INTERVAL, Change, with_interval
+from ptft.analysis.estimates import DETECTABLE, INTERVAL, Change, with_comparison, with_interval
 from ptft.analysis.points import POINT, Points, mean_points
 from ptft.analysis.scores import GROUP, Scores
 from ptft.analysis.settings import Settings
@@ -31,7 +31,8 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     or wrong (where text is generated, the same text); ``same_top_token`` that on text, the share of
     tokens for which both hold the same one the likeliest. Null where none of that was scored.
 
-    All have paired intervals.
+    All have paired intervals; gain, kept and text_change also the smallest true difference that
+    would be found with a power of 80 % (prefix, detectable).
     """
     points = Points.of(scores, settings)
     fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)
@@ -42,7 +43,7 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     for name, part in (("gain", points.gain), ("kept", points.kept)):
         estimates = part.estimates(part.values)
         table = table.with_columns(pl.Series(name, estimates.values, pl.Float64))
-        table = with_interval(table, estimates, settings.level, prefix=f"{name}_")
+        table = with_comparison(table, estimates, settings.level, prefix=f"{name}_")
     table = table.with_columns(
         pl.Series("front", fronts[:, 0]),
         pl.Series("front_share", fronts[:, 1:].mean(axis=1), pl.Float64),
@@ -55,7 +56,8 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
                 told = told.with_columns(pl.col(f"^{name}_ci_.*$").clip(0, 1))
             table = table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
         else:
-            unknown = (name, *(f"{name}_{part}" for part in INTERVAL))
+            parts = (*INTERVAL, DETECTABLE) if name == TEXT else INTERVAL
+            unknown = (name, *(f"{name}_{part}" for part in parts))
             table = table.with_columns(pl.lit(None, pl.Float64).alias(part) for part in unknown)
     return table
 
@@ -90,4 +92,5 @@ def _means(
     means, versions = mean_points(view, pairs, change)
     estimates = versions.estimates(versions.values)
     table = means.select(POINT).with_columns(pl.Series(name, estimates.values, pl.Float64))
-    return with_interval(table, estimates, level, f"{name}_")
+    told = with_comparison if name == TEXT else with_interval
+    return told(table, estimates, level, f"{name}_")
