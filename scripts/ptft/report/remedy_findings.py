@@ -168,7 +168,7 @@ def _confounded(rows: pl.DataFrame, words: Words) -> str:
         )
     return words(
         "Checkpoints also differ in the learning rate that pre-training had there ({rates}): a "
-        "falling rate and more pre-training cannot be told apart."
+        "changed rate and more pre-training cannot be told apart."
     ).format(
         rates=", ".join(
             f"{row['checkpoint']} {row['lr']:.1e}" for row in rates.iter_rows(named=True)

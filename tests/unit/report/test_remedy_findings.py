@@ -74,7 +74,7 @@ def test_the_learning_rate_of_pretraining_is_named_as_what_else_may_be_the_reaso
         return next(sentence for sentence in found if sentence.startswith("That is corrected"))
 
     falling = said(4e-4, 4e-5)
-    assert ", step3 4.0e-05): a falling rate and more pre-training cannot be told" in falling
+    assert ", step3 4.0e-05): a changed rate and more pre-training cannot be told" in falling
     assert "step1 4.0e-04" in falling or "step0 4.0e-04" in falling
     assert "the same learning rate, 4.0e-04, at the checkpoints compared." in said(4e-4, 4e-4)
 
