@@ -1,8 +1,10 @@
-"""How long a study ten times the paper's size takes to collect and analyse, and in how much memory.
+"""How long studies take to collect and analyse, and in how much memory.
 
-30,000 cells with 20 million per-example rows are made up (20 checkpoints, base and 49 tuned
-arms, 10 datasets, 3 formats), then collected and analysed in a process of its own. Repeat with
-`python benchmarks/analysis.py`; the result goes to the screen and to `benchmarks/results/`.
+Studies are made up, then collected and analysed in processes of their own: `large`, ten times the
+paper's size (30,000 cells with 20 million per-example rows: 20 checkpoints, base and 49 tuned arms,
+10 datasets, 3 formats), and the grids of `config/remedies.yaml` and `config/overtraining.yaml`.
+Repeat with `python benchmarks/analysis.py`, or the names of some behind it; the result goes to the
+screen and to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import platform
 import sys
 import tempfile
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import yaml
 from usage import measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -26,7 +30,13 @@ sys.path.insert(0, str(SCRIPTS))
 
 from ptft.analysis.collect import study_cells  # noqa: E402
 from ptft.paths import cell_path  # noqa: E402
+from ptft.study import read_study  # noqa: E402
+from ptft.study.slices import arms_slice, collection_slice  # noqa: E402
 
+LARGE, SHIPPED = "large", ("remedies", "overtraining")
+TEST_ROWS = 2000
+"""examples of a dataset in the shipped studies"""
+AGREEMENT = ("cross_entropy_to_base", "same_top_token")
 FORMATS = ("default", "instruct", "io")
 FAMILIES = ("nli", "paraphrase", "summarization", "question_generation", "multiple_choice")
 
@@ -72,6 +82,8 @@ def write_cells(study: dict, root: Path, rows: int) -> int:
     rng = np.random.default_rng(0)
     shared = {}
     for name, about in study["datasets"].items():
+        if about["kind"] == "text":
+            continue
         choices = {"classification": 3, "multiple_choice": 4}.get(about["kind"])
         logprobs = None if choices is None else [[-1.5] * choices] * n
         shared[name] = {
@@ -85,14 +97,36 @@ def write_cells(study: dict, root: Path, rows: int) -> int:
         }
     for cell in cells:
         kind = study["datasets"][cell[2]]["kind"]
+        path = Path(cell_path(root, *cell))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "text":
+            text_cell(n, cell[1] == "base", rng).write_parquet(path)
+            continue
         mean = rng.uniform(0.2, 0.8)
         generation = kind == "generation"
         scores = rng.beta(2, 5, n) if generation else (rng.random(n) < mean).astype(float)
         texts = [f"a text {s:.3f}" if generation else ("no", "yes")[int(s > 0.5)] for s in scores]
-        path = Path(cell_path(root, *cell))
-        path.parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame(shared[cell[2]] | {"score": scores, "prediction": texts}).write_parquet(path)
     return n * len(cells)
+
+
+def text_cell(n: int, base: bool, rng: np.random.Generator) -> pl.DataFrame:
+    """A per-example file of generic text; a base model has nothing to be compared with."""
+    unknown = [None] * n
+    agreement = {name: unknown if base else rng.uniform(0.5, 1, n) for name in AGREEMENT}
+    return pl.DataFrame(
+        {
+            "example_id": [f"text-{i}" for i in range(n)],
+            "gold": pl.Series(unknown, dtype=pl.String),
+            "prediction": pl.Series(unknown, dtype=pl.String),
+            "logprobs": pl.Series(unknown, dtype=pl.List(pl.Float64)),
+            "prompt_tokens": [500] * n,
+            "truncated": [False] * n,
+            "score": rng.normal(1, 0.3, n),
+            "nats_per_token": rng.normal(3, 0.3, n),
+            **{name: pl.Series(values, dtype=pl.Float64) for name, values in agreement.items()},
+        }
+    )
 
 
 def run(command: list[str]) -> dict[str, float]:
@@ -101,37 +135,88 @@ def run(command: list[str]) -> dict[str, float]:
     return asdict(usage)
 
 
+def shipped_study(name: str) -> tuple[dict, dict]:
+    """The slices of a study of config/ that its cells and its table `arms` are collected by."""
+    file = REPOSITORY / f"config/{name}.yaml"
+    grid = read_study(yaml.safe_load(file.read_text()), [file], REPOSITORY / "config")
+    return collection_slice(grid), arms_slice(grid)
+
+
+def write_records(about: dict, models: Path) -> None:
+    """What each tuned model would note of its training."""
+    rng = np.random.default_rng(0)
+    for checkpoint, arm in product(about["checkpoints"], about["arms"]):
+        folder = models / checkpoint / arm
+        folder.mkdir(parents=True, exist_ok=True)
+        noted = {
+            "loss": 0.5,
+            "validation_loss": rng.uniform(0.3, 0.6),
+            "kl_from_base": rng.random(),
+        }
+        (folder / "training.json").write_text(json.dumps(noted))
+
+
+def measure_study(study: dict, root: Path, rows: int, about: dict | None = None) -> dict:
+    """Make a study up in ``root``, collect and analyse it; what that took.
+
+    Args:
+        about: slice of its table `arms`; None where there is none.
+    """
+    rows = write_cells(study, root / "evaluations", rows)
+    tables = root / "tables"
+    (root / "study.json").write_text(json.dumps(study))
+    cells, replicates = (str(tables / f"{name}.parquet") for name in ("cells", "replicates"))
+    result = {"cells": len(study_cells(study)), "rows": rows}
+    result["collect"] = run(
+        [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
+         "--evaluations", str(root / "evaluations"), "--output", cells,
+         "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
+         "--replicates", replicates]
+    )  # fmt: skip
+    arms = []
+    if about is not None:
+        write_records(about, root / "models")
+        (root / "arms.json").write_text(json.dumps(about))
+        run(
+            [str(SCRIPTS / "collect_arms.py"), "--study", str(root / "arms.json"),
+             "--models", str(root / "models"), "--output-dir", str(tables)]
+        )  # fmt: skip
+        arms = ["--arms", str(tables / "arms.parquet")]
+    result["analyse"] = run(
+        [str(SCRIPTS / "analyse.py"), "--cells", cells, "--replicates", replicates, *arms,
+         "--output-dir", str(tables)]
+    )  # fmt: skip
+    return result
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Make the study up, collect and analyse it, print and write the figures."""
+    """Measure the studies, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoints", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("studies", nargs="*", default=[LARGE, *SHIPPED], help="default: all")
+    parser.add_argument("--checkpoints", type=int, default=20, help=f"of {LARGE}")
+    parser.add_argument("--seeds", type=int, default=7, help=f"of {LARGE}")
+    parser.add_argument("--rows", type=int, default=20_000_000, help=f"of {LARGE}")
     parser.add_argument("--workdir", type=Path, help="keep the made-up files here")
     parser.add_argument(
         "--output", type=Path, default=REPOSITORY / "benchmarks/results/analysis-cpu.json"
     )
     args = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as temporary:
-        root = args.workdir or Path(temporary)
-        study = made_up_study(args.checkpoints, args.seeds)
-        rows = write_cells(study, root / "evaluations", args.rows)
-        (root / "study.json").write_text(json.dumps(study))
-        tables = root / "tables"
-        result = {"cells": len(study_cells(study)), "rows": rows, "cpus": os.cpu_count()}
-        result["machine"] = platform.processor() or platform.machine()
-        result["collect"] = run(
-            [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
-             "--evaluations", str(root / "evaluations"), "--output", str(tables / "cells.parquet"),
-             "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
-             "--replicates", str(tables / "replicates.parquet")]
-        )  # fmt: skip
-        result["analyse"] = run(
-            [str(SCRIPTS / "analyse.py"), "--cells", str(tables / "cells.parquet"),
-             "--replicates", str(tables / "replicates.parquet"), "--output-dir", str(tables)]
-        )  # fmt: skip
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=2) + "\n")
+    result = json.loads(args.output.read_text()) if args.output.exists() else {}
+    for name in args.studies:
+        with tempfile.TemporaryDirectory() as temporary:
+            root = (args.workdir or Path(temporary)) / name
+            root.mkdir(parents=True, exist_ok=True)
+            if name == LARGE:
+                study = made_up_study(args.checkpoints, args.seeds)
+                found = measure_study(study, root, args.rows)
+            else:
+                study, about = shipped_study(name)
+                cells = len(study_cells(study))
+                found = measure_study(study, root, TEST_ROWS * cells, about)
+        machine = platform.processor() or platform.machine()
+        result[name] = {"cpus": os.cpu_count(), "machine": machine} | found
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
 
