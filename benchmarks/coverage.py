@@ -229,6 +229,22 @@ PARTS = {
 }
 
 
+def measure_parts(parts: Mapping[str, tuple], seed: int, draws: int, output: Path) -> None:
+    """Write the shares of each part's settings, those excepted that are there already."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    asked = {"seed": seed, "draws": draws}
+    known = json.loads(output.read_text()) if output.exists() else {}
+    result = asked | {part: [] for part in parts}
+    if asked.items() <= known.items():
+        result |= known
+    for part, (settings, measured) in parts.items():
+        for setting in settings():
+            if not any(setting.items() <= row.items() for row in result[part]):
+                result[part].append(setting | measured(setting, draws, seed))
+                print(json.dumps(result[part][-1]), flush=True)
+                output.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main(argv: list[str] | None = None) -> None:
     """Draw, print and write the shares; a call that was killed goes on."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -238,18 +254,7 @@ def main(argv: list[str] | None = None) -> None:
         "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage.json"
     )
     args = parser.parse_args(argv)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    asked = {"seed": args.seed, "draws": args.draws}
-    known = json.loads(args.output.read_text()) if args.output.exists() else {}
-    result = asked | {part: [] for part in PARTS}
-    if asked.items() <= known.items():
-        result |= known
-    for part, (settings, measured) in PARTS.items():
-        for setting in settings():
-            if not any(setting.items() <= row.items() for row in result[part]):
-                result[part].append(setting | measured(setting, args.draws, args.seed))
-                print(json.dumps(result[part][-1]), flush=True)
-                args.output.write_text(json.dumps(result, indent=1) + "\n")
+    measure_parts(PARTS, args.seed, args.draws, args.output)
 
 
 if __name__ == "__main__":
