@@ -14,8 +14,7 @@ rule analyse_cells:
         modules=modules("analysis")
         + library(
             "analysis/csv_tables",
-            "report/embedding",
-            "report/rst",
+            "report/embedded_json",
             "analysis/intervals",
             "report/table_page",
             "analysis/statistics",

@@ -43,7 +43,7 @@ rule audit_study:
             "audit/training",
             "audit/limits",
             "analysis/csv_tables",
-            "report/embedding",
+            "report/embedded_json",
             "report/table_page",
         )
         + words(),

@@ -2,7 +2,7 @@
 rule make_report:
     input:
         script=program("make_report"),
-        module=library("report/embedding", "report/rst"),
+        module=library("report/embedded_json", "report/embedding", "report/rst"),
         front_page=RESULTS.front_page,
         figures=SHOWN_FIGURES,
         tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],

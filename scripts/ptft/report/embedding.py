@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ptft.report.embedded_json import script_json
 from ptft.report.rst import FOLD, FOLD_END
 
 # What Snakemake's report keeps in scripts of its own, a line each.
@@ -25,13 +26,8 @@ REPORT_DATA = (
 )
 
 
-def script_json(value: object) -> str:
-    """JSON that can't end the script element it stands in, nor open a comment there."""
-    return json.dumps(value).replace("<", "\\u003c")
-
-
 def escape_report(page: str, language: str = "en") -> str:
-    """Snakemake's report with all its data as :func:`script_json` writes it.
+    """Snakemake's report with all its data as ``script_json`` writes it.
 
     Snakemake (9) writes them as they are, so that ``</script>`` in a job's parameters or in a
     file name ends the script and what follows is part of the page.

@@ -13,7 +13,7 @@ import polars as pl
 
 from ptft.analysis.csv_tables import csv_text, without_empty, write_csv
 from ptft.language.translation import Translate
-from ptft.report.embedding import script_json
+from ptft.report.embedded_json import script_json
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
 ROWS_SHOWN = 300
