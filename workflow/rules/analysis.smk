@@ -17,6 +17,7 @@ rule analyse_cells:
             "report/embedded_json",
             "analysis/intervals",
             "report/table_page",
+            "report/web_page",
             "analysis/statistics",
             "analysis/trends",
         )

@@ -63,7 +63,10 @@ rule collect_cells:
 rule collect_arms:
     input:
         script=program("collect_arms"),
-        modules=library("analysis/arms", "analysis/csv_tables", "report/table_page") + words(),
+        modules=library(
+            "analysis/arms", "analysis/csv_tables", "report/table_page", "report/web_page"
+        )
+        + words(),
         cells=CELLS,
     output:
         table=ARMS,

@@ -45,6 +45,7 @@ rule audit_study:
             "analysis/csv_tables",
             "report/embedded_json",
             "report/table_page",
+            "report/web_page",
         )
         + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),

@@ -1,7 +1,4 @@
-"""Tables as web pages of their own: sortable, filterable, downloadable, loading nothing.
-
-Snakemake's report shows such a page in a frame; it also opens by itself.
-"""
+"""Tables as web pages of their own: sortable, filterable, downloadable, loading nothing."""
 
 from __future__ import annotations
 
@@ -14,17 +11,12 @@ import polars as pl
 from ptft.analysis.csv_tables import csv_text, without_empty, write_csv
 from ptft.language.translation import Translate
 from ptft.report.embedded_json import script_json
+from ptft.report.web_page import web_page
 
 # Rows drawn at a time; sorting, filtering and the download always cover the whole table.
 ROWS_SHOWN = 300
 
 STYLE = """
-:root { color-scheme: light; font-family: system-ui, sans-serif; font-size: 14px; }
-body { margin: 1rem; color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.2rem; margin: 0 0 .5rem; }
-details { margin-bottom: .75rem; max-width: 48rem; }
-details pre { white-space: pre-wrap; font: inherit; }
-.bar { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin-bottom: .5rem; }
 .bar input { padding: .35rem .5rem; font: inherit; min-width: 12rem; }
 .wrap { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -113,18 +105,7 @@ def table_page(
         f'<th scope="col"><button type="button">{html.escape(column)}</button></th>'
         for column in table.columns
     )
-    return f"""<!DOCTYPE html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{html.escape(name)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(name)}</h1>
-<details><summary>{translate("What the columns mean")}</summary>
+    body = f"""<details><summary>{translate("What the columns mean")}</summary>
 <pre>{html.escape(about)}</pre></details>
 <div class="bar">
 <input id="filter" type="search"
@@ -135,7 +116,5 @@ def table_page(
 </div>
 <div class="wrap"><table><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>
 <script id="data" type="application/json">{embedded}</script>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+<script>{SCRIPT}</script>"""
+    return web_page(name, STYLE, body, language)
