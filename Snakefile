@@ -88,6 +88,7 @@ else:
     include: "workflow/rules/finetuning.smk"
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/collection.smk"
+    include: "workflow/rules/examples.smk"
 
 
 if "compare" not in config:

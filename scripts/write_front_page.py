@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--records", type=Path, help="the same of models that were deleted")
     parser.add_argument("--figures", type=Path, help="folder of NAME.svg, shown in the page")
     parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
+    parser.add_argument("--examples", default="", help="name of the page of examples, if any")
     parser.add_argument("--language", default="en", choices=languages())
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -76,6 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         settings=Settings(**study.get("analysis", {})),
         figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
         pictures={path.stem: path.read_bytes() for path in pictures},
+        examples=args.examples,
         hypothesis=hypothesis(study.get("hypothesis"), tables, words),
         about=about,
     )

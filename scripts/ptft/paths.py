@@ -205,6 +205,11 @@ class Results:
         return f"{self.root}/figures/{name}.{suffix}"
 
     @property
+    def examples(self) -> str:
+        """Page of single examples and the models' answers."""
+        return f"{self.root}/examples.html"
+
+    @property
     def front_page(self) -> str:
         """First page of the report, written from the tables."""
         return f"{self.root}/front_page.rst"

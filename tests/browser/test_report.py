@@ -114,6 +114,7 @@ def test_tables_sort_filter_and_download(report, size):
     assert {name.removesuffix(".html") for name in tables} == {
         *TABLES,
         "arms",
+        "examples",
         "audit_splits",
         "audit_prompts",
     }
@@ -146,6 +147,19 @@ def test_tables_sort_filter_and_download(report, size):
         text = report.run("return fetch(arguments[0].href).then(r => r.text())", link)
         assert len(text.splitlines()) == len(before) + 1
         # Wide tables scroll in their own frame, not with the page.
+        assert fits(report)
+    finally:
+        report.driver.switch_to.default_content()
+
+
+def test_the_front_page_leads_to_single_examples(report):
+    link = report.driver.find_element("link text", "examples.html")
+    report.run("arguments[0].click()", link)
+    report.driver.find_element("css selector", "nav td a[type='button']").click()
+    report.driver.switch_to.frame(report.driver.find_element("css selector", "iframe"))
+    try:
+        cards = report.driver.find_elements("css selector", "article")
+        assert cards and "tuned on" in cards[0].text
         assert fits(report)
     finally:
         report.driver.switch_to.default_content()

@@ -21,6 +21,7 @@ TAIL = [
     "Collect the fine-tuned models' settings and losses",
     "Add up the costs",
     "Analyse the cells",
+    "Look at single examples",
     "Write the findings",
     "Put the report together",
 ]

@@ -22,6 +22,7 @@ TABLES = {
     "collect_cells": 1,
     "collect_costs": 1,
     "analyse_cells": 1,
+    "write_examples": 1,
     "write_front_page": 1,
     **{f"plot_{figure}": 1 for figure in FIGURES},
     **TAIL,

@@ -33,6 +33,7 @@ def grid(checkpoints, arms, splits, fetched):
         "evaluate_model": checkpoints * (1 + arms),
         "finetune_model": checkpoints * arms,
         "prepare_split": splits,
+        "write_examples": 1,
         **({"resolve_pins": 1, "resolve_pin": pins, "fetch_pin": pins} if fetched else {}),
     }
 

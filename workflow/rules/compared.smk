@@ -5,6 +5,7 @@ with printed_alone():
 RESULTS = paths.Results(STUDY.study)
 GRID = None
 INCOMPLETE = []
+EXAMPLES = []  # each study has its own
 
 
 include: "helpers.smk"

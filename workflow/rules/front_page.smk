@@ -29,6 +29,7 @@ rule write_front_page:
         figures=lambda wildcards, input: folder_of(input.figures[0]),
         slice=slice_of("titles"),
         titles=slice_file("titles"),
+        examples=f"--examples {Path(EXAMPLES[0]).name}" if EXAMPLES else "",
         language=STUDY.report.language,
     message:
         "Write the findings"
@@ -36,4 +37,4 @@ rule write_front_page:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
         " --study {input.study:q} --models {params.models:q} --records {params.records:q}"
         " --figures {params.figures:q} --titles {params.titles:q}"
-        " --language {params.language} --output {output:q} 2> {log:q}"
+        " {params.examples} --language {params.language} --output {output:q} 2> {log:q}"

@@ -12,6 +12,7 @@ RESULTS = paths.Results(STUDY.study)
 GRID = None  # nothing is scored here
 INCOMPLETE = []
 EXPORTED = []  # nor are there models to write cards for
+EXAMPLES = []  # nor answers to look at
 
 
 include: "helpers.smk"

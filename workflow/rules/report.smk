@@ -1,4 +1,6 @@
 # The report: Snakemake's own self-contained page, led by a front page.
+
+
 rule make_report:
     input:
         script=program("make_report"),
@@ -6,6 +8,7 @@ rule make_report:
         front_page=RESULTS.front_page,
         figures=SHOWN_FIGURES,
         tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],
+        examples=EXAMPLES,
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
         docutils=DOCUTILS,
         captions=sorted(
@@ -34,3 +37,4 @@ rule report_contents:
         RESULTS.front_page,
         SHOWN_FIGURES,
         [RESULTS.table(name, "html") for name in SHOWN_TABLES],
+        EXAMPLES,

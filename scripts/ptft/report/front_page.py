@@ -67,6 +67,7 @@ class FrontPage:
         figures: file name in the report -> title, for the links.
         pictures: name of a figure -> its SVG, for those that the page shows.
         hypothesis: what the study expects, and the answer, as paragraphs.
+        examples: file name in the report of the page of single examples, for the link.
         missing: number of scores the study lacks.
         arms: fine-tuned models and their settings (``ptft.analysis.arms``); None where there is
             no such table.
@@ -82,6 +83,7 @@ class FrontPage:
     figures: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     hypothesis: list[str] = field(default_factory=list)
+    examples: str = ""
     missing: int = 0
     costs: pl.DataFrame | None = None
     arms: pl.DataFrame | None = None
@@ -126,6 +128,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         *page.hypothesis,
         boxed("answers", bullets(answers(page.tables, page.settings, words))),
         *_pictures(page, "abstract", words),
+        *_examples(page, words),
     ]
     for title, paragraphs in parts.items():
         filled = [paragraph for paragraph in paragraphs if paragraph]
@@ -145,6 +148,14 @@ def _pictures(page: FrontPage, name: str, words: Words) -> list[str]:
     if name not in page.pictures:
         return []
     return [picture(page.pictures[name], words(page.figures[f"{name}.svg"]))]
+
+
+def _examples(page: FrontPage, words: Words) -> list[str]:
+    """The way to the page of single examples, if there is one."""
+    if not page.examples:
+        return []
+    looked = words("Single examples, learned, forgotten or changed, with every answer: {page}.")
+    return [looked.format(page=f"`{page.examples}`_")]
 
 
 def _taught(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:

@@ -1,0 +1,282 @@
+"""Which single examples a report shows: learned, forgotten, or changed by something else.
+
+A score that changes by ``MARGIN`` counts as changed: an answer that turns right or wrong, a
+generation whose ROUGE-L moves that far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.answers import Answers, Reader
+from ptft.analysis.compared_models import Compared, compared_models
+from ptft.analysis.scores import with_shots
+from ptft.analysis.settings import Settings
+
+MARGIN = 0.3
+"""by which a score has changed; right and wrong are 1 and 0"""
+DRAWN = 10
+"""examples of each group, task and dataset"""
+LEARNED, FORGOTTEN, FORMAT, REMEDY, LARGEST = GROUPS = (
+    "learned",
+    "forgotten",
+    "format",
+    "remedy",
+    "largest",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An example of a stratum: how much changed, and each model's answer."""
+
+    example_id: str
+    change: float
+    answers: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """An example, and how models answered it.
+
+    Attributes:
+        group: one of ``GROUPS``.
+        answers: (arm, format, answer), first the base model's; an answer is a row of
+            ``Answers.rows``.
+    """
+
+    group: str
+    task: str
+    checkpoint: str
+    dataset: str
+    example_id: str
+    answers: tuple[tuple[str, str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What :func:`pick_examples` returns."""
+
+    picks: list[Pick]
+    """``DRAWN`` of each group, task and dataset, or as many as there are"""
+    counts: dict[tuple[str, str, str, str], int]
+    """(group, task, checkpoint, dataset) -> of how many they were drawn"""
+    shots: dict[str, int]
+    """dataset -> number of shots that is looked at"""
+    checkpoints: list[str]
+    """from the earliest to the latest"""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Examples of one group that the same models answered, in the order in which they are taken.
+
+    Attributes:
+        models: arm and format of each model.
+        rows: the first examples.
+        count: of all of them.
+    """
+
+    group: str
+    task: str
+    checkpoint: str
+    models: tuple[tuple[str, str], ...]
+    rows: list[Row]
+    count: int
+
+
+def pick_examples(
+    cells: pl.DataFrame,
+    arms: pl.DataFrame,
+    settings: Settings,
+    reader: Callable[[str, int], Reader],
+    seed: int,
+) -> Picked:
+    """Examples of every task and dataset that is scored by prompts.
+
+    Args:
+        cells, arms: tables of the study.
+        settings: the prompt format and number of shots that are looked at, as in all analyses.
+        reader: of a dataset at a number of shots, what reads its cells.
+        seed: of the draws.
+    """
+    main = cells.filter(pl.col("main") & (pl.col("kind") != "text"))
+    view = with_shots(main.filter(pl.col("format") == settings.format), settings.shots, ["dataset"])
+    shots_of = dict(view.select("dataset", "shots").unique().sort("dataset").iter_rows())
+    models = compared_models(main, arms)
+    picks: list[Pick] = []
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for dataset, shots in shots_of.items():
+        here = main.filter((pl.col("dataset") == dataset) & (pl.col("shots") == shots))
+        formats = [settings.format, *sorted(set(here["format"]) - {settings.format})]
+        found = list(strata(models, formats, reader(dataset, shots), f"{seed}:{dataset}"))
+        picks += _picked(found, dataset, seed)
+        for stratum in found:
+            key = (stratum.group, stratum.task, stratum.checkpoint, dataset)
+            counts[key] = counts.get(key, 0) + stratum.count
+    checkpoints = list(dict.fromkeys(model.checkpoint for model in models))
+    return Picked(picks, counts, shots_of, checkpoints)
+
+
+def strata(
+    models: Sequence[Compared], formats: Sequence[str], read: Reader, seed: str
+) -> Iterator[Stratum]:
+    """The groups of one dataset at each checkpoint and task.
+
+    Args:
+        formats: the one that is looked at, and the others that it is compared with.
+        seed: of the one order in which examples are taken, whatever the group and the models.
+    """
+    order: _Order | None = None
+    bases: dict[str, _Column | None] = {}
+    for model in models:
+        if model.checkpoint not in bases:
+            answers = read(model.checkpoint, "base", formats[0])
+            order = order or (_Order(answers, seed) if answers else None)
+            base = order.column(answers, "base", formats[0]) if order and answers else None
+            bases = {model.checkpoint: base}
+        base, tuned = bases[model.checkpoint], read(model.checkpoint, model.shown, formats[0])
+        if order is None or base is None or tuned is None:
+            continue
+        pair = (base, order.column(tuned, model.shown, formats[0]))
+        yield from _between_two(model, pair)
+        others = [(FORMAT, model.shown, name) for name in formats[1:]]
+        others += [(REMEDY, arm, formats[0]) for arm in model.remedies]
+        for group, arm, format_name in others:
+            other = read(model.checkpoint, arm, format_name)
+            if other is not None:
+                third = order.column(other, arm, format_name)
+                yield _among_three(group, model, (*pair, third))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Answers of a model to the n examples of a dataset, in the order in which they are taken.
+
+    Attributes:
+        places: (n,) row of each example among the answers, -1 where it is not.
+        scores, logprobs: (n,) main metric, log-probability of the gold answer; NaN where unknown.
+    """
+
+    arm: str
+    format: str
+    answers: Answers
+    places: np.ndarray
+    scores: np.ndarray
+    logprobs: np.ndarray
+
+
+class _Order:
+    """A random order of a dataset's examples that depends on their ids and a seed alone."""
+
+    def __init__(self, answers: Answers, seed: str):
+        ids = sorted(answers.frame["example_id"])
+        Random(seed).shuffle(ids)
+        self._ids = pl.Series(ids)
+        self._seen: tuple[pl.Series, np.ndarray] | None = None
+
+    def column(self, answers: Answers, arm: str, format_name: str) -> _Column:
+        """Answers in this order."""
+        ids = answers.frame["example_id"]
+        # Files of one dataset are nearly always in the same order.
+        if self._seen is None or not ids.equals(self._seen[0]):
+            rows = {example: row for row, example in enumerate(ids)}
+            self._seen = (ids, np.array([rows.get(example, -1) for example in self._ids]))
+        places = self._seen[1]
+        scores, logprobs = (
+            np.where(places < 0, np.nan, values[places])
+            for values in (answers.scores, answers.gold_logprobs)
+        )
+        return _Column(arm, format_name, answers, places, scores, logprobs)
+
+
+def _between_two(model: Compared, pair: tuple[_Column, _Column]) -> Iterator[Stratum]:
+    """What fine-tuning changed: base and tuned."""
+    rise = pair[1].scores - pair[0].scores
+    for group, changed in ((LEARNED, rise >= MARGIN), (FORGOTTEN, rise <= -MARGIN)):
+        yield _stratum(group, model, pair, np.flatnonzero(changed), rise)
+    with np.errstate(invalid="ignore"):  # both may be -inf
+        logprob = pair[1].logprobs - pair[0].logprobs
+    # Where there are no log-probabilities at all, the answers are generated.
+    change = rise if np.isnan(pair[0].logprobs).all() else logprob
+    moved = np.flatnonzero(np.isfinite(change) & (change != 0))
+    ordered = moved[np.argsort(-np.abs(change[moved]), kind="stable")]
+    yield _stratum(LARGEST, model, pair, ordered, change)
+
+
+def _among_three(group: str, model: Compared, columns: tuple[_Column, ...]) -> Stratum:
+    """What another format, or another method, changed: base, tuned, and the other."""
+    base, tuned, other = (column.scores for column in columns)
+    change = other - tuned
+    changed = np.abs(change) >= MARGIN
+    if group == REMEDY:  # of what the base model knew one keeps, the other loses
+        lost = (base - tuned >= MARGIN) != (base - other >= MARGIN)
+        changed = lost & np.isfinite(base + tuned + other)
+    return _stratum(group, model, columns, np.flatnonzero(changed), change)
+
+
+def _stratum(
+    group: str,
+    model: Compared,
+    columns: Sequence[_Column],
+    found: np.ndarray,
+    change: np.ndarray,
+) -> Stratum:
+    # As many again as others may have taken before.
+    first = found[: 2 * DRAWN]
+    answers = [column.answers.rows(column.places[first].tolist()) for column in columns]
+    rows = [
+        Row(each[0]["example_id"], float(change[place]), each)
+        for place, *each in zip(first, *answers, strict=True)
+    ]
+    read = tuple((column.arm, column.format) for column in columns)
+    return Stratum(group, model.task, model.checkpoint, read, rows, len(found))
+
+
+def _picked(found: Sequence[Stratum], dataset: str, seed: int) -> Iterator[Pick]:
+    """``DRAWN`` of each group and task, each example once."""
+    grouped: dict[tuple[str, str], list[Stratum]] = {}
+    for stratum in found:
+        grouped.setdefault((stratum.task, stratum.group), []).append(stratum)
+    for (task, group), members in grouped.items():
+        if group == LARGEST:
+            taken = largest(members)
+        else:
+            taken = take_turns(members, Random(f"{seed}:{dataset}:{task}:{group}"))
+        for stratum, row in taken:
+            answers = tuple(
+                (*model, answer) for model, answer in zip(stratum.models, row.answers, strict=True)
+            )
+            yield Pick(group, task, stratum.checkpoint, dataset, row.example_id, answers)
+
+
+def largest(members: Sequence[Stratum]) -> list[tuple[Stratum, Row]]:
+    """The rows that changed most, each example where it changed most."""
+    rows = [(stratum, row) for stratum in members for row in stratum.rows]
+    rows.sort(key=lambda pair: -abs(pair[1].change))
+    first: dict[str, tuple[Stratum, Row]] = {}
+    for stratum, row in rows:
+        first.setdefault(row.example_id, (stratum, row))
+    return list(first.values())[:DRAWN]
+
+
+def take_turns(members: Sequence[Stratum], random: Random) -> list[tuple[Stratum, Row]]:
+    """Rows of different examples; checkpoints, formats and methods take turns in a random order."""
+    waiting = [(stratum, iter(stratum.rows)) for stratum in members]
+    random.shuffle(waiting)
+    taken: dict[str, tuple[Stratum, Row]] = {}
+    while waiting and len(taken) < DRAWN:
+        for turn in list(waiting):
+            stratum, rows = turn
+            row = next((row for row in rows if row.example_id not in taken), None)
+            if row is None:
+                waiting.remove(turn)
+            elif len(taken) < DRAWN:
+                taken[row.example_id] = (stratum, row)
+    return list(taken.values())

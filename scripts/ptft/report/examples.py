@@ -1,0 +1,169 @@
+"""Single examples for people to look at: their prompts and answers, as data of a page.
+
+Cells do not hold their prompts: they are filled in again from the prepared examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptft.analysis.examples import GROUPS, Pick, Picked
+from ptft.data.jsonl import read_all, read_examples
+from ptft.evaluation.prompting import cell_shots
+from ptft.evaluation.requests import CellRequest
+from ptft.language.words import Words
+from ptft.prompts.templates import CHOICE, completion, render, shots_text
+
+PROMPT, ANSWER = 1200, 300
+"""characters that are shown of a prompt and of an answer"""
+
+
+def examples_data(
+    picked: Picked, cells: Iterable[CellRequest], data: Path, words: Words
+) -> dict[str, Any]:
+    """What the page holds, as plain data: lists, in which names are numbers of other lists.
+
+    Args:
+        picked: the examples.
+        cells: what is asked of every model of the study, datasets in its order.
+        data: folder of prepared splits.
+        words: language and titles of the page.
+    """
+    asked = {(c.dataset, c.format): c for c in cells if picked.shots.get(c.dataset) == c.shots}
+    by_dataset: dict[str, list[Pick]] = {dataset: [] for dataset, _ in asked}
+    for pick in picked.picks:
+        by_dataset[pick.dataset].append(pick)
+    by_dataset = {dataset: picks for dataset, picks in by_dataset.items() if picks}
+    names = _Names(picked, list(by_dataset))
+    datasets, rows, cards = [], [], []
+    for dataset, picks in by_dataset.items():
+        formats = sorted({name for pick in picks for _, name, _ in pick.answers})
+        requests = {name: asked[dataset, name] for name in formats}
+        prompts = _Prompts(picks, requests, data / dataset)
+        datasets.append({"title": words.dataset(dataset), "shots": prompts.shots})
+        rows.append(prompts.rows)
+        kind = next(iter(requests.values())).kind
+        cards += [_card(pick, names, prompts.places[pick.example_id], kind) for pick in picks]
+    return {
+        "tasks": [words.task(task) for task in names.tasks],
+        "checkpoints": names.checkpoints,
+        "arms": names.arms,
+        "groups": [group for group in GROUPS if any(p.group == group for p in picked.picks)],
+        "datasets": datasets,
+        "rows": rows,
+        "cards": sorted(cards, key=lambda card: card[:2]),
+        "counts": [
+            [GROUPS.index(group), *names.of(task, checkpoint, dataset), number]
+            for (group, task, checkpoint, dataset), number in picked.counts.items()
+            if dataset in by_dataset and number
+        ],
+    }
+
+
+class _Names:
+    """The names that cards give by number."""
+
+    def __init__(self, picked: Picked, datasets: list[str]):
+        self.tasks = list(dict.fromkeys(pick.task for pick in picked.picks))
+        self.checkpoints, self.datasets = picked.checkpoints, datasets
+        self.arms = list(dict.fromkeys(a for pick in picked.picks for a, _, _ in pick.answers))
+
+    def of(self, task: str, checkpoint: str, dataset: str) -> list[int]:
+        """Their numbers."""
+        return [
+            self.tasks.index(task),
+            self.checkpoints.index(checkpoint),
+            self.datasets.index(dataset),
+        ]
+
+
+class _Prompts:
+    """Prompts and gold answers of a dataset's examples.
+
+    Attributes:
+        shots: format -> the solved examples before each question; none where there are none.
+        rows: gold (text, or number of a choice), choices where there are some, and prompts
+            (format -> text), an example each.
+        places: example -> its place among the rows.
+    """
+
+    def __init__(self, picks: Sequence[Pick], cells: Mapping[str, CellRequest], folder: Path):
+        formats: dict[str, dict[str, None]] = {}
+        for pick in picks:
+            read = {name: None for _, name, _ in pick.answers}
+            formats.setdefault(pick.example_id, {}).update(read)
+        found = {
+            row["example_id"]: row
+            for row in read_examples(folder / "test.jsonl")
+            if row["example_id"] in formats
+        }
+        if absent := formats.keys() - found.keys():
+            raise ValueError(
+                f"{folder / 'test.jsonl'}: no example {min(absent)!r}, which was scored; "
+                "evaluate the dataset again"
+            )
+        self.places = {example: place for place, example in enumerate(formats)}
+        self.rows = [
+            _row(found[name], {f: cells[f] for f in read}) for name, read in formats.items()
+        ]
+        pool = read_all(folder / "shots.jsonl") if any(c.shots for c in cells.values()) else []
+        self.shots = {
+            name: cut(shots_text(cell.template, cell_shots(cell, pool)), PROMPT)
+            for name, cell in cells.items()
+            if cell.shots
+        }
+
+
+def _row(example: Mapping, cells: Mapping[str, CellRequest]) -> dict[str, Any]:
+    prompts = {name: cut(prompt(cell.template, example), PROMPT) for name, cell in cells.items()}
+    if "choices" not in example:
+        return {"gold": cut(example["gold"], ANSWER), "prompts": prompts}
+    choices = [cut(choice, ANSWER) for choice in example["choices"]]
+    return {"gold": example["gold"], "choices": choices, "prompts": prompts}
+
+
+def prompt(template: str, example: Mapping) -> str:
+    """What a model reads of an example, behind its shots; a blank where choices come in turn."""
+    if "continuation" not in example:
+        return render(template, example["fields"])
+    context = render(template, {**example["fields"], CHOICE: "____"})
+    return context + completion(example["continuation"])
+
+
+def cut(text: str, most: int) -> str:
+    """A text without its middle where it is longer than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end]} […{len(text) - most}…] {text[-end:]}"
+
+
+def _card(pick: Pick, names: _Names, row: int, kind: str) -> list:
+    """[group, task, checkpoint, dataset, row, answers]: see :func:`_answer`."""
+    place = names.of(pick.task, pick.checkpoint, pick.dataset)
+    answers = [
+        [names.arms.index(arm), name, *_answer(answer, kind)] for arm, name, answer in pick.answers
+    ]
+    return [GROUPS.index(pick.group), *place, row, answers]
+
+
+def _answer(answer: Mapping[str, Any], kind: str) -> list:
+    """[answer, score, whether the prompt was cut], and of labels and choices also
+    [share of the answer, share of the gold one, log-probability of the gold one].
+
+    The answer of a choice is its number. Shares are probabilities among the labels or choices; a
+    choice of another metric than plain log-likelihood need not have the largest.
+    """
+    text = answer["prediction"]
+    said = int(text) if kind == "multiple_choice" else cut(text, ANSWER)
+    head = [said, round(answer["score"], 3), int(answer["truncated"])]
+    gold = answer["gold_logprob"]
+    if gold is None:
+        return head
+    all_of_them = np.logaddexp.reduce(answer["logprobs"])
+    shares = [np.exp(value - all_of_them) for value in (answer["prediction_logprob"], gold)]
+    return [*head, *(round(float(share), 3) for share in shares), round(gold, 2)]

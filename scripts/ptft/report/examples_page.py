@@ -1,0 +1,137 @@
+"""The page of single examples: cards with filters, escaped, loading nothing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptft.analysis.examples import (
+    DRAWN,
+    FORGOTTEN,
+    FORMAT,
+    GROUPS,
+    LARGEST,
+    LEARNED,
+    MARGIN,
+    REMEDY,
+)
+from ptft.language.words import Words
+from ptft.report.embedding import script_json
+from ptft.report.web_page import web_page
+
+CARDS_SHOWN = 20
+"""at first, and more at each request"""
+
+
+def examples_page(data: Mapping[str, Any], seed: int, words: Words, language: str = "en") -> str:
+    """A whole HTML page.
+
+    Args:
+        data: ``ptft.report.examples.examples_data``.
+        seed: that the examples were drawn by.
+        words: the language of the page.
+        language: its code.
+    """
+    said = group_words(words)
+    groups = [
+        {
+            "number": GROUPS.index(name),
+            "title": said[name][0],
+            "about": said[name][1],
+            "count": words("{shown} of {drawn} shown")
+            if name == LARGEST
+            else words("{shown} of {drawn} shown, drawn from {all}"),
+        }
+        for name in data["groups"]
+    ]
+    embedded = {**data, "groups": groups, "words": _words(words), "limit": CARDS_SHOWN}
+    selects = "\n".join(
+        f'<label>{html.escape(label)}<select id="{name}"></select></label>'
+        for name, label in (
+            ("task", words("Task")),
+            ("checkpoint", words("Checkpoint")),
+            ("dataset", words("Dataset")),
+        )
+    )
+    folder = Path(__file__).parent
+    style, script = (
+        (folder / f"examples.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+    )
+    body = f"""<details><summary>{words("What is shown")}</summary>
+<p>{html.escape(_about(seed, words))}</p></details>
+<div class="bar">
+{selects}
+</div>
+<div id="groups" role="group" aria-label="{words("Kind of change")}"></div>
+<p id="about"></p>
+<p id="count" role="status"></p>
+<main id="cards"></main>
+<button id="more" type="button" hidden>{words("Show more")}</button>
+<script id="data" type="application/json">{script_json(embedded)}</script>
+<script>{script}</script>"""
+    if not data["cards"]:
+        body = f"<p>{words('No example changed.')}</p>"
+    return web_page(words("Examples"), style, body, language)
+
+
+def group_words(words: Words) -> dict[str, tuple[str, str]]:
+    """Group -> its title, and what it holds."""
+    return {
+        LEARNED: (
+            words("Learned by fine-tuning"),
+            words("The base model is wrong, the tuned model is right."),
+        ),
+        FORGOTTEN: (
+            words("Forgotten in fine-tuning"),
+            words("The base model is right, the tuned model is wrong."),
+        ),
+        FORMAT: (
+            words("Changed by the prompt format"),
+            words("The tuned model is right in one format and wrong in another."),
+        ),
+        REMEDY: (
+            words("Changed by a remedy"),
+            words(
+                "The base model is right; of full fine-tuning and another method or setting, one "
+                "keeps that and the other loses it."
+            ),
+        ),
+        LARGEST: (
+            words("Largest change"),
+            words(
+                "From base to tuned model the log-probability of the gold answer changes most; "
+                "of a generated text, its score."
+            ),
+        ),
+    }
+
+
+def _about(seed: int, words: Words) -> str:
+    return words(
+        "Up to {drawn} examples of each kind, task and dataset. They are drawn with seed {seed}, "
+        "checkpoints, formats and methods in turn; those of the largest change are no draw. "
+        "Prompt format and number of shots are those of the other analyses, the model is that of "
+        "the first training seed. A generated text counts as right or wrong where its ROUGE-L "
+        "changes by {margin} or more. Percentages are shares of probability among the labels or "
+        "choices; a metric that counts by length may take another than the likeliest. log p is "
+        "the model's own log-probability of the gold answer. Long texts lack their middle. "
+        "Generic text has no answers and is left out."
+    ).format(drawn=DRAWN, seed=seed, margin=MARGIN)
+
+
+def _words(words: Words) -> dict[str, str]:
+    """What the script says."""
+    return {
+        "all": words("all"),
+        "base": words("base model"),
+        "cut": words("(prompt cut to the model's context)"),
+        "gold": words("Gold"),
+        "prompt": words("Prompt"),
+        "right": words("right"),
+        "score": "ROUGE-L",
+        "shots": words("Solved examples before it"),
+        "tuned": words("tuned on {task}"),
+        "wrong": words("wrong"),
+    }

@@ -1,0 +1,241 @@
+"""Which examples are shown, from answers made by hand."""
+
+import math
+
+import polars as pl
+import pytest
+
+from ptft.analysis.answers import Answers, cells_reader
+from ptft.analysis.compared_models import compared_models
+from ptft.analysis.examples import DRAWN, pick_examples
+from ptft.analysis.settings import Settings
+
+BASE = ("base", None, None, None, None)
+FULL = ("full.nli.s0", "full", "nli", 0, None)
+LORA = ("lora.nli.s0", "lora", "nli", 0, None)
+
+
+def cells(arms, checkpoints=("step10",), formats=("default",), dataset="quiz", kind="x", shots=0):
+    """A cells table, a row a cell."""
+    names = ["arm", "method", "train_task", "seed", "derived"]
+    rows = [
+        {
+            **dict(zip(names, arm, strict=True)),
+            "checkpoint": checkpoint,
+            "step": None if checkpoint == "main" else int(checkpoint[4:]),
+            "tokens": None,
+            "dataset": dataset,
+            "kind": kind,
+            "format": name,
+            "shots": shots,
+            "main": True,
+        }
+        for checkpoint in checkpoints
+        for arm in arms
+        for name in formats
+    ]
+    types = {"step": pl.Int64, "tokens": pl.Int64, "seed": pl.Int64}
+    return pl.DataFrame(rows, schema_overrides=types | dict.fromkeys(names[1:3], pl.String))
+
+
+def written(*arms, checkpoint="step10", chosen=()):
+    """The table of the fine-tuned models."""
+    rows = [
+        {"checkpoint": checkpoint, "arm": a, "chosen": (a in chosen) if chosen else None}
+        for a in arms
+    ]
+    return pl.DataFrame(rows, schema={"checkpoint": str, "arm": str, "chosen": bool})
+
+
+def answers(scores, logprobs=None):
+    """A model's answers to examples e0, e1, …: their scores, and the gold log-probabilities."""
+    n = len(scores)
+    frame = pl.DataFrame(
+        {
+            "example_id": [f"e{i}" for i in range(n)],
+            "prediction": ["0"] * n,
+            "gold": ["0"] * n,
+            "score": scores,
+            "logprobs": [[value] for value in logprobs] if logprobs else [None] * n,
+            "truncated": [False] * n,
+        },
+        schema_overrides={"logprobs": pl.List(pl.Float64)},
+    )
+    return Answers(frame)
+
+
+def pick(table, arms, read, seed=0, settings=None):
+    """Picks and counts, of models whose answers are by (checkpoint, arm, format)."""
+    return pick_examples(
+        table,
+        arms,
+        settings or Settings(),
+        lambda dataset, shots: lambda *cell: read.get(cell),
+        seed,
+    )
+
+
+def ids(picked, group):
+    return [p.example_id for p in picked.picks if p.group == group]
+
+
+def test_learned_and_forgotten_are_right_in_one_model_alone():
+    read = {
+        ("step10", "base", "default"): answers([0.0, 1.0, 1.0, 0.0, 0.0]),
+        ("step10", "full.nli.s0", "default"): answers([1.0, 0.0, 1.0, 0.0, 1.0]),
+    }
+    picked = pick(cells([BASE, FULL]), written("full.nli.s0"), read)
+    assert sorted(ids(picked, "learned")) == ["e0", "e4"]
+    assert ids(picked, "forgotten") == ["e1"]
+    assert picked.counts["learned", "nli", "step10", "quiz"] == 2
+    [forgotten] = [p for p in picked.picks if p.group == "forgotten"]
+    assert [(arm, name) for arm, name, _ in forgotten.answers] == [
+        ("base", "default"),
+        ("full.nli.s0", "default"),
+    ]
+    assert [answer["score"] for *_, answer in forgotten.answers] == [1.0, 0.0]
+    assert ids(picked, "format") == ids(picked, "remedy") == []
+
+
+def test_a_generation_counts_as_changed_from_the_margin_on():
+    read = {
+        ("step10", "base", "default"): answers([0.125, 0.125, 0.5, 0.75]),
+        ("step10", "full.nli.s0", "default"): answers([0.5, 0.375, 0.5, 0.25]),
+    }
+    picked = pick(cells([BASE, FULL]), written("full.nli.s0"), read)
+    assert ids(picked, "learned") == ["e0"] and ids(picked, "forgotten") == ["e3"]
+    # Without log-probabilities the scores are ordered by: 0.5, 0.375, 0.25; e2 has not changed.
+    assert ids(picked, "largest") == ["e3", "e0", "e1"]
+
+
+def test_the_largest_changes_of_log_probability_come_first_each_example_once():
+    at_ten = {"base": [-5.0, -1.0, -3.0, -2.0], "full.nli.s0": [-1.0, -7.0, -3.5, -2.0]}
+    main = {"base": [-5.0, -1.0, -3.0, -2.0], "full.nli.s0": [-4.0, -1.0, -12.0, -math.inf]}
+    read = {
+        (checkpoint, arm, "default"): answers([1.0] * 4, logprobs)
+        for checkpoint, models in (("step10", at_ten), ("main", main))
+        for arm, logprobs in models.items()
+    }
+    picked = pick(cells([BASE, FULL], ("step10", "main")), written("full.nli.s0"), read)
+    shown = [(p.example_id, p.checkpoint) for p in picked.picks if p.group == "largest"]
+    assert shown == [("e2", "main"), ("e1", "step10"), ("e0", "step10")]  # 9, 6, 4; not ∞
+    assert picked.checkpoints == ["step10", "main"]
+
+
+def test_another_format_and_a_remedy_that_change_an_answer():
+    read = {
+        ("step10", "base", "default"): answers([1.0, 1.0, 0.0, 1.0]),
+        ("step10", "full.nli.s0", "default"): answers([0.0, 1.0, 0.0, 0.0]),
+        ("step10", "full.nli.s0", "io"): answers([0.0, 0.0, 1.0, 0.0]),
+        # It keeps e0, loses e1; that it knows e2 is nothing kept, and both lose e3.
+        ("step10", "lora.nli.s0", "default"): answers([1.0, 0.0, 1.0, 0.0]),
+    }
+    table = cells([BASE, FULL, LORA], formats=("default", "io"))
+    picked = pick(table, written("full.nli.s0", "lora.nli.s0"), read)
+    assert sorted(ids(picked, "format")) == ["e1", "e2"]
+    assert sorted(ids(picked, "remedy")) == ["e0", "e1"]
+    [of_format, of_remedy] = (
+        next(p for p in picked.picks if p.group == group) for group in ("format", "remedy")
+    )
+    assert [a[:2] for a in of_format.answers][1:] == [
+        ("full.nli.s0", "default"),
+        ("full.nli.s0", "io"),
+    ]
+    assert [a[0] for a in of_remedy.answers] == ["base", "full.nli.s0", "lora.nli.s0"]
+
+
+def many(checkpoints):
+    """100 examples that every checkpoint's tuned model has learned."""
+    models = (("base", [0.0] * 100), ("full.nli.s0", [1.0] * 100))
+    return {(c, arm, "default"): answers(scores) for c in checkpoints for arm, scores in models}
+
+
+def test_a_seed_draws_the_same_again_and_another_one_others():
+    table, arms = cells([BASE, FULL]), written("full.nli.s0")
+    drawn = [ids(pick(table, arms, many(["step10"]), seed), "learned") for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(each)) == DRAWN for each in drawn)
+    # The order of a file's rows is not that of the draw.
+    reversed_rows = {k: Answers(a.frame.reverse()) for k, a in many(["step10"]).items()}
+    assert ids(pick(table, arms, reversed_rows, 1), "learned") == drawn[0]
+
+
+def test_checkpoints_take_turns_and_none_shows_an_example_again():
+    checkpoints = ("step10", "step20", "step30")
+    picked = pick(cells([BASE, FULL], checkpoints), written("full.nli.s0"), many(checkpoints))
+    learned = [p for p in picked.picks if p.group == "learned"]
+    shown = sorted([p.checkpoint for p in learned].count(c) for c in checkpoints)
+    assert shown == [3, 3, 4] and len({p.example_id for p in learned}) == DRAWN
+    assert sum(n for (group, *_), n in picked.counts.items() if group == "learned") == 300
+
+
+def test_examples_that_one_model_lacks_are_passed_over():
+    other = answers([1.0, 1.0, 1.0])
+    read = {
+        ("step10", "base", "default"): answers([0.0, 0.0, 0.0]),
+        ("step10", "full.nli.s0", "default"): Answers(other.frame[1:]),
+        ("step10", "lora.nli.s0", "default"): answers([0.0, 1.0, 0.0]),
+    }
+    picked = pick(cells([BASE, FULL, LORA]), written("full.nli.s0", "lora.nli.s0"), read)
+    assert sorted(ids(picked, "learned")) == ["e1", "e2"] and ids(picked, "remedy") == []
+
+
+def test_text_cells_that_are_missing_and_other_formats_alone_are_passed_over():
+    full = cells([BASE, FULL])
+    text = cells([BASE, FULL], dataset="news", kind="text")
+    alone = cells([BASE, FULL], dataset="odd", formats=("io",))
+    read = {("step10", "base", "default"): answers([0.0])}
+    picked = pick(pl.concat([full, text, alone]), written("full.nli.s0"), read)
+    assert picked.picks == [] and picked.counts == {} and picked.shots == {"quiz": 0}
+    assert pick(cells([BASE]), written(), read).picks == []
+
+
+def test_which_model_of_a_task_is_shown_and_which_are_compared_with_it():
+    arms = [
+        BASE,
+        ("full.nli.lr1.s0", "full", "nli", 0, None),
+        ("full.nli.lr2.s0", "full", "nli", 0, None),
+        ("full.nli.lr2.s1", "full", "nli", 1, None),
+        LORA,
+        ("full.nli.lr2.s0@interpolate0.5", "full", "nli", 0, "interpolate"),
+        ("base@noise0.1", None, None, None, "noise"),
+        ("lora.story.s3", "lora", "story", 3, None),
+        ("lora.story.r8.s3", "lora", "story", 3, None),
+    ]
+    order = [arm[0] for arm in arms if arm[1] and not arm[4]]
+    [nli, story] = compared_models(cells(arms), written(*order))
+    assert (nli.task, nli.shown) == ("nli", "full.nli.lr1.s0")
+    assert nli.remedies == ["full.nli.lr2.s0", "lora.nli.s0", "full.nli.lr2.s0@interpolate0.5"]
+    assert (story.shown, story.remedies) == ("lora.story.s3", [])  # nothing full to compare with
+    chosen = ("full.nli.lr2.s0", "full.nli.lr2.s1", "lora.nli.s0")
+    [nli, _] = compared_models(cells(arms), written(*order, chosen=chosen))
+    assert nli.shown == "full.nli.lr2.s0"
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "golds", "expected"),
+    [
+        (("no", "yes"), ["yes", "no"], ["no", "no"], [(-2.0, -1.0), (-3.0, -3.0)]),
+        (None, ["1", "0"], ["1", "1"], [(-1.0, -1.0), (-4.0, -3.0)]),
+        (None, ["3 men", "2"], ["2", "x"], [(None, None), (None, None)]),
+    ],
+    ids=["labels", "choices", "texts"],
+)
+def test_log_probabilities_of_gold_and_prediction(tmp_path, labels, predictions, golds, expected):
+    texts = labels is None and "x" in golds
+    logprobs = [None, None] if texts else [[-2.0, -1.0], [-3.0, -4.0]]
+    columns = {"example_id": ["a", "b"], "prediction": predictions, "gold": golds}
+    frame = pl.DataFrame(
+        {**columns, "score": [0.0, 1.0], "truncated": [False] * 2, "logprobs": logprobs},
+        schema_overrides={"logprobs": pl.List(pl.Float64)},
+    )
+    file = tmp_path / "step10/base/quiz.default.0shot.parquet"
+    file.parent.mkdir(parents=True)
+    frame.write_parquet(file)
+    read = cells_reader(cells([BASE]), tmp_path, {"quiz": labels})("quiz", 0)
+    found = read("step10", "base", "default")
+    rows = found.rows([1, 0])[::-1]
+    assert [(row["gold_logprob"], row["prediction_logprob"]) for row in rows] == expected
+    assert [None if math.isnan(p) else p for p in found.gold_logprobs] == [g for g, _ in expected]
+    assert found.scores.tolist() == [0.0, 1.0]
+    assert read("step10", "base", "io") is None

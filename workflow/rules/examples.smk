@@ -1,0 +1,55 @@
+# A page of single examples; no study without tuned models and prompts has one.
+EXAMPLES = [RESULTS.examples] if GRID.tasks and GRID.prompted else []
+
+
+rule write_examples:
+    input:
+        script=program("write_examples"),
+        modules=library(
+            "analysis/answers",
+            "analysis/compared_models",
+            "analysis/examples",
+            "prompts/templates",
+            "report/embedding",
+            "report/examples",
+            "report/examples_page",
+            "report/web_page",
+        )
+        + words()
+        + [f"{SCRIPTS}/ptft/report/examples.{kind}" for kind in ("css", "js")],
+        # It is made again when any cell is; the files of cells are not declared.
+        cells=CELLS,
+        arms=ARMS,
+        splits=[
+            RESULTS.split(dataset, split)
+            for dataset, split in GRID.splits()
+            if dataset in GRID.prompted and split != "train"
+        ],
+    output:
+        report(
+            RESULTS.examples,
+            category=translator(STUDY.report.language)("Examples"),
+            labels={"page": "examples"},
+        ),
+    log:
+        RESULTS.log("write_examples"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        scores=slice_of("evaluate_model"),
+        plan=slice_file("evaluate_model"),
+        slice=slice_of("analyse_cells"),
+        settings=slice_file("analyse_cells"),
+        names=slice_of("titles"),
+        titles=slice_file("titles"),
+        evaluations=place(RESULTS.evaluations),
+        data=RESULTS.datasets,
+        seed=STUDY.data.seed,
+        language=STUDY.report.language,
+    message:
+        "Look at single examples"
+    shell:
+        "python {input.script:q} --cells {input.cells:q} --arms {input.arms:q}"
+        " --plan {params.plan:q} --settings {params.settings:q} --titles {params.titles:q}"
+        " --evaluations {params.evaluations:q} --data {params.data:q} --seed {params.seed}"
+        " --language {params.language} --output {output:q} 2> {log:q}"
