@@ -81,22 +81,31 @@ def group_words(words: Words) -> dict[str, tuple[str, str]]:
     return {
         LEARNED: (
             words("Learned by fine-tuning"),
-            words("The base model is wrong, the tuned model is right."),
+            words(
+                "The base model is wrong, the tuned model is right; of a generated text, ROUGE-L "
+                "rises by {margin} or more."
+            ).format(margin=MARGIN),
         ),
         FORGOTTEN: (
             words("Forgotten in fine-tuning"),
-            words("The base model is right, the tuned model is wrong."),
+            words(
+                "The base model is right, the tuned model is wrong; of a generated text, ROUGE-L "
+                "falls by {margin} or more."
+            ).format(margin=MARGIN),
         ),
         FORMAT: (
             words("Changed by the prompt format"),
-            words("The tuned model is right in one format and wrong in another."),
+            words(
+                "The tuned model is right in one format and wrong in another; of a generated text, "
+                "ROUGE-L differs by {margin} or more."
+            ).format(margin=MARGIN),
         ),
         REMEDY: (
             words("Changed by a remedy"),
             words(
                 "The base model is right; of full fine-tuning and another method or setting, one "
-                "keeps that and the other loses it."
-            ),
+                "keeps that and the other loses it (of a generated text, {margin} of ROUGE-L)."
+            ).format(margin=MARGIN),
         ),
         LARGEST: (
             words("Largest change"),
@@ -113,12 +122,11 @@ def _about(seed: int, words: Words) -> str:
         "Up to {drawn} examples of each kind, task and dataset. They are drawn with seed {seed}, "
         "checkpoints, formats and methods in turn; those of the largest change are no draw. "
         "Prompt format and number of shots are those of the other analyses, the model is that of "
-        "the first training seed. A generated text counts as right or wrong where its ROUGE-L "
-        "changes by {margin} or more. Percentages are shares of probability among the labels or "
+        "the first training seed. Percentages are shares of probability among the labels or "
         "choices; a metric that counts by length may take another than the likeliest. log p is "
         "the model's own log-probability of the gold answer. Long texts lack their middle. "
         "Generic text has no answers and is left out."
-    ).format(drawn=DRAWN, seed=seed, margin=MARGIN)
+    ).format(drawn=DRAWN, seed=seed)
 
 
 def _words(words: Words) -> dict[str, str]:

@@ -106,7 +106,7 @@ def test_the_page_of_the_papers_grid_is_under_three_megabytes(repository, tmp_pa
 
     def reader(dataset, shots):
         # A model's answers are one of so many; hardly two models of a checkpoint agree.
-        return lambda *cell: answered(dataset, random.Random("-".join(cell)).randrange(20))
+        return lambda *cell: answered(dataset, random.Random("-".join(cell)).randrange(8))
 
     picked = pick_examples(cells, arms, Settings(), reader, 42)
     data = examples_data(picked, asked, Path(tmp_path), Words())
