@@ -10,7 +10,7 @@ rule write_examples:
             "analysis/compared_models",
             "analysis/examples",
             "prompts/templates",
-            "report/embedding",
+            "report/embedded_json",
             "report/examples",
             "report/examples_page",
             "report/web_page",

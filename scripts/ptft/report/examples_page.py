@@ -18,7 +18,7 @@ from ptft.analysis.examples import (
     REMEDY,
 )
 from ptft.language.words import Words
-from ptft.report.embedding import script_json
+from ptft.report.embedded_json import script_json
 from ptft.report.web_page import web_page
 
 CARDS_SHOWN = 20
