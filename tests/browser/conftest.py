@@ -9,6 +9,8 @@ import pytest
 from tests.waiting import PATIENCE
 from tests.workflow.conftest import finished_once  # noqa: F401  (a fixture)
 
+AXE = Path(__file__).parents[2] / ".axe/node_modules/axe-core/axe.min.js"
+
 
 class Browser:
     """A Chromium that is driven by a test."""
@@ -38,6 +40,16 @@ class Browser:
             for event in events
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+    def violations(self) -> list[str]:
+        """What axe-core finds against WCAG 2.2 AA and good practice; skips where it is not."""
+        if not AXE.exists():
+            pytest.skip("no axe-core on this machine: make axe")
+        self.run(AXE.read_text(encoding="utf-8"))
+        return self.driver.execute_async_script(
+            "const done = arguments[0]; axe.run().then(found => done(found.violations.map("
+            "broken => `${broken.id}: ${broken.nodes.map(node => node.html).join()}`)))"
+        )
 
     def size(self, width: int, height: int) -> None:
         """Give the page a viewport, as a phone or a desk has it."""

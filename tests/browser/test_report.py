@@ -163,3 +163,18 @@ def test_the_front_page_leads_to_single_examples(report):
         assert fits(report)
     finally:
         report.driver.switch_to.default_content()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_front_page_and_figures_are_accessible(report, size):
+    report.size(*size)
+    report.run("document.querySelectorAll('.prose details').forEach(fold => fold.open = true)")
+    assert report.violations() == []
+    show(report, next(p for p, name in results(report).items() if name == "forgetting.svg"))
+    assert report.violations() == []
+
+
+def test_tables_are_accessible(browser, finished_once):
+    browser.size(*DESK)
+    browser.open(finished_once / "results/tiny/tables/base_scores.html")
+    assert browser.violations() == []

@@ -22,6 +22,7 @@ TAIL = [
     "Add up the costs",
     "Analyse the cells",
     "Look at single examples",
+    "Compare the models",
     "Write the findings",
     "Put the report together",
 ]

@@ -23,6 +23,7 @@ TABLES = {
     "collect_costs": 1,
     "analyse_cells": 1,
     "write_examples": 1,
+    "compare_models": 1,
     "write_front_page": 1,
     **{f"plot_{figure}": 1 for figure in FIGURES},
     **TAIL,

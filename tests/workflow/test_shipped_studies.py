@@ -15,6 +15,7 @@ from .conftest import make_clone
 TABLES_ON = {
     "all": 1,
     "analyse_cells": 1,
+    "compare_models": 1,
     "make_report": 1,
     **{f"plot_{figure}": 1 for figure in FIGURES},
     "write_front_page": 1,

@@ -93,6 +93,46 @@ for figure, spec in FIGURES.items():
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 
+COMPARISON = [RESULTS.comparison]
+
+
+rule compare_models:
+    input:
+        script=program("compare_models"),
+        modules=modules("analysis")
+        + library("report/comparison_page", "report/embedded_json", "report/web_page")
+        + [f"{SCRIPTS}/ptft/report/comparison_page.{suffix}" for suffix in ("css", "js")]
+        + words(),
+        cells=CELLS,
+        replicates=REPLICATES,
+        suspicious=RESULTS.table("suspicious"),
+        arms=ARMS,
+    output:
+        report(
+            RESULTS.comparison,
+            category=TRANSLATE("Forgetting"),
+            labels={"page": TRANSLATE("Compare models")},
+        ),
+    log:
+        RESULTS.log("compare_models"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        slice=slice_of("analyse_cells"),
+        settings=slice_file("analyse_cells"),
+        names=slice_of("titles"),
+        titles=slice_file("titles"),
+        arms=f"--arms {ARMS}" if ARMS else "",
+        language=STUDY.report.language,
+    message:
+        "Compare the models"
+    shell:
+        "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
+        " --suspicious {input.suspicious:q} --settings {params.settings:q} {params.arms}"
+        " --titles {params.titles:q} --language {params.language}"
+        " --output {output:q} 2> {log:q}"
+
+
 rule tables:
     input:
         CELLS,

@@ -5,7 +5,7 @@ with printed_alone():
 RESULTS = paths.Results(STUDY.study)
 GRID = None
 INCOMPLETE = []
-EXAMPLES = []  # each study has its own
+EXAMPLES, COMPARISON = [], []  # each study has its own
 
 
 include: "helpers.smk"

@@ -4,11 +4,14 @@
 rule make_report:
     input:
         script=program("make_report"),
-        module=library("report/embedded_json", "report/embedding", "report/rst"),
+        module=library("report/embedded_json", "report/embedding", "report/rst")
+        + [f"{SCRIPTS}/ptft/report/report_names.js"]
+        + words(),
         front_page=RESULTS.front_page,
         figures=SHOWN_FIGURES,
         tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],
         examples=EXAMPLES,
+        comparison=COMPARISON,
         stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
         docutils=DOCUTILS,
         captions=sorted(
@@ -38,3 +41,4 @@ rule report_contents:
         SHOWN_FIGURES,
         [RESULTS.table(name, "html") for name in SHOWN_TABLES],
         EXAMPLES,
+        COMPARISON,

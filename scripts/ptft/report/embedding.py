@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ptft.language.translation import Translate, translator
 from ptft.report.embedded_json import script_json
 from ptft.report.rst import FOLD, FOLD_END
 
@@ -27,7 +28,7 @@ REPORT_DATA = (
 
 
 def escape_report(page: str, language: str = "en") -> str:
-    """Snakemake's report with all its data as ``script_json`` writes it.
+    """Snakemake's report with all its data as ``script_json`` writes it, and its controls named.
 
     Snakemake (9) writes them as they are, so that ``</script>`` in a job's parameters or in a
     file name ends the script and what follows is part of the page.
@@ -41,7 +42,24 @@ def escape_report(page: str, language: str = "en") -> str:
         if len(line.findall(page)) != 1:
             raise ValueError(f"Snakemake's report has no single script `var {name} = …;`")
         page = line.sub(lambda found: f"{found[1]}{script_json(_read(found[2]))};", page)
-    return page
+    before, end, after = page.rpartition("</body>")
+    return before + _naming(translator(language)) + end + after
+
+
+def _naming(translate: Translate) -> str:
+    """A script that names what Snakemake's page leaves without a name, for screen readers."""
+    words = {
+        "open": translate("Show the menu"),
+        "close": translate("Hide the menu"),
+        "home": translate("Start"),
+        "search": translate("Search"),
+        "save": translate("Save the picture"),
+        "path": translate("Place in the report"),
+        "menu": translate("Menu"),
+        "figure": translate("Figure"),
+    }
+    script = Path(__file__).with_name("report_names.js").read_text(encoding="utf-8")
+    return f"<script>{{const words = {script_json(words)};\n{script}}}</script>\n"
 
 
 def _read(data: str) -> object:

@@ -127,6 +127,9 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         plain(page.description),
         *page.hypothesis,
         boxed("answers", bullets(answers(page.tables, page.settings, words))),
+        words(
+            "Any tuned model on any dataset, against its base model or another one: {page}"
+        ).format(page="`comparison.html`_"),
         *_pictures(page, "abstract", words),
         *_examples(page, words),
     ]

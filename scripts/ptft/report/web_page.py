@@ -36,8 +36,10 @@ def web_page(title: str, style: str, body: str, language: str) -> str:
 <style>{STYLE}{style}</style>
 </head>
 <body>
-<h1>{html.escape(title)}</h1>
+<main>
+<h1 id="title">{html.escape(title)}</h1>
 {body}
+</main>
 </body>
 </html>
 """

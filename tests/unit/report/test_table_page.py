@@ -45,7 +45,7 @@ def test_the_data_of_a_report_can_not_end_their_script():
         for name in REPORT_DATA
     )
     escaped = escape_report(page)
-    assert escaped.count("</script>") == escaped.count("<script") == len(REPORT_DATA)
+    assert escaped.count("</script>") == escaped.count("<script") == len(REPORT_DATA) + 1  # names
     assert json.loads(re.search("var rules = (.*);", escaped)[1]) == hostile
     with pytest.raises(ValueError, match="no single script `var rules"):
         escape_report(page.replace("var rules", "let rules"))
