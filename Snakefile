@@ -20,7 +20,7 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.quantities import QUANTITIES
-from ptft.analysis.tables import TABLES
+from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.evaluation.published import forget_gone
 from ptft.evaluation.requests import require_backend
 from ptft.figures import FIGURES
@@ -45,7 +45,7 @@ from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
 from ptft.study.compared import compared_tables, read_compared_study
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
-from ptft.study.released import read_published_study, released_tables
+from ptft.study.released import read_published_study, released_tables, released_titles
 from ptft.study.slices import (
     arms_slice,
     audit_slice,

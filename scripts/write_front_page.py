@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--records", type=Path, help="the same of models that were deleted")
     parser.add_argument("--figures", type=Path, help="folder of NAME.svg, shown in the page")
+    parser.add_argument("--shown", nargs="+", help="figures of the report; default: all")
     parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
     parser.add_argument("--examples", default="", help="name of the page of examples, if any")
     parser.add_argument("--language", default="en", choices=languages())
@@ -51,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
     words = Words(translator(args.language), titles)
     resolved = yaml.safe_load(args.study.read_text(encoding="utf-8"))
     study = resolved["study"]
-    tables = {name: pl.read_parquet(args.tables / f"{name}.parquet") for name in TABLES}
+    files = {name: args.tables / f"{name}.parquet" for name in TABLES}
+    tables = {name: pl.read_parquet(path) for name, path in files.items() if path.exists()}
     file = args.tables / "arms.parquet"
     arms = pl.read_parquet(file) if file.exists() else None
     told = {
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         # Released tables have no plan that a score could be missing from.
         missing=len(pl.read_csv(missing)) if missing.exists() else 0,
         settings=Settings(**study.get("analysis", {})),
-        figures={f"{name}.svg": spec.title for name, spec in FIGURES.items()},
+        figures={f"{name}.svg": FIGURES[name].title for name in args.shown or FIGURES},
         pictures={path.stem: path.read_bytes() for path in pictures},
         examples=args.examples,
         hypothesis=hypothesis(study.get("hypothesis"), tables, words),

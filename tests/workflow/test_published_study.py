@@ -31,10 +31,14 @@ def test_a_whole_study_in_japanese(japanese):
     results = japanese.root / "results/published"
     page = (results / "front_page.rst").read_text(encoding="utf-8")
     # Released values: base and tuned MNLI at both ends.
-    assert "``mnli_matched``(書式 ``default``、ショット数 4)は step1000 の 0.354 から" in page
+    assert "mnli（full、シード一つ）, mnli_matched, 0.354, 0.790, +0.436 (" in page
     # The paper's claim on formats, with the checkpoints' scatter in its interval.
-    assert "95 % 区間 0.000 から 0.026)、p = 0.049: 上昇する。 事前学習が進むほど" in page
-    assert "31 個のうち、多重比較の調整後に傾向を示すもの: 0。" in page
+    assert (
+        "instruct, full、シード一つ, −0.085, −0.032, +0.013 (0.000 – 0.026), 0.049, 上昇する"
+        in page
+    )
+    assert "事前学習が進むほど" in page
+    assert "31 個のうち、多重比較の調整後に傾向を示すもの：0。" in page
     headings = re.findall(r"^(.+)\n-+$", page, re.M)
     assert headings[:2] == ["実行したこと", "事前学習だけで身につくこと"]
     assert "論文との違い" in headings and "数値の出所" in headings

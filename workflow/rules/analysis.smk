@@ -43,13 +43,14 @@ rule analyse_cells:
         settings=slice_file("analyse_cells"),
         folder=lambda wildcards, output: folder_of(output.tables[0]),
         arms=f"--arms {ARMS}" if ARMS else "",
+        tables=" ".join(TABLES),
         language=STUDY.report.language,
     message:
         "Analyse the cells"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --settings {params.settings:q} --output-dir {params.folder:q}"
-        " {params.arms} --language {params.language} 2> {log:q}"
+        " {params.arms} --tables {params.tables} --language {params.language} 2> {log:q}"
 
 
 for figure, spec in FIGURES.items():

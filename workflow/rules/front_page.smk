@@ -29,6 +29,7 @@ rule write_front_page:
         figures=lambda wildcards, input: folder_of(input.figures[0]),
         slice=slice_of("titles"),
         titles=slice_file("titles"),
+        shown=" ".join(FIGURES),
         examples=f"--examples {Path(EXAMPLES[0]).name}" if EXAMPLES else "",
         language=STUDY.report.language,
     message:
@@ -36,5 +37,5 @@ rule write_front_page:
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
         " --study {input.study:q} --models {params.models:q} --records {params.records:q}"
-        " --figures {params.figures:q} --titles {params.titles:q}"
+        " --figures {params.figures:q} --shown {params.shown} --titles {params.titles:q}"
         " {params.examples} --language {params.language} --output {output:q} 2> {log:q}"

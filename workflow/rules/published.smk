@@ -8,6 +8,8 @@ with printed_alone():
         STUDY = read_published_study(config, STUDY_FILES)
         RELEASED = released_tables(STUDY, STUDY_FILES)
     TITLES = library_titles(Path(os.path.relpath(workflow.basedir), "config"))
+    if not ARCHIVE:
+        TITLES["datasets"] |= released_titles(STUDY)
 RESULTS = paths.Results(STUDY.study)
 GRID = None  # nothing is scored here
 INCOMPLETE = []

@@ -2,6 +2,9 @@
 ARMS = []  # nothing is trained
 COSTS = []  # nobody measured them here
 AUDITS = []  # nor prepared the data
+# Nor are there results of single examples.
+TABLES = [name for name in TABLES if name not in BY_EXAMPLE]
+FIGURES = {name: spec for name, spec in FIGURES.items() if not spec.by_example}
 LEFT_OUT = RESULTS.table("unknown", "csv")
 SLICES.add(
     "read_published", content=lambda: STUDY.published.model_dump(mode="json", exclude_none=True)

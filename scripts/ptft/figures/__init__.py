@@ -26,6 +26,8 @@ class FigureSpec:
     category: str
     """Category of the report."""
     title: str
+    by_example: bool = False
+    """Whether it needs results of single examples, which released scores lack."""
     overlaid: str | None = None
     """The table of which another study's scores can be laid over it."""
 
@@ -56,7 +58,9 @@ FIGURES: dict[str, FigureSpec] = {
     "domains": FigureSpec(
         ("domains", "suspicious"), "Generalization", "Change in and out of domain"
     ),
-    "transitions": FigureSpec(("transitions",), "Forgetting", "Learned and forgotten examples"),
+    "transitions": FigureSpec(
+        ("transitions",), "Forgetting", "Learned and forgotten examples", by_example=True
+    ),
     "forgetting": FigureSpec(
         ("forgetting", "base_scores"), "Forgetting", "Change on other families"
     ),

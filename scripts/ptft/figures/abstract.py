@@ -63,7 +63,7 @@ def _taught(ax: Axes, base: pl.DataFrame, groups: pl.DataFrame, words: Words) ->
             ax.plot(line["x"], line["rise"], color=colour(number), alpha=0.35, linewidth=0.7)
         mean = rows.group_by("x").agg(pl.col("rise").mean(), ci_low=None, ci_high=None)
         if len(mean):
-            said = words("mean of {n} datasets: {group}")
+            said = words("{group}, mean (datasets: {n})")
             label = said.format(n=rows["dataset"].n_unique(), group=names[group])
             curve(ax, mean, "rise", label, number, linewidth=2)
     ax.axhline(0, color=GREY, linewidth=0.8)

@@ -66,6 +66,7 @@ def draw(
         top = max(ax.get_ylim()[1] for ax in drawn)
         for ax in drawn:
             ax.set_ylim(0, top)
+            panel_legend(ax, columns=1)
     _key(figure, table, words)
     headline(figure, _found(table, hidden, words), _measured(table, hidden, words))
     return figure
@@ -91,7 +92,6 @@ def _panel(
     for chance in rows["chance"].drop_nulls().unique().sort():
         ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6)
     from_zero(ax)
-    panel_legend(ax, columns=1)
 
 
 def _lay_over(ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, number: int, words: Words) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ptft.figures.style import COLOURS, MARKERS, THIN
+from ptft.figures.style import COLOURS, MARKERS, THIN, wrapped
 
 
 def colour(number: int) -> str:
@@ -76,15 +77,90 @@ def from_zero(ax: Axes) -> None:
     ax.set_ylim(0, max(ax.dataLim.ymax, 0.01) * 1.06)
 
 
+# Labels beside lines: at most so many, in a panel of at least these inches, of which they take at
+# most this share, each moved from its line by no more than a line of type.
+MOST_LABELS, LEAST_WIDTH, LABEL_SHARE = 4, 2.4, 0.32
+TYPE, LETTER = 0.125, 0.062  # inches of a line and of a letter of 7 points
+
+
 def panel_legend(ax: Axes, columns: int = 2) -> None:
-    """A legend under its own panel, each label once: never on top of the data."""
+    """Labels beside the lines where they fit, else a legend under the panel: never on the data.
+
+    To be called when the limits of the axes are set.
+    """
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
+    if _label_lines(ax, once):
+        return
     # Below the ticks and the label of the axis, which are four lines high in any panel.
     ax.legend(
         once.values(), once.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=columns,
         columnspacing=1, handlelength=2.4, borderaxespad=4,
     )  # fmt: skip
+
+
+def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
+    """Write each label behind the end of its line, if they fit there."""
+    if not 0 < len(lines) <= MOST_LABELS or not all(
+        isinstance(line, Line2D) and len(line.get_ydata()) for line in lines.values()
+    ):
+        return False
+    place = ax.get_subplotspec()
+    grid = place.get_gridspec()
+    width, height = ax.get_figure().get_size_inches() / (grid.ncols, grid.nrows)
+    height -= 0.7  # title, ticks and the label of the axis
+    letters = int(LABEL_SHARE * width / LETTER)
+    texts = {label: wrapped(label, letters) for label in lines}
+    # Wide letters break anywhere: a word in two is worse than a legend.
+    broken = any(len(parts) > 1 and not label.isascii() for label, parts in texts.items())
+    long = any(len(part) > letters for parts in texts.values() for part in parts)
+    if width < LEAST_WIDTH or broken or long:
+        return False
+    to_axes = (ax.transData + ax.transAxes.inverted()).transform
+    ends = {label: to_axes((0, line.get_ydata()[-1]))[1] for label, line in lines.items()}
+    order = sorted(ends, key=ends.__getitem__)
+    sizes = [len(texts[label]) * TYPE / height for label in order]
+    middles = spread([ends[label] for label in order], sizes)
+    if any(
+        abs(middle - ends[label]) > TYPE / height
+        for label, middle in zip(order, middles, strict=True)
+    ):
+        return False
+    for label, middle in zip(order, middles, strict=True):
+        shade = [0.7 * part for part in to_rgb(lines[label].get_color())]
+        ax.text(
+            1.02, middle, "\n".join(texts[label]), transform=ax.transAxes, color=shade,
+            fontsize=7, va="center", ha="left", linespacing=1.1,
+        )  # fmt: skip
+    return True
+
+
+def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Middles of things of these sizes, in the order of places, near them and not overlapping.
+
+    Those that would touch are put together around the mean of their places.
+    """
+    groups: list[tuple[list[float], list[float]]] = []
+    for place, size in zip(places, sizes, strict=True):
+        groups.append(([place], [size]))
+        while len(groups) > 1 and _top(groups[-2]) > _bottom(groups[-1]):
+            last = groups.pop()
+            groups[-1] = (groups[-1][0] + last[0], groups[-1][1] + last[1])
+    middles = []
+    for group in groups:
+        edge = _bottom(group)
+        for size in group[1]:
+            middles.append(edge + size / 2)
+            edge += size
+    return middles
+
+
+def _bottom(group: tuple[list[float], list[float]]) -> float:
+    return sum(group[0]) / len(group[0]) - sum(group[1]) / 2
+
+
+def _top(group: tuple[list[float], list[float]]) -> float:
+    return sum(group[0]) / len(group[0]) + sum(group[1]) / 2
 
 
 # A method where several share a figure; dots are for base models.

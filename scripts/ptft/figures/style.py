@@ -96,7 +96,7 @@ def wrapped(text: str, columns: int) -> list[str]:
     lines, width = [""], 0
     for letter in text:
         wide = 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if width + wide > columns and letter not in "、。，．）)":
+        if width + wide > columns and letter not in "、。，．：？）)":
             lines, width = [*lines, ""], 0
         lines[-1] += letter
         width += wide

@@ -76,7 +76,7 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> Non
     ax.plot([0], [0], "o", color=GREY, markerfacecolor="white", markersize=5, zorder=4)
     ax.annotate(
         words("base"), (0, 0), xytext=(-4, 4), textcoords="offset points", ha="right",
-        color=GREY, fontsize=6,
+        color=GREY, fontsize=7,
     )  # fmt: skip
     for number, label in enumerate(labels):
         own = rows.filter(pl.col("label") == label)

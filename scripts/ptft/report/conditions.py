@@ -40,7 +40,7 @@ def shots_said(rows: pl.DataFrame, translate: Translate) -> str:
             context. With shots these are the prompts that lost some.
     """
     found = rows.group_by("shots").agg(pl.col("truncated").mean()).sort("shots")
-    said = ", ".join(number_of_shots(*row, translate) for row in found.iter_rows())
+    said = translate(", ").join(number_of_shots(*row, translate) for row in found.iter_rows())
     return translate("shots: {shots}").format(shots=said or "–")
 
 
@@ -65,7 +65,7 @@ def arm_said(row: dict, translate: Translate) -> str:
     parts = [row["method"], setting_said(row.get("setting"), translate)]
     if row.get("derived"):
         parts.append(f"{row['derived']} {row['strength']:g}")
-    return ", ".join([*filter(None, parts), seeds_said(row["n_seeds"], translate)])
+    return translate(", ").join([*filter(None, parts), seeds_said(row["n_seeds"], translate)])
 
 
 def setting_said(setting: str | None, translate: Translate) -> str:

@@ -1,4 +1,4 @@
-"""Sentences on curves over pre-training: what rises, by how much, and whether that is a trend."""
+"""Findings on curves over pre-training: what rises, by how much, and whether that is a trend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.format_trends import ALL_DATASETS
 from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said
-from ptft.report.rst import change, csv_table, listed, literal, number, p_value, would_be_seen
+from ptft.report.rst import (
+    bracketed,
+    csv_table,
+    interval_head,
+    listed,
+    literal,
+    number,
+    p_value,
+    span,
+)
 
 Row = Mapping
 SCORE = ["dataset", "format", "shots"]
@@ -90,7 +99,7 @@ def latent_findings(
     settings: Settings,
     translate: Translate,
 ) -> list[str]:
-    """Which curves rise under a flat base, then one sentence a curve of a task's own test set."""
+    """Which curves rise under a flat base; then a row a curve of a task's own test set."""
     if latent.is_empty():
         return []
     shown = latent.filter("latent")
@@ -104,72 +113,61 @@ def latent_findings(
         names=listed(shown["dataset"].unique().sort().to_list()),
     )
     own = latent.filter(pl.col("domain") == "in").sort("method", "train_task", "dataset")
+    if own.is_empty():
+        return [first]
+    ends = translate(
+        "Scores on the tasks' own test sets at the first and the last checkpoint. Slopes are per "
+        "checkpoint, over all {n}; their p is adjusted for the number of curves."
+    ).format(n=own["n_checkpoints"].max())
+    heads = (
+        "tuned on", "dataset", "first tuned", "last tuned", "rise, interval", "first base",
+        "last base", "rise, interval", *TREND,
+    )  # fmt: skip
+    rows = [_curve(row, settings, translate) for row in own.iter_rows(named=True)]
     return [
         first + _caveats(shown, "tuned_slope_p_adjusted", flagged, settings, translate),
-        *(
-            _curve_sentence(row, conditions, settings, translate)
-            for row in own.iter_rows(named=True)
-        ),
+        ends,
+        csv_table([interval_head(head, settings, translate) for head in heads], rows),
     ]
 
 
-def _curve_sentence(
-    row: Row, conditions: Conditions, settings: Settings, translate: Translate
-) -> str:
-    text = translate(
-        "Tuned on {task} ({arm}), {dataset} ({conditions}) goes from {first} at {start} to {last} "
-        "at {end}: {rise}; the base model from {base_first} to {base_last}: {base_rise}."
-    ).format(
-        task=literal(row["train_task"]),
-        arm=arm_said(row, translate),
-        dataset=literal(row["dataset"]),
-        conditions=conditions.of([row["dataset"]]),
-        start=row["first_checkpoint"],
-        end=row["last_checkpoint"],
-        first=number(row["tuned_first"]),
-        last=number(row["tuned_last"]),
-        rise=_rise(row, "tuned", translate, settings.level),
-        base_first=number(row["base_first"]),
-        base_last=number(row["base_last"]),
-        base_rise=_rise(row, "base", translate, settings.level),
+def _curve(row: Row, settings: Settings, translate: Translate) -> list[str]:
+    """Both curves of a dataset, from first to last, and the trend of the tuned one."""
+    cells = [row["train_task"] + bracketed(arm_said(row, translate), translate), row["dataset"]]
+    for which in ("tuned", "base"):
+        rise = [row[f"{which}_rise{part}"] for part in ("", "_ci_low", "_ci_high")]
+        cells += [number(row[f"{which}_first"]), number(row[f"{which}_last"]), span(*rise)]
+    *trend, verdict, least = _trend(
+        row, "tuned_slope", "tuned_slope_p_adjusted", settings, translate
     )
     if row["tuned_rise"] >= settings.rise_margin and not row["tuned_learned"]:
         if row["tuned_guessing"]:
-            text += " " + translate(
-                "No learning is shown: a constant answer earns {guess}."
-            ).format(guess=number(row["tuned_guess"]))
+            verdict = translate("no learning is shown: a constant answer earns {guess}").format(
+                guess=number(row["tuned_guess"])
+            )
         elif row["tuned_starts_below_chance"]:
-            text += " " + translate("No learning is shown: it starts below chance.")
-    return text + " " + _trend(row, "tuned_slope", "tuned_slope_p_adjusted", settings, translate)
+            verdict = translate("no learning is shown: it starts below chance")
+    return [*cells, *trend, verdict, least]
 
 
-def _rise(row: Row, which: str, translate: Translate, level: float) -> str:
-    low, high = row[f"{which}_rise_ci_low"], row[f"{which}_rise_ci_high"]
-    return change(row[f"{which}_rise"], low, high, translate, level)
+# Heads of what :func:`_trend` gives.
+TREND = ("slope, interval", "p", "verdict", "80 % power from")
 
 
-def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translate) -> str:
-    """Slope per checkpoint and whether it is a trend.
-
-    Args:
-        slope, p: names of the columns; one curve among many has an adjusted p-value.
-    """
+def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translate) -> list[str]:
+    """Cells: slope per checkpoint, its p-value, whether it is a trend, and if not, which slope would
+    have been seen."""
     if row[p] is None:
-        return translate("Two checkpoints show no trend.")
+        return ["–", "–", translate("two checkpoints show no trend"), "–"]
     steeper = translate("it rises") if row[slope] > 0 else translate("it falls")
-    if p.endswith("_adjusted"):
-        sentence = translate("Per checkpoint, over all {n}: {slope}, p (adjusted) {p}: {verdict}.")
-    else:
-        sentence = translate("Per checkpoint, over all {n}: {slope}, p {p}: {verdict}.")
     shown = row[p] <= 1 - settings.level
-    return sentence.format(
-        n=row["n_checkpoints"],
-        slope=change(
-            row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"], translate, settings.level
-        ),
-        p=p_value(row[p]),
-        verdict=steeper if shown else translate("no trend is shown"),
-    ) + ("" if shown else would_be_seen([row[f"{slope}_detectable"]], translate))
+    least = row[f"{slope}_detectable"]
+    return [
+        span(row[slope], row[f"{slope}_ci_low"], row[f"{slope}_ci_high"]),
+        p_value(row[p]).removeprefix("= "),
+        steeper if shown else translate("no trend is shown"),
+        "–" if shown or least is None else number(least),
+    ]
 
 
 def out_of_domain_table(latent: pl.DataFrame, translate: Translate) -> str:
@@ -180,7 +178,7 @@ def out_of_domain_table(latent: pl.DataFrame, translate: Translate) -> str:
     return csv_table(
         [translate(head) for head in heads],
         [
-            [f"{row['train_task']} ({arm_said(row, translate)})", row["dataset"]]
+            [row["train_task"] + bracketed(arm_said(row, translate), translate), row["dataset"]]
             + [number(row[column]) for column in columns]
             for row in rows.iter_rows(named=True)
         ],
@@ -210,7 +208,7 @@ def _claim(
     if not made:
         return ""
     holds = row[p] is not None and row[p] <= 1 - settings.level and row["slope"] > 0
-    return " " + translate(verdicts[0] if holds else verdicts[1])
+    return translate(verdicts[0] if holds else verdicts[1])
 
 
 GROUPS = {
@@ -222,62 +220,70 @@ GROUPS = {
 def gain_trend_findings(
     trends: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Whether fine-tuning adds more after more pre-training, one sentence a group and method."""
+    """Whether fine-tuning adds more after more pre-training: a row a group and method."""
     own = trends.filter(pl.col("tuned_for") == "own task").sort("method", "group")
-    return [
-        translate(
-            "Mean gain on {group} by the models tuned for them ({arm}; {datasets}; {conditions}): "
-            "{first} at the first checkpoint, {last} at the last."
-        ).format(
-            group=translate(GROUPS[row["group"]]),
-            arm=arm_said(row, translate),
-            datasets=listed(row["datasets"].split()),
-            conditions=conditions.of(row["datasets"].split()),
-            first=number(row["gain_first"]),
-            last=number(row["gain_last"]),
+    if own.is_empty():
+        return []
+    groups = [
+        translate("{group}: {datasets}").format(
+            group=translate(GROUPS[row["group"]]), datasets=listed(row["datasets"].split())
         )
-        + " "
-        + _trend(row, "slope", "slope_p", settings, translate)
-        + _claim(row, "slope_p", row["group"] == "not_learned", GAIN_CLAIM, settings, translate)
-        for row in own.iter_rows(named=True)
+        for row in own.unique("group", keep="first", maintain_order=True).iter_rows(named=True)
     ]
+    names = {name for datasets in own["datasets"] for name in datasets.split()}
+    intro = translate(
+        "Mean gain at the first and the last checkpoint by the models tuned for these datasets "
+        "({conditions}): {groups}. Slopes are per checkpoint, over all {n}."
+    ).format(
+        conditions=conditions.of(names),
+        groups=translate("; ").join(groups),
+        n=own["n_checkpoints"].max(),
+    )
+    heads = ("group", "method", "first", "last", *TREND)
+    rows, claims = [], []
+    for row in own.iter_rows(named=True):
+        ends = [number(row["gain_first"]), number(row["gain_last"])]
+        trend = _trend(row, "slope", "slope_p", settings, translate)
+        group = translate(row["group"].replace("_", " "))
+        rows.append([group, arm_said(row, translate), *ends, *trend])
+        made = row["group"] == "not_learned"
+        claims.append(_claim(row, "slope_p", made, GAIN_CLAIM, settings, translate))
+    table = csv_table([interval_head(head, settings, translate) for head in heads], rows)
+    return [intro, table, *dict.fromkeys(filter(None, claims))]
 
 
 def format_trend_findings(
     trends: pl.DataFrame, shots: str, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Slope of the gap to the format of training, one sentence a format and kind of model.
+    """Slope of the gap to the format of training: a row a format and kind of model.
 
     Args:
         shots: of the scores that are compared, in words.
     """
-    sentences = []
     means = trends.filter(pl.col("dataset") == ALL_DATASETS)
-    for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
-        tuned = row["method"] is not None
-        sentences.append(
-            translate(
-                "Gap of format {format} to {trained}, {model} ({about}; below zero it is worse): "
-                "{first} at the first checkpoint, {last} at the last."
-            ).format(
-                format=literal(row["format"]),
-                trained=literal(settings.format),
-                model=translate("tuned models") if tuned else translate("base models"),
-                about=f"{arm_said(row, translate)}; {shots}" if tuned else shots,
-                first=number(row["gap_first"]),
-                last=number(row["gap_last"]),
-            )
-            + " "
-            + _trend(row, "slope", "p", settings, translate)
-            + _claim(
-                row, "p", tuned and row["format"] == "instruct", FORMAT_CLAIM, settings, translate
-            )
-        )
+    found = []
+    if len(means):
+        intro = translate(
+            "Gap of other formats to {trained} ({shots}; below zero they are worse) at the first "
+            "and the last checkpoint. Slopes are per checkpoint, over all {n}."
+        ).format(trained=literal(settings.format), shots=shots, n=means["n_checkpoints"].max() or 0)
+        heads = ("format", "models", "first", "last", *TREND)
+        rows, claims = [], []
+        for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
+            tuned = row["method"] is not None
+            model = arm_said(row, translate) if tuned else translate("base")
+            ends = [number(row["gap_first"]), number(row["gap_last"])]
+            trend = _trend(row, "slope", "p", settings, translate)
+            rows.append([row["format"], model, *ends, *trend])
+            made = tuned and row["format"] == "instruct"
+            claims.append(_claim(row, "p", made, FORMAT_CLAIM, settings, translate))
+        table = csv_table([interval_head(head, settings, translate) for head in heads], rows)
+        found = [intro, table, *dict.fromkeys(filter(None, claims))]
     single = trends.filter((pl.col("dataset") != ALL_DATASETS) & pl.col("p_adjusted").is_not_null())
     if len(single):
-        sentences.append(
+        found.append(
             translate(
                 "Of {n} gaps of single datasets {k} show a trend, adjusted for their number."
             ).format(n=len(single), k=(single["p_adjusted"] <= 1 - settings.level).sum())
         )
-    return sentences
+    return found

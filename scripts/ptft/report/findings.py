@@ -12,7 +12,7 @@ from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.suspicious import FLAGS
 from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
-from ptft.report.rst import csv_table, listed, number
+from ptft.report.rst import bracketed, csv_table, interval_head, listed, number
 
 
 def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> list[str]:
@@ -23,8 +23,8 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
     order = main.select("checkpoint", "step").unique().sort("step", nulls_last=True)
     sentences = [
         translate(
-            "{model}: {checkpoints} checkpoints of pre-training ({names}), the base model of each "
-            "and {arms} fine-tuned models of each ({methods} on {tasks}; seeds: {seeds})."
+            "{model}: checkpoints of pre-training: {checkpoints} ({names}); of each the base "
+            "model, and fine-tuned models: {arms} ({methods} on {tasks}; seeds: {seeds})."
         ).format(
             model=f"``{main['model'][0]}``",
             checkpoints=len(order),
@@ -34,7 +34,7 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
             tasks=listed(tuned["train_task"].unique().sort().to_list()),
             seeds=max(1, tuned["seed"].n_unique()),
         ),
-        translate("Each was scored on {datasets} datasets, formats {formats}, {shots}:").format(
+        translate("Scored on datasets: {datasets}, formats: {formats}, {shots}.").format(
             datasets=prompted["dataset"].n_unique(),
             formats=listed(prompted["format"].unique().sort().to_list()),
             shots=shots_said(prompted, translate),
@@ -50,7 +50,7 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
     if missing:
         sentences.append(
             translate(
-                "{missing} scores of the study are missing (see ``missing.csv``); means over "
+                "Scores of the study that are missing: {missing} (see ``missing.csv``); means over "
                 "incomplete sets are marked in the tables."
             ).format(missing=missing)
         )
@@ -60,8 +60,8 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
 def how_many(main: pl.DataFrame, translate: Translate) -> str:
     """Number of scores, and of answers where every score says how many it is made from."""
     if main["n"].null_count():
-        return translate("{cells} scores in all.").format(cells=len(main))
-    return translate("{cells} scores over {examples} answers in all.").format(
+        return translate("Scores in all: {cells}.").format(cells=len(main))
+    return translate("Scores in all: {cells}, over answers: {examples}.").format(
         cells=len(main), examples=f"{main['n'].sum():,}"
     )
 
@@ -69,43 +69,41 @@ def how_many(main: pl.DataFrame, translate: Translate) -> str:
 def forgetting_findings(
     forgetting: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Mean relative change at the last checkpoint, one sentence a direction and method."""
-    mean = forgetting.filter(pl.col("train_task") == ALL_TASKS)
-    sentences = []
-    for _, rows in mean.sort("index").group_by("direction", "method", maintain_order=True):
-        row = rows.row(-1, named=True)
-        start, end = row["direction"].split(">")
-        percent = {
-            key: None if row[key] is None else 100 * row[key]
-            for key in ("bounded", "bounded_ci_low", "bounded_ci_high")
-        }
-        text = translate(
-            "{start} → {end} ({arm}; {conditions}): tuned at {checkpoint}, a model's score on "
-            "datasets of other families changes by {value} % of the base model's{interval}, over "
-            "{n} pairs of task and dataset; the paper's ratio (MRC) is {mrc}."
-        ).format(
-            start=translate(f"tuned on {start}").capitalize(),
-            end=translate(f"tested on {end}"),
-            arm=arm_said(row, translate),
-            conditions=conditions.of(row["datasets"].split()),
-            checkpoint=row["checkpoint"],
-            value=f"{percent['bounded']:+.1f}".replace("-", "−"),
-            interval=""
-            if percent["bounded_ci_low"] is None
-            else " ("
-            + translate("{level} % interval {low} to {high}").format(
-                level=f"{100 * settings.level:g}",
-                low=f"{percent['bounded_ci_low']:.1f}".replace("-", "−"),
-                high=f"{percent['bounded_ci_high']:.1f}".replace("-", "−"),
-            )
-            + ")",
-            n=row["n_cells"],
-            mrc=translate("undefined, a base score is 0")
-            if row["mrc"] is None
-            else number(row["mrc"]),
+    """Mean relative change at the last checkpoint: what it is, and a row a direction and method."""
+    mean = forgetting.filter(pl.col("train_task") == ALL_TASKS).sort("index")
+    last = mean.group_by("direction", "method", maintain_order=True).last()
+    if last.is_empty():
+        return []
+    names = {name for datasets in last["datasets"] for name in datasets.split()}
+    intro = translate(
+        "Change of a tuned model's score on datasets of other families ({conditions}), in % of the "
+        "larger of both scores: mean over pairs of task and dataset, at the last checkpoint. MRC "
+        "is the paper's ratio."
+    ).format(conditions=conditions.of(names))
+    heads = (
+        "tuned on", "tested on", "method", "checkpoint", "change, %", "interval", "pairs", "MRC",
+    )  # fmt: skip
+    rows = []
+    for row in last.iter_rows(named=True):
+        ends = [row["bounded_ci_low"], row["bounded_ci_high"]]
+        rows.append(
+            [
+                *(translate(kind) for kind in row["direction"].split(">")),
+                arm_said(row, translate),
+                row["checkpoint"],
+                _percent(row["bounded"], "+"),
+                "–" if None in ends else " – ".join(map(_percent, ends)),
+                str(row["n_cells"]),
+                translate("undefined, a base score is 0")
+                if row["mrc"] is None
+                else number(row["mrc"]),
+            ]
         )
-        sentences.append(text)
-    return sentences
+    return [intro, csv_table([interval_head(head, settings, translate) for head in heads], rows)]
+
+
+def _percent(share: float, sign: str = "") -> str:
+    return f"{100 * share:{sign}.1f}".replace("-", "−")
 
 
 def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
@@ -156,8 +154,8 @@ def prediction_findings(
     sentences = []
     for row in prediction.iter_rows(named=True):
         text = translate(
-            "Does the turning point of the base models' scores predict the stop ({arm}, {n} "
-            "tasks)? {verdict}"
+            "Does the turning point of the base models' scores predict the stop ({arm}; tasks: "
+            "{n})? {verdict}"
         ).format(
             arm=arm_said(row, translate),
             n=row["n_tasks"],
@@ -204,7 +202,7 @@ def stopping_table(stopping: pl.DataFrame, translate: Translate) -> str:
         support, share = row["stop_support"], row["safe_share_saved"]
         rows.append(
             [
-                f"{row['train_task']} ({arm_said(row, translate)})",
+                row["train_task"] + bracketed(arm_said(row, translate), translate),
                 row["dataset"],
                 row["stop_checkpoint"],
                 "–" if support is None else f"{100 * support:.0f}",
@@ -223,7 +221,7 @@ def suspicious_findings(suspicious: pl.DataFrame, translate: Translate) -> list[
         if rows.is_empty():
             continue
         lines.append(
-            translate("{flag}: {n} scores on {datasets} ({meaning}).").format(
+            translate("{flag} ({n}), on {datasets}: {meaning}.").format(
                 flag=f"**{translate(flag)}**",
                 n=len(rows),
                 datasets=listed(rows["dataset"].unique().sort().to_list()),

@@ -37,7 +37,7 @@ from ptft.report.remedy_findings import (
     remedy_findings,
     remedy_table,
 )
-from ptft.report.rst import boxed, bullets, folded, heading, picture, plain
+from ptft.report.rst import boxed, bullets, folded, heading, parted, picture, plain
 from ptft.report.sweep_findings import sweep_findings
 from ptft.report.text_findings import generic_text_findings
 
@@ -51,8 +51,12 @@ SHOWN = {
     "Prompt formats": "formats",
     "When pre-training could have stopped": "stopping",
 }
-# Sentences of a section that are not folded away.
-SENTENCES = 2
+# Paragraphs of a section that are not folded away: a sentence, or a sentence and its table.
+OPEN = {
+    "What fine-tuning forgets": 2,
+    "What keeps it": 2,
+    "When pre-training could have stopped": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         ],
         "What pre-training teaches by itself": _taught(page, conditions, words),
         "What only fine-tuning shows": _shown(page, conditions, words),
-        "What fine-tuning forgets": bullets(
-            forgetting_findings(page.tables["forgetting"], conditions, page.settings, words)
+        "What fine-tuning forgets": forgetting_findings(
+            page.tables["forgetting"], conditions, page.settings, words
         ),
         **_texts(page, words),
         **_remedies(page, words),
@@ -120,7 +124,10 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         **page.about,
         "What it cost": [] if page.costs is None else costs_table(page.costs, words),
         "How to read the numbers": [_how_to_read(words)],
-        "Figures": bullets(f"{words(title)}: `{name}`_" for name, title in page.figures.items()),
+        "Figures": bullets(
+            words("{title}: {page}").format(title=words(title), page=f"`{name}`_")
+            for name, title in page.figures.items()
+        ),
     }
     sections = [
         heading(plain(page.title), "="),
@@ -137,13 +144,14 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         filled = [paragraph for paragraph in paragraphs if paragraph]
         pictures = _pictures(page, SHOWN.get(title, ""), words)
         if pictures:
-            more = folded(words("Numbers and tables"), filled[SENTENCES:])
-            filled = [*filled[:SENTENCES], *pictures, *more]
+            least = OPEN.get(title, 1)
+            more = folded(words("Numbers and tables"), filled[least:])
+            filled = [*filled[:least], *pictures, *more]
         sections += [
             heading(words(title), "-"),
             *(filled or [words("Nothing to say: no scores.")]),
         ]
-    return "\n\n".join(sections) + "\n"
+    return parted("\n\n".join(sections)) + "\n"
 
 
 def _pictures(page: FrontPage, name: str, words: Words) -> list[str]:
@@ -169,16 +177,16 @@ def _taught(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
 def _shown(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
     latent, flagged, settings = page.tables["latent"], page.tables["suspicious"], page.settings
     return [
-        *bullets(latent_findings(latent, flagged, conditions, settings, words)),
+        *latent_findings(latent, flagged, conditions, settings, words),
         out_of_domain_table(latent, words),
-        *bullets(gain_trend_findings(page.tables["gain_trends"], conditions, settings, words)),
+        *gain_trend_findings(page.tables["gain_trends"], conditions, settings, words),
     ]
 
 
 def _texts(page: FrontPage, words: Words) -> dict[str, list[str]]:
     """A section of its own, where generic text was scored."""
     found = generic_text_findings(page.tables["generic_text"], page.settings, words)
-    return {"Loss on generic text": bullets(found)} if found else {}
+    return {"Loss on generic text": found} if found else {}
 
 
 def _remedies(page: FrontPage, words: Words) -> dict[str, list[str]]:
@@ -195,7 +203,7 @@ def _formats(page: FrontPage, words: Words) -> list[str]:
     shots = shots_said(formats.filter(pl.col("method").is_not_null()), words)
     return [
         *format_findings(formats, words),
-        *bullets(format_trend_findings(trends, shots, page.settings, words)),
+        *format_trend_findings(trends, shots, page.settings, words),
     ]
 
 

@@ -80,7 +80,7 @@ def _trends(known: pl.DataFrame, settings: Settings, words: Words) -> str:
             known["slope_detectable"], words
         )
     return words("What remedies spare changes along pre-training: {names}.").format(
-        names="; ".join(
+        names=words("; ").join(
             words("{method} on {task} by {slope} a checkpoint (adjusted p {p})").format(
                 method=method_said(row),
                 task=plain(words.task(row["train_task"])),
@@ -132,7 +132,7 @@ def overtraining_findings(
         )
         if len(worse):
             text += words(": {names}").format(
-                names="; ".join(_decline(row, words) for row in worse.iter_rows(named=True))
+                names=words("; ").join(_decline(row, words) for row in worse.iter_rows(named=True))
             )
         text += words(".")
         if worse.is_empty():
@@ -178,7 +178,9 @@ def _confounded(rows: pl.DataFrame, words: Words) -> str:
 
 def _decline(row: dict, words: Words) -> str:
     setting = setting_said(row["setting"], words)
-    arm = ", ".join(filter(None, (row["method"], setting, seeds_said(row["n_seeds"], words))))
+    arm = words(", ").join(
+        filter(None, (row["method"], setting, seeds_said(row["n_seeds"], words)))
+    )
     return words("{task} ({arm}) by {drop} since {best} (adjusted p {p})").format(
         task=plain(words.task(row["train_task"])),
         arm=plain(arm),
@@ -203,4 +205,4 @@ def _noise(ends: pl.DataFrame, words: Words) -> str:
     return words(
         "Change of the base model's score per unit of noise on its weights, at the first and the "
         "last checkpoint: {parts}."
-    ).format(parts="; ".join(parts))
+    ).format(parts=words("; ").join(parts))

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 
+from ptft.analysis.settings import Settings
 from ptft.language.translation import Translate
 
 
@@ -55,7 +56,43 @@ def change(
     interval = translate("{level} % interval {low} to {high}").format(
         level=f"{100 * level:g}", low=number(low), high=number(high)
     )
-    return f"{text} ({interval})"
+    return text + bracketed(interval, translate)
+
+
+def span(value: float | None, low: float | None, high: float | None) -> str:
+    """`+0.400 (0.350 – 0.450)` for a cell whose head names the interval; a dash for no value."""
+    if value is None:
+        return "–"
+    text = ("+" if value >= 0 else "") + number(value)
+    return text if low is None or high is None else f"{text} ({number(low)} – {number(high)})"
+
+
+def interval_head(head: str, settings: Settings, translate: Translate) -> str:
+    """Head of a column; `interval` and what ends with it name the level."""
+    said = translate(head)
+    if not head.endswith("interval"):
+        return said
+    return translate("{head}, {level} %").format(head=said, level=f"{100 * settings.level:g}")
+
+
+def bracketed(text: str, translate: Translate) -> str:
+    """` (text)`, to stand behind a word; in brackets of the language."""
+    return translate(" ({text})").format(text=text)
+
+
+def parted(page: str) -> str:
+    """Literals and bold words parted from wide letters beside them, which would not end them.
+
+    The escaped space leaves no trace in the page.
+    """
+
+    def part(found: re.Match[str]) -> str:
+        before, after = page[found.start() - 1 : found.start()], page[found.end() : found.end() + 1]
+        left = "\\ " if re.match(r"[\u3040-\u30ff\u3400-\u9fff]", before) else ""
+        right = "\\ " if re.match(r"[\u3040-\u30ff\u3400-\u9fff（]", after) else ""
+        return left + found[0] + right
+
+    return re.sub(r"``[^`\n]+``|\*\*[^*\n]+\*\*", part, page)
 
 
 def would_be_seen(detectable: Iterable[float | None], translate: Translate) -> str:

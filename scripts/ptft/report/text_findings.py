@@ -7,7 +7,7 @@ import polars as pl
 from ptft.analysis.settings import Settings
 from ptft.language.translation import Translate
 from ptft.report.conditions import arm_said
-from ptft.report.rst import change, literal, number
+from ptft.report.rst import bracketed, csv_table, interval_head, number, span
 
 
 def generic_text_findings(
@@ -18,49 +18,44 @@ def generic_text_findings(
     Arms of a sweep and derived ones are left to the table.
     """
     trained = table.filter(pl.all_horizontal(pl.col("setting", "derived").is_null()))
-    sentences = []
-    for _, rows in trained.group_by("dataset", maintain_order=True):
-        base = rows.filter(pl.col("method").is_null()).sort("index")
+    rows = []
+    for _, one in trained.group_by("dataset", maintain_order=True):
+        base = one.filter(pl.col("method").is_null()).sort("index")
         if len(base) > 1:
-            sentences.append(_of_base(base, settings, translate))
+            rows.append(_of_base(base, translate))
         last = pl.col("index") == pl.col("index").max()
-        tuned = rows.filter(last, pl.col("method").is_not_null(), pl.col("base").is_not_null())
-        sentences += [_of_tuned(row, settings, translate) for row in tuned.iter_rows(named=True)]
-    return sentences
+        tuned = one.filter(last, pl.col("method").is_not_null(), pl.col("base").is_not_null())
+        rows += [_of_tuned(row, translate) for row in tuned.iter_rows(named=True)]
+    if not rows:
+        return []
+    intro = translate(
+        "Bits per byte (lower is better): the base model at {last} against {first}, and each tuned "
+        "model against its base model. Same token: share of the tokens where both hold the same "
+        "one the likeliest."
+    )
+    ends = trained.sort("index")["checkpoint"]
+    heads = ("dataset", "model", "before", "after", "change, interval", "same token (%)")
+    return [
+        intro.format(first=ends[0], last=ends[-1]),
+        csv_table([interval_head(head, settings, translate) for head in heads], rows),
+    ]
 
 
-def _of_base(base: pl.DataFrame, settings: Settings, translate: Translate) -> str:
+def _of_base(base: pl.DataFrame, translate: Translate) -> list[str]:
     first, last = base.row(0, named=True), base.row(-1, named=True)
     found = [last[f"since_first{part}"] for part in ("", "_ci_low", "_ci_high")]
-    return translate(
-        "{dataset}: the base model's loss goes from {first} bits per byte at {start} to {last} at "
-        "{end}: {change} (lower is better)."
-    ).format(
-        dataset=literal(last["dataset"]),
-        first=number(first["bits_per_byte"]),
-        start=first["checkpoint"],
-        last=number(last["bits_per_byte"]),
-        end=last["checkpoint"],
-        change=change(*found, translate, settings.level),
-    )
+    ends = [number(row["bits_per_byte"]) for row in (first, last)]
+    return [last["dataset"], translate("base"), *ends, span(*found), "–"]
 
 
-def _of_tuned(row: dict, settings: Settings, translate: Translate) -> str:
+def _of_tuned(row: dict, translate: Translate) -> list[str]:
     found = [row[f"change{part}"] for part in ("", "_ci_low", "_ci_high")]
-    text = translate(
-        "{dataset}: fine-tuning on {task} ({arm}) at {checkpoint} changes it from {base} to "
-        "{value} bits per byte: {change}"
-    ).format(
-        dataset=literal(row["dataset"]),
-        task=row["train_task"],
-        arm=arm_said(row, translate),
-        checkpoint=row["checkpoint"],
-        base=number(row["base"]),
-        value=number(row["bits_per_byte"]),
-        change=change(*found, translate, settings.level),
-    )
-    if row["same_top_token"] is not None:
-        text += translate("; both hold the same token the likeliest at {share} % of them").format(
-            share=f"{100 * row['same_top_token']:.0f}"
-        )
-    return text + translate(".")
+    same = row["same_top_token"]
+    return [
+        row["dataset"],
+        row["train_task"] + bracketed(arm_said(row, translate), translate),
+        number(row["base"]),
+        number(row["bits_per_byte"]),
+        span(*found),
+        "–" if same is None else f"{100 * same:.0f}",
+    ]

@@ -12,7 +12,7 @@ from ptft.files.errors import StudyError, locate
 from ptft.files.explain import explain
 from ptft.files.types import ONCE, Name, Part, Strict
 from ptft.files.yaml_files import refuse_twins
-from ptft.study.families import Kind
+from ptft.study.families import Kind, Title
 from ptft.study.hypothesis import Hypothesis
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import StrictSettings
@@ -25,6 +25,8 @@ class ReleasedDataset(Strict):
 
     name: Part | None = None
     """its name here, where another than in the table"""
+    title: Title | None = None
+    """as people write it, where no family of config/ says so"""
     family: Part
     """that it belongs to"""
     kind: Kind
@@ -99,6 +101,16 @@ def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStu
         return PublishedStudy.model_validate(dict(config))
     except ValidationError as error:
         raise explain(error, PublishedStudy, files) from None
+
+
+def released_titles(study: PublishedStudy) -> dict[str, str]:
+    """Dataset -> its title, for those that have one."""
+    return {
+        dataset.name or name: dataset.title
+        for datasets in study.published.datasets.values()
+        for name, dataset in datasets.items()
+        if dataset.title
+    }
 
 
 def released_tables(study: PublishedStudy, files: Sequence[Path]) -> list[str]:

@@ -1,6 +1,7 @@
 """The front page says what the tables hold."""
 
 import base64
+import csv
 import html
 import json
 import re
@@ -19,11 +20,21 @@ import collect_cells
 import write_front_page
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
+from ptft.language.translation import FOLDER
 from ptft.language.words import Words
 from ptft.report.conditions import Conditions, arm_said
 from ptft.report.curve_findings import latent_findings
 from ptft.report.hypothesis import hypothesis
-from ptft.report.rst import change, csv_table, literal, number, picture, plain, without_templates
+from ptft.report.rst import (
+    change,
+    csv_table,
+    literal,
+    number,
+    parted,
+    picture,
+    plain,
+    without_templates,
+)
 from ptft.study import read_study
 from ptft.study.slices import resolved_study
 
@@ -44,7 +55,8 @@ SETTINGS = {"file_insertion_enabled": False, "raw_enabled": False, "halt_level":
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, repository):
+def page_in(tmp_path_factory, repository):
+    """Language -> the front page of a made-up study."""
     folder = tmp_path_factory.mktemp("study")
     study = study_slice()
     write_evaluations(study, folder / "evaluations")
@@ -90,56 +102,68 @@ def page(tmp_path_factory, repository):
     )
     resolved["study"] |= {"study": "made_up", "description": HOSTILE}
     (folder / "study.yaml").write_text(yaml.safe_dump(resolved))
-    write_front_page.main(
-        [
-            "--study",
-            str(folder / "study.yaml"),
-            "--cells",
-            str(tables / "cells.parquet"),
-            "--tables",
-            str(tables),
-            "--models",
-            str(folder / "models"),
-            "--output",
-            str(folder / "page.rst"),
-        ]
-    )
-    return (folder / "page.rst").read_text()
+
+    def write(language):
+        write_front_page.main(
+            [
+                *("--study", str(folder / "study.yaml"), "--cells", str(tables / "cells.parquet")),
+                *("--tables", str(tables), "--models", str(folder / "models")),
+                *("--language", language, "--output", str(folder / "page.rst")),
+            ]
+        )
+        return (folder / "page.rst").read_text()
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def page(page_in):
+    return page_in("en")
+
+
+def row_of(page, *begin):
+    """The row of a table that begins with these cells."""
+    rows = (line[3:] for line in page.splitlines() if line.startswith("   "))
+    cells = (next(csv.reader([row], skipinitialspace=True)) for row in rows if row.count(",") > 2)
+    [found] = [row for row in cells if row[: len(begin)] == list(begin)]
+    return found
 
 
 def test_sentences(page):
-    assert "``tiny``: 3 checkpoints of pre-training (``step10``, ``step100``, ``main``)" in page
-    assert "2 fine-tuned models of each (``full`` on ``nli``, ``story``; seeds: 1)" in page
-    assert "107 scores over 21,400 answers" in page
-    assert "1 scores of the study are missing" in page
-    assert "``nli_in`` (format ``default``, shots: 4) goes from 0.400 at step10 to 0.800 at" in page
-    assert "main: +0.400 (95 % interval" in page
-    assert "the base model from 0.330 to 0.340: +0.010" in page
+    assert "``tiny``: checkpoints of pre-training: 3 (``step10``, ``step100``, ``main``)" in page
+    assert "and fine-tuned models: 2 (``full`` on ``nli``, ``story``; seeds: 1)" in page
+    assert "Scores in all: 107, over answers: 21,400." in page
+    assert "Scores of the study that are missing: 1 (" in page
+    curve = row_of(page, "nli (full, one seed)", "nli_in", "0.400")
+    assert curve[3] == "0.800" and curve[4].startswith("+0.400 (0.")
+    assert curve[5:7] == ["0.330", "0.340"] and curve[7].startswith("+0.010 (−0.")
     assert "``quiz`` (0.250 → 0.600). Not learned: ``nli_in`` (0.330 → 0.340)" in page
     assert "by the rule above; format ``default``, shots: 4): ``nli_in``, ``nli_out``." in page
     assert '   "nli (full, one seed)", nli_out, 0.360, 0.600, 0.340, 0.330' in page
     assert '   "nli (full, one seed)", nli_in, main, 100, main, –' in page
-    assert "(full, one seed; format ``default``, shots: 4): tuned at main, a model's score" in page
-    assert "Gap of format ``io`` to ``default``, base models (shots: 4; below zero" in page
-    assert "it is worse): −0.050 at the first checkpoint" in page
-    assert "predict the stop (full, one seed, 2 tasks)? too few tasks to tell." in page
+    assert "datasets of other families (format ``default``, shots: 4" in page
+    lost = row_of(page, "classification", "generation", "full, one seed", "main")
+    assert lost[4].startswith("−7") and float(lost[7].replace("−", "-")) < -0.5
+    assert "Gap of other formats to ``default`` (shots: 4" in page
+    assert row_of(page, "io", "base")[2] == "−0.050"
+    assert "predict the stop (full, one seed; tasks: 2)? too few tasks to tell." in page
     assert "* Training examples: full.nli 60; the paper takes 6000 a task." in page
     assert "* Model ``pocket``, pre-trained here" in page
-    assert "**constant answer**: 1 scores on ``nli_out``" in page
+    assert "**constant answer** (1), on ``nli_out``" in page
 
 
 def test_trends_and_the_papers_claims(page):
     # 0.4, 0.6, 0.8: a line, known as well as its examples are.
-    nli = next(line for line in page.splitlines() if "``nli_in`` (format" in line)
-    assert "Per checkpoint, over all 3: +0.200 (95 % interval" in nli and "it rises." in nli
-    gain = next(line for line in page.splitlines() if "Mean gain on datasets not" in line)
-    assert "0.055 at the first checkpoint, 0.280 at the last." in gain
-    assert "it rises. The paper's claim that fine-tuning adds more to later" in gain
-    assert gain.endswith("checkpoints holds here.")
-    narrows = next(
-        line for line in page.splitlines() if "``instruct`` to ``default``, tuned" in line
+    nli = row_of(page, "nli (full, one seed)", "nli_in", "0.400")
+    assert nli[8].startswith("+0.200 (") and nli[10] == "it rises"
+    gain = row_of(page, "not learned", "full, one seed")
+    assert gain[2:4] == ["0.055", "0.280"] and gain[6] == "it rises"
+    assert (
+        "\nThe paper's claim that fine-tuning adds more to later checkpoints holds here.\n" in page
     )
-    assert narrows.endswith("narrows this gap is not shown here.")
+    narrows = row_of(page, "instruct", "full, one seed")
+    assert narrows[6] == "no trend is shown"
+    assert page.count("narrows this gap is not shown here.") == 1
 
 
 def test_scores_with_fewer_shots_are_not_called_by_the_number_asked_for(page):
@@ -151,15 +175,15 @@ def test_scores_with_fewer_shots_are_not_called_by_the_number_asked_for(page):
         pl.DataFrame({"dataset": "quiz", "format": "default", "shots": 2, "truncated": 1.0}), str
     )
     assert quiz.of(["quiz"]) == "format ``default``, shots: fewer than 2 (all prompts were cut)"
-    assert "**shots cut**: 26 scores on ``quiz`` (most prompts lost shots" in page
+    assert "**shots cut** (26), on ``quiz``: most prompts lost shots" in page
 
 
 @pytest.mark.parametrize(
     ("tuned", "audit", "said"),
     [
         ((0.375, 0.550), {"gold_share": 0.55, "prediction_share": 1.0},
-         "No learning is shown: a constant answer earns 0.550."),
-        ((0.10, 0.43), {"gold_share": 0.34}, "No learning is shown: it starts below chance."),
+         "no learning is shown: a constant answer earns 0.550"),
+        ((0.10, 0.43), {"gold_share": 0.34}, "no learning is shown: it starts below chance"),
     ],
 )  # fmt: skip
 def test_no_sentence_contradicts_the_warnings(tuned, audit, said):
@@ -169,11 +193,11 @@ def test_no_sentence_contradicts_the_warnings(tuned, audit, said):
         for name in ("latent", "suspicious", "base_scores")
     }
     conditions = Conditions(tables["base_scores"], str)
-    first, sentence = latent_findings(
+    first, _, table = latent_findings(
         tables["latent"], tables["suspicious"], conditions, Settings(), str
     )
     assert first.endswith("shots: 4): –.")
-    assert said in sentence and sentence.endswith("Two checkpoints show no trend.")
+    assert table.endswith(f", –, –, {said}, –")
 
 
 def test_seeds_are_named():
@@ -212,6 +236,27 @@ def test_numbers():
     assert number(-0.1234) == "−0.123"
     assert change(0.4, 0.35, 0.45, str, 0.95) == "+0.400 (95 % interval 0.350 to 0.450)"
     assert change(-0.4, None, None, str, 0.95) == "−0.400"
+
+
+def test_literals_are_parted_from_wide_letters():
+    assert parted("値``a``の、``b``（``c`` ``d``。") == ("値\\ ``a``\\ の、``b``\\ （``c`` ``d``。")
+
+
+HALF = r"[\u3040-\u30ff\u3400-\u9fff々] ?[,:()?]|[,:()?] ?[\u3040-\u30ff\u3400-\u9fff々]"
+
+
+def test_japanese_has_its_own_punctuation(page_in, repository):
+    text = rendered(page_in("ja")).replace(" ".join(HOSTILE.split()), "")
+    assert "自身のテストセット" in text
+    assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", text) == []
+    for file in [*repository.glob("workflow/report/ja/*.rst"), FOLDER / "ja.yaml"]:
+        text = re.sub(
+            r"``[^`]*``|\{\{.*?\}\}|^#.*|^\"(?:[^\"\\\\]|\\\\.)*\": ",
+            "",
+            file.read_text(),
+            flags=re.M,
+        )
+        assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", text) == [], file
 
 
 def test_answers_come_first(page):

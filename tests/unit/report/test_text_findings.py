@@ -1,5 +1,7 @@
 """What the front page says of generic text."""
 
+import csv
+
 import polars as pl
 import pytest
 
@@ -11,17 +13,21 @@ from ptft.report.text_findings import generic_text_findings
 
 def test_base_and_tuned_models_in_sentences(tables):
     table = tables["generic_text"]
-    base, *tuned = generic_text_findings(table, Settings(), str)
+    intro, said = generic_text_findings(table, Settings(), str)
+    rows = [next(csv.reader([row], skipinitialspace=True)) for row in said.splitlines()[3:]]
+    assert (
+        "the base model at main against step10" in intro and rows[0][4] == "change, interval, 95 %"
+    )
+    base, *tuned = rows[1:]
     last = table.filter(pl.col("index") == 2)
     of_base = last.filter(pl.col("method").is_null()).row(0, named=True)
-    assert base.startswith("``news``: the base model's loss goes from ")
-    assert f"to {of_base['bits_per_byte']:.3f} at main: −1." in base
-    assert base.endswith(" (lower is better).") and "95 % interval −1." in base
+    assert base[:2] == ["news", "base"] and base[3] == f"{of_base['bits_per_byte']:.3f}"
+    assert base[4].startswith("−1.") and "(−1." in base[4] and base[5] == "–"
     assert len(tuned) == 2
     nli = last.filter(pl.col("train_task") == "nli").row(0, named=True)
-    assert f"bits per byte: +{nli['change']:.3f} (95 % interval " in tuned[0]
-    assert tuned[0].endswith("; both hold the same token the likeliest at 50 % of them.")
-    assert len(generic_text_findings(table, Settings(), translator("ja"))) == 3
+    assert tuned[0][1] == "nli (full, one seed)" and tuned[0][5] == "50"
+    assert tuned[0][4].startswith(f"+{nli['change']:.3f} (")
+    assert "一致トークン" in generic_text_findings(table, Settings(), translator("ja"))[1]
     assert generic_text_findings(table.clear(), Settings(), str) == []
 
 

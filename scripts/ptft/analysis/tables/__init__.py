@@ -42,6 +42,9 @@ TABLES: dict[str, str] = {
     "generic_text": "generic_text",
 }
 
+# Tables of single examples' results, which released scores lack.
+BY_EXAMPLE = {"transitions"}
+
 # Tables that compare arms: all settings and derived arms belong to what they say.
 COMPARING = {
     "suspicious",
