@@ -30,8 +30,9 @@ from coverage_draws import (
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
+from ptft.analysis.cell_scores import AUDIT_SCHEMA  # noqa: E402
 from ptft.analysis.cells import KEY  # noqa: E402
-from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA  # noqa: E402
+from ptft.analysis.collect import CELLS_SCHEMA  # noqa: E402
 from ptft.analysis.estimates import Changes, Estimates, SeedPart, mean_changes  # noqa: E402
 from ptft.analysis.intervals import confidence_draws, score_interval  # noqa: E402
 from ptft.analysis.scores import Scores  # noqa: E402

@@ -1,9 +1,13 @@
-"""Collect the per-example files of a study into its ``cells`` table."""
+"""Collect the per-example files of a study into its ``cells`` table.
+
+A model whose files are as they were is not read again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import tempfile
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +23,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--study", required=True, type=Path, help="the study's slice, JSON file")
     parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
     parser.add_argument("--records", type=Path, help="folder of the scored models' records")
+    parser.add_argument(
+        "--parts", type=Path, help="what was collected of each model; without, all are read"
+    )
     parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
     parser.add_argument(
@@ -31,8 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.analysis.collect import CollectionSlice, collect
+    from ptft.analysis.collect import CollectionSlice, find_cells
     from ptft.analysis.csv_tables import write_csv
+    from ptft.analysis.parts import Parts
     from ptft.evaluation.published import wait_for_published
     from ptft.files.slice_files import read_slice
     from ptft.hub.pins import fill_in
@@ -47,17 +55,24 @@ def main(argv: list[str] | None = None) -> None:
         }
         names = [cell_file(*score) for score in study["scores"]]
         wait_for_published(folders, names, MOST_SECONDS)
-    collected = collect(study, args.evaluations)
-    if collected.cells.is_empty():
+    found = find_cells(study, args.evaluations)
+    if not found.models:
         raise SystemExit(
             f"error: no per-example file of the study under {args.evaluations}: evaluate first"
         )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    collected.cells.write_parquet(args.output)
-    write_csv(collected.cells, args.csv)
-    collected.replicates.write_parquet(args.replicates)
-    write_csv(collected.missing, args.missing)
-    logging.info("%d cells, %d missing", len(collected.replicates), len(collected.missing))
+    with tempfile.TemporaryDirectory() as nowhere:
+        parts = Parts(study, found, args.evaluations, args.parts or Path(nowhere))
+        read = parts.refresh()
+        cells = parts.cells()
+        cells.write_parquet(args.output)
+        write_csv(cells, args.csv)
+        parts.write_replicates(args.replicates)
+    write_csv(found.missing, args.missing)
+    logging.info(
+        "%d cells, %d missing; %d of %d models read", len(found.cells), len(found.missing), read,
+        len(found.models),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -182,6 +182,11 @@ class Results:
         return cells_record(self.published, checkpoint, arm)
 
     @property
+    def collected(self) -> str:
+        """Folder of what was collected of each model; no rule declares it."""
+        return f"{self.root}/state/collected"
+
+    @property
     def evaluations(self) -> str:
         """Folder of all per-example results."""
         return f"{self.root}/evaluations"

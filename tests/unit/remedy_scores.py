@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import AUDIT_SCHEMA
 from ptft.analysis.cells import KEY
-from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import bootstrap_means
 

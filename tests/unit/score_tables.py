@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA
+from ptft.analysis.cell_scores import AUDIT_SCHEMA
+from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 
 # (arm, dataset, format) -> score at steps 10 and 100.

@@ -31,7 +31,12 @@ rule collect_cells:
     input:
         script=program("collect_cells"),
         modules=library(
-            "analysis/collect", "analysis/per_example", "analysis/intervals", "analysis/statistics"
+            "analysis/collect",
+            "analysis/parts",
+            "analysis/cell_scores",
+            "analysis/per_example",
+            "analysis/intervals",
+            "analysis/statistics",
         ),
         records=scored_models,
         pins=CHECKPOINT_PINS,
@@ -50,12 +55,13 @@ rule collect_cells:
         pins=slice_file("checkpoint_pins"),
         evaluations=place(RESULTS.evaluations),
         records=place(RESULTS.published),
+        parts=place(RESULTS.collected),
     message:
         "Collect the cells"
     shell:
         "python {input.script:q} --study {params.study:q}"
         " --evaluations {params.evaluations:q} --records {params.records:q}"
-        " --output {output.cells:q} --csv {output.csv:q}"
+        " --parts {params.parts:q} --output {output.cells:q} --csv {output.csv:q}"
         " --replicates {output.replicates:q} --missing {output.missing:q} --pins {params.pins:q}"
         " 2> {log:q}"
 

@@ -17,6 +17,7 @@ rule read_published:
         modules=library(
             "analysis/released_scores",
             "analysis/collect",
+            "analysis/cell_scores",
             "analysis/intervals",
             "analysis/statistics",
         ),

@@ -167,10 +167,20 @@ def _audit(frame: pl.DataFrame) -> pl.DataFrame:
         pl.len().alias("n"),
         pl.col("truncated").mean(),
         pl.col("prompt_tokens").mean(),
-        pl.when(pl.col("choices").is_not_null().all())
-        .then((1 / pl.col("choices")).mean())
-        .alias("chance"),
     )
+    # By counts, since the mean of many thirds hangs on the order in which they are added up.
+    chance = (
+        frame.group_by("file", "choices")
+        .len()
+        .sort("choices")
+        .group_by("file", maintain_order=True)
+        .agg(
+            pl.when(pl.col("choices").is_not_null().all())
+            .then((pl.col("len") / pl.col("choices")).sum() / pl.col("len").sum())
+            .alias("chance")
+        )
+    )
+    audit = audit.join(chance, on="file", how="left", maintain_order="left")
     for column, name in keys.items():
         counts = (
             frame.group_by("file", column)

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import AUDIT_SCHEMA, CELLS_SCHEMA, KEY, domain_of
+from ptft.analysis.cell_scores import AUDIT_SCHEMA, KEY, domain_of
+from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.intervals import score_interval
 from ptft.analysis.statistics import normal_replicates
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA
 from ptft.analysis.cells import KEY, checkpoint_index, refuse_duplicates, with_shots
-from ptft.analysis.collect import AGAINST_BASE, AUDIT_SCHEMA
 from ptft.analysis.intervals import (
     confidence_draws,
     effective_examples,

@@ -16,7 +16,8 @@ from ptft.data.jsonl import count_examples, read_all, read_examples
 from ptft.evaluation.arms import ScoredArm, derived_engine, derived_hash, keys_of
 from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, require_backend
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import to_frame, write_frame
+from ptft.evaluation.store import to_frame
+from ptft.files.parquet_files import write_frame
 from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here

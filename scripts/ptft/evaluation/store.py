@@ -42,14 +42,6 @@ def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides=dtypes)
 
 
-def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
-    """Write a Parquet file, notes in its metadata, by a rename: it is whole or absent."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    frame.write_parquet(partial, metadata=notes)
-    partial.replace(file)
-
-
 def publish(stored: Path, output: Path) -> None:
     """Put a stored cell where people find it: a hard link where possible, by a rename."""
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
-from ptft.analysis.collect import AGAINST_BASE, CELLS_SCHEMA, collect, domain_of
+from ptft.analysis.cell_scores import AGAINST_BASE, domain_of
+from ptft.analysis.collect import CELLS_SCHEMA, collect
 from ptft.paths import cell_path
 
 

@@ -8,7 +8,7 @@ import pytest
 from score_tables import VALUES, cells, pick
 from slice_files import slice_file
 
-from ptft.analysis.collect import AUDIT_SCHEMA
+from ptft.analysis.cell_scores import AUDIT_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table

@@ -10,7 +10,7 @@ import yaml
 from small_study import FAMILY, OWN, QUIZ, edit, write_study
 from snakemake.utils import update_config
 
-from ptft.analysis.collect import domain_of
+from ptft.analysis.cell_scores import domain_of
 from ptft.files.errors import StudyFiles
 from ptft.files.yaml_files import require_readable
 from ptft.study import StudyError, read_study

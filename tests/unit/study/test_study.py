@@ -8,7 +8,7 @@ import pytest
 import yaml
 from small_study import QUIZ
 
-from ptft.analysis.collect import domain_of
+from ptft.analysis.cell_scores import domain_of
 from ptft.files.slice_files import as_text
 from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import SAME_ANSWER, SAME_TOP_TOKEN
+from ptft.analysis.cell_scores import SAME_ANSWER, SAME_TOP_TOKEN
 from ptft.analysis.estimates import DETECTABLE, INTERVAL, Change, with_comparison, with_interval
 from ptft.analysis.points import POINT, Points, mean_points
 from ptft.analysis.scores import GROUP, Scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import GAINED
+from ptft.analysis.cell_scores import GAINED
 from ptft.analysis.estimates import Estimates, SeedPart, with_interval
 from ptft.analysis.scores import ARM, CHECKPOINT, GROUP, Scores
 from ptft.analysis.settings import Settings

@@ -1,0 +1,241 @@
+"""What per-example files say of their cells: scores with intervals, and bootstrap means."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.intervals import score_interval
+from ptft.analysis.per_example import AlignedCells, compare, read_aligned
+from ptft.analysis.statistics import resampling_weights
+from ptft.paths import cell_path
+
+log = logging.getLogger(__name__)
+
+# Metrics of text without an upper end; the share of its tokens that agree has one.
+LOSSES = ("score", "nats_per_token", "cross_entropy_to_base")
+KEY_SCHEMA: dict[str, pl.DataType] = {
+    "checkpoint": pl.String(),
+    "arm": pl.String(),
+    "dataset": pl.String(),
+    "format": pl.String(),
+    "shots": pl.Int64(),
+}
+KEY = tuple(KEY_SCHEMA)
+# What is kept of a cell's answers beside its replicates (see ``ptft.analysis.per_example``); gained
+# and lost against the base model of the same checkpoint, null where there is none.
+AUDIT_SCHEMA: dict[str, pl.DataType] = {
+    "gold_labels": pl.Int64(),
+    "gold_share": pl.Float64(),
+    "predictions": pl.Int64(),
+    "prediction_share": pl.Float64(),
+    "prompt_tokens": pl.Float64(),
+    "gained": pl.Float64(),
+    "lost": pl.Float64(),
+}
+SCORE_SCHEMA: dict[str, pl.DataType] = {
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "stderr": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "n": pl.Int64(),
+    "chance": pl.Float64(),
+    "main": pl.Boolean(),
+    "truncated": pl.Float64(),
+}
+# Metrics of a tuned model against the base model of its checkpoint, whose bootstrap means are kept
+# beside those of the score: the share of equal answers, on other families; of equal likeliest
+# tokens, on text; of answers turned right, where answers are chosen.
+SAME_ANSWER, SAME_TOP_TOKEN, GAINED = "same_answer", "same_top_token", "gained"
+AGAINST_BASE = (SAME_ANSWER, SAME_TOP_TOKEN, GAINED)
+BLOCK = 64
+"""cells that are resampled at once; always as many, since sums of other shapes may be added up in
+another order, and a cell's numbers must not hang on how many were collected with it"""
+
+
+def score_cells(
+    study: Mapping[str, Any], evaluations: Path, cells: Sequence[tuple]
+) -> pl.DataFrame:
+    """Read the files of cells and score them.
+
+    Cells of one dataset share their resamples, so replicate r of two of them is paired, whether
+    or not they are scored in the same call.
+
+    Args:
+        study: the collection's slice; of it the datasets and the bootstrap count.
+        evaluations: folder of the per-example files.
+        cells: keys, in the order of ``KEY``.
+
+    Returns:
+        one row a cell and metric of which bootstrap means are kept (the main one and those of
+        ``AGAINST_BASE``): its key, the metric, what ``AUDIT_SCHEMA`` names (with the main metric),
+        R bootstrap means (``replicates``), and ``scores``: with the main metric, a list with a
+        struct of ``SCORE_SCHEMA`` for each metric of the cell.
+
+    Raises:
+        ValueError: a file is broken.
+    """
+    by_dataset: dict[str, list[tuple]] = {}
+    for cell in sorted(cells):
+        by_dataset.setdefault(cell[2], []).append(cell)
+    rows = [
+        row
+        for dataset in sorted(by_dataset)
+        for row in _score_dataset(study, evaluations, dataset, by_dataset[dataset])
+    ]
+    return pl.DataFrame(rows, schema=_schema(study["bootstrap"]["resamples"]))
+
+
+def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
+    """``base``, ``in`` (the task's own test sets), ``out`` (same family) or ``cross``."""
+    if task is None:
+        return "base"
+    if dataset in study["in_domain"].get(task, ()):
+        return "in"
+    same_family = study["datasets"][dataset]["family"] == study["task_family"].get(task)
+    return "out" if same_family else "cross"
+
+
+def _schema(resamples: int) -> dict[str, pl.DataType]:
+    kept = {"replicates": pl.Array(pl.Float32, resamples)}
+    scores = {"scores": pl.List(pl.Struct(SCORE_SCHEMA))}
+    return KEY_SCHEMA | {"metric": pl.String()} | AUDIT_SCHEMA | kept | scores
+
+
+def _score_dataset(
+    study: Mapping[str, Any], evaluations: Path, dataset: str, cells: list[tuple]
+) -> Iterator[dict]:
+    """Rows of the cells of one dataset, whose examples are resampled once."""
+    about, bootstrap = study["datasets"][dataset], study["bootstrap"]
+    files = [Path(cell_path(evaluations, *cell)) for cell in cells]
+    examples = read_aligned(files, about["metric"])
+    audit = examples.audit.drop("file", "n").to_dicts()
+    if len(examples.groups) > 1:
+        sizes = sorted(group.n for group in examples.groups)
+        log.warning("%s: cells hold different examples (%s); these are not paired", dataset, sizes)
+    # The seed depends on the dataset alone, so that adding a cell changes no other cell's interval.
+    seed = zlib.crc32(f"{bootstrap['seed']}:{dataset}".encode())
+    for group in examples.groups:
+        own = [cells[file] for file in group.files]
+        answers = [audit[file] for file in group.files]
+        bases, text = _bases(own), about["kind"] == "text"
+        against = {} if text else _against_base(study, group, own, bases, answers)
+        measured = group.metrics | against
+        summaries = {
+            about["metric"] if name == "score" else name: _summary(scores, name, text)
+            for name, scores in measured.items()
+        }
+        scores = measured["score"]
+        for name, i, means in _replicates(measured, bootstrap["resamples"], seed):
+            row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, "replicates": means}
+            if name != "score":
+                yield row | {"scores": []}
+                continue
+            row["metric"], base = about["metric"], bases[i]
+            row |= {name: answers[i][name] for name in AUDIT_SCHEMA if name in answers[i]}
+            if base is not None and not text:
+                row |= compare(scores[:, i], scores[:, base])
+            yield row | {"scores": _scores_of(i, group.n, about["metric"], summaries, answers[i])}
+
+
+def _bases(cells: Sequence[tuple]) -> list[int | None]:
+    """Of each cell the position of its base model's: the same checkpoint and score."""
+    position = {cell: i for i, cell in enumerate(cells)}
+    found = [position.get((cell[0], "base", *cell[2:])) for cell in cells]
+    return [None if base == i else base for i, base in enumerate(found)]
+
+
+def _against_base(
+    study: Mapping[str, Any],
+    group: AlignedCells,
+    cells: Sequence[tuple],
+    bases: Sequence[int | None],
+    audit: Sequence[Mapping[str, Any]],
+) -> dict[str, np.ndarray]:
+    """Metrics of ``AGAINST_BASE`` of answers to prompts, (n, C) each; NaN where there is none."""
+    scores, answers = group.metrics["score"], group.predictions
+    found = {name: np.full(scores.shape, np.nan) for name in (SAME_ANSWER, GAINED)}
+    for i, (cell, base) in enumerate(zip(cells, bases, strict=True)):
+        if base is None:
+            continue
+        if domain_of(study["arms"][cell[1]]["train_task"], cell[2], study) == "cross":
+            found[SAME_ANSWER][:, i] = answers[:, i] == answers[:, base]
+        if audit[i]["chance"] is not None:
+            found[GAINED][:, i] = scores[:, i] > scores[:, base]
+    return found
+
+
+def _replicates(
+    measured: Mapping[str, np.ndarray], resamples: int, seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Name, column and bootstrap means (R,) of the score and the metrics of ``AGAINST_BASE``."""
+    for name in ("score", *AGAINST_BASE):
+        scores = measured.get(name, np.empty((0, 0)))
+        known = np.flatnonzero(~np.isnan(scores).any(axis=0))
+        if len(known):
+            means = _bootstrap_means(_blocks(scores[:, known]), resamples, seed)
+            for at, i in enumerate(known.tolist()):
+                yield name, i, means[at // BLOCK][at % BLOCK]
+
+
+def _bootstrap_means(blocks: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
+    """Bootstrap means (``BLOCK``, R) of each block; the resamples are drawn once for all."""
+    means = [np.empty((BLOCK, resamples), dtype=np.float32) for _ in blocks]
+    done = 0
+    for weights in resampling_weights(len(blocks[0]), resamples, seed):
+        for mean, block in zip(means, blocks, strict=True):
+            mean[:, done : done + len(weights)] = (weights @ block).T
+        done += len(weights)
+    return means
+
+
+def _summary(scores: np.ndarray, name: str, text: bool) -> dict[str, np.ndarray]:
+    """Mean, standard error and interval of each column (n, C)."""
+    n, cells = scores.shape
+    blocks = _blocks(scores)
+    values, spread = (
+        np.concatenate([getattr(block, what)(axis=0) for block in blocks])[:cells]
+        for what in ("mean", "std")
+    )
+    stderr = spread / np.sqrt(n)
+    bounded = not (text and name in LOSSES)
+    low, high = score_interval(values, stderr**2, np.full(cells, n), bounded=bounded)
+    return {"value": values, "stderr": stderr, "ci_low": low, "ci_high": high}
+
+
+def _scores_of(
+    cell: int,
+    n: int,
+    main: str,
+    summaries: Mapping[str, Mapping[str, np.ndarray]],
+    audit: Mapping[str, Any],
+) -> list[dict]:
+    """What ``SCORE_SCHEMA`` says of one cell, a metric after another."""
+    return [
+        {
+            "metric": metric,
+            **{name: float(column[cell]) for name, column in summary.items()},
+            "n": n,
+            "chance": audit["chance"] if metric == main else None,
+            "main": metric == main,
+            "truncated": audit["truncated"],
+        }
+        for metric, summary in summaries.items()
+        if not np.isnan(summary["value"][cell])  # a base model has nothing to compare with
+    ]
+
+
+def _blocks(scores: np.ndarray) -> list[np.ndarray]:
+    """Scores (n, C) as arrays (n, ``BLOCK``), the last one filled up with zeros."""
+    padded = np.pad(scores, ((0, 0), (0, -scores.shape[1] % BLOCK)))
+    return [
+        np.ascontiguousarray(padded[:, start : start + BLOCK])
+        for start in range(0, padded.shape[1], BLOCK)
+    ]
