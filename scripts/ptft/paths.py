@@ -235,6 +235,11 @@ class Results:
         return f"{self.root}/export"
 
     @property
+    def preview(self) -> str:
+        """Folder of what is shown of a study in progress; no rule knows it."""
+        return f"{self.root}/preview"
+
+    @property
     def archive(self) -> str:
         """All that the tables, figures and pages are made from, and with them, in one file."""
         return f"{self.root}/{self.study}.tar.gz"

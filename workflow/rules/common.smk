@@ -73,11 +73,6 @@ def state_before(wildcards):
     return [paths.pretraining_state(STUDY.model, before)] if before else []
 
 
-def hub_folder(split):
-    """Folder of a split that is fetched."""
-    return paths.hub_split(split["repository"], split["config"], split["split"])
-
-
 def split_source(wildcards):
     """Where a split's rows come from; the pocket world writes all of its datasets at once."""
     spec = GRID.dataset(wildcards.dataset)

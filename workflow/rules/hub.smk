@@ -1,15 +1,7 @@
 # What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
 # pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
-SPLITS_ON_HUB = {
-    hub_folder(found): found
-    for dataset, split in GRID.splits()
-    if (found := GRID.split_on_hub(dataset, split))
-}
-CHECKPOINTS_ON_HUB = {
-    checkpoint_folder(name): SOURCE.reference(name)
-    for name in GRID.checkpoints
-    if SOURCE.kind == "hub"
-}
+SPLITS_ON_HUB = fetched_splits(GRID)
+CHECKPOINTS_ON_HUB = fetched_checkpoints(GRID)
 FETCHED = [*CHECKPOINTS_ON_HUB, *SPLITS_ON_HUB]
 REFERENCES = {
     **{folder: ("checkpoint", found) for folder, found in CHECKPOINTS_ON_HUB.items()},

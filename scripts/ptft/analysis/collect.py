@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby, product
 from operator import itemgetter
@@ -116,8 +116,15 @@ def study_cells(study: Mapping[str, Any]) -> list[tuple]:
     ]
 
 
-def find_cells(study: Mapping[str, Any], evaluations: Path) -> Found:
+def find_cells(
+    study: Mapping[str, Any],
+    evaluations: Path,
+    is_scored: Callable[[str, str], bool] = lambda checkpoint, arm: True,
+) -> Found:
     """Look for the file of every cell, by one listing a model.
+
+    Args:
+        is_scored: whether the files of a checkpoint and arm count; if not, its cells are missing.
 
     Raises:
         ValueError: a cell is listed twice.
@@ -132,7 +139,7 @@ def find_cells(study: Mapping[str, Any], evaluations: Path) -> Found:
     models: dict[tuple[str, str], dict[tuple, tuple[int, int]]] = {}
     missing: list[tuple] = []
     for (checkpoint, arm), cells in groupby(counts, key=itemgetter(0, 1)):
-        there = _files(evaluations / checkpoint / arm)
+        there = _files(evaluations / checkpoint / arm) if is_scored(checkpoint, arm) else {}
         for cell in cells:
             if (file := there.get(cell_file(*cell[2:]))) is not None:
                 models.setdefault((checkpoint, arm), {})[cell] = file

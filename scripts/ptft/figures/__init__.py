@@ -75,6 +75,8 @@ FIGURES: dict[str, FigureSpec] = {
 }
 
 
+LINKED = {f"{name}.svg": spec.title for name, spec in FIGURES.items()}
+"""file name in the report -> title"""
 AXES = ("index", "tokens")
 WORDS = Words()
 

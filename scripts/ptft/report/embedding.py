@@ -65,11 +65,14 @@ def _naming(translate: Translate) -> str:
 def _read(data: str) -> object:
     """Data of a script; the front page's folds become elements that open."""
     value = json.loads(data)
-    if not isinstance(value, str):
-        return value
+    return with_folds(value) if isinstance(value, str) else value
+
+
+def with_folds(page: str) -> str:
+    """HTML of the front page, with elements that open in place of its marks (``rst.folded``)."""
     begin = re.compile(rf'<p class="{FOLD}">(.*?)</p>', re.S)
-    value = re.sub(rf'<p class="{FOLD_END}">.*?</p>', "</details>", value, flags=re.S)
-    return begin.sub(r"<details><summary>\1</summary>", value)
+    page = re.sub(rf'<p class="{FOLD_END}">.*?</p>', "</details>", page, flags=re.S)
+    return begin.sub(r"<details><summary>\1</summary>", page)
 
 
 class _Escaping:

@@ -118,10 +118,14 @@ def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
     if tuned.is_empty() or base.is_empty():
         return []
 
-    def end(rows: pl.DataFrame, at: int) -> float:
-        return rows.filter(pl.col("index") == at)["spread"].mean()
-
-    first, last = formats["index"].min(), formats["index"].max()
+    ends = [
+        rows.filter(pl.col("index") == at)["spread"].mean()
+        for rows in (base, tuned)
+        for at in (formats["index"].min(), formats["index"].max())
+    ]
+    if None in ends:  # a study in progress may lack one of them
+        return []
+    base_first, base_last, tuned_first, tuned_last = map(number, ends)
     return [
         translate(
             "On the tasks' own test sets ({shots}) the best and the worst prompt format lie "
@@ -131,10 +135,10 @@ def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
         ).format(
             shots=shots_said(tuned, translate),
             seeds=seeds_said(tuned["n_seeds"].min(), translate),
-            base_first=number(end(base, first)),
-            base_last=number(end(base, last)),
-            tuned_first=number(end(tuned, first)),
-            tuned_last=number(end(tuned, last)),
+            base_first=base_first,
+            base_last=base_last,
+            tuned_first=tuned_first,
+            tuned_last=tuned_last,
         )
     ]
 

@@ -78,6 +78,7 @@ class FrontPage:
         costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
         about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
             ``ptft.report.provenance``).
+        progress: what a study in progress has (``ptft.report.progress``); nothing of a whole one.
     """
 
     title: str
@@ -92,6 +93,7 @@ class FrontPage:
     costs: pl.DataFrame | None = None
     arms: pl.DataFrame | None = None
     about: Mapping[str, list[str]] = field(default_factory=dict)
+    progress: list[str] = field(default_factory=list)
 
 
 def front_page(page: FrontPage, words: Words = WORDS) -> str:
@@ -131,6 +133,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
     }
     sections = [
         heading(plain(page.title), "="),
+        *([boxed("progress", page.progress)] if page.progress else []),
         plain(page.description),
         *page.hypothesis,
         boxed("answers", bullets(answers(page.tables, page.settings, words))),

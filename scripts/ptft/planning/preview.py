@@ -1,0 +1,215 @@
+"""A look at a study in progress: tables, figures and front page of the scores that are there.
+
+It reads the study's results and writes a folder of its own beside them; no lock of the study is
+needed, and nothing that its jobs read or write is touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from inspect import getdoc
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from ptft import paths
+from ptft.analysis.arms import arms, with_chosen
+from ptft.analysis.collect import find_cells
+from ptft.analysis.costs import read_costs
+from ptft.analysis.csv_tables import write_csv
+from ptft.analysis.parts import Parts
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import TABLES, about_table, make_table
+from ptft.figures import FIGURES, LINKED, draw
+from ptft.figures.style import save
+from ptft.files.slice_files import as_text
+from ptft.hub.pins import fill_in
+from ptft.language.translation import translator
+from ptft.language.words import Words
+from ptft.report.progress import holes, page_of, progress_said, tables_said
+from ptft.report.study_page import AUDITS, StudyFiles, study_page
+from ptft.report.table_page import write_table
+from ptft.study.fetched import fetched_checkpoints, fetched_splits
+from ptft.study.grid import Grid
+from ptft.study.slices import arms_slice, collection_slice, resolved_study
+from ptft.study.titles import titles
+
+log = logging.getLogger(__name__)
+
+STYLE = Path(__file__).resolve().parents[3] / "workflow/report/style.css"
+
+
+class NothingYetError(RuntimeError):
+    """No cell of the study is there."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What is there of a study.
+
+    Attributes:
+        grid: the study.
+        folder: working directory of the study.
+    """
+
+    grid: Grid
+    folder: Path = Path()
+
+    @property
+    def page(self) -> Path:
+        """The page that people open."""
+        return self.output / "report.html"
+
+    @property
+    def output(self) -> Path:
+        """Folder that all is written to, and nothing else."""
+        return self.folder / self.results.preview
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.output / "tables"
+
+    @property
+    def results(self) -> paths.Results:
+        """Paths of the study."""
+        return paths.Results(self.grid.name)
+
+    @cached_property
+    def words(self) -> Words:
+        """The report's language."""
+        return Words(translator(self.language), titles(self.grid.families))
+
+    @property
+    def language(self) -> str:
+        """Its code."""
+        return self.grid.study.report.language
+
+    def make(self) -> tuple[int, int]:
+        """Write all of it; the page comes last.
+
+        Returns:
+            how many cells are there, and how many the study has.
+
+        Raises:
+            NothingYetError: no cell is there.
+            ValueError: a cell's file is broken.
+        """
+        table = self._collect()
+        made = f"{datetime.now():%Y-%m-%d %H:%M}"
+        self._analyse()
+        self._draw()
+        self._write_page(progress_said(table, made, self.words.translate))
+        return int(table["cells"].sum()), int(table["of"].sum())
+
+    def _collect(self) -> pl.DataFrame:
+        """Cells, replicates, arms, costs, audits as they are now; what is there of each model."""
+        study = json.loads(as_text(collection_slice(self.grid)))
+        fill_in(study["checkpoints"], self._pins(fetched_checkpoints(self.grid)))
+        evaluations = self.folder / self.results.evaluations
+        found = find_cells(study, evaluations, self._is_scored)
+        if not found.models:
+            raise NothingYetError(
+                f"{evaluations}: none of the study's {len(found.missing):,} cells is there yet; "
+                "look again when a first model is evaluated"
+            )
+        self.tables.mkdir(parents=True, exist_ok=True)
+        parts = Parts(study, found, evaluations, self.output / "collected")
+        parts.refresh()
+        cells = parts.cells()
+        cells.write_parquet(self.tables / "cells.parquet")
+        write_csv(cells, self.tables / "cells.csv")
+        parts.write_replicates(self.tables / "replicates.parquet")
+        write_csv(found.missing, self.tables / "missing.csv")
+        table = holes(found.cells, found.missing)
+        self._write("holes", table, getdoc(holes) or "")
+        self._write("arms", self._arms(), getdoc(arms) or "")
+        root = self.folder / self.results.root
+        costs = read_costs(root / "benchmarks", self.folder / self.results.job_records())
+        write_csv(costs, self.tables / "costs.csv")
+        for name in AUDITS:
+            if (made := self.folder / self.results.table(name)).exists():
+                self._write(name, pl.read_parquet(made), "")
+        return table
+
+    def _is_scored(self, checkpoint: str, arm: str) -> bool:
+        """Cells without a record are those of a run before: another model may be at work."""
+        return (self.folder / self.results.published_cells(checkpoint, arm)).exists()
+
+    def _arms(self) -> pl.DataFrame:
+        study = json.loads(as_text(arms_slice(self.grid)))
+        models, records = (
+            self.folder / place for place in (self.results.models, self.results.trained)
+        )
+        return arms(study, models, records)
+
+    def _analyse(self) -> None:
+        settings = Settings(**dataclasses.asdict(self.grid.study.analysis))
+        cells, replicates, trained = (
+            pl.read_parquet(self.tables / f"{name}.parquet")
+            for name in ("cells", "replicates", "arms")
+        )
+        scores = with_chosen(Scores.build(cells, replicates), trained)
+        for name in TABLES:
+            self._write(name, make_table(name, scores, settings), about_table(name))
+
+    def _draw(self) -> None:
+        figures = self.output / "figures"
+        figures.mkdir(exist_ok=True)
+        trained = pl.read_parquet(self.tables / "arms.parquet")
+        for name, spec in FIGURES.items():
+            tables = {
+                table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
+            }
+            figure = draw(name, tables, self.words, self.grid.study.report.axis, None, trained)
+            save(figure, figures / f"{name}.svg", figures / f"{name}.png")
+
+    def _write_page(self, progress: list[str]) -> None:
+        resolved = self.output / "study.yaml"
+        pins = self._pins({**fetched_checkpoints(self.grid), **fetched_splits(self.grid)})
+        fetched = {str(pin): json.loads(pin.read_text()) for pin in pins}
+        study: Mapping[str, Any] = {
+            **json.loads(as_text(resolved_study(self.grid))),
+            "fetched": fetched,
+        }
+        resolved.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))
+        files = StudyFiles(
+            resolved,
+            self.tables / "cells.parquet",
+            self.tables,
+            self.folder / self.results.models,
+            self.folder / self.results.trained,
+            self.output / "figures",
+            progress=progress,
+        )
+        shown = [name for name in ("holes", *AUDITS, "arms", *TABLES) if self._has(name)]
+        page = (
+            f"{study_page(files, LINKED, self.words)}\n{tables_said(shown, self.words.translate)}\n"
+        )
+        links = {name: f"figures/{name}" for name in LINKED}
+        links |= {name: f"tables/{name}.html" for name in shown}
+        text = page_of(page, links, self.grid.name, self.language, STYLE)
+        draft = self.page.with_suffix(".partial")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(self.page)
+
+    def _has(self, table: str) -> bool:
+        return (self.tables / f"{table}.html").exists()
+
+    def _write(self, name: str, table: pl.DataFrame, about: str) -> None:
+        file = self.tables / f"{name}.parquet"
+        write_table(table, file, about, self.words.translate, self.language)
+
+    def _pins(self, folders: Mapping[str, Any]) -> list[Path]:
+        """Pins that are there."""
+        pins = [self.folder / paths.pin(folder) for folder in folders]
+        return [pin for pin in pins if pin.exists()]

@@ -1,0 +1,125 @@
+"""The preview of a study in progress: what is there, with its holes, and nothing else touched."""
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+import preview_study
+from ptft.evaluation.published import write_published
+from ptft.language.translation import translator
+from ptft.paths import Results
+from ptft.planning.preview import NothingYetError, Preview
+from ptft.report.progress import holes, page_of, progress_said
+from ptft.runtime.locks import lock_study
+from ptft.study import read_study
+
+STYLE = "workflow/report/style.css"
+NAMES = ["checkpoint", "arm", "dataset", "format", "shots"]
+
+
+@pytest.fixture
+def grid(repository):
+    """Two checkpoints x (base and two seeds), two cells each."""
+    file = repository / "tests/studies/cluster.yaml"
+    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+
+
+def score(grid, folder: Path, checkpoint: str, arm: str, recorded: bool = True) -> None:
+    """Put the cells of a model in place, half of the answers right."""
+    results = Results(grid.name)
+    for number, (dataset, format_name, shots) in enumerate(grid.scores()):
+        file = folder / results.cell(checkpoint, arm, dataset, format_name, shots)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame(
+            {
+                "example_id": [f"{dataset}-{i}" for i in range(20)],
+                "prediction": ["yes"] * 20,
+                "gold": ["yes", "no"] * 10,
+                "score": [1.0, 0.0] * 10,
+                "logprobs": [[-1.0, -2.0]] * 20,
+                "prompt_tokens": [10 + number] * 20,
+                "truncated": [False] * 20,
+            }
+        ).write_parquet(file)
+    if recorded:
+        write_published({}, folder / results.published_cells(checkpoint, arm))
+
+
+def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """All files but those of the preview: time and content."""
+    return {
+        str(file.relative_to(folder)): (file.stat().st_mtime_ns, file.read_bytes())
+        for file in folder.rglob("*")
+        if file.is_file() and "/preview/" not in str(file)
+    }
+
+
+@pytest.mark.slow
+def test_a_study_at_work_is_shown_and_not_touched(grid, repository, tmp_path, capsys, monkeypatch):
+    score(grid, tmp_path, "step4", "base")
+    score(grid, tmp_path, "step4", "full.pocket_nli.s0")
+    score(grid, tmp_path, "step16", "base", recorded=False)  # of a run before
+    held = lock_study(tmp_path / Results(grid.name).root)  # as the main process does
+    before = files_in(tmp_path)
+    study = str(repository / "tests/studies/cluster.yaml")
+    assert preview_study.main(["--configfile", study, "--directory", str(tmp_path)]) == 0
+    page = Preview(grid, tmp_path).page
+    assert capsys.readouterr().out == f"4 of 12 cells: {page}\n"
+    assert files_in(tmp_path) == before
+    assert not held.closed
+    text = page.read_text(encoding="utf-8")
+    assert re.search(r"Study in progress: 4 of 12 cells, made at \d{4}-\d\d-\d\d \d\d:\d\d\.", text)
+    links = re.findall(r'href="((?:tables|figures)/[^"]*)"', text)
+    assert len(links) > 20
+    assert [link for link in links if not (page.parent / link).is_file()] == []
+    table = pl.read_csv(page.parent / "tables/holes.csv")
+    assert table.rows() == [
+        ("step16", "base", 0, 2, 2),
+        ("step16", "full.pocket_nli.s0", 0, 2, 2),
+        ("step16", "full.pocket_nli.s1", 0, 2, 2),
+        ("step4", "base", 2, 2, 0),
+        ("step4", "full.pocket_nli.s0", 2, 2, 0),
+        ("step4", "full.pocket_nli.s1", 0, 2, 2),
+    ]
+    # Another model is there: what was read of the first is not read again.
+    part = page.parent / "collected/step4/base.parquet"
+    first = part.stat().st_mtime_ns
+    monkeypatch.setattr(Preview, "_draw", lambda preview: None)
+    score(grid, tmp_path, "step4", "full.pocket_nli.s1")
+    assert Preview(grid, tmp_path).make() == (6, 12)
+    assert part.stat().st_mtime_ns == first
+    assert "Study in progress: 6 of 12 cells" in page.read_text(encoding="utf-8")
+
+
+def test_a_study_without_scores_is_told(grid, tmp_path):
+    with pytest.raises(NothingYetError, match="none of the study's 12 cells is there yet"):
+        Preview(grid, tmp_path).make()
+
+
+def test_holes_are_counted_and_said_in_both_languages(repository):
+    there = [("c1", "base", "d", "default", 0), ("c1", "tuned", "d", "default", 0)]
+    gone = [("c2", "base", "d", "default", 0), ("c1", "tuned", "e", "default", 0)]
+    table = holes(there, pl.DataFrame(gone, schema=NAMES, orient="row"))
+    assert table.rows() == [
+        ("c1", "base", 1, 1, 0),
+        ("c1", "tuned", 1, 2, 1),
+        ("c2", "base", 0, 1, 1),
+    ]
+    said, rows = progress_said(table, "noon", str)
+    assert said.startswith("**Study in progress: 2 of 4 cells, made at noon.**")
+    assert rows.splitlines()[-2:] == ["   base, 1 / 2, 1 / 2", "   tuned, 0 / 1, 1 / 2"]
+    said, _ = progress_said(table, "12:00", translator("ja"))
+    assert "4 セル中 2 セル(12:00 現在)" in said
+    whole = holes(there, pl.DataFrame([], schema=dict.fromkeys(NAMES, pl.String)))
+    assert len(progress_said(whole, "noon", str)) == 1  # no table of holes
+
+
+def test_the_page_holds_no_markup_of_a_study(repository):
+    page = "Title\n=====\n\n<script>alert(1)</script> `a.svg`_\n\n.. raw:: html\n\n   <b>bold</b>\n"
+    links = {"a.svg": "figures/a.svg"}
+    text = page_of(page, links, "</title><script>", "ja", repository / STYLE)
+    assert "<script>" not in text and "<b>" not in text
+    assert 'href="figures/a.svg"' in text and '<html lang="ja">' in text
