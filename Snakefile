@@ -40,11 +40,10 @@ from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.runtime.undeclared_files import look_behind_records
-from ptft.study import read_study
+from ptft.study import fetched, read_study
 from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
 from ptft.study.compared import compared_tables, read_compared_study
-from ptft.study.fetched import fetched_checkpoints, fetched_splits, hub_folder
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables, released_titles
 from ptft.study.slices import (

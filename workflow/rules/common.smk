@@ -32,9 +32,7 @@ def one_of(names):
 
 def checkpoint_folder(checkpoint):
     """Model folder of a checkpoint of the study."""
-    if SOURCE.kind == "folder":
-        return str(Path(SOURCE.path) / checkpoint)
-    return paths.pretrained(STUDY.model, checkpoint)
+    return fetched.checkpoint_folder(GRID, checkpoint)
 
 
 def tuned_folder(folder):
@@ -81,7 +79,7 @@ def split_source(wildcards):
     if STUDY.root == paths.POCKET:
         return paths.pocket_datasets()
     if STUDY.root is None:
-        return hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
+        return fetched.hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
     return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
 
 

@@ -80,7 +80,7 @@ def evaluate(job: EvaluationJob) -> None:
     # A job that a dead main process left behind may be at the same work: wait for its cells.
     with exclusive(job.store / model_hash):
         target = target_here()
-        arms = list(_arms(job, read_slice(job.plan, EvaluationPlan), model_hash, target))
+        arms = list(scored_arms(job, read_slice(job.plan, EvaluationPlan), model_hash, target))
         asked = sum(len(arm.keys) for arm in arms)
         missing = [cell for arm in arms for cell in arm.missing]
         note(cells=asked, reused=asked - len(missing))
@@ -95,7 +95,7 @@ def evaluate(job: EvaluationJob) -> None:
         keep_records(job.model, job.records)
 
 
-def _arms(
+def scored_arms(
     job: EvaluationJob, plan: EvaluationPlan, model_hash: str, target: Target
 ) -> Iterator[ScoredArm]:
     """The model as it is, then each arm that is derived from it, in a folder beside its own."""

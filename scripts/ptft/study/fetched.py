@@ -1,7 +1,17 @@
-"""What a study fetches from the Hub, and into which folders."""
+"""Where the checkpoints of a study are, and what it fetches from the Hub into which folders."""
+
+from pathlib import Path
 
 from ptft import paths
 from ptft.study.grid import Grid
+
+
+def checkpoint_folder(grid: Grid, checkpoint: str) -> str:
+    """Model folder of a checkpoint of the study."""
+    source = grid.model.source
+    if source.kind == "folder":
+        return str(Path(source.path) / checkpoint)
+    return paths.pretrained(grid.study.model, checkpoint)
 
 
 def hub_folder(split: dict) -> str:

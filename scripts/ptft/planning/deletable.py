@@ -1,0 +1,184 @@
+"""What of a study may be deleted, and how much room that makes.
+
+Nothing that a finished study needs is among it: with all of it gone, it plans nothing to run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from ptft import paths
+from ptft.evaluation.published import names_in
+from ptft.hub.pins import SUFFIX, pinned_folder
+from ptft.models.folder import TRAINING_SUMMARY
+from ptft.study.fetched import fetched_checkpoints, fetched_splits
+from ptft.study.grid import Grid
+
+REASONS = {
+    "states": "of trainings that have ended",
+    "models": "fine-tuned, that the study does not ask for",
+    "cells": "and records, that the study does not ask for",
+    "collected": "and previews, made again when needed",
+    "logs": "of jobs",
+    "fetched": "checkpoints and datasets of no study",
+}
+Model = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What may be deleted for one of ``REASONS``."""
+
+    name: str
+    places: list[Path]
+    """files and folders"""
+
+    @property
+    def freed(self) -> int:
+        """Bytes that the disk gets back: a file counts where its last link goes."""
+        links: Counter[tuple[int, int]] = Counter()
+        sizes = {}
+        for file in _files(self.places):
+            stat = file.lstat()
+            links[stat.st_dev, stat.st_ino] += 1
+            sizes[stat.st_dev, stat.st_ino] = (stat.st_nlink, stat.st_size)
+        return sum(size for inode, (of, size) in sizes.items() if links[inode] >= of)
+
+
+@dataclass(frozen=True)
+class Deletable:
+    """What of a study may be deleted.
+
+    Attributes:
+        grid: the study.
+        folder: working directory of the study.
+    """
+
+    grid: Grid
+    folder: Path = Path()
+
+    @cached_property
+    def results(self) -> paths.Results:
+        """Paths of the study."""
+        return paths.Results(self.grid.name)
+
+    def kinds(self) -> list[Kind]:
+        """All of it, by reason; those with nothing are left out."""
+        found = {
+            "states": self._states(),
+            "models": self._models(),
+            "cells": self._cells(),
+            "collected": self._collected(),
+            "logs": [*self._there(f"{self.results.root}/logs")],
+            "fetched": self._fetched(),
+        }
+        return [Kind(name, places) for name, places in found.items() if places]
+
+    @cached_property
+    def _asked(self) -> set[Model]:
+        return {(checkpoint, arm.name) for checkpoint, arm in self.grid.models()}
+
+    def _states(self) -> list[Path]:
+        """An unfinished training goes on from its state."""
+        found = []
+        for model, state in self._by_model(f"{self.results.root}/state/finetune"):
+            summary = self.folder / self.results.tuned(*model) / TRAINING_SUMMARY
+            record = self.folder / self.results.published_cells(*model)
+            if summary.exists() or record.exists() or model not in self._asked:
+                found.append(state)
+        return found
+
+    def _models(self) -> list[Path]:
+        folders = (self.results.models, self.results.trained)
+        return [
+            place
+            for folder in folders
+            for model, place in self._by_model(folder)
+            if model not in self._asked
+        ]
+
+    def _cells(self) -> list[Path]:
+        """Files and records of cells that are not asked for, and what the store holds beside."""
+        wanted = {paths.cell_file(*score) for score in self.grid.scores()}
+        places, keys = [], set()
+        for checkpoint, file in self._below(self.results.published):
+            model = (checkpoint, file.stem)
+            if model not in self._asked:
+                places.append(file)
+                continue
+            listed = json.loads(file.read_text()).items()
+            keys |= {key for name, key in listed if name in wanted}
+        for model, folder in self._by_model(self.results.evaluations):
+            if model not in self._asked:
+                places.append(folder)
+            else:
+                places += [folder / name for name in sorted(names_in(folder) - wanted)]
+        # A model without a record may be at work: its cells wait in the store.
+        if all(self._is_scored(model) for model in self._asked):
+            store = self.folder / self.results.cell_store
+            kept = {Path(paths.stored_cell(store, key)).name for key in keys}
+            places += [store / name for name in sorted(names_in(store) - kept)]
+        return places
+
+    def _is_scored(self, model: Model) -> bool:
+        return (self.folder / self.results.published_cells(*model)).exists()
+
+    def _collected(self) -> list[Path]:
+        return [*self._there(self.results.collected), *self._there(self.results.preview)]
+
+    def _fetched(self) -> list[Path]:
+        """Folders with a pin, and the pin, that no study names; none where one can't be read."""
+        used = {*fetched_checkpoints(self.grid), *fetched_splits(self.grid)}
+        for study in self.folder.glob("results/*/state/study_file"):
+            resolved = study.parents[1] / "study.yaml"
+            if not resolved.exists():  # it has begun, and what it fetches is not known yet
+                return []
+            content = yaml.safe_load(resolved.read_text(encoding="utf-8"))
+            used |= {pin.removesuffix(SUFFIX) for pin in content.get("fetched", {})}
+        places = []
+        for pin in sorted((self.folder / "resources").rglob(f"*{SUFFIX}")):
+            folder = pinned_folder(pin)
+            if folder.relative_to(self.folder).as_posix() not in used:
+                places += [place for place in (folder, pin) if place.exists()]
+        return places
+
+    def _by_model(self, folder: str) -> Iterator[tuple[Model, Path]]:
+        for checkpoint, place in self._below(folder):
+            yield (checkpoint, place.name), place
+
+    def _below(self, folder: str) -> Iterator[tuple[str, Path]]:
+        """(checkpoint, path) of what is in the folders of checkpoints."""
+        for place in sorted((self.folder / folder).glob("*/*")):
+            yield place.parent.name, place
+
+    def _there(self, place: str) -> Iterator[Path]:
+        if (self.folder / place).exists():
+            yield self.folder / place
+
+
+def delete(kinds: Iterable[Kind]) -> None:
+    """Delete all of it, and folders of checkpoints that are empty then."""
+    for kind in kinds:
+        for place in kind.places:
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+            if not names_in(place.parent):
+                place.parent.rmdir()
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir() and not place.is_symlink():
+            yield from (file for file in place.rglob("*") if not file.is_dir())
+        else:
+            yield place

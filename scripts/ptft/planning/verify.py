@@ -1,0 +1,239 @@
+"""Is a study what it says it is? Each finding names a file, what is wrong, and the way out.
+
+Everything is read: pins against the files that were fetched, weights and data against the keys of
+the cells that were scored with them, cells against the store, records against the study.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import cast
+
+import polars as pl
+
+from ptft import paths
+from ptft.evaluation.arms import ScoredArm
+from ptft.evaluation.job import EvaluationJob, scored_arms
+from ptft.evaluation.published import names_in
+from ptft.evaluation.requests import EvaluationPlan
+from ptft.files.slice_files import as_text
+from ptft.hub.pins import Pin
+from ptft.inference.model import Target
+from ptft.models.folder import TRAINING_SUMMARY, hash_model
+from ptft.study.fetched import checkpoint_folder, fetched_checkpoints, fetched_splits
+from ptft.study.grid import BASE, Grid
+from ptft.study.slices import evaluation_slice
+
+# Wherever a model was scored: its keys hold one of these.
+TARGETS = [
+    Target(device, dtype)
+    for device, dtype in product(("cpu", "cuda"), ("float32", "bfloat16", "float16"))
+]
+STORED = re.compile(r"[0-9a-f]{64}\.parquet")
+# What a study's folder holds, besides its archive.
+KNOWN = {
+    *("benchmarks", "datasets", "evaluations", "export", "figures", "front_page.rst", "logs"),
+    *("models", "preview", "prompts.txt", "report.html", "state", "study.yaml", "tables"),
+}
+RERUN = "rerun snakemake with the study"
+Model = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    path: Path
+    what: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}; {self.way_out}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The checks of one study.
+
+    Attributes:
+        grid: the study.
+        folder: working directory of the study.
+    """
+
+    grid: Grid
+    folder: Path = Path()
+
+    @cached_property
+    def results(self) -> paths.Results:
+        """Paths of the study."""
+        return paths.Results(self.grid.name)
+
+    def findings(self) -> Iterator[Finding]:
+        """All that is found, one kind of check after another."""
+        yield from self._pins()
+        wanted = {paths.cell_file(*score) for score in self.grid.scores()}
+        for checkpoint, arm in self.grid.models():
+            yield from self._cells((checkpoint, arm.name), wanted)
+        yield from self._keys()
+        yield from self._foreign()
+        yield from self._table(wanted)
+
+    def _pins(self) -> Iterator[Finding]:
+        """Fetched files against the hashes that the Hub published of them."""
+        for name in {**fetched_checkpoints(self.grid), **fetched_splits(self.grid)}:
+            folder, pin_file = self.folder / name, self.folder / paths.pin(name)
+            fetch_again = "run `snakemake fetch` with the study"
+            if not pin_file.exists() or not folder.exists():
+                absent = folder if pin_file.exists() else pin_file
+                yield Finding(absent, "is not there", fetch_again)
+                continue
+            try:
+                places = Pin.read(pin_file).places()
+            except (ValueError, KeyError, TypeError) as error:
+                lost = f"remove it and {folder}, then {fetch_again}"
+                yield Finding(pin_file, f"is no pin ({error})", lost)
+                continue
+            again = f"remove {folder}, then {fetch_again}"
+            for place, pinned in places.items():
+                file = folder / place
+                wrong = pinned.mismatch(file) if file.is_file() else "is not there"
+                if wrong:
+                    yield Finding(file, f"not as {pin_file} says: {wrong}", again)
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                if file.relative_to(folder).as_posix() not in places:
+                    yield Finding(file, f"is not among the files of {pin_file}", "remove it")
+
+    def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:
+        """A model's record, the files that it lists, and theirs in the store."""
+        record = self.folder / self.results.published_cells(*model)
+        folder = self.folder / self.results.evaluation(*model)
+        if not record.exists():
+            yield Finding(record, "is not there: the model was not scored to its end", RERUN)
+            return
+        try:
+            keys = dict(json.loads(record.read_text()))
+        except ValueError as error:
+            yield Finding(record, f"is no record ({error})", f"remove it, then {RERUN}")
+            return
+        for name in sorted(wanted - keys.keys()):
+            yield Finding(record, f"does not list {name}, which the study asks for", RERUN)
+        for name in sorted(wanted & keys.keys()):
+            yield from self._cell(folder / name, keys[name])
+        for name in sorted(names_in(folder) - keys.keys()):
+            yield Finding(folder / name, f"is not among the cells of {record}", "remove it")
+
+    def _cell(self, file: Path, key: str) -> Iterator[Finding]:
+        """A file, whole and the same as the store's under the key of its record."""
+        stored = self.folder / paths.stored_cell(self.results.cell_store, key)
+        again = f"remove both it and {stored}, then {RERUN}"
+        if not file.exists():
+            yield Finding(file, "is not there", RERUN)
+            return
+        try:
+            rows = len(pl.read_parquet(file))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            told = str(error).splitlines()[0]
+            yield Finding(file, f"can't be read ({told})", again)
+            return
+        if rows == 0:
+            yield Finding(file, "holds no example", again)
+        if not stored.exists():
+            yield Finding(
+                stored, f"is not there, the cell of {file}", f"remove {file}, then {RERUN}"
+            )
+        elif not file.samefile(stored) and file.read_bytes() != stored.read_bytes():
+            yield Finding(file, f"is another one than {stored}, which has its key", again)
+
+    def _keys(self) -> Iterator[Finding]:
+        """Keys of all cells, made again from weights, data and settings as they are now."""
+        for checkpoint in self.grid.checkpoints:
+            start = self.folder / checkpoint_folder(self.grid, checkpoint)
+            for name, arm in self.grid.arms.items():
+                if arm.parent or checkpoint not in self.grid.checkpoints_of(name):
+                    continue
+                tuned = self.folder / self.results.tuned(checkpoint, name)
+                model = start if name == BASE else tuned
+                if name != BASE and not self.grid.study.keep_models and not model.exists():
+                    continue  # it went when it was scored
+                if name != BASE and not (model / TRAINING_SUMMARY).exists():
+                    yield Finding(model, "has no finished model", RERUN)
+                    continue
+                yield from self._model_keys(checkpoint, name, model, start)
+
+    def _model_keys(self, checkpoint: str, arm: str, model: Path, start: Path) -> Iterator[Finding]:
+        try:
+            model_hash = hash_model(model, start)
+        except (ValueError, OSError) as error:
+            yield Finding(model, str(error), f"remove it, then {RERUN}")
+            return
+        plan = cast(EvaluationPlan, json.loads(as_text(evaluation_slice(self.grid, arm))))
+        results = self.results
+        job = EvaluationJob(
+            model, start, self.folder / results.datasets, Path(), self.folder / results.cell_store,
+            self.folder / results.published_cells(checkpoint, arm),
+            self.folder / results.evaluation(checkpoint, arm),
+        )  # fmt: skip
+        tried = [list(scored_arms(job, plan, model_hash, target)) for target in TARGETS]
+        for arms in zip(*tried, strict=True):
+            yield from self._compare(arms, model)
+
+    def _compare(self, arms: tuple[ScoredArm, ...], model: Path) -> Iterator[Finding]:
+        """Keys of a record with those that an arm's cells have now, on each kind of machine."""
+        record = arms[0].record
+        try:
+            recorded = dict(json.loads(record.read_text()))
+        except (ValueError, OSError):
+            return  # that was said before
+        differing = []
+        for arm in arms:
+            keys = {cell: key for cell, key in arm.keys.items() if cell.file in recorded}
+            differing.append([c for c, key in keys.items() if recorded[c.file] != key])
+        fewest = min(differing, key=len)
+        if fewest and len(fewest) == len(recorded):
+            what = f"is not the model whose cells {record} lists (weights, tokenizer or settings)"
+            yield Finding(model, what, f"put the old files back, or {RERUN}")
+        elif fewest:
+            datasets = sorted({cell.dataset for cell in fewest})
+            what = f"{len(fewest)} cells were scored with other data or settings than those now ("
+            yield Finding(record, f"{what}{', '.join(datasets)})", RERUN)
+
+    def _foreign(self) -> Iterator[Finding]:
+        """What no program of the workflow puts there."""
+        root = self.folder / self.results.root
+        archive = Path(self.results.archive).name
+        hidden = [name for name in names_in(root) if name.startswith(".")]
+        for name in sorted(names_in(root) - KNOWN - {archive, *hidden}):
+            yield Finding(root / name, "is no part of a study's results", "move it elsewhere")
+        store = self.folder / self.results.cell_store
+        for name in sorted(names_in(store)):
+            if not STORED.fullmatch(name) and not name.endswith(".lock"):
+                yield Finding(store / name, "is no cell's name", "remove it")
+
+    def _table(self, wanted: set[str]) -> Iterator[Finding]:
+        """The table of cells against the study."""
+        file = self.folder / self.results.table("cells")
+        if not file.exists():
+            yield Finding(file, "is not there: the cells were not collected", RERUN)
+            return
+        try:
+            rows = pl.read_parquet(file).filter("main")
+        except pl.exceptions.PolarsError as error:
+            yield Finding(file, f"can't be read ({error})", f"remove it, then {RERUN}")
+            return
+        keys = rows.select("checkpoint", "arm", "dataset", "format", "shots").rows()
+        found = {(*key[:2], paths.cell_file(*key[2:])) for key in keys}
+        asked = {
+            (checkpoint, arm.name, name)
+            for checkpoint, arm in self.grid.models()
+            for name in wanted
+        }
+        if found != asked:
+            lacks, more = len(asked - found), len(found - asked)
+            what = f"lacks {lacks} cells of the study and has {more} others"
+            yield Finding(file, what, f"remove it, then {RERUN}")

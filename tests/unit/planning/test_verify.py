@@ -1,0 +1,72 @@
+"""Fetched files against their pins; the other damages are in ``tests/workflow/test_storage.py``."""
+
+import hashlib
+import json
+
+import pytest
+import yaml
+
+from ptft.hub.pins import Pin, PinnedFile
+from ptft.planning.verify import Verification
+from ptft.study import read_study
+from ptft.study.fetched import fetched_checkpoints
+
+CONTENT = b"the weights"
+
+
+@pytest.fixture
+def grid(repository):
+    file = repository / "config/pythia-410m.yaml"
+    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+
+
+@pytest.fixture
+def fetched(grid, tmp_path):
+    """A checkpoint's folder as its pin says; no other one is there."""
+    folder = tmp_path / next(iter(fetched_checkpoints(grid)))
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(CONTENT)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    pinned = PinnedFile("model.safetensors", len(CONTENT), "sha256", digest)
+    pin = folder.with_name(f"{folder.name}.pin.json")
+    Pin("o/m", "model", "main", "c" * 40, (pinned,)).write(pin)
+    return folder, pin
+
+
+def edited(pin):
+    content = json.loads(pin.read_text())
+    content["files"][0]["digest"] = "0" * 64
+    pin.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "named", "words"),
+    [
+        (lambda folder, pin: None, None, None),
+        (lambda folder, pin: edited(pin), "model.safetensors", "expected 0000"),
+        (lambda folder, pin: pin.write_text("{"), "", "is no pin"),
+        (lambda folder, pin: pin.unlink(), "", "is not there; run `snakemake fetch`"),
+        (
+            lambda folder, pin: (folder / "model.safetensors").write_bytes(CONTENT[:-1]),
+            "model.safetensors",
+            "found 10 bytes, expected 11; remove ",
+        ),
+        (
+            lambda folder, pin: (folder / "model.safetensors").unlink(),
+            "model.safetensors",
+            "is not there; remove ",
+        ),
+        (lambda folder, pin: (folder / "own.txt").touch(), "own.txt", "is not among the files of"),
+    ],
+)
+def test_a_fetched_folder_is_what_its_pin_says(grid, fetched, tmp_path, damage, named, words):
+    folder, pin = fetched
+    damage(folder, pin)
+    lines = [str(finding) for finding in Verification(grid, tmp_path)._pins()]
+    own = [line for line in lines if str(folder) in line.split(": ")[0]]
+    if named is None:
+        assert own == []
+        return
+    [line] = own
+    assert line.startswith(f"{folder / named if named else pin}: ")
+    assert words in line
