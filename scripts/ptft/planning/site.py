@@ -34,6 +34,8 @@ class Site(Strict):
     """sbatch --qos"""
     exclude: list[Word] = []
     """nodes to stay away from"""
+    notify: Annotated[str, Field(min_length=1)] | None = None
+    """command that gets one line on how a run ended on its standard input; no shell reads it"""
 
     def resources(self, gpus: int) -> dict[str, str]:
         """Snakemake's names of what a job with so many GPUs asks for."""

@@ -1,0 +1,53 @@
+"""How a run ended, in one line that can be mailed."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+from ptft.planning.progress import Progress
+from ptft.study.grid import Grid
+
+PATIENCE = 60
+"""seconds that a command may take to tell of it"""
+
+
+def run_summary(grid: Grid, succeeded: bool, seconds: float, folder: Path = Path()) -> str:
+    """Study, how it ended, its jobs that load a model by what became of them, hours, report.
+
+    Args:
+        grid: of the study.
+        succeeded: whether Snakemake ended well.
+        seconds: that the run took.
+        folder: working directory of the study.
+    """
+    progress = Progress(grid, folder)
+    states = [job.state for job in progress.jobs()]
+    done, failed = states.count("done"), states.count("failed") + states.count("lost")
+    report = folder / progress.results.report
+    place = report if report.exists() else "no report yet"
+    return (
+        f"{grid.name} {'ended' if succeeded else 'FAILED'}: {done:,} of {len(states):,} trainings "
+        f"and evaluations done, {failed:,} failed, {len(states) - done - failed:,} left; "
+        f"{seconds / 3600:.1f} hours; {place}"
+    )
+
+
+def tell(summary: str, command: str | None) -> str | None:
+    """Give a summary to a command, on its standard input; no shell reads the command.
+
+    Returns:
+        what to say if that failed; a study never fails by it.
+    """
+    if command is None:
+        return None
+    try:
+        done = subprocess.run(
+            shlex.split(command), input=f"{summary}\n", text=True, timeout=PATIENCE,
+            capture_output=True, check=False,
+        )  # fmt: skip
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return f"notify: {command!r} could not tell how the run ended: {error}"
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        return f"notify: {command!r} ended with status {done.returncode}: {said}"
+    return None
