@@ -156,6 +156,18 @@ def write_records(about: dict, models: Path) -> None:
         (folder / "training.json").write_text(json.dumps(noted))
 
 
+def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
+    """Collect a study whose files, and what was collected before, are below ``root``."""
+    (root / "study.json").write_text(json.dumps(study))
+    return run(
+        [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
+         "--evaluations", str(root / "evaluations"), "--parts", str(root / "parts"),
+         "--output", str(tables / "cells.parquet"),
+         "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
+         "--replicates", str(tables / "replicates.parquet")]
+    )  # fmt: skip
+
+
 def measure_study(study: dict, root: Path, rows: int, about: dict | None = None) -> dict:
     """Make a study up in ``root``, collect and analyse it; what that took.
 
@@ -164,15 +176,12 @@ def measure_study(study: dict, root: Path, rows: int, about: dict | None = None)
     """
     rows = write_cells(study, root / "evaluations", rows)
     tables = root / "tables"
-    (root / "study.json").write_text(json.dumps(study))
     cells, replicates = (str(tables / f"{name}.parquet") for name in ("cells", "replicates"))
     result = {"cells": len(study_cells(study)), "rows": rows}
-    result["collect"] = run(
-        [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
-         "--evaluations", str(root / "evaluations"), "--output", cells,
-         "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
-         "--replicates", replicates]
-    )  # fmt: skip
+    # All checkpoints but the last, then that one, which reads its own files alone.
+    *before, _ = study["checkpoints"].items()
+    result["collect"] = collect(study | {"checkpoints": dict(before)}, root, tables)
+    result["collect_new_checkpoint"] = collect(study, root, tables)
     arms = []
     if about is not None:
         write_records(about, root / "models")
