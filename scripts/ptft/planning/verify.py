@@ -38,7 +38,8 @@ TARGETS = [
 STORED = re.compile(r"[0-9a-f]{64}\.parquet")
 # What a study's folder holds, besides its archive.
 KNOWN = {
-    *("benchmarks", "datasets", "evaluations", "export", "figures", "front_page.rst", "logs"),
+    *("benchmarks", "datasets", "evaluations", "examples.html", "export", "figures"),
+    *("front_page.rst", "logs"),
     *("models", "preview", "prompts.txt", "report.html", "state", "study.yaml", "tables"),
 }
 RERUN = "rerun snakemake with the study"
