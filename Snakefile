@@ -45,7 +45,7 @@ from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import fetched, read_study
 from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
-from ptft.study.compared import compared_tables, read_compared_study
+from ptft.study.compared import common_tables, read_compared_study
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables, released_titles
 from ptft.study.slices import (

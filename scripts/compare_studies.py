@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--studies", nargs="+", required=True, type=Path, help="their folders of results"
     )
+    parser.add_argument("--tables", nargs="+", required=True, help="that all of them have")
     parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
     parser.add_argument("--output-dir", required=True, type=Path)
     args = parser.parse_args(argv)
@@ -23,12 +24,14 @@ def main(argv: list[str] | None = None) -> None:
     import polars as pl
 
     from ptft.analysis.compared import compared, differences, joined
-    from ptft.analysis.tables import TABLES, about_table
+    from ptft.analysis.tables import about_table
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table
 
     def read(folder: Path) -> dict[str, pl.DataFrame]:
-        files = {name: folder / "tables" / f"{name}.parquet" for name in ["cells", "arms", *TABLES]}
+        files = {
+            name: folder / "tables" / f"{name}.parquet" for name in ["cells", "arms", *args.tables]
+        }
         return {name: pl.read_parquet(file) for name, file in files.items() if file.exists()}
 
     studies = {folder.name: read(folder) for folder in args.studies}
@@ -36,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     found = {
         "compared": (curves, compared.__doc__),
         "differences": (differences(curves), differences.__doc__),
-        **{name: (joined(name, studies), about_table(name)) for name in TABLES},
+        **{name: (joined(name, studies), about_table(name)) for name in args.tables},
     }
     for name, (table, about) in found.items():
         file = args.output_dir / f"{name}.parquet"

@@ -12,7 +12,9 @@ include: "helpers.smk"
 
 
 TRANSLATE = translator(STUDY.report.language)
-MADE = ["compared", "differences", *TABLES]
+# Released scores lack tables of single examples.
+JOINED = common_tables(STUDY.compare)
+MADE = ["compared", "differences", *JOINED]
 SLICES.add("titles", content=lambda: TITLES)
 SLICES.add("write_compared_page", content=lambda: {"study": STUDY.model_dump(mode="json")})
 
@@ -21,7 +23,7 @@ rule compare_studies:
     input:
         script=program("compare_studies"),
         modules=library("analysis/compared", "analysis/csv_tables", "report/table_page"),
-        tables=compared_tables(STUDY.compare),
+        tables=[paths.Results(study).table(name) for study in STUDY.compare for name in JOINED],
     output:
         tables=[RESULTS.table(name) for name in MADE],
         csv=[RESULTS.table(name, "csv") for name in MADE],
@@ -37,13 +39,14 @@ rule compare_studies:
         "../../envs/environment.yaml"
     params:
         studies=[paths.Results(name).root for name in STUDY.compare],
+        joined=" ".join(JOINED),
         folder=lambda wildcards, output: folder_of(output.tables[0]),
         language=STUDY.report.language,
     message:
         "Compare the studies"
     shell:
-        "python {input.script:q} --studies {params.studies:q} --output-dir {params.folder:q}"
-        " --language {params.language} 2> {log:q}"
+        "python {input.script:q} --studies {params.studies:q} --tables {params.joined}"
+        " --output-dir {params.folder:q} --language {params.language} 2> {log:q}"
 
 
 for quantity, title in QUANTITIES.items():

@@ -155,7 +155,7 @@ TREND = ("slope, interval", "p", "verdict", "80 % power from")
 
 
 def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translate) -> list[str]:
-    """Cells: slope per checkpoint, its p-value, whether it is a trend, and if not, which slope would
+    """Cells: slope per checkpoint, its p-value, whether it is a trend; if not, which slope would
     have been seen."""
     if row[p] is None:
         return ["–", "–", translate("two checkpoints show no trend"), "–"]

@@ -137,9 +137,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
         plain(page.description),
         *page.hypothesis,
         boxed("answers", bullets(answers(page.tables, page.settings, words))),
-        words(
-            "Any tuned model on any dataset, against its base model or another one: {page}"
-        ).format(page="`comparison.html`_"),
+        *_comparison(page, words),
         *_pictures(page, "abstract", words),
         *_examples(page, words),
     ]
@@ -155,6 +153,12 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
             *(filled or [words("Nothing to say: no scores.")]),
         ]
     return parted("\n\n".join(sections)) + "\n"
+
+
+def _comparison(page: FrontPage, words: Words) -> list[str]:
+    """The link to the page of any two models, which a study in progress lacks."""
+    said = words("Any tuned model on any dataset, against its base model or another one: {page}")
+    return [] if page.progress else [said.format(page="`comparison.html`_")]
 
 
 def _pictures(page: FrontPage, name: str, words: Words) -> list[str]:

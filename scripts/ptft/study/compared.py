@@ -15,6 +15,9 @@ from ptft.files.types import ONCE, Name, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.paths import Results
 
+NEEDED = ("cells", "base_scores", "gains", "forgetting")
+"""tables that curves are compared from"""
+
 
 class ComparedReport(Strict):
     """How figures and report look."""
@@ -50,16 +53,20 @@ def read_compared_study(config: Mapping, files: Sequence[Path]) -> ComparedStudy
     for number, name in enumerate(study.compare):
         if name == study.study:
             raise refusal(files, ("compare", number), f"{name!r} is this comparison itself")
-        absent = [table for table in compared_tables([name]) if not Path(table).is_file()]
+        absent = [table for table in NEEDED if not Path(Results(name).table(table)).is_file()]
         if absent:
             raise refusal(
                 files,
                 ("compare", number),
-                f"study {name!r} has no {absent[0]}; run that study first, in this folder",
+                f"study {name!r} has no {Results(name).table(absent[0])}; run that study first, in "
+                "this folder",
             )
     return study
 
 
-def compared_tables(studies: Sequence[str]) -> list[str]:
-    """The tables that a comparison of these studies is made from."""
-    return [Results(study).table(name) for study in studies for name in ["cells", *TABLES]]
+def common_tables(studies: Sequence[str]) -> list[str]:
+    """Names of the tables that all of these studies have."""
+    folders = [Results(study) for study in studies]
+    return [
+        name for name in TABLES if all(Path(folder.table(name)).is_file() for folder in folders)
+    ]
