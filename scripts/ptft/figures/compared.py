@@ -34,7 +34,8 @@ def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: W
     rows = _placed(table).filter(pl.col("quantity") == quantity)
     if rows.is_empty():
         return nothing_to_draw(words("no study has such scores"))
-    shown = rows.select("family", "train_task", "dataset").unique().sort(pl.all())
+    of_curve = rows.group_by("train_task", "dataset").agg(pl.col("family").first())
+    shown = of_curve.select("family", "train_task", "dataset").sort(pl.all())
     columns = COLUMNS[quantity]
     figure, axes = panels(len(shown), columns, height=1.9)
     for ax, (_, task, dataset) in zip(axes, shown.iter_rows(), strict=True):

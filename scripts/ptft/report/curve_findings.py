@@ -32,41 +32,41 @@ def group_finding(
     settings: Settings,
     translate: Translate,
 ) -> list[str]:
-    """Which datasets pre-training alone teaches."""
+    """Which datasets pre-training alone teaches; then a row a dataset."""
     if groups.is_empty():
         return []
-    names = {
-        group: groups.filter(pl.col("group") == group).sort("dataset")
-        for group in ("learned", "not_learned")
-    }
-    weak = groups.filter(pl.col("support") < settings.level)["dataset"].sort().to_list()
+    learned = groups.filter(pl.col("group") == "learned").sort("dataset")
     text = translate(
-        "Learned in pre-training, by rule (the base score rises by at least {margin} from the "
-        "first to the last checkpoint, the interval excludes zero, and the last score lies above "
-        "chance and what a constant answer earns; {conditions}): {learned}. Not learned: {others}."
+        "Pre-training alone teaches {k} of {n} datasets, by rule (the base score rises by at least "
+        "{margin} from the first to the last checkpoint, the interval excludes zero, and the last "
+        "score lies above chance and what a constant answer earns; {conditions}): {learned}."
     ).format(
+        k=len(learned),
+        n=len(groups),
         margin=settings.rise_margin,
         conditions=conditions.of(groups["dataset"]),
-        learned=_with_ends(names["learned"]),
-        others=_with_ends(names["not_learned"]),
+        learned=listed(learned["dataset"].to_list()),
     )
-    if weak:
-        text += " " + translate("Not settled by the examples at hand: {names}.").format(
-            names=listed(weak)
-        )
     flagged = suspicious.filter(pl.col("method").is_null()).select(SCORE)
-    return [text + _caveats(names["learned"], "slope_p_adjusted", flagged, settings, translate)]
+    caveats = _caveats(learned, "slope_p_adjusted", flagged, settings, translate)
+    return [text, caveats.strip(), _group_table(groups, settings, translate)]
 
 
-def _with_ends(rows: pl.DataFrame) -> str:
-    """Datasets with the base score at both ends of pre-training."""
-    return (
-        ", ".join(
-            f"{literal(row['dataset'])} ({number(row['first'])} → {number(row['last'])})"
-            for row in rows.iter_rows(named=True)
-        )
-        or "–"
-    )
+def _group_table(groups: pl.DataFrame, settings: Settings, translate: Translate) -> str:
+    """Base scores at both ends of pre-training, those that are learned first."""
+    names = {"learned": translate("learned"), "not_learned": translate("not learned")}
+    rows = [
+        [
+            literal(row["dataset"]),
+            number(row["first"]),
+            number(row["last"]),
+            names[row["group"]],
+            number(row["support"]),
+        ]
+        for row in groups.sort("group", "dataset").iter_rows(named=True)
+    ]
+    heads = ["dataset", "first base", "last base", "in pre-training", "share of resamples"]
+    return csv_table([translate(head) for head in heads], rows)
 
 
 def _caveats(
