@@ -145,7 +145,7 @@ def test_what_may_go_is_listed_then_deleted_and_nothing_is_planned(finished, cap
 
 def test_a_study_at_work_loses_nothing(finished):
     held = lock_study(finished.root / ROOT)
-    with pytest.raises(StudyLockError, match="is at work on"):
+    with pytest.raises(StudyLockError, match="another Snakemake"):
         clean_study.main([*asked(finished), "--delete"])
     assert (finished.root / ROOT / "logs").exists()
     held.close()
