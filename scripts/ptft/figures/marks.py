@@ -22,6 +22,32 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
+def line_style(number: int) -> str:
+    """Line of a panel by its number: dashed where the colours begin again."""
+    return ("-", "--")[number // len(COLOURS) % 2]
+
+
+def whiskers(
+    ax: Axes, rows: pl.DataFrame, value: str, number: int, count: int, prefix: str = ""
+) -> None:
+    """Intervals of a line as bars beside those of the others, where bands would hide one another.
+
+    Args:
+        ax, rows, value, number, prefix: as of :func:`curve`.
+        count: lines of the panel.
+    """
+    known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
+    beside = known["x"] + 0.3 * ((number + 0.5) / count - 0.5)
+    ax.vlines(
+        beside, known[f"{prefix}ci_low"], known[f"{prefix}ci_high"],
+        color=colour(number), linewidth=0.7, linestyle=line_style(number),
+    )  # fmt: skip
+    ax.plot(
+        beside, known[value], linestyle="", color=colour(number),
+        marker=MARKERS[number % len(MARKERS)], markersize=2,
+    )  # fmt: skip
+
+
 def curve(
     ax: Axes,
     rows: pl.DataFrame,
@@ -48,7 +74,7 @@ def curve(
     style = {
         "color": colour(number),
         "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": ("-", "--")[number // len(COLOURS) % 2],
+        "linestyle": line_style(number),
         "label": label,
     } | overrides
     ax.plot(rows["x"], rows[value], **style)

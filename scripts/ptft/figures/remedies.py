@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from ptft.analysis.tables.equal_gain import TARGETS, is_reference
 from ptft.figures.axis import at_last, checkpoint_axis
-from ptft.figures.marks import curve, legend_below, outer_labels, points
+from ptft.figures.marks import curve, legend_below, outer_labels, points, whiskers
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
-from ptft.figures.tradeoff import method_name
+from ptft.figures.tradeoff import FEW, in_order, method_name
 from ptft.language.words import Words
 
 COLUMNS = 2
@@ -24,14 +24,20 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     if table.is_empty():
         return nothing_to_draw(words("no method to compare with full fine-tuning"))
     tasks = table["train_task"].unique().sort().to_list()
-    labels = table["label"].unique().sort().to_list()
+    labels = in_order(table["label"].unique().to_list())
     figure, axes = panels(len(tasks), COLUMNS, height=1.9)
     for ax, task in zip(axes, tasks, strict=True):
         own = table.filter(pl.col("train_task") == task)
         for number, label in enumerate(labels, start=1):  # the first colour is full fine-tuning's
             rows = own.filter(pl.col("label") == label)
-            if len(rows):
+            if not len(rows):
+                continue
+            if len(labels) < FEW:
                 curve(ax, rows, "spared", label, number, "spared_")
+            else:
+                bare = rows.with_columns(spared_ci_low=None, spared_ci_high=None)
+                curve(ax, bare, "spared", label, number, "spared_", marker="", linewidth=0.8)
+                whiskers(ax, rows, "spared", number, len(labels) + 1, "spared_")
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_title(words.task(task))
         ax.set_ylabel(words("forgetting spared"))

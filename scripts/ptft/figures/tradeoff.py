@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft.figures.axis import at_last, checkpoint_labels
-from ptft.figures.marks import colour, legend_below, outer_labels
+from ptft.figures.marks import colour, legend_below, line_style, outer_labels
 from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
 from ptft.language.words import Words
 
+FEW = 5
+"""methods that a panel of the usual height has room for"""
 MOST = 4
 """checkpoints that are drawn of a task: the first, the last, and evenly between"""
 
@@ -22,10 +24,12 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     table = tables["tradeoff"].with_columns(method_name())
     if table.is_empty():
         return nothing_to_draw(words("no tuned model was evaluated on another family"))
-    labels = table["label"].unique(maintain_order=True).sort().to_list()
+    labels = in_order(table["label"].unique().to_list())
     tasks = table["train_task"].unique().sort().to_list()
     shown = _spread(table["index"].unique().sort().to_list())
-    figure, axes = panels(len(tasks) * len(shown), len(shown), height=1.75)
+    figure, axes = panels(
+        len(tasks) * len(shown), len(shown), height=1.75 if len(labels) <= FEW else 2.8
+    )
     for at, ax in enumerate(axes):
         task, index = tasks[at // len(shown)], shown[at % len(shown)]
         rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
@@ -52,7 +56,7 @@ def _found(table: pl.DataFrame, words: Words) -> str:
     if full.is_empty() or table["label"].n_unique() == 1:
         return words("What is gained against what is kept")
     return words(
-        "For {k} of {n} tasks another model gains as much as full fine-tuning and keeps more"
+        "Another model gains as much as full fine-tuning and keeps more: {k} of {n} tasks"
     ).format(k=(~full["front"]).sum(), n=len(full))
 
 
@@ -60,6 +64,11 @@ def method_name() -> pl.Expr:
     """Column ``label``: the method, what is swept, what is derived."""
     parts = [pl.col("method"), pl.col("swept"), pl.col("derived")]
     return pl.concat_str(parts, separator=", ", ignore_nulls=True).alias("label")
+
+
+def in_order(labels: list[str]) -> list[str]:
+    """Full fine-tuning first, so that it has the first colour here and in its other figures."""
+    return sorted(labels, key=lambda label: (label != "full", label))
 
 
 def _spread(indices: list[int]) -> list[int]:
@@ -85,10 +94,14 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> Non
         line = _line(own, rows) if own["derived"][0] is not None else own
         line = line.sort("strength", "setting", nulls_last=False)
         style = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)]}
-        ax.plot(line["kept"], line["gain"], linewidth=0.9, markersize=0, color=style["color"])
+        dash = line_style(number)
+        ax.plot(
+            line["kept"], line["gain"], linewidth=0.9, markersize=0, color=style["color"],
+            linestyle=dash,
+        )  # fmt: skip
         for row in own.iter_rows(named=True):
             _point(ax, row, style)
-        ax.plot([], [], label=label, **style)
+        ax.plot([], [], label=label, linestyle=dash, **style)
 
 
 def _line(own: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
