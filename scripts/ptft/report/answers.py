@@ -113,12 +113,13 @@ def _spared(tables: Tables, settings: Settings, words: Words) -> str:
     rows = others_at_last(tables["equal_gain"]).filter(pl.col("spared").is_not_null())
     if rows.is_empty():
         return ""
-    most = rows.sort("spared", descending=True).row(0, named=True)
-    low, high = most["spared_ci_low"], most["spared_ci_high"]
-    if low is None or low <= 0:
+    sure = rows.filter(pl.col("spared_ci_low") > 0).sort("spared", descending=True)
+    if sure.is_empty():
         answer = words("No method surely keeps more than full fine-tuning at the same gain.")
         answer += would_be_seen(rows["spared_detectable"], words)
     else:
+        most = sure.row(0, named=True)
+        low, high = most["spared_ci_low"], most["spared_ci_high"]
         answer = words(
             "At the same gain on {task}, {method} keeps {spared} more of other families than full "
             "fine-tuning."

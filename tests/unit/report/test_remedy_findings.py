@@ -8,6 +8,7 @@ from remedy_scores import Model, remedy_scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
 from ptft.language.words import Words
+from ptft.report.answers import _spared as answer_on_remedies
 from ptft.report.remedy_findings import overtraining_findings, remedy_findings, remedy_table
 
 WORDS = Words(titles={"tasks": {"nli": "NLI"}})
@@ -47,6 +48,21 @@ def test_the_table_has_a_row_a_method_at_the_last_checkpoint(tables):
     rows = [line.strip() for line in table.splitlines() if line.strip().startswith("NLI")]
     assert [row.split(", ")[1].strip('"\\') for row in rows] == ["lora", "lora"]
     assert remedy_table(tables["equal_gain"].clear(), WORDS) == ""
+
+
+def test_the_box_names_a_method_that_is_sure_before_a_larger_one_that_is_not(tables):
+    """Two tasks: what is spared more on the second one may be nothing."""
+    table = tables["equal_gain"]
+    shifted = ("spared", "spared_ci_high")
+    unsure = table.with_columns(
+        pl.lit("other").alias("train_task"),
+        *(pl.col(name) + 0.3 for name in shifted),
+        pl.lit(-0.1).alias("spared_ci_low"),
+    )
+    both = {"equal_gain": pl.concat([table, unsure], how="diagonal_relaxed")}
+    assert "on NLI, lora" in answer_on_remedies(both, Settings(), WORDS)
+    alone = {"equal_gain": unsure}
+    assert "No method surely keeps more" in answer_on_remedies(alone, Settings(), WORDS)
 
 
 def test_a_decline_and_what_noise_costs(tables):
