@@ -10,7 +10,6 @@ import dataclasses
 import os
 import re
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from ptft.planning.gpu_memory import require_room
 from ptft.planning.progress import Progress, tell_gone
 from ptft.planning.resources import Demands
 from ptft.planning.site import read_site
-from ptft.planning.summary import run_summary, tell
+from ptft.planning.summary import RunEnd
 from ptft.planning.targets import require_targets
 from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
@@ -181,23 +180,14 @@ onstart:
                 handler.expected = expected_of(workflow, GRID)
 
 
-BEGUN = time.monotonic()
-
-
-def tell_end(succeeded):
-    """Say how the run ended, in one line, and give it to the site's `notify`, if there is one."""
-    if not workflow.is_main_process or GRID is None:
-        return
-    summary = run_summary(GRID, succeeded, time.monotonic() - BEGUN)
-    if not BRIEF:
-        print(summary, file=sys.stderr)
-    if problem := tell(summary, SITE.notify):
-        print(problem, file=sys.stderr)
+END = RunEnd(GRID, None if GRID is None else SITE.notify, quiet=bool(BRIEF))
 
 
 onsuccess:
-    tell_end(True)
+    if workflow.is_main_process:
+        END.tell(True)
 
 
 onerror:
-    tell_end(False)
+    if workflow.is_main_process:
+        END.tell(False)

@@ -43,7 +43,7 @@ rule write_examples:
         names=slice_of("titles"),
         titles=slice_file("titles"),
         evaluations=place(RESULTS.evaluations),
-        data=RESULTS.datasets,
+        data=place(RESULTS.datasets),
         seed=STUDY.data.seed,
         language=STUDY.report.language,
     message:

@@ -2,6 +2,9 @@
 
 import shlex
 import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptft.planning.progress import Progress
@@ -9,6 +12,33 @@ from ptft.study.grid import Grid
 
 PATIENCE = 60
 """seconds that a command may take to tell of it"""
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """What is said when a run ends.
+
+    Attributes:
+        grid: of the study; None where nothing is trained or scored, and nothing is said.
+        command: the site's `notify`.
+        quiet: whether somebody else tells the terminal.
+        begun: when the run began.
+    """
+
+    grid: Grid | None
+    command: str | None
+    quiet: bool
+    begun: float = field(default_factory=time.monotonic)
+
+    def tell(self, succeeded: bool) -> None:
+        """Say in one line how the run ended, and give the line to the site's command."""
+        if self.grid is None:
+            return
+        summary = run_summary(self.grid, succeeded, time.monotonic() - self.begun)
+        if not self.quiet:
+            print(summary, file=sys.stderr)
+        if problem := tell(summary, self.command):
+            print(problem, file=sys.stderr)
 
 
 def run_summary(grid: Grid, succeeded: bool, seconds: float, folder: Path = Path()) -> str:
