@@ -43,7 +43,7 @@ PLANS = {
     "llama3-8b": grid(1, 4, 41, 28),
     "olmo-1b": grid(8, 5, 42, 29),
     "overtraining": grid(8, 6, 12, 12),
-    "pocket-remedies": grid(2, 8, 10, 0)
+    "pocket-remedies": grid(2, 16, 10, 0)
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
     "pocket": grid(6, 4, 26, 0) | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
     # Released scores have no results of single examples.

@@ -68,6 +68,11 @@ FIGURES: dict[str, FigureSpec] = {
     "remedies": FigureSpec(
         ("equal_gain",), "Forgetting", "What each method spares at the same gain"
     ),
+    "overtraining": FigureSpec(
+        ("along_pretraining", "overtraining"),
+        "Fine-tuning",
+        "Each setting, and noise, along pre-training",
+    ),
     "cross_evaluation": FigureSpec(
         ("cross_evaluation", "suspicious"), "Forgetting", "Every tuned model on every dataset"
     ),

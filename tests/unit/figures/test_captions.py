@@ -20,7 +20,7 @@ def test_level_of_the_intervals(repository, folder, config, said):
     banded = {name for name, text in captions.items() if said in text}
     assert banded == {
         *("abstract", "base_scores", "base_vs_tuned", "domains", "forgetting", "gain_by_group"),
-        *("generic_text", "remedies", "tradeoff"),
+        *("generic_text", "overtraining", "remedies", "tradeoff"),
     }
     other = "90 %" if said == "95 %" else "95 %"
     assert not [name for name, text in captions.items() if other in text]

@@ -37,6 +37,7 @@ TABLES: dict[str, str] = {
     "equal_gain": "equal_gain",
     "remedy_trends": "remedy_trends",
     "overtraining": "overtraining",
+    "along_pretraining": "along_pretraining",
     "noise_sensitivity": "noise_sensitivity",
     "predictors": "predictors",
     "generic_text": "generic_text",
@@ -52,6 +53,7 @@ COMPARING = {
     "equal_gain",
     "remedy_trends",
     "overtraining",
+    "along_pretraining",
     "noise_sensitivity",
     "predictors",
 }
