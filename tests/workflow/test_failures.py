@@ -33,8 +33,8 @@ def test_a_failed_job_names_its_cause_first(repository, tmp_path):
     assert re.fullmatch(r"    rule: prepare_split, job \d+", told[1])
     assert re.fullmatch(r"    command: python scripts/prepare_split\.py .+", told[2])
     assert told[3] == f"    log: {log}"
-    # Snakemake's own lines follow: that it stops, and where its log is.
-    assert len(told) <= 10 and output.count("found 9") == 1
+    # Snakemake's own lines follow, that it stops and where its log is; and how the run ended.
+    assert len(told) <= 11 and output.count("found 9") == 1
     assert '{"' not in output and "Traceback" not in output and "CalledProcessError" not in output
     assert (clone.root / log).read_text() == f"{told[0].replace('Error', 'error')}\n"
 

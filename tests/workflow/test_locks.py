@@ -73,7 +73,7 @@ def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone, mon
     first, gate = start(clone, RESOLVED)
     said = refused(clone, RESOLVED)
     assert f"another Snakemake (process {first.pid} on " in said
-    assert "is working on results/tiny: wait until it has ended" in said
+    assert "is working on results/tiny: wait for it to end" in said
     # By the way: a program that does not talk to the Hub has not got its token.
     environment = (clone.root / "environment").read_text()
     assert "'PATH'" in environment and "hf_secret" not in environment
@@ -112,7 +112,7 @@ def test_under_a_profile_a_study_has_one_main_process(
     first, gate = start(clone, RESOLVED, *options)
     said = refused(clone, RESOLVED, *options)
     assert f"another Snakemake (process {first.pid} on " in said
-    assert "is working on results/tiny: wait until it has ended" in said
+    assert "is working on results/tiny: wait for it to end" in said
     os.close(gate)
     assert first.wait() == 0
     assert "Nothing to be done" in clone.snakemake(RESOLVED, *options)

@@ -61,7 +61,7 @@ def _group_table(groups: pl.DataFrame, settings: Settings, translate: Translate)
             number(row["first"]),
             number(row["last"]),
             names[row["group"]],
-            number(row["support"]),
+            "–" if row["support"] is None else number(row["support"]),
         ]
         for row in groups.sort("group", "dataset").iter_rows(named=True)
     ]
