@@ -38,7 +38,15 @@ TARGETS = [
 STORED = re.compile(r"[0-9a-f]{64}\.parquet")
 # What a study's folder holds, besides its archive.
 KNOWN = {
-    *("benchmarks", "datasets", "evaluations", "examples.html", "export", "figures"),
+    *(
+        "benchmarks",
+        "comparison.html",
+        "datasets",
+        "evaluations",
+        "examples.html",
+        "export",
+        "figures",
+    ),
     *("front_page.rst", "logs"),
     *("models", "preview", "prompts.txt", "report.html", "state", "study.yaml", "tables"),
 }

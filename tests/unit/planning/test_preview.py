@@ -112,7 +112,7 @@ def test_holes_are_counted_and_said_in_both_languages(repository):
     assert said.startswith("**Study in progress: 2 of 4 cells, made at noon.**")
     assert rows.splitlines()[-2:] == ["   base, 1 / 2, 1 / 2", "   tuned, 0 / 1, 1 / 2"]
     said, _ = progress_said(table, "12:00", translator("ja"))
-    assert "4 セル中 2 セル(12:00 現在)" in said
+    assert "4 セル中 2 セル（12:00 現在）" in said
     whole = holes(there, pl.DataFrame([], schema=dict.fromkeys(NAMES, pl.String)))
     assert len(progress_said(whole, "noon", str)) == 1  # no table of holes
 

@@ -51,7 +51,15 @@ def test_what_is_there_is_shown(collected, name):
     )
     scores = Scores.build(cells, replicates)
     tables = {table: make_table(table, scores, Settings()) for table in TABLES}
-    page = FrontPage("made-up", "", tables | {"cells": cells}, Settings(), LINKED, missing=1)
+    page = FrontPage(
+        "made-up",
+        "",
+        tables | {"cells": cells},
+        Settings(),
+        LINKED,
+        missing=1,
+        progress=["At work."],
+    )
     text = front_page(page)
     targets = "\n".join(f".. _{link}: figures/{link}" for link in LINKED)
     docutils.core.publish_string(f"{text}\n{targets}", settings_overrides=SETTINGS)
