@@ -19,9 +19,7 @@ def report(browser, finished_once):
     browser.driver.find_element("css selector", ".prose h1.title")
     yield browser
     # Whatever a test did: nothing went wrong, and nothing was loaded from outside.
-    assert browser.errors() == []
-    outside = [url for url in browser.requests() if not url.startswith(("file:", "data:", "blob:"))]
-    assert outside == []
+    assert browser.errors() == [] and browser.outside() == []
 
 
 def results(report):
@@ -63,17 +61,10 @@ def test_front_page_answers_and_shows_without_a_click(report, size):
     report.size(*size)
     answers = report.driver.find_elements("css selector", ".prose .answers li")
     assert 5 <= len(answers) <= 8 and all(answer.is_displayed() for answer in answers)
-    pictures = report.driver.find_elements("css selector", ".prose img")
-    shown = report.run(
-        "return Promise.all(arguments[0].map(i => i.decode().then(() => {"
-        "const box = i.getBoundingClientRect(); return [i.naturalWidth, box.left, box.right]})))",
-        pictures,
-    )
+    shown = report.pictures()
     remedies = 1  # the section on them is not in a study of full fine-tuning alone
     assert len(shown) == 1 + len(SHOWN) - remedies
-    for natural, left, right in shown:
-        assert natural > 100 and left >= 0 and right - left > 0.4 * min(size[0], 600)
-        assert right <= size[0] + 1
+    assert all(report.seen(picture, size[0]) for picture in shown)
 
 
 def test_tables_of_the_front_page_unfold(report):

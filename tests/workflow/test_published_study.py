@@ -7,6 +7,8 @@ import tarfile
 
 import pytest
 
+from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+
 from .conftest import make_clone
 
 TOLD = ("tables/*", "figures/*.svg", "front_page.rst")
@@ -49,6 +51,17 @@ def test_a_whole_study_in_japanese(japanese):
         assert json.dumps(said)[1:-1] in report, said
     table = (results / "tables/gains.html").read_text(encoding="utf-8")
     assert '<html lang="ja">' in table and "CSV でダウンロード" in table
+
+
+@pytest.mark.parametrize("size", [(1400, 1000), (800, 1000), (390, 844)])
+def test_its_front_page_shows_every_picture_without_a_click(japanese, browser, size):  # noqa: F811
+    browser.size(*size)
+    browser.open(japanese.root / "results/published/report.html")
+    browser.driver.find_element("css selector", ".prose h1.title")
+    shown = browser.pictures()
+    assert len(shown) >= 6 and all(browser.seen(picture, size[0]) for picture in shown)
+    assert browser.run("return document.documentElement.lang") == "ja"
+    assert browser.errors() == [] and browser.outside() == []
 
 
 def test_an_overlay_draws_two_figures_anew(japanese):
