@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ptft.files.errors import StudyError, child, locate, suggest, trees
@@ -29,6 +29,20 @@ PATTERNS = {
     PART: f"{_LETTERS}, no '.', and begins with a letter or digit",
     REPOSITORY: "expected OWNER/NAME, as on the Hub",
 }
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Checked:
+    """What these files say, of its type.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, schema, files) from None
 
 
 def explain(

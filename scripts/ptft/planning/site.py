@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from ptft.files.explain import explain
+from ptft.files.explain import checked
 from ptft.files.types import NAME, Strict
 from ptft.files.yaml_files import read_mapping
 
@@ -63,7 +63,4 @@ def read_site(file: Path) -> Site:
     """
     if not file.exists():
         return Site()
-    try:
-        return TypeAdapter(Site).validate_python(read_mapping(file))
-    except ValidationError as error:
-        raise explain(error, Site, [file]) from None
+    return checked(Site, read_mapping(file), [file])

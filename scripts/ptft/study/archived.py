@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from ptft.files.archive import ArchiveError, read_head
 from ptft.files.errors import StudyError, locate
-from ptft.files.explain import explain
+from ptft.files.explain import checked
 from ptft.files.types import Name, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.study.schema import AnalysisSettings, Report
@@ -59,7 +58,7 @@ def read_archived_study(config: Mapping, files: Sequence[Path]) -> Archived:
         StudyError: naming file, line, key, what was found and what was expected.
     """
     refuse_twins(files)
-    archive = _checked(config, files).published.archive
+    archive = checked(ArchivedStudy, dict(config), files).published.archive
     try:
         manifest, content = read_head(Path(archive))
     except ArchiveError as error:
@@ -73,16 +72,9 @@ def read_archived_study(config: Mapping, files: Sequence[Path]) -> Archived:
         part: {**resolved["study"].get(part, {}), **config.get(part, {})}
         for part in ("analysis", "report")
     }
-    study = _checked({**config, **chosen}, files)
+    study = checked(ArchivedStudy, {**config, **chosen}, files)
     resolved["study"] |= study.model_dump(mode="json", include={"analysis", "report"})
     if study.description:
         resolved["study"]["description"] = study.description
     resolved["versions"] = manifest.versions
     return Archived(study, resolved, manifest.members)
-
-
-def _checked(config: Mapping, files: Sequence[Path]) -> ArchivedStudy:
-    try:
-        return ArchivedStudy.model_validate(dict(config))
-    except ValidationError as error:
-        raise explain(error, ArchivedStudy, files) from None

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ptft.analysis.tables import TABLES
 from ptft.files.errors import refusal
-from ptft.files.explain import explain
+from ptft.files.explain import checked
 from ptft.files.types import ONCE, Name, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.paths import Results
@@ -46,10 +46,7 @@ def read_compared_study(config: Mapping, files: Sequence[Path]) -> ComparedStudy
         StudyError: naming file, line, key, what was found and what was expected.
     """
     refuse_twins(files)
-    try:
-        study = ComparedStudy.model_validate(dict(config))
-    except ValidationError as error:
-        raise explain(error, ComparedStudy, files) from None
+    study = checked(ComparedStudy, dict(config), files)
     for number, name in enumerate(study.compare):
         if name == study.study:
             raise refusal(files, ("compare", number), f"{name!r} is this comparison itself")

@@ -4,18 +4,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ptft.files.errors import StudyError, locate, suggest
-from ptft.files.explain import explain
+from ptft.files.explain import checked
 from ptft.files.yaml_files import read_mapping, refuse_twins
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
-
-Checked = TypeVar("Checked", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
         StudyError: naming file, line, key, what was found and what was expected.
     """
     refuse_twins(files)
-    study = _checked(Study, dict(config), files)
+    study = checked(Study, dict(config), files)
     folders = list(dict.fromkeys([*(path.parent for path in files), library]))
     model_files = {path.stem: path for path in reversed(_yaml_files(folders, "models"))}
     if study.model not in model_files:
@@ -58,7 +56,7 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
             f"{', '.join(map(str, folders))})"
         )
     model_file = model_files[study.model]
-    model = _checked(Model, read_mapping(model_file), [model_file])
+    model = checked(Model, read_mapping(model_file), [model_file])
     families, family_files = read_families(folders)
     return Loaded(study, model, families, files, model_file, family_files)
 
@@ -71,7 +69,7 @@ def read_families(folders: Sequence[Path]) -> tuple[dict[str, Family], dict[str,
     """
     family_files, contents = _families(_yaml_files(folders, "families"))
     families = {
-        name: _checked(Family, contents[name], family_files[name]) for name in sorted(contents)
+        name: checked(Family, contents[name], family_files[name]) for name in sorted(contents)
     }
     _refuse_twins(families, family_files)
     return families, family_files
@@ -126,7 +124,7 @@ def _extension(path: Path, content: Mapping, files: Mapping[str, Sequence[Path]]
                 f"{locate((key,), [path])}: {key} can't be changed by a file with `extends`, which "
                 f"adds {', '.join(Extension.SECTIONS)}; a family of its own can have it"
             )
-    extension = _checked(Extension, content, [path])
+    extension = checked(Extension, content, [path])
     if extension.extends not in files:
         raise StudyError(
             f"{locate(('extends',), [path])}: extends: unknown family {extension.extends!r}; "
@@ -151,13 +149,6 @@ def _extended(
                 )
         merged[section] = {**present, **(added.get(section) or {})}
     return merged
-
-
-def _checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Checked:
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        raise explain(error, schema, files) from None
 
 
 def _refuse_twins(families: Mapping[str, Family], files: Mapping[str, Sequence[Path]]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ptft.files.errors import StudyError, locate
-from ptft.files.explain import explain
+from ptft.files.explain import checked
 from ptft.files.types import ONCE, Name, Part, Strict
 from ptft.files.yaml_files import refuse_twins
 from ptft.study.families import Kind, Title
@@ -97,10 +97,7 @@ def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStu
         StudyError: naming file, line, key, what was found and what was expected.
     """
     refuse_twins(files)
-    try:
-        return PublishedStudy.model_validate(dict(config))
-    except ValidationError as error:
-        raise explain(error, PublishedStudy, files) from None
+    return checked(PublishedStudy, dict(config), files)
 
 
 def released_titles(study: PublishedStudy) -> dict[str, str]:
