@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from typing_extensions import TypedDict
 
-from ptft.analysis.cell_scores import KEY, KEY_SCHEMA, domain_of, score_cells
+from ptft.analysis.cell_scores import KEY, KEY_SCHEMA, SCORE_SCHEMA, domain_of, score_cells
 from ptft.files.slice_files import closed
 from ptft.paths import cell_file, cell_path
 
@@ -41,15 +41,7 @@ CELLS_SCHEMA: dict[str, pl.DataType] = {
     "kind": pl.String(),
     "format": pl.String(),
     "shots": pl.Int64(),
-    "metric": pl.String(),
-    "value": pl.Float64(),
-    "stderr": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "n": pl.Int64(),
-    "chance": pl.Float64(),
-    "main": pl.Boolean(),
-    "truncated": pl.Float64(),
+    **SCORE_SCHEMA,
 }
 # What a key says by itself, once the study is known.
 DESCRIBED = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,10 +12,18 @@ from ptft.analysis.cell_scores import KEY_SCHEMA
 from ptft.language.translation import Translate
 from ptft.report.embedding import with_folds
 from ptft.report.rst import bullets, csv_table, plain
+from ptft.report.web_page import html_page
 
 MODEL = ["checkpoint", "arm"]
 # No text of a study reads a file into the page, or brings markup of its own.
 SAFE = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
+
+# Beside the report's own style, which Snakemake adds to that of its page.
+STYLE = """
+body { font-family: system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; max-width: 46rem; }
+img { max-width: 100%; }
+.progress { border: 2px solid #D55E00; padding: 0 1rem; margin: 1rem 0; }
+"""
 
 
 def holes(there: Iterable[tuple], missing: pl.DataFrame) -> pl.DataFrame:
@@ -90,21 +97,6 @@ def page_of(page: str, links: dict[str, str], title: str, language: str, style: 
     """
     targets = "\n".join(f".. _{name}: {path}" for name, path in links.items())
     body = publish_parts(f"{page}\n{targets}\n", writer="html5", settings_overrides=SAFE)
-    return f"""<!DOCTYPE html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{html.escape(title)}</title>
-<style>
-body {{ font-family: system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; max-width: 46rem; }}
-img {{ max-width: 100%; }}
-.progress {{ border: 2px solid #D55E00; padding: 0 1rem; margin: 1rem 0; }}
-{style.read_text(encoding="utf-8")}</style>
-</head>
-<body class="prose max-w-lg">
-{with_folds(body["html_body"])}
-</body>
-</html>
-"""
+    css = f"{STYLE}{style.read_text(encoding='utf-8')}"
+    shown = with_folds(body["html_body"])
+    return html_page(title, css, f'<body class="prose max-w-lg">\n{shown}\n</body>', language)

@@ -26,6 +26,14 @@ def web_page(title: str, style: str, body: str, language: str) -> str:
         body: HTML, scripts included.
         language: its code.
     """
+    heading = f'<h1 id="title">{html.escape(title)}</h1>'
+    return html_page(
+        title, f"{STYLE}{style}", f"<body>\n<main>\n{heading}\n{body}\n</main>\n</body>", language
+    )
+
+
+def html_page(title: str, style: str, body: str, language: str) -> str:
+    """The frame of any page: its head, and a body element as it is given."""
     return f"""<!DOCTYPE html>
 <html lang="{language}">
 <head>
@@ -33,13 +41,8 @@ def web_page(title: str, style: str, body: str, language: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
-<style>{STYLE}{style}</style>
+<style>{style}</style>
 </head>
-<body>
-<main>
-<h1 id="title">{html.escape(title)}</h1>
 {body}
-</main>
-</body>
 </html>
 """
