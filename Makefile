@@ -87,7 +87,7 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	  > envs/environment.yaml
 	@sed 's/^/      - /' envs/lock.txt >> envs/environment.yaml
 
-# Of the released scores, and of their report in a browser.
+# Of the released scores, of their report in a browser, and of the rules (graphviz).
 pictures: $(INSTALLED)  ## draw the pictures of the README again
 	$(BIN)/snakemake --cores $(CORES) --configfile config/published.yaml
 	$(BIN)/python docs/pictures.py

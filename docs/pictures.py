@@ -1,11 +1,14 @@
-"""Draw the pictures of the README from the finished study of the released scores.
+"""Draw the pictures of the README: from the finished study of the released scores, and the rules.
 
     make pictures
 
-Needs chromium and chromedriver for the picture of the report.
+Needs chromium and chromedriver for the picture of the report, graphviz for the rules.
 """
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -44,7 +47,29 @@ def shrink(picture: Path) -> None:
     few.save(picture, optimize=True)
 
 
+def draw_rules(picture: Path) -> None:
+    """The pocket study's rules as SVG: the figures as one, direct dependencies only."""
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile"]
+    rules = subprocess.run(
+        [*command, ROOT / "config/pocket.yaml"],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout
+    figures = re.findall(r"^\s*(\d+)\[label = \"plot_", rules, re.M)
+    for number in figures[1:]:
+        rules = re.sub(rf"^\s*{number}\[.*\n", "", rules, flags=re.M)
+        rules = re.sub(rf"\b{number}\b(?= ->)|(?<=-> ){number}\b", figures[0], rules)
+    rules = re.sub(r"plot_\w+", "plot_… (one rule per figure)", rules)
+    direct = subprocess.run(
+        ["tred"], input=rules, check=True, text=True, capture_output=True
+    ).stdout
+    subprocess.run(["dot", "-Tsvg", "-o", picture], input=direct, check=True, text=True)
+
+
 if __name__ == "__main__":
+    draw_rules(IMAGES / "rulegraph.svg")
     photograph(RESULTS / "report.html", IMAGES / "report.png")
     shutil.copyfile(RESULTS / f"figures/{FIGURE}.png", IMAGES / "released_scores.png")
     for name in ("report", "released_scores"):
