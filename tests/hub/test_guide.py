@@ -59,7 +59,7 @@ def test_the_guide_works_as_written(guide, written, repository):
 def test_every_key_of_a_dataset_is_in_the_guide(guide):
     from ptft.study.families import Dataset
 
-    table = guide.split("## What a dataset may say")[1].split("## From the Hub")[0]
+    table = guide.split("## Keys of a dataset")[1].split("## From the Hub")[0]
     rare = {"choice_transform", "choice_template"}
     assert {key for key in Dataset.model_fields if f"`{key}`" not in table} == rare
 
