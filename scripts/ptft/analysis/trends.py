@@ -60,7 +60,7 @@ def line_trend(
 
     A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
     trend. How often that is, and how often a true null is rejected, is in docs/analysis.md
-    under "How often they hold" (``benchmarks/coverage.py``).
+    under "Measured coverage" (``benchmarks/coverage.py``).
 
     Args:
         x: (K,) positions of the checkpoints.

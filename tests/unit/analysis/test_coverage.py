@@ -1,6 +1,6 @@
 """Size of the trend tests and coverage of the intervals, as benchmarks/coverage.py found them.
 
-docs/analysis.md, "How often they hold", names the same exceptions.
+docs/analysis.md, "Measured coverage", names the same exceptions.
 """
 
 import json
