@@ -183,7 +183,7 @@ def test_the_guides_table_is_what_this_code_computes(read, repository):
     guide = (repository / "docs/slurm.md").read_text()
     memory = GpuMemory(model.weights, model.shape)
     assert table(memory, tokens=2048) in guide
-    assert f"{memory.scoring(2048) / GB:.0f} GB to be scored" in guide
+    assert f"Scoring the model takes {memory.scoring(2048) / GB:.0f} GB" in guide
 
 
 def test_a_site_names_the_memory_of_its_gpus(tmp_path, repository):
