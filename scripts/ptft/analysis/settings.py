@@ -1,4 +1,4 @@
-"""What the analyses may be told: the choices that are not in the scores themselves."""
+"""Settings of the analyses: choices that the scores do not determine."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ class Settings:
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "strict": True}
 
     format: str = "default"
-    """The prompt format that every analysis but the one of formats looks at."""
+    """Prompt format of all analyses except the one of formats."""
     shots: int | None = None
-    """Number of shots to look at; None takes the one that models were tuned with (no shots), and
-    where a dataset has few such cells, the number that most of its cells have."""
+    """Number of shots of the analyses. None: zero-shot, as models were tuned, or, for a dataset
+    with few such cells, the number that most of its cells have."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
-    """Stopping early is fine if the tuned score is at most this much below the last one's."""
+    """Pre-training can stop where the tuned score is at most this much below the last one."""
     gain_margin: float = 0.01
-    """Methods are compared at a gain this much below the least of their best gains."""
+    """Methods are compared at a gain this much below the smallest of their best gains."""
     gain_share: float = 0.95
-    """They are also compared at this share of the best gain of full fine-tuning."""
+    """They are also compared at this share of full fine-tuning's best gain."""
     pretraining_gpu_hours: float | None = None
-    """What the whole pre-training cost, to say what stopping early would save."""
+    """GPU-hours of the whole pre-training, to say what stopping early would save."""
     level: float = 0.95
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)
-    """Dataset -> `learned` or `not_learned` as a publication assigns it, for comparison."""
+    """Dataset -> `learned` or `not_learned`, as in a publication, for comparison."""
     paper_double_counted: list[str] = field(default_factory=list)
-    """Datasets of ``paper_groups`` that the publication's own mean counts twice."""
+    """Datasets of ``paper_groups`` that the publication's mean counts twice."""
     transfer_datasets: list[str] = field(default_factory=list)
-    """Datasets that forgetting is measured on; empty takes all."""
+    """Datasets for measuring forgetting; empty: all."""
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:

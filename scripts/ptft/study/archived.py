@@ -1,4 +1,4 @@
-"""The types of a study that is redrawn from an archive: its scores were computed before."""
+"""The types of a study that is redrawn from an archive."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ArchivedStudy(Strict):
     study: Name
     """name of the study's folder in results/"""
     description: str = ""
-    """what it is, in words; else the archived study's"""
+    """description in words; default: the archived study's"""
     published: Archive
     """the archive"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
-    """choices of the analyses; what is not named is as in the archive"""
+    """settings of the analyses; default: those of the archive"""
     report: Report = Report()
-    """how figures and report look; what is not named is as in the archive"""
+    """how figures and report look; default: as in the archive"""
 
 
 @dataclass(frozen=True)

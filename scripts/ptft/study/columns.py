@@ -20,13 +20,13 @@ class Label(Strict):
     """Where a classification label is and how it is named."""
 
     column: str
-    """that holds it"""
+    """column with the label"""
     values: dict[bool | int | str, str] | None = None
     """value of the column -> label of the family"""
     above: float | None = None
-    """a score above this is the second of ``names``, any other the first"""
+    """a value above this gets the second of ``names``, any other the first"""
     names: Annotated[list[str], Field(min_length=2, max_length=2), *ONCE] | None = None
-    """the labels up to ``above`` and over it"""
+    """labels for values up to ``above`` and above it"""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Label":
@@ -41,13 +41,13 @@ class Answer(Strict):
     """Where the right choice of a multiple-choice question is."""
 
     column: str | None = None
-    """that tells the right choice"""
+    """column with the right choice"""
     values: dict[bool | int | str, int] | None = None
     """value of the column -> index of the choice, from 0; without it, the value is the index"""
     among: str | None = None
     """column with the list of names (A, B, ...) of which the answer is one"""
     index: int | None = None
-    """the right choice is always here"""
+    """index of the right choice, if always the same"""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Answer":
@@ -62,27 +62,27 @@ class MappedField(Strict):
     """A template field whose text depends on the value of a column."""
 
     column: str
-    """whose value decides"""
+    """column whose value decides"""
     values: dict[bool | int | str, str]
     """value of the column -> text"""
 
 
 class PickedField(Strict):
-    """A template field whose text is in one of several columns: which, another column says."""
+    """A template field whose text is in one of several columns; another column says which."""
 
     column: str
-    """that says which"""
+    """column that says which"""
     columns: dict[bool | int | str, str]
-    """value of ``column`` -> the column that is taken"""
+    """value of ``column`` -> the column to use"""
 
 
 class TransformedField(Strict):
-    """A template field whose text is a column's, or made of several columns, rewritten."""
+    """A template field whose text is computed from one or several columns."""
 
     column: str | Annotated[list[str], Field(min_length=1)]
-    """whose text is taken; several for a rewrite of several texts"""
+    """column, or several for a transform of several texts"""
     transform: Transform
-    """name of the rewrite, a function of scripts/ptft/data/transforms.py"""
+    """name of a function of scripts/ptft/data/transforms.py"""
 
 
 def _source_kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The type of a study that lays finished studies side by side; it runs nothing."""
+"""The type of a study that compares finished studies; it runs no model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ComparedReport(Strict):
     """How figures and report look."""
 
     language: Literal["en", "ja"] = "en"
-    """of figures, tables and report"""
+    """language of figures, tables and report"""
 
 
 class ComparedStudy(Strict):
@@ -32,9 +32,9 @@ class ComparedStudy(Strict):
     study: Name
     """name of the comparison and of its folder in results/"""
     description: str = ""
-    """what it is, in words"""
+    """description in words"""
     compare: Annotated[list[Name], Field(min_length=2), *ONCE]
-    """names of the studies, each finished in this folder; in this order in tables and figures"""
+    """names of studies finished in this folder, in the order of tables and figures"""
     report: ComparedReport = ComparedReport()
     """how figures and report look"""
 

@@ -39,13 +39,13 @@ class Dataset(Strict):
     """
 
     title: Title | None = None
-    """as figures and report write its name; else the name itself"""
+    """name in figures and report; default: the name itself"""
     repository: Repository | None = None
     """on the Hub, or in the study's `root` in the Hub's layout"""
     config: Name = "default"
-    """of the repository, as the Hub names it"""
+    """configuration of the repository, as the Hub names it"""
     revision: Name | None = None
-    """branch, tag or commit of the repository; its main branch where not given"""
+    """branch, tag or commit of the repository; default: its main branch"""
     files: Annotated[dict[Part, str], Field(min_length=1)] | None = None
     """instead of a repository: split -> JSONL, CSV or parquet file, or a pattern of them"""
     splits: Splits
@@ -53,19 +53,19 @@ class Dataset(Strict):
     fields: dict[Part, FieldSource] = {}
     """template field -> column"""
     formats: Annotated[dict[Part, str], Field(min_length=1)] | None = None
-    """name -> template, where the family's do not fit this dataset"""
+    """name -> template, if the family's do not fit this dataset"""
     label: Label | None = None
     """classification: the gold label"""
     labels: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
-    """classification: the labels to choose from, where not all of the family's"""
+    """classification: the labels to choose from, if not all of the family's"""
     target: str | None = None
     """generation: column of the gold text"""
     max_new_tokens: Count | None = None
-    """generation: longest answer, where not the family's"""
+    """generation: longest answer in tokens, if not the family's"""
     stop: list[Stop] | None = None
-    """generation: what the answer ends before, where not the family's"""
+    """generation: strings that end the answer, if not the family's"""
     choices: str | list[str] | None = None
-    """multiple choice: a column with the list of choices, or one column a choice"""
+    """multiple choice: a column with the list of choices, or one column per choice"""
     choice_texts: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
     """multiple choice: choices that are the same for all rows"""
     choice_transform: Transform | None = None
@@ -73,9 +73,9 @@ class Dataset(Strict):
     choice_template: str | None = None
     """multiple choice: text of a choice, from {choice} and the fields"""
     continuation: FieldSource | None = None
-    """multiple choice: what is scored behind each choice, which is then in the context"""
+    """multiple choice: text to score after each choice, which is then part of the context"""
     metric: Literal["acc", "acc_norm"] | None = None
-    """multiple choice: the main metric, by plain log-likelihood or by that of a character"""
+    """multiple choice: the main metric, by log-likelihood, in total or per character"""
     answer: Answer | None = None
     """multiple choice: the right one"""
     messages: str | None = None
@@ -83,9 +83,9 @@ class Dataset(Strict):
     text: FieldSource | None = None
     """text: column of a document"""
     window: Window | None = None
-    """text: tokens that the model reads at once, where not the family's"""
+    """text: tokens that the model reads at once, if not the family's"""
     stride: Count | None = None
-    """text: tokens that each window adds to those scored, where not the family's"""
+    """text: tokens that each window scores, if not the family's"""
 
     @property
     def source(self) -> str:
@@ -128,39 +128,39 @@ class Task(Strict):
     """A fine-tuning task: the train split of a dataset, and the sets that count as its own."""
 
     dataset: Part
-    """of this family, with a train split"""
+    """dataset of this family, with a train split"""
     title: Title | None = None
-    """as figures and report write its name; else the title of its dataset"""
+    """name in figures and report; default: the title of its dataset"""
     in_domain: Annotated[list[Part], *ONCE] = []
-    """test sets of the task's own; none where nothing is like it (instruction tuning)"""
+    """the task's own test sets; none if no dataset is similar (instruction tuning)"""
 
 
 class Family(Strict):
     """A file of config/families: prompt formats, scoring, datasets and tasks."""
 
     title: Title | None = None
-    """as figures and report write its name; else the name itself"""
+    """name in figures and report; default: the name itself"""
     description: str = ""
-    """what its tasks are, in words"""
+    """description of its tasks"""
     kind: Kind
     """how its datasets are scored"""
     labels: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
-    """classification: the words to choose from"""
+    """classification: the labels to choose from"""
     formats: dict[Part, str] = {}
     """name -> template with {fields}"""
     max_new_tokens: Count = 60
-    """generation: longest answer"""
+    """generation: longest answer in tokens"""
     stop: list[Stop] = ["\n"]
-    """generation ends before any of these"""
+    """generation: strings that end the answer"""
     window: Window | None = None
-    """text: tokens that the model reads at once, 1024 where not given; no more than its context"""
+    """text: tokens that the model reads at once; default 1024; at most its context"""
     stride: Count | None = None
-    """text: tokens that each window adds to those scored; the others are context only. As many as
-    the window where not given"""
+    """text: tokens that each window scores, the others being context only; default:
+    the window"""
     datasets: Annotated[dict[Part, Dataset], Field(min_length=1)]
     """name -> where its rows are and which columns are used"""
     tasks: dict[Part, Task] = {}
-    """name -> what is fine-tuned on"""
+    """name -> fine-tuning task"""
 
     def templates(self, dataset: str) -> dict[str, str]:
         """The prompt formats of a dataset: its own, or those of the family.
@@ -284,4 +284,4 @@ class Extension(Strict):
     datasets: dict[Part, Dataset] = {}
     """name -> where its rows are and what in them is used"""
     tasks: dict[Part, Task] = {}
-    """name -> what is fine-tuned on"""
+    """name -> fine-tuning task"""

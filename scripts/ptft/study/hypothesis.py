@@ -13,11 +13,11 @@ class Hypothesis(Strict):
     """What the study expects, and where its answer will be."""
 
     text: Annotated[str, Field(min_length=1)]
-    """in words; it heads the report"""
+    """in words; shown at the top of the report"""
     table: Part | None = None
-    """of the results, whose row decides it"""
+    """results table with the row that decides it"""
     row: dict[Part, bool | int | float | str] = {}
-    """column -> value, which only that row has"""
+    """column -> value, to identify that row"""
 
     @model_validator(mode="after")
     def _known_table(self) -> "Hypothesis":

@@ -1,4 +1,4 @@
-"""Types of a model file (config/models): where checkpoints come from and where they stand."""
+"""Types of a model file (config/models): sources of checkpoints and their place in pre-training."""
 
 import dataclasses
 import math
@@ -37,12 +37,12 @@ class CheckpointInfo(Strict):
 
 
 class PocketSource(Strict):
-    """The embedded stand-in: a world, a corpus and a small model pre-trained on it here."""
+    """The pocket model: a made-up world, its corpus and a small model pre-trained on it here."""
 
     kind: Literal["pocket"]
-    """made here"""
+    """computed here"""
     world_seed: Seed = 0
-    """of the made-up world"""
+    """seed of the made-up world"""
     pretraining: StrictSettings[PretrainSettings]
     """how the model is built and trained"""
 
@@ -79,7 +79,7 @@ class FolderSource(Strict):
     kind: Literal["folder"]
     """already on disk"""
     path: str
-    """folder that holds one folder a checkpoint, relative to the working directory"""
+    """folder with one folder per checkpoint, relative to the working directory"""
     listed: Annotated[dict[Name, CheckpointInfo], Field(alias="checkpoints", min_length=1)]
     """name of a folder -> where in pre-training it is"""
 
@@ -93,12 +93,12 @@ class FolderSource(Strict):
 
 
 class HubCheckpoint(CheckpointInfo):
-    """A checkpoint on the Hub that is not found by its step alone."""
+    """A checkpoint on the Hub that its step alone does not identify."""
 
     branch: str | None = None
-    """branch, tag or commit; where not given, that of the step, or the checkpoint's name"""
+    """branch, tag or commit; default: that of the step, or the checkpoint's name"""
     repository: Repository | None = None
-    """where not the model's; then its main branch, if none is given"""
+    """repository, if not the model's; then the default revision is its main branch"""
 
 
 class HubSource(Strict):
@@ -112,11 +112,11 @@ class HubSource(Strict):
     """regular expression of branches that hold checkpoints, with a group `step` and, if the
     names have it, a group `tokens` (in billions)"""
     tokens_per_step: Count | None = None
-    """tokens of one optimizer step, where it never changed"""
+    """tokens per optimizer step, if constant"""
     listed: Annotated[dict[Name, HubCheckpoint], Field(alias="checkpoints")] = {}
-    """checkpoints whose name is not `step` and a number (main), or of which more is known"""
+    """checkpoints not named `step` and a number (main), or with more details"""
     allow_pickle: bool = False
-    """take .bin weights where there are no safetensors: reading them can run foreign code"""
+    """use .bin weights if there are no safetensors; reading them can run foreign code"""
 
     def checkpoints(self) -> dict[str, HubCheckpoint]:
         """The checkpoints that the file lists; the Hub may have more."""
@@ -157,13 +157,13 @@ class Shape(Strict):
     intermediate_size: Count
     """width of a block's inner layer"""
     num_attention_heads: Count
-    """heads of queries"""
+    """query heads"""
     num_key_value_heads: Count
-    """heads of keys and values"""
+    """key and value heads"""
     vocab_size: Count
-    """rows of the embedding"""
+    """rows of the embedding matrix"""
     tie_word_embeddings: bool
-    """whether the output layer is the embedding"""
+    """whether the output layer shares the embedding matrix"""
 
     @property
     def key_share(self) -> float:
@@ -180,22 +180,22 @@ Rate = Annotated[float, Field(ge=0)]
 
 
 class RateSchedule(Strict):
-    """A learning rate over pre-training: up in a straight line, then down."""
+    """Learning rate over pre-training: linear warm-up, then decay."""
 
     peak: Annotated[float, Field(gt=0)]
-    """the highest rate, at the end of the warm-up"""
+    """highest rate, at the end of warm-up"""
     warmup: Annotated[int, Field(ge=0)] = 0
-    """steps in which it rises"""
+    """steps of warm-up"""
     start: Rate = 0.0
-    """where it rises from"""
+    """rate at step 0"""
     steps: Count
-    """the step at which it has fallen to ``end``"""
+    """step at which it reaches ``end``"""
     shape: Literal["cosine", "linear"]
-    """of the fall"""
+    """shape of the decay"""
     end: Rate = 0.0
-    """what it falls to"""
+    """final rate"""
     least: Rate = 0.0
-    """where the fall is cut off, if above ``end``"""
+    """lower bound of the decay, if above ``end``"""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -211,7 +211,7 @@ class RateSchedule(Strict):
         return self
 
     def at(self, step: int) -> float:
-        """The rate after so many steps."""
+        """The rate after this many steps."""
         if step < self.warmup:
             return self.start + (self.peak - self.start) * step / self.warmup
         gone = min(1.0, (step - self.warmup) / (self.steps - self.warmup))
@@ -223,13 +223,13 @@ class Model(Strict):
     """A file of config/models: a model, where it comes from, its checkpoints."""
 
     description: str = ""
-    """what it is, in words"""
+    """description in words"""
     parameters: Count | None = None
-    """number of weights, for estimates of time, memory and disk; small where not given"""
+    """number of weights, for estimates of time, memory and disk; default: small"""
     shape: Shape | None = None
-    """sizes of its parts, for estimates of GPU memory; of the weights alone where not given"""
+    """sizes of its parts, for estimates of GPU memory; default: count only weights"""
     pretraining_lr: RateSchedule | None = None
-    """learning rate of its pre-training, to be told beside each checkpoint"""
+    """learning rate of its pre-training, shown for each checkpoint"""
     source: Annotated[PocketSource | FolderSource | HubSource, Field(discriminator="kind")]
     """where its checkpoints come from"""
 
@@ -242,7 +242,7 @@ class Model(Strict):
         return self
 
     def learning_rate(self, step: int | None) -> float | None:
-        """Of pre-training at a step; None where nothing tells."""
+        """Learning rate of pre-training at a step; None if unknown."""
         if step is None:
             return None
         if isinstance(self.source, PocketSource):
@@ -251,7 +251,7 @@ class Model(Strict):
 
     @property
     def weights(self) -> int | None:
-        """Number of weights; None where nothing tells."""
+        """Number of weights; None if unknown."""
         if self.parameters is None and isinstance(self.source, PocketSource):
             return self.source.pretraining.weights
         return self.parameters

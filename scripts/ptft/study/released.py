@@ -24,30 +24,30 @@ class ReleasedDataset(Strict):
     """A dataset of a released table."""
 
     name: Part | None = None
-    """its name here, where another than in the table"""
+    """its name here, if not the one in the table"""
     title: Title | None = None
-    """as people write it, where no family of config/ says so"""
+    """name in figures and report, if no family of config/ has one"""
     family: Part
-    """that it belongs to"""
+    """family that it belongs to"""
     kind: Kind
     """how it was scored"""
     metric: Part | None = None
-    """where another than its kind's"""
+    """main metric, if not its kind's"""
     chance: Share | None = None
     """score of guessing"""
     n: Annotated[int, Field(ge=1)] | None = None
-    """number of examples; gives the standard errors that the table lacks"""
+    """number of examples, for standard errors that the table lacks"""
 
 
 class ReleasedTask(Strict):
     """A fine-tuning task of the released models."""
 
     family: Part
-    """that its training data belongs to"""
+    """family of its training data"""
     lr: float
     """models with another learning rate are left out, and listed"""
     in_domain: Annotated[list[Part], *ONCE]
-    """test sets of the task's own"""
+    """the task's own test sets"""
 
 
 class Released(Strict):
@@ -56,11 +56,11 @@ class Released(Strict):
     model: Name
     """name of the model in tables and figures"""
     root: str
-    """folder of the tables, or http(s) address that a table's name is added to"""
+    """folder of the tables, or http(s) address to which a table's name is added"""
     tokens_per_step: Annotated[int, Field(ge=1)]
     """tokens of one optimizer step of pre-training"""
     main_step: Annotated[int, Field(ge=1)] | None = None
-    """optimizer steps behind `main`, the end of pre-training; not known where not given"""
+    """optimizer step of `main`, the end of pre-training; default: unknown"""
     tables: Annotated[dict[str, str], Field(min_length=1)]
     """file name -> SHA-256 of its bytes"""
     ignored_models: dict[str, str] = {}
@@ -79,13 +79,13 @@ class PublishedStudy(Strict):
     study: Name
     """name of the study and of its folder in results/"""
     description: str = ""
-    """what it is, in words"""
+    """description in words"""
     hypothesis: Hypothesis | None = None
-    """what it expects, and the row that decides it"""
+    """expected result, and the table row that decides it"""
     published: Released
     """the released tables"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
-    """choices of the analyses"""
+    """settings of the analyses"""
     report: Report = Report()
     """how figures and report look"""
 

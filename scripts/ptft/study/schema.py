@@ -23,45 +23,44 @@ class Data(Strict):
     """How many examples are used."""
 
     seed: Seed = 42
-    """of the draws of examples"""
+    """seed for drawing examples"""
     train: Count | None = None
-    """examples a task is fine-tuned on; all where not given"""
+    """training examples per task; default: all"""
     train_of: dict[Part, Count] = {}
-    """dataset -> examples, where not as many as ``train``"""
+    """dataset -> training examples, if not ``train``"""
     shots: Count = 64
     """examples from which shots are drawn"""
     test: Count | None = None
-    """examples that are scored; all where not given"""
+    """test examples per dataset; default: all"""
 
 
 class Evaluation(Strict):
     """What every arm is evaluated on: datasets x formats x shots."""
 
     datasets: Annotated[list[Part], Field(min_length=1), *ONCE]
-    """names of datasets, as the families have them"""
+    """names of datasets in the families' files"""
     formats: Annotated[list[Part], Field(min_length=1), *ONCE]
-    """a dataset is scored in each of them; one that has a single format (multiple choice, as a
-    rule) in that one alone"""
+    """prompt formats; a dataset with a single format (usually multiple choice) uses that alone"""
     shots: Shots
-    """numbers of examples in the prompt, each scored by itself"""
+    """numbers of examples in the prompt, each scored separately"""
     family_shots: dict[Part, Shots] = {}
-    """family -> shots, where not as the others (multiple choice is scored without, as a rule)"""
+    """family -> shots, if not ``shots`` (multiple choice is usually scored with none)"""
     shots_seed: Seed = 0
-    """of the draw of the examples in the prompt"""
+    """seed for drawing the examples in the prompt"""
     also: Annotated[list[Literal["whole_label", "constrained", "free", "pmi"]], *ONCE] = []
-    """further ways of scoring classification (whole labels, generation among the labels or free)
-    and multiple choice (against the unconditional likelihood), each a metric of its own"""
+    """further metrics of classification (whole labels, generation constrained to labels or free)
+    and multiple choice (relative to the unconditional likelihood)"""
     generation_backend: Literal["transformers", "vllm"] = "transformers"
-    """what generates answers: transformers, or vLLM where it is installed"""
+    """what generates answers: transformers, or vLLM if installed"""
 
 
 class Bootstrap(Strict):
     """Resampling of examples for the intervals."""
 
     resamples: Annotated[int, Field(ge=100)] = 3000
-    """how often the examples of a cell are drawn again"""
+    """how often the examples of a cell are resampled"""
     seed: Seed = 0
-    """of the draws"""
+    """seed for resampling"""
 
 
 class Compute(Strict):
@@ -70,18 +69,18 @@ class Compute(Strict):
     threads: Count = 1
     """CPU cores"""
     gpus: Annotated[int, Field(ge=0)] = 0
-    """GPUs; 0 computes on the CPU"""
+    """GPUs; 0: the CPU"""
 
 
 class Report(Strict):
     """How figures and report look."""
 
     language: Literal["en", "ja"] = "en"
-    """of figures, tables and report"""
+    """language of figures, tables and report"""
     axis: Literal["index", "tokens"] = "index"
     """checkpoints evenly spaced, or on a log scale of pre-training tokens"""
     overlay: Name | None = None
-    """another study, already analysed, drawn thinly into the figures of base and tuned scores"""
+    """another, analysed study, drawn as thin lines in the figures of base and tuned scores"""
 
 
 SweptValues = Annotated[list[object], Field(min_length=1), *ONCE]
@@ -100,12 +99,12 @@ class MethodGroup(Strict):
     tasks: Annotated[dict[Part, dict[str, object]], Field(min_length=1)]
     """task -> settings that differ for it"""
     seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
-    """one arm per seed: of the order of examples and of new weights"""
+    """one arm per seed, for the order of examples and for new weights"""
     sweep: Sweep | None = None
-    """setting -> values, each an arm of its own; of several settings every combination. Several
-    sweeps as a list, in which {} is the settings as they are"""
+    """setting -> values, one arm per value or combination of values. A list holds several sweeps;
+    in it, {} means the unchanged settings"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE] | None = None
-    """those of the study's checkpoints that are fine-tuned; all where not given"""
+    """which of the study's checkpoints are fine-tuned; default: all"""
     if TYPE_CHECKING:
         settings: TrainingSettings
         """of the method, by a subclass"""
@@ -118,7 +117,7 @@ def _group(method: str, settings: type) -> type[Strict]:
         __doc__=MethodGroup.__doc__,
         settings=(
             strict_settings(settings),
-            Field(settings(), description="of every task that does not change them"),
+            Field(settings(), description="settings of all tasks, unless a task changes them"),
         ),
     )
 
@@ -145,7 +144,7 @@ class Derived(Strict):
     """Arms whose weights are computed from those of others, without training."""
 
     of: Annotated[list[Part], Field(min_length=1), *ONCE]
-    """methods of the study, all of whose arms are derived from; or `base`"""
+    """methods of the study, or `base`; each of their arms gets derived arms"""
     strengths: Annotated[list[float], Field(min_length=1), *ONCE]
     """one arm per strength"""
 
@@ -154,7 +153,7 @@ class SeededDerived(Derived):
     """The same, of a derivation that draws something."""
 
     seeds: Annotated[list[Seed], Field(min_length=1), *ONCE] = [0]
-    """one arm per seed of what is drawn"""
+    """one arm per random seed"""
 
 
 _DERIVATION_FIELDS: dict[str, Any] = {
@@ -184,27 +183,27 @@ class Study(Strict):
     study: Name
     """name of the study and of its folder in results/"""
     description: str = ""
-    """what it is, in words"""
+    """description in words"""
     hypothesis: Hypothesis | None = None
-    """what it expects, and the row that decides it"""
+    """expected result, and the table row that decides it"""
     model: Name
     """a file of config/models, or of a folder models/ beside the study, without .yaml"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE]
     """points of the model's pre-training, the earliest first"""
     same_weights: Annotated[list[Name], *ONCE] = []
-    """checkpoints that may hold the same weights as another one; else that is refused"""
+    """checkpoints that may have the same weights as another one, which is otherwise refused"""
     root: str | None = None
-    """folder in the Hub's layout from which datasets are read, relative to the working directory;
-    fetched where not given"""
+    """folder in the Hub's layout with the datasets, relative to the working directory; default:
+    fetch them"""
     train_format: Part = "default"
     """format in which tasks are fine-tuned"""
     finetune: Finetune = Finetune()
     """what is trained, by method"""
     derive: Derive | None = None
-    """what is computed from weights without training, and scored by the job of its parent"""
+    """models computed from weights without training, scored by their parent's job"""
     keep_models: bool = True
     """whether tuned models stay on disk; if not, each is deleted once it is scored, and trained
-    again for a new dataset or number of shots"""
+    again for a new dataset, format or number of shots"""
     evaluate: Evaluation
     """what every model is scored on"""
     data: Data = Data()
@@ -212,9 +211,9 @@ class Study(Strict):
     bootstrap: Bootstrap = Bootstrap()
     """how intervals are found"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
-    """choices of the analyses"""
+    """settings of the analyses"""
     compute: Compute = Compute()
-    """what one job takes"""
+    """resources of one job"""
     report: Report = Report()
     """how figures and report look"""
 

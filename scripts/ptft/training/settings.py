@@ -1,4 +1,4 @@
-"""What can be chosen about a fine-tuning run. Standard library only: the study's schema reads it.
+"""Settings of a fine-tuning run. Standard library only: the study's schema reads them.
 
 The defaults are those of Sun & Dredze (arXiv 2408.06663) for OLMo-1B on the supervised tasks.
 """
@@ -15,9 +15,9 @@ def require(holds: bool, key: str, found: Any, expected: str) -> None:
 
 
 def added(default: Any) -> Any:
-    """A setting that came after models were trained: at its default it goes unsaid.
+    """A setting that was added after models were trained: at its default it is left out.
 
-    So what identifies a model, and the slice of its job, is what it was before.
+    So the identity of older models, and the slices of their jobs, do not change.
     """
     return field(default=default, metadata={"added": True})
 
@@ -34,15 +34,15 @@ def plain_settings(settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """Examples of another dataset that are learned beside those of the task."""
+    """Examples of another dataset, learned together with those of the task."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     dataset: str
-    """Whose train split is replayed; another one than the task's."""
+    """Dataset whose train split is replayed; not the task's."""
     share: float
-    """Of all examples of training, below 1; the examples of the task stay as many. 0: none, where
-    only some of the values that are swept replay."""
+    """Share of all training examples, below 1; the number of the task's examples does not change.
+    0: no replay, as one value of a sweep."""
 
     def __post_init__(self) -> None:
         require(0 <= self.share < 1, "share", self.share, "a number from 0 to below 1")
@@ -57,51 +57,51 @@ class TrainingSettings:
     epochs: int = 3
     """Passes over the training set."""
     batch_size: int = 8
-    """Examples an update, over all devices."""
+    """Examples per update, over all devices."""
     lr: float = 2e-6
     """Peak learning rate of AdamW (the paper: 2e-6, for XSum 2e-7)."""
     learning_rates: list[float] = field(default_factory=list)
-    """Candidates for the peak, of which validation alone chooses; none: ``lr``."""
+    """Candidates for the peak, from which validation chooses; none: ``lr``."""
     warmup_ratio: float = 0.03
     """Share of the updates over which the learning rate rises from 0; then it falls to 0."""
     weight_decay: float = 0.0
     """Decoupled weight decay of AdamW, on every trainable parameter."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this total norm; 0 leaves them as they are."""
+    """Gradients are clipped to this total norm; 0: no clipping."""
     weighting: Literal["example", "token"] = "example"
-    """What weighs the same in an update: each example (mean of means, the paper) or each token."""
+    """What has equal weight in an update: each example (mean of means, the paper) or each token."""
     max_length: int = 2048
-    """Tokens of an example at most, and never more than the checkpoint's context."""
+    """Maximum tokens of an example, and never more than the checkpoint's context."""
     token_budget: int | None = None
-    """Tokens a micro-batch may hold; an update accumulates over micro-batches. None: by memory."""
+    """Maximum tokens of a micro-batch; an update accumulates micro-batches. None: by memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
+    """Precision of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
     compile: bool = False
-    """torch.compile the decoder's layers: for long runs on a GPU, where compiling pays."""
+    """torch.compile the decoder's layers: worthwhile for long runs on a GPU."""
     sharding: Literal["data", "full"] = "data"
-    """Under torchrun: a copy of the model on each device, or each weight cut over them (FSDP2)."""
+    """Under torchrun: a copy of the model on each device, or weights sharded over them (FSDP2)."""
     validation_examples: int = 0
-    """Examples cut from the training set, by the seed, to measure validation on."""
+    """Examples held out of the training set, drawn by the seed, for the validation loss."""
     validation_steps: list[int] = field(default_factory=list)
-    """Updates after which validation is measured, in addition to the start and the end."""
+    """Updates after which the validation loss is measured, besides the start and the end."""
     replay: Replay | None = added(None)
-    """Examples of another dataset that are learned beside those of the task."""
+    """Examples of another dataset, learned together with those of the task."""
     l2sp: float = added(0.0)
-    """L2-SP: this number times half the squared distance to the checkpoint's weights is added to
-    the loss. Not for LoRA."""
+    """L2-SP: weight of half the squared distance to the checkpoint's weights, added to the loss.
+    Not for LoRA."""
     kl: float = added(0.0)
-    """This number times the KL divergence of the checkpoint's next-token probabilities from the
-    model's, at the learned tokens, is added to the loss."""
+    """Weight of KL(checkpoint ‖ model) of the next-token probabilities at the learned tokens,
+    added to the loss."""
     freeze: int = added(0)
-    """The input embeddings (with a tied output layer) and so many first blocks are not trained; 0:
-    all are."""
+    """The input embeddings (with a tied output layer) and this many first blocks are frozen; 0:
+    nothing is."""
     early_stopping: int | None = added(None)
-    """Stop after so many measurements of validation in a row without a new lowest loss; the
-    weights of the lowest are saved. Needs ``validation_steps``."""
+    """Stop after this many validation measurements in a row without a new lowest loss; the weights
+    with the lowest are saved. Needs ``validation_steps``."""
     save_steps: int | None = None
-    """Save resumable state every so many updates."""
+    """Updates between saves of resumable state."""
     save_minutes: float = 10.0
-    """Save resumable state at least this often."""
+    """Minutes between saves of resumable state, at most."""
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):

@@ -280,7 +280,7 @@ def test_every_key_is_described(schema):
 
 def test_the_schema_describes_settings_of_a_plain_dataclass_and_of_its_base():
     lora = SCHEMAS["study"].model_json_schema()["$defs"]["LoraSettings"]["properties"]
-    assert lora["rank"]["description"] == "Rank of the update of each adapted matrix."
+    assert lora["rank"]["description"] == "Rank of each adapted matrix's update."
     assert lora["epochs"]["description"] == "Passes over the training set."
     assert lora["lr"]["description"].startswith("Peak learning rate of AdamW; adapters")
 

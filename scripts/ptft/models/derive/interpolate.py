@@ -1,4 +1,4 @@
-"""On the line from a checkpoint to what it was fine-tuned to (WiSE-FT, arXiv 2109.01903)."""
+"""Interpolation between a checkpoint and its tuned model (WiSE-FT, arXiv 2109.01903)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Interpolate(Derivation):
-    """(1 - a) x the checkpoint + a x the tuned model, or so much of an adapter."""
+    """(1 - a) x checkpoint + a x tuned model; an adapter is scaled by a."""
 
     of_base = False
     from_start = True

@@ -4,7 +4,7 @@ from ptft.training.methods.base import Method
 
 
 class Full(Method):
-    """Full fine-tuning: every weight is trained, as in the paper.
+    """Full fine-tuning: trains every weight, as in the paper.
 
     The defaults of the interface, nothing else.
     """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Instruct(Method):
-    """Instruction tuning: every weight is trained, on the assistant's turns of conversations.
+    """Instruction tuning: trains every weight on the assistant's turns of conversations.
 
     Rows hold ``messages``, each with a ``role`` and a ``content``, instead of fields and gold.
 

@@ -19,13 +19,13 @@ class LoraSettings(TrainingSettings):
     """Settings of LoRA, in addition to those of every method."""
 
     lr: float = 2e-4
-    """Peak learning rate of AdamW; adapters start at zero and take higher rates than weights do."""
+    """Peak learning rate of AdamW; adapters start at zero and tolerate higher rates."""
     rank: int = 16
-    """Rank of the update of each adapted matrix."""
+    """Rank of each adapted matrix's update."""
     alpha: float = 32.0
     """The update is scaled by alpha / rank."""
     targets: list[str] = field(default_factory=list)
-    """Last parts of the names of the linear layers to adapt; none: all but the output layer."""
+    """Last parts of the names of the linear layers to adapt; empty: all but the output layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +36,7 @@ class LoraSettings(TrainingSettings):
 
 
 class Lora(Method):
-    """LoRA: the checkpoint is frozen, low-rank updates of its linear layers are trained."""
+    """LoRA: trains low-rank updates of linear layers; the checkpoint is frozen."""
 
     Settings = LoraSettings
     keeps_base: ClassVar[bool] = True
@@ -116,7 +116,7 @@ class Lora(Method):
 
 
 def check_targets(model: "nn.Module", targets: list[str]) -> None:
-    """Refuse targets that name no linear layer, telling which layers there are."""
+    """Refuse targets that name no linear layer, and list the layers."""
     from torch import nn
 
     linear = {
