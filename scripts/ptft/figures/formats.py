@@ -78,7 +78,8 @@ def _found(tuned: pl.DataFrame, words: Words) -> str:
         return words("Scores by prompt format")
     most = lost.sort("gap", "dataset", "format").row(0, named=True)
     return words(
-        "Reworded prompts cost tuned models up to {points} points: {dataset} in format {format}"
+        "Another prompt format costs tuned models up to {points} points: {dataset} in format "
+        "{format}"
     ).format(
         points=points(most["gap"]).lstrip("−"),
         dataset=words.dataset(most["dataset"]),

@@ -73,6 +73,6 @@ def _found(overtraining: pl.DataFrame, words: Words) -> str:
     if known.is_empty():
         return words("Each setting, and noise, along pre-training")
     worse = known.filter(pl.col("p_adjusted") < TEST_LEVEL)
-    return words("Curves that end surely lower than at their best checkpoint: {k} of {n}").format(
-        k=len(worse), n=len(known)
-    )
+    return words(
+        "Curves that end significantly lower than at their best checkpoint: {k} of {n}"
+    ).format(k=len(worse), n=len(known))

@@ -45,8 +45,8 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=4)
     below = words(
-        "Relative change on other families, less that of full fine-tuning, at the gain that all "
-        "methods reach."
+        "Relative change on other families, minus that of full fine-tuning, at the gain that "
+        "all methods reach."
     )
     headline(figure, _found(table, words), below)
     return figure

@@ -115,7 +115,7 @@ def _spared(tables: Tables, settings: Settings, words: Words) -> str:
         return ""
     sure = rows.filter(pl.col("spared_ci_low") > 0).sort("spared", descending=True)
     if sure.is_empty():
-        answer = words("No method surely keeps more than full fine-tuning at the same gain.")
+        answer = words("No method keeps significantly more than full fine-tuning at the same gain.")
         answer += would_be_seen(rows["spared_detectable"], words)
     else:
         most = sure.row(0, named=True)
@@ -128,7 +128,7 @@ def _spared(tables: Tables, settings: Settings, words: Words) -> str:
             method=method_said(most),
             spared=change(most["spared"], low, high, words, settings.level),
         )
-    return _line(words("Which remedy gives most back?"), answer)
+    return _line(words("Which remedy spares most forgetting?"), answer)
 
 
 def _formats(tables: Tables, settings: Settings, words: Words) -> str:
@@ -138,14 +138,16 @@ def _formats(tables: Tables, settings: Settings, words: Words) -> str:
         return ""
     sure = last.filter(pl.col("gap_ci_high") < 0).sort("gap", "dataset", "format")
     if sure.is_empty():
-        answer = words("No loss by another wording is shown.")
+        answer = words("No loss from another prompt format is shown.")
         answer += would_be_seen(
             last.filter(pl.col("format") != settings.format)["gap_detectable"], words
         )
     else:
         most = sure.row(0, named=True)
         low, high = most["gap_ci_low"], most["gap_ci_high"]
-        answer = words("Another wording costs up to {gap} ({dataset}, format {format}).").format(
+        answer = words(
+            "Another prompt format costs up to {gap} ({dataset}, format {format})."
+        ).format(
             gap=change(most["gap"], low, high, words, settings.level),
             dataset=plain(words.dataset(most["dataset"])),
             format=plain(most["format"]),

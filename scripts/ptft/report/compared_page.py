@@ -41,11 +41,11 @@ def compared_page(
 
 
 HOW_TO_READ = (
-    "Checkpoints whose tokens are within 10 % of one another are compared. The test (Cochran's Q) "
-    "asks whether all models could have the same true value; it counts the examples, takes the "
-    "models as independent, and is adjusted over the table. That two models differ does not say "
-    "why: size, data and seed of pre-training may all differ. Runs that differ in the seed alone "
-    "show how much of it is chance."
+    "Checkpoints whose tokens are within 10 % of one another are compared. The test "
+    "(Cochran's Q) asks whether all models could have the same true value; it accounts for "
+    "the number of examples, treats models as independent, and is adjusted over the table. It "
+    "does not say why models differ: size, data and seed of pre-training may all differ. Runs "
+    "that differ only in the seed show how much of it is chance."
 )
 
 
@@ -65,7 +65,7 @@ def _studies(tables: Mapping[str, pl.DataFrame], words: Words) -> str:
 def _findings(rows: pl.DataFrame, quantity: str, words: Words) -> list[str]:
     """At how many points the models differ, and where most."""
     if rows.is_empty():
-        return [words("No two studies have this at the same tokens.")]
+        return [words("No two studies have these scores at the same tokens.")]
     differ, tested = differing(rows, quantity)
     told = words("The models differ at {k} of {n} points they can be compared at")
     said = [told.format(k=differ, n=tested) + words(".")]

@@ -28,11 +28,11 @@ def costs_table(costs: pl.DataFrame, translate: Translate) -> list[str]:
         for row in with_totals(costs).iter_rows(named=True)
     ]
     heads = ["stage", "arm", "jobs", "attempts", *(head for head, _ in columns.values())]
-    explained = translate("Hours are those of all attempts.")
+    explained = translate("Hours include all attempts.")
     if "paper_gpu_hours" in columns:
         explained = translate(
-            "Hours are those of all attempts. Beside them the A100-hours of the paper's supervised "
-            "grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
+            "Hours include all attempts. Beside them are the A100-hours of the paper's "
+            "supervised grid: 8 checkpoints of OLMo-1B, 4 tasks, one example at a time."
         )
     return [csv_table([translate(head) for head in heads], rows), explained if rows else ""]
 

@@ -37,9 +37,10 @@ def group_finding(
         return []
     learned = groups.filter(pl.col("group") == "learned").sort("dataset")
     text = translate(
-        "Pre-training alone teaches {k} of {n} datasets, by rule (the base score rises by at least "
-        "{margin} from the first to the last checkpoint, the interval excludes zero, and the last "
-        "score lies above chance and what a constant answer earns; {conditions}): {learned}."
+        "Pre-training alone teaches {k} of {n} datasets, by rule (the base score rises by at "
+        "least {margin} from the first to the last checkpoint, the interval excludes zero, "
+        "and the last score exceeds chance and what a constant answer earns; {conditions}): "
+        "{learned}."
     ).format(
         k=len(learned),
         n=len(groups),
@@ -80,9 +81,9 @@ def _caveats(
         (
             unsure,
             translate(
-                "A straight line through all checkpoints does not rise beyond their scatter, with "
-                "p adjusted for the number of curves, for {names} (neither a jump nor a rise that "
-                "levels off is a line)."
+                "A straight line through all checkpoints has no significant rise (p adjusted "
+                "for the number of curves) for {names}; a jump or a rise that levels off is "
+                "not a line."
             ),
         ),
         (warned, translate("Some of these scores are flagged below: {names}.")),
@@ -283,7 +284,7 @@ def format_trend_findings(
     if len(single):
         found.append(
             translate(
-                "Of {n} gaps of single datasets {k} show a trend, adjusted for their number."
+                "Of {n} gaps of single datasets {k} show a trend after adjustment for their number."
             ).format(n=len(single), k=(single["p_adjusted"] <= 1 - settings.level).sum())
         )
     return found

@@ -115,12 +115,14 @@ def _of_data(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> 
     if len(trained):
         if set(trained["train_examples"]) != {EXAMPLES}:
             counts = trained.select("task", "train_examples").unique().sort("task").iter_rows()
-            yield translate("Training examples: {counts}; the paper takes {theirs} a task.").format(
+            yield translate(
+                "Training examples: {counts}; the paper uses {theirs} per task."
+            ).format(
                 counts=", ".join(f"{plain(task)} {count}" for task, count in counts),
                 theirs=EXAMPLES,
             )
     elif data.get("train") != EXAMPLES:
-        yield translate("Training examples a task: at most {n}; the paper takes {theirs}.").format(
+        yield translate("Training examples per task: at most {n}; the paper uses {theirs}.").format(
             n=data.get("train") or translate("all"), theirs=EXAMPLES
         )
     if data.get("test") is not None:
@@ -185,9 +187,9 @@ def _of_groups(datasets: list[str], translate: Translate) -> Iterator[str]:
 
 def _of_released(translate: Translate) -> Iterator[str]:
     yield translate(
-        "The scores are the paper's own, with what cannot be mended afterwards: {names} on hidden "
-        "labels, shots from the evaluated rows, labels scored over all sub-tokens, failed "
-        "generations as empty answers."
+        "The scores are the paper's own, with flaws that cannot be corrected afterwards: "
+        "{names} on hidden labels, shots from the evaluated rows, labels scored over all "
+        "sub-tokens, failed generations as empty answers."
     ).format(names=listed(HIDDEN))
 
 

@@ -82,36 +82,37 @@ def group_words(words: Words) -> dict[str, tuple[str, str]]:
         LEARNED: (
             words("Learned by fine-tuning"),
             words(
-                "The base model is wrong, the tuned model is right; of a generated text, ROUGE-L "
-                "rises by {margin} or more."
+                "The base model is wrong, the tuned model is right; for generated text, "
+                "ROUGE-L rises by {margin} or more."
             ).format(margin=MARGIN),
         ),
         FORGOTTEN: (
             words("Forgotten in fine-tuning"),
             words(
-                "The base model is right, the tuned model is wrong; of a generated text, ROUGE-L "
-                "falls by {margin} or more."
+                "The base model is right, the tuned model is wrong; for generated text, "
+                "ROUGE-L falls by {margin} or more."
             ).format(margin=MARGIN),
         ),
         FORMAT: (
             words("Changed by the prompt format"),
             words(
-                "The tuned model is right in one format and wrong in another; of a generated text, "
-                "ROUGE-L differs by {margin} or more."
+                "The tuned model is right in one format and wrong in another; for generated "
+                "text, ROUGE-L differs by {margin} or more."
             ).format(margin=MARGIN),
         ),
         REMEDY: (
             words("Changed by a remedy"),
             words(
-                "The base model is right; of full fine-tuning and another method or setting, one "
-                "keeps that and the other loses it (of a generated text, {margin} of ROUGE-L)."
+                "The base model is right. Only one of full fine-tuning and another method or "
+                "setting stays right (for generated text, the other loses {margin} of "
+                "ROUGE-L)."
             ).format(margin=MARGIN),
         ),
         LARGEST: (
             words("Largest change"),
             words(
-                "From base to tuned model the log-probability of the gold answer changes most; "
-                "of a generated text, its score."
+                "From base to tuned model the gold answer's log-probability (for generated "
+                "text, the score) changes most."
             ),
         ),
     }
@@ -119,13 +120,13 @@ def group_words(words: Words) -> dict[str, tuple[str, str]]:
 
 def _about(seed: int, words: Words) -> str:
     return words(
-        "Up to {drawn} examples of each kind, task and dataset. They are drawn with seed {seed}, "
-        "checkpoints, formats and methods in turn; those of the largest change are no draw. "
-        "Prompt format and number of shots are those of the other analyses, the model is that of "
-        "the first training seed. Percentages are shares of probability among the labels or "
-        "choices; a metric that counts by length may take another than the likeliest. log p is "
-        "the model's own log-probability of the gold answer. Long texts lack their middle. "
-        "Generic text has no answers and is left out."
+        "Up to {drawn} examples of each kind, task and dataset, drawn at random with seed "
+        "{seed}, checkpoints, formats and methods in turn; only the largest changes are not "
+        "random. Prompt format and number of shots are those of the other analyses, the model "
+        "is that of the first training seed. Percentages are probabilities relative to all "
+        "labels or choices; a length-normalized metric may prefer another choice than the "
+        "likeliest. log p is the model's log-probability of the gold answer. Long texts are "
+        "cut in the middle. Generic text has no answers and is omitted."
     ).format(drawn=DRAWN, seed=seed)
 
 

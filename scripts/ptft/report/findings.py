@@ -23,8 +23,8 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
     order = main.select("checkpoint", "step").unique().sort("step", nulls_last=True)
     sentences = [
         translate(
-            "{model}: checkpoints of pre-training: {checkpoints} ({names}); of each the base "
-            "model, and fine-tuned models: {arms} ({methods} on {tasks}; seeds: {seeds})."
+            "{model}: pre-training checkpoints: {checkpoints} ({names}); models of each: the "
+            "base, and fine-tuned: {arms} ({methods} on {tasks}; seeds: {seeds})."
         ).format(
             model=f"``{main['model'][0]}``",
             checkpoints=len(order),
@@ -128,10 +128,10 @@ def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
     base_first, base_last, tuned_first, tuned_last = map(number, ends)
     return [
         translate(
-            "On the tasks' own test sets ({shots}) the best and the worst prompt format lie "
-            "{base_first} apart for the first base model and {base_last} for the last; for the "
-            "tuned models ({seeds}) {tuned_first} and {tuned_last}. These are scores as they are: "
-            "chance alone parts formats, too."
+            "On the tasks' own test sets ({shots}) the best and the worst prompt format "
+            "differ by {base_first} for the first base model and {base_last} for the last; "
+            "for the tuned models ({seeds}) by {tuned_first} and {tuned_last}. These are "
+            "observed differences: chance alone makes formats differ, too."
         ).format(
             shots=shots_said(tuned, translate),
             seeds=seeds_said(tuned["n_seeds"].min(), translate),
@@ -145,7 +145,7 @@ def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
 
 VERDICTS = {
     "related": "the tasks' turning points and stops are related",
-    "not shown": "a relation is not shown",
+    "not shown": "no relation is shown",
     "too few tasks": "too few tasks to tell",
     "no spread": "all tasks stop, or turn, at the same checkpoint",
 }
@@ -185,9 +185,9 @@ def stopping_rule(
 ) -> str:
     """What counts as a stop, said above the table of stops."""
     return translate(
-        "Checkpoint from which on the tuned score ({conditions}) stays within {margin} of its last "
-        "value: by the scores as they are, and with {level} % confidence. That is said of these "
-        "models: how another run would scatter is not in it."
+        "Checkpoint from which the tuned score ({conditions}) stays within {margin} of its "
+        "last value: by the observed scores, and with {level} % confidence. This holds for "
+        "these models; it does not cover variation between training runs."
     ).format(
         conditions=conditions.of(stopping["dataset"].unique()),
         margin=settings.stop_margin,

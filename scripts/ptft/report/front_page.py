@@ -121,7 +121,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
                 words,
             )
         ),
-        "Scores to look at twice": bullets(suspicious_findings(page.tables["suspicious"], words))
+        "Suspicious scores": bullets(suspicious_findings(page.tables["suspicious"], words))
         or [words("None was flagged.")],
         **page.about,
         "What it cost": [] if page.costs is None else costs_table(page.costs, words),
@@ -150,7 +150,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
             filled = [*filled[:least], *pictures, *more]
         sections += [
             heading(words(title), "-"),
-            *(filled or [words("Nothing to say: no scores.")]),
+            *(filled or [words("No findings: there are no scores.")]),
         ]
     return parted("\n\n".join(sections)) + "\n"
 
@@ -226,12 +226,11 @@ def _stops(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
 
 def _how_to_read(words: Words) -> str:
     return words(
-        "Scores lie between 0 and 1. Intervals cover the choice of the test examples, the "
-        "same ones for every model, and the training seeds where there are several. With "
-        "one seed they are about the models that were tuned, not about the method: "
-        "another seed may lie outside. Trends count the checkpoints as a sample, whose "
-        "scatter about the line is independent from one to the next; a score that wanders "
-        "slowly would pass for a trend, and one run of pre-training does not tell of "
+        "Scores are between 0 and 1. Intervals cover the choice of test examples, which all "
+        "models share, and training seeds if there are several. With one seed they are about "
+        "these tuned models, not about the method: another seed may be outside. Trend tests "
+        "treat checkpoints as a sample with independent scatter about the line; a slowly "
+        "wandering score can pass for a trend, and one pre-training run says nothing about "
         "another. The choice of datasets is not covered. Comparisons of many datasets are "
         "exploratory."
     )

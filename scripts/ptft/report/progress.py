@@ -64,10 +64,10 @@ def progress_said(table: pl.DataFrame, made: str, translate: Translate) -> list[
         .filter(pl.col("missing") > 0)
     )
     said = translate(
-        "**Study in progress: {there} of {all} cells, made at {made}.** Every number on this "
-        "page is of what is there, and will change."
+        "**Study in progress: {there} of {all} cells at {made}.** Every number on this page "
+        "is based on these cells and will change."
     ).format(there=f"{there:,}", all=f"{every:,}", made=made)
-    heads = [translate(head) for head in ("model", "checkpoints that are whole", "cells")]
+    heads = [translate(head) for head in ("model", "complete checkpoints", "cells")]
     rows = [
         [
             plain(row["arm"]),

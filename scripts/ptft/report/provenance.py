@@ -27,7 +27,7 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
     study = resolved["study"]
     found = resolved.get("versions") or stage_versions()
     lines = [
-        translate("Study {name}, written out in {file}.").format(
+        translate("Study {name}; all settings are in {file}.").format(
             name=literal(study["study"]), file="``study.yaml``"
         )
     ]
@@ -64,7 +64,7 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
             )
         )
     lines.append(
-        translate("Programs, where this page was written: {programs}.").format(programs=_programs())
+        translate("Software that wrote this page: {programs}.").format(programs=_programs())
     )
     return [*bullets(lines), csv_table([translate(head) for head in heads], rows)]
 
@@ -127,7 +127,7 @@ def _source(model: str, source: Mapping, pocket: int, translate: Translate) -> s
             model=name, path=literal(source["path"])
         )
     return translate(
-        "Model {model}, pre-trained here (seed of its world {seed}, version {version})."
+        "Model {model}, pre-trained here (world seed {seed}, version {version})."
     ).format(model=name, seed=source["world_seed"], version=pocket)
 
 

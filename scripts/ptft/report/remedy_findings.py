@@ -57,8 +57,8 @@ def remedy_findings(
 def _best(row: dict, settings: Settings, words: Words) -> str:
     found = [row[f"spared{part}"] for part in ("", "_ci_low", "_ci_high")]
     return words(
-        "On {task} at {checkpoint}, at a gain of {gain}, {method} keeps most of other families: "
-        "{spared} of their scores more than full fine-tuning ({seeds})."
+        "On {task} at {checkpoint}, at a gain of {gain}, {method} keeps most on other "
+        "families: {spared} more of their scores than full fine-tuning ({seeds})."
     ).format(
         task=plain(words.task(row["train_task"])),
         checkpoint=row["checkpoint"],
@@ -74,7 +74,7 @@ def _trends(known: pl.DataFrame, settings: Settings, words: Words) -> str:
     clear = known.filter(pl.col("p_adjusted") <= 1 - settings.level)
     if clear.is_empty():
         return words(
-            "Whether remedies spare more or less after more pre-training is not shown ({n} "
+            "It is not shown that remedies spare more or less after more pre-training ({n} "
             "methods and tasks, smallest adjusted p {p})."
         ).format(n=len(known), p=p_value(known["p_adjusted"].min())) + would_be_seen(
             known["slope_detectable"], words
@@ -140,7 +140,7 @@ def overtraining_findings(
         sentences.append(text)
     if sentences:
         sentences.append(
-            words("That is corrected for having picked the best checkpoint.")
+            words("This is corrected for selecting the best checkpoint.")
             + " "
             + _confounded(known, words)
         )
@@ -163,12 +163,11 @@ def _confounded(rows: pl.DataFrame, words: Words) -> str:
         ).format(lr=f"{rates['lr'][0]:.1e}")
     if rates.is_empty():
         return words(
-            "Checkpoints also differ in the learning rate that pre-training had there, which is "
-            "not known here."
+            "Checkpoints also differ in their pre-training learning rate, which is not known here."
         )
     return words(
-        "Checkpoints also differ in the learning rate that pre-training had there ({rates}): a "
-        "changed rate and more pre-training cannot be told apart."
+        "Checkpoints also differ in their pre-training learning rate ({rates}): its effect "
+        "cannot be separated from that of more pre-training."
     ).format(
         rates=", ".join(
             f"{row['checkpoint']} {row['lr']:.1e}" for row in rates.iter_rows(named=True)

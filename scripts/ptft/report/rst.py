@@ -106,9 +106,9 @@ def would_be_seen(detectable: Iterable[float | None], translate: Translate) -> s
         return ""
     least, most = number(known[0]), number(known[-1])
     if least == most:
-        sentence = translate("With 80 % power {least} would have been seen.")
+        sentence = translate("Detectable with 80 % power: {least}.")
     else:
-        sentence = translate("With 80 % power {least} to {most} would have been seen.")
+        sentence = translate("Detectable with 80 % power: {least} to {most}.")
     return " " + sentence.format(least=least, most=most)
 
 

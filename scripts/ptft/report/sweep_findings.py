@@ -20,13 +20,13 @@ def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
             continue
         if setting == CHOSEN:
             which = translate(
-                "what is said of it below holds for the one that validation chooses at each "
+                "statements below are about the setting that validation chooses at each "
                 "checkpoint and task"
             )
         else:
             which = translate(
-                "what is said of it below holds for {setting}, the first: not all have a "
-                "validation loss to choose by"
+                "statements below are about {setting}, the first, because some settings have "
+                "no validation loss"
             ).format(setting=literal(setting or as_is))
         sentences.append(
             translate(
@@ -46,8 +46,8 @@ def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
         models = arms.filter("chosen").unique(["checkpoint", "method", "train_task"])
         sentences.append(
             translate(
-                "{n} of {all} choices are at an edge of what was swept, so a better setting may "
-                "lie beyond: {names}."
+                "{n} of {all} choices are at an edge of the sweep, so a better setting may "
+                "exist beyond it: {names}."
             ).format(
                 n=len(edges),
                 all=len(models),

@@ -29,9 +29,9 @@ def generic_text_findings(
     if not rows:
         return []
     intro = translate(
-        "Bits per byte (lower is better): the base model at {last} against {first}, and each tuned "
-        "model against its base model. Same token: share of the tokens where both hold the same "
-        "one the likeliest."
+        "Bits per byte (lower is better): the base model at {last} against {first}, and each "
+        "tuned model against its base model. Same token: share of tokens where both models "
+        "find the same one likeliest."
     )
     ends = trained.sort("index")["checkpoint"]
     heads = ("dataset", "model", "before", "after", "change, interval", "same token (%)")

@@ -51,8 +51,8 @@ def trained_said(trained: pl.DataFrame, translate: Translate) -> list[str]:
     """One sentence a method and task: examples trained on, held out, and left out."""
     return [
         translate(
-            "{task} is trained on {n} examples; {held} more are held out to validate, {dropped} "
-            "left out because no token to learn fits the context."
+            "{task} is trained on {n} examples; {held} more are held out for validation, "
+            "{dropped} dropped because no token to learn fits the context."
         ).format(
             task=plain(row["task"]),
             n=f"{row['train_examples']:,}",

@@ -71,7 +71,7 @@ def test_a_study_at_work_is_shown_and_not_touched(grid, repository, tmp_path, ca
     assert files_in(tmp_path) == before
     assert not held.closed
     text = page.read_text(encoding="utf-8")
-    assert re.search(r"Study in progress: 4 of 12 cells, made at \d{4}-\d\d-\d\d \d\d:\d\d\.", text)
+    assert re.search(r"Study in progress: 4 of 12 cells at \d{4}-\d\d-\d\d \d\d:\d\d\.", text)
     links = re.findall(r'href="((?:tables|figures)/[^"]*)"', text)
     assert len(links) > 20
     assert [link for link in links if not (page.parent / link).is_file()] == []
@@ -109,7 +109,7 @@ def test_holes_are_counted_and_said_in_both_languages(repository):
         ("c2", "base", 0, 1, 1),
     ]
     said, rows = progress_said(table, "noon", str)
-    assert said.startswith("**Study in progress: 2 of 4 cells, made at noon.**")
+    assert said.startswith("**Study in progress: 2 of 4 cells at noon.**")
     assert rows.splitlines()[-2:] == ["   base, 1 / 2, 1 / 2", "   tuned, 0 / 1, 1 / 2"]
     said, _ = progress_said(table, "12:00", translator("ja"))
     assert "4 セル中 2 セル（12:00 現在）" in said

@@ -80,7 +80,7 @@ def test_what_a_user_changes_is_told(resolved):
         "full on ``paws``: lr 1e-05; the paper lr 2e-06.",
         "3 training seeds; the paper has one.",
         "The paper does not have the settings ``kl``, ``freeze``.",
-        "Training examples a task: at most 2000; the paper takes 6000.",
+        "Training examples per task: at most 2000; the paper uses 6000.",
     ]
     assert "500 resamples for the intervals; the paper takes 3000." in told
 
@@ -120,10 +120,10 @@ def test_examples_are_those_trained_on_and_not_those_asked_for(resolved, tmp_pat
             (folder / "training.json").write_text(json.dumps(whole))
     trained = read_trained(tmp_path)
     assert trained.rows() == [("full.mnli", 60, 6, 1), ("full.paws", 6000, 6, 1)]
-    told = "Training examples: full.mnli 60, full.paws 6000; the paper takes 6000 a task."
+    told = "Training examples: full.mnli 60, full.paws 6000; the paper uses 6000 per task."
     assert told in deviations(study, trained, str)
     study["study"]["data"]["train"] = 4000
-    asked = "Training examples a task: at most 4000; the paper takes 6000."
+    asked = "Training examples per task: at most 4000; the paper uses 6000."
     assert asked in deviations(study, read_trained(tmp_path / "gone"), str)
 
 
@@ -144,7 +144,7 @@ def test_provenance_of_a_fetched_study(resolved):
 
 def test_provenance_of_other_sources(resolved):
     pocket = "\n".join(provenance(resolved("pocket"), str))
-    assert "Model ``pocket``, pre-trained here (seed of its world 0, version" in pocket
+    assert "Model ``pocket``, pre-trained here (world seed 0, version" in pocket
     assert "csv-table" not in pocket  # nothing was fetched
     released = "\n".join(provenance(resolved("published"), str))
     assert "   all_perf_table.csv, 7996bca9ab8b5251892a6658297909d2d19f8210f6fa9785404d" in released
@@ -178,7 +178,7 @@ def test_audit_summary():
         "2 evaluated rows are also training rows" in text
     )
     assert (
-        r"* full.nli is trained on 199 examples; 0 more are held out to validate, 1 left out"
+        r"* full.nli is trained on 199 examples; 0 more are held out for validation, 1 dropped"
         in text
     )
     assert "a, train" not in text  # nothing to tell of it

@@ -130,8 +130,8 @@ def row_of(page, *begin):
 
 
 def test_sentences(page):
-    assert "``tiny``: checkpoints of pre-training: 3 (``step10``, ``step100``, ``main``)" in page
-    assert "and fine-tuned models: 2 (``full`` on ``nli``, ``story``; seeds: 1)" in page
+    assert "``tiny``: pre-training checkpoints: 3 (``step10``, ``step100``, ``main``)" in page
+    assert "and fine-tuned: 2 (``full`` on ``nli``, ``story``; seeds: 1)" in page
     assert "Scores in all: 107, over answers: 21,400." in page
     assert "Scores of the study that are missing: 1 (" in page
     curve = row_of(page, "nli (full, one seed)", "nli_in", "0.400")
@@ -149,7 +149,7 @@ def test_sentences(page):
     assert "Gap of other formats to ``default`` (shots: 4" in page
     assert row_of(page, "io", "base")[2] == "−0.050"
     assert "predict the stop (full, one seed; tasks: 2)? too few tasks to tell." in page
-    assert "* Training examples: full.nli 60; the paper takes 6000 a task." in page
+    assert "* Training examples: full.nli 60; the paper uses 6000 per task." in page
     assert "* Model ``pocket``, pre-trained here" in page
     assert "**constant answer** (1), on ``nli_out``" in page
 

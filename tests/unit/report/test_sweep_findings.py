@@ -26,26 +26,26 @@ def models(chosen, at_edge=(False, False)):
 def test_settings_are_named_and_which_is_told_of():
     [said] = sweep_findings(models([False, True]), str)
     assert said == (
-        "``full`` is swept over 2 settings (``lr1e-05``, ``lr1e-06``): what is said of it below "
-        "holds for the one that validation chooses at each checkpoint and task; the tables have "
+        "``full`` is swept over 2 settings (``lr1e-05``, ``lr1e-06``): statements below are "
+        "about the setting that validation chooses at each checkpoint and task; the tables have "
         "each of them."
     )
     [said] = sweep_findings(models([None, None], [None, None]), str)
-    assert "holds for ``lr1e-05``, the first: not all have a validation loss" in said
+    assert "about ``lr1e-05``, the first, because some settings have no validation loss" in said
 
 
 def test_of_several_sweeps_the_settings_as_they_are_count_as_one():
     arms = models([None, None], [None, None]).filter(method="full")
     arms = arms.with_columns(setting=pl.Series([None, "share0.1"], dtype=pl.String))
     [said] = sweep_findings(arms, str)
-    assert "2 settings (``as it is``, ``share0.1``): what is said of it below holds for" in said
-    assert "holds for ``as it is``, the first" in said
+    assert "2 settings (``as it is``, ``share0.1``): statements below are about" in said
+    assert "about ``as it is``, the first" in said
 
 
 def test_choices_at_the_edge_are_named():
     _, said = sweep_findings(models([False, True], [False, True]), str)
     assert said == (
-        "1 of 1 choices are at an edge of what was swept, so a better setting may lie beyond: full "
+        "1 of 1 choices are at an edge of the sweep, so a better setting may exist beyond it: full "
         "``nli`` main (lr1e-06)."
     )
 

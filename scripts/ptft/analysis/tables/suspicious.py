@@ -19,15 +19,17 @@ BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("cha
 
 # Flag -> what it means, for whoever reads the table.
 FLAGS = {
-    "near perfect untuned": "a base model is right on 99 % or more: more than a constant answer "
-    "could earn on honest labels; look at the gold labels (hidden test labels?)",
+    "near perfect untuned": (
+        "a base model is right on 99 % or more, more than a constant answer would be on real "
+        "labels; check the gold labels (hidden test labels?)"
+    ),
     "one gold label": "99 % or more of the gold labels are the same",
     "constant answer": "the model gives the same answer to every example",
     "no variance": "every example has the same score",
     "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
     "model evaluated under two names",
-    "shots cut": "most prompts lost shots to fit the context: not the number of shots it says",
-    "below chance": "clearly worse than a blind guess: labels may be swapped",
+    "shots cut": "most prompts lost shots to fit the context: fewer shots than stated",
+    "below chance": "clearly worse than guessing: labels may be swapped",
 }
 
 
