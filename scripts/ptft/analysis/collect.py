@@ -86,9 +86,9 @@ class Collected:
     """What :func:`collect` returns."""
 
     cells: pl.DataFrame
-    """One row a cell and metric, columns of ``CELLS_SCHEMA``."""
+    """One row per cell and metric, columns of ``CELLS_SCHEMA``."""
     replicates: pl.DataFrame
-    """One row a cell and metric (the main one and those of ``AGAINST_BASE``): its key, what
+    """One row per cell and metric (the main one and those of ``AGAINST_BASE``): its key, what
     ``AUDIT_SCHEMA`` names (with the main metric), and its R bootstrap means, paired within a
     dataset."""
     missing: pl.DataFrame

@@ -47,7 +47,7 @@ class _Job:
 
 
 def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
-    """One row a stage (rule) and arm: sums over jobs, largest memory of any.
+    """One row per stage (rule) and arm: sums over jobs, largest memory of any.
 
     `hours` are by the clock, summed over attempts; `gpu_hours` are those times the GPUs held.
     Snakemake's columns are `s` (seconds), `cpu_time` (seconds) and `max_rss` (MiB); `-` or `NA`

@@ -172,7 +172,7 @@ def mean_changes(
     """Average ``changes`` of ``pairs`` over groups ``by``.
 
     Returns:
-        One row a group: ``by``, ``n_cells``, ``n_seeds`` (the fewest), and ``datasets``: what was
+        One row per group: ``by``, ``n_cells``, ``n_seeds`` (the fewest), and ``datasets``: what was
         averaged over, sorted, joined by spaces; and the means in that order. The datasets are
         taken as given: the interval covers the choice of examples (and seeds), not of datasets.
     """

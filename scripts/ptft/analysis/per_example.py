@@ -53,7 +53,7 @@ class DatasetExamples:
     groups: list[AlignedCells]
     """One group where all cells hold the same examples, as they should."""
     audit: pl.DataFrame
-    """One row a file, in order: see :func:`_audit`."""
+    """One row per file, in order: see :func:`_audit`."""
 
 
 def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
@@ -156,7 +156,7 @@ def _order_by_id(path: Path) -> np.ndarray:
 
 
 def _audit(frame: pl.DataFrame) -> pl.DataFrame:
-    """What a file's answers look like, one row a file.
+    """What a file's answers look like, one row per file.
 
     gold_labels and predictions (how many distinct ones), gold_share and prediction_share (of the
     most frequent one), chance (mean of 1 / number of choices; null for generation), truncated

@@ -20,7 +20,7 @@ SCHEMA = {
 
 
 def read_trained(models: Path, kept: Path | None = None) -> pl.DataFrame:
-    """One row a method and task (``full.mnli``) and set of counts, as training noted them.
+    """One row per method and task (``full.mnli``) and set of counts, as training noted them.
 
     Args:
         models: folder of tuned models as `CHECKPOINT/ARM/training.json`.

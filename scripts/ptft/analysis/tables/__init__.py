@@ -60,7 +60,7 @@ COMPARING = {
 
 
 def about_table(name: str) -> str:
-    """What a table holds, how it is computed, and after which source: its function's docstring."""
+    """A table's content, computation and source: its function's docstring."""
     function = getattr(import_module(f"ptft.analysis.tables.{TABLES[name]}"), name)
     return getdoc(function) or ""
 

@@ -18,13 +18,14 @@ SETTING = ["train_task", "method", "swept", "setting", "derived", "strength"]
 
 
 def along_pretraining(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """What table `overtraining` compares, checkpoint by checkpoint.
+    """The scores that table `overtraining` compares, by checkpoint.
 
-    One row a (checkpoint, task, method, setting, measure): ``value`` is the mean over ``datasets``
-    of that measure, with the interval over examples and, where there are several, seeds; ``fixed``
-    is false under the setting "(chosen)", the one that validation chooses at each checkpoint. Rows
-    of the measure "noised score" have no task: the mean score of base models on all datasets with
-    noise of a strength on their weights (table `noise_sensitivity`), that of no noise included.
+    One row per (checkpoint, task, method, setting, measure): ``value`` is the mean over
+    ``datasets`` of that measure, with the interval over examples and, if there are several, seeds;
+    ``fixed`` is false under the setting "(chosen)", the one that validation chooses at each
+    checkpoint. Rows of the measure "noised score" have no task: the mean score of base models on
+    all datasets with noise on their weights, by strength (table `noise_sensitivity`), and without
+    noise.
     """
     view = scores.main_view(settings.format, settings.shots)
     tuned = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())

@@ -10,9 +10,9 @@ from ptft.analysis.settings import Settings
 
 
 def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Few-shot score of every base checkpoint on every dataset, with its interval.
+    """Score of every base checkpoint on every dataset, with its interval.
 
-    One row a (dataset, checkpoint): value, chance (null for generation), truncated (share of the
+    One row per (dataset, checkpoint): value, chance (null for generation), truncated (share of the
     prompts that were cut to fit the context), stderr, ci_low, ci_high.
     """
     view = scores.main_view(settings.format, settings.shots)

@@ -13,7 +13,7 @@ from ptft.analysis.tables.forgetting import bounded_change
 def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Change of every tuned model on every dataset, at every checkpoint.
 
-    One row a (checkpoint, arm, dataset): base, tuned, difference (with its interval) and
+    One row per (checkpoint, arm, dataset): base, tuned, difference (with its interval) and
     bounded, the relative change (tuned - base) / max(tuned, base).
     """
     view = scores.main_view(settings.format, settings.shots)

@@ -12,7 +12,7 @@ from ptft.analysis.settings import Settings
 def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Mean gain of a task's models on its own test sets and on the rest of its family.
 
-    One row a (task, method, domain, checkpoint), domain `in`, `out` or `cross`: gain = mean over
+    One row per (task, method, domain, checkpoint), domain `in`, `out` or `cross`: gain = mean over
     the datasets of that domain of tuned minus base, its interval, and the datasets averaged over.
     ``complete`` is false where a dataset that other checkpoints have is missing.
     """

@@ -38,17 +38,17 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     A method is a (method, swept settings, derivation), with its settings and strengths to choose
     from; along interpolated weights, gain and kept are linear between two strengths. Learning
-    rates are no method of their own. ``enough`` is, by ``target``: the gain that every method
+    rates do not make a method. ``enough`` is, by ``target``: the gain that every method
     reaches, i.e. the worst method's best, less ``gain_margin``; or ``gain_share`` of the best gain
     of full fine-tuning, which a method may miss (``reached`` false). In each resample it is found
     again, and so is the best model.
 
-    One row a (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
+    One row per (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
     ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
     forgetting that is spared (null where it forgets nothing), each with its interval; null where
     fewer than ``level`` of the resamples reach the gain, of which ``reached_share`` is the share.
-    ``spared_detectable``: the smallest true difference that would be found with a power of 80 %.
-    ``at``: the model, by its place among the method's, between two where it is no whole number.
+    ``spared_detectable``: the smallest true difference found with a power of 80 %.
+    ``at``: index of the model among the method's; a fraction lies between two models.
     """
     points = Points.of(scores, settings)
     return _table(*compared(points, settings), points.gain.draws, settings.level)

@@ -27,9 +27,9 @@ def ratio_change(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
 def bounded_change(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
     """(tuned - base) / max(tuned, base), in [-1, 1]; 0 where both are 0.
 
-    Equal to the paper's ratio where something is lost, so "30 % of ROUGE-L lost" keeps its
+    Equal to the paper's ratio for losses, so "30 % of ROUGE-L lost" keeps its
     meaning; a gain from near zero counts at most 1, where the ratio grows without bound (0.001
-    to 0.101 is +100) and one such dataset outweighs every loss in a mean.
+    to 0.101 is +100) and one such dataset dominates a mean.
     """
     larger = np.maximum(tuned, base)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -44,7 +44,7 @@ def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
     where a base score is 0); ``bounded``, mean_d (tuned - base) / max(tuned, base), see
     :func:`bounded_change`; ``difference``, mean_d (tuned - base) in points.
 
-    One row a (checkpoint, arm, direction); direction is the kind of the task and of the
+    One row per (checkpoint, arm, direction); direction is the kind of the task and of the
     datasets, ``classification>generation``. ``train_task`` "(mean over tasks)" averages every
     (task, dataset) pair of a direction. Intervals (prefixes mrc_, bounded_ and difference_)
     are paired over examples where there are per-example results.

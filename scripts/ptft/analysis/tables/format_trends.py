@@ -17,7 +17,7 @@ ALL_DATASETS = "(mean over datasets)"
 def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the gap between a format and the format of training changes over pre-training.
 
-    One row an (arm, dataset, format other than ``settings.format``), and the mean over
+    One row per (arm, dataset, format other than ``settings.format``), and the mean over
     the tasks' own test sets as dataset `(mean over datasets)`, once for each method and for the
     base models (method null); curves that lack a checkpoint are not in it. gap_first and gap_last
     are the gaps (see `formats`) at both ends.

@@ -16,7 +16,7 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     For a base model the in-domain datasets of any task are looked at, for a tuned model those of
     its own task (domain `base` and `in`), where more than one format was evaluated.
 
-    One row a (checkpoint, arm, dataset, format): value, gap = value - value in
+    One row per (checkpoint, arm, dataset, format): value, gap = value - value in
     ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
     the formats of that model and dataset.
     """

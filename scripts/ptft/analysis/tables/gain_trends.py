@@ -14,7 +14,7 @@ from ptft.analysis.tables.learning import curve_of, trend_table
 def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the mean gain of a group of datasets (table `group_gains`) changes over pre-training.
 
-    One row a (group, tuned_for, method): gain_first and gain_last, the mean gains at both ends,
+    One row per (group, tuned_for, method): gain_first and gain_last, the mean gains at both ends,
     and slope, that of the least-squares line through all of them, per checkpoint, with an interval
     and a p-value (slope_p) that treat the checkpoints as a sample: a t-test from their scatter
     about the line, with what the examples add to it. Checkpoints where a pair of task and dataset

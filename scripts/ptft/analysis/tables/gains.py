@@ -13,7 +13,7 @@ from ptft.analysis.settings import Settings
 def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Gain = tuned score minus base score of the same checkpoint, dataset, format and shots.
 
-    One row a (checkpoint, arm, dataset). ci_low and ci_high are the interval of the
+    One row per (checkpoint, arm, dataset). ci_low and ci_high are the interval of the
     difference, paired over the examples where per-example results exist; base_ci_low, tuned_ci_low
     and so on are that of each score by itself. With several seeds they cover them; with one
     (``n_seeds``) they are about this one tuned model, not about the method. detectable: the

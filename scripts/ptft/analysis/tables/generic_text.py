@@ -45,15 +45,15 @@ SCHEMA = {
 def generic_text(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Loss on generic text of every model, in bits per byte: lower is better.
 
-    One row a (dataset, model, checkpoint), base models with a null method: bits_per_byte, with its
-    interval over n documents. Of the others: base, the loss of the same checkpoint as it is, and
-    change, theirs minus that, paired over documents and seeds. Of base models: since_first, the
+    One row per (dataset, model, checkpoint), base models with a null method: bits_per_byte, with
+    its interval over n documents. Tuned models have base, the loss of the same checkpoint, and
+    change, theirs minus that, paired over documents and seeds. Base models have since_first, the
     change since the first checkpoint, paired over documents. bits_per_byte is the ratio of two sums
     over the corpus, bits and bytes (docs/analysis.md, Generic text).
 
     Beside them nats_per_token, the loss per token; cross_entropy_to_base, in nats per token, the
     mean of -sum_v p_base(v) log p(v): the least it can be is the base model's own entropy; and
-    same_top_token, the share of the tokens for which both models hold the same one the likeliest.
+    same_top_token, the share of tokens where both models find the same one likeliest.
     """
     texts = scores.texts
     if texts is None:

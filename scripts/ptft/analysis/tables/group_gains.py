@@ -21,7 +21,7 @@ def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     fine-tuning does to a skill it did not aim at is not to be averaged with what it aimed at.
     Each (task, dataset) pair weighs the same.
 
-    One row a (group, tuned_for, method, checkpoint): gain, its interval, n_cells, datasets, and
+    One row per (group, tuned_for, method, checkpoint): gain, its interval, n_cells, datasets, and
     ``complete``, false where a pair that other checkpoints have is missing.
     """
     view = scores.main_view(settings.format, settings.shots)

@@ -20,7 +20,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     counts from there. It states in numbers what the paper (its section 5) decides by eye: "rises
     early" against "flat".
 
-    One row a dataset: first, last, rise with its interval (of these two checkpoints), slope with
+    One row per dataset: first, last, rise with its interval (of these two checkpoints), slope with
     an interval and p-value (slope_p) that treat the checkpoints as a sample, slope_p_adjusted over
     the rows of the table (Benjamini and Hochberg, 1995), guess (what a constant answer earns),
     group, and support: the share of draws in which the rise and

@@ -26,9 +26,9 @@ def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
     least ``rise_margin``, the interval of the rise excludes zero, and guessing does not explain it
     (see `groups`): the paper's section 5 in numbers.
 
-    Both tests' null is that the checkpoints are exchangeable; the steps of a slow wandering pass
+    Both tests' null is that the checkpoints are exchangeable; a slowly wandering score passes
     for a trend, and to tau so do examples that turn easier or harder one after the other
-    (docs/analysis.md). tau sees the shape only, and few checkpoints can never give it a small
+    (docs/analysis.md). tau depends on the order only, and few checkpoints can never give a small
     p-value (with 6 of them the smallest possible one is 0.003, with 4 it is 0.083).
     """
     view = scores.main_view(settings.format, settings.shots)

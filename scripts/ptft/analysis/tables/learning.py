@@ -22,7 +22,7 @@ TREND = (
 
 
 def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> pl.DataFrame:
-    """What is known of curves, one row a curve, given the rows of ``view`` that each is made of.
+    """What is known of curves, one row per curve, given the rows of ``view`` that each is made of.
 
     first, last: scores at both ends of pre-training. rise: last - first, with its interval
     (prefix rise_), which is about these two checkpoints. slope: of the line through all of the

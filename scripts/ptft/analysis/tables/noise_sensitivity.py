@@ -16,9 +16,9 @@ def noise_sensitivity(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Change of a base model's score per unit of noise on its weights.
 
     Noise of strength g adds to each weight matrix a normal error of g times the standard deviation
-    of the matrix. One row a (checkpoint, dataset): ``sensitivity`` is the slope of the line through
-    the origin of (strength, noised minus base), least squares over the strengths, in points per
-    unit of strength, with its paired interval; seeds are averaged, and the interval covers them
+    of the matrix. One row per (checkpoint, dataset): ``sensitivity`` is the slope of the line
+    through the origin of (strength, noised minus base), least squares over the strengths, in points
+    per unit of strength, with its paired interval; seeds are averaged, and the interval covers them
     where there are several. ``strengths``: those that the line goes through; ``largest_change``:
     the change at the strongest. Scores that noise has brought to chance can fall no further: keep
     the strengths small.

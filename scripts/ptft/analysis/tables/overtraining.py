@@ -27,18 +27,18 @@ MEASURES: dict[str, tuple[str, Change]] = {
 def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Whether the last checkpoint is worse to fine-tune from than the best one.
 
-    One row a (task, method, setting, measure). Measures: ``tuned score`` and ``gain``, means over
-    the task's own test sets; ``kept``, the mean bounded change on other families. A setting stands
-    for a learning rate, say, that is the same at all checkpoints; "(chosen)" for the one that
-    validation chooses at each (table `arms`): a decline at a fixed rate may only mean that the
-    later checkpoint wants another one.
+    One row per (task, method, setting, measure). Measures: ``tuned score`` and ``gain``, means over
+    the task's own test sets; ``kept``, the mean bounded change on other families. A setting,
+    such as a learning rate, is the same at all checkpoints; "(chosen)" is the one that validation
+    chooses at each (table `arms`): a decline at a fixed rate may only mean that the later
+    checkpoint needs another one.
 
-    drop = best - last; drop_low, its lower limit, and p are corrected for having picked the best
+    drop = best - last; drop_low, its lower limit, and p are corrected for selecting the best
     (``ptft.analysis.best_of_curve``), p_adjusted over the table as well (Benjamini and Hochberg,
-    1995); drop_detectable is the smallest true drop that p would find with a power of 80 %. All is
-    said of these checkpoints: public ones also differ in the learning rate that pre-training had
-    there, and a falling rate alone makes weights more sensitive. best_pretraining_lr and
-    last_pretraining_lr are these rates, where the model's file tells.
+    1995); drop_detectable is the smallest true drop found with a power of 80 %. All of it is about
+    these checkpoints: public ones also differ in their pre-training learning rate, and a falling
+    rate alone makes weights more sensitive. best_pretraining_lr and last_pretraining_lr are these
+    rates, if the model's file has them.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())

@@ -12,7 +12,7 @@ from ptft.analysis.settings import Settings
 def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Mean in-domain gain over the datasets of ``settings.paper_groups``, by checkpoint.
 
-    The paper's Table 6: mean over (task, dataset) pairs of tuned minus base, one row a (group,
+    The paper's Table 6: mean over (task, dataset) pairs of tuned minus base, one row per (group,
     method, checkpoint). ``gain`` counts every dataset once; ``gain_as_published`` counts those of
     ``paper_double_counted`` twice, as the published numbers do; ``double_counting`` is the
     difference.

@@ -22,7 +22,7 @@ PREDICTORS = {
 
 
 def predictors(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Rank correlation, over tuned models, of what they forget with what training knows of them.
+    """Rank correlation, over tuned models, of forgetting with quantities known from training.
 
     A model is a (checkpoint, method, setting), seeds averaged; forgotten is the mean relative loss
     on the datasets of other families (the negative of ``kept`` in table `tradeoff`). One row a

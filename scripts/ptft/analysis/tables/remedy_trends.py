@@ -15,9 +15,9 @@ LINE = ["train_task", "target", "method", "swept", "derived"]
 
 
 def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """How what a method spares at equal gain (table `equal_gain`) changes over pre-training.
+    """How the forgetting that a method spares at equal gain changes over pre-training.
 
-    One row a (task, target, method): spared_first and spared_last, at the earliest and the latest
+    One row per (task, target, method): spared_first and spared_last, at the earliest and the latest
     checkpoint at which the method gains enough, n_checkpoints of these, and slope, that of the
     least-squares line per checkpoint, with an interval and a p-value that treat the checkpoints as
     a sample (as in table `gain_trends`; null with fewer than three). ``p_adjusted`` is adjusted

@@ -43,7 +43,7 @@ def stop_point(
     score - last score) is at least -margin, and so on until the first that does not. Testing in a
     fixed order and stopping at the first failure keeps the chance of any wrong claim at 1 - level
     without a correction (Maurer, Hothorn and Lehmacher, 1995). The claim is about the checkpoints
-    as they are: how another pre-training run would scatter is not in it.
+    as they are; it does not cover variation between pre-training runs.
 
     Args:
         curve: (K,) scores from the first to the last checkpoint.
@@ -69,13 +69,13 @@ def stop_point(
 
 
 def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """For every task, the checkpoint from which on more pre-training adds at most the margin.
+    """For every task, the checkpoint from which more pre-training adds at most the margin.
 
-    One row an (arm, dataset of its own test sets): the stop by the scores as they are,
+    One row per (arm, dataset of its own test sets): the stop by the scores as they are,
     its support, the stop that holds with confidence ``level`` (see :func:`stop_point`), tokens
     and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
     checkpoint's count is not known (`main` often). ``too_low``: the margin is more than a fifth of
-    the last score, so that a score may halve within it; no verdict is to be read from such a row.
+    the last score, so such a row gives no verdict.
 
     ``base_turn`` is the same rule on the base model's curve of the dataset, ``learned_turn`` the
     median over the datasets learned in pre-training: the paper suspects (its section 5) that this

@@ -15,7 +15,7 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Rank correlation, over tasks, of the base models' turning point and the stopping checkpoint.
 
     Both are positions of checkpoints (table `stopping`, by the scores as they are), averaged over
-    the task's own test sets, so that a task counts once. One row a method: Spearman's rho, the
+    the task's own test sets, so that a task counts once. One row per method: Spearman's rho, the
     range null_low to null_high in which it is with probability ``settings.level`` if the order
     of the tasks were chance, and the two-sided p-value, both from the permutations of the tasks
     (all of them, up to 7 tasks).

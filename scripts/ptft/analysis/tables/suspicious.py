@@ -34,7 +34,7 @@ FLAGS = {
 
 
 def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
-    """Datasets of a table `suspicious` whose scores say nothing: their labels seem to be hidden.
+    """Datasets of a table `suspicious` with invalid scores: their labels seem to be hidden.
 
     Their gold labels are all the same, or untrained models are right: the base models of the
     first checkpoint and of another one are near perfect, as a constant answer is on labels that
@@ -53,7 +53,7 @@ def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
 def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Cells flagged from the numbers alone, in every format and number of shots.
 
-    One row a (cell, flag); a cell may have several. ``meaning`` explains the flag (``FLAGS``).
+    One row per (cell, flag); a cell may have several. ``meaning`` explains the flag (``FLAGS``).
     Without per-example results the gold labels and answers are not known, and only the flags
     that follow from scores, errors and chance are raised.
     """

@@ -16,10 +16,10 @@ TEXT = "text_change"
 
 
 def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Every tuned model's gain on its task against what it keeps of the others.
+    """Every tuned model's gain on its task and what it keeps on other families.
 
-    One row a (checkpoint, task, method, setting, derivation, strength), seeds averaged. ``gain`` is
-    the mean of tuned minus base over the task's own test sets; ``kept`` the mean bounded change,
+    One row per (checkpoint, task, method, setting, derivation, strength), seeds averaged. ``gain``
+    is the mean of tuned minus base over the task's own test sets; ``kept`` the mean bounded change,
     (tuned - base) / max(tuned, base), over the datasets of other families: 0 is all, -1 nothing.
     ``front``: no other model of this checkpoint and task, the base model (0, 0) included, has as
     much of one and more of the other; ``front_share``: the share of the resamples in which that is
@@ -29,10 +29,10 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     over the text datasets: above 0 something is lost. ``same_answer`` is its agreement with the
     base model: the share of examples of other families on which both give the same answer, right
     or wrong (where text is generated, the same text); ``same_top_token`` that on text, the share of
-    tokens for which both hold the same one the likeliest. Null where none of that was scored.
+    tokens where both find the same one likeliest. Null if none of that was scored.
 
-    All have paired intervals; gain, kept and text_change also the smallest true difference that
-    would be found with a power of 80 % (prefix, detectable).
+    All have paired intervals; gain, kept and text_change also have the smallest true difference
+    found with a power of 80 % (suffix ``_detectable``).
     """
     points = Points.of(scores, settings)
     fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)

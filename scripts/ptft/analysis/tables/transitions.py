@@ -32,7 +32,7 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
     arXiv 2510.17776). Intervals are from the same resamples. All are null where there are no
     choices, as for ROUGE-L.
 
-    One row a (checkpoint, arm, dataset); empty where no per-example results are known.
+    One row per (checkpoint, arm, dataset); empty where no per-example results are known.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("gained").is_not_null())
