@@ -1,4 +1,4 @@
-"""The answers that head the report: one line a question, with its number, interval and verdict."""
+"""The answers that head the report: one line per question with number, interval and verdict."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ VERDICTS = {
 def prediction_findings(
     prediction: pl.DataFrame, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Whether the base models' turning point predicts the stop, one sentence a method."""
+    """Whether the base models' turning point predicts the stop, one sentence per method."""
     sentences = []
     for row in prediction.iter_rows(named=True):
         text = translate(
@@ -218,7 +218,7 @@ def stopping_table(stopping: pl.DataFrame, translate: Translate) -> str:
 
 
 def suspicious_findings(suspicious: pl.DataFrame, translate: Translate) -> list[str]:
-    """One line a flag: how many scores, on which datasets."""
+    """One line per flag: how many scores, on which datasets."""
     lines = []
     for flag, meaning in FLAGS.items():
         rows = suspicious.filter(pl.col("flag") == flag)

@@ -26,7 +26,7 @@ AUDITS = ("audit_splits", "audit_prompts")
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """Where a front page finds what it tells.
+    """Files that a front page is made from.
 
     Attributes:
         study: the resolved study.

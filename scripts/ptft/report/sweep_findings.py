@@ -10,7 +10,7 @@ from ptft.report.rst import listed, literal
 
 
 def sweep_findings(arms: pl.DataFrame, translate: Translate) -> list[str]:
-    """One sentence a swept method, and one on choices at the edge of what was swept."""
+    """One sentence per swept method, and one on choices at the edge of the sweep."""
     sentences = []
     as_is = translate("as it is")
     for method, setting in shown_settings(arms).iter_rows():

@@ -48,7 +48,7 @@ def read_trained(models: Path, kept: Path | None = None) -> pl.DataFrame:
 
 
 def trained_said(trained: pl.DataFrame, translate: Translate) -> list[str]:
-    """One sentence a method and task: examples trained on, held out, and left out."""
+    """One sentence per method and task: examples trained on, held out, and left out."""
     return [
         translate(
             "{task} is trained on {n} examples; {held} more are held out for validation, "

@@ -46,7 +46,7 @@ def known_fields(loc: tuple, template: str, known: Collection[str], source: str)
 
 
 def require_known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:
-    """Each name must be known; ``what`` it is stands in the message."""
+    """Each name must be known; ``what`` it is appears in the message."""
     for name in names:
         if name not in allowed:
             raise PlacedError(loc, f"unknown {what} {name!r}; {suggest(name, list(allowed))}")

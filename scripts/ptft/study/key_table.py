@@ -36,7 +36,7 @@ def with_table(text: str, schema: type[BaseModel]) -> str:
 
 
 def key_table(schema: type[BaseModel]) -> str:
-    """Keys with type, default and description; those that all methods share stand once."""
+    """Keys with type, default and description; those that all methods share appear once."""
     tree = schema.model_json_schema(by_alias=True)
     rows = _shared_by_methods(list(_keys(tree, tree, "", {})))
     lines = [f"| {' | '.join(row)} |" for row in rows]

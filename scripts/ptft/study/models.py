@@ -47,7 +47,7 @@ class PocketSource(Strict):
     """how the model is built and trained"""
 
     def checkpoints(self) -> dict[str, CheckpointInfo]:
-        """One checkpoint a saved step, named as on the Hub."""
+        """One checkpoint per saved step, named as on the Hub."""
         tokens_per_step = self.pretraining.batch_size * self.pretraining.sequence_length
         return {
             f"step{step}": CheckpointInfo(step=step, tokens=step * tokens_per_step)
@@ -59,7 +59,7 @@ class PocketSource(Strict):
         return self.checkpoints().get(name)
 
     def before(self, name: str) -> str | None:
-        """The checkpoint that pre-training goes on from to reach this one; None for the first."""
+        """The checkpoint from which pre-training continues to this one; None for the first."""
         names = list(self.checkpoints())
         place = names.index(name)
         return names[place - 1] if place else None
