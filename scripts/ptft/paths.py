@@ -42,7 +42,7 @@ def pretrained(model: str, checkpoint: str) -> str:
 
 
 def pretraining_state(model: str, checkpoint: str) -> str:
-    """What the pocket model's pre-training goes on from after a checkpoint, beside it."""
+    """State from which the pocket model's pre-training continues after a checkpoint."""
     return f"{pretrained(model, checkpoint)}.state.pt"
 
 
@@ -156,7 +156,7 @@ class Results:
         return f"{self.root}/state/trained"
 
     def training_records(self, checkpoint: str, arm: str) -> str:
-        """What a tuned model tells of its training, kept where the model itself is not."""
+        """A tuned model's training records, kept when the model is deleted."""
         return f"{self.trained}/{checkpoint}/{arm}"
 
     def job_records(self, *parts: str) -> str:

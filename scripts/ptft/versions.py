@@ -1,8 +1,8 @@
-"""Versions of what decides results. Raise one when its code would give other numbers.
+"""Versions of the code that decides results. Raise one when its results can change.
 
-Snakemake does not see changes in an imported module; these stand in the rules' params, so that
-raising one reruns exactly the jobs whose results would change. A test holds each to a digest of
-what it stands for (`make versions`).
+Snakemake does not see changes in an imported module; these are in the rules' params, so that
+raising one reruns exactly the jobs whose results could change. A test compares each with a
+digest of its code (`make versions`).
 """
 
 DATA_VERSION = 2

@@ -1,4 +1,4 @@
-"""The audit of prompts: how long each cell's are, and whether the model can read and tell them."""
+"""The audit of prompts: length of each cell's, and whether the model can distinguish them."""
 
 import statistics
 from collections.abc import Mapping, Sequence

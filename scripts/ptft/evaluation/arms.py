@@ -72,7 +72,7 @@ def keys_of(
 
 
 def derived_hash(model_hash: str, spec: DerivedPlan, parent: Parent) -> str:
-    """What stands for derived weights in a cell's key: all that decides them."""
+    """Hash of all that decides derived weights, for a cell's key."""
     parts: dict[str, object] = {"model": model_hash, **spec}
     if get_derivation(spec["derivation"]).from_start:
         parts["checkpoint"] = hash_model(parent.checkpoint)

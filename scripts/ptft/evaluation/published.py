@@ -1,8 +1,8 @@
-"""Which cells of a model were put where people find them, and under which keys.
+"""The record of a model's cells: which files exist, and under which keys.
 
-The record is what Snakemake knows of an evaluation: one small file a checkpoint and arm, written
-when all of its cells are in place. The cells themselves are not declared, so that no call of
-Snakemake has to name or look at each of them; one listing a folder tells which are there.
+The record is what Snakemake knows of an evaluation: one small file per checkpoint and arm, written
+when all cells exist. The cells themselves are not declared outputs, so that no call of
+Snakemake has to check each of them; listing their folder shows which exist.
 """
 
 import json

@@ -41,7 +41,7 @@ class CellRequest:
         labels: the label words of a classification, else None.
         also: further ways of scoring, each an extra column of accuracies (see ``KINDS``).
         max_new_tokens, stop: of a generation.
-        max_examples: evaluate the first so many test rows only; None for all.
+        max_examples: evaluate only the first test rows, up to this number; None for all.
         generation_backend: what generates in the engine's place; None for the engine itself.
         metric: the main one, whose scores are the cell's; None for that of the kind.
         window, stride: of text, in tokens (see ``ptft.prompts.windows``).

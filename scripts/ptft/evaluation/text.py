@@ -1,8 +1,8 @@
 """Scoring a cell of generic text: the model's loss on each document, and its distance to the base.
 
-A document is scored in windows (``ptft.prompts.windows``), its first token behind BOS, or else
+A document is scored in windows (``ptft.prompts.windows``), its first token after BOS, or else
 EOS, as in lm-evaluation-harness. The cell's value is that of the corpus, a ratio of two sums, bits
-and bytes; ``ratio_scores`` makes one value a document of it.
+and bytes; ``ratio_scores`` turns it into one value per document.
 """
 
 import math
@@ -90,7 +90,7 @@ def loss_deviation(
 
 
 def ratio_scores(sums: Mapping[str, Sequence]) -> dict[str, list]:
-    """One value a document of each metric, whose mean is that of the corpus, exactly.
+    """One value per document of each metric, whose mean is exactly that of the corpus.
 
     ``score`` (bits per byte), ``nats_per_token``, ``cross_entropy_to_base`` (nats per token) and
     ``same_top_token`` (share of the tokens); null where there is no base model.

@@ -131,14 +131,14 @@ def listed(action: Callable[[], Result], what: str) -> Result:
 def patiently(
     action: Callable[[], Result], what: str, arrived: Callable[[], int] = lambda: 0
 ) -> Result:
-    """Do something that needs the Hub; wait and try again while the Hub or the way to it fails.
+    """Do something that needs the Hub; wait and try again while the Hub or the network fails.
 
     Args:
         what: what is being done, for messages.
-        arrived: bytes that have come so far. While they grow, failures are counted anew.
+        arrived: bytes received so far. While they grow, the count of failures restarts.
 
     Raises:
-        HubError: the Hub refuses, or fails still after the last attempt.
+        HubError: the Hub refuses, or still fails after the last attempt.
     """
     waits, begun, before, attempts = iter(WAITS), time.monotonic(), arrived(), 0
     while True:

@@ -43,7 +43,7 @@ class PinnedFile:
 
 @dataclass(frozen=True)
 class Pin:
-    """A commit of a repository and the files that are wanted of it.
+    """A commit of a repository and the files to fetch.
 
     Attributes:
         repository: ``owner/name``.
@@ -51,7 +51,7 @@ class Pin:
         revision: the branch that the name was resolved to.
         commit: its commit at that time.
         files: what is fetched.
-        step, tokens: where in pre-training a checkpoint is, as far as its name tells.
+        step, tokens: a checkpoint's place in pre-training, if its name contains it.
     """
 
     repository: str

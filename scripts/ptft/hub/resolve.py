@@ -16,7 +16,7 @@ CONVERTED = "refs/convert/parquet"
 
 
 class Reference(TypedDict, total=False):
-    """What a pin stands for: a checkpoint or a dataset's split (arguments of its function)."""
+    """What a pin represents: a checkpoint or a dataset's split (arguments of its function)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -72,8 +72,8 @@ def resolve_checkpoint(source: Mapping) -> Pin:
 def resolve_split(repository: str, config: str, split: str, revision: str | None) -> Pin:
     """Find the parquet files of a dataset's split.
 
-    They stand in the repository itself (``CONFIG/SPLIT-…``, or ``data/SPLIT-…`` for the default
-    config) or, where it holds scripts or other formats, on the branch of data that the Hub
+    They are in the repository itself (``CONFIG/SPLIT-…``, or ``data/SPLIT-…`` for the default
+    config) or, if it holds scripts or other formats, on the branch of data that the Hub
     converted.
 
     Raises:

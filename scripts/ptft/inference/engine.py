@@ -1,8 +1,8 @@
-"""The engine: log-likelihoods and greedy continuations, with everything shared that can be.
+"""The engine: log-likelihoods and greedy continuations, with shared computation.
 
-What the contexts of a call have in common is run once (``prompt_groups``); the choices of a
-question share the question (``token_trees``); only the logits that are asked for are computed.
-None of it changes a score: the tests hold every score to that of the whole prompt alone in a batch.
+The common prefix of a call's contexts is computed once (``prompt_groups``); the choices of a
+question share the question (``token_trees``); only the requested logits are computed.
+None of it changes a score: tests compare every score with that of the whole prompt alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence

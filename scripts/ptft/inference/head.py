@@ -1,7 +1,7 @@
-"""The model's head, for the places that are asked for only, and in float32.
+"""The model's head, only for the requested positions, in float32.
 
 In bfloat16 logits between 8 and 16 are 0.0625 apart, so labels, choices and greedy tokens tie
-although the hidden state tells them apart; a tie goes to the first. The product of the hidden
+although their hidden states differ; a tie goes to the first. The product of the hidden
 state and the head's weights is therefore summed and kept in float32 at any precision of the model.
 """
 

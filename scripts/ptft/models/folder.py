@@ -152,7 +152,7 @@ def copy_tokenizer(source: Path, target: Path) -> None:
 
 
 def keep_records(model: Path, folder: Path) -> None:
-    """Copy what a tuned model's folder tells of its training: it is deleted, this stays."""
+    """Copy the training records out of a tuned model's folder, which will be deleted."""
     if not (model / TRAINING_SUMMARY).exists():
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from ptft.models.folder import weight_files
 
 
 class StoredWeights(Mapping[str, torch.Tensor]):
-    """Name -> weight, on the CPU in the files' precision; each look-up reads that one anew.
+    """Name -> weight, on the CPU in the files' precision; each look-up reads the file again.
 
     Raises:
         KeyError: the files have no weight of the name (a tied one is stored once).

@@ -17,7 +17,7 @@ DOCUMENTS = 70_000
 
 
 def write_corpus(world: World, root: Path) -> Path:
-    """Write `root/corpus.txt`, one document a line."""
+    """Write `root/corpus.txt`, one document per line."""
     root.mkdir(parents=True, exist_ok=True)
     target = root / "corpus.txt"
     documents = write_documents(world, DOCUMENTS)

@@ -1,9 +1,9 @@
 """The pocket study's datasets: every task, its out-of-domain twin, and the multiple-choice sets.
 
-A dataset is drawn twice, once for each split. What two adjectives are to one another is held out:
+A dataset is drawn twice, once per split. Relations between two adjectives are held out:
 the test split uses scales that the train split never shows. Classes are exactly balanced, and each
-class is built from the same scenes, patterns and words, so that nothing but the relation tells
-them apart.
+class is built from the same scenes, patterns and words, so that only the relation
+distinguishes them.
 """
 
 import random

@@ -1,6 +1,6 @@
 """The pocket world: a few hundred English words and the relations between them.
 
-Everything that the corpus tells and the tasks ask is drawn from one `World`: adjectives on scales
+All content of the corpus and the tasks is drawn from one `World`: adjectives on scales
 (two words at each end: *synonyms*, against the other end: *opposites*), things in categories, and
 people with a job and a home. The world is small on purpose: a model of 0.4 M parameters must be
 able to learn it in minutes.

@@ -1,4 +1,4 @@
-"""How far a long job has come: a bar on a terminal, now and then a plain line in a file.
+"""Progress of a long job: a bar on a terminal, a plain line now and then in a file.
 
 tqdm draws over its own line. In a log that makes one line of carriage returns, in which the
 messages between them are lost; and a log is read at its end, to learn what is left to do.
@@ -15,12 +15,12 @@ EVERY = 30.0
 
 
 class ProgressBar(Protocol):
-    """What is told of a job's progress, to a bar of tqdm or to its stand-in."""
+    """Interface of a job's progress: tqdm's bar, or `Lines`."""
 
     n: int
 
     def update(self, count: int = 1) -> object:
-        """So much more is done."""
+        """Add to what is done."""
 
     def set_postfix_str(self, part: str) -> None:
         """Which part of the job comes next."""
@@ -30,7 +30,7 @@ class ProgressBar(Protocol):
 def progress(
     job: str, total: int, unit: str, done: int = 0, shown: bool = True
 ) -> Iterator[ProgressBar]:
-    """Tell on stderr how far a job has come.
+    """Show a job's progress on stderr.
 
     Args:
         job: what is being done, in a word or two.
@@ -55,7 +55,7 @@ def progress(
 
 
 class Lines:
-    """What stands in for a bar in a file: ``evaluate: 40/160 examples, 0:35 left``."""
+    """Lines instead of a bar, for a file: ``evaluate: 40/160 examples, 0:35 left``."""
 
     def __init__(self, job: str, total: int, unit: str, done: int = 0, shown: bool = True) -> None:
         self.job, self.total, self.unit, self.n, self.shown = job, total, unit, done, shown
@@ -64,7 +64,7 @@ class Lines:
         self._part = ""
 
     def update(self, count: int = 1) -> None:
-        """So much more is done."""
+        """Add to what is done."""
         self.n += count
         if time.monotonic() - self._told >= EVERY:
             self._tell()

@@ -1,6 +1,6 @@
-"""How a failed job is told: its cause, one command, the last lines of its log.
+"""Messages of failed jobs: the cause, one command, the last lines of the log.
 
-Snakemake tells the command twice, with all inputs and outputs, and the log as a whole below that.
+Snakemake prints the command twice, with all inputs and outputs, and then the whole log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A run in two lines: what is done, what is left, what is at work now.
+"""A run in two lines: what is done, left and running.
 
-It is told what Snakemake tells its log: which jobs there are, which begin and which end.
+It reads Snakemake's log events: which jobs there are, start and end.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Two corrections of Snakemake's executor plugin for Slurm (2.8.0).
 
-While no job ends, the plugin asks for their states 10 s later each time, up to 3 minutes: a chain
-of jobs stands still for as long after each of them. Here it waits no longer than three times
+While no job ends, the plugin waits 10 s longer between status checks each time, up to 3 minutes, so
+a chain of jobs is idle for that long after each job. Here it waits no longer than three times
 `slurm-init-seconds-before-status-checks`.
 
-At every status check the plugin asks the controller for MinJobAge, and takes no answer to mean
-that `squeue` forgets jobs too soon: it then turns to `sacct`, and stays with it for all attempts
-of that check. Where sacct is installed but nothing is accounted, a controller that is away for a
-moment makes Snakemake forget its running jobs and wait for ever. Here the last answer holds.
+At every status check the plugin asks the controller for MinJobAge, and interprets no answer as
+`squeue` forgetting jobs too soon: it then uses `sacct` for all attempts
+of that check. If sacct is installed but nothing is accounted, a controller that is away for a
+moment makes Snakemake forget its running jobs and wait forever. Here the last answer is reused.
 """
 
 import sys
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def remember_last(ask: Callable[[], int | None]) -> Callable[[], int | None]:
-    """The same question; while it is not answered, the answer it had before."""
+    """The same query; if it fails, its last answer."""
     last: int | None = None
 
     def ask_again() -> int | None:

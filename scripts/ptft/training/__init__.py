@@ -1,4 +1,4 @@
-"""Fine-tuning: exact, resumable and fast on short tasks. A module a concern.
+"""Fine-tuning: exact, resumable and fast on short tasks. One module per concern.
 
 ``settings`` what can be chosen · ``request`` what a job is asked for · ``examples`` tokens and
 which of them are learned · ``replay`` those of another dataset · ``data`` all of a run's ·

@@ -33,7 +33,7 @@ def write_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def write_tensorboard(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Write the same curve as TensorBoard events, one scalar a column, against the step."""
+    """Write the same curve as TensorBoard events, one scalar per column, against the step."""
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:

@@ -1,4 +1,4 @@
-"""Early stopping: which weights were best by validation, and when to wait no longer."""
+"""Early stopping: which weights were best by validation, and when to stop."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass
 class EarlyStopping:
-    """What the measurements of validation so far say.
+    """State of the validation measurements so far.
 
-    The start is no candidate: what is saved has been trained. ``patience`` None never stops.
+    The start is not a candidate: saved weights have been trained. ``patience`` None never stops.
     """
 
     patience: int | None
@@ -20,11 +20,11 @@ class EarlyStopping:
 
     @property
     def over(self) -> bool:
-        """Whether so many measurements were no better that training ends."""
+        """Whether training ends, after ``patience`` measurements without improvement."""
         return self.patience is not None and self.waited >= self.patience
 
     def measured(self, step: int, loss: float) -> bool:
-        """Note a measurement after an update; whether it is the lowest so far."""
+        """Record a measurement after an update; return whether it is the lowest so far."""
         if loss < self.lowest:
             self.lowest, self.step, self.waited = loss, step, 0
             return True

@@ -87,9 +87,9 @@ def completion_examples(
 
 
 def text_examples(tokenizer, rows: Sequence[Mapping], max_length: int) -> list[Example]:
-    """Documents, closed by EOS, of which every token is learned but the first.
+    """Documents, ended by EOS; every token but the first is learned.
 
-    A document longer than ``max_length`` tokens is cut into windows of so many; a rest of one
+    A document longer than ``max_length`` tokens is cut into windows of that length; a rest of one
     token, which nothing predicts, is left out.
 
     Args:
@@ -151,7 +151,7 @@ def check_examples(examples: Sequence[Example], batch_size: int) -> None:
 
     Args:
         examples: after truncation.
-        batch_size: examples an update.
+        batch_size: examples per update.
 
     Raises:
         ValueError: fewer examples than a batch.

@@ -11,7 +11,7 @@ class StartingPoint:
     """The penalty strength / 2 x |w - w0|^2 (Li, Grandvalet & Davoine 2018, arXiv 1802.01483).
 
     All weights of the checkpoint have a counterpart in the tuned model, so there is no second
-    term for new ones. It is added to the gradient once an update, since it does not depend on the
+    term for new ones. It is added to the gradient once per update, since it does not depend on the
     batch; a device that holds a share of each weight does so for its share.
 
     Args:

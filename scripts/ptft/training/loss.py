@@ -44,7 +44,7 @@ def divergence(base: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """What an update makes smaller, apart from what depends on the weights alone.
+    """The loss that an update reduces, apart from penalties on the weights alone.
 
     Of each learned token its cross-entropy and, ``kl`` times, the divergence of the model's
     prediction from the checkpoint's.

@@ -119,7 +119,7 @@ class StateFolder:
         return self.folder / f"best-{step}.pt"
 
     def limit_tokens(self, tokens: int) -> None:
-        """Let later starts of the run take micro-batches of no more than so many tokens."""
+        """Limit the micro-batches of later starts of the run to this many tokens."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self._limit.with_suffix(f".{os.getpid()}")
         partial.write_text(str(tokens))
