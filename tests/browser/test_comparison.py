@@ -17,6 +17,7 @@ def page(browser, finished_once):
     """The page by itself, at a desk."""
     browser.size(*DESK)
     browser.open(finished_once / "results/tiny/comparison.html")
+    browser.driver.find_element("css selector", "#rows td")
     yield browser
     assert browser.errors() == []
     outside = [url for url in browser.requests() if not url.startswith(("file:", "data:"))]

@@ -12,15 +12,7 @@ rule analyse_cells:
     input:
         script=program("analyse"),
         modules=modules("analysis")
-        + library(
-            "analysis/csv_tables",
-            "report/embedded_json",
-            "analysis/intervals",
-            "report/table_page",
-            "report/web_page",
-            "analysis/statistics",
-            "analysis/trends",
-        )
+        + table_pages()
         + words(),
         cells=CELLS,
         replicates=REPLICATES,

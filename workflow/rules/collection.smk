@@ -69,10 +69,7 @@ rule collect_cells:
 rule collect_arms:
     input:
         script=program("collect_arms"),
-        modules=library(
-            "analysis/arms", "analysis/csv_tables", "report/table_page", "report/web_page"
-        )
-        + words(),
+        modules=library("analysis/arms") + table_pages() + words(),
         cells=CELLS,
     output:
         table=ARMS,

@@ -22,9 +22,7 @@ SLICES.add("write_compared_page", content=lambda: {"study": STUDY.model_dump(mod
 rule compare_studies:
     input:
         script=program("compare_studies"),
-        modules=library(
-            "analysis/compared", "analysis/csv_tables", "report/table_page", "report/web_page"
-        ),
+        modules=library("analysis/compared") + table_pages(),
         tables=[paths.Results(study).table(name) for study in STUDY.compare for name in JOINED],
     output:
         tables=[RESULTS.table(name) for name in MADE],

@@ -42,11 +42,8 @@ rule audit_study:
             "audit/prompts",
             "audit/training",
             "audit/limits",
-            "analysis/csv_tables",
-            "report/embedded_json",
-            "report/table_page",
-            "report/web_page",
         )
+        + table_pages()
         + words(),
         checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],

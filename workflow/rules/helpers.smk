@@ -65,6 +65,12 @@ def library(*names):
     return [f"{SCRIPTS}/ptft/{name}.py" for name in names]
 
 
+def table_pages():
+    """What writes a table as CSV and as a page."""
+    names = ("analysis/csv_tables", "report/embedded_json", "report/table_page", "report/web_page")
+    return [*library(*names), f"{SCRIPTS}/ptft/report/table_page.js"]
+
+
 def words():
     """What says a report's phrases: an edited translation writes and draws its pages again."""
     language = STUDY.report.language

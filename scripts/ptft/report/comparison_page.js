@@ -1,5 +1,4 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent), words = data.words;
+const data = JSON.parse(await unpacked()), words = data.words;
 const byId = id => document.getElementById(id);
 const [checkpoint, method, format, other] =
   ["checkpoint", "method", "format", "other"].map(byId);

@@ -6,6 +6,7 @@ Beside this module: the page's style and script, in files of their own.
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ptft.analysis.arms import CHOSEN
 from ptft.analysis.comparison import Comparison
 from ptft.analysis.scores import METHOD
 from ptft.language.words import Words
-from ptft.report.embedded_json import script_json
+from ptft.report.embedded_json import packed_data
 from ptft.report.web_page import web_page
 
 # Brewer's PuOr, as the figure `cross_evaluation` has it: orange is lost, purple gained.
@@ -49,10 +50,8 @@ def comparison_page(
     )
     body = f"<p>{html.escape(words('no tuned model was evaluated'))}</p>"
     if len(found.tuned):
-        embedded = script_json(_data(found, hidden, level, words))
-        body = f"""{_frame(words)}
-<script id="data" type="application/json">{embedded}</script>
-<script>{script}</script>"""
+        data = json.dumps(_data(found, hidden, level, words))
+        body = f"{_frame(words)}\n{packed_data(data, script)}"
     return web_page(words("Compare models"), style, body, language)
 
 

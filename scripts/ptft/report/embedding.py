@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ REPORT_DATA = (
     "packages",
     "metadata",
 )
+# Run when the results are there, before the page is drawn.
+PICTURES = """
+workflow_desc = workflow_desc.replace(/src="result:(\\d+)"/g,
+  (_, number) => `src="${Object.values(results)[number].data_uri}"`);"""
 
 
 def escape_report(page: str, language: str = "en") -> str:
@@ -37,11 +42,19 @@ def escape_report(page: str, language: str = "en") -> str:
         ValueError: the page does not look as this version of Snakemake makes it.
     """
     page = page.replace('<html lang="en">', f'<html lang="{language}">', 1)
-    for name in REPORT_DATA:
-        line = re.compile(rf'(<script id="[a-z-]+">\n *var {name} = )(.*);$', re.M)
+    lines = {
+        name: re.compile(rf'(<script id="[a-z-]+">\n *var {name} = )(.*);$', re.M)
+        for name in REPORT_DATA
+    }
+    for name, line in lines.items():
         if len(line.findall(page)) != 1:
             raise ValueError(f"Snakemake's report has no single script `var {name} = …;`")
-        page = line.sub(lambda found: f"{found[1]}{script_json(_read(found[2]))};", page)
+    data = {name: json.loads(line.search(page)[2]) for name, line in lines.items()}
+    data["workflow_desc"] = with_folds(pictures_once(data["workflow_desc"], data["results"]))
+    written = {name: f"{script_json(value)};" for name, value in data.items()}
+    written["results"] += f"\n{PICTURES}"
+    for name, line in lines.items():
+        page = line.sub(lambda found, script=written[name]: found[1] + script, page)
     before, end, after = page.rpartition("</body>")
     return before + _naming(translator(language)) + end + after
 
@@ -62,10 +75,23 @@ def _naming(translate: Translate) -> str:
     return f"<script>{{const words = {script_json(words)};\n{script}}}</script>\n"
 
 
-def _read(data: str) -> object:
-    """Data of a script; the front page's folds become elements that open."""
-    value = json.loads(data)
-    return with_folds(value) if isinstance(value, str) else value
+def pictures_once(page: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """HTML of the front page, with the number of a result for each picture that is one.
+
+    The report holds such a picture once; ``PICTURES`` puts it back in the browser.
+
+    Args:
+        results: path -> what Snakemake's report knows of it, ``data_uri`` of all of its bytes.
+    """
+    numbers = {
+        result["data_uri"].partition(";base64,")[2]: number
+        for number, result in enumerate(results.values())
+    }
+    return re.sub(
+        r'src="data:image/svg\+xml;base64,([^"]*)"',
+        lambda found: f'src="result:{numbers[found[1]]}"' if found[1] in numbers else found[0],
+        page,
+    )
 
 
 def with_folds(page: str) -> str:

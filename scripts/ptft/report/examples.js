@@ -1,5 +1,5 @@
 // Cards of examples, by the filters above them. Texts are only ever set as text.
-const data = JSON.parse(document.getElementById("data").textContent), words = data.words;
+const data = JSON.parse(await unpacked()), words = data.words;
 const byId = id => document.getElementById(id);
 const [TASK, CHECKPOINT, DATASET] = [1, 2, 3];  // places in a card, whose first is its group
 const filters = {task: TASK, checkpoint: CHECKPOINT, dataset: DATASET};

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ptft.analysis.examples import (
     REMEDY,
 )
 from ptft.language.words import Words
-from ptft.report.embedded_json import script_json
+from ptft.report.embedded_json import packed_data
 from ptft.report.web_page import web_page
 
 CARDS_SHOWN = 20
@@ -69,8 +70,7 @@ def examples_page(data: Mapping[str, Any], seed: int, words: Words, language: st
 <p id="count" role="status"></p>
 <main id="cards"></main>
 <button id="more" type="button" hidden>{words("Show more")}</button>
-<script id="data" type="application/json">{script_json(embedded)}</script>
-<script>{script}</script>"""
+{packed_data(json.dumps(embedded), script)}"""
     if not data["cards"]:
         body = f"<p>{words('No example changed.')}</p>"
     return web_page(words("Examples"), style, body, language)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from page_data import page_data
 from remedy_scores import Model, remedy_scores
 from synthetic_scores import study_slice, write_evaluations
 
@@ -30,9 +31,7 @@ def scores(tmp_path_factory):
 
 
 def embedded(page):
-    return json.loads(
-        re.search(r'<script id="data" type="application/json">(.*)</script>', page)[1]
-    )
+    return json.loads(page_data(page))
 
 
 def test_scores_are_those_of_the_tables(scores):

@@ -2,7 +2,9 @@
 
 import json
 
-from ptft.report.embedded_json import script_json
+from page_data import page_data
+
+from ptft.report.embedded_json import packed_data, script_json
 
 
 def test_texts_stay_data_and_stay_what_they_are():
@@ -10,3 +12,11 @@ def test_texts_stay_data_and_stay_what_they_are():
     text = script_json(hostile)
     assert text.isascii() and "<" not in text
     assert json.loads(text) == hostile
+
+
+def test_packed_texts_are_small_letters_and_come_back():
+    hostile = "</script><!--<script>\u2028 評価 " * 100
+    elements = packed_data(hostile, "read();")
+    assert elements.isascii() and elements.count("</script>") == 2 and "<!--" not in elements
+    assert page_data(elements) == hostile and len(elements) < 1000
+    assert elements == packed_data(hostile, "read();")

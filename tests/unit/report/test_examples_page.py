@@ -6,6 +6,7 @@ import re
 
 import example_study
 import pytest
+from page_data import page_data
 
 import write_examples
 from ptft.report.examples import cut, prompt
@@ -20,9 +21,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(page):
-    return json.loads(
-        re.search(r'<script id="data" type="application/json">(.*)</script>', page)[1]
-    )
+    return json.loads(page_data(page))
 
 
 def test_no_text_of_a_dataset_ends_the_data(page):

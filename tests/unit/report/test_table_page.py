@@ -1,6 +1,5 @@
 """Table pages: whole, escaped, loading nothing. How they behave is tested in a browser."""
 
-import base64
 import csv
 import json
 import re
@@ -10,6 +9,7 @@ import zipfile
 
 import polars as pl
 import pytest
+from page_data import page_data
 
 from ptft.analysis.csv_tables import csv_text, write_csv
 from ptft.report.embedding import REPORT_DATA, escape_report
@@ -21,8 +21,8 @@ def test_page_holds_the_whole_table_and_no_markup_of_its_content():
     page = table_page(table, "t&t", "about <x>")
     assert page.count("</script>") == page.count("<script") == 2 and "<!--" not in page
     assert "a&lt;b" in page and "<title>t&amp;t</title>" in page and "about &lt;x&gt;" in page
-    download = base64.b64decode(re.search(r"base64,([^\"]+)\"", page)[1]).decode()
-    assert download == table.write_csv()
+    assert page_data(page) == table.write_csv()
+    assert page == table_page(table, "t&t", "about <x>")
     assert not re.search(r"(src|href)=\"(http|//)", page)
 
 
@@ -38,17 +38,41 @@ def test_no_text_of_a_csv_is_a_formula(tmp_path):
     assert csv_text(plain) == plain.write_csv()
 
 
-def test_the_data_of_a_report_can_not_end_their_script():
-    hostile = {"params": "</script><script>alert(1)</script>\n", "n": 1.5}
-    page = "".join(
-        f'<script id="x">\n    var {name} = {json.dumps(hostile)};\n    </script>\n'
+def report_of(data):
+    """The scripts of Snakemake's report, as it writes them."""
+    return "".join(
+        f'<script id="x">\n    var {name} = {json.dumps(data[name])};\n    </script>\n'
         for name in REPORT_DATA
     )
+
+
+def test_the_data_of_a_report_can_not_end_their_script():
+    text = "</script><script>alert(1)</script>\n"
+    hostile = {"params": text, "n": 1.5}
+    data = {name: hostile for name in REPORT_DATA}
+    data |= {"workflow_desc": text, "results": {text: {"data_uri": text}}}
+    page = report_of(data)
     escaped = escape_report(page)
     assert escaped.count("</script>") == escaped.count("<script") == len(REPORT_DATA) + 1  # names
     assert json.loads(re.search("var rules = (.*);", escaped)[1]) == hostile
     with pytest.raises(ValueError, match="no single script `var rules"):
         escape_report(page.replace("var rules", "let rules"))
+
+
+def test_a_report_holds_a_picture_of_its_front_page_once():
+    drawn, other = "RFJBV04=", "T1RIRVI="
+    image = '<img alt="x" src="data:image/svg+xml;base64,{}" style="width: 100%;" />'
+    data = {name: {} for name in REPORT_DATA}
+    data["workflow_desc"] = image.format(drawn) + image.format(other)
+    data["results"] = {
+        "a.html": {"data_uri": "data:text/html;charset=utf8;filename=a.html;base64,QQ=="},
+        "b.svg": {"data_uri": f"data:image/svg+xml;charset=utf8;filename=b.svg;base64,{drawn}"},
+        "c.svg": {"data_uri": "data/in/a/zip/file.svg"},
+    }
+    page = escape_report(report_of(data))
+    assert page.count(drawn) == page.count(other) == 1
+    shown = json.loads(re.search("var workflow_desc = (.*);", page)[1])
+    assert shown == ('<img alt="x" src="result:1" style="width: 100%;" />' + image.format(other))
 
 
 SNAKEFILE = """

@@ -1,0 +1,11 @@
+"""What the pages of the report hold, read as a browser reads it."""
+
+import base64
+import re
+import zlib
+
+
+def page_data(page: str) -> str:
+    """The text that a page holds compressed (``ptft.report.embedded_json.packed_data``)."""
+    packed = re.search(r'<script id="data" type="text/plain">(.*)</script>', page)[1]
+    return zlib.decompress(base64.b64decode(packed)).decode()
