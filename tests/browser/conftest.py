@@ -1,5 +1,6 @@
 """A headless browser that writes down what it loads and complains of."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -78,9 +79,9 @@ class Browser:
         )
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium; skips where there is none."""
+@contextlib.contextmanager
+def headless():
+    """A driver of a headless Chromium; skips where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver")
     binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     server = shutil.which("chromedriver")
@@ -99,5 +100,12 @@ def browser():
     driver.set_page_load_timeout(PATIENCE)
     driver.set_script_timeout(PATIENCE)
     driver.implicitly_wait(120)
-    yield Browser(driver)
+    yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The browser of all tests of a worker."""
+    with headless() as driver:
+        yield Browser(driver)

@@ -11,9 +11,7 @@ SLICES.add("analyse_cells", content=lambda: dataclasses.asdict(STUDY.analysis))
 rule analyse_cells:
     input:
         script=program("analyse"),
-        modules=modules("analysis")
-        + table_pages()
-        + words(),
+        modules=modules("analysis") + table_pages() + words(),
         cells=CELLS,
         replicates=REPLICATES,
         arms=ARMS,

@@ -4,8 +4,10 @@
 rule make_report:
     input:
         script=program("make_report"),
-        module=library("report/embedded_json", "report/embedding", "report/rst")
-        + [f"{SCRIPTS}/ptft/report/report_names.js"]
+        module=library(
+            "report/embedded_json", "report/embedding", "report/ready_style", "report/rst"
+        )
+        + [f"{SCRIPTS}/ptft/report/report_{part}" for part in ("names.js", "style.css")]
         + words(),
         front_page=RESULTS.front_page,
         figures=SHOWN_FIGURES,

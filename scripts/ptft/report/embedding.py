@@ -12,6 +12,7 @@ from typing import Any
 
 from ptft.language.translation import Translate, translator
 from ptft.report.embedded_json import script_json
+from ptft.report.ready_style import with_ready_style
 from ptft.report.rst import FOLD, FOLD_END
 
 # What Snakemake's report keeps in scripts of its own, a line each.
@@ -41,6 +42,7 @@ def escape_report(page: str, language: str = "en") -> str:
     Raises:
         ValueError: the page does not look as this version of Snakemake makes it.
     """
+    page = with_ready_style(page)
     page = page.replace('<html lang="en">', f'<html lang="{language}">', 1)
     lines = {
         name: re.compile(rf'(<script id="[a-z-]+">\n *var {name} = )(.*);$', re.M)
