@@ -23,7 +23,7 @@ from ptft.analysis.quantities import QUANTITIES
 from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.evaluation.published import forget_gone
 from ptft.evaluation.requests import require_backend
-from ptft.figures import FIGURES
+from ptft.figures import FIGURES, figures_of
 from ptft.files.errors import StudyFiles, printed_alone
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
@@ -44,6 +44,7 @@ from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import fetched, read_study
 from ptft.study.archived import read_archived_study
 from ptft.study.checks import notes
+from ptft.study.contents import contents
 from ptft.study.compared import common_tables, read_compared_study
 from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
 from ptft.study.released import read_published_study, released_tables, released_titles
@@ -80,6 +81,7 @@ else:
     STUDY = GRID.study
     TITLES = titles(GRID.families)
     RESULTS = paths.Results(GRID.name)
+    FIGURES = figures_of(contents(GRID))
 
     include: "workflow/rules/helpers.smk"
     include: "workflow/rules/common.smk"

@@ -6,7 +6,7 @@ import shutil
 
 import polars as pl
 
-from ptft.figures import FIGURES
+from ptft.figures import figures_of
 from ptft.runtime.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
@@ -27,7 +27,8 @@ TAIL = [
     "Put the report together",
 ]
 AUDIT = "Audit the data and the prompts of the study"
-DRAWN = [f"Draw {figure}" for figure in FIGURES]
+# Full fine-tuning alone, in two formats, and no generic text.
+DRAWN = [f"Draw {figure}" for figure in figures_of(["examples", "formats"])]
 
 
 def evaluations(checkpoints=CHECKPOINTS, arms=ARMS):
@@ -161,7 +162,15 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
     new = ["Make text of the pocket world that is not in its corpus", "Prepare pocket_text (test)"]
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
-        [*new, AUDIT, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
+        [
+            *new,
+            AUDIT,
+            *evaluations(),
+            *TAIL,
+            *DRAWN,
+            "Draw generic_text",
+            "Write the resolved study",
+        ]
     )
     stages = finished.stages(output)
     assert (stages["evaluate"], stages["cells"]) == (6, 6)  # one, whatever the formats and shots
@@ -183,7 +192,7 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
     assert finished.messages(output) == sorted(
         [
             *(AUDIT, *finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
-            *(*TAIL, *DRAWN, "Write the resolved study"),
+            *(*TAIL, *DRAWN, "Draw remedies", "Write the resolved study"),
         ]
     )
     stages = finished.stages(output)

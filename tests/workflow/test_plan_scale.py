@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptft.figures import FIGURES
+from ptft.figures import figures_of
 from ptft.paths import Results
 from ptft.study import read_study
 
@@ -25,7 +25,7 @@ TABLES = {
     "write_examples": 1,
     "compare_models": 1,
     "write_front_page": 1,
-    **{f"plot_{figure}": 1 for figure in FIGURES},
+    **{f"plot_{figure}": 1 for figure in figures_of(["examples", "formats"])},
     **TAIL,
 }
 BASE, TUNED, CHECKPOINTS = 1, 5, 8

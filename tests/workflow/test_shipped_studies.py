@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ptft.figures import FIGURES
+from ptft.figures import figures_of
 
 from .conftest import make_clone
 
@@ -17,41 +17,47 @@ TABLES_ON = {
     "analyse_cells": 1,
     "compare_models": 1,
     "make_report": 1,
-    **{f"plot_{figure}": 1 for figure in FIGURES},
     "write_front_page": 1,
     "write_study": 1,
 }
 
 
-def grid(checkpoints, arms, splits, fetched):
-    """Jobs of a study: tuned arms per checkpoint, prepared splits, splits from the Hub."""
+def drawn(has):
+    """Jobs that draw the figures of a study that has these."""
+    return {f"plot_{figure}": 1 for figure in figures_of(has.split())}
+
+
+def grid(checkpoints, arms, splits, fetched, has):
+    """Jobs of a study: tuned arms per checkpoint, prepared splits, splits from the Hub, figures."""
     pins = checkpoints + fetched
-    return TABLES_ON | {
-        "audit_study": 1,
-        "collect_arms": 1,
-        "collect_cells": 1,
-        "collect_costs": 1,
-        "evaluate_model": checkpoints * (1 + arms),
-        "finetune_model": checkpoints * arms,
-        "prepare_split": splits,
-        "write_examples": 1,
-        **({"resolve_pins": 1, "resolve_pin": pins, "fetch_pin": pins} if fetched else {}),
-    }
+    return (
+        TABLES_ON
+        | drawn(f"examples {has}")
+        | {
+            "audit_study": 1,
+            "collect_arms": 1,
+            "collect_cells": 1,
+            "collect_costs": 1,
+            "evaluate_model": checkpoints * (1 + arms),
+            "finetune_model": checkpoints * arms,
+            "prepare_split": splits,
+            "write_examples": 1,
+            **({"resolve_pins": 1, "resolve_pin": pins, "fetch_pin": pins} if fetched else {}),
+        }
+    )
 
 
 PLANS = {
-    "llama3-8b": grid(1, 4, 41, 28),
-    "olmo-1b": grid(8, 5, 42, 29),
-    "overtraining": grid(8, 6, 12, 12),
-    "pocket-remedies": grid(2, 16, 10, 0)
+    "llama3-8b": grid(1, 4, 41, 28, "formats"),
+    "olmo-1b": grid(8, 5, 42, 29, "formats"),
+    "overtraining": grid(8, 6, 12, 12, "texts"),
+    "pocket-remedies": grid(2, 16, 10, 0, "methods texts")
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
-    "pocket": grid(6, 4, 26, 0) | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
-    # Released scores have no results of single examples.
-    "published": {name: 1 for name in TABLES_ON if name != "plot_transitions"}
-    | {"read_published": 1},
-    "pythia-410m": grid(6, 18, 18, 13),
-    "remedies": grid(3, 42, 14, 14),
-    "table3": grid(1, 1, 7, 5),
+    "pocket": grid(6, 4, 26, 0, "formats") | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
+    "published": TABLES_ON | drawn("formats") | {"read_published": 1},
+    "pythia-410m": grid(6, 18, 18, 13, "methods"),
+    "remedies": grid(3, 42, 14, 14, "methods texts"),
+    "table3": grid(1, 1, 7, 5, ""),
 }
 FILES = {file.stem for file in Path(__file__).parents[2].glob("config/*.yaml")}
 STUDIES = sorted(FILES - {"compare"})

@@ -1,5 +1,8 @@
 # A finished study out of one file that `snakemake export` wrote.
 HELD = {f"{RESULTS.root}/{name}" for name in ARCHIVED.members}
+FIGURES = figures_of(
+    spec.needs for name, spec in FIGURES.items() if RESULTS.figure(name, "svg") in HELD
+)
 COSTS = sorted({RESULTS.table("costs", "csv")} & HELD)
 ARMS = RESULTS.table("arms") if RESULTS.table("arms") in HELD else []
 AUDITS = [name for name in ("audit_splits", "audit_prompts") if RESULTS.table(name) in HELD]

@@ -4,7 +4,7 @@ COSTS = []  # nobody measured them here
 AUDITS = []  # nor prepared the data
 # Nor are there results of single examples.
 TABLES = [name for name in TABLES if name not in BY_EXAMPLE]
-FIGURES = {name: spec for name, spec in FIGURES.items() if not spec.by_example}
+FIGURES = figures_of(["formats"])  # of full fine-tuning alone
 LEFT_OUT = RESULTS.table("unknown", "csv")
 SLICES.add(
     "read_published", content=lambda: STUDY.published.model_dump(mode="json", exclude_none=True)

@@ -5,7 +5,7 @@ Importing this package is cheap: a figure's module (and matplotlib) is imported 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -26,8 +26,12 @@ class FigureSpec:
     category: str
     """Category of the report."""
     title: str
-    by_example: bool = False
-    """Whether it needs results of single examples, which released scores lack."""
+    needs: str | None = None
+    """What not every study has, and without which there is nothing to draw:
+
+    `examples`, results of single ones, which released scores lack; `formats`, several of a
+    dataset; `methods` to compare with full fine-tuning; `texts`, generic ones.
+    """
     overlaid: str | None = None
     """The table of which another study's scores can be laid over it."""
 
@@ -54,19 +58,22 @@ FIGURES: dict[str, FigureSpec] = {
     "stopping": FigureSpec(
         ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
     ),
-    "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format"),
+    "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format", needs="formats"),
     "domains": FigureSpec(
         ("domains", "suspicious"), "Generalization", "Change in and out of domain"
     ),
     "transitions": FigureSpec(
-        ("transitions",), "Forgetting", "Learned and forgotten examples", by_example=True
+        ("transitions",), "Forgetting", "Learned and forgotten examples", needs="examples"
     ),
     "forgetting": FigureSpec(
         ("forgetting", "base_scores"), "Forgetting", "Change on other families"
     ),
     "tradeoff": FigureSpec(("tradeoff",), "Forgetting", "What is gained against what is kept"),
     "remedies": FigureSpec(
-        ("equal_gain",), "Forgetting", "What each method spares at the same gain"
+        ("equal_gain",),
+        "Forgetting",
+        "What each method spares at the same gain",
+        needs="methods",
     ),
     "overtraining": FigureSpec(
         ("along_pretraining", "overtraining"),
@@ -76,8 +83,16 @@ FIGURES: dict[str, FigureSpec] = {
     "cross_evaluation": FigureSpec(
         ("cross_evaluation", "suspicious"), "Forgetting", "Every tuned model on every dataset"
     ),
-    "generic_text": FigureSpec(("generic_text",), "Forgetting", "Loss on generic text"),
+    "generic_text": FigureSpec(
+        ("generic_text",), "Forgetting", "Loss on generic text", needs="texts"
+    ),
 }
+
+
+def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
+    """The figures of a study that has these (``FigureSpec.needs``)."""
+    needed = {None, *has}
+    return {name: spec for name, spec in FIGURES.items() if spec.needs in needed}
 
 
 LINKED = {f"{name}.svg": spec.title for name, spec in FIGURES.items()}
@@ -123,15 +138,19 @@ def draw(
     if overlay is not None and spec.overlaid is None:
         raise ValueError(f"no study can be laid over figure {name!r}")
     from ptft.figures.axis import aligned, placed_on
+    from ptft.figures.marks import settle_labels
 
     kept = {table: _shown(table, tables[table], arms, words) for table in spec.tables}
     placed = placed_on(axis, kept)
     module = import_module(f"ptft.figures.{name}")
-    if overlay is None or spec.overlaid is None:
-        return module.draw(placed, words)
-    over = spec.overlaid
-    others = _shown(over, overlay.tables[over], overlay.arms, words)
-    return module.draw(placed, words, aligned(others, placed[over], axis, overlay.study))
+    laid_over = []
+    if overlay is not None and spec.overlaid is not None:
+        over = spec.overlaid
+        others = _shown(over, overlay.tables[over], overlay.arms, words)
+        laid_over = [aligned(others, placed[over], axis, overlay.study)]
+    figure = module.draw(placed, words, *laid_over)
+    settle_labels(figure)
+    return figure
 
 
 def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None, words: Words) -> pl.DataFrame:

@@ -31,7 +31,10 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
         ax.set_ylabel(words("points"))
         checkpoint_axis(ax, table, words)
         panel_legend(ax, columns=1)
-    below = words("Mean gain by fine-tuning (tuned minus base) on the tasks' own test sets.")
+    below = words(
+        "Mean gain by fine-tuning (tuned minus base) on the tasks' own test sets, by whether base "
+        "models learn them in pre-training."
+    )
     headline(figure, found(table, words), below)
     return figure
 
@@ -44,7 +47,7 @@ def draw_groups(ax: Axes, rows: pl.DataFrame, words: Words) -> None:
         line = in_points.filter(pl.col("group") == group)
         if len(line):
             n = line["n_cells"].max()
-            said = words("{group} in pre-training (test sets: {n})")
+            said = words("{group} (test sets: {n})")
             curve(ax, line, "gain", said.format(group=names[group], n=n), number)
     ax.axhline(0, color=GREY, linewidth=0.8)
 

@@ -156,9 +156,30 @@ def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
         shade = [0.7 * part for part in to_rgb(lines[label].get_color())]
         ax.text(
             1.02, middle, "\n".join(texts[label]), transform=ax.transAxes, color=shade,
-            fontsize=7, va="center", ha="left", linespacing=1.1,
+            fontsize=7, va="center", ha="left", linespacing=1.1, label=f"{LINE_END}{ends[label]}",
         )  # fmt: skip
     return True
+
+
+LINE_END = "line end "
+"""begins what a label beside a line carries: where in the panel its line ends"""
+
+
+def settle_labels(figure: Figure) -> None:
+    """Move labels beside lines apart, now that the panels have their sizes."""
+    beside = {
+        ax: [text for text in ax.texts if str(text.get_label()).startswith(LINE_END)]
+        for ax in figure.axes
+    }
+    if not any(beside.values()):
+        return
+    figure.draw_without_rendering()
+    for ax, texts in beside.items():
+        ends = {text: float(str(text.get_label()).removeprefix(LINE_END)) for text in texts}
+        order = sorted(texts, key=ends.__getitem__)
+        sizes = [text.get_window_extent().height / ax.bbox.height for text in order]
+        for text, middle in zip(order, spread([*map(ends.get, order)], sizes), strict=True):
+            text.set_y(middle)
 
 
 def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:

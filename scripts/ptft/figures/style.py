@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import textwrap
 import unicodedata
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 
 # Inches. A figure is drawn at the size it is printed in, so its type needs no scaling.
 COLUMN, PAGE = 3.3, 8.0
@@ -89,18 +92,37 @@ def panel_grid(rows: int, columns: int, height: float = 1.55, width: float = PAG
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def is_wide(letter: str) -> bool:
+    """Whether a letter takes the room of two, as Japanese ones do."""
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
 def wrapped(text: str, columns: int) -> list[str]:
-    """Lines of at most ``columns`` letters; wide ones count double, and break anywhere."""
-    if all(unicodedata.east_asian_width(letter) not in "WF" for letter in text):
-        return textwrap.wrap(text, columns)
+    """Lines of at most ``columns`` letters; wide ones count double.
+
+    Lines break between words, not within what short brackets hold. Wide letters break after a
+    comma or stop in the second half of a line, else anywhere.
+    """
+    if not any(map(is_wide, text)):
+        glued = re.sub(r"\([^()]*\)", lambda found: _glued(found[0], columns), text)
+        lines = textwrap.wrap(glued, columns, break_on_hyphens=False)
+        return [line.replace("\xa0", " ") for line in lines]
     lines, width = [""], 0
-    for letter in text:
-        wide = 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if width + wide > columns and letter not in "、。，．：？）)":
-            lines, width = [*lines, ""], 0
+    for letter in text.replace("。 ", "。"):
+        room = 2 if is_wide(letter) else 1
+        if width + room > columns and letter not in "、。，．：？）)":
+            at = max(lines[-1].rfind(mark) for mark in "、。") + 1
+            kept = lines[-1][:at] if 2 * at > len(lines[-1]) else lines[-1]
+            lines[-1:] = [kept, lines[-1][len(kept) :]]
+            width = sum(2 if is_wide(other) else 1 for other in lines[-1])
         lines[-1] += letter
-        width += wide
+        width += room
     return [line.strip() for line in lines]
+
+
+def _glued(words: str, columns: int) -> str:
+    """Words that stay in one line, if they fit in one."""
+    return words.replace(" ", "\xa0") if len(words) <= columns else words
 
 
 def headline(figure: Figure, title: str, below: str) -> None:
@@ -118,6 +140,15 @@ def headline(figure: Figure, title: str, below: str) -> None:
     ):
         top = 1 - at / (height + room)
         figure.text(0.08 / width, top, "\n".join(text), va="top", ha="left", **style)
+    for text in figure.findobj(Text):
+        _weigh_evenly(text)
+
+
+def _weigh_evenly(text: Text) -> None:
+    """Bold wide letters: their font has one weight, so an outline thickens them and the others."""
+    if text.get_fontweight() == "bold" and any(map(is_wide, text.get_text())):
+        text.set_fontweight("normal")
+        text.set_path_effects([withStroke(linewidth=0.5, foreground=text.get_color())])
 
 
 def nothing_to_draw(reason: str) -> Figure:

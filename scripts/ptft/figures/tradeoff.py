@@ -17,6 +17,8 @@ FEW = 5
 """methods that a panel of the usual height has room for"""
 MOST = 4
 """checkpoints that are drawn of a task: the first, the last, and evenly between"""
+BASE_SHARE = 0.22
+"""of a panel's width, for the name of the base model"""
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
@@ -35,8 +37,9 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
         rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
         _panel(ax, rows, labels, words)
         if len(rows):
-            ax.set_title(f"{words.task(task)}, {checkpoint_labels(rows)[0]}")
-        ax.set_xlabel(words("change elsewhere (0: all is kept)"))
+            title = words("{task}, {checkpoint}")
+            ax.set_title(title.format(task=words.task(task), checkpoint=checkpoint_labels(rows)[0]))
+        ax.set_xlabel(words("change elsewhere (0: all kept)"))
         ax.set_ylabel(words("gain on the task"))
     _share_scales(axes, len(shown))
     outer_labels(axes, len(shown))
@@ -51,8 +54,19 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _found(table: pl.DataFrame, words: Words) -> str:
-    """For how many tasks plain full fine-tuning is on the front at the last checkpoint."""
-    full = at_last(table).filter(pl.col("label") == "full")
+    """For how many tasks plain full fine-tuning is on the front at the last checkpoint.
+
+    Where there is one method, for how many it surely gains, and surely loses elsewhere.
+    """
+    last = at_last(table)
+    if table["label"].n_unique() == 1:
+        known = last.drop_nulls(["gain_ci_low", "kept_ci_high"])
+        paid = known.filter(pl.col("gain_ci_low") > 0, pl.col("kept_ci_high") < 0)
+        said = words("At the last checkpoint {k} of {n} tasks gain at the cost of other families")
+        if len(known):
+            tasks = known["train_task"].n_unique()
+            return said.format(k=paid["train_task"].n_unique(), n=tasks)
+    full = last.filter(pl.col("label") == "full")
     if full.is_empty() or table["label"].n_unique() == 1:
         return words("What is gained against what is kept")
     return words(
@@ -84,7 +98,7 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> Non
     ax.axvline(0, color=GREY, linewidth=0.6)
     ax.plot([0], [0], "o", color=GREY, markerfacecolor="white", markersize=5, zorder=4)
     ax.annotate(
-        words("base"), (0, 0), xytext=(-4, 4), textcoords="offset points", ha="right",
+        words("base"), (0, 0), xytext=(5, 4), textcoords="offset points", ha="left",
         color=GREY, fontsize=7,
     )  # fmt: skip
     for number, label in enumerate(labels):
@@ -136,11 +150,13 @@ def _arms(row: dict, name: str) -> list[list[float]]:
 
 
 def _share_scales(axes: list[Axes], columns: int) -> None:
-    """One scale a row: checkpoints of a task are compared."""
+    """One scale a row: checkpoints of a task are compared. Right of zero the base has its name."""
     for start in range(0, len(axes), columns):
         row = axes[start : start + columns]
         for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
             limits = [getattr(ax, get)() for ax in row]
             low, high = min(one[0] for one in limits), max(one[1] for one in limits)
+            if get == "get_xlim":
+                high = max(high, -BASE_SHARE * low / (1 - BASE_SHARE))
             for ax in row:
                 getattr(ax, put)(low, high)

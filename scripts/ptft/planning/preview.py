@@ -29,7 +29,7 @@ from ptft.analysis.parts import Parts
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, about_table, make_table
-from ptft.figures import FIGURES, LINKED, draw
+from ptft.figures import FigureSpec, draw, figures_of
 from ptft.figures.style import save
 from ptft.files.slice_files import as_text
 from ptft.hub.pins import fill_in
@@ -38,6 +38,7 @@ from ptft.language.words import Words
 from ptft.report.progress import holes, page_of, progress_said, tables_said
 from ptft.report.study_page import AUDITS, StudyFiles, study_page
 from ptft.report.table_page import write_table
+from ptft.study.contents import contents
 from ptft.study.fetched import fetched_checkpoints, fetched_splits
 from ptft.study.grid import Grid
 from ptft.study.slices import arms_slice, collection_slice, resolved_study
@@ -93,6 +94,11 @@ class Preview:
     def language(self) -> str:
         """Its code."""
         return self.grid.study.report.language
+
+    @cached_property
+    def drawn(self) -> dict[str, FigureSpec]:
+        """Its figures."""
+        return figures_of(contents(self.grid))
 
     def make(self) -> tuple[int, int]:
         """Write all of it; the page comes last.
@@ -166,7 +172,7 @@ class Preview:
         figures = self.output / "figures"
         figures.mkdir(exist_ok=True)
         trained = pl.read_parquet(self.tables / "arms.parquet")
-        for name, spec in FIGURES.items():
+        for name, spec in self.drawn.items():
             tables = {
                 table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
             }
@@ -192,10 +198,11 @@ class Preview:
             progress=progress,
         )
         shown = [name for name in ("holes", *AUDITS, "arms", *TABLES) if self._has(name)]
+        linked = {f"{name}.svg": spec.title for name, spec in self.drawn.items()}
         page = (
-            f"{study_page(files, LINKED, self.words)}\n{tables_said(shown, self.words.translate)}\n"
+            f"{study_page(files, linked, self.words)}\n{tables_said(shown, self.words.translate)}\n"
         )
-        links = {name: f"figures/{name}" for name in LINKED}
+        links = {name: f"figures/{name}" for name in linked}
         links |= {name: f"tables/{name}.html" for name in shown}
         text = page_of(page, links, self.grid.name, self.language, STYLE)
         draft = self.page.with_suffix(".partial")

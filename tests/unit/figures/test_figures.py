@@ -70,6 +70,32 @@ def test_figure_is_drawn_without_its_rows(tables, name):
     assert figure.texts[0].get_text()
 
 
+def title(figure):
+    return figure.texts[0].get_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["base_vs_tuned", "domains"])
+def test_titles_count_tasks_and_test_sets_not_methods(tables, name):
+    table = FIGURES[name].tables[0]
+    both = pl.concat([tables[table], tables[table].with_columns(method=pl.lit("lora"))])
+    assert title(draw(name, tables | {table: both})) == title(draw(name, tables))
+    assert "At the last checkpoint" in title(draw(name, tables))
+
+
+def test_the_tradeoffs_title_counts_what_is_paid_for(tables):
+    sure = tables["tradeoff"].with_columns(gain_ci_low=pl.lit(0.1), kept_ci_high=pl.lit(-0.1))
+    tasks = sorted(sure["train_task"].unique())
+    assert len(tasks) > 1 and sure["method"].n_unique() == 1
+    free = pl.col("train_task") == tasks[0]
+    table = sure.with_columns(kept_ci_high=pl.when(free).then(0.1).otherwise("kept_ci_high"))
+    assert title(draw("tradeoff", {"tradeoff": table})) == (
+        f"At the last checkpoint {len(tasks) - 1} of {len(tasks)} tasks gain at the cost of other "
+        "families"
+    )
+    unknown = sure.with_columns(gain_ci_low=pl.lit(None, pl.Float64))
+    assert title(draw("tradeoff", {"tradeoff": unknown})) == "What is gained against what is kept"
+
+
 def test_program_writes_the_same_bytes_twice(tables, tmp_path):
     for name in FIGURES["domains"].tables:
         tables[name].write_parquet(tmp_path / f"{name}.parquet")

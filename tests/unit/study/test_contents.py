@@ -1,0 +1,33 @@
+"""What a study has decides which figures are planned of it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptft.figures import FIGURES, figures_of
+from ptft.files.errors import StudyFiles
+from ptft.study import read_study
+from ptft.study.contents import contents
+
+NEEDED = {"transitions", "formats", "remedies", "generic_text"}
+
+
+@pytest.mark.parametrize(
+    ("study", "drawn"),
+    [
+        ("pocket", {"transitions", "formats"}),
+        ("pocket-remedies", {"transitions", "remedies", "generic_text"}),
+        ("olmo-1b", {"transitions", "formats"}),  # instruction tuning is on a task of its own
+        ("overtraining", {"transitions", "generic_text"}),  # learning rates are no methods
+        ("pythia-410m", {"transitions", "remedies"}),
+        ("table3", {"transitions"}),
+    ],
+)
+def test_figures_are_planned_where_there_is_something_to_draw(repository, study, drawn):
+    file = repository / f"config/{study}.yaml"
+    config = yaml.safe_load(file.read_text())
+    grid = read_study(config, StudyFiles([Path(file)], config), repository / "config")
+    planned = figures_of(contents(grid))
+    assert set(planned) == set(FIGURES) - NEEDED | drawn
+    assert {name for name, spec in FIGURES.items() if spec.needs} == NEEDED
