@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ptft.runtime.programs import run_program
@@ -15,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
     parser.add_argument("--replicates", required=True, type=Path, help="their paired draws")
+    parser.add_argument("--evaluations", required=True, type=Path, help="folder of cells' files")
     parser.add_argument("--suspicious", required=True, type=Path, help="suspicious.parquet")
     parser.add_argument("--arms", type=Path, help="arms.parquet, for what validation chooses")
     parser.add_argument("--settings", required=True, type=Path, help="of the analysis, JSON file")
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from ptft.analysis.arms import with_chosen
     from ptft.analysis.comparison import comparison
+    from ptft.analysis.paired_wins import paired_wins
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables.suspicious import hidden_labels
@@ -37,11 +40,14 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = read_slice(args.settings, Settings)
     words = Words(translator(args.language), read_slice(args.titles, dict[str, dict[str, str]]))
-    scores = Scores.build(pl.read_parquet(args.cells), pl.read_parquet(args.replicates))
-    if args.arms:
-        scores = with_chosen(scores, pl.read_parquet(args.arms))
+    cells = pl.read_parquet(args.cells)
+    scores = Scores.build(cells, pl.read_parquet(args.replicates))
+    arms = pl.read_parquet(args.arms) if args.arms else None
+    if arms is not None:
+        scores = with_chosen(scores, arms)
     hidden = hidden_labels(pl.read_parquet(args.suspicious))
     found = comparison(scores, settings)
+    found = replace(found, pairs=paired_wins(found, cells, args.evaluations, arms))
     page = comparison_page(found, hidden, settings.level, words, args.language)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(page, encoding="utf-8")

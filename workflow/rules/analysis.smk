@@ -114,6 +114,8 @@ rule compare_models:
         names=slice_of("titles"),
         titles=slice_file("titles"),
         arms=f"--arms {ARMS}" if ARMS else "",
+        # Where there are any; made again when any cell is.
+        evaluations=place(RESULTS.evaluations),
         language=STUDY.report.language,
     message:
         "Compare the models"
@@ -121,7 +123,7 @@ rule compare_models:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --suspicious {input.suspicious:q} --settings {params.settings:q} {params.arms}"
         " --titles {params.titles:q} --language {params.language}"
-        " --output {output:q} 2> {log:q}"
+        " --evaluations {params.evaluations:q} --output {output:q} 2> {log:q}"
 
 
 rule tables:

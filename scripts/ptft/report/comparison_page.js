@@ -5,8 +5,7 @@ const [checkpoint, method, format, other] =
 // Columns to rows: a score of a tuned model each.
 const scores = data.scores.map(values =>
   Object.fromEntries(data.columns.map((name, at) => [name, values[at]])));
-const pairs = new Map(data.pairs.map(([first, second, low, high]) =>
-  [`${first} ${second}`, [low, high]]));
+const pairs = new Map(data.pairs.map(([first, second, ...pair]) => [`${first} ${second}`, pair]));
 const key = (...parts) => parts.join(" ");
 const place = new Map(scores.map((score, at) =>
   [key(score.format, score.checkpoint, score.method, score.task, score.dataset), at]));
@@ -56,15 +55,22 @@ function compared(task, dataset) {
   const own = at(checkpoint.value, method.value, task, dataset);
   if (own === undefined) return null;
   const mine = scores[own], [what, value] = other.value.split(" ");
-  if (what === "base") return {...mine, against: mine.base, base: true};
+  if (what === "base") {
+    const known = mine.gained !== null && mine.n !== null;
+    const [wins, losses] = known ? [mine.gained * mine.n, mine.lost * mine.n] : [null, null];
+    return {...mine, against: mine.base, wins, losses};
+  }
   const theirs = what === "checkpoint" ? at(value, method.value, task, dataset)
     : at(checkpoint.value, value, task, dataset);
   if (theirs === undefined) return null;
-  const turned = own > theirs, interval = pairs.get(turned ? `${theirs} ${own}` : `${own} ${theirs}`);
-  const [low, high] = !interval || interval[0] === null ? [null, null]
-    : turned ? [-interval[1], -interval[0]] : interval;
-  const against = scores[theirs].tuned;
-  return {...mine, against, difference: mine.tuned - against, low, high, base: false};
+  const turned = own > theirs, against = scores[theirs].tuned;
+  let [low, high, n, wins, losses] = pairs.get(`${Math.min(own, theirs)} ${Math.max(own, theirs)}`);
+  if (turned) {
+    [low, high] = low === null ? [null, null] : [-high, -low];
+    [wins, losses] = [losses, wins];
+  }
+  const seeds = Math.max(mine.seeds, scores[theirs].seeds);
+  return {...mine, against, difference: mine.tuned - against, low, high, n, wins, losses, seeds};
 }
 
 // Colour of a change, and black or white on it, whichever can be read.
@@ -80,9 +86,8 @@ function colours(change) {
 }
 
 function examples(found) {
-  if (!found.base) return words.onlyBase;
-  if (found.gained === null || found.n === null) return words.noExamples;
-  const [wins, losses] = [found.gained, found.lost].map(share => Math.round(share * found.n));
+  if (found.wins === null) return words.noExamples;
+  const wins = Math.round(found.wins), losses = Math.round(found.losses);
   const said = fill(words.examples, {wins, losses, ties: found.n - wins - losses, n: found.n});
   return found.seeds > 1 ? said + words.seeds : said;
 }

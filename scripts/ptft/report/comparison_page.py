@@ -29,6 +29,7 @@ COLUMNS = (
     "checkpoint", "method", "task", "dataset", "format", "metric", "shots", "n", "seeds", "base",
     "tuned", "difference", "low", "high", "gained", "lost",
 )  # fmt: skip
+PAIR_COLUMNS = ("first", "second", "ci_low", "ci_high", "paired", "wins", "losses")
 # Of a score, and of a difference: a hundredth of a point.
 DIGITS = 4
 
@@ -39,7 +40,7 @@ def comparison_page(
     """The whole HTML page: a matrix of tasks and datasets for what is chosen.
 
     Args:
-        found: what can be chosen.
+        found: what can be chosen, its pairs with ``ptft.analysis.paired_wins``.
         hidden: datasets whose labels seem to be hidden: their scores get no colour.
         level: of the intervals.
         words: of the page.
@@ -120,9 +121,7 @@ def _data(found: Comparison, hidden: Sequence[str], level: float, words: Words) 
         ],
         "columns": COLUMNS,
         "scores": _rounded(rows),
-        "pairs": _rounded(found.pairs.select("first", "second", "ci_low", "ci_high"))
-        if len(found.pairs)
-        else [],
+        "pairs": _rounded(found.pairs.select(PAIR_COLUMNS)) if len(found.pairs) else [],
         "limits": limits,
         "colours": [list(bytes.fromhex(colour)) for colour in COLOURS.split()],
         "words": _words(level, words),
@@ -177,7 +176,6 @@ def _words(level: float, words: Words) -> dict[str, str]:
             "(ties)."
         ),
         "seeds": " " + words("Means over the training seeds."),
-        "onlyBase": words("Wins and losses are known against the base model only."),
         "noExamples": words("No per-example results: wins and losses are not known."),
         "hidden": words("Labels seem to be hidden; not a score."),
     }

@@ -13,6 +13,7 @@ from synthetic_scores import study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
 from ptft.analysis.comparison import comparison
+from ptft.analysis.paired_wins import COUNTS
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -32,6 +33,14 @@ def scores(tmp_path_factory):
 
 def embedded(page):
     return json.loads(page_data(page))
+
+
+def with_counts(found):
+    """Each first model of a pair higher on 3 of 40 examples, lower on 2."""
+    counts = dict(zip(COUNTS, (40.0, 3.0, 2.0), strict=True))
+    return replace(
+        found, pairs=found.pairs.with_columns(**{k: pl.lit(v) for k, v in counts.items()})
+    )
 
 
 def test_scores_are_those_of_the_tables(scores):
@@ -85,7 +94,7 @@ def test_no_tuned_model_no_matrix():
 
 
 def test_the_page_holds_numbers_once_and_names_as_texts(scores):
-    found = comparison(scores, Settings())
+    found = with_counts(comparison(scores, Settings()))
     hostile = "</script><!--<script>\u2028"
     words = Words(translator("ja"), {"datasets": {"quiz": hostile}})
     page = comparison_page(found, ["nli_out"], 0.9, words, "ja")
@@ -106,7 +115,7 @@ def test_the_page_holds_numbers_once_and_names_as_texts(scores):
             "difference"
         ].abs().max()
     )  # fmt: skip
-    assert len(data["pairs"]) == len(found.pairs)
+    assert [pair[4:] for pair in data["pairs"]] == [[40, 3, 2]] * len(found.pairs)
 
 
 def test_settings_and_derived_models_are_methods_of_their_own():
@@ -116,8 +125,10 @@ def test_settings_and_derived_models_are_methods_of_their_own():
         Model((0.6,), (0.4,), setting="lr0.001", derived="interpolated", strength=0.5),
     ]
     scores = remedy_scores(models, 20, np.random.default_rng(0))
-    data = embedded(comparison_page(comparison(scores, Settings()), [], 0.95, Words()))
+    found = with_counts(comparison(scores, Settings()))
+    data = embedded(comparison_page(found, [], 0.95, Words()))
     assert data["methods"] == ["full, lr0.001", "full, lr0.001, interpolated 0.5"]
     unknown = replace(scores, draws=np.full_like(scores.draws, np.nan))
-    data = embedded(comparison_page(comparison(unknown, Settings()), [], 0.95, Words()))
-    assert [pair[2:] for pair in data["pairs"]] == [[None, None]] * 2
+    found = with_counts(comparison(unknown, Settings()))
+    data = embedded(comparison_page(found, [], 0.95, Words()))
+    assert [pair[2:4] for pair in data["pairs"]] == [[None, None]] * 2
