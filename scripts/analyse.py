@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
 
     translate = translator(args.language)
     settings = read_slice(args.settings, Settings) if args.settings else Settings()
-    replicates = pl.read_parquet(args.replicates) if args.replicates else None
+    replicates = pl.scan_parquet(args.replicates) if args.replicates else None
     scores = Scores.build(pl.read_parquet(args.cells), replicates)
     if args.arms:
         scores = with_chosen(scores, pl.read_parquet(args.arms))

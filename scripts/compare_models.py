@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_slice(args.settings, Settings)
     words = Words(translator(args.language), read_slice(args.titles, dict[str, dict[str, str]]))
     cells = pl.read_parquet(args.cells)
-    scores = Scores.build(cells, pl.read_parquet(args.replicates))
+    scores = Scores.build(cells, pl.scan_parquet(args.replicates))
     arms = pl.read_parquet(args.arms) if args.arms else None
     if arms is not None:
         scores = with_chosen(scores, arms)

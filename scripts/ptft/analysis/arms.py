@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import TypedDict
 
+from ptft.analysis.draws import Draws
 from ptft.analysis.scores import Scores
 from ptft.files.slice_files import closed
 from ptft.models.folder import TRAINING_SUMMARY
@@ -104,14 +105,14 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         chosen_settings(table), on=[*CHOICE, "setting"], how="semi", maintain_order="left"
     )
     rows = found["row"].to_numpy()
-    count = len(scores.draws)
+    draws, count = scores.draws, len(scores.draws)
     again = found.with_columns(
         pl.lit(CHOSEN).alias("setting"),
         pl.Series("row", np.arange(count, count + len(rows)), scores.cells.schema["row"]),
     )
     return Scores(
         pl.concat([scores.cells, again]),
-        np.concatenate([scores.draws, scores.draws[rows]]),
+        draws.again(rows) if isinstance(draws, Draws) else np.concatenate([draws, draws[rows]]),
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
         with_chosen(scores.texts, table) if scores.texts else None,
         table,

@@ -13,6 +13,7 @@ import polars as pl
 
 from ptft.analysis.intervals import score_interval
 from ptft.analysis.per_example import AlignedCells, compare, read_aligned
+from ptft.analysis.replicates import COLUMN, packed
 from ptft.analysis.statistics import resampling_weights
 from ptft.paths import cell_path
 
@@ -76,8 +77,8 @@ def score_cells(
     Returns:
         one row a cell and metric of which bootstrap means are kept (the main one and those of
         ``AGAINST_BASE``): its key, the metric, what ``AUDIT_SCHEMA`` names (with the main metric),
-        R bootstrap means (``replicates``), and ``scores``: with the main metric, a list with a
-        struct of ``SCORE_SCHEMA`` for each metric of the cell.
+        R bootstrap means (``replicates``, as bytes), and ``scores``: with the main metric, a list
+        with a struct of ``SCORE_SCHEMA`` for each metric of the cell.
 
     Raises:
         ValueError: a file is broken.
@@ -90,7 +91,7 @@ def score_cells(
         for dataset in sorted(by_dataset)
         for row in _score_dataset(study, evaluations, dataset, by_dataset[dataset])
     ]
-    return pl.DataFrame(rows, schema=_schema(study["bootstrap"]["resamples"]))
+    return pl.DataFrame(rows, schema=_schema())
 
 
 def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
@@ -103,8 +104,8 @@ def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
     return "out" if same_family else "cross"
 
 
-def _schema(resamples: int) -> dict[str, pl.DataType]:
-    kept = {"replicates": pl.Array(pl.Float32, resamples)}
+def _schema() -> dict[str, pl.DataType]:
+    kept = {COLUMN: pl.Binary()}
     scores = {"scores": pl.List(pl.Struct(SCORE_SCHEMA))}
     return KEY_SCHEMA | {"metric": pl.String()} | AUDIT_SCHEMA | kept | scores
 
@@ -134,7 +135,7 @@ def _score_dataset(
         }
         scores = measured["score"]
         for name, i, means in _replicates(measured, bootstrap["resamples"], seed):
-            row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, "replicates": means}
+            row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, COLUMN: packed(means)}
             if name != "score":
                 yield row | {"scores": []}
                 continue

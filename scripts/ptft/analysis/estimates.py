@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.draws import Derived, Rows, portions
 from ptft.analysis.intervals import small_sample_quantile, smallest_detectable
 from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import LEVEL, percentile_interval
@@ -53,7 +54,7 @@ class Estimates:
     """N estimates: ``values`` (N,), ``draws`` (N, R) of each, and the seeds' part of the error."""
 
     values: np.ndarray
-    draws: np.ndarray
+    draws: Rows
     seeds: SeedPart | None = None
 
     def interval(
@@ -65,7 +66,8 @@ class Estimates:
         ``ptft.analysis.intervals.small_sample_quantile``).
         """
         tail = (1 - level) / (2 if two_sided else 1)
-        stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)
+        found = [percentile_interval(draws, 1 - 2 * tail) for draws in portions(self.draws)]
+        stderr, low, high = map(np.concatenate, zip(*found, strict=True))
         low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
         if self.seeds is not None:
             quantile = small_sample_quantile(tail, self._share(stderr), self.seeds.freedom)
@@ -74,9 +76,14 @@ class Estimates:
             high = self.values + wider * (high - self.values)
         return stderr, low, high
 
-    def detectable(self, level: float = LEVEL) -> np.ndarray:
-        """The smallest true difference (N,) that would be found with a power of 80 %."""
-        stderr = self.draws.std(axis=1)
+    def detectable(self, level: float = LEVEL, stderr: np.ndarray | None = None) -> np.ndarray:
+        """The smallest true difference (N,) that would be found with a power of 80 %.
+
+        Args:
+            stderr: that of :meth:`interval`, where it is known already.
+        """
+        if stderr is None:
+            stderr = np.concatenate([draws.std(axis=1) for draws in portions(self.draws)])
         if self.seeds is None:
             return smallest_detectable(stderr, level)
         return smallest_detectable(stderr, level, self._share(stderr), self.seeds.freedom)
@@ -92,22 +99,29 @@ def with_interval(
     frame: pl.DataFrame, estimates: Estimates, level: float = LEVEL, prefix: str = ""
 ) -> pl.DataFrame:
     """Add stderr, ci_low and ci_high (null where unknown), the columns prefixed."""
-    names = [prefix + name for name in INTERVAL]
-    if frame.is_empty():
-        return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
-    return frame.with_columns(
-        pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
-        for name, values in zip(names, estimates.interval(level), strict=True)
-    )
+    return _with_columns(frame, INTERVAL, _interval(frame, estimates, level), prefix)
 
 
 def with_comparison(
     frame: pl.DataFrame, estimates: Estimates, level: float = LEVEL, prefix: str = ""
 ) -> pl.DataFrame:
     """:func:`with_interval` of differences, and detectable: ``Estimates.detectable``, prefixed."""
-    frame = with_interval(frame, estimates, level, prefix)
-    values = np.empty(0) if frame.is_empty() else estimates.detectable(level)
-    return frame.with_columns(pl.Series(f"{prefix}{DETECTABLE}", values, pl.Float64).fill_nan(None))
+    interval = _interval(frame, estimates, level)
+    least = interval[0] if frame.is_empty() else estimates.detectable(level, interval[0])
+    return _with_columns(frame, (*INTERVAL, DETECTABLE), (*interval, least), prefix)
+
+
+def _interval(frame: pl.DataFrame, estimates: Estimates, level: float) -> tuple[np.ndarray, ...]:
+    return (np.empty(0),) * 3 if frame.is_empty() else estimates.interval(level)
+
+
+def _with_columns(
+    frame: pl.DataFrame, names: tuple[str, ...], values: tuple[np.ndarray, ...], prefix: str
+) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.Series(prefix + name, column, dtype=pl.Float64).fill_nan(None)
+        for name, column in zip(names, values, strict=True)
+    )
 
 
 def difference(view: Scores, rows: np.ndarray, others: np.ndarray, same_run: bool) -> Estimates:
@@ -118,7 +132,10 @@ def difference(view: Scores, rows: np.ndarray, others: np.ndarray, same_run: boo
             of independent models.
     """
     values = np.nanmean(view.by_seed[rows], axis=1) - np.nanmean(view.by_seed[others], axis=1)
-    draws = view.draws[rows] - view.draws[others]
+    draws = Derived(
+        (len(rows), view.draws.shape[1]),
+        lambda at: view.draws[rows[at]] - view.draws[others[at]],
+    )
     if same_run:
         return Estimates(values, draws, SeedPart.of(view.by_seed[rows] - view.by_seed[others]))
     parts = [SeedPart.of(view.by_seed[at]) for at in (rows, others)]
@@ -131,7 +148,7 @@ class Changes:
 
     values: np.ndarray
     """(N,)"""
-    draws: np.ndarray
+    draws: Derived
     """(N, R)"""
     by_seed: np.ndarray
     """(N, S) with the score of each training seed in the place of their mean"""
@@ -143,7 +160,10 @@ class Changes:
         base = pairs["base"].to_numpy()
         return cls(
             change(pairs["value"].to_numpy(), base),
-            change(view.draws[rows], view.draws[base_rows]),
+            Derived(
+                (len(rows), view.draws.shape[1]),
+                lambda at: change(view.draws[rows[at]], view.draws[base_rows[at]]),
+            ),
             change(view.by_seed[rows], base[:, None]),
         )
 

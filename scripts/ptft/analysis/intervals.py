@@ -105,23 +105,40 @@ def confidence_draws(
     Returns:
         (G, R) float32; NaN where the variance is unknown.
     """
-    from scipy.special import ndtri
-
-    count, resamples = replicates.shape
-    grid = ndtri((np.arange(resamples) + 0.5) / resamples)
+    count = len(replicates)
     examples = effective_examples(mean, variance, n, bounded)
-    draws = np.empty((count, resamples), dtype=np.float32)
+    draws = np.empty(replicates.shape, dtype=np.float32)
     rng = np.random.default_rng(seed)
     for start in range(0, count, CHUNK):
         rows = slice(start, start + CHUNK)
-        inside = ~np.isnan(examples[rows])
-        step = np.where(inside, 1 / examples[rows], 0.0)[:, None]
         noise = rng.standard_normal(replicates[rows].shape, dtype=np.float32)
-        order = np.argsort(replicates[rows] + step * noise, axis=1)
-        wilson = score_quantiles(mean[rows][:, None], examples[rows][:, None], grid)
-        normal = mean[rows][:, None] + np.sqrt(variance[rows])[:, None] * grid
-        sorted_draws = np.where(inside[:, None], wilson, normal)
-        np.put_along_axis(draws[rows], order, sorted_draws.astype(np.float32), axis=1)
+        draws[rows] = ranked_draws(
+            mean[rows], variance[rows], examples[rows], replicates[rows], noise
+        )
+    return draws
+
+
+def ranked_draws(
+    mean: np.ndarray,
+    variance: np.ndarray,
+    examples: np.ndarray,
+    replicates: np.ndarray,
+    noise: np.ndarray,
+) -> np.ndarray:
+    """Draws (G, R) of :func:`confidence_draws` of a few scores, whose ``examples`` are effective
+    numbers and ``noise`` (G, R) standard normal."""
+    from scipy.special import ndtri
+
+    resamples = replicates.shape[1]
+    grid = ndtri((np.arange(resamples) + 0.5) / resamples)
+    inside = ~np.isnan(examples)
+    step = np.where(inside, 1 / examples, 0.0)[:, None]
+    order = np.argsort(replicates + step * noise, axis=1)
+    wilson = score_quantiles(mean[:, None], examples[:, None], grid)
+    normal = mean[:, None] + np.sqrt(variance)[:, None] * grid
+    sorted_draws = np.where(inside[:, None], wilson, normal).astype(np.float32)
+    draws = np.empty(replicates.shape, dtype=np.float32)
+    np.put_along_axis(draws, order, sorted_draws, axis=1)
     return draws
 
 
@@ -195,13 +212,32 @@ def over_seeds(
         normals: (S, R) standard normal draws; runs that share them are paired over seeds.
     """
     s = len(values)
+    seeds, examples, together = (
+        part[0] for part in parts_of_variance(values[None], replicates[None])
+    )
     mean = replicates.mean(axis=0)
-    together, alone = mean.var(), replicates.var(axis=1).mean()
-    examples = max(0.0, together - max(0.0, (alone - together) / (s - 1)))
-    seeds = values.var(ddof=1) / s
     shrink = np.sqrt(examples / together) if together > 0 else 0.0
     moved = (values - values.mean()) @ normals / np.sqrt(s * (s - 1))
     return values.mean() + shrink * (mean - mean.mean()) + moved, float(seeds + examples)
+
+
+def parts_of_variance(
+    values: np.ndarray, replicates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Variance of means over seeds (see :func:`over_seeds`), for G scores with S seeds each.
+
+    Args:
+        values: (G, S).
+        replicates: (G, S, R).
+
+    Returns:
+        the seeds' part, the examples' part, and the bootstrap's variance of the mean, (G,) each.
+    """
+    s = values.shape[1]
+    together = replicates.mean(axis=1).var(axis=1)
+    alone = replicates.var(axis=2).mean(axis=1)
+    examples = np.maximum(0, together - np.maximum(0, (alone - together) / (s - 1)))
+    return values.var(axis=1, ddof=1) / s, examples, together
 
 
 def unseen_agreement(mean: np.ndarray, n: np.ndarray, seeds: np.ndarray) -> np.ndarray:

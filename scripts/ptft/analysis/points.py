@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.arms import CHOSEN
+from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import Change, Changes
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
@@ -125,10 +126,11 @@ def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.D
         .sort("train_task", "index", *VARIANT, nulls_last=False)
     )
 
-    def mean(values: np.ndarray) -> np.ndarray:
+    def mean(values: np.ndarray | Derived) -> np.ndarray:
         empty = values[:0]
         rows = [values[at].mean(axis=0) for at in groups["position"].to_list()]
         return np.array(rows) if rows else empty
 
-    versions = Versions.of(*map(mean, (changes.values, changes.draws, changes.by_seed)))
+    parts = mean(changes.values), mean(changes.draws), mean(changes.by_seed)
+    versions = Versions.of(*parts)
     return groups.drop("position"), versions

@@ -10,12 +10,10 @@ import polars as pl
 
 from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA
 from ptft.analysis.cells import KEY, checkpoint_index, refuse_duplicates, with_shots
-from ptft.analysis.intervals import (
-    confidence_draws,
-    effective_examples,
-    over_seeds,
-    unseen_agreement,
-)
+from ptft.analysis.draws import Draws, Made
+from ptft.analysis.intervals import effective_examples
+from ptft.analysis.replicates import COLUMN, Replicates
+from ptft.analysis.seed_means import SeedMeans
 from ptft.analysis.statistics import normal_replicates
 
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
@@ -47,11 +45,11 @@ class Scores:
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
     ``against_base``: metrics of tuned models against the base model (``AGAINST_BASE``), by name,
-    as far as their bootstrap means were kept.
+    as far as their bootstrap means were kept; their ``cells`` have no ``stderr``.
     """
 
     cells: pl.DataFrame
-    draws: np.ndarray
+    draws: Draws | np.ndarray
     by_seed: np.ndarray
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
@@ -59,9 +57,14 @@ class Scores:
 
     @classmethod
     def build(
-        cls, cells: pl.DataFrame, replicates: pl.DataFrame | None = None, seed: int = 0
+        cls,
+        cells: pl.DataFrame,
+        replicates: pl.DataFrame | pl.LazyFrame | None = None,
+        seed: int = 0,
     ) -> Scores:
         """Join cells with their replicates and average over seeds.
+
+        Replicates of a scanned file stay on disk until draws are asked for.
 
         Without replicates (published scores) each cell counts as independent of the others; a
         cell without a standard error gets no interval.
@@ -74,11 +77,12 @@ class Scores:
         main = main.with_columns(checkpoint_index(main))
         text = pl.col("kind").eq_missing(pl.lit("text"))
         seeds = sorted(main["seed"].drop_nulls().unique())
-        prompted = _average_seeds(*_drawn(main.filter(~text), replicates, seed), seed, seeds)
-        prompted = _with_against_base(prompted, cells.filter(~text), replicates, seed, seeds)
+        known = None if replicates is None else _Known.of(replicates)
+        prompted = _average_seeds(*_drawn(main.filter(~text), known, seed), seed, seeds)
+        prompted = _with_against_base(prompted, cells.filter(~text), known, seed, seeds)
         if not (main["kind"] == "text").any():
             return prompted
-        drawn = _drawn(main.filter(text), replicates, seed)
+        drawn = _drawn(main.filter(text), known, seed)
         losses = _average_seeds(*drawn, seed, seeds, bounded=False)
         further = cells.filter(text & ~pl.col("main")).pivot(
             "metric", index=GROUP, values="value", aggregate_function="mean", sort_columns=True
@@ -86,7 +90,7 @@ class Scores:
         beside = losses.cells.join(
             further, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
         )
-        losses = _with_against_base(losses, cells.filter(text), replicates, seed, seeds)
+        losses = _with_against_base(losses, cells.filter(text), known, seed, seeds)
         return replace(prompted, texts=replace(losses, cells=beside))
 
     @property
@@ -103,7 +107,14 @@ class Scores:
                 f"{self.cells['format'].unique().sort().to_list()} and shots "
                 f"{self.cells['shots'].unique().sort().to_list()}"
             )
-        return Scores(cells, self.draws, self.by_seed)
+        return self.among(cells)
+
+    def among(self, cells: pl.DataFrame) -> Scores:
+        """Some of the cells alone; what draws and scores by seed their rows are stays."""
+        draws = self.draws
+        if isinstance(draws, Draws):
+            draws = draws.among(cells["row"].to_numpy())
+        return Scores(cells, draws, self.by_seed)
 
     def pairs(self) -> pl.DataFrame:
         """Tuned cells beside the base cell of the same checkpoint, dataset, format and shots.
@@ -128,16 +139,29 @@ class Scores:
         )
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Replicates: what is said of each row in memory, the means where they are."""
+
+    rows: pl.DataFrame
+    table: pl.LazyFrame
+
+    @classmethod
+    def of(cls, replicates: pl.DataFrame | pl.LazyFrame) -> _Known:
+        table = replicates.lazy()
+        return cls(table.drop(COLUMN).with_row_index("place").collect(), table)
+
+
 def _drawn(
-    main: pl.DataFrame, replicates: pl.DataFrame | None, seed: int
-) -> tuple[pl.DataFrame, np.ndarray]:
+    main: pl.DataFrame, known: _Known | None, seed: int
+) -> tuple[pl.DataFrame, Replicates | np.ndarray]:
     """Cells, numbered in ``row``, with what is known of their answers, and the replicates of each.
 
     Raises:
         ValueError: a cell has no replicates.
     """
     main = main.sort(KEY).with_row_index("row")
-    if replicates is None:
+    if known is None:
         drawn = normal_replicates(
             main["value"].to_numpy(),
             main["stderr"].fill_null(np.nan).to_numpy(),
@@ -146,42 +170,44 @@ def _drawn(
         )
         unknown = (pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
         return main.with_columns(unknown), drawn
-    on = [*KEY, *(["metric"] if "metric" in replicates.columns else [])]
-    joined = main.join(replicates, on=on, how="left", maintain_order="left")
-    without = joined.filter(pl.col("replicates").is_null())
+    on = [*KEY, *(["metric"] if "metric" in known.rows.columns else [])]
+    joined = main.join(known.rows, on=on, how="left", maintain_order="left")
+    without = joined.filter(pl.col("place").is_null())
     if len(without):
         raise ValueError(
             f"cell {without.select(KEY).row(0)} has no replicates "
             f"({len(without)} such cells); collect the cells again"
         )
-    return joined.drop("replicates"), joined["replicates"].to_numpy()
+    places = joined["place"].cast(pl.Int64).to_numpy()
+    return joined.drop("place"), Replicates(known.table, places)
 
 
 def _with_against_base(
     scores: Scores,
     cells: pl.DataFrame,
-    replicates: pl.DataFrame | None,
+    known: _Known | None,
     seed: int,
     seeds: Sequence[int],
 ) -> Scores:
     """Scores with what is known of the metrics of ``AGAINST_BASE``, their runs numbered alike."""
-    if replicates is None or "metric" not in replicates.columns:
+    if known is None or "metric" not in known.rows.columns:
         return scores
     runs = scores.cells.select(*RUN, "run").unique()
     index = scores.cells.select("checkpoint", "index").unique()
     found = {}
     for name in AGAINST_BASE:
-        known = replicates.filter(pl.col("metric") == name)
-        own = cells.filter(pl.col("metric") == name).join(known, on=KEY, how="semi")
+        rows = known.rows.filter(pl.col("metric") == name)
+        own = cells.filter(pl.col("metric") == name).join(rows, on=KEY, how="semi")
         if len(own):
             own = own.join(index, on="checkpoint")
-            found[name] = _average_seeds(*_drawn(own, known, seed), seed, seeds, runs=runs)
+            drawn = _drawn(own, _Known(rows, known.table), seed)
+            found[name] = _average_seeds(*drawn, seed, seeds, runs=runs)
     return replace(scores, against_base=found)
 
 
 def _average_seeds(
     main: pl.DataFrame,
-    drawn: np.ndarray,
+    drawn: Replicates | np.ndarray,
     seed: int,
     seeds: Sequence[int],
     bounded: bool = True,
@@ -195,37 +221,26 @@ def _average_seeds(
         runs: ``RUN`` and its number in ``run``; None numbers them.
     """
     grouped = _grouped(main)
-    if runs is None:
-        runs = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
-    grouped = grouped.join(runs, on=RUN, nulls_equal=True, maintain_order="left")
+    numbered = runs
+    if numbered is None:
+        numbered = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
+    grouped = grouped.join(numbered, on=RUN, nulls_equal=True, maintain_order="left")
     by_seed = np.full((len(grouped), max(1, len(seeds))), np.nan)
-    replicates = np.empty((len(grouped), drawn.shape[1]), dtype=np.float32)
-    variance = grouped["variance"].fill_null(np.nan).to_numpy().copy()
-    normals: dict[int, np.ndarray] = {}
-    for row, run, rows, own, values in grouped.select(
-        "row", "run", "rows", "seeds", "values"
-    ).iter_rows():
-        places = [0 if s is None else seeds.index(s) for s in own]
-        by_seed[row, places] = values
-        if len(rows) == 1:
-            replicates[row] = drawn[rows[0]]
-            continue
-        if run not in normals:
-            shape = (len(seeds), drawn.shape[1])
-            normals[run] = np.random.default_rng((seed, run)).standard_normal(shape)
-        replicates[row], variance[row] = over_seeds(
-            np.array(values), drawn[rows], normals[run][places]
-        )
-    cells = grouped.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None)).drop(
-        "rows", "seeds", "values", "variance"
-    )
-    mean = cells["value"].to_numpy()
-    n = _numbers_of_examples(cells, variance)
-    variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
-    if bounded:
-        variance = variance + unseen_agreement(mean, n, cells["n_seeds"].to_numpy())
-    draws = confidence_draws(mean, variance, n, replicates, seed, bounded)
-    return Scores(cells, draws, by_seed)
+    places = []
+    for row, own, values in grouped.select("row", "seeds", "values").iter_rows():
+        places.append([0 if s is None else seeds.index(s) for s in own])
+        by_seed[row, places[-1]] = values
+    members = grouped.select("run", "rows", "values").with_columns(pl.Series("places", places))
+    single = grouped["variance"].fill_null(np.nan).to_numpy()
+    means = SeedMeans(drawn, members, single, len(seeds), seed)
+    cells = grouped.drop("rows", "seeds", "values", "variance")
+    n = cells["n"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if runs is None:  # agreement with base models is shown without the standard error of a cell
+        variance = means.variance()
+        cells = cells.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None))
+        n = _numbers_of_examples(cells, variance)
+    made = Made(means, cells["value"].to_numpy(), n, cells["n_seeds"].to_numpy(), seed, bounded)
+    return Scores(cells, Draws.of(made), by_seed)
 
 
 def _grouped(main: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -81,6 +82,7 @@ def normal_replicates(
     return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
 
 
+@cache
 def sign_test(ups: int, downs: int) -> float:
     """Two-sided exact p-value that ups and downs are equally likely; 1 where there is neither."""
     from scipy.stats import binomtest

@@ -160,10 +160,10 @@ class Preview:
 
     def _analyse(self) -> None:
         settings = Settings(**dataclasses.asdict(self.grid.study.analysis))
-        cells, replicates, trained = (
-            pl.read_parquet(self.tables / f"{name}.parquet")
-            for name in ("cells", "replicates", "arms")
+        cells, trained = (
+            pl.read_parquet(self.tables / f"{name}.parquet") for name in ("cells", "arms")
         )
+        replicates = pl.scan_parquet(self.tables / "replicates.parquet")
         scores = with_chosen(Scores.build(cells, replicates), trained)
         for name in TABLES:
             self._write(name, make_table(name, scores, settings), about_table(name))

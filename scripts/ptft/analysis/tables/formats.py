@@ -58,5 +58,6 @@ def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estim
         )
         .sort("dataset", *ARM, "index", "format", nulls_last=True)
     )
+    compared = scores.among(table)
     rows, references = table["row"].to_numpy(), table["reference_row"].to_numpy()
-    return table, difference(scores, rows, references, same_run=True)
+    return table, difference(compared, rows, references, same_run=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
@@ -101,7 +102,7 @@ def curve_of(value: str) -> list[pl.Expr]:
     ]
 
 
-def trend_table(draws: np.ndarray, curves: pl.DataFrame, level: float) -> pl.DataFrame:
+def trend_table(draws: Rows, curves: pl.DataFrame, level: float) -> pl.DataFrame:
     """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``)."""
     trends = [
         line_trend(index, np.array(values), draws[rows], level)

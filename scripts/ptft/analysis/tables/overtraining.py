@@ -77,7 +77,7 @@ def _row(
     assert estimates.seeds is not None
     last = SeedPart(*(np.repeat(part[-1:], len(points)) for part in _parts(estimates.seeds)))
     found = decline(
-        estimates.values, estimates.draws, SeedPart.total([estimates.seeds, last]), level
+        estimates.values, estimates.draws[:], SeedPart.total([estimates.seeds, last]), level
     )
     return {
         **{name: curve[name] for name in CURVE},

@@ -42,9 +42,11 @@ def predictors(scores: Scores, settings: Settings) -> pl.DataFrame:
         forgotten=pl.Series(-points.kept.values[:, 0], dtype=pl.Float64)
     ).filter(pl.col("derived").is_null())
     known = [name for name in PREDICTORS if name in scores.arms.columns]
-    models = scores.arms.group_by(MODEL).agg(pl.col(known).mean())
-    joined = own.join(models, on=MODEL, nulls_equal=True)
-    groups = [*joined.sort("train_task").group_by("train_task", maintain_order=True)]
+    models = scores.arms.group_by(MODEL, maintain_order=True).agg(pl.col(known).mean())
+    joined = own.join(models, on=MODEL, nulls_equal=True, maintain_order="left")
+    groups = [
+        *joined.sort("train_task", maintain_order=True).group_by("train_task", maintain_order=True)
+    ]
     rows = [
         _row(task, name, models, settings)
         for (task,), models in [*groups, ((ALL_TASKS,), joined)]

@@ -68,7 +68,7 @@ def _beside(scores: Scores, points: Points) -> dict[str, tuple[Scores, pl.DataFr
     answers, texts = scores.against_base.get(SAME_ANSWER), scores.texts
     if answers is not None:
         same = answers.cells.join(points.others, on=GROUP, how="semi", nulls_equal=True)
-        found[SAME_ANSWER] = (answers, _alone(same), _as_it_is)
+        found[SAME_ANSWER] = (answers.among(same), _alone(same), _as_it_is)
     if texts is not None:
         found[TEXT] = (texts, texts.pairs(), np.subtract)
         if (tokens := texts.against_base.get(SAME_TOP_TOKEN)) is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import GAINED
+from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import Estimates, SeedPart, with_interval
 from ptft.analysis.scores import ARM, CHECKPOINT, GROUP, Scores
 from ptft.analysis.settings import Settings
@@ -74,37 +75,51 @@ def _without_guesses(
     """
     chance = pairs["chance"].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
     base, rows = pairs["base"].to_numpy()[:, None], pairs["row"].to_numpy()
-    base_draws = view.draws[pairs["base_row"].to_numpy()]
+    base_rows = pairs["base_row"].to_numpy()
     gained_draws, gained_by_seed = _gained(view, pairs, turned)
 
-    def parts(gained: np.ndarray, tuned: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parts(
+        gained: np.ndarray, tuned: np.ndarray, base: np.ndarray, chance: np.ndarray = chance
+    ) -> tuple[np.ndarray, ...]:
         guessed = moved_by_guessing(gained, base, tuned, chance.astype(tuned.dtype))
         return guessed, gained - guessed, gained - (tuned - base) - guessed
 
+    def drawn(part: int) -> Derived:
+        return Derived(
+            gained_draws.shape,
+            lambda at: parts(
+                gained_draws[at], view.draws[rows[at]], view.draws[base_rows[at]], chance[at]
+            )[part],
+        )
+
     gained, tuned = (pairs[name].to_numpy()[:, None] for name in ("gained", "value"))
     values = parts(gained, tuned, base)
-    draws = parts(gained_draws, view.draws[rows], base_draws)
     by_seed = parts(gained_by_seed, view.by_seed[rows], base)
     for at, name in enumerate(("guessed", "learned", "forgotten")):
-        estimates = Estimates(values[at][:, 0], draws[at], SeedPart.of(by_seed[at]))
+        estimates = Estimates(values[at][:, 0], drawn(at), SeedPart.of(by_seed[at]))
         table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
         if name != "guessed":
             table = with_interval(table, estimates, level, f"{name}_")
     return table
 
 
-def _gained(
-    view: Scores, pairs: pl.DataFrame, turned: Scores | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _gained(view: Scores, pairs: pl.DataFrame, turned: Scores | None) -> tuple[Derived, np.ndarray]:
     """Draws (N, R) and scores by seed (N, S) of the shares gained; NaN where they are not known."""
-    draws = np.full((len(pairs), view.draws.shape[1]), np.nan, np.float32)
+    shape = (len(pairs), view.draws.shape[1])
     by_seed = np.full((len(pairs), view.by_seed.shape[1]), np.nan)
-    if turned is not None:
-        places = turned.cells.select(*GROUP, at="row")
-        found = pairs.select(GROUP).join(
-            places, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
-        )["at"]
-        known = found.is_not_null().to_numpy()
-        rows = found.drop_nulls().to_numpy()
-        draws[known], by_seed[known] = turned.draws[rows], turned.by_seed[rows]
-    return draws, by_seed
+    if turned is None:
+        return Derived(shape, lambda at: np.full((len(at), shape[1]), np.nan, np.float32)), by_seed
+    found = pairs.select(GROUP).join(
+        turned.cells, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
+    )
+    known = found["row"].is_not_null().to_numpy()
+    rows = found["row"].fill_null(0).to_numpy()
+    by_seed[known] = turned.by_seed[rows[known]]
+    counted = turned.among(found.filter(pl.col("row").is_not_null())).draws
+
+    def draws(at: np.ndarray) -> np.ndarray:
+        made = np.full((len(at), shape[1]), np.nan, np.float32)
+        made[known[at]] = counted[rows[at][known[at]]]
+        return made
+
+    return Derived(shape, draws), by_seed

@@ -1,0 +1,170 @@
+"""Draws of many scores, made when a table asks for them, so that few are in memory at a time.
+
+Shapes: ``C`` scores, ``R`` draws, ``N`` functions of scores.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ptft.analysis.intervals import CHUNK, effective_examples, ranked_draws, unseen_agreement
+from ptft.analysis.seed_means import SeedMeans
+
+BLOCKS = 8
+"""of ``CHUNK`` scores that are made at once: 75 MB of float32 with 3 seeds and 3,000 resamples"""
+ROWS_AT_ONCE = 2048
+"""of draws that a reduction holds"""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws (C, R) of scores, as ``confidence_draws`` makes them of all.
+
+    A row is made the first time that it is asked for, with those of ``wanted`` beside it, and
+    kept in a file without a name, which is gone with the process.
+    """
+
+    made: Made
+    places: np.ndarray
+    """(C,) which of the scores each row is: one may be there twice"""
+    wanted: np.ndarray
+    """whether a score is made when one of its block is"""
+
+    @classmethod
+    def of(cls, made: Made) -> Draws:
+        """Of all scores."""
+        count = len(made.mean)
+        return cls(made, np.arange(count), np.ones(count, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(C, R)"""
+        return len(self), self.made.means.resamples
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[np.arange(len(self))].astype(dtype or np.float32, copy=False)
+
+    def __getitem__(self, rows: ArrayLike | slice) -> np.ndarray:
+        places = self.places[rows if isinstance(rows, slice) else np.asarray(rows, dtype=int)]
+        found = self.made.take(np.atleast_1d(places), self.wanted)
+        return found.reshape(*np.shape(places), found.shape[1])
+
+    def among(self, rows: np.ndarray) -> Draws:
+        """The same for an analysis that asks for ``rows`` only; they keep their numbers."""
+        wanted = np.zeros(len(self.wanted), dtype=bool)
+        wanted[self.places[rows]] = True
+        return replace(self, wanted=wanted)
+
+    def again(self, rows: np.ndarray) -> Draws:
+        """With ``rows`` once more at the end."""
+        return replace(self, places=np.concatenate([self.places, self.places[rows]]))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What draws are made of, and those that were.
+
+    Attributes:
+        means: bootstrap means over seeds, with their variance.
+        mean, n, n_seeds: (C,) scores, their examples and training seeds.
+        seed, bounded: as in ``confidence_draws``.
+    """
+
+    means: SeedMeans
+    mean: np.ndarray
+    n: np.ndarray
+    n_seeds: np.ndarray
+    seed: int
+    bounded: bool
+    _done: np.ndarray = field(init=False)
+    _states: list[Any] = field(default_factory=list, init=False)
+    _file: Any = field(default_factory=tempfile.TemporaryFile, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_done", np.zeros(len(self.mean), dtype=bool))
+
+    def take(self, places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Draws (k, R) of scores; what is missing is made, with ``wanted`` of the same blocks."""
+        missing = places[~self._done[places]]
+        if len(missing):
+            blocks = np.unique(missing // CHUNK)
+            there = np.zeros(len(self.mean), dtype=bool)
+            for block in blocks:
+                there[block * CHUNK : (block + 1) * CHUNK] = True
+            todo = there & wanted & ~self._done
+            todo[missing] = True
+            for start in range(0, len(blocks), BLOCKS):
+                self._make(blocks[start : start + BLOCKS], todo)
+        found = np.empty((len(places), self.means.resamples), dtype=np.float32)
+        for row, place in zip(found, places.tolist(), strict=True):
+            os.preadv(self._file.fileno(), [row.data], place * row.nbytes)
+        return found
+
+    def _make(self, blocks: np.ndarray, todo: np.ndarray) -> None:
+        """Make those to do of some blocks, and write them."""
+        places = np.concatenate(
+            [block * CHUNK + np.flatnonzero(todo[block * CHUNK :][:CHUNK]) for block in blocks]
+        )
+        replicates, variance = self.means.of(places)
+        mean, n = self.mean[places], self.n[places]
+        # A spread of none says nothing where it is not known of how many examples.
+        variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
+        if self.bounded:
+            variance = variance + unseen_agreement(mean, n, self.n_seeds[places])
+        examples = effective_examples(mean, variance, n, self.bounded)
+        for block in blocks:
+            own = places // CHUNK == block
+            noise = self._noise(int(block))[places[own] - block * CHUNK]
+            draws = ranked_draws(mean[own], variance[own], examples[own], replicates[own], noise)
+            for row, place in zip(draws, places[own].tolist(), strict=True):
+                os.pwrite(self._file.fileno(), row, place * row.nbytes)
+        self._done[places] = True
+
+    def _noise(self, block: int) -> np.ndarray:
+        """The block's own part of one stream of noise: (``CHUNK``, R), fewer in the last."""
+        rng = np.random.default_rng(self.seed)
+        if block < len(self._states):
+            rng.bit_generator.state = self._states[block]
+        elif self._states:
+            rng.bit_generator.state = self._states[-1]
+        for at in range(min(block, max(0, len(self._states) - 1)), block + 1):
+            if at == len(self._states):
+                self._states.append(rng.bit_generator.state)
+            rows = min(CHUNK, len(self.mean) - at * CHUNK)
+            noise = rng.standard_normal((rows, self.means.resamples), dtype=np.float32)
+        return noise
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Functions (N, R) of draws, made row by row when they are asked for."""
+
+    shape: tuple[int, int]
+    make: Callable[[np.ndarray], np.ndarray]
+    """rows (k,) -> draws (k, R)"""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: ArrayLike | slice) -> np.ndarray:
+        chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows, int)]
+        return self.make(chosen)
+
+
+Rows = np.ndarray | Draws | Derived
+
+
+def portions(rows: Rows) -> Iterator[np.ndarray]:
+    """All rows, ``ROWS_AT_ONCE`` at a time, at least one portion."""
+    for start in range(0, max(1, len(rows)), ROWS_AT_ONCE):
+        yield rows[start : start + ROWS_AT_ONCE]
