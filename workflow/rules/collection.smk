@@ -36,6 +36,7 @@ rule collect_cells:
             "analysis/cell_scores",
             "analysis/per_example",
             "analysis/intervals",
+            "analysis/replicates",
             "analysis/statistics",
         ),
         records=scored_models,

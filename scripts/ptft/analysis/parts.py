@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 DIGEST = "made_from"
 CELLS_AT_ONCE = 8_000
 """that are scored in one go: each takes R replicates and its examples in memory"""
-ROWS_AT_ONCE = 4_096
+ROWS_AT_ONCE = 1_024
 """of replicates, that are written in one go, and read"""
 COMPRESSION: Literal["lz4"] = "lz4"
 """takes a third of the time of zstd to read"""

@@ -12,7 +12,8 @@ import polars as pl
 from ptft.analysis.intervals import over_seeds, parts_of_variance
 from ptft.analysis.replicates import Replicates
 
-GROUPS_AT_ONCE = 2048
+GROUPS_AT_ONCE = 512
+"""whose cells are read at once"""
 
 
 @dataclass(frozen=True)

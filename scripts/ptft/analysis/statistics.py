@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
 # One chunk of resampling weights stays near 32 MiB whatever the size of the dataset.
@@ -82,12 +82,17 @@ def normal_replicates(
     return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
 
 
-@cache
-def sign_test(ups: int, downs: int) -> float:
-    """Two-sided exact p-value that ups and downs are equally likely; 1 where there is neither."""
-    from scipy.stats import binomtest
+def sign_test(ups: ArrayLike, downs: ArrayLike) -> np.ndarray:
+    """Two-sided exact p-values that ups and downs are equally likely; 1 where there is neither.
 
-    return float(binomtest(ups, ups + downs).pvalue) if ups + downs else 1.0
+    Those of ``scipy.stats.binomtest``, of many pairs at once. Broadcasts.
+    """
+    from scipy.stats import binom
+
+    ups, n = np.asarray(ups), np.add(ups, downs)
+    less = np.minimum(ups, downs)
+    tails = binom.cdf(less, n, 0.5) + binom.sf(n - less - 1, n, 0.5)
+    return np.where(2 * less == n, 1.0, np.minimum(tails, 1.0))
 
 
 @dataclass(frozen=True)

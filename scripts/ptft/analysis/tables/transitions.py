@@ -42,11 +42,8 @@ def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
         *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "n", "gained",
         "lost", (pl.col("gained") - pl.col("lost")).alias("net"),
     )  # fmt: skip
-    p_values = [
-        sign_test(round(gained * n), round(lost * n))
-        for gained, lost, n in table.select("gained", "lost", "n").iter_rows()
-    ]
-    p = pl.Series("p", p_values, dtype=pl.Float64)
+    gained, lost = ((table[name] * table["n"]).to_numpy() for name in ("gained", "lost"))
+    p = pl.Series("p", sign_test(np.rint(gained), np.rint(lost)), dtype=pl.Float64)
     table = table.with_columns(p, pl.Series("p_adjusted", adjust_p_values(p.to_numpy())))
     return _without_guesses(table, view, pairs, settings.level, scores.against_base.get(GAINED))
 
