@@ -1,4 +1,4 @@
-"""How collection and analysis grow: studies of 30,000, 100,000 and 300,000 cells.
+"""How collection and analysis grow: studies of 30,000, 90,000 and 300,000 cells.
 
 80 checkpoints x (base + 8 tasks x 3 seeds) x datasets x 3 formats, 667 examples a cell, 3,000
 resamples. Each is collected without its last checkpoint, then with it, then once more with nothing
@@ -30,8 +30,8 @@ from ptft.analysis.collect import study_cells
 from ptft.analysis.tables import TABLES
 from ptft.paths import cell_path
 
-SIZES = {30_000: 1, 100_000: 3, 300_000: 10}
-"""cells, about -> datasets a family"""
+SIZES = {30_000: 1, 90_000: 3, 300_000: 10}
+"""cells -> datasets a family"""
 CHECKPOINTS, TASKS, SEEDS, EXAMPLES = 80, 8, 3, 667
 DISTINCT = 48
 KINDS = ("classification", "classification", "generation", "generation", "multiple_choice")
@@ -119,7 +119,7 @@ def analyse(tables: Path, names: list[str], output: Path) -> dict[str, float]:
 
 
 def measure_size(size: int, root: Path, each_table: bool) -> dict:
-    """Make a study of about ``size`` cells up in ``root``, collect and analyse it."""
+    """Make a study of ``size`` cells up in ``root``, collect and analyse it."""
     study, tables = scaled_study(SIZES[size]), root / "tables"
     if not (root / "evaluations").exists():
         link_cells(study, root / "evaluations")

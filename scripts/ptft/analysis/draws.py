@@ -17,9 +17,7 @@ from numpy.typing import ArrayLike
 from ptft.analysis.intervals import CHUNK, effective_examples, ranked_draws, unseen_agreement
 from ptft.analysis.seed_means import SeedMeans
 
-BLOCKS = 2
-"""of ``CHUNK`` scores that are made at once; larger pieces of memory are slower to read into"""
-ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE = 256
 """of draws that a reduction holds"""
 
 
@@ -86,35 +84,28 @@ class Made:
     n_seeds: np.ndarray
     seed: int
     bounded: bool
-    _done: np.ndarray = field(init=False)
+    _at: np.ndarray = field(init=False)
+    """(C,) row of the file; -1 of what is not made"""
     _states: list[Any] = field(default_factory=list, init=False)
     _file: Any = field(default_factory=tempfile.TemporaryFile, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_done", np.zeros(len(self.mean), dtype=bool))
+        object.__setattr__(self, "_at", np.full(len(self.mean), -1))
 
     def take(self, places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """Draws (k, R) of scores; what is missing is made, with ``wanted`` of the same blocks."""
-        missing = places[~self._done[places]]
-        if len(missing):
-            blocks = np.unique(missing // CHUNK)
-            there = np.zeros(len(self.mean), dtype=bool)
-            for block in blocks:
-                there[block * CHUNK : (block + 1) * CHUNK] = True
-            todo = there & wanted & ~self._done
-            todo[missing] = True
-            for start in range(0, len(blocks), BLOCKS):
-                self._make(blocks[start : start + BLOCKS], todo)
+        missing = places[self._at[places] < 0]
+        for block in np.unique(missing // CHUNK).tolist():
+            own = np.arange(block * CHUNK, min((block + 1) * CHUNK, len(self.mean)))
+            asked = np.isin(own, missing) | (wanted[own] & (self._at[own] < 0))
+            self._make(block, own[asked])
         found = np.empty((len(places), self.means.resamples), dtype=np.float32)
-        for row, place in zip(found, places.tolist(), strict=True):
-            os.preadv(self._file.fileno(), [row.data], place * row.nbytes)
+        for row, at in zip(found, self._at[places].tolist(), strict=True):
+            os.preadv(self._file.fileno(), [row.data], at * row.nbytes)
         return found
 
-    def _make(self, blocks: np.ndarray, todo: np.ndarray) -> None:
-        """Make those to do of some blocks, and write them."""
-        places = np.concatenate(
-            [block * CHUNK + np.flatnonzero(todo[block * CHUNK :][:CHUNK]) for block in blocks]
-        )
+    def _make(self, block: int, places: np.ndarray) -> None:
+        """Make some scores of a block; what was read of them lies close together."""
         replicates, variance = self.means.of(places)
         mean, n = self.mean[places], self.n[places]
         # A spread of none says nothing where it is not known of how many examples.
@@ -122,13 +113,12 @@ class Made:
         if self.bounded:
             variance = variance + unseen_agreement(mean, n, self.n_seeds[places])
         examples = effective_examples(mean, variance, n, self.bounded)
-        for block in blocks:
-            own = places // CHUNK == block
-            noise = self._noise(int(block))[places[own] - block * CHUNK]
-            draws = ranked_draws(mean[own], variance[own], examples[own], replicates[own], noise)
-            for row, place in zip(draws, places[own].tolist(), strict=True):
-                os.pwrite(self._file.fileno(), row, place * row.nbytes)
-        self._done[places] = True
+        noise = self._noise(block)[places - block * CHUNK]
+        draws = ranked_draws(mean, variance, examples, replicates, noise)
+        # One behind the other: a file with holes took a minute to be deleted.
+        end = os.fstat(self._file.fileno()).st_size
+        os.pwrite(self._file.fileno(), draws.data, end)
+        self._at[places] = end // draws[0].nbytes + np.arange(len(places))
 
     def _noise(self, block: int) -> np.ndarray:
         """The block's own part of one stream of noise: (``CHUNK``, R), fewer in the last."""
