@@ -1,11 +1,13 @@
 """Reading YAML files: a mistake of the notation is said with its file, its line and the way out."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from ptft.files.errors import StudyError
+from ptft.files.errors import FAST_LOADER, StudyError
 
 # What PyYAML says of a mistake -> what is said instead.
 _INDENT = "indent it by spaces, as its neighbours are"
@@ -35,17 +37,10 @@ def read_mapping(path: Path) -> dict:
     """
     text = _text(path)
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return {}
-        if not isinstance(node, yaml.MappingNode):
-            raise StudyError(f"{path}:1: found no keys; expected lines of the form `key: value`")
-        for key, first, line in _twins(node):
-            raise StudyError(
-                f"{path}:{line}: the key {key!r} is already in line {first}; remove one of them"
-            )
-        return loader.construct_document(node)
+        with contextlib.suppress(yaml.YAMLError):
+            return _mapping(FAST_LOADER(text), path)
+        # What is wrong is told by the other one, whose words are known.
+        return _mapping(yaml.SafeLoader(text), path)
     except yaml.YAMLError as error:
         raise StudyError(_sentence(error, path, text)) from None
 
@@ -75,6 +70,19 @@ def refuse_twins(files: Sequence[Path]) -> None:
     for path in files:
         if path.is_file():
             read_mapping(path)
+
+
+def _mapping(loader: Any, path: Path) -> dict:
+    node = loader.get_single_node()
+    if node is None:
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        raise StudyError(f"{path}:1: found no keys; expected lines of the form `key: value`")
+    for key, first, line in _twins(node):
+        raise StudyError(
+            f"{path}:{line}: the key {key!r} is already in line {first}; remove one of them"
+        )
+    return loader.construct_document(node)
 
 
 def _text(path: Path) -> str:

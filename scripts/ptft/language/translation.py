@@ -28,10 +28,10 @@ def translator(language: str = "en") -> Translate:
         raise ValueError(f"report language {language!r}, expected one of {languages()}")
     if language == "en":
         return str
-    import yaml
+    from ptft.files.yaml_files import read_mapping
 
     path = FOLDER / f"{language}.yaml"
-    phrases = yaml.safe_load(path.read_text(encoding="utf-8"))
+    phrases = read_mapping(path)
 
     def translate(phrase: str) -> str:
         if phrase not in phrases:
