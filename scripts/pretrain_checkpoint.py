@@ -30,16 +30,17 @@ def main(argv: list[str] | None = None) -> None:
         import torch
 
         from ptft.files.slice_files import read_slice
+        from ptft.pocket.encoded_corpus import EncodedCorpus
         from ptft.pocket.pretraining import Pretraining
         from ptft.pocket.settings import PretrainSettings
         from ptft.runtime.locks import exclusive
 
     torch.set_num_threads(arguments.threads)
     settings = read_slice(arguments.settings, PretrainSettings)
-    documents = arguments.corpus.read_text(encoding="utf-8").splitlines()
+    corpus = EncodedCorpus.read(arguments.corpus, settings.vocab_size, arguments.before)
     # A job that a dead main process left behind may be at the same work.
     with exclusive(arguments.output):
-        run = Pretraining(documents, settings)
+        run = Pretraining(corpus, settings)
         if arguments.before:
             run.load_state(arguments.before)
         run.train(settings.steps[-1])

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from tests.warm_snakemake import run_snakemake
+from tests.warm import run_snakemake
 
 FILE = re.compile(r"^`([^`\n]+)`(?::| is then:)\n\n```\w+\n(.*?)^```$", re.M | re.S)
 COMMANDS = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)

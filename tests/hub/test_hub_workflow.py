@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 from server import HubServer, Repository
-from tests.warm_snakemake import run_snakemake
+from tests.warm import run_snakemake
 from tiny import save_tiny_checkpoint, tiny_rows
 
 STUDY = """\

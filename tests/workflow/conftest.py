@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from tests.waiting import PATIENCE
-from tests.warm_snakemake import run_snakemake
+from tests.warm import run_snakemake, warm_programs
 
 # Of a finished run, what jobs put in place whole and never rewrite: a copy's are hard links. Not
 # so locks, logs and records; cells and their store are copied, so that tests see which are linked.
@@ -41,7 +41,7 @@ class Clone:
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:
         """Run Snakemake on the study; its whole output."""
-        status, output = run_snakemake(self.options(*arguments), self.root)
+        status, output = run_snakemake(self.options(*arguments), self.root, warm_programs())
         assert (status != 0) == fails, output[-6000:]
         return output
 

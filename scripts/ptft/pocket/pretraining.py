@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
+from ptft.pocket.encoded_corpus import EncodedCorpus
 from ptft.pocket.muon import Muon
 from ptft.pocket.settings import PretrainSettings, rate_factor
-from ptft.pocket.tokenizer import train_tokenizer
 from ptft.runtime.bars import progress
 
 
@@ -45,16 +45,15 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
 
 
 def packed_batches(
-    documents: list[list[int]], settings: PretrainSettings, end: int
+    documents: list[np.ndarray], settings: PretrainSettings
 ) -> Iterator[torch.Tensor]:
-    """Endless batches (rows, tokens) of shuffled documents, each closed by the `end` token."""
+    """Endless batches (rows, tokens) of shuffled documents, laid end to end."""
     rng = np.random.default_rng(settings.seed)
     size = settings.batch_size * settings.sequence_length
     buffer = np.empty(0, dtype=np.int64)
     while True:
         order = rng.permutation(len(documents))
-        epoch = np.concatenate([np.array([*documents[i], end], dtype=np.int64) for i in order])
-        buffer = np.concatenate([buffer, epoch])
+        buffer = np.concatenate([buffer, *(documents[i] for i in order)])
         for start in range(0, len(buffer) - size + 1, size):
             batch = buffer[start : start + size]
             yield torch.from_numpy(batch.reshape(settings.batch_size, -1))
@@ -91,17 +90,15 @@ def build_optimizers(
     ]
 
 
-def seen_tokens(
-    encoded: list[list[int]], tokenizer: PreTrainedTokenizerFast
-) -> tuple[torch.Tensor, torch.Tensor]:
+def seen_tokens(corpus: EncodedCorpus) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens that occur in the corpus, and for every token its place among them (-100: none).
 
     The loss is over these tokens. Were it over all, every step would push the words of the task
     prompts, which never occur, further away, AdamW by as much as any other word: after some
     thousand steps their probability is 1e-9, and fine-tuning first has to undo that.
     """
-    seen = torch.tensor(sorted({tokenizer.eos_token_id}.union(*encoded)))
-    column = torch.full((len(tokenizer),), -100)
+    seen = torch.from_numpy(np.unique(np.concatenate(corpus.documents)))
+    column = torch.full((len(corpus.tokenizer),), -100)
     column[seen] = torch.arange(len(seen))
     return seen, column
 
@@ -109,14 +106,15 @@ def seen_tokens(
 class Pretraining:
     """A run of pre-training: starts from scratch or where an earlier part ended, goes on to a step.
 
-    The same documents, settings and number of threads give the same weights, bit for bit,
-    in one part or in several.
+    The same corpus, settings and number of threads give the same weights, bit for bit, in one part
+    or in several.
     """
 
-    def __init__(self, documents: list[str], settings: PretrainSettings):
+    def __init__(self, corpus: EncodedCorpus, settings: PretrainSettings):
         """A run at step 0, the model untrained."""
         self.settings = settings
-        self.tokenizer = train_tokenizer(documents, settings.vocab_size)
+        self.corpus = corpus
+        self.tokenizer = corpus.tokenizer
         self.model = build_model(settings, self.tokenizer)
         self.optimizers = build_optimizers(self.model, settings)
         self.schedules = [
@@ -127,9 +125,8 @@ class Pretraining:
         self.seconds = 0.0
         self.recent: deque[float] = deque(maxlen=50)  # losses of the last steps
         self._end = self.tokenizer.eos_token_id
-        encoded = self.tokenizer(documents, return_attention_mask=False)["input_ids"]
-        self._batches = packed_batches(encoded, settings, self._end)
-        self._seen, self._column = seen_tokens(encoded, self.tokenizer)
+        self._batches = packed_batches(corpus.documents, settings)
+        self._seen, self._column = seen_tokens(corpus)
 
     def train(self, last: int) -> None:
         """Train up to and including step `last`."""
@@ -170,7 +167,7 @@ class Pretraining:
 
     def save_state(self, path: Path) -> None:
         """Write all that a later part needs, complete or not at all."""
-        state = {
+        state = self.corpus.state() | {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],

@@ -61,6 +61,11 @@ def train_tokenizer(documents: Iterable[str], vocab_size: int) -> PreTrainedToke
                     f"the label {space + label!r} is not one token of the pocket tokenizer: "
                     f"its vocabulary of {vocab_size} is too small, raise vocab_size"
                 )
+    return fast_tokenizer(tokenizer)
+
+
+def fast_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """A trained tokenizer as transformers uses it."""
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

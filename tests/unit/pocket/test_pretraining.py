@@ -63,8 +63,8 @@ def test_too_small_a_vocabulary_is_refused(documents):
 
 def test_packed_batches_lose_no_token_within_an_epoch():
     settings = PretrainSettings(steps=[1], total_steps=1, batch_size=2, sequence_length=8)
-    documents = [[10 + i] * (i + 1) for i in range(8)]  # 36 tokens and 8 ends: 44
-    batches = packed_batches(documents, settings, end=1)
+    documents = [np.array([10 + i] * (i + 1) + [1]) for i in range(8)]  # 36 tokens, 8 ends: 44
+    batches = packed_batches(documents, settings)
     first = torch.cat([next(batches).flatten() for _ in range(2)])  # 32 of 44
     third = next(batches).flatten()
     epoch = torch.cat([first, third[:12]])
@@ -155,6 +155,8 @@ def test_pretraining_in_parts_is_that_in_one_bit_for_bit(tmp_path, documents):
     parts = pretrain(tmp_path / "parts", corpus, [5], before=tmp_path / "parts/step2.pt")
     one, two = (folder / "model.safetensors" for folder in (whole, parts))
     assert one.read_bytes() == two.read_bytes()
+    names = ("tokenizer.json", "tokenizer_config.json", "config.json")
+    assert all((whole / name).read_bytes() == (parts / name).read_bytes() for name in names)
     early = tmp_path / "parts/step2/model.safetensors"
     assert early.read_bytes() != two.read_bytes()
     facts = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, parts)]
@@ -164,6 +166,19 @@ def test_pretraining_in_parts_is_that_in_one_bit_for_bit(tmp_path, documents):
     assert facts[0]["step"] == 5
     assert facts[0]["tokens"] == 5 * 4 * 32
     assert 3 < facts[0]["loss"] < 9
+
+
+def test_a_state_without_the_corpus_is_gone_on_from_as_well(tmp_path, documents):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(documents) + "\n", encoding="utf-8")
+    pretrain(tmp_path, corpus, [1])
+    state = torch.load(tmp_path / "step1.pt", weights_only=True)
+    first = pretrain(tmp_path, corpus, [2], before=tmp_path / "step1.pt")
+    weights = (first / "model.safetensors").read_bytes()
+    torch.save({k: v for k, v in state.items() if k not in ("tokenizer", "tokens", "lengths")},
+               tmp_path / "step1.pt")  # fmt: skip
+    again = pretrain(tmp_path, corpus, [2], before=tmp_path / "step1.pt")
+    assert (again / "model.safetensors").read_bytes() == weights
 
 
 def test_checkpoints_load_without_our_code(tmp_path, documents):
