@@ -28,8 +28,11 @@ _SENTENCES = {
 _BEGIN_EARLIER = ("could not find expected ':'", "expected ',' or", "unexpected end of stream")
 
 
-def read_mapping(path: Path) -> dict:
+def read_mapping(path: Path, strict: bool = False) -> dict:
     """The content of a YAML file of keys and values; that of an empty file is empty.
+
+    Args:
+        strict: accept only what Snakemake's own loader does, which takes a tab for no space.
 
     Raises:
         StudyError: the file is no YAML, holds something else, or names a key twice. YAML itself
@@ -37,9 +40,10 @@ def read_mapping(path: Path) -> dict:
     """
     text = _text(path)
     try:
-        with contextlib.suppress(yaml.YAMLError):
-            return _mapping(FAST_LOADER(text), path)
-        # What is wrong is told by the other one, whose words are known.
+        if not strict:
+            with contextlib.suppress(yaml.YAMLError):
+                return _mapping(FAST_LOADER(text), path)
+        # What is wrong is told by this one, whose words are known.
         return _mapping(yaml.SafeLoader(text), path)
     except yaml.YAMLError as error:
         raise StudyError(_sentence(error, path, text)) from None
@@ -57,7 +61,7 @@ def require_readable(files: Sequence[Path]) -> None:
                 f"--configfile: {path} is not a file in {Path.cwd()}; note that every word after "
                 "the option is read as a file: a target goes before it"
             )
-        if not read_mapping(path):
+        if not read_mapping(path, strict=True):
             raise StudyError(f"{path}: found nothing; expected a study, as in config/pocket.yaml")
 
 
@@ -69,7 +73,7 @@ def refuse_twins(files: Sequence[Path]) -> None:
     """
     for path in files:
         if path.is_file():
-            read_mapping(path)
+            read_mapping(path, strict=True)
 
 
 def _mapping(loader: Any, path: Path) -> dict:
