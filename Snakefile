@@ -27,7 +27,7 @@ from ptft.figures import FIGURES, figures_of
 from ptft.files.errors import StudyFiles, printed_alone
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
-from ptft.planning.gpu_memory import require_room
+from ptft.planning.gpu_choice import Gpu, require_room
 from ptft.planning.progress import Progress, tell_gone
 from ptft.planning.resources import Demands
 from ptft.planning.site import read_site
@@ -134,7 +134,7 @@ if workflow.is_main_process:
         require_targets(workflow, GRID)
         if GRID is not None:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
-            require_room(GRID, GPU_MEMORY_GB)
+            require_room(GRID, GPUS)
 if workflow.is_main_process and GRID is not None:
     PROGRESS = Progress(GRID)
     SCORED = list(PROGRESS.published())
@@ -151,7 +151,7 @@ if workflow.is_main_process and GRID is not None:
     if workflow.output_settings.dryrun:
         from ptft.planning.dry_run import PlanPrinter
 
-        logger.addHandler(PlanPrinter(workflow, GRID))
+        logger.addHandler(PlanPrinter(workflow, GRID, GPUS))
 
 
 # A job on another machine finds the files of the main process, or makes its own.
@@ -179,7 +179,7 @@ onstart:
             if GRID is not None:
                 from ptft.planning.dry_run import expected_of
 
-                handler.expected = expected_of(workflow, GRID)
+                handler.expected = expected_of(workflow, GRID, GPUS)
 
 
 END = RunEnd(GRID, None if GRID is None else SITE.notify, quiet=bool(BRIEF))

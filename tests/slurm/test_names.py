@@ -56,13 +56,21 @@ def test_nothing_of_an_evil_study_is_executed(repository, tmp_path):
 
 
 @pytest.mark.parametrize("word", EVIL)
-@pytest.mark.parametrize("key", ["account", "partition", "gpu_model", "constraint", "qos"])
+@pytest.mark.parametrize("key", ["account", "partition", "constraint", "qos"])
 def test_words_for_sbatch_hold_nothing_that_a_shell_reads(tmp_path, key, word):
     if (key, word) == ("constraint", "a|b"):
         return  # Slurm's own syntax; the plugin quotes it
     file = tmp_path / "site.yaml"
     file.write_text(f"{key}: {word!r}\n" if "\n" not in word else f'{key}: "a\\nb"\n')
     with pytest.raises(StudyError, match=f"site.yaml:1: {key} = "):
+        read_site(file)
+
+
+@pytest.mark.parametrize("word", EVIL)
+def test_names_of_gpus_hold_nothing_that_a_shell_reads(tmp_path, word):
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump({"gpus": {word: {"memory_gb": 80, "speed": 1.0}}}))
+    with pytest.raises(StudyError, match=r"site.yaml:\d: gpus\."):
         read_site(file)
 
 
@@ -79,14 +87,13 @@ def test_excluded_nodes_and_unknown_keys_are_checked(tmp_path):
 def test_what_a_site_asks_of_the_cluster(tmp_path):
     file = tmp_path / "site.yaml"
     file.write_text(
-        "account: lab\npartition: gpu\ncpu_partition: cpu\ngpu_model: a100\n"
+        "account: lab\npartition: gpu\ncpu_partition: cpu\n"
         "constraint: 'a100&nvlink'\nexclude: [n1, n2]\n"
     )
     site = read_site(file)
     assert site.resources(gpus=1) == {
         "slurm_account": "lab",
         "slurm_partition": "gpu",
-        "gpu_model": "a100",
         "constraint": "a100&nvlink",
     }
     assert site.resources(gpus=0) == {"slurm_account": "lab", "slurm_partition": "cpu"}

@@ -118,6 +118,15 @@ def test_nothing_is_left_to_do(paper):
     assert paper.planned_counts() == {}
 
 
+def test_other_gpus_make_nothing_again(paper):
+    site = paper.root / "slurm/site.yaml"
+    site.parent.mkdir()
+    site.write_text("gpus: {l4: {memory_gb: 24}, a100: {memory_gb: 80}}\n")
+    output = paper.snakemake("-n", "--jobs", "9", "--executor", "slurm")
+    assert "Plan of olmo-1b: nothing would run." in output
+    shutil.rmtree(site.parent)
+
+
 def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
     edit(paper, "    - llmbar_gptout\n", "    - llmbar_gptout\n    - llmbar_manual\n")
     assert paper.planned_counts() == {

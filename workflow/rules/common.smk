@@ -3,18 +3,18 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-DEMANDS = Demands(GRID)
-# Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
-JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 with printed_alone():
     SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
-GPU_MEMORY_GB = SITE.gpu_memory_gb
+GPUS = SITE.gpu_models()
 if STUDY.compute.gpus and workflow.nodes is None:
     # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
     if "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", len(gpu_pool()))
     if workflow.is_main_process:
-        GPU_MEMORY_GB = gpu_memory_gb()
+        GPUS = tuple(map(Gpu, filter(None, [gpu_memory_gb()])))
+DEMANDS = Demands(GRID, GPUS)
+# Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
+JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 SOURCE = GRID.model.source
 COSTS = RESULTS.table("costs", "csv")
 ARMS = RESULTS.table("arms")

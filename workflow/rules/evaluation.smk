@@ -31,6 +31,7 @@ rule evaluate_model:
     resources:
         **SITE.resources(DEMANDS.evaluation_gpus()),
         gpu=DEMANDS.evaluation_gpus(),
+        gpu_model=lambda wildcards, attempt: DEMANDS.evaluate_gpu(attempt),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt, wildcards.arm),
         runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt, wildcards.arm),

@@ -22,6 +22,7 @@ rule finetune_model:
     resources:
         **SITE.resources(STUDY.compute.gpus),
         gpu=STUDY.compute.gpus,
+        gpu_model=lambda wildcards, attempt: DEMANDS.finetune_gpu(wildcards.arm, attempt),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(wildcards.arm, attempt),
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),

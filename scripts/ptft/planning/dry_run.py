@@ -20,6 +20,7 @@ from ptft.evaluation.published import names_in
 from ptft.evaluation.requests import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import PRETRAIN, PlannedJob, Score, expected_run
+from ptft.planning.gpu_choice import Gpu
 from ptft.planning.plan import FETCHING, cells_to_score, make_plan, render
 from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.runtime.run_lines import Expected
@@ -33,9 +34,9 @@ PREPARE = "prepare_split"
 class PlanPrinter(logging.Handler):
     """Handler of Snakemake's log that prints the plan of a dry run at its end."""
 
-    def __init__(self, workflow: Any, grid: Grid) -> None:
+    def __init__(self, workflow: Any, grid: Grid, gpus: tuple[Gpu, ...]) -> None:
         super().__init__()
-        self.workflow, self.grid = workflow, grid
+        self.workflow, self.grid, self.gpus = workflow, grid, gpus
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -44,7 +45,8 @@ class PlanPrinter(logging.Handler):
         if not self.text and (chosen or record.msg == NOTHING_TO_BE_DONE_MSG):
             jobs = Decided(self.workflow, self.grid).jobs()
             cores, at_once = _room(self.workflow, self.grid)
-            self.text = render(make_plan(self.grid, jobs, cores, at_once=at_once))
+            plan = make_plan(self.grid, jobs, cores, at_once=at_once, gpus=self.gpus)
+            self.text = render(plan)
 
     def close(self) -> None:
         """Print the plan, if there is one."""
@@ -54,10 +56,11 @@ class PlanPrinter(logging.Handler):
         super().close()
 
 
-def expected_of(workflow: Any, grid: Grid) -> Expected:
+def expected_of(workflow: Any, grid: Grid, gpus: tuple[Gpu, ...]) -> Expected:
     """What the jobs that Snakemake is going to run are expected to take."""
     cores, at_once = _room(workflow, grid)
-    return expected_run(grid, Decided(workflow, grid).jobs(), cores, at_once=at_once)
+    jobs = Decided(workflow, grid).jobs()
+    return expected_run(grid, jobs, cores, at_once=at_once, gpus=gpus)
 
 
 def _room(workflow: Any, grid: Grid) -> tuple[int, int | None]:

@@ -1,25 +1,18 @@
-"""What jobs are expected to take: seconds of a study's jobs, from its sizes and a device's rates.
-
-Operations are counted as usual: a weight and token cost two in a forward pass and four more in a
-backward pass, two of these where the weight is not trained.
-"""
+"""What jobs are expected to take: seconds, from a study's sizes and a device's rates."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from ptft.evaluation.requests import generates
 from ptft.files.errors import present
+from ptft.planning.gpu_choice import Gpu, GpuChoice
+from ptft.planning.rates import ADAPTER, RATES, SMALL_MODEL, Rates, training_seconds
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
 from ptft.study.models import CheckpointInfo, PocketSource
 
-SMALL_MODEL = 10_000_000
-"""weights of a model whose file does not tell"""
-ADAPTER = "lora"
-"""the method that trains a small part of the weights"""
-ADAPTER_SHARE = 0.02
-"""that part, about, at rank 16"""
 CHOICES_READ = 2
 """tokens of a multiple-choice question with all its choices, relative to that with one"""
 DERIVE_SECONDS = 2.0
@@ -29,83 +22,36 @@ DECODED_AT_ONCE = {"cpu": 32, "cuda": 128}
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What a CPU core or a GPU does."""
-
-    start: float
-    """seconds until a program has its libraries and its model"""
-    training: float
-    """operations a second in training"""
-    scoring: float
-    """operations a second in evaluation, where batches are short"""
-    update: float
-    """seconds of an update, whatever its tokens"""
-    update_weight: float
-    """more seconds of an update for each weight that is trained: the optimizer's memory traffic"""
-    example: float
-    """seconds of a scored example that the model is not in: encoding, metrics"""
-    decoding: float
-    """seconds of a decoding step, whatever its batch"""
-    light: float
-    """seconds of a job without a model: data, tables, figures"""
-    link: float = math.inf
-    """bytes a second that a device gives to another and takes from it"""
-
-
-RATES = {
-    "cpu": Rates(
-        start=5.0, training=6e10, scoring=6e10, update=4e-3, update_weight=5e-9,
-        example=7e-4, decoding=1e-3, light=4.0,
-    ),
-    "cuda": Rates(
-        start=30.0, training=4e14, scoring=2e14, update=2e-2, update_weight=1.8e-11,
-        example=7e-4, decoding=8e-3, light=4.0, link=3e11,
-    ),
-}  # fmt: skip
-"""Of a core of an AMD EPYC in float32, measured with the pocket study and the benchmarks; of an
-H100 in bfloat16, estimated from its peak rates, not measured. The link is two thirds of NVLink's
-450 GB/s; over PCIe it has a tenth of that."""
-GRADIENT_BYTES = 4
-"""of a weight that is trained: gradients are exchanged in float32"""
-
-
-def training_seconds(
-    rates: Rates,
-    weights: int,
-    tokens: float,
-    updates: float,
-    adapter: bool = False,
-    gpus: int = 1,
-    compared: bool = False,
-) -> float:
-    """Time of so many updates on so many tokens, those of one of the devices that share the work.
-
-    A model that is compared with its checkpoint (``kl``) takes another forward pass.
-    The exchange of gradients is taken to come after the backward pass, which hides a part of it.
-    """
-    operations = ((4 if adapter else 6) + (2 if compared else 0)) * weights * tokens
-    trained = weights * (ADAPTER_SHARE if adapter else 1)
-    exchanged = 2 * (gpus - 1) / gpus * GRADIENT_BYTES * trained
-    update = rates.update + rates.update_weight * trained + exchanged / rates.link
-    return operations / rates.training + updates * update
-
-
-@dataclass(frozen=True)
 class Estimates:
     """Expected times of the jobs of one study, each as if nothing else ran beside it."""
 
     grid: Grid
     workload: Workload
+    gpus: tuple[Gpu, ...] = ()
+    """models that jobs may ask for; each job is timed on the one that it asks for first"""
+
+    @cached_property
+    def choice(self) -> GpuChoice:
+        """Which of them each job asks for."""
+        return GpuChoice(self.grid, self.workload, self.gpus)
 
     @property
     def device(self) -> str:
         """Kind of device that the study's jobs run on."""
         return "cuda" if self.grid.study.compute.gpus else "cpu"
 
-    @property
-    def rates(self) -> Rates:
-        """Those of one device."""
-        return RATES[self.device]
+    def training_rates(self, arm: str) -> Rates:
+        """Those of a device that an arm is trained on."""
+        return self._rates(self.choice.training(arm))
+
+    @cached_property
+    def scoring_rates(self) -> Rates:
+        """Those of the device that a model is scored on."""
+        return self._rates(self.choice.scoring())
+
+    def _rates(self, gpu: Gpu | None) -> Rates:
+        """Those of a model; of an H100, or a CPU core, where none is named."""
+        return RATES[self.device].at(gpu.speed) if gpu else RATES[self.device]
 
     @property
     def weights(self) -> int:
@@ -124,8 +70,9 @@ class Estimates:
         settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
         updates = settings.epochs * math.ceil(split.rows / settings.batch_size)
+        rates = self.training_rates(arm)
         once = training_seconds(
-            self.rates,
+            rates,
             self.weights,
             settings.epochs * self.epoch_tokens(arm) / (gpus or compute.threads),
             updates,
@@ -133,7 +80,7 @@ class Estimates:
             max(1, gpus),
             compared=settings.kl > 0,
         )
-        return self.rates.start + once * max(1, len(settings.learning_rates))
+        return rates.start + once * max(1, len(settings.learning_rates))
 
     def epoch_tokens(self, arm: str) -> float:
         """Tokens that an arm learns from in a pass over its task, replayed ones included."""
@@ -165,9 +112,9 @@ class Estimates:
             new = self.grid.max_new_tokens(dataset)
             read += split.rows * new
             steps = new * math.ceil(split.rows / DECODED_AT_ONCE[self.device])
-        compute = self.grid.study.compute
-        speed = self.rates.scoring * (1 if compute.gpus else compute.threads)
-        waiting = split.rows * self.rates.example + steps * self.rates.decoding
+        compute, rates = self.grid.study.compute, self.scoring_rates
+        speed = rates.scoring * (1 if compute.gpus else compute.threads)
+        waiting = split.rows * rates.example + steps * rates.decoding
         return waiting + 2 * self.weights * read / speed
 
     def evaluate_seconds(
@@ -180,7 +127,7 @@ class Estimates:
             derived: how many of these arms there are.
         """
         scored = self.grid.scores() if cells is None else cells
-        start = self.rates.start + derived * DERIVE_SECONDS
+        start = self.scoring_rates.start + derived * DERIVE_SECONDS
         return start + sum(self.cell_seconds(dataset, shots) for dataset, _, shots in scored)
 
     def pretrain_seconds(self, checkpoint: str) -> float:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.files.errors import present
-from ptft.planning.estimates import RATES, Estimates
+from ptft.planning.estimates import Estimates
+from ptft.planning.gpu_choice import Gpu
 from ptft.planning.history import History, Speed
 from ptft.planning.progress import EVALUATE, FINETUNE
+from ptft.planning.rates import RATES
 from ptft.planning.workload import Workload
 from ptft.runtime.run_lines import Expected
 from ptft.study.grid import Grid
@@ -69,12 +71,13 @@ def expected_run(
     cores: int = 0,
     folder: Path = Path(),
     at_once: int | None = None,
+    gpus: tuple[Gpu, ...] = (),
 ) -> Expected:
     """What the jobs that run are expected to take; arguments as of ``make_plan``.
 
     A lane is a CPU core, else a place for a job of a model: a GPU or a job on the cluster.
     """
-    estimates = Estimates(grid, Workload(grid, folder))
+    estimates = Estimates(grid, Workload(grid, folder), gpus)
     timed = job_seconds(jobs, estimates, speeds(History(grid, estimates, folder)))
     lanes = cores if not grid.study.compute.gpus and cores else min(at_once or 1, len(timed) or 1)
     threads = {FINETUNE, EVALUATE} if lanes == cores else set()

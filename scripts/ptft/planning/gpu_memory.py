@@ -1,4 +1,4 @@
-"""What jobs take of each GPU's memory, and a refusal, before the queue, of those that can't fit.
+"""What jobs take of each GPU's memory.
 
 Counted is what is there for certain: at least so much is needed. Left out are the logits of learned
 tokens, the temporary memory of kernels and what the allocator can't use. Nothing of it was measured
@@ -7,13 +7,9 @@ on a GPU; the activations are those that a forward pass saves on a CPU.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-from ptft.files.errors import StudyError, locate, present
-from ptft.paths import Results
-from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, SMALL_MODEL
-from ptft.planning.workload import Workload
-from ptft.study.grid import Arm, Grid
+from ptft.files.errors import present
+from ptft.planning.rates import ADAPTER_SHARE
 from ptft.study.models import Shape
 
 GB = 2**30
@@ -26,8 +22,6 @@ exchange gradients, the copy of its gradient that they send"""
 GATHERED, GATHERED_GRADIENT = 4, 6
 """bytes of a weight of the sharded block at work: it and the next one's in bfloat16; its gradient
 in bfloat16 and float32"""
-MOST_GPUS = 64
-"""of one machine, beyond which no number is proposed"""
 
 
 @dataclass(frozen=True)
@@ -88,103 +82,6 @@ class GpuMemory:
         gated = (self.block - attention) / (hidden * inner) > 2.5
         layer = 26 * hidden + 8 * inner if gated else 18 * hidden + 4 * inner
         return layer * shape.num_hidden_layers
-
-
-def require_room(grid: Grid, gpu_gb: float | None, folder: Path = Path()) -> None:
-    """Refuse a study of which a model that is still to be made or scored does not fit its GPUs.
-
-    Args:
-        grid: of the study.
-        gpu_gb: memory of a GPU; nothing is refused where it is not known.
-        folder: working directory of the study.
-
-    Raises:
-        StudyError: one does not fit; the message says how many GPUs it needs.
-    """
-    if not grid.study.compute.gpus or gpu_gb is None or not (arms := unfinished(grid, folder)):
-        return
-    workload = Workload(grid, folder)
-    memory = GpuMemory(grid.model.weights or SMALL_MODEL, grid.model.shape)
-    prompt = _longest_prompt(grid, workload)
-    # Text is scored with the base model beside the tuned one.
-    compared = any(map(grid.is_text, grid.datasets)) and bool(grid.tasks)
-    scoring = memory.scoring(prompt, 1 + bool(grid.generation_backend) + compared) / GB
-    if scoring > gpu_gb:
-        raise _refusal(
-            grid,
-            f"scoring takes at least {scoring:.0f} GB, a GPU has {gpu_gb:.0f} GB, and a model is "
-            "scored on one; use GPUs with more memory",
-        )
-    trainings = [_Training(grid, arm, memory, workload) for arm in arms if arm.trained]
-    largest = max(trainings, key=lambda training: training.gigabytes, default=None)
-    if largest and largest.gigabytes > gpu_gb:
-        raise _refusal(grid, largest.refused(gpu_gb))
-
-
-def unfinished(grid: Grid, folder: Path) -> list[Arm]:
-    """Arms of which a checkpoint has neither a model nor scores yet."""
-    results = Results(grid.name)
-
-    def made(checkpoint: str, arm: str) -> bool:
-        files = [results.published_cells(checkpoint, arm)]
-        if grid.arms[arm].trained:
-            files.append(results.tuned(checkpoint, arm))
-        return any((folder / file).exists() for file in files)
-
-    return [
-        arm
-        for name, arm in grid.arms.items()
-        if not all(made(checkpoint, name) for checkpoint in grid.checkpoints_of(name))
-    ]
-
-
-class _Training:
-    """What the training of one arm takes of a GPU."""
-
-    def __init__(self, grid: Grid, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
-        settings = grid.settings(arm.name)
-        sizes = [workload.sizes[name, "train"] for name in grid.learned(arm.name)]
-        self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
-        self.sharded = settings.sharding == "full"
-        longest = max(size.longest or size.tokens for size in sizes)
-        self.tokens = min(longest, settings.max_length)
-        # The checkpoint's weights: to be near them, and to be compared with them.
-        self.copies = (settings.l2sp > 0) + (settings.kl > 0 and arm.method != ADAPTER)
-        self.gigabytes = self.on(self.gpus, self.sharded)
-
-    def on(self, gpus: int, sharded: bool) -> float:
-        """GB of each of so many GPUs."""
-        adapter = self.arm.method == ADAPTER
-        copies = self.copies * WEIGHT * self.memory.weights / (gpus if sharded else 1)
-        return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies) / GB
-
-    def refused(self, gpu_gb: float) -> str:
-        """Why it can't run on GPUs of so many GB, and how many it needs."""
-        counts = range(1, MOST_GPUS + 1)
-        enough = next((count for count in counts if self.on(count, True) <= gpu_gb), None)
-        if enough is None:
-            way = "no number of GPUs is enough; use some with more memory, or lower max_length"
-        elif enough == 1:
-            way = "it fits one: set compute.gpus: 1"
-        else:
-            key = f"finetune.{self.arm.method}.settings.sharding: full"
-            way = f"it needs {enough}: set compute.gpus: {enough}"
-            way += "" if self.sharded else f" and {key}"
-        where = f"each of {self.gpus} GPUs" if self.gpus > 1 else "its GPU"
-        return (
-            f"{self.arm.method}.{self.arm.task} takes at least {self.gigabytes:.0f} GB of {where}, "
-            f"a GPU has {gpu_gb:.0f} GB; {way}"
-        )
-
-
-def _longest_prompt(grid: Grid, workload: Workload) -> float:
-    """Tokens of the longest prompt: an example and its shots, of the size that is known."""
-    sizes = {dataset: workload.sizes[dataset, "test"] for dataset in grid.prompted}
-    return max(size.tokens * (1 + max(grid.shots(name))) for name, size in sizes.items())
-
-
-def _refusal(grid: Grid, message: str) -> StudyError:
-    return StudyError(f"{locate(('compute', 'gpus'), grid.files)}: compute.gpus: {message}")
 
 
 def table(memory: GpuMemory, tokens: int, counts: Collection[int] = (2, 4, 8)) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results
-from ptft.planning.estimates import ADAPTER, Estimates, training_seconds
+from ptft.planning.estimates import Estimates
 from ptft.planning.progress import EVALUATE, FINETUNE
+from ptft.planning.rates import ADAPTER, training_seconds
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
 
@@ -68,7 +69,7 @@ class History:
         if record.resumed_from or record.reused or file is None:
             return None
         summary = json.loads(file.read_text())
-        rates, gpus = self.estimates.rates, summary["devices"]
+        rates, gpus = self.estimates.training_rates(arm), summary["devices"]
         lanes = summary["threads"] if self.estimates.device == "cpu" else gpus
         seconds = training_seconds(
             rates,
@@ -88,7 +89,7 @@ class History:
         scores = list(self.grid.scores())
         sizes = self.estimates.workload.sizes
         examples = sum(sizes[dataset, "test"].rows for dataset, _, _ in scores)
-        start = self.estimates.rates.start
+        start = self.estimates.scoring_rates.start
         scoring = self.estimates.evaluate_seconds() - start
         return start + scoring * record.examples / examples
 

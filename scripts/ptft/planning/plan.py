@@ -4,22 +4,27 @@ Hours and disk are estimates; the plan says from what.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.files.errors import present
 from ptft.paths import Results
-from ptft.planning.estimates import RATES, Estimates
+from ptft.planning.estimates import Estimates
 from ptft.planning.expected import PRETRAIN, PlannedJob, Score, job_seconds, speeds
+from ptft.planning.gpu_choice import Gpu, GpuChoice
 from ptft.planning.history import History
 from ptft.planning.power import power_note
 from ptft.planning.progress import EVALUATE, FINETUNE
+from ptft.planning.rates import RATES
 from ptft.planning.resources import Demands
 from ptft.planning.workload import Workload
 from ptft.study.grid import Grid
 
 FETCHING = {"resolve_pin", "fetch_pin"}
+STAGES = {FINETUNE: "fine-tune", EVALUATE: "evaluate"}
+"""of jobs that may ask for a GPU"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Plan:
     """fine-tunings of models that were deleted"""
     notes: tuple[str, ...] = ()
     """what is as asked for, and better otherwise"""
+    gpus: str = ""
+    """which models of GPU are asked for"""
     power: str = ""
     """which difference of two scores the test rows show"""
 
@@ -74,6 +81,7 @@ def make_plan(
     cores: int = 0,
     folder: Path = Path(),
     at_once: int | None = None,
+    gpus: tuple[Gpu, ...] = (),
 ) -> Plan:
     """The plan of the jobs that would run.
 
@@ -83,9 +91,10 @@ def make_plan(
         cores: that jobs on this machine share; 0 where they run elsewhere.
         folder: working directory of the study.
         at_once: jobs of models that run at a time; None where nobody can tell.
+        gpus: models that they may ask for.
     """
     workload = Workload(grid, folder)
-    estimates = Estimates(grid, workload)
+    estimates = Estimates(grid, workload, gpus)
     fast = speeds(History(grid, estimates, folder))
     timed = job_seconds(jobs, estimates, fast)
     compute = grid.study.compute
@@ -105,6 +114,7 @@ def make_plan(
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
         power=power_note(workload),
+        gpus=_asked(jobs, estimates.choice),
         notes=tuple(slower_on_several(estimates, [present(job.arm, "arm") for job in trained])),
     )
 
@@ -136,7 +146,7 @@ def render(plan: Plan) -> str:
             f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
-    lines += [f"  {note}" for note in (plan.power, *plan.notes) if note]
+    lines += [f"  {note}" for note in (plan.gpus, plan.power, *plan.notes) if note]
     return "\n".join(lines)
 
 
@@ -205,12 +215,27 @@ def _stages(
             "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
         )
     tuning, scoring = of(FINETUNE), of(EVALUATE)
-    yield Stage("fine-tune", len(tuning), trained, hours(tuning, trainers))
-    yield Stage("evaluate", len(scoring), scored, hours(scoring, scorers))
+    yield Stage(STAGES[FINETUNE], len(tuning), trained, hours(tuning, trainers))
+    yield Stage(STAGES[EVALUATE], len(scoring), scored, hours(scoring, scorers))
     yield Stage("cells", sum(len(job.cells) for job in scoring), cells)
     named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
     light = sum(job.rule not in named for job in jobs)
     yield Stage("other jobs", light, None, None if on_gpus else light * RATES["cpu"].light / 3600)
+
+
+def _asked(jobs: Collection[PlannedJob], choice: GpuChoice) -> str:
+    """How many jobs of models ask for which model of GPU; nothing where none is named."""
+    told = []
+    for rule, stage in STAGES.items():
+        arms = Counter(present(job.arm, "arm") for job in jobs if job.rule == rule)
+        counts: Counter[str] = Counter()
+        for arm, count in arms.items():
+            gpu = choice.training(arm) if rule == FINETUNE else choice.scoring()
+            if gpu and gpu.name:
+                counts[gpu.name] += count
+        if counts:
+            told.append(f"{stage} " + ", ".join(f"{n} on {name}" for name, n in counts.items()))
+    return f"GPUs: {'; '.join(told)}" if told else ""
 
 
 def _speed(plan: Plan) -> str:

@@ -9,7 +9,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptft.planning.estimates import ADAPTER, ADAPTER_SHARE, DERIVE_SECONDS, Estimates
+from ptft.planning.estimates import DERIVE_SECONDS, Estimates
+from ptft.planning.gpu_choice import Gpu
+from ptft.planning.rates import ADAPTER, ADAPTER_SHARE
 from ptft.planning.workload import Workload
 from ptft.study.grid import BASE, Grid
 
@@ -26,11 +28,13 @@ class Demands:
     """What the jobs of one study ask for."""
 
     grid: Grid
+    gpus: tuple[Gpu, ...] = ()
+    """models that a job may ask for"""
 
     @cached_property
     def estimates(self) -> Estimates:
-        """What the jobs are expected to take."""
-        return Estimates(self.grid, Workload(self.grid))
+        """What the jobs are expected to take, each on the GPU that its first attempt asks for."""
+        return Estimates(self.grid, Workload(self.grid), self.gpus)
 
     @property
     def weights(self) -> int:
@@ -71,6 +75,16 @@ class Demands:
         deriving = 12 if self.grid.parents[arm] else 0
         return self._memory(readers * BASE_MEMORY_MB, readers * 6 + deriving, attempt)
 
+    def finetune_gpu(self, arm: str, attempt: int) -> str | None:
+        """Model of GPU for a fine-tuning, as sbatch is asked for it; None if any will do."""
+        gpu = self.estimates.choice.training(arm, attempt)
+        return gpu.name if gpu else None
+
+    def evaluate_gpu(self, attempt: int) -> str | None:
+        """The same for an evaluation."""
+        gpu = self.estimates.choice.scoring(attempt)
+        return gpu.name if gpu else None
+
     def evaluation_gpus(self) -> int:
         """GPUs of an evaluation: the engine works on one, so that n GPUs score n models."""
         return min(1, self.grid.study.compute.gpus)
@@ -81,7 +95,7 @@ class Demands:
 
     def _evaluate_seconds(self, derived: int) -> float:
         """The same for every model with as many derived arms, and asked for by each of them."""
-        once, start = self._scoring_seconds, self.estimates.rates.start
+        once, start = self._scoring_seconds, self.estimates.scoring_rates.start
         return once + derived * (once - start + DERIVE_SECONDS)
 
     @cached_property

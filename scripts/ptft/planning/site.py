@@ -1,18 +1,32 @@
-"""The user's cluster: account, partitions, GPU model, nodes to avoid (``slurm/site.yaml``)."""
+"""The user's cluster: account, partitions, GPUs, nodes to avoid (``slurm/site.yaml``)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from ptft.files.errors import PlacedError
 from ptft.files.explain import checked
 from ptft.files.types import NAME, Strict
 from ptft.files.yaml_files import read_mapping
+from ptft.planning.gpu_choice import Gpu
+from ptft.planning.rates import TFLOPS
 
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.
 Word = Annotated[str, Field(pattern=NAME)]
 Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 Constraint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*([&|,][A-Za-z0-9._-]+)*$")]
+ANY = "any"
+"""name of a GPU that is asked for without its model: --gpus=1"""
+
+
+class GpuModel(Strict):
+    """A model of GPU."""
+
+    memory_gb: Annotated[float, Field(gt=0)]
+    """as its vendor names it"""
+    speed: Annotated[float, Field(gt=0)] | None = None
+    """relative to an H100; by the table of peak rates where not given"""
 
 
 class Site(Strict):
@@ -24,10 +38,9 @@ class Site(Strict):
     """sbatch --partition, for jobs that need a GPU"""
     cpu_partition: Word | None = None
     """for jobs without a GPU; as ``partition`` where not given"""
-    gpu_model: Model | None = None
-    """as in sbatch --gpus=a100:1"""
-    gpu_memory_gb: Annotated[float, Field(gt=0)] | None = None
-    """memory of a GPU, as its vendor names it; what can't fit is refused before it is submitted"""
+    gpus: dict[Model, GpuModel] = {}
+    """by their names, as in sbatch --gpus=a100:1, the preferred first: a job asks for the first
+    that holds it, and what none holds is refused before it is submitted"""
     constraint: Constraint | None = None
     """sbatch --constraint, of jobs that need a GPU"""
     qos: Word | None = None
@@ -37,13 +50,49 @@ class Site(Strict):
     notify: Annotated[str, Field(min_length=1)] | None = None
     """command that gets one line on how a run ended on its standard input; no shell reads it"""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_keys(cls, content: Any) -> Any:
+        former = [key for key in ("gpu_model", "gpu_memory_gb") if key in content]
+        if former:
+            name, size = content.get("gpu_model", ANY), content.get("gpu_memory_gb", "…")
+            speed = "" if str(name).lower() in TFLOPS else ", speed: …"
+            raise PlacedError(
+                (former[0],),
+                f"GPUs are named by gpus now; write gpus: {{{name}: {{memory_gb: {size}{speed}}}}}",
+            )
+        return content
+
+    @field_validator("gpus")
+    @classmethod
+    def _known_speeds(cls, gpus: dict[str, GpuModel]) -> dict[str, GpuModel]:
+        for name, model in gpus.items():
+            if model.speed is None and name.lower() not in TFLOPS:
+                raise PlacedError(
+                    (name, "speed"),
+                    f"missing, and known only of {', '.join(TFLOPS)}; give the speed relative to "
+                    "an H100, by the peaks in bfloat16 without sparsity: their TFLOP/s / "
+                    f"{TFLOPS['h100']}",
+                )
+        return gpus
+
+    def gpu_models(self) -> tuple[Gpu, ...]:
+        """Models of GPU that a job may ask for, the preferred first."""
+        return tuple(
+            Gpu(
+                model.memory_gb,
+                None if name == ANY else name,
+                model.speed or TFLOPS[name.lower()] / TFLOPS["h100"],
+            )
+            for name, model in self.gpus.items()
+        )
+
     def resources(self, gpus: int) -> dict[str, str]:
         """Snakemake's names of what a job with so many GPUs asks for."""
         partition = self.partition if gpus else self.cpu_partition or self.partition
         wanted = {
             "slurm_account": self.account,
             "slurm_partition": partition,
-            "gpu_model": self.gpu_model if gpus else None,
             "constraint": self.constraint if gpus else None,
             "qos": self.qos,
         }

@@ -1,4 +1,4 @@
-"""What jobs take of a GPU: hand numbers, real models on a CPU, refusals, the table of the guide."""
+"""What jobs take of a GPU: hand numbers, real models on a CPU, the table of the guide."""
 
 import pytest
 import torch
@@ -12,10 +12,7 @@ from transformers import (
     OlmoForCausalLM,
 )
 
-from ptft.files.errors import StudyError
-from ptft.paths import Results
-from ptft.planning.gpu_memory import GB, GpuMemory, require_room, table
-from ptft.planning.site import read_site
+from ptft.planning.gpu_memory import GB, GpuMemory, table
 from ptft.study import read_study
 from ptft.study.models import Shape
 from ptft.training.attention import NAME, sequence_layout
@@ -31,21 +28,6 @@ MODELS = {
     "olmo": (OlmoForCausalLM, OlmoConfig),
     "neox": (GPTNeoXForCausalLM, GPTNeoXConfig),
 }
-
-
-@pytest.fixture
-def read(repository):
-    """Function: the grid of Llama-3-8B's study, or of another, with changes."""
-
-    def read(name="config/llama3-8b.yaml", **changes):
-        file = repository / name
-        text = yaml.safe_load(file.read_text())
-        method = changes.pop("full", None)
-        if method:
-            text["finetune"]["full"]["settings"] |= method
-        return read_study(text | changes, [file], repository / "config")
-
-    return read
 
 
 def test_training_by_hand():
@@ -134,61 +116,10 @@ def test_activations_are_at_most_what_a_real_model_saves(kind):
     assert 0.8 * layer < counted < layer
 
 
-def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
-    require_room(read(), gpu_gb=80)
-    require_room(read(compute={"gpus": 2}), gpu_gb=None)  # nobody knows
-    require_room(read(compute={"gpus": 0}), gpu_gb=1)
-    said = (
-        r"llama3-8b.yaml:\d+: compute.gpus: full.xsum takes at least 71 GB of each of 2 GPUs, "
-        r"a GPU has 40 GB; it needs 5: set compute.gpus: 5$"
-    )
-    with pytest.raises(StudyError, match=said):
-        require_room(read(compute={"gpus": 2}), gpu_gb=40)
-    require_room(read(compute={"gpus": 5}), gpu_gb=40)
-    said = "at least 166 GB of each .* it needs 2: set compute.gpus: 2 and finetune.full.settings.s"
-    with pytest.raises(StudyError, match=said):
-        require_room(read(full={"sharding": "data"}), gpu_gb=80)
-    with pytest.raises(StudyError, match=r"scoring takes at least 15 GB, a GPU has 12 GB"):
-        require_room(read(), gpu_gb=12)
-
-
-def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
-    grid = read(compute={"gpus": 2})
-    require_room(grid, 80, tmp_path)
-    results = Results(grid.name)
-    audit = tmp_path / results.table("audit_splits", "csv")
-    audit.parent.mkdir(parents=True)
-    audit.write_text("dataset,split,tokens_mean,tokens_max\nxsum,train,500,7000\n")
-    with pytest.raises(StudyError, match="full.xsum takes at least 83 GB"):  # 2,048 are kept
-        require_room(grid, 80, tmp_path)
-    with pytest.raises(StudyError, match="no number of GPUs is enough; .* lower max_length"):
-        require_room(grid, 20, tmp_path)
-
-
-def test_what_is_made_is_not_refused(read, tmp_path):
-    """Tables and figures of a finished study are drawn where no model of it would fit."""
-    grid = read(compute={"gpus": 1})
-    results = Results(grid.name)
-    for arm in grid.arms:
-        with pytest.raises(StudyError):
-            require_room(grid, 10, tmp_path)
-        record = tmp_path / results.published_cells("main", arm)
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.touch()
-    require_room(grid, 10, tmp_path)
-
-
-def test_the_guides_table_is_what_this_code_computes(read, repository):
-    model = read().model
+def test_the_guides_table_is_what_this_code_computes(repository):
+    file = repository / "config/llama3-8b.yaml"
+    model = read_study(yaml.safe_load(file.read_text()), [file], repository / "config").model
     guide = (repository / "docs/slurm.md").read_text()
     memory = GpuMemory(model.weights, model.shape)
     assert table(memory, tokens=2048) in guide
     assert f"Scoring the model takes {memory.scoring(2048) / GB:.0f} GB" in guide
-
-
-def test_a_site_names_the_memory_of_its_gpus(tmp_path, repository):
-    assert read_site(repository / "slurm/site.example.yaml").gpu_memory_gb == 80
-    file = tmp_path / "site.yaml"
-    file.write_text("gpu_memory_gb: 0\n")
-    with pytest.raises(StudyError, match="site.yaml:1: gpu_memory_gb = 0"):
-        read_site(file)

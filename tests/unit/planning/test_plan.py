@@ -8,11 +8,12 @@ import yaml
 
 from ptft.models.folder import keep_records
 from ptft.paths import Results
-from ptft.planning.estimates import RATES, Estimates, training_seconds
+from ptft.planning.estimates import Estimates
 from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.history import History
 from ptft.planning.plan import cells_to_score, make_plan, render
 from ptft.planning.power import smallest_difference
+from ptft.planning.rates import RATES, training_seconds
 from ptft.planning.resources import Demands
 from ptft.planning.workload import TEST_ROWS, TOKENS, Size, Workload
 from ptft.study import read_study
@@ -213,10 +214,11 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
     file = tmp_path / Results(grid.name).tuned("step4", ARM) / "training.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(summary))
-    training = table.rates.start + training_seconds(table.rates, grid.model.weights, 50_000, 160)
+    rates = RATES["cuda"]
+    training = rates.start + training_seconds(rates, grid.model.weights, 50_000, 160)
     write_record(grid, tmp_path, "finetune_model", ARM, 3 * training)
     # Half of the examples: the other cells were in the store.
-    half = table.rates.start + (table.evaluate_seconds() - table.rates.start) / 2
+    half = rates.start + (table.evaluate_seconds() - rates.start) / 2
     write_record(grid, tmp_path, "evaluate_model", ARM, half / 2, examples=16)
     # A model that was deleted has left its summary elsewhere.
     kept = tmp_path / Results(grid.name).training_records("step4", ARM)

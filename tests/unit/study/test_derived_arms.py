@@ -95,7 +95,7 @@ def test_they_cost_their_cells_and_no_process(read):
     cells = list(grid.scores())
     once = without.evaluate_seconds()
     assert demands.estimates.evaluate_seconds(3 * cells, 2) == pytest.approx(
-        3 * once - 2 * without.rates.start + 2 * DERIVE_SECONDS
+        3 * once - 2 * without.scoring_rates.start + 2 * DERIVE_SECONDS
     )
     assert demands.evaluate_memory(1, "full.own.s0") > Demands(read("")).evaluate_memory(1)
     statuses = {(job.rule, job.arm) for job in Progress(grid).jobs()}

@@ -1,0 +1,227 @@
+"""Which GPU each job asks for, the time that it has there, and refusals of what none holds."""
+
+import pytest
+import yaml
+
+from ptft.files.errors import StudyError
+from ptft.paths import Results
+from ptft.planning.estimates import Estimates
+from ptft.planning.expected import PlannedJob, expected_run
+from ptft.planning.gpu_choice import Gpu, require_room
+from ptft.planning.plan import make_plan, render
+from ptft.planning.rates import RATES
+from ptft.planning.resources import Demands
+from ptft.planning.site import read_site
+from ptft.planning.workload import Workload
+from ptft.study import read_study
+
+A100 = 312 / 989
+"""of an H100, by their peaks"""
+FINETUNE = {
+    "full": {"settings": {"epochs": 1, "batch_size": 8, "lr": 1.0e-6}, "tasks": {"mnli": {}}},
+    "lora": {"settings": {"epochs": 1, "batch_size": 8, "lr": 1.0e-4}, "tasks": {"mnli": {}}},
+}
+FULL, LORA = "full.mnli.s0", "lora.mnli.s0"
+
+
+@pytest.fixture
+def read(repository):
+    """Function: the grid of Llama-3-8B's study, or of another, with changes."""
+
+    def read(name="config/llama3-8b.yaml", **changes):
+        file = repository / name
+        text = yaml.safe_load(file.read_text())
+        method = changes.pop("full", None)
+        if method:
+            text["finetune"]["full"]["settings"] |= method
+        return read_study(text | changes, [file], repository / "config")
+
+    return read
+
+
+@pytest.fixture
+def olmo(read):
+    """OLMo-1B's study with full fine-tuning (at least 20 GB) and LoRA (7 GB)."""
+    return read("config/olmo-1b.yaml", finetune=FINETUNE, data={"train": 6000})
+
+
+def of(gigabytes):
+    """GPUs of whatever model."""
+    return (Gpu(gigabytes),)
+
+
+def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
+    require_room(read(), of(80))
+    require_room(read(compute={"gpus": 2}), ())  # nobody knows
+    require_room(read(compute={"gpus": 0}), of(1))
+    said = (
+        r"llama3-8b.yaml:\d+: compute.gpus: full.xsum takes at least 71 GB of each of 2 GPUs, "
+        r"a GPU has 40 GB; it needs 5: set compute.gpus: 5$"
+    )
+    with pytest.raises(StudyError, match=said):
+        require_room(read(compute={"gpus": 2}), of(40))
+    require_room(read(compute={"gpus": 5}), of(40))
+    said = "at least 166 GB of each .* it needs 2: set compute.gpus: 2 and finetune.full.settings.s"
+    with pytest.raises(StudyError, match=said):
+        require_room(read(full={"sharding": "data"}), of(80))
+    said = r"full.xsum takes .* of each of 2 GPUs, the largest GPU \(l40s\) has 48 GB; it needs 4"
+    named = (Gpu(24, "l4"), Gpu(48, "l40s"))
+    with pytest.raises(StudyError, match=said):
+        require_room(read(compute={"gpus": 2}), named)
+    require_room(read(compute={"gpus": 4}), named)
+    with pytest.raises(StudyError, match=r"scoring takes at least 15 GB, a GPU has 12 GB"):
+        require_room(read(), of(12))
+
+
+def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
+    grid = read(compute={"gpus": 2})
+    require_room(grid, of(80), tmp_path)
+    results = Results(grid.name)
+    audit = tmp_path / results.table("audit_splits", "csv")
+    audit.parent.mkdir(parents=True)
+    audit.write_text("dataset,split,tokens_mean,tokens_max\nxsum,train,500,7000\n")
+    with pytest.raises(StudyError, match="full.xsum takes at least 83 GB"):  # 2,048 are kept
+        require_room(grid, of(80), tmp_path)
+    with pytest.raises(StudyError, match="no number of GPUs is enough; .* lower max_length"):
+        require_room(grid, of(20), tmp_path)
+
+
+def test_what_is_made_is_not_refused(read, tmp_path):
+    """Tables and figures of a finished study are drawn where no model of it would fit."""
+    grid = read(compute={"gpus": 1})
+    results = Results(grid.name)
+    for arm in grid.arms:
+        with pytest.raises(StudyError):
+            require_room(grid, of(10), tmp_path)
+        record = tmp_path / results.published_cells("main", arm)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.touch()
+    require_room(grid, of(10), tmp_path)
+
+
+def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypatch):
+    """18 bytes a weight take 19.7 GB, LoRA's 6.24 take 6.8, scoring 2 take 2.2."""
+    monkeypatch.chdir(tmp_path)
+    small, big, huge = Gpu(16, "small", 0.5), Gpu(80, "a100", A100), Gpu(141, "h200")
+    demands = Demands(olmo, (small, big, huge))
+    asked = [demands.finetune_gpu(FULL, 1), demands.finetune_gpu(LORA, 1), demands.evaluate_gpu(1)]
+    assert asked == ["a100", "small", "small"]
+    # What is counted is the least: a further attempt asks for a larger one, if there is one.
+    assert [demands.finetune_gpu(LORA, attempt) for attempt in (2, 3, 4)] == [
+        "a100",
+        "h200",
+        "h200",
+    ]
+    # The order is the user's.
+    assert Demands(olmo, (huge, small, big)).evaluate_gpu(1) == "h200"
+    assert Demands(olmo, (huge, small, big)).evaluate_gpu(2) == "h200"
+    # Nothing is asked for where nothing is known, or where any will do.
+    for gpus in ((), of(80)):
+        assert Demands(olmo, gpus).finetune_gpu(FULL, 1) is None
+        assert Demands(olmo, gpus).evaluate_gpu(1) is None
+
+
+def test_jobs_without_a_gpu_ask_for_none(read):
+    demands = Demands(read("tests/studies/cluster.yaml", compute={}), (Gpu(80, "a100", A100),))
+    assert demands.finetune_gpu("full.pocket_nli.s0", 1) is None
+    assert demands.evaluate_gpu(1) is None
+    plain = Demands(read("tests/studies/cluster.yaml", compute={}))
+    assert demands.estimates.evaluate_seconds() == plain.estimates.evaluate_seconds()
+
+
+def test_time_limits_follow_the_speed_of_the_gpu(read, tmp_path, monkeypatch):
+    """By hand: 30 s, 6 x 1.177e9 weights x 1.450e9 tokens at 4e14 a second on an H100, and 203,850
+    updates of 20 ms and 1.8e-11 s for each weight; on an A100 these take longer."""
+    monkeypatch.chdir(tmp_path)
+    grid = read("config/olmo-1b.yaml")
+    table = tmp_path / Results("olmo-1b").table("audit_splits", "csv")
+    table.parent.mkdir(parents=True)
+    table.write_text("dataset,split,tokens_mean\ntulu_v2,train,889\n")
+    arm = "instruct.tulu.s0"
+    assert Demands(grid).finetune_minutes(arm, 1) == 1701
+    assert Demands(grid, of(80)).finetune_minutes(arm, 1) == 1701
+    a100, l4 = Gpu(80, "a100", A100), Gpu(24, "l4", 121 / 989)
+    assert Demands(grid, (a100,)).finetune_minutes(arm, 1) == 4946
+    assert Demands(grid, (l4, a100)).finetune_minutes(arm, 1) == 12429
+    # Asked for after the first GPU failed, with twice the time of that one.
+    assert Demands(grid, (l4, a100)).finetune_minutes(arm, 2) == 2 * 12429
+
+    half = Demands(grid, (Gpu(80, "half", 0.5),)).estimates
+    operations = 2 * 1_176_764_416 / (0.5 * 2e14)
+    assert half.cell_seconds("rte", 4) == pytest.approx(9000 * 7e-4 + operations * 60 * 9004)
+    steps = grid.max_new_tokens("xsum") * 47  # 6,000 prompts, 128 at once
+    read_tokens = 260 * 6000 + 6000 * grid.max_new_tokens("xsum")
+    assert half.cell_seconds("xsum", 0) == pytest.approx(
+        6000 * 7e-4 + steps * 8e-3 / 0.5 + operations * read_tokens
+    )
+    once = sum(half.cell_seconds(dataset, shots) for dataset, _, shots in grid.scores())
+    limit = Demands(grid, (Gpu(80, "half", 0.5),)).evaluate_minutes(1)
+    assert limit == -(-3 * (30 + once) // 60)
+
+
+def test_the_hosts_work_takes_as_long_beside_any_gpu():
+    slow, fast = RATES["cuda"].at(0.25), RATES["cuda"]
+    assert (slow.training, slow.scoring, slow.link) == (1e14, 5e13, 7.5e10)
+    assert (slow.update_weight, slow.decoding) == (4 * 1.8e-11, 4 * 8e-3)
+    for host in ("start", "update", "example", "light"):
+        assert getattr(slow, host) == getattr(fast, host)
+
+
+def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):
+    jobs = [
+        PlannedJob("finetune_model", "main", FULL),
+        PlannedJob("finetune_model", "step1000", LORA),
+        PlannedJob("finetune_model", "main", LORA),
+        PlannedJob("evaluate_model", "main", FULL, tuple(olmo.scores())),
+        PlannedJob("collect_cells"),
+    ]
+    gpus = (Gpu(16, "l4", 0.125), Gpu(80, "a100", A100))
+    told = render(make_plan(olmo, jobs, folder=tmp_path, gpus=gpus))
+    assert "\n  GPUs: fine-tune 1 on a100, 2 on l4; evaluate 1 on l4\n" in told
+    assert "GPUs:" not in render(make_plan(olmo, jobs, folder=tmp_path, gpus=of(80)))
+    workload = Workload(olmo, tmp_path)
+    slow = Estimates(olmo, workload, gpus[:1]).finetune_seconds(LORA)
+    expected = expected_run(olmo, jobs, folder=tmp_path, gpus=gpus).each
+    assert expected["finetune_model", "main", LORA] == slow
+    # 30 s, 750 updates of 20 ms, and eight times the 4.55 s that an H100 takes for the rest.
+    assert slow == pytest.approx(81.4326, abs=1e-4)
+
+
+def test_a_site_names_its_gpus(tmp_path, repository):
+    example = read_site(repository / "slurm/site.example.yaml").gpu_models()
+    assert example == (Gpu(48, "l40s", 362 / 989), Gpu(80, "a100", A100), Gpu(64, "mi250", 0.3))
+    file = tmp_path / "site.yaml"
+    file.write_text("gpus: {any: {memory_gb: 40, speed: 0.3}, A100: {memory_gb: 80, speed: 1}}")
+    assert read_site(file).gpu_models() == (Gpu(40, None, 0.3), Gpu(80, "A100", 1))
+    file.write_text("account: lab\n")
+    assert read_site(file).gpu_models() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpus:\n  a100: {memory_gb: 0}", "site.yaml:2: gpus.a100.memory_gb = 0: expected greater"),
+        ("gpus:\n  a100: {speed: 1}", "site.yaml:2: key 'gpus.a100.memory_gb' is missing"),
+        ("gpus:\n  a100: {memory_gb: 80, speed: 0}", "site.yaml:2: gpus.a100.speed = 0: expected"),
+        ("gpus: a100", "site.yaml:1: gpus = 'a100': expected keys and values"),
+        (
+            "gpus:\n  a100: {memory_gb: 80}\n  mi250: {memory_gb: 64}",
+            "site.yaml:3: gpus.mi250.speed: missing, and known only of h100, h200, a100, l40s, "
+            "a40, l4; give the speed relative to an H100, .* TFLOP/s / 989$",
+        ),
+        ("gpus:\n  any: {memory_gb: 64}", "site.yaml:2: gpus.any.speed: missing"),
+        (
+            "qos: x\ngpu_model: a100\ngpu_memory_gb: 80",
+            r"site.yaml:2: gpu_model: .* write gpus: \{a100: \{memory_gb: 80\}\}$",
+        ),
+        (
+            "gpu_memory_gb: 40",
+            r"site.yaml:1: gpu_memory_gb: .* write gpus: \{any: \{memory_gb: 40, speed: …\}\}$",
+        ),
+    ],
+)
+def test_what_a_site_says_wrongly_of_its_gpus_is_refused(tmp_path, text, said):
+    file = tmp_path / "site.yaml"
+    file.write_text(text + "\n")
+    with pytest.raises(StudyError, match=said):
+        read_site(file)
