@@ -174,6 +174,10 @@ onstart:
         SLICES.write()
         for model in INCOMPLETE:
             forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
+        if GRID is not None and workflow.nodes is not None:
+            remote = workflow.remote_execution_settings
+            loader = Path(workflow.basedir) / "slurm/load_modules.sh"
+            remote.precommand = SITE.precommand(loader, remote.precommand)
         for handler in BRIEF:
             handler.log_files = log
             if GRID is not None:

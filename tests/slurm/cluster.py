@@ -192,14 +192,14 @@ SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd-%n.pid
 SlurmctldLogFile={log}/slurmctld.log
 SlurmdLogFile={log}/slurmd-%n.log
-NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:1 State=UNKNOWN
+NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:a100:1 State=UNKNOWN
 """
         for name, node_port in enumerate(node_ports):
             text += f"NodeName=d{name} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port}\n"
         text += f"PartitionName=gpu Nodes=d[0-{self.nodes - 1}] Default=YES"
         text += " MaxTime=INFINITE State=UP OverTimeLimit=0\n"
         gres = f"{MARK}AutoDetect=off\n"
-        gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu File={DEVICE}\n"
+        gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu Type=a100 File={DEVICE}\n"
         CONFIGURATION.parent.mkdir(exist_ok=True)
         for path, content in ((CONFIGURATION, text), (GRES, gres)):
             path.write_text(content)

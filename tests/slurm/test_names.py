@@ -67,10 +67,13 @@ def test_words_for_sbatch_hold_nothing_that_a_shell_reads(tmp_path, key, word):
 
 
 @pytest.mark.parametrize("word", EVIL)
-def test_names_of_gpus_hold_nothing_that_a_shell_reads(tmp_path, word):
+def test_names_of_gpus_and_modules_hold_nothing_that_a_shell_reads(tmp_path, word):
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump({"gpus": {word: {"memory_gb": 80, "speed": 1.0}}}))
     with pytest.raises(StudyError, match=r"site.yaml:\d: gpus\."):
+        read_site(file)
+    file.write_text(yaml.safe_dump({"modules": ["python/3.11", word]}))
+    with pytest.raises(StudyError, match=r"site.yaml:\d: modules.1 = "):
         read_site(file)
 
 

@@ -42,9 +42,19 @@ def replace_unnoticed(file, content):
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def test_an_undisturbed_run(study, reference):
-    """All nodes work, no GPU is booked twice, the tables are those of a local run."""
+def test_an_undisturbed_run(study, reference, monkeypatch, tmp_path):
+    """All nodes work, no GPU is booked twice, the tables are those of a local run.
+
+    Each job asks for the GPU that is there, the preferred one being too small, and loads a module.
+    """
     study.narrow("[step4]", "[0, 1]")
+    (study.root / "slurm/site.yaml").write_text(
+        "gpus: {l4: {memory_gb: 1.0e-5}, a100: {memory_gb: 80}}\nmodules: [python/3.11]\n"
+    )
+    (tmp_path / "init").mkdir()
+    loaded = tmp_path / "loaded"
+    (tmp_path / "init/sh").write_text(f'module() {{ echo "$@ $SLURM_JOB_ID" >> {loaded}; }}\n')
+    monkeypatch.setenv("MODULESHOME", str(tmp_path))
     study.start(stops=1)
     trainings = [study.hold() for _ in range(2)]  # pause, so that a third job has a third node
     wait_until(lambda: study.records("evaluate_model"), "a third job runs", study.process)
@@ -55,6 +65,10 @@ def test_an_undisturbed_run(study, reference):
     study.assert_cells_equal(reference)
     assert assert_no_gpu_is_double_booked(study) == {"d0", "d1", "d2"}
     assert_no_half_files(study)
+    calls = loaded.read_text().splitlines()
+    submitted = {job["id"] for job in study.cluster.jobs() if job["comment"].startswith("rule_")}
+    assert sorted(calls) == sorted(f"load python/3.11 {job}" for job in submitted)
+    assert len(calls) == 2 + 1 + 2
     for rule, jobs in (("finetune_model", 2), ("evaluate_model", 1 + 2)):
         attempts = list(study.records(rule).values())
         assert len(attempts) == jobs

@@ -1,5 +1,7 @@
-"""The user's cluster: account, partitions, GPUs, nodes to avoid (``slurm/site.yaml``)."""
+"""The user's cluster: account, partitions, GPUs, modules, nodes to avoid (``slurm/site.yaml``)."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from ptft.planning.rates import TFLOPS
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.
 Word = Annotated[str, Field(pattern=NAME)]
 Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$")]
 Constraint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*([&|,][A-Za-z0-9._-]+)*$")]
 ANY = "any"
 """name of a GPU that is asked for without its model: --gpus=1"""
@@ -47,6 +50,8 @@ class Site(Strict):
     """sbatch --qos"""
     exclude: list[Word] = []
     """nodes to stay away from"""
+    modules: list[Module] = []
+    """that a cluster job loads before it starts Python"""
     notify: Annotated[str, Field(min_length=1)] | None = None
     """command that gets one line on how a run ended on its standard input; no shell reads it"""
 
@@ -86,6 +91,20 @@ class Site(Strict):
             )
             for name, model in self.gpus.items()
         )
+
+    def precommand(self, loader: Path, given: str | None) -> str | None:
+        """What the shell of a cluster's job runs before it starts Snakemake.
+
+        The job's programs inherit what the modules set. The folder of this Python stays the first
+        of PATH: a module of Python must not take the place of the environment.
+
+        Args:
+            loader: script that defines ``load_modules``.
+            given: what the user wants to be run.
+        """
+        words = shlex.join([str(Path(sys.executable).parent), *self.modules])
+        load = f". {shlex.quote(str(loader))} && load_modules {words}" if self.modules else None
+        return " && ".join(filter(None, [given, load])) or None
 
     def resources(self, gpus: int) -> dict[str, str]:
         """Snakemake's names of what a job with so many GPUs asks for."""
