@@ -17,7 +17,13 @@ from filelock import FileLock
 from ptft.runtime.job_records import JobRecord, read_records
 
 from ..waiting import PATIENCE, Stops, wait_until
-from ..workflow.conftest import RESOURCES, make_clone, unchanged
+from ..warm import run_snakemake, warm_programs
+from ..workflow.conftest import (
+    RESOURCES,
+    finished_once,  # noqa: F401  (a fixture)
+    make_clone,
+    unchanged,
+)
 from .cluster import Cluster, why_not
 
 HIDDEN = Path(__file__).resolve().parents[1] / "hidden"
@@ -43,9 +49,15 @@ class Study:
         return self.root / "results/cluster"
 
     def run(self, *arguments: str) -> str:
-        """Run the study up to its cells; the output."""
+        """Run the study on the cluster up to its cells; the output."""
         self.start(*arguments)
         return self.finish()
+
+    def run_here(self) -> None:
+        """Run the study up to its cells, without the cluster."""
+        arguments = [CELLS, "--cores", "2", "--configfile", "study.yaml"]
+        status, output = run_snakemake(arguments, self.root, warm_programs())
+        assert status == 0, output[-6000:]
 
     def start(self, *arguments: str, stops: int = 0) -> None:
         """Start a call of Snakemake that makes the cells.
@@ -57,8 +69,7 @@ class Study:
         folder = self.root.parent / f"stops{self.calls}"
         self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=stops)
         environment = without_plugins(self.stops.environment() if stops else dict(os.environ))
-        where = ["--profile", "slurm", *FAST] if self.cluster else ["--cores", "2"]
-        command = [sys.executable, "-m", "snakemake", CELLS, *where]
+        command = [sys.executable, "-m", "snakemake", CELLS, "--profile", "slurm", *FAST]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--configfile", "study.yaml", *arguments],
@@ -136,11 +147,13 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def reference(cluster, repository, tmp_path_factory) -> Iterator[Study]:
-    """The study, finished by an undisturbed local run."""
+def reference(cluster, finished_once, repository, tmp_path_factory) -> Iterator[Study]:  # noqa: F811
+    """The study, finished by an undisturbed local run; its checkpoints are another study's."""
     study = Study(clone(repository, tmp_path_factory.mktemp("reference") / "clone"))
     study.narrow("[step4]", "[0, 1]")
-    study.run()
+    for part in RESOURCES:
+        shutil.copytree(finished_once / part, study.root / part, copy_function=os.link)
+    study.run_here()
     with unchanged(*(study.root / part for part in RESOURCES)):
         yield study
 
