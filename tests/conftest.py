@@ -15,15 +15,28 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parents[1]
 SLOW = {"workflow", "browser", "parity", "vllm"}
 """folders whose tests start Snakemake, a browser or an engine"""
+FIRST = ["slurm", "browser", "workflow", "parity"]
+"""folders that take longest, so that no worker ends alone"""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of whole folders as slow, and begin with them: no worker ends alone."""
+    """Mark the tests of whole folders as slow, and tell workers what to take in which order.
+
+    A file of quick tests is one worker's, which makes its fixtures once; slow ones are shared out
+    singly, unless they say otherwise.
+    """
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.path.parent.name not in SLOW)
+        elif not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
 
 
 @pytest.fixture(scope="session")
