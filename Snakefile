@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -63,6 +64,14 @@ from ptft.study.titles import library_titles, titles
 if not workflow.configfiles:
 
     configfile: str(Path(workflow.basedir) / "config/pocket.yaml")
+
+
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    IMAGE = os.path.relpath(Path(workflow.basedir) / "envs/container.sif")
+    if not os.path.exists(IMAGE):
+        sys.exit(f"--sdm apptainer: {IMAGE} does not exist; build it with `make container`")
+
+    container: IMAGE
 
 
 STUDY_FILES = StudyFiles((Path(os.path.relpath(file)) for file in workflow.configfiles), config)
