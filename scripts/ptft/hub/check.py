@@ -1,4 +1,4 @@
-"""Is what was fetched a model that can be loaded? Asked before any job waits for a GPU."""
+"""Check that a fetched model can be loaded, before any job waits for a GPU."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ def check_checkpoint(folder: Path) -> None:
     """Compare a model folder's weights with its architecture, without reading them.
 
     Raises:
-        HubError: the architecture is not one of transformers' own, the weights do not fit it, a
-            file is not what it is called, or the tokenizer is missing.
+        HubError: transformers does not have the architecture, the weights do not fit it, a file
+            does not match its name, or the tokenizer is missing.
     """
     from ptft.models.loading import load_model, load_tokenizer
 

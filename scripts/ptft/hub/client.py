@@ -1,8 +1,8 @@
-"""Talking to the Hub with patience that ends, and saying in plain words what it refused.
+"""Requests to the Hub with limited patience, and plain words for what it refused.
 
-huggingface_hub waits without a timeout for a listing, takes any Retry-After at its word and tries
-up to six times by itself. Its HTTP client is replaced by one that ends each request in time and
-leaves trying again to :func:`patiently`.
+huggingface_hub waits for a listing without a timeout, follows any Retry-After and tries up to six
+times by itself. Its HTTP client is replaced by one that limits the time of each request and leaves
+retries to :func:`patiently`.
 """
 
 import contextlib
@@ -33,20 +33,20 @@ Result = TypeVar("Result")
 # Seconds before each further attempt: busy servers recover within minutes, or not soon.
 WAITS: tuple[float, ...] = (1, 2, 4, 8, 15, 30, 60)
 MOST_WAIT = 120.0
-"""seconds, however long the server asks to wait"""
+"""seconds per wait, however long the server asks for"""
 PATIENCE = 600.0
-"""seconds of failures, waits included, after which nothing is tried again"""
+"""seconds of failures, waits included, after which it gives up"""
 ANSWER_SECONDS = 60.0
-"""for an answer to begin, and for a listing or an error to be whole"""
+"""until an answer must begin, and a listing or an error must be complete"""
 LEAST_BYTES, LEAST_SECONDS = 1 << 19, 60.0
-"""least speed of a download at any time: so much in so long (9 kB/s)"""
+"""a download must bring these bytes in these seconds at any time (9 kB/s)"""
 LEAST_SPEED = 50_000.0
-"""bytes per second of a file as a whole, besides ``PATIENCE``"""
+"""bytes per second that a whole file must reach, besides ``PATIENCE``"""
 BUSY = {408, 429, 500, 502, 503, 504}
 
 
 class HubError(RuntimeError):
-    """Something can't be had from the Hub; the message says why and what to do."""
+    """The Hub does not give something; the message says why and what to do."""
 
 
 class NoAnswerError(Exception):
@@ -54,10 +54,10 @@ class NoAnswerError(Exception):
 
 
 class Client(httpx2.Client):
-    """The HTTP client of huggingface_hub; no request of it is repeated, and each one ends."""
+    """The HTTP client of huggingface_hub; it repeats no request, and each one ends."""
 
     def send(self, request: httpx2.Request, **options) -> httpx2.Response:
-        """Send a request; errors of its own kind, so that huggingface_hub does not try again."""
+        """Send a request; raise only errors after which huggingface_hub does not try again."""
         try:
             with ends_within(ANSWER_SECONDS):
                 response = super().send(request, **options)
@@ -83,9 +83,9 @@ set_client_factory(
 
 @contextlib.contextmanager
 def ends_within(seconds: float) -> Iterator[None]:
-    """Break a block off by SIGALRM: a server that sends a byte now and then meets no timeout.
+    """Interrupt a block by SIGALRM: a server that sends a byte now and then triggers no timeout.
 
-    Within such a block it is the outer one that counts.
+    If such blocks are nested, the outer one counts.
     """
     if signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
@@ -109,10 +109,10 @@ def api() -> HfApi:
 
 
 def listed(action: Callable[[], Result], what: str) -> Result:
-    """A listing of the Hub's API, patiently; whatever else answers in its place is refused.
+    """A listing of the Hub's API, with retries; refuses answers that are not the Hub's.
 
     Raises:
-        HubError: as `patiently`, or the answer is none of the Hub's.
+        HubError: as `patiently`, or the answer is not the Hub's.
     """
 
     def ask() -> Result:
@@ -134,8 +134,8 @@ def patiently(
     """Do something that needs the Hub; wait and try again while the Hub or the network fails.
 
     Args:
-        what: what is being done, for messages.
-        arrived: bytes received so far. While they grow, the count of failures restarts.
+        what: what is done, for messages.
+        arrived: bytes received so far. When they grow, the count of failures restarts.
 
     Raises:
         HubError: the Hub refuses, or still fails after the last attempt.
@@ -162,7 +162,7 @@ def patiently(
 
 
 def explain(error: Exception, what: str) -> str:
-    """Why the Hub refused, and the way out."""
+    """Why the Hub refused, and what to do."""
     if isinstance(error, GatedRepoError):
         reason = (
             "the repository is gated: accept its terms on its page, then `hf auth login` or set "
@@ -205,7 +205,7 @@ def _errno(error: Exception) -> int | None:
 
 
 def _wait(error: Exception, planned: float | None) -> float | None:
-    """Seconds until the next attempt; None if there is to be none."""
+    """Seconds until the next attempt; None for no further one."""
     if planned is None:
         return None
     return min(_retry_after(error) or planned * random.uniform(0.8, 1.2), MOST_WAIT)

@@ -1,10 +1,9 @@
 """From a pin to a folder: resumed, verified, moved into place in one rename.
 
-Files come into a folder beside the target that survives a failure. ``http_get`` of
-huggingface_hub resumes within a process but not after it was killed, waits for a trickle of bytes
-without an end, and takes wrong bytes of the right length for good: here a part is continued where
-it ends, a least speed is asked for, and every file is compared with its published hash before it
-counts.
+Files are collected in a folder beside the target, which survives a failure. ``http_get`` of
+huggingface_hub does not resume after its process was killed, waits for a trickle of bytes without
+end, and accepts wrong bytes of the right length. Here a part is continued where it ends, a minimum
+speed is required, and every file is compared with its published hash.
 """
 
 import functools
@@ -30,18 +29,18 @@ SPARE = 1 << 28
 
 
 def staging_folder(target: Path) -> Path:
-    """Where the files of a target are gathered."""
+    """Where the files of a target are collected."""
     return target.with_name(f"{target.name}.part")
 
 
 def fetch(pin: Pin, target: Path, check: Callable[[Path], None] | None = None) -> None:
-    """Bring all files of a pin into a folder; what is already there in part is continued.
+    """Fetch all files of a pin into a folder, continuing partial files.
 
     Args:
-        check: refuses a folder that is whole but of no use, before it counts as fetched.
+        check: refuses a complete but useless folder before it counts as fetched.
 
     Raises:
-        HubError: the Hub refuses or fails, or sends other bytes than it published hashes of.
+        HubError: the Hub refuses or fails, or sends bytes that do not match their hashes.
     """
     staging = staging_folder(target)
     # A job that a dead main process left behind may be at the same work.
@@ -66,14 +65,14 @@ def fetch(pin: Pin, target: Path, check: Callable[[Path], None] | None = None) -
 
 
 def check_disk(pins: Sequence[Path], folder: Path) -> None:
-    """Refuse to begin what would not fit.
+    """Refuse to fetch what does not fit on the disk.
 
     Args:
         pins: of everything that the study needs.
-        folder: on the disk that takes it.
+        folder: on the disk.
 
     Raises:
-        HubError: naming what is needed and what is free.
+        HubError: naming the bytes needed and free.
     """
     needed = missing_bytes(pins)
     free = shutil.disk_usage(folder).free
@@ -86,7 +85,7 @@ def check_disk(pins: Sequence[Path], folder: Path) -> None:
 
 
 def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
-    """One file, continued from its part; a second attempt if the bytes are wrong."""
+    """Fetch one file, continuing its part; try once more if the bytes are wrong."""
     part = whole.with_name(f"{whole.name}.{file.digest[:12]}.part")
     for attempt in ("first", "second"):
         whole_seconds = client.PATIENCE + (file.size - _size(part)) / client.LEAST_SPEED
@@ -108,7 +107,7 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
 
 
 def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
-    """Bring what is missing of a part; until ``end``, on the monotonic clock."""
+    """Fetch what is missing of a part; until ``end``, on the monotonic clock."""
     have = _size(part)
     if have == file.size and part.exists():
         return
@@ -142,7 +141,7 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
 
 
 def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
-    """Pieces of a body, as long as enough of them come in time."""
+    """Pieces of a body, as long as they come fast enough."""
     pieces, begun, come = iter(chunks), time.monotonic(), 0
     # What a server sends between pieces (the framing of chunks) meets no timeout either.
     while chunk := _next_piece(pieces):
@@ -159,8 +158,7 @@ def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
 
 
 def _next_piece(pieces: Iterator[bytes]) -> bytes:
-    """The next piece of a body, within the time that a least speed is asked for; empty at its
-    end."""
+    """The next piece of a body, within ``LEAST_SECONDS``; empty at its end."""
     with client.ends_within(client.LEAST_SECONDS):
         return next(filter(None, pieces), b"")
 

@@ -1,8 +1,8 @@
 """From OLMo's native checkpoints to the Hub's layout, and back.
 
 AI2 publishes all checkpoints of OLMo-1B as folders with ``config.yaml`` and ``model.pt``
-(olmo-checkpoints.org), more of them than the Hub keeps as branches. The names and the order of
-the fused matrices are those of ``convert_olmo_weights_to_hf.py`` in transformers.
+(olmo-checkpoints.org), more than the Hub has as branches. Names and order of the fused matrices
+are as in ``convert_olmo_weights_to_hf.py`` of transformers.
 """
 
 import pickle
@@ -36,7 +36,7 @@ def to_config(native: Mapping) -> OlmoConfig:
     """The architecture of a native configuration (the part ``model`` of its ``config.yaml``).
 
     Raises:
-        HubError: it asks for something that transformers' OLMo does not do.
+        HubError: transformers' OLMo does not support something in it.
     """
     for key, expected in REQUIRED.items():
         found = native.get(key, expected)
@@ -67,7 +67,7 @@ def to_config(native: Mapping) -> OlmoConfig:
 
 
 def to_hub_weights(native: Mapping[str, torch.Tensor], config: OlmoConfig) -> dict:
-    """Weights under transformers' names: query, key and value apart, gate and up apart.
+    """Weights under transformers' names, with query, key and value split, and gate and up.
 
     Raises:
         HubError: a weight is missing or left over.
@@ -126,12 +126,11 @@ def convert(source: Path, tokenizer: Path, target: Path) -> None:
 
     Args:
         source: folder with ``config.yaml`` and ``model.pt`` (unsharded).
-        tokenizer: a model folder of the Hub's layout with the tokenizer, which the native format
-            does not hold.
+        tokenizer: a model folder in the Hub's layout; the native format has no tokenizer.
         target: new folder.
 
     Raises:
-        HubError: a file is missing, or the checkpoint is not of OLMo-1's kind.
+        HubError: a file is missing, or the checkpoint is not an OLMo-1.
     """
     for name in ("config.yaml", "model.pt"):
         if not (source / name).is_file():

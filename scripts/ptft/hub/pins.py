@@ -1,4 +1,4 @@
-"""Pins: what a name was resolved to, so that the next run reads the same bytes."""
+"""Pins: the exact files behind a name, so that the next run reads the same bytes."""
 
 import dataclasses
 import hashlib
@@ -20,8 +20,8 @@ class PinnedFile:
     Attributes:
         path: in the repository.
         size: bytes.
-        algorithm: ``sha256`` for large files, ``git`` (the SHA-1 of a git blob) for others: what
-            the Hub publishes.
+        algorithm: as the Hub publishes it: ``sha256`` for large files, ``git`` (the SHA-1 of a
+            git blob) for others.
         digest: hexadecimal.
     """
 
@@ -68,7 +68,7 @@ class Pin:
         return sum(file.size for file in self.files)
 
     def places(self) -> dict[str, PinnedFile]:
-        """Path in the fetched folder -> file: as in the repository, from their common folder on."""
+        """Path in the fetched folder -> file; paths start below the files' common folder."""
         common = os.path.commonpath([os.path.dirname(file.path) for file in self.files])
         return {os.path.relpath(file.path, common or "."): file for file in self.files}
 
@@ -94,7 +94,7 @@ def missing_bytes(pins: Iterable[Path]) -> int:
 
 
 def fill_in(checkpoints: dict[str, dict], pins: Iterable[Path]) -> None:
-    """Complete what a study knows of its checkpoints by what their pins tell."""
+    """Fill in what a study does not say of its checkpoints from their pins."""
     for path in pins:
         pin, info = Pin.read(path), checkpoints[pinned_folder(path).name]
         for key, found in (("step", pin.step), ("tokens", pin.tokens)):

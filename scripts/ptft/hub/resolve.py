@@ -16,7 +16,7 @@ CONVERTED = "refs/convert/parquet"
 
 
 class Reference(TypedDict, total=False):
-    """What a pin represents: a checkpoint or a dataset's split (arguments of its function)."""
+    """What a pin is for: a checkpoint or a dataset's split (arguments of its function)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -25,7 +25,7 @@ class Reference(TypedDict, total=False):
 
 
 def resolve(reference: Reference) -> Pin:
-    """Find what a reference stands for; raises what the two functions below do."""
+    """Find the pin of a reference; raises what the two functions below raise."""
     if "checkpoint" in reference:
         return resolve_checkpoint(reference["checkpoint"])
     return resolve_split(**reference["split"])
@@ -40,7 +40,7 @@ def resolve_checkpoint(source: Mapping) -> Pin:
 
     Raises:
         HubError: there is no such step (the message lists the nearest) or branch, or the branch
-            has no weights of the kind that is allowed.
+            has no weights of an allowed kind.
     """
     repository = source["repository"]
     refs = listed(lambda: api().list_repo_refs(repository), f"listing the branches of {repository}")
@@ -73,11 +73,10 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
     """Find the parquet files of a dataset's split.
 
     They are in the repository itself (``CONFIG/SPLIT-…``, or ``data/SPLIT-…`` for the default
-    config) or, if it holds scripts or other formats, on the branch of data that the Hub
-    converted.
+    config) or, if it has scripts or other formats, on the Hub's branch of converted data.
 
     Raises:
-        HubError: neither has the split; the message lists what there is.
+        HubError: neither has the split; the message lists the existing ones.
     """
     revision = revision or "main"
     seen: dict[str, list[str]] = {}
@@ -104,7 +103,7 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
 
 
 def _branch_of_step(repository: str, pattern: str, step: int, branches: Iterable[str]) -> str:
-    """The branch of a step, looked up: token counts in names follow no rule."""
+    """The branch of a step, looked up because token counts in names follow no rule."""
     steps: dict[int, list[str]] = {}
     for branch in branches:
         if found := re.fullmatch(pattern, branch):
@@ -155,7 +154,7 @@ def _model_files(
 
 
 def _is_of_split(path: str, config: str, split: str) -> bool:
-    """Whether a path is that of a parquet file of a split, in any of the Hub's layouts."""
+    """Whether a path is a parquet file of a split, in any of the Hub's layouts."""
     folders = [f"{config}/"] if config != "default" else ["default/", "data/", ""]
     shard = r"(-\d{5}-of-\d{5}(-[0-9a-f]+)?)?\.parquet"
     return any(

@@ -1,7 +1,7 @@
-"""Checkpoints of a study that hold the same weights, byte for byte.
+"""Checkpoints of a study with the same weights, byte for byte.
 
-It happens on the Hub (allenai/OLMo#915): a branch was uploaded twice, and a point of every curve
-would be measured twice under two names.
+It happens on the Hub (allenai/OLMo#915): a branch was uploaded twice, so that each curve would have
+one point twice, under two names.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
@@ -15,19 +15,19 @@ SAMPLES = 16
 
 
 class TwinsError(ValueError):
-    """Checkpoints hold the same weights; the message names them and the way out."""
+    """Checkpoints have the same weights; the message names them and says what to do."""
 
 
 def refuse_twins(checkpoints: Sequence[Path], allowed: Collection[str]) -> None:
     """Refuse checkpoints with equal weights.
 
     Args:
-        checkpoints: pins, whose hashes are compared, or model folders, which are read; whole only
-            where a sample of them is equal.
+        checkpoints: pins, whose hashes are compared, or model folders, which are read: completely
+            only if a sample is equal.
         allowed: names of checkpoints that may equal another.
 
     Raises:
-        TwinsError: two others are equal; both are named.
+        TwinsError: two that are not in ``allowed`` are equal.
     """
     pins = [path for path in checkpoints if path.name.endswith(SUFFIX)]
     folders = [path for path in checkpoints if path not in pins]
@@ -50,7 +50,7 @@ def _name(path: Path) -> str:
 
 
 def _equal(paths: Iterable[Path], key: Callable[[Path], Hashable]) -> list[list[Path]]:
-    """Groups of two and more with the same key."""
+    """Groups of two or more paths with the same key."""
     groups: dict[Hashable, list[Path]] = {}
     for path in paths:
         groups.setdefault(key(path), []).append(path)
