@@ -1,1 +1,1 @@
-"""What a call would run, what it takes, how far a study has come."""
+"""What a call would run, what it takes, and how far a study has come."""

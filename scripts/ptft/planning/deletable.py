@@ -1,6 +1,6 @@
-"""What of a study may be deleted, and how much room that makes.
+"""What of a study may be deleted, and how much disk space that frees.
 
-Nothing that a finished study needs is among it: with all of it gone, it plans nothing to run.
+A finished study needs none of it: after deleting all, nothing would run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Model = tuple[str, str]
 
 @dataclass(frozen=True)
 class Kind:
-    """What may be deleted for one of ``REASONS``."""
+    """What may be deleted, for one of ``REASONS``."""
 
     name: str
     places: list[Path]
@@ -43,7 +43,7 @@ class Kind:
 
     @property
     def freed(self) -> int:
-        """Bytes that the disk gets back: a file counts where its last link goes."""
+        """Bytes freed on the disk: a file counts if its last link is deleted."""
         links: Counter[tuple[int, int]] = Counter()
         sizes = {}
         for file in _files(self.places):
@@ -71,7 +71,7 @@ class Deletable:
         return paths.Results(self.grid.name)
 
     def kinds(self) -> list[Kind]:
-        """All of it, by reason; those with nothing are left out."""
+        """All that may be deleted, by reason; reasons without files are left out."""
         found = {
             "states": self._states(),
             "models": self._models(),
@@ -87,7 +87,7 @@ class Deletable:
         return {(checkpoint, arm.name) for checkpoint, arm in self.grid.models()}
 
     def _states(self) -> list[Path]:
-        """An unfinished training goes on from its state."""
+        """States of finished trainings; an unfinished one resumes from its state."""
         found = []
         for model, state in self._by_model(f"{self.results.root}/state/finetune"):
             summary = self.folder / self.results.tuned(*model) / TRAINING_SUMMARY
@@ -106,7 +106,7 @@ class Deletable:
         ]
 
     def _cells(self) -> list[Path]:
-        """Files and records of cells that are not asked for, and what the store holds beside."""
+        """Files and records of cells that the study no longer has, and unused stored cells."""
         wanted = {paths.cell_file(*score) for score in self.grid.scores()}
         places, keys = [], set()
         for checkpoint, file in self._below(self.results.published):
@@ -135,7 +135,7 @@ class Deletable:
         return [*self._there(self.results.collected), *self._there(self.results.preview)]
 
     def _fetched(self) -> list[Path]:
-        """Folders with a pin, and the pin, that no study names; none where one can't be read."""
+        """Fetched folders and their pins that no study names; none if a study can't be read."""
         used = {*fetched_checkpoints(self.grid), *fetched_splits(self.grid)}
         for study in self.folder.glob("results/*/state/study_file"):
             resolved = study.parents[1] / "study.yaml"
@@ -155,7 +155,7 @@ class Deletable:
             yield (checkpoint, place.name), place
 
     def _below(self, folder: str) -> Iterator[tuple[str, Path]]:
-        """(checkpoint, path) of what is in the folders of checkpoints."""
+        """(checkpoint, path) of everything in the checkpoints' folders."""
         for place in sorted((self.folder / folder).glob("*/*")):
             yield place.parent.name, place
 
@@ -165,7 +165,7 @@ class Deletable:
 
 
 def delete(kinds: Iterable[Kind]) -> None:
-    """Delete all of it, and folders of checkpoints that are empty then."""
+    """Delete these, and the checkpoints' folders that this leaves empty."""
     for kind in kinds:
         for place in kind.places:
             if place.is_dir() and not place.is_symlink():

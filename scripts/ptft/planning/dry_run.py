@@ -1,7 +1,7 @@
-"""What Snakemake decided to run: the plan, printed on a dry run, and what a run should take.
+"""What Snakemake decided to run: the plan that a dry run prints, and the expected time of a run.
 
-Snakemake tells its log that the jobs are chosen, and closes the log at its end: the plan is made at
-the first and printed at the second, below Snakemake's own lists.
+The plan is made when Snakemake logs that it has chosen the jobs, and printed when Snakemake closes
+its log, below its own lists.
 """
 
 import ast
@@ -32,7 +32,7 @@ PREPARE = "prepare_split"
 
 
 class PlanPrinter(logging.Handler):
-    """Handler of Snakemake's log that prints the plan of a dry run at its end."""
+    """Log handler that prints the plan at the end of a dry run."""
 
     def __init__(self, workflow: Any, grid: Grid, gpus: tuple[Gpu, ...]) -> None:
         super().__init__()
@@ -57,15 +57,15 @@ class PlanPrinter(logging.Handler):
 
 
 def expected_of(workflow: Any, grid: Grid, gpus: tuple[Gpu, ...]) -> Expected:
-    """What the jobs that Snakemake is going to run are expected to take."""
+    """Expected time of the jobs that Snakemake will run."""
     cores, at_once = _room(workflow, grid)
     jobs = Decided(workflow, grid).jobs()
     return expected_run(grid, jobs, cores, at_once=at_once, gpus=gpus)
 
 
 def _room(workflow: Any, grid: Grid) -> tuple[int, int | None]:
-    """CPU cores that local jobs share, 0 where jobs run elsewhere or none are named; jobs of models
-    that run at a time, None where nobody can tell."""
+    """CPU cores that local jobs share (0: jobs run elsewhere, or no number is given), and how many
+    jobs of models run at a time (None: unknown)."""
     resources, compute = workflow.resource_settings, grid.study.compute
     if resources.nodes is not None:
         return 0, resources.nodes
@@ -78,7 +78,7 @@ def _room(workflow: Any, grid: Grid) -> tuple[int, int | None]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of an evaluation."""
+    """What an evaluation is asked to score."""
 
     version: int
     cells: frozenset[CellRequest]
@@ -93,7 +93,7 @@ class Decided:
         self.results = Results(grid.name)
 
     def jobs(self) -> list[PlannedJob]:
-        """Every job that would run, but for rules that only name others."""
+        """Every job that would run, without rules that only name others."""
         chosen = self.dag.needrun_jobs(exclude_finished=False)
         return [self._planned(job) for job in chosen if not job.is_norun]
 
@@ -116,12 +116,12 @@ class Decided:
         return bool(reason.missing_output) and not changed and Path(records).exists()
 
     def _new_model(self, job: Any) -> bool:
-        """Whether a job makes a model that is another one; bit for bit the same on a CPU alone."""
+        """Whether a job may change a model: training again gives the same bits only on a CPU."""
         again = self._made_again(job) and not self.grid.study.compute.gpus
         return job.rule.name in MODEL_MAKERS and not again
 
     def _cells(self, job: Any, checkpoint: str, arm: str) -> list[tuple[Score, ...]]:
-        """Cells that an evaluation would score: of its model, then of each arm derived from it."""
+        """Cells that an evaluation would score: those of its model, then of each derived arm."""
         names = [arm, *(child.name for child in self.grid.parents[arm])]
         before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
         record = job.output[0]
@@ -152,19 +152,19 @@ class Decided:
 
     @cached_property
     def _wanted(self) -> dict[str, Asked]:
-        """Arm that a job scores -> what is asked of that job."""
+        """Arm that a job scores -> what the job is asked to score."""
         return {
             arm: _scoring(cast(EvaluationPlan, evaluation_slice(self.grid, arm)))
             for arm in self.grid.parents
         }
 
     def _asked_before(self, record: str, arm: str, name: str) -> Collection[Score] | None:
-        """Cells that a record's run was asked for as they are now; None: not known.
+        """Cells that the job's last run was asked for, unchanged since; None: unknown.
 
         Args:
-            record: of a job.
+            record: of the job.
             arm: that the job scores.
-            name: of that arm, or of one that is derived from it.
+            name: of that arm, or of an arm derived from it.
         """
         before = _recorded_scoring(tuple(self.persistence.params(record) or ()))
         if before is None:
@@ -182,7 +182,7 @@ def _scoring(plan: EvaluationPlan) -> Asked:
 
 @lru_cache(maxsize=16)
 def _recorded_scoring(params: tuple[str, ...]) -> Asked | None:
-    """The slice of an evaluation among the recorded parameters of its job (their ``repr``)."""
+    """An evaluation's slice among the recorded parameters of its job (their ``repr``)."""
     for param in params:
         if "scoring_version" in param:
             try:

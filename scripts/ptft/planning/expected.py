@@ -1,4 +1,4 @@
-"""What jobs are expected to take: by the study's own jobs, else by a device's rates."""
+"""Expected time of jobs, from the study's own jobs or else from a device's rates."""
 
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ptft.study.grid import Grid
 PRETRAIN = "pretrain_checkpoint"
 
 Score = tuple[str, str, int]
-"""dataset, format, shots: a cell of one checkpoint and arm"""
+"""dataset, format, shots of a cell of one checkpoint and arm"""
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,22 @@ class PlannedJob:
     checkpoint: str | None = None
     arm: str | None = None
     cells: tuple[Score, ...] = ()
-    """of an evaluation: those that it would score; it finds the others in the store"""
+    """that an evaluation would score; others are in the store"""
     derived: int = 0
-    """of an evaluation: derived arms that it would score, whose cells are among these"""
+    """number of derived arms that an evaluation would score; ``cells`` includes theirs"""
     again: bool = False
-    """a fine-tuning, for its model is gone and scored anew, that nothing else has changed for"""
+    """whether a model is fine-tuned only because it was deleted after scoring"""
 
 
 def speeds(history: History) -> dict[str, Speed]:
-    """What the study's own jobs took, by rule."""
+    """Times of the study's own jobs, by rule."""
     return {rule: history.speed(rule) for rule in (FINETUNE, EVALUATE)}
 
 
 def job_seconds(
     jobs: Iterable[PlannedJob], estimates: Estimates, fast: dict[str, Speed]
 ) -> dict[PlannedJob, float]:
-    """Expected time of each job that has a model, by the clock."""
+    """Expected seconds, by the clock, of each job that has a model."""
     factors = {rule: speed.factor for rule, speed in fast.items()}
     tuning = {
         name: estimates.finetune_seconds(name) * factors[FINETUNE]
@@ -73,9 +73,9 @@ def expected_run(
     at_once: int | None = None,
     gpus: tuple[Gpu, ...] = (),
 ) -> Expected:
-    """What the jobs that run are expected to take; arguments as of ``make_plan``.
+    """Expected time of the jobs that run; arguments as in ``make_plan``.
 
-    A lane is a CPU core, else a place for a job of a model: a GPU or a job on the cluster.
+    A lane is a CPU core, or else room for one job of a model (GPUs, or a job on the cluster).
     """
     estimates = Estimates(grid, Workload(grid, folder), gpus)
     timed = job_seconds(jobs, estimates, speeds(History(grid, estimates, folder)))

@@ -1,4 +1,4 @@
-"""How fast a study's own jobs were: what they took, relative to what is expected of them."""
+"""How fast a study's own jobs were, relative to the expected times."""
 
 import itertools
 import json
@@ -15,22 +15,22 @@ from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
 
 MOST_JOBS = 100
-"""jobs of a rule that are looked at"""
+"""jobs per rule that are read"""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a rule's jobs took in this study."""
+    """Times of a rule's jobs in this study."""
 
     jobs: int = 0
     taken: float = 0.0
-    """seconds by their records, of those that did all their work in one attempt"""
+    """recorded seconds of jobs that did all their work in one attempt"""
     expected: float = 0.0
-    """seconds that the rates of the device give for the same work"""
+    """seconds for the same work at the device's rates"""
 
     @property
     def factor(self) -> float:
-        """How many times longer than expected they took; 1 where nothing is recorded."""
+        """Time taken over time expected; 1 if nothing is recorded."""
         return self.taken / self.expected if self.jobs else 1.0
 
 
@@ -44,12 +44,12 @@ class History:
     """working directory of the study"""
 
     def speed(self, rule: str) -> Speed:
-        """What the recorded jobs of a rule took."""
+        """Times of the recorded jobs of a rule."""
         found = list(itertools.islice(self._pairs(rule), MOST_JOBS))
         return Speed(len(found), *(sum(part) for part in zip(*found, strict=True)))
 
     def _pairs(self, rule: str) -> Iterator[tuple[float, float]]:
-        """(seconds taken, seconds expected) of each job whose record tells."""
+        """(seconds taken, seconds expected) of each job with a usable record."""
         expected = {FINETUNE: self._training, EVALUATE: self._scoring}[rule]
         results = Results(self.grid.name)
         for checkpoint, arm in self.grid.models():
@@ -61,7 +61,7 @@ class History:
                 yield records[-1].seconds, seconds
 
     def _training(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
-        """By the model's summary, whose settings need not be those of the study now."""
+        """From the model's summary: the study's settings may have changed since."""
         results = Results(self.grid.name)
         places = [results.tuned(checkpoint, arm), results.training_records(checkpoint, arm)]
         files = [self.folder / place / TRAINING_SUMMARY for place in places]
@@ -83,7 +83,7 @@ class History:
         return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
 
     def _scoring(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
-        """In proportion to the examples that it scored."""
+        """In proportion to the examples scored."""
         if not record.examples:
             return None
         scores = list(self.grid.scores())

@@ -1,6 +1,6 @@
 """The plan of a run: jobs by stage, cells, hours and disk of what Snakemake decided to run.
 
-Hours and disk are estimates; the plan says from what.
+Hours and disk are estimates; the plan names their source.
 """
 
 import shutil
@@ -34,9 +34,9 @@ class Stage:
     name: str
     to_run: int
     total: int | None = None
-    """in the whole study, where that is known"""
+    """in the whole study, if known"""
     hours: float | None = None
-    """of what would run, estimated"""
+    """estimated, of what would run"""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Plan:
     study: str
     stages: tuple[Stage, ...]
     unit: str
-    """what the hours are of: a GPU or a CPU core"""
+    """what the hours count: GPUs or CPU cores"""
     cores: int
-    """CPU cores that local jobs share, where no GPU is asked for; else 0"""
+    """CPU cores that local jobs share, if the study asks for no GPU; else 0"""
     recorded_jobs: int
-    """of this study, by which the hours are measured"""
+    """of this study, on which the hours are based"""
     counted: int
-    """splits whose rows and tokens are counted"""
+    """splits whose rows and tokens were counted"""
     splits: int
     models: int
-    """fine-tuned models that would come to those on disk, at a time"""
+    """fine-tuned models added to those on disk, at most at one time"""
     disk_bytes: int
     """of these"""
     free_bytes: int
@@ -63,11 +63,11 @@ class Plan:
     again: int = 0
     """fine-tunings of models that were deleted"""
     notes: tuple[str, ...] = ()
-    """what is as asked for, and better otherwise"""
+    """advice on settings that could be better"""
     gpus: str = ""
-    """which models of GPU are asked for"""
+    """GPU models that jobs ask for"""
     power: str = ""
-    """which difference of two scores the test rows show"""
+    """smallest difference of two scores that the test rows show"""
 
     @property
     def hours(self) -> float:
@@ -87,11 +87,11 @@ def make_plan(
 
     Args:
         grid: of the study.
-        jobs: that would run, those excepted that only name others.
-        cores: that jobs on this machine share; 0 where they run elsewhere.
+        jobs: that would run, without those that only name others.
+        cores: that jobs on this machine share; 0 if they run elsewhere.
         folder: working directory of the study.
-        at_once: jobs of models that run at a time; None where nobody can tell.
-        gpus: models that they may ask for.
+        at_once: jobs of models that run at a time; None: unknown.
+        gpus: GPU models that jobs may ask for.
     """
     workload = Workload(grid, folder)
     estimates = Estimates(grid, workload, gpus)
@@ -156,12 +156,12 @@ def cells_to_score(
     asked_before: Collection[Score],
     new_data: Collection[str],
 ) -> tuple[Score, ...]:
-    """Cells of a model that stays as it is which an evaluation would score.
+    """Cells that an evaluation would score of an unchanged model.
 
     Args:
         wanted: all of its cells.
-        in_place: those whose files are there.
-        asked_before: those that its last run was asked for, in the same way.
+        in_place: cells whose files exist.
+        asked_before: cells that its last run was asked for, unchanged since.
         new_data: datasets that are prepared again.
     """
     kept = set(in_place) & set(asked_before)
@@ -169,7 +169,7 @@ def cells_to_score(
 
 
 def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
-    """A note for each method and task whose replicas on the study's GPUs gain nothing over one.
+    """A note for each method and task that several GPUs train no faster than one.
 
     Updates on few tokens take less time than the exchange of gradients between GPUs.
     """
@@ -224,7 +224,7 @@ def _stages(
 
 
 def _asked(jobs: Collection[PlannedJob], choice: GpuChoice) -> str:
-    """How many jobs of models ask for which model of GPU; nothing where none is named."""
+    """How many jobs of models ask for which GPU model; empty if none is named."""
     told = []
     for rule, stage in STAGES.items():
         arms = Counter(present(job.arm, "arm") for job in jobs if job.rule == rule)
@@ -239,7 +239,7 @@ def _asked(jobs: Collection[PlannedJob], choice: GpuChoice) -> str:
 
 
 def _speed(plan: Plan) -> str:
-    """Where the hours' rates are from."""
+    """Source of the hours."""
     if plan.recorded_jobs:
         return f"{plan.recorded_jobs} finished jobs of this study"
     usual = "a GPU (not measured)" if plan.unit == "GPU-hours" else "a CPU core"
@@ -247,7 +247,7 @@ def _speed(plan: Plan) -> str:
 
 
 def _sizes(plan: Plan) -> str:
-    """Where the sizes of the data are from."""
+    """Source of the data's sizes."""
     assumed = plan.splits - plan.counted
     if assumed:
         return f"assumed sizes of {assumed} of {plan.splits} splits"
@@ -261,10 +261,10 @@ def _shown(hours: float) -> str:
 def _new_models(
     grid: Grid, jobs: Iterable[PlannedJob], folder: Path, at_once: int | None
 ) -> list[int]:
-    """Bytes of the models that come to those on disk, at most at a time.
+    """Bytes of the models added to those on disk, at most at one time.
 
-    A model that is not kept is deleted when it is scored, which comes before further training: so
-    there are as many as jobs at work.
+    A model that is not kept is deleted once scored, before further training: so there are as many
+    as running jobs.
     """
     demands = Demands(grid)
     tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]

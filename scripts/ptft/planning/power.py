@@ -1,4 +1,4 @@
-"""Which difference of two scores a study can see, from the sizes of its splits alone."""
+"""Smallest difference of two scores that a study can show, from the sizes of its splits alone."""
 
 import math
 from statistics import NormalDist
@@ -6,18 +6,17 @@ from statistics import NormalDist
 from ptft.planning.workload import Workload
 
 POWER = 0.8
-"""share of the studies in which a true difference is to be found, as in the tables"""
+"""share of studies that should find a true difference, as in the tables"""
 CHANGED = 0.25
-"""share of the answers that are right with one model and wrong with the other: of two that are
-right half of the time, 0.5 if they have nothing in common; 0.24 on other families in the pocket
-study"""
+"""share of answers that are right with one model and wrong with the other: 0.5 for two independent
+models that are right half of the time; 0.24 on other families in the pocket study"""
 
 
 def smallest_difference(rows: int, level: float) -> float:
     """The smallest true difference of two models' accuracies that ``rows`` answers show.
 
-    The sum of the normal quantiles of a two-sided test and of the power, times the standard error
-    of a paired difference, sqrt(``CHANGED`` / rows), with one training seed.
+    The normal quantiles of a two-sided test and of the power, added, times the standard error of a
+    paired difference, sqrt(``CHANGED`` / rows), with one training seed.
     """
     normal = NormalDist()
     quantiles = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(POWER)
@@ -25,7 +24,7 @@ def smallest_difference(rows: int, level: float) -> float:
 
 
 def power_note(workload: Workload) -> str:
-    """One line for the plan: what the fewest and the most test rows of the study show."""
+    """One line for the plan: what the study's smallest and largest test splits show."""
     grid = workload.grid
     sizes = [
         size

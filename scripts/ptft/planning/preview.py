@@ -1,7 +1,7 @@
-"""A look at a study in progress: tables, figures and front page of the scores that are there.
+"""Preview of a running study: tables, figures and front page of the scores so far.
 
-It reads the study's results and writes a folder of its own beside them; no lock of the study is
-needed, and nothing that its jobs read or write is touched.
+It reads the study's results and writes only into a folder of its own beside them, so it needs no
+lock and disturbs no job.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ STYLE = Path(__file__).resolve().parents[3] / "workflow/report/style.css"
 
 
 class NothingYetError(RuntimeError):
-    """No cell of the study is there."""
+    """The study has no cell yet."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What is there of a study.
+    """Preview of one study.
 
     Attributes:
         grid: the study.
@@ -72,7 +72,7 @@ class Preview:
 
     @property
     def output(self) -> Path:
-        """Folder that all is written to, and nothing else."""
+        """The only folder that is written to."""
         return self.folder / self.results.preview
 
     @property
@@ -101,13 +101,13 @@ class Preview:
         return figures_of(contents(self.grid))
 
     def make(self) -> tuple[int, int]:
-        """Write all of it; the page comes last.
+        """Write everything, the page last.
 
         Returns:
-            how many cells are there, and how many the study has.
+            number of cells so far, and of the whole study.
 
         Raises:
-            NothingYetError: no cell is there.
+            NothingYetError: there is no cell yet.
             ValueError: a cell's file is broken.
         """
         table = self._collect()
@@ -118,7 +118,7 @@ class Preview:
         return int(table["cells"].sum()), int(table["of"].sum())
 
     def _collect(self) -> pl.DataFrame:
-        """Cells, replicates, arms, costs, audits as they are now; what is there of each model."""
+        """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
         study = json.loads(as_text(collection_slice(self.grid)))
         fill_in(study["checkpoints"], self._pins(fetched_checkpoints(self.grid)))
         evaluations = self.folder / self.results.evaluations
@@ -148,7 +148,7 @@ class Preview:
         return table
 
     def _is_scored(self, checkpoint: str, arm: str) -> bool:
-        """Cells without a record are those of a run before: another model may be at work."""
+        """Cells without a record do not count: they may be of an earlier model."""
         return (self.folder / self.results.published_cells(checkpoint, arm)).exists()
 
     def _arms(self) -> pl.DataFrame:
@@ -217,6 +217,6 @@ class Preview:
         write_table(table, file, about, self.words.translate, self.language)
 
     def _pins(self, folders: Mapping[str, Any]) -> list[Path]:
-        """Pins that are there."""
+        """Existing pins."""
         pins = [self.folder / paths.pin(folder) for folder in folders]
         return [pin for pin in pins if pin.exists()]

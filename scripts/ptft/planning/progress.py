@@ -24,7 +24,7 @@ class JobStatus:
     state: str
     """done, running, failed, lost (killed) or missing"""
     cells_done: int = 0
-    """finished cells of an evaluation"""
+    """of an evaluation, finished"""
     attempts: int = 0
 
 
@@ -35,17 +35,17 @@ class Published:
     record: str
     """of its cells"""
     declared: str
-    """the record that Snakemake knows: its own, or that of the arm it is derived from"""
+    """record that Snakemake knows: its own, or its parent's if the arm is derived"""
     folder: str
     """of its cells"""
     absent: set[str]
-    """file names of the study's cells that are not there"""
+    """file names of the study's cells that are missing"""
     there: str | None
-    """file name of one that is"""
+    """file name of a cell that exists"""
 
 
 def tell_gone(models: Iterable[Published]) -> list[str]:
-    """What to say of cells that were deleted or moved away since they were scored, if any were."""
+    """Lines that tell of cells deleted or moved since they were scored."""
     files = [
         f"{model.folder}/{name}"
         for model in models
@@ -71,7 +71,7 @@ class Progress:
         return Results(self.grid.name)
 
     def jobs(self) -> Iterator[JobStatus]:
-        """Every fine-tuning and evaluation, a checkpoint after another."""
+        """Every fine-tuning and evaluation, checkpoint by checkpoint."""
         wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
             recorded = self.results.published_cells(checkpoint, arm.name) in records
@@ -81,7 +81,7 @@ class Progress:
             yield evaluation
 
     def published(self) -> Iterator["Published"]:
-        """Every model whose job ended, derived ones too, with what is there of its cells."""
+        """Every scored model, derived ones too, with its missing cells."""
         wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
             record, declared = (
@@ -95,7 +95,7 @@ class Progress:
                 yield Published(record, declared, folder, wanted - found, there)
 
     def unrecorded(self) -> list[str]:
-        """Records that are not there, of jobs that score models."""
+        """Missing records of jobs that score models."""
         records, results = self._records(), self.results
         asked = (
             results.published_cells(name, arm.name)
@@ -113,7 +113,7 @@ class Progress:
         return {cell_file(*score) for score in self.grid.scores()}
 
     def _records(self) -> set[str]:
-        """Paths of the records of all models that were scored, by one listing a checkpoint."""
+        """Paths of all scored models' records, from one listing per checkpoint."""
         published = self.results.published
         return {
             f"{published}/{checkpoint}/{name}"
@@ -122,7 +122,7 @@ class Progress:
         }
 
     def _evaluation(self, checkpoint: str, arm: str, wanted: set[str], recorded: bool) -> JobStatus:
-        """Without a record it is not done: cells that are there are those of a run before."""
+        """Without a record it is not done: its cells may be of an earlier run."""
         found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
         done = len(wanted & found)
         if recorded and done == len(wanted):
@@ -131,7 +131,7 @@ class Progress:
         return JobStatus(EVALUATE, checkpoint, arm, state, done, attempts)
 
     def _finetuning(self, checkpoint: str, arm: str, used: bool) -> JobStatus:
-        """A model that was used and deleted (a temporary output) is done, too."""
+        """A used and deleted model (a temporary output) is done, too."""
         model = self.folder / self.results.tuned(checkpoint, arm)
         if used or (model / TRAINING_SUMMARY).exists():
             return JobStatus(FINETUNE, checkpoint, arm, "done")
@@ -139,7 +139,7 @@ class Progress:
         return JobStatus(FINETUNE, checkpoint, arm, state, 0, attempts)
 
     def _recorded(self, rule: str, checkpoint: str, arm: str) -> tuple[str, int]:
-        """State of a job whose output is not there, by its last attempt."""
+        """State of a job without output, from its last attempt."""
         records = read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
         if not records:
             return "missing", 0

@@ -1,4 +1,4 @@
-"""A study while it runs and after: the grid of checkpoints x arms, and each failure's log."""
+"""Status of a study: its grid of checkpoints x arms, and each failure's log."""
 
 from ptft.planning.progress import FINETUNE, JobStatus, Progress
 from ptft.runtime.causes import cause, log_lines
@@ -9,9 +9,9 @@ STAGE = {FINETUNE: "fine-tune"}
 
 
 def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
-    """One row an arm, one column a checkpoint; `-` where the arm does not exist.
+    """One row per arm, one column per checkpoint; `-` if the arm does not exist there.
 
-    An arm's fine-tuning shows until it is done, then its evaluation, as `cells done/all` where
+    A field shows the fine-tuning until it is done, then the evaluation, as `cells done/all` once
     it has begun.
     """
     cells = len(list(grid.scores()))
@@ -40,7 +40,7 @@ def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
 
 
 def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
-    """Of each job whose last attempt failed or was killed: how often, its log, the cause."""
+    """Each job whose last attempt failed or was killed: number of attempts, log, cause."""
     lines = []
     for job in jobs:
         if job.state not in ("failed", "lost"):
@@ -57,7 +57,7 @@ def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
 
 
 def summary(jobs: list[JobStatus]) -> str:
-    """Numbers of jobs by state."""
+    """Number of jobs in each state."""
     order = list(MARKS)
     counted = {state: sum(job.state == state for job in jobs) for state in order}
     return ", ".join(f"{number} {state}" for state, number in counted.items() if number)

@@ -11,17 +11,17 @@ from ptft.planning.progress import Progress
 from ptft.study.grid import Grid
 
 PATIENCE = 60
-"""seconds that a command may take to tell of it"""
+"""seconds that the `notify` command may take"""
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """What is said when a run ends.
+    """Tells how a run ended.
 
     Attributes:
-        grid: of the study; None where nothing is trained or scored, and nothing is said.
+        grid: of the study; None: nothing is trained or scored, so nothing is told.
         command: the site's `notify`.
-        quiet: whether somebody else tells the terminal.
+        quiet: whether something else writes to the terminal.
         begun: when the run began.
     """
 
@@ -31,7 +31,7 @@ class RunEnd:
     begun: float = field(default_factory=time.monotonic)
 
     def tell(self, succeeded: bool) -> None:
-        """Say in one line how the run ended, and give the line to the site's command."""
+        """Print in one line how the run ended, and give the line to the site's command."""
         if self.grid is None:
             return
         summary = run_summary(self.grid, succeeded, time.monotonic() - self.begun)
@@ -42,7 +42,7 @@ class RunEnd:
 
 
 def run_summary(grid: Grid, succeeded: bool, seconds: float, folder: Path = Path()) -> str:
-    """Study, how it ended, its jobs that load a model by what became of them, hours, report.
+    """One line: study, how it ended, trainings and evaluations by state, hours, report.
 
     Args:
         grid: of the study.
@@ -66,7 +66,7 @@ def tell(summary: str, command: str | None) -> str | None:
     """Give a summary to a command, on its standard input; no shell reads the command.
 
     Returns:
-        what to say if that failed; a study never fails by it.
+        a message if that failed; the study does not fail.
     """
     if command is None:
         return None

@@ -1,4 +1,4 @@
-"""Targets on Snakemake's command line: what nobody can make is refused, with what is near it."""
+"""Targets on Snakemake's command line: unknown ones are refused, naming similar ones."""
 
 import difflib
 import os
@@ -12,15 +12,14 @@ from ptft.study.grid import Grid
 
 
 def require_targets(workflow, grid: Grid | None = None) -> None:
-    """Refuse what the command line asks for and neither a rule nor a file of the study is.
+    """Refuse a target that is neither a rule nor a file of the study.
 
     Args:
         workflow: Snakemake's, with all rules read.
-        grid: of the study, whose records of scored models are named where they are near; None
-            where nothing is scored.
+        grid: of the study; None if nothing is scored.
 
     Raises:
-        StudyError: naming what is nearest to it, or how to ask for a cell.
+        StudyError: naming similar targets, or how to ask for a cell.
     """
     if "snakemake" not in sys.argv[0]:
         return  # called by another program, whose arguments are its own
@@ -46,7 +45,7 @@ def require_targets(workflow, grid: Grid | None = None) -> None:
 
 
 def scored_models(grid: Grid) -> Iterator[str]:
-    """The records of all models that are scored: what an evaluation tells Snakemake of."""
+    """The records of all scored models, which are what Snakemake knows of an evaluation."""
     results = Results(grid.name)
     for checkpoint, arm in grid.models():
         if not arm.parent:
@@ -54,7 +53,7 @@ def scored_models(grid: Grid) -> Iterator[str]:
 
 
 def refuse_cell(target: str, grid: Grid) -> None:
-    """Say how to ask for a cell: Snakemake knows the models that are scored, not their cells.
+    """Refuse a cell as a target: Snakemake knows records of scored models, not their cells.
 
     Raises:
         StudyError: the target is in the folder of the cells.
@@ -75,7 +74,7 @@ def refuse_cell(target: str, grid: Grid) -> None:
 
 
 def nearest(target: str, known: Collection[str]) -> str:
-    """The names that are nearest to one that does not exist, or where to find them all."""
+    """Names similar to an unknown one, or where to find them all."""
     close = difflib.get_close_matches(target, list(dict.fromkeys(known)), n=3)
     return (
         f"nearest: {', '.join(close)}" if close else "snakemake --list-target-rules shows the rules"

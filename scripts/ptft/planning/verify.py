@@ -1,7 +1,7 @@
-"""Is a study what it says it is? Each finding names a file, what is wrong, and the way out.
+"""Verify a study: each finding names a file, what is wrong, and what to do.
 
-Everything is read: pins against the files that were fetched, weights and data against the keys of
-the cells that were scored with them, cells against the store, records against the study.
+Everything is read and compared: fetched files with their pins, weights and data with the keys of
+the cells scored with them, cells with the store, records with the study.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Model = tuple[str, str]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be."""
+    """Something wrong in a study."""
 
     path: Path
     what: str
@@ -84,7 +84,7 @@ class Verification:
         return paths.Results(self.grid.name)
 
     def findings(self) -> Iterator[Finding]:
-        """All that is found, one kind of check after another."""
+        """All findings, check by check."""
         yield from self._pins()
         wanted = {paths.cell_file(*score) for score in self.grid.scores()}
         for checkpoint, arm in self.grid.models():
@@ -94,7 +94,7 @@ class Verification:
         yield from self._table(wanted)
 
     def _pins(self) -> Iterator[Finding]:
-        """Fetched files against the hashes that the Hub published of them."""
+        """Compare fetched files with the hashes that the Hub published."""
         for name in {**fetched_checkpoints(self.grid), **fetched_splits(self.grid)}:
             folder, pin_file = self.folder / name, self.folder / paths.pin(name)
             fetch_again = "run `snakemake fetch` with the study"
@@ -119,7 +119,7 @@ class Verification:
                     yield Finding(file, f"is not among the files of {pin_file}", "remove it")
 
     def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:
-        """A model's record, the files that it lists, and theirs in the store."""
+        """Check a model's record, and the files that it lists against the store."""
         record = self.folder / self.results.published_cells(*model)
         folder = self.folder / self.results.evaluation(*model)
         if not record.exists():
@@ -138,7 +138,7 @@ class Verification:
             yield Finding(folder / name, f"is not among the cells of {record}", "remove it")
 
     def _cell(self, file: Path, key: str) -> Iterator[Finding]:
-        """A file, whole and the same as the store's under the key of its record."""
+        """Check that a file is complete and equals the stored cell of its recorded key."""
         stored = self.folder / paths.stored_cell(self.results.cell_store, key)
         again = f"remove both it and {stored}, then {RERUN}"
         if not file.exists():
@@ -160,7 +160,7 @@ class Verification:
             yield Finding(file, f"is another one than {stored}, which has its key", again)
 
     def _keys(self) -> Iterator[Finding]:
-        """Keys of all cells, made again from weights, data and settings as they are now."""
+        """Compare recorded keys with those of the current weights, data and settings."""
         for checkpoint in self.grid.checkpoints:
             start = self.folder / checkpoint_folder(self.grid, checkpoint)
             for name, arm in self.grid.arms.items():
@@ -193,7 +193,7 @@ class Verification:
             yield from self._compare(arms, model)
 
     def _compare(self, arms: tuple[ScoredArm, ...], model: Path) -> Iterator[Finding]:
-        """Keys of a record with those that an arm's cells have now, on each kind of machine."""
+        """Compare a record's keys with the current ones of its arms, on each kind of machine."""
         record = arms[0].record
         try:
             recorded = dict(json.loads(record.read_text()))
@@ -213,7 +213,7 @@ class Verification:
             yield Finding(record, f"{what}{', '.join(datasets)})", RERUN)
 
     def _foreign(self) -> Iterator[Finding]:
-        """What no program of the workflow puts there."""
+        """Files that no program of the workflow writes."""
         root = self.folder / self.results.root
         archive = Path(self.results.archive).name
         hidden = [name for name in names_in(root) if name.startswith(".")]
@@ -225,7 +225,7 @@ class Verification:
                 yield Finding(store / name, "is no cell's name", "remove it")
 
     def _table(self, wanted: set[str]) -> Iterator[Finding]:
-        """The table of cells against the study."""
+        """Compare the table of cells with the study."""
         file = self.folder / self.results.table("cells")
         if not file.exists():
             yield Finding(file, "is not there: the cells were not collected", RERUN)

@@ -1,6 +1,6 @@
-"""How much data the jobs of a study go through: rows of its splits and tokens of their examples.
+"""How much data the jobs of a study process: rows of its splits and tokens of their examples.
 
-Counted where the study's data is prepared and audited, assumed before.
+Counted once the study's data is prepared and audited, assumed before.
 """
 
 import csv
@@ -14,14 +14,13 @@ from ptft.study.grid import Grid
 from ptft.study.slices import split_slice
 
 TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800, "text": 500}
-"""tokens of an example, answer included: means over the shipped datasets under OLMo's tokenizer,
-of each its first 150 examples; of chat and text the lengths that TÜLU's mixture and C4 are said to
-have"""
+"""tokens of an example with its answer: means over the first 150 examples of each shipped dataset
+under OLMo's tokenizer; for chat and text the reported lengths of TÜLU's mixture and C4"""
 POCKET_TOKENS = 30
-"""the same in the pocket world: its audit counts 7 to 42"""
+"""the same in the pocket world, whose audit counts 7 to 42"""
 TRAIN_ROWS = 50_000
 TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000, "text": 2000}
-"""rows of a split whose size the study leaves open: about those of the shipped datasets' splits"""
+"""rows of a split if the study gives no size: about those of the shipped datasets' splits"""
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class Size:
 
     rows: int
     tokens: float
-    """of an example with its answer, without shots; their mean"""
+    """mean of an example with its answer, without shots"""
     counted: bool
-    """rows and tokens are those of the data; else one or both are assumed"""
+    """whether rows and tokens were counted; else one or both are assumed"""
     longest: int | None = None
-    """tokens of the longest example, where they are counted"""
+    """tokens of the longest example, if counted"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,12 @@ class Workload:
 
     @cached_property
     def sizes(self) -> dict[tuple[str, str], Size]:
-        """(dataset, split) -> size, of every split that is trained on or scored."""
+        """(dataset, split) -> size, for every split that is trained on or scored."""
         return {pair: self._size(*pair) for pair in self.grid.splits() if pair[1] != "shots"}
 
     @cached_property
     def _audit(self) -> dict[tuple[str, str], dict[str, str]]:
-        """(dataset, split) -> what the study's audit says of it."""
+        """(dataset, split) -> its row of the study's audit."""
         file = self.folder / Results(self.grid.name).table("audit_splits", "csv")
         if not file.exists():
             return {}
@@ -77,6 +76,6 @@ class Workload:
         )
 
     def _kept(self, dataset: str, split: str) -> int | None:
-        """Rows of a split that can be used, where it is prepared."""
+        """Usable rows of a split, if it is prepared."""
         file = self.folder / Results(self.grid.name).split_audit(dataset, split)
         return json.loads(file.read_text()).get("kept") if file.exists() else None
