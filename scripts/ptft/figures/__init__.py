@@ -1,6 +1,6 @@
-"""Figures: one a module, each drawn from the tables named here.
+"""Figures: one per module, each drawn from the tables named here.
 
-Importing this package is cheap: a figure's module (and matplotlib) is imported when it is drawn.
+Importing this package is cheap: a figure's module and matplotlib are imported only to draw.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """What the workflow needs to know of a figure without drawing it."""
+    """What the workflow needs to know about a figure."""
 
     tables: tuple[str, ...]
-    """Tables (of ``ptft.analysis.tables``, or `cells`) that it is drawn from: all its numbers."""
+    """Tables (of ``ptft.analysis.tables``, or `cells`) that all its numbers are from."""
     category: str
-    """Category of the report."""
+    """Category in the report."""
     title: str
     needs: str | None = None
-    """What not every study has, and without which there is nothing to draw:
+    """What a study must have for this figure:
 
-    `examples`, results of single ones, which released scores lack; `formats`, several of a
-    dataset; `methods` to compare with full fine-tuning; `texts`, generic ones.
+    `examples`: results of single examples (released scores have none); `formats`: several per
+    dataset; `methods`: some to compare with full fine-tuning; `texts`: generic text.
     """
     overlaid: str | None = None
-    """The table of which another study's scores can be laid over it."""
+    """Table from which another study's scores can be drawn over it."""
 
 
 # Name of the figure = name of its module, whose `draw` makes it.
@@ -90,7 +90,7 @@ FIGURES: dict[str, FigureSpec] = {
 
 
 def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
-    """The figures of a study that has these (``FigureSpec.needs``)."""
+    """The figures of a study that has these things (``FigureSpec.needs``)."""
     needed = {None, *has}
     return {name: spec for name, spec in FIGURES.items() if spec.needs in needed}
 
@@ -103,7 +103,7 @@ WORDS = Words()
 
 @dataclass(frozen=True)
 class Overlay:
-    """Another study whose scores are drawn into a figure."""
+    """Another study, whose scores are drawn over a figure."""
 
     study: str
     tables: Mapping[str, pl.DataFrame]
@@ -122,12 +122,12 @@ def draw(
 ) -> Figure:
     """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
 
-    Of a swept method one setting is drawn, and named (``ptft.analysis.arms.shown``, of the table
-    ``arms``); in what is drawn, ``method`` is the method with its setting.
+    Of a swept method only one setting is drawn (``ptft.analysis.arms.shown``, from the table
+    ``arms``), and named in ``method``.
 
     Raises:
-        ValueError: there is no such figure, a table it needs is not given, nothing can be laid
-            over it, or the overlay has no checkpoint in common with the study.
+        ValueError: there is no such figure, a table is missing, the figure takes no overlay, or
+            the overlay and the study have no checkpoint in common.
     """
     if name not in FIGURES:
         raise ValueError(f"no figure named {name!r}; there are {', '.join(sorted(FIGURES))}")
@@ -154,7 +154,7 @@ def draw(
 
 
 def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None, words: Words) -> pl.DataFrame:
-    """What is drawn of a table, each method with its setting in its name."""
+    """The rows of a table that are drawn, with settings in the methods' names."""
     import polars as pl
 
     from ptft.analysis.arms import CHOSEN, shown

@@ -1,4 +1,4 @@
-"""The whole study in four panels: what pre-training teaches, what tuning shows, adds and costs."""
+"""The study in four panels: what pre-training teaches, what tuning shows, adds and costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST = 3
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """Drawn from the first method; learned and not learned sets have one colour throughout."""
+    """Four panels of the first method; learned and unlearned datasets keep their colours."""
     gains = tables["gains"]
     if gains.is_empty() or tables["groups"].is_empty():
         return nothing_to_draw(words("no tuned model was evaluated"))
@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _taught(ax: Axes, base: pl.DataFrame, groups: pl.DataFrame, words: Words) -> None:
-    """Points that the base model gains since the first checkpoint: each dataset, and the means."""
+    """Points that base models gain after the first checkpoint, per dataset and on average."""
     names = {"learned": words("learned"), "not_learned": words("not learned")}
     rises = (
         base.join(groups.select("dataset", "group"), on="dataset")
@@ -72,7 +72,7 @@ def _taught(ax: Axes, base: pl.DataFrame, groups: pl.DataFrame, words: Words) ->
 
 
 def _shown(ax: Axes, gains: pl.DataFrame, latent: pl.DataFrame, words: Words) -> None:
-    """Scores before and after tuning where the tuned score rises most beyond the base score."""
+    """Scores before and after tuning, where the tuned score rises most above the base score."""
     own = latent.filter(pl.col("domain") == "in")
     beyond = pl.col("tuned_rise") - pl.col("base_rise")
     most = own.sort(beyond, descending=True).unique("train_task", keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Where checkpoints are drawn: the horizontal axis that all figures share."""
+"""The horizontal axis that all figures share: positions and labels of checkpoints."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LABEL_WIDTH = 0.33  # inches
 
 
 def distances(seen: Sequence[float | None]) -> list[float]:
-    """Distances of neighbouring checkpoints, of which ``seen`` steps or tokens are known.
+    """Distances between neighbouring checkpoints, from their steps or tokens ``seen``.
 
-    ``NEAR`` for two that are nearly the same (they tell of noise), ``FAR`` where none were
-    sampled for long, else ``EVEN``.
+    ``NEAR`` for two that are nearly the same (they show noise), ``FAR`` for a long stretch without
+    checkpoints, else ``EVEN``.
     """
     pairs = [
         (b - a, b / a) if a and b and b >= a else None for a, b in zip(seen, seen[1:], strict=False)
@@ -44,7 +44,7 @@ def distances(seen: Sequence[float | None]) -> list[float]:
 
 
 def positions(checkpoints: pl.DataFrame) -> list[float]:
-    """Where checkpoints (in the order of pre-training; step, tokens) are, the first one at 0."""
+    """Positions of checkpoints (step, tokens; in order of pre-training), the first one at 0."""
     known = "step" if checkpoints["tokens"].null_count() else "tokens"
     places = [0.0]
     for distance in distances(checkpoints[known].to_list()):
@@ -53,7 +53,7 @@ def positions(checkpoints: pl.DataFrame) -> list[float]:
 
 
 def placed_on(axis: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Add ``x`` to every table that has checkpoints, the same one in all of them.
+    """Add the position ``x`` of the checkpoint to every table that has checkpoints.
 
     Raises:
         ValueError: on axis `tokens`, a checkpoint has no known token count.
@@ -83,8 +83,8 @@ def placed_on(axis: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.Dat
 def aligned(other: pl.DataFrame, placed: pl.DataFrame, axis: str, study: str) -> pl.DataFrame:
     """Another study's table with its name as column ``study`` and ``x`` as in the table ``placed``.
 
-    By position, checkpoints are matched by their names, and those that ``placed`` does not have
-    are left out; by tokens, all of them have their place.
+    By position, checkpoints are matched by name, and those not in ``placed`` are left out; by
+    tokens, all have a place.
 
     Raises:
         ValueError: by position, no checkpoint is in both studies.
@@ -109,7 +109,7 @@ def at_last(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
-    """Tokens of checkpoints, or their steps or names where no tokens are known."""
+    """Tokens of checkpoints; without tokens, their steps or names."""
     known = "step" if checkpoints["tokens"].null_count() else "tokens"
     return [
         name if seen is None else short_number(seen)
@@ -118,7 +118,7 @@ def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
 
 
 def checkpoint_axis(ax: Axes, table: pl.DataFrame, translate: Translate) -> None:
-    """Label the checkpoints of ``table`` by tokens; a break marks where none were sampled."""
+    """Label the checkpoints of ``table`` by tokens; a break marks a long gap between two."""
     checkpoints = table.select(*CHECKPOINT, "x").unique().sort("index")
     ax.tick_params(axis="both", pad=1, length=2)
     what = "pre-training step" if checkpoints["tokens"].null_count() else "pre-training tokens"
@@ -138,14 +138,14 @@ def checkpoint_axis(ax: Axes, table: pl.DataFrame, translate: Translate) -> None
 
 
 def _width(ax: Axes) -> float:
-    """Inches that a panel of the figure's grid is about wide."""
+    """Approximate width of a panel of the figure's grid, in inches."""
     place = ax.get_subplotspec()
     columns = place.get_gridspec().ncols if place else 1
     return ax.get_figure().get_size_inches()[0] / columns - 0.5
 
 
 def _that_fit(labels: Sequence[str], places: Sequence[float], width: float) -> list[str]:
-    """Labels with those empty that would touch another; the last and the first one stay."""
+    """Labels, but empty where they would touch another; the first and the last one stay."""
     whole = places[-1] - places[0] or 1.0
     room = LABEL_WIDTH * max(1.0, max(map(len, labels)) / 5) / width * whole
     kept = [len(labels) - 1]

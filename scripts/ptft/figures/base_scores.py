@@ -1,4 +1,4 @@
-"""Base scores over pre-training, a panel a family (the paper's Figure 2)."""
+"""Base scores over pre-training, one panel per family (the paper's Figure 2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptft.language.words import Words
 def draw(
     tables: Mapping[str, pl.DataFrame], words: Words, overlay: pl.DataFrame | None = None
 ) -> Figure:
-    """One line a dataset with its interval; chance as a dashed line; thin: another study's."""
+    """One line per dataset with its interval; dashed: chance; thin: another study."""
     table = tables["base_scores"]
     other = table.clear() if overlay is None else overlay
     if table.is_empty():

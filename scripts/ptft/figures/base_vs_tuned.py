@@ -30,10 +30,10 @@ ROWS = {"in": "own test sets", "out": "others of its family"}
 def draw(
     tables: Mapping[str, pl.DataFrame], words: Words, overlay: pl.DataFrame | None = None
 ) -> Figure:
-    """A column a task: its own test sets above, others of its family below, one scale.
+    """One column per task, on one scale: its own test sets above, others of its family below.
 
     Solid: tuned; dotted, in the same colour: base. Datasets whose labels seem to be hidden are
-    pale. Thin lines: another study's models, where it has the same task and dataset.
+    pale. Thin: another study's models on the same task and dataset.
     """
     table = tables["gains"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
@@ -95,9 +95,9 @@ def _panel(
 
 
 def _lay_over(ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, number: int, words: Words) -> None:
-    """Another study's base and tuned scores of the panel's task and dataset, by the same methods.
+    """Another study's base and tuned scores of the panel's task, dataset and methods.
 
-    Scores of another metric are not comparable, and left out.
+    Scores of another metric are left out: they are not comparable.
     """
     keys = ["train_task", "dataset", "metric"]
     same = other.join(rows.select([*keys, "method"]).unique(), on=[*keys, "method"], how="semi")
@@ -107,7 +107,7 @@ def _lay_over(ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, number: int, wo
 
 
 def _key(figure: Figure, table: pl.DataFrame, words: Words) -> None:
-    """What the kinds of lines are."""
+    """Legend of the kinds of lines."""
     methods = table["method"].unique().sort().to_list()
     tuned = {
         words("tuned") + method_suffix(method, methods): {"color": "black", "linestyle": line}
@@ -119,7 +119,7 @@ def _key(figure: Figure, table: pl.DataFrame, words: Words) -> None:
 
 
 def _found(table: pl.DataFrame, hidden: Sequence[str], words: Words) -> str:
-    """How many own test sets gain at the last checkpoint by the first method, errors known."""
+    """How many own test sets surely gain at the last checkpoint, by the first method."""
     own = at_last(table).filter(pl.col("domain") == "in", ~pl.col("dataset").is_in(list(hidden)))
     own = own.filter(pl.col("ci_low").is_not_null(), pl.col("method") == pl.col("method").min())
     if own.is_empty():

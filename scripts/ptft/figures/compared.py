@@ -1,4 +1,4 @@
-"""Curves of several studies over the tokens of pre-training, a line a study."""
+"""Curves of several studies over the tokens of pre-training, one line per study."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEASURED = {
 
 
 def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: Words) -> Figure:
-    """A panel a curve of one quantity; each study has its colour in all panels.
+    """One panel per curve of a quantity; a study keeps its colour in all panels.
 
     Args:
         table: `compared`.
@@ -53,7 +53,7 @@ def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: W
 
 
 def _placed(table: pl.DataFrame) -> pl.DataFrame:
-    """Each study's last checkpoint at each point where studies are compared, with its place."""
+    """Each study's last checkpoint at each point of comparison, with its place."""
     points = table.select(pl.col("aligned").unique().sort()).with_columns(
         tokens="aligned", step="aligned", checkpoint=pl.col("aligned").cast(pl.String)
     )
@@ -67,7 +67,7 @@ def _placed(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def found(differences: pl.DataFrame, quantity: str, words: Words) -> str:
-    """At how many points the models differ by more than the examples explain."""
+    """At how many points models differ by more than the examples explain."""
     differ, tested = differing(differences, quantity)
     if not tested:
         return words(QUANTITIES[quantity])

@@ -17,7 +17,7 @@ from ptft.language.words import Words
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """Colour and number: change in points (1 = 0.01); datasets by family, the empty left out."""
+    """Colour and number: change in points (1 = 0.01); datasets by family, without empty ones."""
     table = tables["cross_evaluation"].filter(pl.col("difference").is_not_null())
     if table.is_empty():
         return nothing_to_draw(words("no tuned model was evaluated"))
@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _by_family(rows: pl.DataFrame, tuned: Sequence[str]) -> list[tuple[str, str]]:
-    """(family, dataset) of the columns: the tasks' own families first, in the order of rows."""
+    """(family, dataset) of the columns: first the tasks' own families, in the order of rows."""
     order = {family: at for at, family in enumerate(dict.fromkeys(tuned))}
     known = rows.select("family", "dataset").unique().rows()
     return sorted(known, key=lambda pair: (order.get(pair[0], len(order)), *pair))
@@ -63,7 +63,7 @@ def _heat_map(
     largest: float,
     words: Words,
 ) -> None:
-    """One checkpoint's matrix (models, datasets); families parted by a line."""
+    """One checkpoint's matrix (models, datasets), with a line between families."""
     found = {
         (task, method, dataset): value
         for task, method, dataset, value in table.select(

@@ -1,4 +1,4 @@
-"""Change in and out of domain, a panel a task (the paper's cross-domain change)."""
+"""Change in and out of domain, one panel per task (the paper's cross-domain change)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = 5
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """One line a domain and method: mean change over the domain's datasets."""
+    """One line per domain and method: mean change over the domain's datasets."""
     table = tables["domains"]
     if table.is_empty():
         return nothing_to_draw(words("no tuned model was evaluated"))
@@ -58,12 +58,12 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _hides(rows: pl.DataFrame, hidden: Sequence[str]) -> bool:
-    """Whether a mean holds a dataset whose labels seem to be hidden."""
+    """Whether a mean includes a dataset whose labels seem to be hidden."""
     return any(set(names.split()) & set(hidden) for names in rows["datasets"])
 
 
 def _found(table: pl.DataFrame, words: Words) -> str:
-    """How many tasks cost other families something at the last checkpoint, by the first method."""
+    """How many tasks cost other families at the last checkpoint, by the first method."""
     cross = at_last(table).filter(pl.col("domain") == "cross", pl.col("ci_high").is_not_null())
     cross = cross.filter(pl.col("method") == pl.col("method").min())
     if cross.is_empty():

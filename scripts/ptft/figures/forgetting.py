@@ -18,7 +18,7 @@ COLUMNS = 2
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A panel a direction; the relative change of each task's models and, in black, the mean."""
+    """One panel per direction: relative change of each task's models; black: their mean."""
     table = tables["forgetting"]
     if table.is_empty():
         return nothing_to_draw(words("no model was evaluated on another family"))
@@ -53,7 +53,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame, words: Words) -> None:
-    """The curves of one direction; a task has the same colour in every panel."""
+    """The curves of one direction; a task keeps its colour in every panel."""
     tasks = table.filter(pl.col("train_task") != ALL_TASKS)["train_task"].unique().sort().to_list()
     methods = table["method"].unique().sort().to_list()
     for line, method in zip(METHOD_LINES, methods, strict=False):
@@ -71,7 +71,7 @@ def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame, words: Words) -> N
 
 
 def worth(rows: pl.DataFrame, base_scores: pl.DataFrame, words: Words) -> str:
-    """On how many of a direction's datasets the last base model is above chance; empty where no
+    """On how many of a direction's datasets the last base model is above chance; empty if no
     chance level is known."""
     names = {name for datasets in rows["datasets"] for name in datasets.split()}
     base = at_last(base_scores).filter(
@@ -84,7 +84,7 @@ def worth(rows: pl.DataFrame, base_scores: pl.DataFrame, words: Words) -> str:
 
 
 def found(table: pl.DataFrame, words: Words) -> str:
-    """The direction that loses most at the last checkpoint, if its mean loss is sure."""
+    """The direction with the largest mean loss at the last checkpoint, if it is sure."""
     mean = at_last(table).filter(pl.col("train_task") == ALL_TASKS, pl.col("bounded_ci_high") < 0)
     if mean.is_empty():
         return words("Change on other families")

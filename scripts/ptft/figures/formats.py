@@ -17,9 +17,9 @@ COLUMNS = 4
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A panel a model and dataset: one line a format, the base model's formats as a grey band.
+    """One panel per model and dataset: one line per format; grey band: formats of the base model.
 
-    Panels of a family have one scale. Without tuned models the lines are those of the base models.
+    Panels of a family share a scale. Without tuned models, base models have the lines.
     """
     table = tables["formats"]
     if table.is_empty():
@@ -63,7 +63,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _band(ax: Axes, base: pl.DataFrame, words: Words) -> None:
-    """From the worst to the best format of the base model."""
+    """The band from the base model's worst to its best format."""
     ends = base.group_by("x").agg(low=pl.col("value").min(), high=pl.col("value").max()).sort("x")
     look = {"color": GREY, "alpha": 0.3, "linewidth": 0}
     ax.fill_between(

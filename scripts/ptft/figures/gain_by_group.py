@@ -18,7 +18,7 @@ NUMBER = {"learned": 2, "not_learned": 1}
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """One panel a method, one line a group; datasets count with the models tuned for them."""
+    """One panel per method, one line per group; a dataset counts with models tuned for it."""
     table = tables["group_gains"].filter(pl.col("tuned_for") == "own task")
     if table.is_empty():
         return nothing_to_draw(words("no gain to show"))

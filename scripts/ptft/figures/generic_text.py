@@ -1,4 +1,4 @@
-"""Loss on generic text along pre-training, a panel a dataset: base and tuned models."""
+"""Loss of base and tuned models on generic text along pre-training, one panel per dataset."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COLUMNS = 3
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """Grey: base models; a line a task and method that something was tuned on, with its interval.
+    """One line per task and method, with its interval; grey: base models.
 
-    Settings of a sweep and derived arms have a row in the table each, and no line.
+    Swept settings and derived arms have rows in the table, but no line.
     """
     table = tables["generic_text"]
     if table.is_empty():

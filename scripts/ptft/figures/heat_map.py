@@ -15,12 +15,12 @@ def heat_map(
 ) -> None:
     """Draw ``values`` (rows, columns) as colours with their ``labels``.
 
-    A cell that is NaN has no colour, and its label, if there is one, is pale.
+    A NaN cell has no colour; its label, if any, is pale.
 
     Args:
         ax: where.
-        values: that the colour says.
-        labels: that are written.
+        values: shown as colours.
+        labels: written in the cells.
         options: of ``seaborn.heatmap``.
     """
     shown = {"annot": labels, "fmt": "", "annot_kws": {"size": 7}, "cbar": False}

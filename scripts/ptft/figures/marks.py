@@ -1,7 +1,6 @@
 """Marks that figures share: curves with their intervals, legends, labels.
 
-Drawn by hand where seaborn could: its lines estimate their own intervals from rows, and ours are
-paired and come from the tables.
+seaborn would estimate intervals from rows; ours are paired and come from the tables.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ def colour(number: int) -> str:
 
 
 def line_style(number: int) -> str:
-    """Line of a panel by its number: dashed where the colours begin again."""
+    """Style of a panel's line by its number: dashed once the colours repeat."""
     return ("-", "--")[number // len(COLOURS) % 2]
 
 
 def whiskers(
     ax: Axes, rows: pl.DataFrame, value: str, number: int, count: int, prefix: str = ""
 ) -> None:
-    """Intervals of a line as bars beside those of the others, where bands would hide one another.
+    """Draw a line's intervals as bars beside those of other lines: bands would hide each other.
 
     Args:
-        ax, rows, value, number, prefix: as of :func:`curve`.
-        count: lines of the panel.
+        ax, rows, value, number, prefix: as in :func:`curve`.
+        count: of lines in the panel.
     """
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
     beside = known["x"] + 0.3 * ((number + 0.5) / count - 0.5)
@@ -64,9 +63,9 @@ def curve(
     Args:
         ax: where.
         rows: with columns x, ``value``, and the interval ``{prefix}ci_low`` / ``ci_high``.
-        value: the column drawn.
-        label: of the legend.
-        number: of the line in its panel; gives colour, marker and, from the eighth on, dashes.
+        value: column that is drawn.
+        label: in the legend.
+        number: of the line in its panel; sets colour, marker and, from the eighth on, dashes.
         prefix: of the interval's columns.
         overrides: any property of the line.
     """
@@ -91,7 +90,7 @@ def curve(
 
 
 def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides: object) -> None:
-    """Draw a line of an overlaid study: thin, dashed, without points or band; none for no rows."""
+    """Draw a line of an overlaid study, if it has rows: thin, dashed, no points, no band."""
     if len(rows):
         without = rows.with_columns(ci_low=pl.lit(None), ci_high=pl.lit(None))
         curve(ax, without, value, f"{label} ({rows['study'][0]})", **(THIN | overrides))
@@ -110,9 +109,9 @@ TYPE, LETTER = 0.125, 0.062  # inches of a line and of a letter of 7 points
 
 
 def panel_legend(ax: Axes, columns: int = 2) -> None:
-    """Labels beside the lines where they fit, else a legend under the panel: never on the data.
+    """Labels beside the lines if they fit, else a legend under the panel: never on the data.
 
-    To be called when the limits of the axes are set.
+    Call it after the limits of the axes are set.
     """
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
@@ -126,7 +125,7 @@ def panel_legend(ax: Axes, columns: int = 2) -> None:
 
 
 def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
-    """Write each label behind the end of its line, if they fit there."""
+    """Write each label at the end of its line, if they fit."""
     if not 0 < len(lines) <= MOST_LABELS or not all(
         isinstance(line, Line2D) and len(line.get_ydata()) for line in lines.values()
     ):
@@ -162,11 +161,11 @@ def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
 
 
 LINE_END = "line end "
-"""begins what a label beside a line carries: where in the panel its line ends"""
+"""prefix of the tag that tells a label where in the panel its line ends"""
 
 
 def settle_labels(figure: Figure) -> None:
-    """Move labels beside lines apart, now that the panels have their sizes."""
+    """Move labels beside lines apart, once the panels have their sizes."""
     beside = {
         ax: [text for text in ax.texts if str(text.get_label()).startswith(LINE_END)]
         for ax in figure.axes
@@ -183,9 +182,9 @@ def settle_labels(figure: Figure) -> None:
 
 
 def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Middles of things of these sizes, in the order of places, near them and not overlapping.
+    """Centres of things of these sizes, in the order of ``places``, close to them, not overlapping.
 
-    Those that would touch are put together around the mean of their places.
+    Things that would touch are stacked around the mean of their places.
     """
     groups: list[tuple[list[float], list[float]]] = []
     for place, size in zip(places, sizes, strict=True):
@@ -221,23 +220,23 @@ def points(change: float) -> str:
 
 
 def line_key(figure: Figure, entries: Mapping[str, Mapping[str, object]]) -> None:
-    """A legend under all panels that says what a kind of line is: label -> its properties."""
+    """A legend of kinds of lines under all panels: label -> properties of the line."""
     lines = [Line2D([], [], label=label, **style) for label, style in entries.items()]
     figure.legend(handles=lines, loc="outside lower center", ncols=min(5, len(lines)))
 
 
 def method_suffix(method: str, methods: Sequence[str]) -> str:
-    """` (lora)` where several methods share a figure, or one has a setting, else nothing."""
+    """` (lora)` if the figure has several methods, or one with a setting; else empty."""
     return f" ({method})" if named(methods) else ""
 
 
 def method_line(method: str, methods: Sequence[str]) -> str:
-    """The same as a line of its own, for titles of narrow panels."""
+    """The same on its own line, for titles of narrow panels."""
     return method_suffix(method, methods).replace(" ", "\n", 1)
 
 
 def named(methods: Sequence[str]) -> bool:
-    """Whether a figure has to name its methods: there are several, or one in a certain setting."""
+    """Whether a figure must name its methods: it has several, or one with a setting."""
     return len(methods) > 1 or any("," in method for method in methods)
 
 
@@ -254,7 +253,7 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None
 
 
 def outer_labels(axes: Sequence[Axes], columns: int) -> None:
-    """Keep the x label under the lowest panel of each column, the y label where it changes."""
+    """Keep x labels only under each column's lowest panel, y labels only where they change."""
     y_labels = [ax.get_ylabel() for ax in axes]
     for i, ax in enumerate(axes):
         if i + columns < len(axes):

@@ -20,7 +20,7 @@ TEST_LEVEL = 0.05
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A panel a task, a line a method and setting, the chosen one in black; last one of noise."""
+    """One panel per task, one line per method and setting; black: the chosen; last panel: noise."""
     table = tables["along_pretraining"]
     if table.is_empty():
         return nothing_to_draw(words("no tuned model was evaluated"))
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _settings(ax: Axes, rows: pl.DataFrame, words: Words) -> None:
-    """The lines of one task: each setting thinly, the chosen one on top."""
+    """The lines of one task: settings thin, the chosen one on top."""
     number = 0
     for one in rows.partition_by("method", "setting", maintain_order=True):
         method, setting, fixed = one.select("method", "setting", "fixed").row(0)

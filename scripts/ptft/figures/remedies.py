@@ -1,4 +1,4 @@
-"""What each method spares at the gain that all of them reach, along pre-training."""
+"""Forgetting that each method spares at equal gain, along pre-training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = 2
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A panel a task: forgetting of full fine-tuning (zero) less that of each other method."""
+    """One panel per task: forgetting of full fine-tuning (zero) minus each other method's."""
     table = tables["equal_gain"].with_columns(method_name())
     table = table.filter(pl.col("target") == TARGETS[0], ~is_reference())
     if table.is_empty():
@@ -53,7 +53,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _found(table: pl.DataFrame, words: Words) -> str:
-    """The method that surely spares most at the last checkpoint, if one does."""
+    """The method that surely spares most at the last checkpoint, if any."""
     last = at_last(table).filter(pl.col("spared_ci_low") > 0)
     if last.is_empty():
         return words("What each method spares at the same gain")

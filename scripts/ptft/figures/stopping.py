@@ -1,4 +1,4 @@
-"""When to stop: tuned scores in % of the last one, with the stop that the rule finds."""
+"""When to stop: tuned scores in % of the last one, with the stop found by the rule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHADE = "#8DBBE0"
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A row a (task, dataset, method), a cell a checkpoint; frames where training could stop."""
+    """One row per task, dataset and method; one cell per checkpoint; framed: possible stops."""
     stops = tables["stopping"]
     if stops.is_empty():
         return nothing_to_draw(words("no task has tuned models at two checkpoints"))
@@ -66,7 +66,7 @@ def _shares(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> li
 
 
 def _label(ax: Axes, stops: pl.DataFrame, checkpoints: pl.DataFrame, words: Words) -> None:
-    """Names of rows and columns; two columns that are nearly the same share a line."""
+    """Label rows and columns; two nearly equal columns share a line."""
     methods = stops["method"].unique().sort().to_list()
     names = [
         words.dataset(stop["dataset"]) + method_suffix(stop["method"], methods)
@@ -86,7 +86,7 @@ def _label(ax: Axes, stops: pl.DataFrame, checkpoints: pl.DataFrame, words: Word
 
 
 def _mark(ax: Axes, y: int, stop: Mapping, shares: list[float], words: Words) -> None:
-    """Frames of a row, and what stopping there saves."""
+    """Draw the frames of a row, and what stopping there saves."""
     if stop["too_low"]:
         said, look = words("no verdict: too low for the margin"), {"color": PALE}
     else:
@@ -100,7 +100,7 @@ def _mark(ax: Axes, y: int, stop: Mapping, shares: list[float], words: Words) ->
 
 
 def _saved(stop: Mapping, words: Words) -> tuple[str, dict]:
-    """The share of tokens that is saved, or that it is not settled."""
+    """The share of tokens saved, or a note that it is unsettled."""
     bare, sure = stop["stop_share_saved"], stop["safe_share_saved"]
     if sure:
         return words("{share} % of the tokens").format(share=f"{100 * sure:.0f}"), {
@@ -113,7 +113,7 @@ def _saved(stop: Mapping, words: Words) -> tuple[str, dict]:
 
 
 def _found(stops: pl.DataFrame, words: Words) -> str:
-    """How many curves could have stopped early with confidence."""
+    """How many curves surely could have stopped early."""
     judged = stops.filter(~pl.col("too_low"), pl.col("safe_index").is_not_null())
     if judged.is_empty():
         return words("When pre-training could have stopped")

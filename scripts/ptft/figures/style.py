@@ -1,4 +1,4 @@
-"""What all figures share: size, type, colours, their headline, and how they are saved."""
+"""What all figures share: sizes, fonts, colours, headline, and saving."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def panels(count: int, columns: int, height: float = 1.55, width: float = PAGE) 
     """A figure of ``count`` panels in rows of at most ``columns``.
 
     Returns:
-        (figure, list of ``count`` axes); cells of the grid beyond ``count`` are removed.
+        (figure, list of ``count`` axes), without empty panels.
     """
     columns = min(columns, count)
     figure, grid = panel_grid(math.ceil(count / columns), columns, height, width)
@@ -93,15 +93,15 @@ def panel_grid(rows: int, columns: int, height: float = 1.55, width: float = PAG
 
 
 def is_wide(letter: str) -> bool:
-    """Whether a letter takes the room of two, as Japanese ones do."""
+    """Whether a letter is twice as wide, as Japanese letters are."""
     return unicodedata.east_asian_width(letter) in "WF"
 
 
 def wrapped(text: str, columns: int) -> list[str]:
     """Lines of at most ``columns`` letters; wide ones count double.
 
-    Lines break between words, not within what short brackets hold. Wide letters break after a
-    comma or stop in the second half of a line, else anywhere.
+    Lines break between words, but not in short brackets. Wide letters break after a comma or stop
+    in the second half of a line, else anywhere.
     """
     if not any(map(is_wide, text)):
         glued = re.sub(r"\([^()]*\)", lambda found: _glued(found[0], columns), text)
@@ -121,12 +121,12 @@ def wrapped(text: str, columns: int) -> list[str]:
 
 
 def _glued(words: str, columns: int) -> str:
-    """Words that stay in one line, if they fit in one."""
+    """Words kept together if they fit in one line."""
     return words.replace(" ", "\xa0") if len(words) <= columns else words
 
 
 def headline(figure: Figure, title: str, below: str) -> None:
-    """Put a title, what was found, and a grey line with measure and unit above the panels."""
+    """Put the finding as title, and a grey line with measure and unit, above the panels."""
     width, height = figure.get_size_inches()
     titles, lines = wrapped(title, int(width * 12.5)), wrapped(below, int(width * 17.5))
     room = 0.2 * len(titles) + 0.15 * len(lines) + 0.12
@@ -145,7 +145,7 @@ def headline(figure: Figure, title: str, below: str) -> None:
 
 
 def _weigh_evenly(text: Text) -> None:
-    """Bold wide letters: their font has one weight, so an outline thickens them and the others."""
+    """Thicken bold text that has wide letters by an outline: their font has one weight."""
     if text.get_fontweight() == "bold" and any(map(is_wide, text.get_text())):
         text.set_fontweight("normal")
         text.set_path_effects([withStroke(linewidth=0.5, foreground=text.get_color())])

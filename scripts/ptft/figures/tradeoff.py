@@ -1,4 +1,4 @@
-"""Gain against what is kept: every tuned model, a line a method."""
+"""Gain against what is kept: every tuned model, one line per method."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
 from ptft.language.words import Words
 
 FEW = 5
-"""methods that a panel of the usual height has room for"""
+"""methods that fit in a panel of the usual height"""
 MOST = 4
-"""checkpoints that are drawn of a task: the first, the last, and evenly between"""
+"""checkpoints drawn per task: the first, the last, and evenly between"""
 BASE_SHARE = 0.22
 """of a panel's width, for the name of the base model"""
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """A row of panels a task, one a checkpoint; upwards the gain, to the right what is kept."""
+    """One row of panels per task, one panel per checkpoint; up: gain, right: what is kept."""
     table = tables["tradeoff"].with_columns(method_name())
     if table.is_empty():
         return nothing_to_draw(words("no tuned model was evaluated on another family"))
@@ -54,9 +54,9 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _found(table: pl.DataFrame, words: Words) -> str:
-    """For how many tasks plain full fine-tuning is on the front at the last checkpoint.
+    """On how many tasks plain full fine-tuning is on the front at the last checkpoint.
 
-    Where there is one method, for how many it surely gains, and surely loses elsewhere.
+    With one method only: on how many tasks it surely gains, and surely loses elsewhere.
     """
     last = at_last(table)
     if table["label"].n_unique() == 1:
@@ -75,25 +75,25 @@ def _found(table: pl.DataFrame, words: Words) -> str:
 
 
 def method_name() -> pl.Expr:
-    """Column ``label``: the method, what is swept, what is derived."""
+    """Column ``label``: the method with its swept setting and derivation."""
     parts = [pl.col("method"), pl.col("swept"), pl.col("derived")]
     return pl.concat_str(parts, separator=", ", ignore_nulls=True).alias("label")
 
 
 def in_order(labels: list[str]) -> list[str]:
-    """Full fine-tuning first, so that it has the first colour here and in its other figures."""
+    """Labels with full fine-tuning first, so that it has the first colour, as elsewhere."""
     return sorted(labels, key=lambda label: (label != "full", label))
 
 
 def _spread(indices: list[int]) -> list[int]:
-    """The first, the last and those evenly between, ``MOST`` at most."""
+    """The first, the last, and some evenly between: at most ``MOST``."""
     if len(indices) <= MOST:
         return indices
     return [indices[round(i * (len(indices) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
 def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> None:
-    """Every model as a point with both intervals, linked by method; the front is filled."""
+    """Every model as a point with both intervals, lines by method; filled: on the front."""
     ax.axhline(0, color=GREY, linewidth=0.6)
     ax.axvline(0, color=GREY, linewidth=0.6)
     ax.plot([0], [0], "o", color=GREY, markerfacecolor="white", markersize=5, zorder=4)
@@ -119,7 +119,7 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str], words: Words) -> Non
 
 
 def _line(own: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Gain and kept along derived models, from the base model through the tuned one."""
+    """Gain and kept of derived models, in order from the base model to the tuned one."""
     along = ["strength", "setting", "gain", "kept"]
     first = own.head(1)
     base = first.with_columns(pl.lit(0.0).alias(name) for name in ("strength", "gain", "kept"))
@@ -150,7 +150,7 @@ def _arms(row: dict, name: str) -> list[list[float]]:
 
 
 def _share_scales(axes: list[Axes], columns: int) -> None:
-    """One scale a row: checkpoints of a task are compared. Right of zero the base has its name."""
+    """One scale per row, to compare a task's checkpoints; leave room for the base's name."""
     for start in range(0, len(axes), columns):
         row = axes[start : start + columns]
         for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):

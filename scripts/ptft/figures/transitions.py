@@ -1,4 +1,4 @@
-"""Learned and forgotten examples, a column a task."""
+"""Learned and forgotten examples, one column per task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 0.6
 
 
 def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
-    """Bars above zero: examples that score higher after fine-tuning; below zero: lower."""
+    """Bars up: examples with a higher score after fine-tuning; down: with a lower one."""
     table = tables["transitions"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
         return nothing_to_draw(words("no per-example results to compare"))
@@ -64,7 +64,7 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
 
 
 def _found(table: pl.DataFrame, words: Words) -> str:
-    """What fine-tuning does to examples of other families at the last checkpoint."""
+    """Effect of fine-tuning on examples of other families at the last checkpoint."""
     cross = at_last(table).filter(pl.col("domain") == "cross")
     if cross.is_empty():
         return words("Learned and forgotten examples")
