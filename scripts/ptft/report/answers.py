@@ -18,7 +18,7 @@ Tables = Mapping[str, pl.DataFrame]
 
 
 def answers(tables: Tables, settings: Settings, words: Words) -> list[str]:
-    """At most eight lines of reStructuredText; a question that the study can't answer has none."""
+    """At most eight lines of reStructuredText, one per question that the study can answer."""
     lines = [
         _taught(tables, settings, words),
         _added(tables, settings, words),

@@ -19,11 +19,11 @@ def compared_page(
     pictures: Mapping[str, bytes],
     words: Words,
 ) -> str:
-    """The whole page: what is compared, then a section a quantity with its figure.
+    """The whole page: what is compared, then one section per quantity with its figure.
 
     Args:
         title: name of the comparison.
-        description: its own, one paragraph.
+        description: of the comparison, one paragraph.
         tables: `cells` of all studies together, `compared`, `differences`.
         pictures: quantity -> SVG of its figure.
     """
@@ -50,7 +50,7 @@ HOW_TO_READ = (
 
 
 def _studies(tables: Mapping[str, pl.DataFrame], words: Words) -> str:
-    """What each study brings."""
+    """What each study contributes."""
     rows = []
     for (study, model), cells in tables["cells"].group_by("study", "model", maintain_order=True):
         tokens = [short_number(seen) for seen in (cells["tokens"].min(), cells["tokens"].max())]
@@ -63,7 +63,7 @@ def _studies(tables: Mapping[str, pl.DataFrame], words: Words) -> str:
 
 
 def _findings(rows: pl.DataFrame, quantity: str, words: Words) -> list[str]:
-    """At how many points the models differ, and where most."""
+    """At how many points models differ, and where they differ most."""
     if rows.is_empty():
         return [words("No two studies have these scores at the same tokens.")]
     differ, tested = differing(rows, quantity)
@@ -91,7 +91,7 @@ def _findings(rows: pl.DataFrame, quantity: str, words: Words) -> list[str]:
 
 
 def _last(rows: pl.DataFrame, compared: pl.DataFrame, words: Words) -> str:
-    """The values of all studies at the last point of each curve that several have."""
+    """All studies' values at the last point of each curve that several of them have."""
     studies = compared["study"].unique(maintain_order=True).to_list()
     keys = ["quantity", "method", "train_task", "dataset", "format", "shots"]
     last = rows.sort("aligned").unique(keys, keep="last", maintain_order=True).sort(keys)
@@ -115,7 +115,7 @@ def _last(rows: pl.DataFrame, compared: pl.DataFrame, words: Words) -> str:
 
 
 def _curve(row: Mapping[str, object], words: Words) -> str:
-    """What a curve is about, in words."""
+    """Description of a curve."""
     if row["quantity"] == "kept":
         start, end = str(row["dataset"]).split(">")
         said = f"{words('tuned on ' + start)} → {words('tested on ' + end)}"

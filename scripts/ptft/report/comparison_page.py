@@ -1,6 +1,6 @@
 """Any tuned model against its base model or another one, as a web page that loads nothing.
 
-Beside this module: the page's style and script, in files of their own.
+The page's style and script are in files beside this module.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ DIGITS = 4
 def comparison_page(
     found: Comparison, hidden: Sequence[str], level: float, words: Words, language: str = "en"
 ) -> str:
-    """The whole HTML page: a matrix of tasks and datasets for what is chosen.
+    """The whole HTML page: a matrix of tasks and datasets for the chosen comparison.
 
     Args:
-        found: what can be chosen, its pairs with ``ptft.analysis.paired_wins``.
+        found: comparisons to choose from, their pairs with ``ptft.analysis.paired_wins``.
         hidden: datasets whose labels seem to be hidden: their scores get no colour.
         level: of the intervals.
         words: of the page.
@@ -57,7 +57,7 @@ def comparison_page(
 
 
 def _frame(words: Words) -> str:
-    """What the script fills in."""
+    """HTML that the script fills in."""
     about = words(
         "Score of the chosen tuned model less that of the model it is compared with, in points "
         "(1 = 0.01). Point at a cell, tap it, or move with the arrow keys to read more."
@@ -86,7 +86,7 @@ def _frame(words: Words) -> str:
 
 
 def _data(found: Comparison, hidden: Sequence[str], level: float, words: Words) -> dict[str, Any]:
-    """What the script reads: names once, scores as rows of ``COLUMNS``."""
+    """Data for the script: names once, scores as rows of ``COLUMNS``."""
     tuned = found.tuned
     checkpoints = tuned.select("index", "checkpoint", "tokens").unique().sort("index")
     methods = tuned.select(METHOD).unique().sort(METHOD, nulls_last=False)
@@ -129,8 +129,7 @@ def _data(found: Comparison, hidden: Sequence[str], level: float, words: Words) 
 
 
 def _in_order(tuned: pl.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
-    """Tasks, and (family, dataset), as in the figure `cross_evaluation`: the tasks' families
-    first."""
+    """Tasks, and (family, dataset), the tasks' families first, as in figure `cross_evaluation`."""
     own = tuned.filter(pl.col("domain") == "in").select("family", "train_task").unique()
     own = own.sort("family", "train_task").unique("train_task", maintain_order=True)
     others = sorted(set(tuned["train_task"]) - set(own["train_task"]))
@@ -141,13 +140,13 @@ def _in_order(tuned: pl.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _number(name: str, values: Iterable[str], column: str | None = None) -> pl.Expr:
-    """A column as places in ``values``."""
+    """A column as indices into ``values``."""
     places = {value: at for at, value in enumerate(values)}
     return pl.col(column or name).replace_strict(places, return_dtype=pl.Int64).alias(name)
 
 
 def _method_name(row: dict, words: Words) -> str:
-    """Method, setting, and what is derived with its strength."""
+    """Method, setting, and derivation with its strength."""
     setting = words("chosen") if row["setting"] == CHOSEN else row["setting"]
     derived = row["derived"] and f"{row['derived']} {row['strength']:g}"
     return ", ".join(filter(None, (row["method"], setting, derived)))
@@ -158,7 +157,7 @@ def _rounded(table: pl.DataFrame) -> list[list]:
 
 
 def _words(level: float, words: Words) -> dict[str, str]:
-    """What the script says; {names} are filled in there."""
+    """Texts of the script, which fills in {names}."""
     interval = words("{points} points ({level} % interval {low} to {high})")
     return {
         "base": words("Base model of the same checkpoint"),

@@ -1,4 +1,4 @@
-"""Under which conditions a sentence of the report holds: prompt format, shots, training seeds."""
+"""Conditions of a sentence of the report: prompt format, shots, training seeds."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ptft.report.rst import listed
 
 
 class Conditions:
-    """What is said of the prompts that datasets were scored with.
+    """Format and shots of the prompts that datasets were scored with, in words.
 
     Args:
-        scores: rows with dataset, format, shots and truncated (share of the prompts that were cut
-            to fit the context), of one format and one number of shots a dataset.
-        say: the language.
+        scores: rows with dataset, format, shots and truncated (share of prompts cut to fit the
+            context), of one format and one number of shots per dataset.
+        translate: into the report's language.
     """
 
     def __init__(self, scores: pl.DataFrame, translate: Translate) -> None:
         self._scores, self._say = scores, translate
 
     def of(self, datasets: Iterable[str]) -> str:
-        """Format and shots of datasets, in words."""
+        """Format and shots of these datasets, in words."""
         rows = self._scores.filter(pl.col("dataset").is_in(list(datasets)))
         return self._say("format {formats}, {shots}").format(
             formats=listed(rows["format"].unique().sort().to_list()),
@@ -33,11 +33,11 @@ class Conditions:
 
 
 def shots_said(rows: pl.DataFrame, translate: Translate) -> str:
-    """Every number of shots of scores, with what is true of it where prompts had to be cut.
+    """Every number of shots of scores, with a note where prompts were cut to fewer.
 
     Args:
-        rows: with shots and truncated, the share of a score's prompts that were cut to fit the
-            context. With shots these are the prompts that lost some.
+        rows: with shots and truncated, the share of a score's prompts cut to fit the context;
+            with shots, the prompts that lost some.
     """
     found = rows.group_by("shots").agg(pl.col("truncated").mean()).sort("shots")
     said = translate(", ").join(number_of_shots(*row, translate) for row in found.iter_rows())
@@ -45,7 +45,7 @@ def shots_said(rows: pl.DataFrame, translate: Translate) -> str:
 
 
 def number_of_shots(shots: int, truncated: float | None, translate: Translate) -> str:
-    """The number asked for, where no prompt was cut to fewer; otherwise what is true."""
+    """The number of shots asked for, with a note if prompts were cut to fewer."""
     if not shots or not truncated:
         return str(shots)
     if truncated == 1:
@@ -56,7 +56,7 @@ def number_of_shots(shots: int, truncated: float | None, translate: Translate) -
 
 
 def seeds_said(seeds: int, translate: Translate) -> str:
-    """How many training seeds a statement rests on; one is named as such."""
+    """How many training seeds a statement is based on."""
     return translate("one seed") if seeds == 1 else translate("{n} seeds").format(n=seeds)
 
 
@@ -69,5 +69,5 @@ def arm_said(row: dict, translate: Translate) -> str:
 
 
 def setting_said(setting: str | None, translate: Translate) -> str:
-    """A setting of a sweep; which one it is may differ between checkpoints and tasks."""
+    """A swept setting, which may differ between checkpoints and tasks."""
     return translate("chosen by validation") if setting == CHOSEN else setting or ""

@@ -1,4 +1,4 @@
-"""The table of what a study cost, as the front page shows it."""
+"""The front page's table of a study's costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ptft.report.rst import csv_table
 
 
 def costs_table(costs: pl.DataFrame, translate: Translate) -> list[str]:
-    """Hours and memory by stage and arm, the paper's hours beside each stage."""
+    """Hours and memory by stage and arm, with the paper's hours for each stage."""
     columns = {
         "hours": ("hours", "{:.3f}"),
         "gpu_hours": ("GPU-hours", "{:.3f}"),

@@ -1,4 +1,4 @@
-"""Findings on curves over pre-training: what rises, by how much, and whether that is a trend."""
+"""Findings on curves over pre-training: what rises, how much, and whether it is a trend."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def group_finding(
     settings: Settings,
     translate: Translate,
 ) -> list[str]:
-    """Which datasets pre-training alone teaches; then a row a dataset."""
+    """Which datasets pre-training alone teaches; then one row per dataset."""
     if groups.is_empty():
         return []
     learned = groups.filter(pl.col("group") == "learned").sort("dataset")
@@ -54,7 +54,7 @@ def group_finding(
 
 
 def _group_table(groups: pl.DataFrame, settings: Settings, translate: Translate) -> str:
-    """Base scores at both ends of pre-training, those that are learned first."""
+    """Base scores at both ends of pre-training, learned datasets first."""
     names = {"learned": translate("learned"), "not_learned": translate("not learned")}
     rows = [
         [
@@ -73,7 +73,7 @@ def _group_table(groups: pl.DataFrame, settings: Settings, translate: Translate)
 def _caveats(
     learned: pl.DataFrame, p: str, flagged: pl.DataFrame, settings: Settings, translate: Translate
 ) -> str:
-    """What else has to be known of the curves called learned: no trend shown, flagged scores."""
+    """Caveats of curves called learned: no trend shown, flagged scores."""
     unsure = learned.filter(pl.col(p).is_null() | (pl.col(p) > 1 - settings.level))
     warned = learned.join(flagged, on=flagged.columns, how="semi")
     text = ""
@@ -100,7 +100,7 @@ def latent_findings(
     settings: Settings,
     translate: Translate,
 ) -> list[str]:
-    """Which curves rise under a flat base; then a row a curve of a task's own test set."""
+    """Which curves rise over a flat base; then one row per curve of a task's own test set."""
     if latent.is_empty():
         return []
     shown = latent.filter("latent")
@@ -133,7 +133,7 @@ def latent_findings(
 
 
 def _curve(row: Row, settings: Settings, translate: Translate) -> list[str]:
-    """Both curves of a dataset, from first to last, and the trend of the tuned one."""
+    """First and last score of both curves of a dataset, and the trend of the tuned one."""
     cells = [row["train_task"] + bracketed(arm_said(row, translate), translate), row["dataset"]]
     for which in ("tuned", "base"):
         rise = [row[f"{which}_rise{part}"] for part in ("", "_ci_low", "_ci_high")]
@@ -156,8 +156,8 @@ TREND = ("slope, interval", "p", "verdict", "80 % power from")
 
 
 def _trend(row: Row, slope: str, p: str, settings: Settings, translate: Translate) -> list[str]:
-    """Cells: slope per checkpoint, its p-value, whether it is a trend; if not, which slope would
-    have been seen."""
+    """Cells: slope per checkpoint, its p-value, whether it is a trend; if not, the detectable
+    slope."""
     if row[p] is None:
         return ["–", "–", translate("two checkpoints show no trend"), "–"]
     steeper = translate("it rises") if row[slope] > 0 else translate("it falls")
@@ -205,7 +205,7 @@ def _claim(
     settings: Settings,
     translate: Translate,
 ) -> str:
-    """The paper's claim of a rising line, where it is made of this one."""
+    """The paper's claim of a rising line, if it makes one for this row."""
     if not made:
         return ""
     holds = row[p] is not None and row[p] <= 1 - settings.level and row["slope"] > 0
@@ -221,7 +221,7 @@ GROUPS = {
 def gain_trend_findings(
     trends: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Whether fine-tuning adds more after more pre-training: a row a group and method."""
+    """Whether fine-tuning adds more after more pre-training: one row per group and method."""
     own = trends.filter(pl.col("tuned_for") == "own task").sort("method", "group")
     if own.is_empty():
         return []
@@ -256,10 +256,10 @@ def gain_trend_findings(
 def format_trend_findings(
     trends: pl.DataFrame, shots: str, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Slope of the gap to the format of training: a row a format and kind of model.
+    """Slope of the gap to the training format: one row per format and kind of model.
 
     Args:
-        shots: of the scores that are compared, in words.
+        shots: of the compared scores, in words.
     """
     means = trends.filter(pl.col("dataset") == ALL_DATASETS)
     found = []

@@ -1,4 +1,4 @@
-"""Where a study differs from the paper (Sun & Dredze, arXiv 2408.06663v5): only what applies."""
+"""Where a study differs from the paper (Sun & Dredze, arXiv 2408.06663v5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
 from ptft.report.rst import listed, literal, plain
 
 REMEDIES = ("replay", "l2sp", "kl", "freeze", "early_stopping")
-"""settings against forgetting, none of which is the paper's"""
+"""settings against forgetting, which the paper does not use"""
 
 
 def deviations(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -> list[str]:
@@ -20,9 +20,8 @@ def deviations(resolved: Mapping, trained: pl.DataFrame, translate: Translate) -
     Args:
         resolved: the resolved study (``study.yaml``).
         trained: how many examples models were tuned on (``ptft.report.trained.read_trained``);
-        without
-            rows the sentence says what was asked for.
-        say: the language.
+            without rows, the sentence gives the number asked for.
+        translate: into the report's language.
     """
     if "published" in resolved["study"]:
         return [
@@ -93,7 +92,7 @@ def _of_training(study: Mapping, translate: Translate) -> Iterator[str]:
 
 
 def _swept(sweep: Mapping | Sequence[Mapping]) -> dict[str, list]:
-    """Setting -> all values of it, of one sweep or of several."""
+    """Setting -> all its values, in one sweep or several."""
     found: dict[str, list] = {}
     for one in [sweep] if isinstance(sweep, Mapping) else sweep:
         for key, values in one.items():

@@ -1,4 +1,4 @@
-"""Data inside a web page's script elements: whatever a text holds, it stays data."""
+"""Data in script elements of a web page: no text in it can become code or markup."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UNPACK = """async function unpacked() {
 
 
 def script_json(value: object) -> str:
-    """JSON that can't end the script element it stands in, nor open a comment there.
+    """JSON that can't end its script element or open a comment there.
 
-    Only ASCII: U+2028 and U+2029, which end lines in old JavaScript, are escaped, too.
+    It is ASCII: U+2028 and U+2029, which end lines in old JavaScript, are escaped, too.
     """
     return json.dumps(value).replace("<", "\\u003c")
 
@@ -26,7 +26,7 @@ def script_json(value: object) -> str:
 def packed_data(text: str, script: str) -> str:
     """A page's data, compressed, and the module that reads it with ``await unpacked()``.
 
-    Compressed without a header that has a clock: the same text gives the same bytes.
+    The compressed data has no time stamp: the same text gives the same bytes.
     """
     packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     return f"""<script id="data" type="text/plain">{packed}</script>

@@ -1,4 +1,4 @@
-"""Data inside a web page's script elements: whatever the text holds, it stays data."""
+"""Snakemake's report with escaped data, named controls and each picture once."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ workflow_desc = workflow_desc.replace(/src="result:(\\d+)"/g,
 
 
 def escape_report(page: str, language: str = "en") -> str:
-    """Snakemake's report with all its data as ``script_json`` writes it, and its controls named.
+    """Snakemake's report with its data escaped by ``script_json``, and its controls named.
 
-    Snakemake (9) writes them as they are, so that ``</script>`` in a job's parameters or in a
-    file name ends the script and what follows is part of the page.
+    Snakemake (9) does not escape: ``</script>`` in a job's parameters or in a file name would end
+    the script, and the rest would be part of the page.
 
     Raises:
-        ValueError: the page does not look as this version of Snakemake makes it.
+        ValueError: the page does not look like one of this version of Snakemake.
     """
     page = with_ready_style(page)
     page = page.replace('<html lang="en">', f'<html lang="{language}">', 1)
@@ -62,7 +62,7 @@ def escape_report(page: str, language: str = "en") -> str:
 
 
 def _naming(translate: Translate) -> str:
-    """A script that names what Snakemake's page leaves without a name, for screen readers."""
+    """A script that names unnamed controls of Snakemake's page, for screen readers."""
     words = {
         "open": translate("Show the menu"),
         "close": translate("Hide the menu"),
@@ -78,12 +78,12 @@ def _naming(translate: Translate) -> str:
 
 
 def pictures_once(page: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """HTML of the front page, with the number of a result for each picture that is one.
+    """HTML of the front page, in which a picture that is a result is replaced by its number.
 
-    The report holds such a picture once; ``PICTURES`` puts it back in the browser.
+    So the report has it once; ``PICTURES`` puts it back in the browser.
 
     Args:
-        results: path -> what Snakemake's report knows of it, ``data_uri`` of all of its bytes.
+        results: path -> entry of Snakemake's report, whose ``data_uri`` has all bytes.
     """
     numbers = {
         result["data_uri"].partition(";base64,")[2]: number
@@ -97,14 +97,14 @@ def pictures_once(page: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def with_folds(page: str) -> str:
-    """HTML of the front page, with elements that open in place of its marks (``rst.folded``)."""
+    """HTML of the front page, its marks (``rst.folded``) replaced by elements that open."""
     begin = re.compile(rf'<p class="{FOLD}">(.*?)</p>', re.S)
     page = re.sub(rf'<p class="{FOLD_END}">.*?</p>', "</details>", page, flags=re.S)
     return begin.sub(r"<details><summary>\1</summary>", page)
 
 
 class _Escaping:
-    """Snakemake's template of a report, whose pages are escaped."""
+    """Snakemake's report template, with escaped pages."""
 
     def __init__(self, template: Any, language: str):
         self._template, self._language = template, language
@@ -114,10 +114,10 @@ class _Escaping:
 
 
 def protect_reports(docutils: Path, language: str = "en") -> None:
-    """Let no report that this process makes hold a study's texts as markup, once.
+    """Escape a study's texts in all reports that this process makes; call it once.
 
-    Whoever calls `snakemake --report` by hand gets what the rule `make_report` gets: a page, or
-    the page in a zip file, that is escaped, and no text that reads files into it.
+    So `snakemake --report` by hand gives the same escaped page (or zip file) as rule
+    `make_report`, and no text can read files into it.
 
     Args:
         docutils: settings for reStructuredText.

@@ -1,6 +1,6 @@
-"""Single examples for people to look at: their prompts and answers, as data of a page.
+"""Single examples for readers: prompts and answers, as data of a page.
 
-Cells do not hold their prompts: they are filled in again from the prepared examples.
+Cells do not store prompts: these are built again from the prepared examples.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ptft.language.words import Words
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
 
 PROMPT, ANSWER = 1200, 300
-"""characters that are shown of a prompt and of an answer"""
+"""characters shown of a prompt and of an answer"""
 
 
 def examples_data(
     picked: Picked, cells: Iterable[CellRequest], data: Path, words: Words
 ) -> dict[str, Any]:
-    """What the page holds, as plain data: lists, in which names are numbers of other lists.
+    """The page's data as plain lists, in which names are indices into other lists.
 
     Args:
         picked: the examples.
-        cells: what is asked of every model of the study, datasets in its order.
+        cells: that every model of the study is scored on, datasets in its order.
         data: folder of prepared splits.
         words: language and titles of the page.
     """
@@ -65,7 +65,7 @@ def examples_data(
 
 
 class _Names:
-    """The names that cards give by number."""
+    """Names that cards refer to by number."""
 
     def __init__(self, picked: Picked, datasets: list[str]):
         self.tasks = list(dict.fromkeys(pick.task for pick in picked.picks))
@@ -73,7 +73,7 @@ class _Names:
         self.arms = list(dict.fromkeys(a for pick in picked.picks for a, _, _ in pick.answers))
 
     def of(self, task: str, checkpoint: str, dataset: str) -> list[int]:
-        """Their numbers."""
+        """Numbers of these names."""
         return [
             self.tasks.index(task),
             self.checkpoints.index(checkpoint),
@@ -85,10 +85,10 @@ class _Prompts:
     """Prompts and gold answers of a dataset's examples.
 
     Attributes:
-        shots: format -> the solved examples before each question; none where there are none.
-        rows: gold (text, or number of a choice), choices where there are some, and prompts
-            (format -> text), an example each.
-        places: example -> its place among the rows.
+        shots: format -> solved examples before each question, if any.
+        rows: one per example: gold (text, or number of a choice), choices if any, and prompts
+            (format -> text).
+        places: example -> its index in ``rows``.
     """
 
     def __init__(self, picks: Sequence[Pick], cells: Mapping[str, CellRequest], folder: Path):
@@ -127,7 +127,7 @@ def _row(example: Mapping, cells: Mapping[str, CellRequest]) -> dict[str, Any]:
 
 
 def prompt(template: str, example: Mapping) -> str:
-    """What a model reads of an example, behind its shots; a blank where choices come in turn."""
+    """What a model reads of an example, after its shots; a blank in place of each choice."""
     if "continuation" not in example:
         return render(template, example["fields"])
     context = render(template, {**example["fields"], CHOICE: "____"})
@@ -135,7 +135,7 @@ def prompt(template: str, example: Mapping) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """A text without its middle where it is longer than ``most`` characters."""
+    """A text, without its middle if it is longer than ``most`` characters."""
     if len(text) <= most:
         return text
     end = most // 3
@@ -152,11 +152,11 @@ def _card(pick: Pick, names: _Names, row: int, kind: str) -> list:
 
 
 def _answer(answer: Mapping[str, Any], kind: str) -> list:
-    """[answer, score, whether the prompt was cut], and of labels and choices also
+    """[answer, score, whether the prompt was cut]; for labels and choices also
     [share of the answer, share of the gold one, log-probability of the gold one].
 
-    The answer of a choice is its number. Shares are probabilities among the labels or choices; a
-    choice of another metric than plain log-likelihood need not have the largest.
+    The answer of a choice is its number. Shares are probabilities among the labels or choices; if
+    the metric is not plain log-likelihood, the answer need not have the largest.
     """
     text = answer["prediction"]
     said = int(text) if kind == "multiple_choice" else cut(text, ANSWER)

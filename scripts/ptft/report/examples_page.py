@@ -1,4 +1,4 @@
-"""The page of single examples: cards with filters, escaped, loading nothing."""
+"""The page of single examples: escaped cards with filters; it loads nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ptft.report.embedded_json import packed_data
 from ptft.report.web_page import web_page
 
 CARDS_SHOWN = 20
-"""at first, and more at each request"""
+"""shown at first, and added at each request"""
 
 
 def examples_page(data: Mapping[str, Any], seed: int, words: Words, language: str = "en") -> str:
@@ -31,7 +31,7 @@ def examples_page(data: Mapping[str, Any], seed: int, words: Words, language: st
 
     Args:
         data: ``ptft.report.examples.examples_data``.
-        seed: that the examples were drawn by.
+        seed: with which the examples were drawn.
         words: the language of the page.
         language: its code.
     """
@@ -77,7 +77,7 @@ def examples_page(data: Mapping[str, Any], seed: int, words: Words, language: st
 
 
 def group_words(words: Words) -> dict[str, tuple[str, str]]:
-    """Group -> its title, and what it holds."""
+    """Group -> its title and its description."""
     return {
         LEARNED: (
             words("Learned by fine-tuning"),
@@ -131,7 +131,7 @@ def _about(seed: int, words: Words) -> str:
 
 
 def _words(words: Words) -> dict[str, str]:
-    """What the script says."""
+    """Texts of the script."""
     return {
         "all": words("all"),
         "base": words("base model"),

@@ -1,4 +1,4 @@
-"""A study's results in other people's formats: LaTeX, lm-evaluation-harness, model cards."""
+"""A study's results in other formats: LaTeX, lm-evaluation-harness, model cards."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def latex_table(table: pl.DataFrame, caption: str, label: str) -> str:
 def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str, Any]:
     """Results of one model in the JSON layout of lm-evaluation-harness (0.4).
 
-    A task of the harness is a dataset in one format and number of shots, called
-    ``dataset.format.Kshot``, since the harness knows no prompt formats. Every metric is named
-    ``NAME,none`` (no filter) beside its ``NAME_stderr,none``.
+    A task is a dataset in one format and number of shots, ``dataset.format.Kshot``, since the
+    harness has no prompt formats. A metric is ``NAME,none`` (no filter), with its
+    ``NAME_stderr,none``.
 
     Raises:
-        ValueError: there is no score of this model.
+        ValueError: this model has no score.
     """
     rows = cells.filter(pl.col("checkpoint") == checkpoint, pl.col("arm") == arm)
     if rows.is_empty():
@@ -85,7 +85,7 @@ def _shots(row: Mapping[str, Any]) -> str:
 
 
 class AboutModels(TypedDict):
-    """What a card says beside the scores."""
+    """What a card says besides the scores."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -105,7 +105,7 @@ def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[st
             ``settings`` (of the fine-tuning).
 
     Raises:
-        ValueError: there is no score of this model.
+        ValueError: this model has no score.
     """
     from huggingface_hub import ModelCard
 
@@ -153,7 +153,7 @@ def _made(score: Mapping[str, Any]) -> str:
 
 
 def _card_metadata(name: str, scores: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
-    """What the Hub reads of a card, as YAML: the base model and every score."""
+    """A card's metadata for the Hub, as YAML: the base model and every score."""
     from huggingface_hub import EvalResult, ModelCardData
 
     results = [

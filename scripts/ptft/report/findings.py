@@ -1,6 +1,6 @@
-"""Findings of the front page: what was run and what came out, in sentences made from the tables.
+"""Findings of the front page: what was run and what came out, in sentences from the tables.
 
-Findings along pre-training are in ``curve_findings``; ``front_page`` puts all of them together.
+Findings along pre-training are in ``curve_findings``; ``front_page`` joins them all.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def what_was_run(cells: pl.DataFrame, missing: int, translate: Translate) -> lis
 
 
 def how_many(main: pl.DataFrame, translate: Translate) -> str:
-    """Number of scores, and of answers where every score says how many it is made from."""
+    """Number of scores, and of answers if every score has their number."""
     if main["n"].null_count():
         return translate("Scores in all: {cells}.").format(cells=len(main))
     return translate("Scores in all: {cells}, over answers: {examples}.").format(
@@ -69,7 +69,7 @@ def how_many(main: pl.DataFrame, translate: Translate) -> str:
 def forgetting_findings(
     forgetting: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Mean relative change at the last checkpoint: what it is, and a row a direction and method."""
+    """Mean relative change at the last checkpoint: one row per direction and method."""
     mean = forgetting.filter(pl.col("train_task") == ALL_TASKS).sort("index")
     last = mean.group_by("direction", "method", maintain_order=True).last()
     if last.is_empty():
@@ -107,7 +107,7 @@ def _percent(share: float, sign: str = "") -> str:
 
 
 def format_findings(formats: pl.DataFrame, translate: Translate) -> list[str]:
-    """Mean spread over formats of base and tuned models at both ends of pre-training."""
+    """Mean spread over formats, for base and tuned models, at both ends of pre-training."""
     if formats.is_empty():
         return []
     spread = formats.unique(["index", "method", "train_task", "dataset", "shots"])
@@ -183,7 +183,7 @@ def prediction_findings(
 def stopping_rule(
     stopping: pl.DataFrame, conditions: Conditions, settings: Settings, translate: Translate
 ) -> str:
-    """What counts as a stop, said above the table of stops."""
+    """What counts as a stop; text above the table of stops."""
     return translate(
         "Checkpoint from which the tuned score ({conditions}) stays within {margin} of its "
         "last value: by the observed scores, and with {level} % confidence. This holds for "

@@ -61,24 +61,23 @@ OPEN = {
 
 @dataclass(frozen=True)
 class FrontPage:
-    """What the front page is written from.
+    """Content of the front page.
 
     Attributes:
         title: name of the study.
-        description: its own description, one paragraph.
+        description: of the study, one paragraph.
         tables: `cells` and the tables of ``ptft.analysis.tables`` by name.
         settings: of the analyses.
         figures: file name in the report -> title, for the links.
-        pictures: name of a figure -> its SVG, for those that the page shows.
+        pictures: name of a figure -> its SVG, for figures that the page shows.
         hypothesis: what the study expects, and the answer, as paragraphs.
-        examples: file name in the report of the page of single examples, for the link.
-        missing: number of scores the study lacks.
-        arms: fine-tuned models and their settings (``ptft.analysis.arms``); None where there is
-            no such table.
-        costs: hours by stage and arm (``ptft.analysis.costs``); None where they were not measured.
-        about: heading -> paragraphs on how the scores came about (``ptft.report.deviations``,
+        examples: file name of the page of single examples, for the link.
+        missing: number of missing scores.
+        arms: fine-tuned models and their settings (``ptft.analysis.arms``); None without a table.
+        costs: hours by stage and arm (``ptft.analysis.costs``); None if not measured.
+        about: heading -> paragraphs on how the scores were made (``ptft.report.deviations``,
             ``ptft.report.provenance``).
-        progress: what a study in progress has (``ptft.report.progress``); nothing of a whole one.
+        progress: of an unfinished study (``ptft.report.progress``); empty for a finished one.
     """
 
     title: str
@@ -97,7 +96,7 @@ class FrontPage:
 
 
 def front_page(page: FrontPage, words: Words = WORDS) -> str:
-    """The whole page as reStructuredText: the answers first, then a section a question."""
+    """The whole page as reStructuredText: first the answers, then one section per question."""
     conditions = Conditions(page.tables["base_scores"], words)
     parts = {
         "What was run": [
@@ -156,7 +155,7 @@ def front_page(page: FrontPage, words: Words = WORDS) -> str:
 
 
 def _comparison(page: FrontPage, words: Words) -> list[str]:
-    """The link to the page of any two models, which a study in progress lacks."""
+    """The link to the page that compares models, if the study is finished."""
     said = words("Any tuned model on any dataset, against its base model or another one: {page}")
     return [] if page.progress else [said.format(page="`comparison.html`_")]
 
@@ -169,7 +168,7 @@ def _pictures(page: FrontPage, name: str, words: Words) -> list[str]:
 
 
 def _examples(page: FrontPage, words: Words) -> list[str]:
-    """The way to the page of single examples, if there is one."""
+    """The link to the page of single examples, if there is one."""
     if not page.examples:
         return []
     looked = words("Single examples, learned, forgotten or changed, with every answer: {page}.")
@@ -191,13 +190,13 @@ def _shown(page: FrontPage, conditions: Conditions, words: Words) -> list[str]:
 
 
 def _texts(page: FrontPage, words: Words) -> dict[str, list[str]]:
-    """A section of its own, where generic text was scored."""
+    """A section on generic text, if it was scored."""
     found = generic_text_findings(page.tables["generic_text"], page.settings, words)
     return {"Loss on generic text": found} if found else {}
 
 
 def _remedies(page: FrontPage, words: Words) -> dict[str, list[str]]:
-    """A section of its own, where there is more than full fine-tuning."""
+    """A section on remedies, if there is more than full fine-tuning."""
     table, trends = page.tables["equal_gain"], page.tables["remedy_trends"]
     if table.is_empty():
         return {}

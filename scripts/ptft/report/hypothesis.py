@@ -1,4 +1,4 @@
-"""What a study expects, and the row of a table that decides it."""
+"""What a study expects, and the table row that decides it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hypothesis(
         words: the language.
 
     Raises:
-        ValueError: the table lacks a column, or not exactly one row is meant.
+        ValueError: the table lacks a column, or not exactly one row matches.
     """
     if not expected:
         return []

@@ -1,4 +1,4 @@
-"""What came out of a study, in the lines that a terminal has room for."""
+"""What came out of a study, in a few lines for a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BRACE = without_templates("{"), "{"
 
 
 def outcome(results: Results) -> list[str]:
-    """The first findings of the front page, and where the report is; nothing without a report."""
+    """The front page's first findings and the report's path; empty without a report."""
     if not Path(results.report).exists():
         return []
     page = Path(results.front_page).read_text(encoding="utf-8")

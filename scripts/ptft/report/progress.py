@@ -1,4 +1,4 @@
-"""A study in progress: what is there of it, as its preview says it, and the page of that."""
+"""An unfinished study: which cells exist, as its preview says it, and the preview's page."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ img { max-width: 100%; }
 
 
 def holes(there: Iterable[tuple], missing: pl.DataFrame) -> pl.DataFrame:
-    """What is there of each model.
+    """How many cells of each model exist.
 
     One row per checkpoint and arm of the study: cells (that have a score), of (cells of the
     study), missing (of - cells).
 
     Args:
-        there: keys of the cells that were scored.
-        missing: the key of the others, as columns.
+        there: keys of scored cells.
+        missing: keys of the others, as columns.
     """
     keys = pl.DataFrame([*there], schema=KEY_SCHEMA, orient="row").select(MODEL)
     every = pl.concat(
@@ -47,11 +47,11 @@ def holes(there: Iterable[tuple], missing: pl.DataFrame) -> pl.DataFrame:
 
 
 def progress_said(table: pl.DataFrame, made: str, translate: Translate) -> list[str]:
-    """Paragraphs: how much is there, when that was, and which arms have holes.
+    """Paragraphs: how much exists, when that was, and which arms have holes.
 
     Args:
-        table: as ``holes`` gives it.
-        made: when, for people.
+        table: ``holes``.
+        made: time, for people.
     """
     there, every = table["cells"].sum(), table["of"].sum()
     by_arm = (
@@ -86,11 +86,11 @@ def tables_said(names: Iterable[str], translate: Translate) -> str:
 
 
 def page_of(page: str, links: dict[str, str], title: str, language: str, style: Path) -> str:
-    """A whole HTML page, which shows its pictures and links the files beside it.
+    """A whole HTML page with its pictures and links to the files beside it.
 
     Args:
         page: reStructuredText, as ``ptft.report.front_page`` writes it.
-        links: name, as the page refers to it -> path of a file.
+        links: name in the page -> path of a file.
         title: of the window.
         language: its code.
         style: CSS of the report.

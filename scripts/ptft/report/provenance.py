@@ -1,4 +1,4 @@
-"""What the numbers rest on: data, commits, versions, seeds, as the report's front page says it."""
+"""What the numbers are based on: data, commits, versions, seeds; for the front page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
     """Paragraphs on the study's name, sources, commits, versions and seeds.
 
     Args:
-        resolved: the resolved study (``study.yaml``); its key `fetched` holds the pins,
-            `versions`, of a study that is redrawn, those of what computed it.
-        say: the language.
+        resolved: the resolved study (``study.yaml``); its key `fetched` has the pins, `versions`
+            the software that computed a study redrawn from an archive.
+        translate: into the report's language.
     """
     study = resolved["study"]
     found = resolved.get("versions") or stage_versions()
@@ -72,8 +72,8 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
 def audit_summary(
     splits: pl.DataFrame, prompts: pl.DataFrame, trained: pl.DataFrame, translate: Translate
 ) -> list[str]:
-    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit.study``), and on what
-    of it models were trained on (``ptft.report.trained``)."""
+    """Paragraphs on the audit of labels and prompts (tables of ``ptft.audit.study``), and on how
+    many examples models were trained on (``ptft.report.trained``)."""
     lines = [
         translate(
             "{splits} splits hold {rows} rows; {dropped} of them were dropped, {used} drawn. "
@@ -145,7 +145,7 @@ def _seeds(resolved: Mapping, translate: Translate) -> str:
 
 
 def _programs() -> str:
-    """Python and the packages of ``PACKAGES`` that are installed, with their versions."""
+    """Versions of Python and of the installed packages of ``PACKAGES``."""
     found = {"python": python_version()}
     for package in PACKAGES:
         try:

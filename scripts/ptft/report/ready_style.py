@@ -1,7 +1,7 @@
-"""The style of Snakemake's report, ready made: its page has each browser make it, for a second.
+"""Ready-made style of Snakemake's report, which each browser would otherwise make in a second.
 
-``report_style.css`` is what Tailwind, which the page brings with it, makes for the class names in
-the page's scripts. ``tests/browser/report_style.py`` writes it.
+``report_style.css`` is what Tailwind, which is in the page, makes for the class names in the page's
+scripts. ``tests/browser/report_style.py`` writes it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ READY = Path(__file__).with_name("report_style.css")
 
 
 def style_source(page: str) -> tuple[str, str] | None:
-    """What the style of a report hangs on: Tailwind, and the scripts that name the classes.
+    """What decides the style of a report: Tailwind, and the scripts that name the classes.
 
-    None of a page that is not made as the one we know.
+    None for a page of unknown structure.
     """
     tailwind = re.search(r"<script>(.*?)</script>", page, re.S)
     scripts = re.search(r'<script id="logo">.*</body>', page, re.S)
@@ -24,14 +24,14 @@ def style_source(page: str) -> tuple[str, str] | None:
 
 
 def digest(source: tuple[str, str]) -> str:
-    """Name of a style's source, the first line of ``report_style.css``."""
+    """Digest of a style's source, as in the first line of ``report_style.css``."""
     return hashlib.sha256("\n".join(source).encode()).hexdigest()
 
 
 def with_ready_style(page: str) -> str:
-    """A report as Snakemake makes it, with its style in place of the program that makes it.
+    """Snakemake's report, with the ready style in place of the program that makes it.
 
-    Another version of Snakemake's page keeps its program.
+    A page of another Snakemake version keeps the program.
     """
     source = style_source(page)
     style = READY.read_text(encoding="utf-8")

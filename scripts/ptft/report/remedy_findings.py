@@ -17,20 +17,20 @@ OVERTRAINED = {
 
 
 def others_at_last(equal_gain: pl.DataFrame) -> pl.DataFrame:
-    """Methods but full fine-tuning at the gain that all reach, at each task's last checkpoint."""
+    """Methods except full fine-tuning, at equal gain, at each task's last checkpoint."""
     rows = equal_gain.filter(pl.col("target") == TARGETS[0], ~is_reference())
     return rows.filter(pl.col("index") == pl.col("index").max().over("train_task"))
 
 
 def method_said(row: dict) -> str:
-    """Method, what is swept, what is derived."""
+    """Method, swept setting and derivation, in words."""
     return plain(", ".join(filter(None, (row["method"], row["swept"], row["derived"]))))
 
 
 def remedy_findings(
     equal_gain: pl.DataFrame, trends: pl.DataFrame, settings: Settings, words: Words
 ) -> list[str]:
-    """Of each task the method that spares most, those that gain too little, and trends."""
+    """Each task's method that spares most, methods that gain too little, and trends."""
     sentences = []
     for _, rows in others_at_last(equal_gain).group_by("train_task", maintain_order=True):
         reached = rows.filter(pl.col("spared").is_not_null()).sort("spared", descending=True)
@@ -70,7 +70,7 @@ def _best(row: dict, settings: Settings, words: Words) -> str:
 
 
 def _trends(known: pl.DataFrame, settings: Settings, words: Words) -> str:
-    """For which methods what is spared changes along pre-training."""
+    """Methods whose spared score changes along pre-training."""
     clear = known.filter(pl.col("p_adjusted") <= 1 - settings.level)
     if clear.is_empty():
         return words(
@@ -93,7 +93,7 @@ def _trends(known: pl.DataFrame, settings: Settings, words: Words) -> str:
 
 
 def remedy_table(equal_gain: pl.DataFrame, words: Words) -> str:
-    """What each method keeps at the gain that all reach, at the last checkpoint."""
+    """What each method keeps at equal gain, at the last checkpoint."""
     heads = ("tuned on", "method", "at a gain of", "kept", "more than full fine-tuning")
     rows = [
         [
@@ -151,7 +151,7 @@ def overtraining_findings(
 
 
 def _confounded(rows: pl.DataFrame, words: Words) -> str:
-    """What else differs between the best and the last checkpoints: pre-training's rate there."""
+    """What else differs between the best and the last checkpoint: the pre-training rate."""
     ends = [
         rows.select(checkpoint=f"{end}_checkpoint", lr=f"{end}_pretraining_lr")
         for end in ("best", "last")

@@ -1,4 +1,4 @@
-"""Numbers, names and tables as the report's text writes them (reStructuredText)."""
+"""Numbers, names and tables in the report's text (reStructuredText)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ptft.language.translation import Translate
 
 
 def plain(text: str) -> str:
-    """Text from outside, a study's or the Hub's, so that it is read as nothing but text.
+    """Text from outside, a study's or the Hub's, as mere text.
 
-    Every mark is escaped, but for those within words, so that no directive, link or markup is
-    left. Paragraphs are kept.
+    Every mark outside words is escaped, so that no directive, link or markup is left. Paragraphs
+    are kept.
     """
     paragraphs = re.split(r"\n\s*\n", text.strip())
     lines = (" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", part).split()) for part in paragraphs)
@@ -23,14 +23,14 @@ def plain(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A name as an inline literal; as plain text where that would end too soon."""
+    """A name as an inline literal; as plain text if it would end the literal."""
     return f"``{text}``" if re.fullmatch(r"[^\s`]([^`\n]*[^\s`])?", text) else plain(text)
 
 
 def without_templates(page: str) -> str:
-    """A page that Snakemake reads as a Jinja template, with every opening brace a mere character.
+    """A page in which Snakemake, which reads it as a Jinja template, finds no template.
 
-    The report's front page holds no template of its own.
+    The report's front page has none.
     """
     return page.replace("{", "{{ '{' }}")
 
@@ -49,7 +49,7 @@ def p_value(p: float) -> str:
 def change(
     value: float, low: float | None, high: float | None, translate: Translate, level: float
 ) -> str:
-    """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval where it is unknown."""
+    """`+0.400 (95 % interval 0.350 to 0.450)`, without the interval if it is unknown."""
     text = ("+" if value >= 0 else "") + number(value)
     if low is None or high is None:
         return text
@@ -60,7 +60,7 @@ def change(
 
 
 def span(value: float | None, low: float | None, high: float | None) -> str:
-    """`+0.400 (0.350 – 0.450)` for a cell whose head names the interval; a dash for no value."""
+    """`+0.400 (0.350 – 0.450)`, for a cell whose head names the interval; a dash for no value."""
     if value is None:
         return "–"
     text = ("+" if value >= 0 else "") + number(value)
@@ -68,7 +68,7 @@ def span(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def interval_head(head: str, settings: Settings, translate: Translate) -> str:
-    """Head of a column; `interval` and what ends with it name the level."""
+    """Head of a column; heads that end with `interval` get the level."""
     said = translate(head)
     if not head.endswith("interval"):
         return said
@@ -76,14 +76,14 @@ def interval_head(head: str, settings: Settings, translate: Translate) -> str:
 
 
 def bracketed(text: str, translate: Translate) -> str:
-    """` (text)`, to stand behind a word; in brackets of the language."""
+    """` (text)`, to follow a word; in brackets of the language."""
     return translate(" ({text})").format(text=text)
 
 
 def parted(page: str) -> str:
-    """Literals and bold words parted from wide letters beside them, which would not end them.
+    """Separate literals and bold words from wide letters beside them, which would not end them.
 
-    The escaped space leaves no trace in the page.
+    The escaped space is invisible in the page.
     """
 
     def part(found: re.Match[str]) -> str:
@@ -96,7 +96,7 @@ def parted(page: str) -> str:
 
 
 def would_be_seen(detectable: Iterable[float | None], translate: Translate) -> str:
-    """Which difference would have been found where none was, with its space; a range of several.
+    """Sentence on the detectable difference, or its range, with a space in front; empty if unknown.
 
     Args:
         detectable: of each comparison (``ptft.analysis.intervals.smallest_detectable``).
@@ -118,7 +118,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A reStructuredText table of cells in reStructuredText; empty without rows."""
+    """A table whose cells are reStructuredText; empty without rows."""
     if not rows:
         return ""
     lines = [".. csv-table::", "   :header-rows: 1", ""]
@@ -126,7 +126,7 @@ def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Quoted where a comma or a quote would end it."""
+    """A cell, quoted if a comma or a quote would end it."""
     return '"' + text.replace('"', '""') + '"' if re.search('[,"]', text) else text
 
 
@@ -155,7 +155,7 @@ FOLD, FOLD_END = "ptft-fold", "ptft-fold-end"
 
 
 def folded(summary: str, paragraphs: Sequence[str]) -> list[str]:
-    """Paragraphs that are shown when a reader opens them; none for no paragraphs."""
+    """Paragraphs that a reader can open; empty without paragraphs."""
     if not paragraphs:
         return []
     begin, end = f".. class:: {FOLD}\n\n{summary}", f".. class:: {FOLD_END}\n\n\u2060"

@@ -31,13 +31,12 @@ class StudyFiles:
     Attributes:
         study: the resolved study.
         cells: ``cells.parquet``.
-        tables: folder of NAME.parquet, missing.csv and, where they were made, costs.csv, the
-            audits and the table of arms.
+        tables: folder of NAME.parquet, missing.csv and, if made, costs.csv, audits and arms.
         models: folder of tuned models, for their records.
-        records: the same of models that were deleted.
+        records: folder of deleted models' records.
         figures: folder of NAME.svg, shown in the page.
         examples: name of the page of single examples, for the link.
-        progress: paragraphs on what a study in progress has, first of all.
+        progress: first paragraphs of an unfinished study.
     """
 
     study: Path
@@ -54,7 +53,7 @@ def study_page(files: StudyFiles, figures: Mapping[str, str], words: Words) -> s
     """The whole page as reStructuredText.
 
     Args:
-        files: what it is written from.
+        files: it is written from these.
         figures: file name in the report -> title (``ptft.figures.LINKED``).
         words: the language.
     """
@@ -89,7 +88,7 @@ def study_page(files: StudyFiles, figures: Mapping[str, str], words: Words) -> s
 
 
 def _about(files: StudyFiles, resolved: Mapping, words: Words) -> dict[str, list[str]]:
-    """How the scores came about: deviations, audits, provenance."""
+    """How the scores were made: deviations, audits, provenance."""
     trained = read_trained(files.models, files.records)
     about = {"Deviations from the paper": bullets(deviations(resolved, trained, words))}
     audits = [files.tables / f"{name}.parquet" for name in AUDITS]

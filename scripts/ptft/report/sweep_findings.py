@@ -1,4 +1,4 @@
-"""Sentences on swept settings: which there are, which are told of, which lie at an edge."""
+"""Sentences on swept settings: which exist, which were chosen, which are at an edge."""
 
 from __future__ import annotations
 

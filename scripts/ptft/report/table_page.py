@@ -1,6 +1,6 @@
-"""Tables as web pages of their own: sortable, filterable, downloadable, loading nothing.
+"""Tables as separate web pages: sortable, filterable, downloadable, loading nothing.
 
-Beside this module: the page's script.
+The page's script is in a file beside this module.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ td.number { text-align: right; }
 def write_table(
     table: pl.DataFrame, file: Path, about: str, translate: Translate, language: str
 ) -> None:
-    """Write a table to a parquet file, and beside it as CSV and as a page (:func:`table_page`)."""
+    """Write a table as parquet, and beside it as CSV and as a page (:func:`table_page`)."""
     file.parent.mkdir(parents=True, exist_ok=True)
     table.write_parquet(file)
     write_csv(table, file.with_suffix(".csv"))
@@ -48,11 +48,11 @@ def table_page(
     """A whole HTML page with one table.
 
     Args:
-        table: what is shown, less empty columns of arms; numbers to four digits, the download has
-            all of them: the page holds its rows once, as the text of the CSV.
-        name: of the table, its heading and the name of the download.
+        table: shown without empty columns of arms, numbers with four digits; the page has its
+            rows once, as the text of the CSV, which is the download with all digits.
+        name: of the table, its heading and the download.
         about: what the columns mean, shown on demand.
-        say: the language of the controls.
+        translate: into the language of the controls.
         language: its code.
     """
     table = without_empty(table)

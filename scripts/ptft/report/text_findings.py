@@ -1,4 +1,4 @@
-"""Findings on generic text: what pre-training teaches of it, and what fine-tuning takes away."""
+"""Findings on generic text: what pre-training teaches, and what fine-tuning takes away."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ptft.report.rst import bracketed, csv_table, interval_head, number, span
 def generic_text_findings(
     table: pl.DataFrame, settings: Settings, translate: Translate
 ) -> list[str]:
-    """Of each dataset, the base model's way from first to last, then each tuned model at the last.
+    """For each dataset, base models from first to last checkpoint, then tuned models at the last.
 
-    Arms of a sweep and derived ones are left to the table.
+    Swept and derived arms are only in the table.
     """
     trained = table.filter(pl.all_horizontal(pl.col("setting", "derived").is_null()))
     rows = []

@@ -1,4 +1,4 @@
-"""How many examples models were really tuned on, by the models' own records."""
+"""How many examples models were really tuned on, from the models' records."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SCHEMA = {
 
 
 def read_trained(models: Path, kept: Path | None = None) -> pl.DataFrame:
-    """One row per method and task (``full.mnli``) and set of counts, as training noted them.
+    """One row per method and task (``full.mnli``) and set of counts, as training recorded them.
 
     Args:
         models: folder of tuned models as `CHECKPOINT/ARM/training.json`.
-        kept: the same of models that were deleted, where their records are kept; other models
-            that are no longer there are not counted.
+        kept: folder of deleted models' records, in the same layout; deleted models without a
+            record are not counted.
     """
     found = {
         file.relative_to(folder): file

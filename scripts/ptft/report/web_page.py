@@ -1,4 +1,4 @@
-"""Web pages of their own: each holds all that it needs and loads nothing.
+"""Self-contained web pages, which load nothing.
 
 Snakemake's report shows such a page in a frame; it also opens by itself.
 """
@@ -33,7 +33,7 @@ def web_page(title: str, style: str, body: str, language: str) -> str:
 
 
 def html_page(title: str, style: str, body: str, language: str) -> str:
-    """The frame of any page: its head, and a body element as it is given."""
+    """The frame of any page: its head, and the given body element."""
     return f"""<!DOCTYPE html>
 <html lang="{language}">
 <head>
