@@ -1,4 +1,4 @@
-"""What models answered, example by example: a cell's file at a time."""
+"""Models' answers, example by example, from one cell's file at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Answers:
     """A model's answers to the n examples of a cell.
 
     Attributes:
-        frame: ``COLUMNS`` of the cell's file, a row an example.
+        frame: ``COLUMNS`` of the cell's file, one row per example.
         labels: of a classification, in the order of its log-probabilities; else None.
     """
 
@@ -35,7 +35,7 @@ class Answers:
 
     @property
     def gold_logprobs(self) -> np.ndarray:
-        """(n,) log-probability of the gold answer; NaN of a generation."""
+        """(n,) log-probability of the gold answer; NaN for a generation."""
         logprobs = self.frame["logprobs"]
         if logprobs.null_count():
             return np.full(len(self.frame), np.nan)
@@ -47,7 +47,7 @@ class Answers:
         return logprobs.explode().to_numpy()[starts + gold.cast(pl.Int64).to_numpy()]
 
     def rows(self, places: Sequence[int]) -> list[dict[str, Any]]:
-        """Some of the answers, each with gold_logprob and prediction_logprob, None of a text."""
+        """Some of the answers, with gold_logprob and prediction_logprob (None for a text)."""
         rows = self.frame[list(places)].to_dicts()
         for row in rows:
             for column in ("gold", "prediction"):
@@ -62,16 +62,16 @@ class Answers:
 
 
 Reader = Callable[[str, str, str], Answers | None]
-"""(checkpoint, arm, format) -> the answers of that cell; None where there is none"""
+"""(checkpoint, arm, format) -> the cell's answers; None if there are none"""
 
 
 def cells_reader(
     cells: pl.DataFrame, evaluations: Path, labels: Mapping[str, Sequence[str] | None]
 ) -> Callable[[str, int], Reader]:
-    """What reads the cells of the table from a folder of evaluations, by dataset and shots.
+    """A function (dataset, shots) -> Reader of the table's cells in a folder of evaluations.
 
     Args:
-        labels: of every dataset; None where it is no classification.
+        labels: of every dataset; None if it is no classification.
     """
     known = set(cells.filter("main").select(KEY).iter_rows())
 

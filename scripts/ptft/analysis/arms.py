@@ -1,4 +1,4 @@
-"""Fine-tuned models with their settings, and which setting of a sweep validation chooses."""
+"""Fine-tuned models with their settings, and the setting of a sweep that validation chooses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptft.files.slice_files import closed
 from ptft.models.folder import TRAINING_SUMMARY
 
 CHOSEN = "(chosen)"
-"""in the place of a setting: at each checkpoint, method and task the one that validation chooses"""
+"""as a setting: the one that validation chooses, at each checkpoint, method and task"""
 CHOICE = ["checkpoint", "method", "train_task"]
 SCHEMA = {
     "checkpoint": pl.String,
@@ -50,22 +50,22 @@ class ArmsSlice(TypedDict):
 def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl.DataFrame:
     """Every fine-tuned model, its settings, and how its training ended.
 
-    One row per checkpoint and fine-tuned arm: pretraining_lr, the learning rate that pre-training
-    had at the checkpoint, where the model's file tells; lr (the one that was trained with) and a
-    column for each further setting that a method sweeps; train_loss of the last update;
-    validation_loss and validation_exact (share of held-out completions that come out exactly) where
-    the study holds examples out; kl_from_base, distance and relative_distance where training
-    measured them. Null where a model's record is gone.
+    One row per checkpoint and fine-tuned arm: pretraining_lr, the learning rate of pre-training at
+    the checkpoint, if the model's file gives it; lr (of fine-tuning) and a column for each other
+    setting that a method sweeps; train_loss of the last update; validation_loss and
+    validation_exact (share of held-out completions that are exactly right) if the study holds
+    examples out; kl_from_base, distance and relative_distance if training measured them. Null if a
+    model's record is gone.
 
-    ``chosen`` is true for the setting with the lowest validation loss, averaged over seeds, of
-    those of its checkpoint, method and task; of equals the one that is written first. It is null
-    where nothing is swept or a validation loss is missing. ``at_edge``: the chosen value of a
-    swept number is the lowest or the highest of its range, so the best may lie beyond.
+    ``chosen`` is true for the setting with the lowest validation loss, averaged over seeds, among
+    those of its checkpoint, method and task; of equal ones, the first in the study's file. It is
+    null if nothing is swept or a validation loss is missing. ``at_edge``: the chosen value of a
+    swept number is the lowest or the highest of its range, so a better one may lie beyond.
 
     Args:
         study: the slice.
         models: folder of tuned models as `CHECKPOINT/ARM/training.json`.
-        kept: the same of models that were deleted, where their records are kept.
+        kept: folder of deleted models' records, in the same layout.
     """
     rows = list(_rows(study, models, kept))
     swept = dict.fromkeys(key for sweep in study["sweeps"].values() for key in sweep)
@@ -86,20 +86,20 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
 
 
 def chosen_settings(table: pl.DataFrame) -> pl.DataFrame:
-    """The setting that validation chooses, a row per checkpoint, method and task.
+    """The setting that validation chooses, one row per checkpoint, method and task.
 
-    Methods that lack a choice somewhere are left out: a mean over tasks, or a curve over
-    checkpoints, would mix what is chosen with what is not.
+    A method without a choice at some place is left out: a mean over tasks, or a curve over
+    checkpoints, would mix chosen settings with others.
     """
     whole = ~pl.col("chosen").is_null().any().over("method")
     return table.filter(whole & pl.col("chosen")).select(*CHOICE, "setting").unique()
 
 
 def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
-    """Scores with those at the chosen settings once more, under the setting ``CHOSEN``.
+    """Scores, with those at chosen settings repeated as setting ``CHOSEN``.
 
-    So every table that is made of them tells of each setting as it is (fixed), and of the one
-    that validation chooses at each checkpoint.
+    So every table made from them has each fixed setting, and the one that validation chooses at
+    each checkpoint.
     """
     found = scores.cells.join(
         chosen_settings(table), on=[*CHOICE, "setting"], how="semi", maintain_order="left"
@@ -121,14 +121,14 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
 
 
 def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
-    """Rows of a table that the paper's figures and findings are made of: one setting a method.
+    """Rows of a table for the paper's figures and findings: one setting per method.
 
-    That is the one chosen by validation or, without validation, the first that is written. Derived
-    arms are left out.
+    It is the one chosen by validation or, without validation, the first in the study's file.
+    Derived arms are left out.
 
     Args:
         table: of ``ptft.analysis.tables``.
-        trained: the table `arms`; None where the study has none (released scores).
+        trained: the table `arms`; None if the study has none (released scores).
     """
     if "setting" not in table.columns:
         return table
@@ -143,7 +143,7 @@ def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def shown_settings(trained: pl.DataFrame) -> pl.DataFrame:
-    """The setting of each method that :func:`shown` keeps; null where nothing is swept."""
+    """The setting of each method that :func:`shown` keeps; null if nothing is swept."""
     chosen = chosen_settings(trained)["method"].unique().to_list()
     first = trained.group_by("method", maintain_order=True).agg(pl.col("setting").first())
     setting = pl.when(pl.col("method").is_in(chosen)).then(pl.lit(CHOSEN)).otherwise("setting")
@@ -172,7 +172,7 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
 
 
 def _record(model: str, models: Path, kept: Path | None) -> dict[str, Any]:
-    """What a model noted of its training; nothing where it is gone."""
+    """A model's training record; empty if it is gone."""
     for folder in (models, kept):
         if folder is not None and (file := folder / model / TRAINING_SUMMARY).exists():
             return json.loads(file.read_text())
@@ -186,7 +186,7 @@ def _columns(swept: Mapping[str, None], more: list[str]) -> list[str]:
 def _at_edge(
     row: Mapping[str, Any], changes: list[str], sweeps: Mapping[str, Mapping[str, list]]
 ) -> bool:
-    """Whether a swept number that an arm changes is the lowest or the highest of several."""
+    """Whether a swept number of an arm is the lowest or the highest of several."""
     ranges = {key: sweeps[row["method"]][key] for key in changes}
     return any(
         len(values) > 1 and row[key] in (min(values), max(values))
@@ -196,7 +196,7 @@ def _at_edge(
 
 
 def _chosen(table: pl.DataFrame) -> pl.DataFrame:
-    """Whether a setting is chosen, a row per checkpoint, method, task and setting."""
+    """Whether a setting is chosen, one row per checkpoint, method, task and setting."""
     loss = pl.col("validation_loss")
     known = pl.when(~loss.is_null().any()).then(loss.fill_nan(np.inf).mean())
     means = table.group_by(*CHOICE, "setting", maintain_order=True).agg(known.alias("loss"))

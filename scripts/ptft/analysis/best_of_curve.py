@@ -1,4 +1,4 @@
-"""Is the last checkpoint worse than the best one, which was picked after looking?
+"""Test whether the last checkpoint is worse than the best, which was picked after looking.
 
 Shapes: ``K`` checkpoints, ``R`` draws.
 """
@@ -15,33 +15,32 @@ from ptft.analysis.intervals import POWER, small_sample_quantile
 
 @dataclass(frozen=True)
 class Decline:
-    """How far the last point of a curve is below its best one."""
+    """How far the last point of a curve is below its best point."""
 
     best: int
-    """place of the best point"""
+    """index of the best point"""
     drop: float
-    """best less last, 0 where the last is the best"""
+    """best minus last, 0 if the last is the best"""
     low: float
-    """lower limit of the drop, one-sided; NaN where no error is known"""
+    """one-sided lower limit of the drop; NaN if no error is known"""
     p: float
-    """of no point being better than the last, corrected for having picked the best"""
+    """of the null that no point is better than the last, corrected for picking the best"""
     detectable: float
-    """the smallest true drop that the test would find with a power of 80 %"""
+    """smallest true drop that the test would find with 80 % power"""
 
 
 def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float) -> Decline:
     """Compare the last point of a curve with the best one.
 
-    The best of K noisy points is too high, so that its lead over the last one is compared with the
-    largest lead that errors alone give: of (draw_k - draw_last) - (curve_k - curve_last), the
-    largest over k in each draw (the single-step maximum test; Hothorn, Bretz and Westfall, 2008).
-    If no checkpoint is truly better than the last, a claim is wrong in at most 1 - level of the
-    cases. That is said of these models; how another run of the training would scatter is in it as
-    far as ``seeds`` know.
+    The best of K noisy points is too high. So its lead over the last one is compared with the
+    largest lead that errors alone give: the largest (draw_k - draw_last) - (curve_k - curve_last)
+    over k in each draw (single-step maximum test; Hothorn, Bretz and Westfall, 2008). If no
+    checkpoint is truly better than the last, at most 1 - level of claims are wrong. This holds for
+    these models; scatter between training runs is included as far as ``seeds`` has it.
 
     Args:
         curve: (K,) higher is better.
-        draws: (K, R) of it, paired; NaN where no error is known.
+        draws: (K, R) replicates of it, paired; NaN if no error is known.
         seeds: (K,) part of the training seeds in each point's difference from the last.
         level: of the limit.
     """

@@ -1,4 +1,4 @@
-"""Cells as they are collected: none twice, their place in pre-training, the shots that count."""
+"""Checks and choices on cells: no duplicates, place in pre-training, number of shots."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
 def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
     """Cells with ``shots``; None takes the number that models are tuned with (``TUNED_SHOTS``).
 
-    A group that has no such cell, or fewer than half as many as of another number (the released
-    tables hold a few among many at 4 shots), is taken at its most frequent number, of two as
-    frequent at the larger.
+    A group with no such cell, or fewer than half as many as at another number (the released tables
+    have a few among many at 4 shots), is taken at its most frequent number, the larger if tied.
     """
     if shots is not None:
         return cells.filter(pl.col("shots") == shots)
@@ -45,7 +44,7 @@ def refuse_duplicates(main: pl.DataFrame) -> None:
 
 
 def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
-    """Position of each checkpoint in pre-training; one without a step (`main`) is the last."""
+    """Position of each checkpoint in pre-training; without a step (`main`) it is the last."""
     order = (
         cells.select("checkpoint", "step", "tokens")
         .unique()

@@ -1,4 +1,4 @@
-"""From per-example files to the ``cells`` table: one score a row, each with its interval."""
+"""From per-example files to the ``cells`` table: one score per row, with its interval."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DESCRIBED = {
 
 @closed
 class CollectionSlice(TypedDict):
-    """What turns per-example files into cells (``Grid.collection_slice``)."""
+    """What collecting needs of a study (``ptft.study.slices.collection_slice``)."""
 
     study: str
     model: str
@@ -68,16 +68,16 @@ class CollectionSlice(TypedDict):
 
 @dataclass(frozen=True)
 class Found:
-    """Which cells of a study have a per-example file."""
+    """The cells of a study that have a per-example file, and those that have not."""
 
     models: dict[tuple[str, str], dict[tuple, tuple[int, int]]]
-    """(checkpoint, arm) -> key of a cell -> size and time of its file; none of a model without"""
+    """(checkpoint, arm) -> key of a cell -> size and time of its file; models with files only"""
     missing: pl.DataFrame
-    """The others: their key and the path looked for."""
+    """The other cells: their key and expected path."""
 
     @property
     def cells(self) -> list[tuple]:
-        """Keys of those that have one."""
+        """Keys of cells with a file."""
         return [cell for cells in self.models.values() for cell in cells]
 
 
@@ -88,17 +88,16 @@ class Collected:
     cells: pl.DataFrame
     """One row per cell and metric, columns of ``CELLS_SCHEMA``."""
     replicates: pl.DataFrame
-    """One row per cell and metric (the main one and those of ``AGAINST_BASE``): its key, what
-    ``AUDIT_SCHEMA`` names (with the main metric), and its R bootstrap means, paired within a
-    dataset."""
+    """One row per cell and metric (the main one and those of ``AGAINST_BASE``): its key, columns
+    of ``AUDIT_SCHEMA`` (with the main metric), and R bootstrap means, paired within a dataset."""
     missing: pl.DataFrame
-    """Cells of the study that have no per-example file: their key and the path looked for."""
+    """Cells of the study without a per-example file: their key and expected path."""
 
 
 def study_cells(study: Mapping[str, Any]) -> list[tuple]:
     """Every cell of the study, in the order of ``KEY``: checkpoints x arms x scores.
 
-    An arm that names ``checkpoints`` is at these alone.
+    An arm with ``checkpoints`` exists only there.
     """
     every = product(study["checkpoints"], study["arms"].items(), study["scores"])
     return [
@@ -113,10 +112,10 @@ def find_cells(
     evaluations: Path,
     is_scored: Callable[[str, str], bool] = lambda checkpoint, arm: True,
 ) -> Found:
-    """Look for the file of every cell, by one listing a model.
+    """Look for the file of every cell, with one listing per model.
 
     Args:
-        is_scored: whether the files of a checkpoint and arm count; if not, its cells are missing.
+        is_scored: whether the files of a checkpoint and arm count; else its cells are missing.
 
     Raises:
         ValueError: a cell is listed twice.
@@ -153,10 +152,10 @@ def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
 
 
 def described(study: Mapping[str, Any], scored: pl.DataFrame) -> pl.DataFrame:
-    """The ``cells`` table: what was scored, with what follows from its key and the study.
+    """The ``cells`` table: scores, with what follows from their key and the study.
 
     Args:
-        scored: as ``score_cells`` gives it; of its columns, the key and the scores.
+        scored: key and scores, as from ``score_cells``.
     """
     rows = scored.select(*KEY, "scores").explode("scores", empty_as_null=False).unnest("scores")
     about = {"study": pl.lit(study["study"]), "model": pl.lit(study["model"])}
@@ -182,7 +181,7 @@ def described(study: Mapping[str, Any], scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Name -> size and time of change of the files in a folder; none where there is no folder."""
+    """Name -> size and time of change of the files in a folder; empty without a folder."""
     try:
         with os.scandir(folder) as entries:
             found = {entry.name: entry.stat() for entry in entries}

@@ -1,4 +1,4 @@
-"""Several studies side by side: the same tables with the model as a column, and what differs."""
+"""Several studies side by side: joined tables with the model as a column, and differences."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ptft.analysis.tables.forgetting import ALL_TASKS
 
 TEST_LEVEL = 0.05
 NEAR = 1.1
-"""the most that the tokens of two checkpoints differ by, as a factor, to be laid side by side"""
+"""two checkpoints are compared if their tokens differ by at most this factor"""
 CURVE = [
     *("quantity", "method", "train_task", "family", "dataset", "kind", "metric", "format"),
     *("shots", "chance"),
 ]
-"""what a curve is about: the same in every study that has it"""
+"""what identifies a curve, in every study that has it"""
 INTERVAL = ["stderr", "ci_low", "ci_high"]
 
 
 def joined(name: str, studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
-    """One table of all studies, a row as in each, with the columns ``study`` and ``model``."""
+    """One table of all studies: their rows, with the columns ``study`` and ``model``."""
     parts = [
         tables[name].select(
             pl.lit(study).alias("study"),
@@ -41,12 +41,12 @@ def compared(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
 
     One row per study, curve and checkpoint. ``quantity``: `base`, a base model's score; `gain`,
     tuned minus base on a task's own test sets; `kept`, the bounded relative change on other
-    families, of all tasks together (``dataset`` is its direction). Of a swept method the setting
-    that validation chooses, else the first; no derived arms. Points are compared where
-    ``aligned``, the tokens of the earliest checkpoint within 10 % of this one, is the same.
+    families, of all tasks together (``dataset`` is its direction). Of a swept method only the
+    setting that validation chooses, else the first; no derived arms. Points with the same
+    ``aligned``, the tokens of the earliest checkpoint within 10 %, are compared.
 
     Args:
-        studies: study -> its tables by name, and its table `arms` where it has one.
+        studies: study -> its tables by name, and its table `arms` if it has one.
 
     Raises:
         ValueError: a checkpoint has no token count.
@@ -68,16 +68,16 @@ def compared(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
 def differences(table: pl.DataFrame) -> pl.DataFrame:
     """How far models differ where they are compared.
 
-    One row per curve and ``aligned`` of table `compared` that two studies or more have, with each
+    One row per curve and ``aligned`` of table `compared` that at least two studies have, with each
     study's last checkpoint there: mean, lowest and highest value over studies, and the standard
     deviation ``sd`` between them. ``q`` and ``p``: Cochran's test (1954) that all have the same
     true value, q = sum of (value - weighted mean)² / stderr², chi-squared with n_studies - 1
-    degrees of freedom; null where a standard error is unknown or zero. Scores of different models
-    on the same examples count as independent, which makes the test careful. ``p_adjusted``: over
+    degrees of freedom; null if a standard error is unknown or zero. Scores of different models on
+    the same examples count as independent, which makes the test conservative. ``p_adjusted``: over
     the whole table (Benjamini-Hochberg).
 
-    Runs of pre-training that differ in their seed alone show what any difference between two
-    models, or two checkpoints, has to exceed.
+    Pre-training runs that differ only in their seed show what any difference between two models,
+    or two checkpoints, has to exceed.
     """
     last = table.sort("tokens").unique(
         ["study", *CURVE, "aligned"], keep="last", maintain_order=True
@@ -107,7 +107,7 @@ def differences(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def differing(table: pl.DataFrame, quantity: str) -> tuple[int, int]:
-    """At how many of the points of table `differences` the models differ, and of how many."""
+    """Number of points of table `differences` where models differ, and number of all points."""
     tested = table.filter(pl.col("quantity") == quantity, pl.col("p").is_not_null())
     return len(tested.filter(pl.col("p_adjusted") < TEST_LEVEL)), len(tested)
 
@@ -146,7 +146,7 @@ def _curves(study: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def _near(tokens: pl.Series) -> dict[int, int]:
-    """Tokens of a checkpoint -> those of the earliest one that is near it."""
+    """Tokens of a checkpoint -> tokens of the earliest one near it."""
     found: dict[int, int] = {}
     first = None
     for seen in tokens.sort():

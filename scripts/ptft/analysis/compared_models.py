@@ -1,4 +1,4 @@
-"""Which tuned model stands for a task, and which others are compared with it, one by one."""
+"""Which tuned model represents a task, and which others are compared with it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import polars as pl
 from ptft.analysis.scores import checkpoint_index
 
 REFERENCE = "full"
-"""the method that a remedy is compared with"""
+"""method that remedies are compared with"""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The tuned models of a checkpoint and task: the one that is shown, and the others."""
+    """The tuned models of a checkpoint and task: the shown one, and others."""
 
     checkpoint: str
     task: str
     shown: str
     remedies: list[str]
-    """arms that are compared with it; none where it is no full fine-tuning"""
+    """arms that are compared with it; empty if it is not full fine-tuning"""
 
 
 def compared_models(cells: pl.DataFrame, arms: pl.DataFrame) -> list[Compared]:
     """The models of each checkpoint and task, with the first training seed of their method.
 
-    Shown is the first method that the study has for the task; of its settings the one that
-    validation chooses, or else the first that is written.
+    The study's first method for the task is shown, at the setting that validation chooses, or else
+    the first in the study's file.
 
     Args:
         cells: the cells table.
-        arms: the table of the fine-tuned models (``ptft.analysis.arms``), in the study's order.
+        arms: table of fine-tuned models (``ptft.analysis.arms``), in the study's order.
     """
     run = ["method", "train_task"]
     tuned = cells.filter(pl.col("method").is_not_null())

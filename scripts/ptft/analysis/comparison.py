@@ -1,4 +1,4 @@
-"""Tuned models against their base model, and against one another, in every prompt format."""
+"""Tuned models against their base model, and against each other, in every prompt format."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ CHUNK = 2000
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a reader can choose from.
+    """Comparisons that a reader can choose from.
 
-    ``tuned``: a row a (checkpoint, arm, dataset, format), numbered in ``model``: base, tuned,
+    ``tuned``: one row per checkpoint, arm, dataset and format, numbered in ``model``: base, tuned,
     difference with its interval, and the shares of examples that score higher (gained) and lower
-    (lost) than the base model's, null where no per-example results are known.
+    (lost) than with the base model, null without per-example results.
 
-    ``pairs``: a row a pair of these that differ in the checkpoint or in the method, not in both:
-    the numbers ``first`` < ``second``, difference = tuned of the first - tuned of the second, and
-    its interval.
+    ``pairs``: one row per pair of these that differ in checkpoint or method, not both: the numbers
+    ``first`` < ``second``, difference = tuned of first - tuned of second, and its interval.
     """
 
     tuned: pl.DataFrame
@@ -34,7 +33,7 @@ class Comparison:
 
 
 def comparison(scores: Scores, settings: Settings) -> Comparison:
-    """Compare every tuned model with its base model and with its like."""
+    """Compare every tuned model with its base model and with similar tuned models."""
     formats = scores.cells.filter(pl.col("method").is_not_null())["format"].unique().sort()
     tables = [_against_base(scores, settings, name) for name in formats]
     if not tables:
@@ -57,7 +56,7 @@ def _against_base(scores: Scores, settings: Settings, format_name: str) -> pl.Da
 
 
 def _alike(tuned: pl.DataFrame) -> pl.DataFrame:
-    """Numbers of the pairs that share all but the checkpoint, or all but the method."""
+    """Numbers of the pairs that differ only in the checkpoint, or only in the method."""
     keys = ["checkpoint", *METHOD]
     rows = tuned.select("model", *SHARED, *keys)
     others = rows.rename({name: f"other_{name}" for name in ("model", *keys)})

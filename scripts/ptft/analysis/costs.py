@@ -1,8 +1,8 @@
 """What a study cost: hours and memory by stage and arm.
 
-Time is that of every attempt of a job, by the jobs' own records (``ptft.runtime.job_records``), so
-that a night of killed jobs counts; where a job keeps none, that of its last attempt, from the
-benchmark file that Snakemake writes. CPU time and the memory of processes are from these files.
+Time is of all attempts of a job, killed ones too, from the jobs' records
+(``ptft.runtime.job_records``); for a job without records, of its last attempt, from Snakemake's
+benchmark file. CPU time and memory of processes are from benchmark files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class _Job:
-    """One job: what its attempts took together, and the most it used."""
+    """One job: total time of its attempts, and peak memory."""
 
     stage: str
     arm: str
@@ -49,9 +49,9 @@ class _Job:
 def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
     """One row per stage (rule) and arm: sums over jobs, largest memory of any.
 
-    `hours` are by the clock, summed over attempts; `gpu_hours` are those times the GPUs held.
-    Snakemake's columns are `s` (seconds), `cpu_time` (seconds) and `max_rss` (MiB); `-` or `NA`
-    where it could not measure (short jobs), which counts as unknown, not as zero.
+    `hours` are by the clock, summed over attempts; `gpu_hours` are hours times GPUs held.
+    Snakemake's columns are `s` (seconds), `cpu_time` (seconds) and `max_rss` (MiB); `-` or `NA`,
+    if it could not measure (short jobs), counts as unknown, not as zero.
 
     Args:
         benchmarks: files as `RULE.tsv` or `RULE/CHECKPOINT.tsv` or `RULE/CHECKPOINT/ARM.tsv`.
@@ -101,9 +101,9 @@ def _job(name: Path, file: Path, records: Path) -> _Job:
 
 
 def with_totals(costs: pl.DataFrame) -> pl.DataFrame:
-    """The table with a row a stage before its arms, their sum; ``paper_gpu_hours`` beside it.
+    """The table with each stage's sum in a row before its arms, and ``paper_gpu_hours``.
 
-    The sum's arm is ``all``; a stage without arms has its sum only.
+    The sum's arm is ``all``; a stage without arms has only its sum.
     """
     totals = costs.group_by("stage", maintain_order=True).agg(
         pl.lit("all").alias("arm"),
@@ -118,7 +118,7 @@ def with_totals(costs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sum(name: str) -> pl.Expr:
-    """Sum of what is known; unknown, not zero, where nothing is."""
+    """Sum of known values; null, not zero, if none is known."""
     return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum())
 
 

@@ -1,7 +1,7 @@
 """Which single examples a report shows: learned, forgotten, or changed by something else.
 
-A score that changes by ``MARGIN`` counts as changed: an answer that turns right or wrong, a
-generation whose ROUGE-L moves that far.
+A score counts as changed from ``MARGIN`` on: an answer becomes right or wrong, or a generation's
+ROUGE-L changes that much.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ptft.analysis.scores import with_shots
 from ptft.analysis.settings import Settings
 
 MARGIN = 0.3
-"""by which a score has changed; right and wrong are 1 and 0"""
+"""smallest change of a score that counts; right and wrong are 1 and 0"""
 DRAWN = 10
 """examples of each group, task and dataset"""
 LEARNED, FORGOTTEN, FORMAT, REMEDY, LARGEST = GROUPS = (
@@ -34,7 +34,7 @@ LEARNED, FORGOTTEN, FORMAT, REMEDY, LARGEST = GROUPS = (
 
 @dataclass(frozen=True)
 class Row:
-    """An example of a stratum: how much changed, and each model's answer."""
+    """An example of a stratum: its change, and each model's answer."""
 
     example_id: str
     change: float
@@ -64,23 +64,23 @@ class Picked:
     """What :func:`pick_examples` returns."""
 
     picks: list[Pick]
-    """``DRAWN`` of each group, task and dataset, or as many as there are"""
+    """``DRAWN`` of each group, task and dataset, or all if fewer"""
     counts: dict[tuple[str, str, str, str], int]
-    """(group, task, checkpoint, dataset) -> of how many they were drawn"""
+    """(group, task, checkpoint, dataset) -> number of examples to draw from"""
     shots: dict[str, int]
-    """dataset -> number of shots that is looked at"""
+    """dataset -> number of shots"""
     checkpoints: list[str]
-    """from the earliest to the latest"""
+    """earliest first"""
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Examples of one group that the same models answered, in the order in which they are taken.
+    """Examples of one group that the same models answered, in the order of drawing.
 
     Attributes:
         models: arm and format of each model.
         rows: the first examples.
-        count: of all of them.
+        count: of all examples.
     """
 
     group: str
@@ -102,8 +102,8 @@ def pick_examples(
 
     Args:
         cells, arms: tables of the study.
-        settings: the prompt format and number of shots that are looked at, as in all analyses.
-        reader: of a dataset at a number of shots, what reads its cells.
+        settings: prompt format and number of shots, as in all analyses.
+        reader: (dataset, shots) -> Reader of its cells.
         seed: of the draws.
     """
     main = cells.filter(pl.col("main") & (pl.col("kind") != "text"))
@@ -130,8 +130,8 @@ def strata(
     """The groups of one dataset at each checkpoint and task.
 
     Args:
-        formats: the one that is looked at, and the others that it is compared with.
-        seed: of the one order in which examples are taken, whatever the group and the models.
+        formats: the main one, and those that it is compared with.
+        seed: of the order of drawing, the same for all groups and models.
     """
     order: _Order | None = None
     bases: dict[str, _Column | None] = {}
@@ -157,11 +157,11 @@ def strata(
 
 @dataclass(frozen=True)
 class _Column:
-    """Answers of a model to the n examples of a dataset, in the order in which they are taken.
+    """Answers of a model to the n examples of a dataset, in the order of drawing.
 
     Attributes:
-        places: (n,) row of each example among the answers, -1 where it is not.
-        scores, logprobs: (n,) main metric, log-probability of the gold answer; NaN where unknown.
+        places: (n,) row of each example among the answers, -1 if it has none.
+        scores, logprobs: (n,) main metric, log-probability of the gold answer; NaN if unknown.
     """
 
     arm: str
@@ -173,7 +173,7 @@ class _Column:
 
 
 class _Order:
-    """A random order of a dataset's examples that depends on their ids and a seed alone."""
+    """A random order of a dataset's examples that depends only on their ids and a seed."""
 
     def __init__(self, answers: Answers, seed: str):
         ids = sorted(answers.frame["example_id"])
@@ -197,7 +197,7 @@ class _Order:
 
 
 def _between_two(model: Compared, pair: tuple[_Column, _Column]) -> Iterator[Stratum]:
-    """What fine-tuning changed: base and tuned."""
+    """Examples that fine-tuning changed, with answers of base and tuned model."""
     rise = pair[1].scores - pair[0].scores
     for group, changed in ((LEARNED, rise >= MARGIN), (FORGOTTEN, rise <= -MARGIN)):
         yield _stratum(group, model, pair, np.flatnonzero(changed), rise)
@@ -211,7 +211,7 @@ def _between_two(model: Compared, pair: tuple[_Column, _Column]) -> Iterator[Str
 
 
 def _among_three(group: str, model: Compared, columns: tuple[_Column, ...]) -> Stratum:
-    """What another format, or another method, changed: base, tuned, and the other."""
+    """Examples that another format or method changed: base, tuned, and the other answer."""
     base, tuned, other = (column.scores for column in columns)
     change = other - tuned
     changed = np.abs(change) >= MARGIN
@@ -257,7 +257,7 @@ def _picked(found: Sequence[Stratum], dataset: str, seed: int) -> Iterator[Pick]
 
 
 def largest(members: Sequence[Stratum]) -> list[tuple[Stratum, Row]]:
-    """The rows that changed most, each example where it changed most."""
+    """The rows with the largest changes, each example once."""
     rows = [(stratum, row) for stratum in members for row in stratum.rows]
     rows.sort(key=lambda pair: -abs(pair[1].change))
     first: dict[str, tuple[Stratum, Row]] = {}

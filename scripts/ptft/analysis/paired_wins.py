@@ -1,4 +1,4 @@
-"""Two tuned models example by example: how many score higher, lower and the same."""
+"""Two tuned models compared by example: on how many one scores higher, lower or the same."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Answered = tuple[np.ndarray, np.ndarray]
 def paired_wins(
     found: Comparison, cells: pl.DataFrame, evaluations: Path, arms: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """``found.pairs`` with how many examples both models answered (``paired``), and on how many
-    the first scores higher (``wins``) and lower (``losses``), means over the pairs of their seeds.
+    """``found.pairs`` with the number of examples that both models answered (``paired``), and where
+    the first scores higher (``wins``) and lower (``losses``): means over pairs of their seeds.
 
-    Null where a cell's file is not there, as of released scores.
+    Null without a cell's file, as for released scores.
 
     Args:
         cells: the cells table, for the models of each seed.
         evaluations: folder of the cells' files.
-        arms: the table of the fine-tuned models, for what validation chooses.
+        arms: table of fine-tuned models, for the settings that validation chooses.
     """
     if found.pairs.is_empty():
         return found.pairs
@@ -52,7 +52,7 @@ def paired_wins(
 
 
 def _alike(found: Comparison, models: list[dict[str, Any]]) -> Iterator[list[tuple[int, int]]]:
-    """Pairs by what they share, so that few files are held at once."""
+    """Pairs grouped by what they share, so that few files are in memory at once."""
     pairs: dict[tuple, list[tuple[int, int]]] = {}
     for first, second in found.pairs.select("first", "second").iter_rows():
         pairs.setdefault(tuple(models[first][name] for name in SHARED), []).append((first, second))
@@ -60,7 +60,7 @@ def _alike(found: Comparison, models: list[dict[str, Any]]) -> Iterator[list[tup
 
 
 def _runs(cells: pl.DataFrame, arms: pl.DataFrame | None) -> Mapping[tuple, list[str]]:
-    """What a model is, whatever its seed -> the arms that are it; chosen settings once more."""
+    """Model, without its seed -> its arms; chosen settings also as ``CHOSEN``."""
     known = cells.select(*MODEL, "arm").unique(maintain_order=True)
     if arms is not None:
         on = ["checkpoint", "method", "train_task", "setting"]
@@ -75,7 +75,7 @@ def _runs(cells: pl.DataFrame, arms: pl.DataFrame | None) -> Mapping[tuple, list
 def _answers(
     model: Mapping[str, Any], runs: Mapping[tuple, list[str]], evaluations: Path
 ) -> Iterator[Answered]:
-    """Those of each seed of a model whose file is there."""
+    """Answers of each seed of a model that has a file."""
     for arm in runs[tuple(model[name] for name in MODEL)]:
         cell = (model["checkpoint"], arm, *(model[name] for name in SHARED[1:]))
         file = Path(cell_path(evaluations, *cell))
@@ -85,7 +85,7 @@ def _answers(
 
 
 def _counts(first: list[Answered], second: list[Answered]) -> dict[str, float | None]:
-    """Means over the pairs of seeds; nulls where there is none."""
+    """Means over the pairs of seeds; nulls without a pair."""
     found = []
     for (ids, mine), (other_ids, theirs) in product(first, second):
         if not np.array_equal(ids, other_ids):

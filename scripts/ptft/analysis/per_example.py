@@ -1,7 +1,7 @@
 """Per-example files of one dataset, read together and aligned by example.
 
-Thousands of small files are read in one scan, so that a study ten times the paper's size is
-collected in seconds.
+Thousands of small files are read in one scan, so that collecting a study ten times the paper's
+size takes seconds.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ COMMON_COLUMNS = (
 
 @dataclass(frozen=True)
 class AlignedCells:
-    """Cells (files) that hold the same examples."""
+    """Cells (files) with the same examples."""
 
     files: list[int]
-    """Positions of the files in the list that was read."""
+    """Indices of the files in the list that was read."""
     n: int
     """Number of examples."""
     metrics: dict[str, np.ndarray]
@@ -51,7 +51,7 @@ class DatasetExamples:
     """What :func:`read_examples` returns."""
 
     groups: list[AlignedCells]
-    """One group where all cells hold the same examples, as they should."""
+    """One group if all cells have the same examples, as they should."""
     audit: pl.DataFrame
     """One row per file, in order: see :func:`_audit`."""
 
@@ -64,8 +64,8 @@ def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
         main: name of the main metric; a column of that name repeats `score` and is left out.
 
     Raises:
-        ValueError: a score is missing or not finite, an example occurs twice in a file, a file is
-            empty, or files differ in their columns. The file is named.
+        ValueError: naming the file: a score is missing or not finite, an example occurs twice, the
+            file is empty, or files differ in their columns.
     """
     schema = pl.read_parquet_schema(paths[0])
     extra = [
@@ -116,7 +116,7 @@ def _check(frame: pl.DataFrame, paths: Sequence[Path]) -> np.ndarray:
 def _align(
     frame: pl.DataFrame, paths: Sequence[Path], sizes: np.ndarray, metrics: list[str]
 ) -> list[AlignedCells]:
-    """Group files by the examples they hold, and bring these into one order."""
+    """Group files by their examples, and sort these in one order."""
     examples = frame["example"].to_numpy()
     columns = {name: frame[name].to_numpy() for name in metrics}
     predictions = frame["prediction"].to_numpy()
@@ -146,19 +146,19 @@ def _align(
 
 
 def _columns(values: np.ndarray, group: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Values (n, C) of a group of files, a column each."""
+    """Values (n, C) of a group of files, one column per file."""
     return np.stack([values[rows] for _, rows in group], axis=1)
 
 
 def _order_by_id(path: Path) -> np.ndarray:
-    """Positions that sort a file by example id: the same order whatever wrote the file."""
+    """Indices that sort a file by example id, the same whatever wrote the file."""
     return pl.read_parquet(path, columns=["example_id"])["example_id"].arg_sort().to_numpy()
 
 
 def _audit(frame: pl.DataFrame) -> pl.DataFrame:
-    """What a file's answers look like, one row per file.
+    """Summary of a file's answers, one row per file.
 
-    gold_labels and predictions (how many distinct ones), gold_share and prediction_share (of the
+    gold_labels and predictions (number of distinct ones), gold_share and prediction_share (of the
     most frequent one), chance (mean of 1 / number of choices; null for generation), truncated
     (share) and prompt_tokens (mean).
     """

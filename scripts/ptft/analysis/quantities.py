@@ -1,4 +1,4 @@
-"""What studies are compared by; apart, because the workflow is read without polars."""
+"""Quantities by which studies are compared; in a module that does not import polars."""
 
 QUANTITIES = {
     "base": "Base scores of all models",

@@ -1,6 +1,6 @@
-"""Released result tables of the paper as ``cells``: model ids and formats are parsed here, once.
+"""Released result tables of the paper as ``cells``, with model ids and formats parsed.
 
-An id or dataset that is not known is listed with its reason, never guessed.
+An unknown id or dataset is listed with its reason, never guessed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ReleasedModel:
     lr: float | None
     shots: int
     format: str | None
-    """A format named by the id itself."""
+    """A format in the id itself."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Published:
 
     cells: pl.DataFrame
     replicates: pl.DataFrame
-    """Normal stand-ins of the bootstrap means, each cell drawn on its own."""
+    """Normal draws in place of bootstrap means, independent between cells."""
     unknown: pl.DataFrame
     """Rows left out: table, row (of the file, the header is 1), model_id, dataset, reason."""
 
 
 def parse_model_id(model_id: str) -> ReleasedModel | None:
-    """Parse a released id; None where it follows none of the documented patterns."""
+    """Parse a released id; None if it follows no documented pattern."""
     for pattern in MODEL_IDS:
         match = pattern.fullmatch(model_id)
         if match:
@@ -92,7 +92,7 @@ def fetch_table(root: str, name: str, sha256: str) -> str:
     """Text of one released table from a folder or an address, its bytes checked.
 
     Raises:
-        ValueError: the bytes are not those that were pinned.
+        ValueError: the bytes differ from the pinned ones.
         FileNotFoundError: the folder has no such file.
     """
     if root.startswith(("http://", "https://")):
@@ -114,8 +114,8 @@ def read_published(
 ) -> Published:
     """Read the tables of ``source`` (`published:` of the study's file) into cells.
 
-    A score without a released error gets the binomial one, sqrt(p (1 - p) / n), where the study
-    gives the dataset's size n; else none.
+    A score without a released error gets the binomial one, sqrt(p (1 - p) / n), if the study gives
+    the dataset's size n; else none.
 
     Raises:
         ValueError: a table has changed, or two rows give the same cell; both are named.
@@ -154,7 +154,7 @@ def read_published(
 
 
 def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``domain_of`` asks of a study."""
+    """What ``domain_of`` needs of a study."""
     return {
         "in_domain": {task: about["in_domain"] for task, about in source["tasks"].items()},
         "task_family": {task: about["family"] for task, about in source["tasks"].items()},
@@ -169,7 +169,7 @@ def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_row(
     table: str, line: Mapping[str, str], source: Mapping[str, Any]
 ) -> tuple[ReleasedModel, str, str, Mapping, float, float | None] | str:
-    """Model, dataset, format, what the dataset is, value and error; or why it is left out."""
+    """Model, dataset, format, what is known of the dataset, value, error; or why it is left out."""
     model_id = line["model_id"]
     if model_id in source.get("ignored_models", {}):
         return source["ignored_models"][model_id]
@@ -204,8 +204,8 @@ def _cell(
     value: float,
     stderr: float | None,
 ) -> dict[str, Any]:
-    """One row of ``cells``; without an error, or with one of zero on nobody knows how many
-    examples, it has no interval."""
+    """One row of ``cells``; it has no interval if the error is unknown, or zero with an unknown
+    number of examples."""
     low = high = None
     if stderr or (stderr == 0 and "n" in about):
         low, high = map(float, score_interval(value, stderr**2, about.get("n", math.nan)))

@@ -17,20 +17,20 @@ class Settings:
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "strict": True}
 
     format: str = "default"
-    """Prompt format of all analyses except the one of formats."""
+    """Prompt format of all analyses except that of formats."""
     shots: int | None = None
-    """Number of shots of the analyses. None: zero-shot, as models were tuned, or, for a dataset
-    with few such cells, the number that most of its cells have."""
+    """Number of shots of the analyses. None: zero, as models were tuned, or, for a dataset with
+    few such cells, the number of most of its cells."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
-    """Pre-training can stop where the tuned score is at most this much below the last one."""
+    """Pre-training can stop once the tuned score is at most this much below the last one."""
     gain_margin: float = 0.01
     """Methods are compared at a gain this much below the smallest of their best gains."""
     gain_share: float = 0.95
     """They are also compared at this share of full fine-tuning's best gain."""
     pretraining_gpu_hours: float | None = None
-    """GPU-hours of the whole pre-training, to say what stopping early would save."""
+    """GPU-hours of the whole pre-training, to tell what stopping early would save."""
     level: float = 0.95
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)

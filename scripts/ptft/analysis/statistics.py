@@ -1,4 +1,4 @@
-"""The bootstrap and the tests that need no model of the scores.
+"""The bootstrap, and tests without a model of the scores.
 
 Intervals at the edges and over seeds are in ``ptft.analysis.intervals``, trends in
 ``ptft.analysis.trends``.
@@ -73,19 +73,19 @@ def percentile_interval(
 def normal_replicates(
     values: np.ndarray, stderrs: np.ndarray, resamples: int, seed: int
 ) -> np.ndarray:
-    """Stand-ins (C, R) where only a mean and its standard error are known (published tables).
+    """Normal draws (C, R) if only a mean and its standard error are known (published tables).
 
-    Cells are drawn independently: intervals of differences are then wider than paired ones.
-    A missing standard error (NaN) gives NaN replicates.
+    Cells are drawn independently, so intervals of differences are wider than paired ones. A
+    missing standard error (NaN) gives NaN replicates.
     """
     noise = np.random.default_rng(seed).standard_normal((len(values), resamples))
     return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
 
 
 def sign_test(ups: ArrayLike, downs: ArrayLike) -> np.ndarray:
-    """Two-sided exact p-values that ups and downs are equally likely; 1 where there is neither.
+    """Two-sided exact p-values of ups and downs being equally likely; 1 without either.
 
-    Those of ``scipy.stats.binomtest``, of many pairs at once. Broadcasts.
+    As ``scipy.stats.binomtest``, for many pairs at once. Broadcasts.
     """
     from scipy.stats import binom
 
@@ -97,13 +97,13 @@ def sign_test(ups: ArrayLike, downs: ArrayLike) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rho of two rankings, against what the order of the pairs gives by chance."""
+    """Spearman's rho of two rankings, compared with random orders."""
 
     rho: float
     p: float
-    """two-sided: share of the permutations whose rho is as far from zero"""
+    """two-sided: share of permutations whose rho is at least as far from zero"""
     smallest_p: float
-    """the smallest p that any order of these values could give"""
+    """smallest p that any order of these values could give"""
     null_low: float
     null_high: float
 
@@ -113,8 +113,8 @@ def rank_correlation(
 ) -> RankCorrelation:
     """Spearman's rho of ``x`` (n,) and ``y`` (n,) with its permutation test (scipy).
 
-    All n! orders are looked at where they are no more than ``resamples``. NaN throughout with
-    fewer than three pairs, or where one side is constant.
+    All n! orders are tried if they are at most ``resamples``. All NaN with fewer than three pairs,
+    or if one side is constant.
     """
     from scipy.stats import permutation_test, rankdata
 
@@ -142,7 +142,7 @@ def rank_correlation(
 def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given.
 
-    NaN, where nothing was tested, stays and counts for nothing.
+    NaN (nothing was tested) stays and does not count.
     """
     from scipy.stats import false_discovery_control
 

@@ -1,8 +1,8 @@
-"""What is gained against what is kept: fronts, and methods compared at equal gain.
+"""Gain against what is kept: fronts, and methods compared at equal gain.
 
-Shapes: ``P`` points (models), ``V`` versions of the data: its estimate, then its draws, then one a
-training seed. Every function treats versions alike, so that what is said of the estimate has its
-interval from the draws (thresholds included, because they are found again in each).
+Shapes: ``P`` points (models), ``V`` versions of the data: the estimate, then draws, then one per
+training seed. Functions treat all versions alike, so that results for the estimate get intervals
+from the draws, with thresholds computed in each draw.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Versions:
     values: np.ndarray
     """(P, V)"""
     draws: int
-    """how many of the versions, from the second on, are draws; the rest are training seeds"""
+    """number of versions, from the second on, that are draws; the rest are training seeds"""
 
     @classmethod
     def of(cls, values: np.ndarray, draws: np.ndarray, by_seed: np.ndarray) -> Versions:
@@ -30,20 +30,20 @@ class Versions:
         return cls(np.concatenate([values[:, None], draws, by_seed], axis=1), draws.shape[1])
 
     def estimates(self, found: np.ndarray) -> Estimates:
-        """Functions (N, V) of these quantities as estimates; draws that are NaN do not count."""
+        """Functions (N, V) of these quantities as estimates; NaN draws do not count."""
         draws, seeds = np.split(found[:, 1:], [self.draws], axis=1)
         draws = np.array([_without_gaps(row) for row in draws]).reshape(draws.shape)
         return Estimates(found[:, 0], draws, SeedPart.of(seeds))
 
 
 def _without_gaps(draws: np.ndarray) -> np.ndarray:
-    """Draws (R,) with known ones again in the place of NaN; all NaN where none is known."""
+    """Draws (R,) with known ones repeated in place of NaN; all NaN if none is known."""
     known = draws[~np.isnan(draws)]
     return np.resize(known, len(draws)) if 0 < len(known) < len(draws) else draws
 
 
 def on_front(gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Whether no other point has as much of one and more of the other (P, V); (P, V) each."""
+    """(P, V) whether no other point has as much of one and more of the other; (P, V) each."""
     front = np.ones(gain.shape, dtype=bool)
     for point in range(len(gain)):
         as_good = (gain >= gain[point]) & (kept >= kept[point])
@@ -58,7 +58,7 @@ class Path:
 
     points: Sequence[int]
     links: Sequence[tuple[int, int]] = ()
-    """pairs between which every mixture can be had: interpolated weights"""
+    """pairs between which every mixture exists (interpolated weights)"""
 
 
 def most_kept(
@@ -66,17 +66,17 @@ def most_kept(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The most that a path keeps at a gain of at least ``least``.
 
-    Between two linked points both quantities are taken to be linear, so that the best is at one of
-    them or where the line crosses ``least``.
+    Between two linked points both quantities are assumed linear, so the best is at one of them or
+    where the line crosses ``least``.
 
     Args:
         gain, kept: (P, V).
         least: (V,)
 
     Returns:
-        most: (V,) NaN where the path does not reach that gain.
-        share: (V,) where on the path it is: the number of the point in ``path.points``, with the
-            fraction of the way to the next where it is between two linked points.
+        most: (V,) NaN if the path does not reach that gain.
+        share: (V,) where on the path it is: index of the point in ``path.points``, plus the
+            fraction of the way to the next if it is between two linked points.
     """
     places = {row: at for at, row in enumerate(path.points)}
     values = [np.where(gain[row] >= least, kept[row], -np.inf) for row in path.points]
@@ -102,15 +102,15 @@ def best_gain(gain: np.ndarray, path: Path) -> np.ndarray:
 
 
 def gain_of_all(gain: np.ndarray, paths: Iterable[Path], margin: float) -> np.ndarray:
-    """The gain that every path reaches (V,): the worst path's best, less ``margin``."""
+    """The gain (V,) that every path reaches: the lowest best gain of a path, minus ``margin``."""
     return np.min([best_gain(gain, path) for path in paths], axis=0) - margin
 
 
 def reduction(most: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Share of the reference's forgetting that is spared: 1 - forgotten / forgotten_reference.
 
-    Both are what is kept, 0 for all and below for less (Watts et al. 2026, arXiv 2605.02105, have
-    it for losses). NaN where the reference forgets nothing.
+    Both arguments are what is kept: 0 for everything, negative for less (Watts et al. 2026, arXiv
+    2605.02105, use it for losses). NaN if the reference forgets nothing.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(reference < 0, 1 - most / reference, np.nan)

@@ -1,7 +1,7 @@
-"""Tests of a trend over checkpoints, which count as a sample: K points, not K certain values.
+"""Tests of a trend over K checkpoints, which count as a sample.
 
-Two scatters make the points of a curve leave its line: checkpoints (training goes up and down) and
-test examples. Either alone understates the error of a slope.
+The points of a curve scatter about its line for two reasons: checkpoints (training goes up and
+down) and test examples. Either alone understates the error of a slope.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ EXACT_CHECKPOINTS = 30
 
 @dataclass(frozen=True)
 class Trend:
-    """Slope of the least-squares line through a curve; NaN where it is not known."""
+    """Slope of the least-squares line through a curve; NaN if unknown."""
 
     slope: float
     stderr: float
     low: float
     high: float
     p: float
-    """two-sided, of slope 0"""
+    """two-sided, of the null that the slope is 0"""
     detectable: float
-    """the smallest true slope that the test would find with a power of 80 %"""
+    """smallest true slope that the test would find with 80 % power"""
 
 
 def line_trend(
@@ -45,31 +45,31 @@ def line_trend(
 ) -> Trend:
     """Slope of the line through (x, y), with the t-test that treats the checkpoints as random.
 
-    The model is y_k = a + b x_k + u_k + e_k: u_k is the checkpoint's own scatter, independent from
-    one checkpoint to the next, and e the error from the test examples, whose covariance over
-    checkpoints S is that of ``draws``. The variance of the slope w'y is
+    The model is y_k = a + b x_k + u_k + e_k: u_k is the checkpoint's own scatter, independent
+    between checkpoints, and e the error from the test examples, with the covariance S of ``draws``
+    over checkpoints. The variance of the slope w'y is
 
         |w|^2 RSS / (K - 2)  +  max(0, w'S w - |w|^2 tr(M S) / (K - 2)),
 
-    with M the projection on the residuals. The first term is that of the residual t-test and holds
-    whatever scatters independently about the line. The second is what the residuals cannot show:
-    examples that themselves rise or fall make the line of *these* examples steeper or flatter and
-    leave no residual. It is zero for errors that are equally correlated over checkpoints. The
-    first term has K - 2 degrees of freedom, the second counts as known
+    with M the projection on the residuals. The first term is that of the residual t-test: all that
+    scatters independently about the line. The second is what residuals cannot show: examples that
+    rise or fall themselves make the line of *these* examples steeper or flatter and leave no
+    residual. It is zero for errors that are equally correlated over checkpoints. The first term
+    has K - 2 degrees of freedom, the second counts as known
     (``ptft.analysis.intervals.small_sample_quantile``).
 
-    A slow wandering of the checkpoints (a random walk) breaks the independence and passes for a
-    trend. How often that is, and how often a true null is rejected, is in docs/analysis.md
-    under "Measured coverage" (``benchmarks/coverage.py``).
+    A random walk of the checkpoints breaks the independence and can look like a trend. How often,
+    and how often a true null is rejected, is in docs/analysis.md under "Measured coverage"
+    (``benchmarks/coverage.py``).
 
     Args:
         x: (K,) positions of the checkpoints.
         y: (K,) the curve.
-        draws: (K, R) replicates of its points, paired; None or NaN where no error is known.
+        draws: (K, R) replicates of its points, paired; None or NaN if no error is known.
         level: of the interval.
 
     Returns:
-        With fewer than three checkpoints the slope alone: nothing is left to see scatter by.
+        With fewer than three checkpoints only the slope, since no scatter can be estimated.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     weights = slope_weights(x)
@@ -106,10 +106,10 @@ def slope_weights(x: ArrayLike) -> np.ndarray:
 def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
     """Kendall's tau-b of ``values`` against their order, with its two-sided p-value.
 
-    The null is that the values are exchangeable: every order of them is as likely. (The steps of a
+    The null is that the values are exchangeable: all orders are equally likely. (The steps of a
     driftless random walk are exchangeable, its values are not.) The p-value is exact, ties
     included, up to ``EXACT_CHECKPOINTS`` values: the number of inversions of a random order is a
-    sum of independent Mann-Whitney statistics, one a group of equal values (the q-multinomial
+    sum of independent Mann-Whitney statistics, one per group of equal values (the q-multinomial
     coefficient, MacMahon 1913). A constant or single value has no trend: tau 0, p 1.
     """
     if len(set(values)) < 2:
