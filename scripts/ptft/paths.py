@@ -123,6 +123,11 @@ class Results:
         """Prepared examples, one JSON object a line."""
         return f"{self.datasets}/{dataset}/{split}.jsonl"
 
+    @property
+    def digests(self) -> str:
+        """What the splits that evaluations read hold: one input of each, in place of many."""
+        return f"{self.datasets}/digests.json"
+
     def split_audit(self, dataset: str, split: str) -> str:
         """What was found in a split: rows, dropped rows and why, balance of labels."""
         return f"{self.datasets}/{dataset}/{split}.audit.json"

@@ -1,6 +1,7 @@
 """Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
 
 import base64
+import json
 import re
 import shutil
 
@@ -27,6 +28,8 @@ TAIL = [
     "Put the report together",
 ]
 AUDIT = "Audit the data and the prompts of the study"
+DIGEST = "Digest the data that models are scored on"
+RESOLVED = "Write the resolved study"
 # Full fine-tuning alone, in two formats, and no generic text.
 DRAWN = [f"Draw {figure}" for figure in figures_of(["examples", "formats"])]
 
@@ -99,7 +102,7 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     arm = ["full.pocket_summary.s0"]
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
-        [*finetunings(arm), *evaluations(arms=arm), *TAIL, *DRAWN, "Write the resolved study"]
+        [*finetunings(arm), *evaluations(arms=arm), *TAIL, *DRAWN, RESOLVED]
     )
     light = len(TAIL) + len(DRAWN) + 1
     tuned = {"fine-tune": 2, "evaluate": 2, "cells": 2 * 18}
@@ -135,25 +138,74 @@ def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished
     """Training and evaluation wait for the audit, but run again for reasons of their own."""
     study = (finished.root / "study.yaml").read_text()
     finished.edit("study.yaml", "batch_size: 16", "batch_size: 8")
-    resolved = "Write the resolved study"
     assert finished.planned() == sorted(
-        [AUDIT, *finetunings(ARMS[1:]), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, resolved]
+        [AUDIT, *finetunings(ARMS[1:]), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, RESOLVED]
     )
     (finished.root / "study.yaml").write_text(study)
     finished.edit("config/families/nli.yaml", "### Input_1: {premise}", "### First: {premise}")
     tuned = finetunings(["full.pocket_nli.s0"])
-    assert finished.planned() == sorted([AUDIT, *tuned, *evaluations(), *TAIL, *DRAWN, resolved])
+    assert finished.planned() == sorted([AUDIT, *tuned, *evaluations(), *TAIL, *DRAWN, RESOLVED])
 
 
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
-    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT]
+    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT, DIGEST]
     output = finished.snakemake("-n")
-    assert finished.messages(output) == sorted(
-        [*new, *evaluations(), *TAIL, *DRAWN, "Write the resolved study"]
-    )
+    assert finished.messages(output) == sorted([*new, *evaluations(), *TAIL, *DRAWN, RESOLVED])
     stages = finished.stages(output)
     assert (stages["evaluate"], stages["cells"]) == (6, 6 * 2)  # one format, two numbers of shots
+
+
+def draw_other_facts(finished):
+    """Let the test split of one dataset hold other rows."""
+    splits = "repository: pocket/facts\n    splits: {shots: train, test: "
+    finished.edit("config/families/completion.yaml", f"{splits}test", f'{splits}"test[4:]"')
+
+
+def test_other_rows_of_a_dataset_score_its_cells_again(finished):
+    """Also where the run that noticed them has ended; the same rows once more change nothing."""
+    digests = finished.root / "results/tiny/datasets/digests.json"
+    before = json.loads(digests.read_text())
+    # nli and its other sentences, summary, question, facts: test and shots
+    assert len(before) == len(set(before.values())) == 5 * 2
+    finished.snakemake("--forcerun", "digest_splits", "--until", "digest_splits")
+    assert finished.planned() == []
+    draw_other_facts(finished)
+    again = [AUDIT, *evaluations(), *TAIL, *DRAWN, RESOLVED]
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(["Prepare pocket_facts (test)", DIGEST, *again])
+    assert finished.stages(output)["cells"] == 6 * 2  # one format, two numbers of shots
+    finished.snakemake("--until", "digest_splits")
+    after = json.loads(digests.read_text())
+    assert [name for name in before if before[name] != after[name]] == ["pocket_facts/test"]
+    assert finished.planned() == sorted(again)
+
+
+def test_a_study_that_was_scored_with_the_splits_as_inputs(finished):
+    """Earlier versions had no digests: nothing runs again for them, and other rows are seen."""
+    results = finished.root / "results/tiny"
+    for made in ("datasets/digests.json", "state/slices/digest_splits.json"):
+        (results / made).unlink()
+    evaluated = ["facts", "nli", "nli_ood", "question", "summary"]
+    splits = [
+        f"results/tiny/datasets/pocket_{dataset}/{split}.jsonl"
+        for dataset in evaluated
+        for split in ("shots", "test")
+    ]
+    for record in RECORDS:
+        name = base64.urlsafe_b64encode(record.encode()).decode()
+        file = finished.root / ".snakemake/metadata" / name
+        noted = json.loads(file.read_text())
+        noted["input"].remove("results/tiny/datasets/digests.json")
+        noted["input"] = sorted([*noted["input"], *splits])
+        file.write_text(json.dumps(noted))
+    assert finished.planned() == []
+    draw_other_facts(finished)
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
+        ["Prepare pocket_facts (test)", AUDIT, *evaluations(), *TAIL, *DRAWN, RESOLVED]
+    )
+    assert finished.stages(output)["cells"] == 6 * 2
 
 
 def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
@@ -165,11 +217,12 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
         [
             *new,
             AUDIT,
+            DIGEST,
             *evaluations(),
             *TAIL,
             *DRAWN,
             "Draw generic_text",
-            "Write the resolved study",
+            RESOLVED,
         ]
     )
     stages = finished.stages(output)
@@ -179,9 +232,7 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
 def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4, step8, step16]")
     tuned = finetunings(ARMS[1:], ["step8"])
-    assert finished.planned() == sorted(
-        [*tuned, *evaluations(["step8"]), *TAIL, *DRAWN, "Write the resolved study"]
-    )
+    assert finished.planned() == sorted([*tuned, *evaluations(["step8"]), *TAIL, *DRAWN, RESOLVED])
 
 
 def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
@@ -192,7 +243,7 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
     assert finished.messages(output) == sorted(
         [
             *(AUDIT, *finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
-            *(*TAIL, *DRAWN, "Draw remedies", "Write the resolved study"),
+            *(*TAIL, *DRAWN, "Draw remedies", RESOLVED),
         ]
     )
     stages = finished.stages(output)
@@ -203,7 +254,7 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
 
 def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4]")
-    assert finished.planned() == sorted([*TAIL, *DRAWN, "Write the resolved study"])
+    assert finished.planned() == sorted([*TAIL, *DRAWN, RESOLVED])
 
 
 def test_a_figures_script_redraws_that_figure(finished):
@@ -253,9 +304,8 @@ def test_a_study_whose_cells_were_declared(finished):
     assert finished.planned() == []
     finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
     tuned = ["full.pocket_summary.s0"]
-    resolved = "Write the resolved study"
     assert finished.planned() == sorted(
-        [*finetunings(tuned), *evaluations(arms=tuned), *TAIL, *DRAWN, resolved]
+        [*finetunings(tuned), *evaluations(arms=tuned), *TAIL, *DRAWN, RESOLVED]
     )
     finished.edit("study.yaml", "lr: 4.0e-4", "lr: 5.0e-4")
     finished.edit(
@@ -269,10 +319,9 @@ def test_a_derived_arm_is_scored_by_its_parents_job(finished):
     """A new strength computes its own cells, and so does one of whose cells a file is gone."""
     noise = "derive: {noise: {of: [base], strengths: [0.01]}}\nevaluate:"
     finished.edit("study.yaml", "evaluate:", noise)
-    resolved = "Write the resolved study"
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
-        [*evaluations(arms=["base"]), *TAIL, *DRAWN, resolved]
+        [*evaluations(arms=["base"]), *TAIL, *DRAWN, RESOLVED]
     )
     stages = finished.stages(output)
     assert (stages["fine-tune"], stages["evaluate"], stages["cells"]) == (0, 2, 2 * 18)

@@ -134,6 +134,7 @@ def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
         "resolve_pins": 1,
         "fetch_pin": 1,
         "prepare_split": 1,
+        "digest_splits": 1,
         "audit_study": 1,
         "evaluate_model": CHECKPOINTS * (BASE + TUNED),
         "write_study": 1,

@@ -38,6 +38,7 @@ def grid(checkpoints, arms, splits, fetched, has):
             "collect_arms": 1,
             "collect_cells": 1,
             "collect_costs": 1,
+            "digest_splits": 1,
             "evaluate_model": checkpoints * (1 + arms),
             "finetune_model": checkpoints * arms,
             "prepare_split": splits,

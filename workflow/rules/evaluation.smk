@@ -4,6 +4,35 @@ SLICES.add("evaluate_model", content=partial(evaluation_slice, GRID))
 for name, derived in GRID.parents.items():
     if derived:
         SLICES.add("evaluate_model", name, content=partial(evaluation_slice, GRID, name))
+EVALUATED = [(dataset, split) for dataset, split in GRID.splits() if split != "train"]
+READ = [RESULTS.split(dataset, split) for dataset, split in EVALUATED]
+# One small file is their input in place of dozens: of a large plan, most edges were these. To
+# Snakemake another set of inputs is a reason to run, so a study whose models were scored with
+# the splits as inputs keeps them; it is one without this slice.
+DIGESTED = os.path.exists(RESULTS.slice("digest_splits")) or not os.path.exists(RESULTS.published)
+if DIGESTED:
+    SLICES.add("digest_splits", content=lambda: EVALUATED)
+
+    rule digest_splits:
+        input:
+            script=steady_program("digest_splits"),
+            splits=READ,
+        output:
+            RESULTS.digests,
+        log:
+            RESULTS.log("digest_splits"),
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            splits=slice_file("digest_splits"),
+            data=lambda wildcards, input: folder_of(input.splits[0], 2),
+        message:
+            "Digest the data that models are scored on"
+        shell:
+            "python {input.script:q} --splits {params.splits:q} --data {params.data:q}"
+            " --output {output:q} 2> {log:q}"
+
+
 # What deletes a model keeps what it tells of its training.
 KEEP_RECORDS = "" if STUDY.keep_models else " --records {params.records:q}"
 
@@ -14,9 +43,7 @@ rule evaluate_model:
         model=evaluated_model,
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         audit=ancient(RESULTS.audit),
-        splits=[
-            RESULTS.split(dataset, split) for dataset, split in GRID.splits() if split != "train"
-        ],
+        splits=RESULTS.digests if DIGESTED else READ,
     output:
         RESULTS.published_cells("{checkpoint}", "{arm}"),
     log:
@@ -39,7 +66,7 @@ rule evaluate_model:
     params:
         slice=lambda wildcards: SLICES.text("evaluate_model", *own_slice(wildcards.arm)),
         plan=lambda wildcards, input: SLICES.file("evaluate_model", *own_slice(wildcards.arm)),
-        data=lambda wildcards, input: folder_of(input.splits[0], 2),
+        data=place(RESULTS.datasets),
         folder=place(RESULTS.evaluation("{checkpoint}", "{arm}")),
         store=place(RESULTS.cell_store),
         job=place(JOB),

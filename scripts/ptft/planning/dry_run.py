@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice
 
 MODEL_MAKERS = {FINETUNE, PRETRAIN, *FETCHING}
-PREPARE = "prepare_split"
+PREPARE, DIGEST = "prepare_split", "digest_splits"
 
 
 class PlanPrinter(logging.Handler):
@@ -120,14 +121,21 @@ class Decided:
         again = self._made_again(job) and not self.grid.study.compute.gpus
         return job.rule.name in MODEL_MAKERS and not again
 
+    def _run_before(self, job: Any) -> list[Any]:
+        """Jobs whose outputs a job reads that would run, too."""
+        return [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
+
     def _cells(self, job: Any, checkpoint: str, arm: str) -> list[tuple[Score, ...]]:
         """Cells that an evaluation would score: those of its model, then of each derived arm."""
         names = [arm, *(child.name for child in self.grid.parents[arm])]
-        before = [found for found in self.dag.dependencies[job] if self.dag.needrun(found)]
+        before = self._run_before(job)
         record = job.output[0]
         if any(map(self._new_model, before)) or not self._store_exists or not Path(record).exists():
             return [self._all] * len(names)
-        new_data = {found.wildcards.dataset for found in before if found.rule.name == PREPARE}
+        # Splits are inputs of a digest, or of the evaluations of a study that began without one.
+        digests = [found for found in before if found.rule.name == DIGEST]
+        data = chain(before, *map(self._run_before, digests))
+        new_data = {found.wildcards.dataset for found in data if found.rule.name == PREPARE}
         found = []
         for name in names:
             there = names_in(Path(self.results.evaluation(checkpoint, name)))

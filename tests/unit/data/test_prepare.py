@@ -1,5 +1,6 @@
 """Prepared splits from small files, with every count worked out by hand."""
 
+import hashlib
 import json
 
 import polars as pl
@@ -317,6 +318,25 @@ def test_prepare_split_writes_examples_and_audit(root):
 def test_a_row_is_found_again(root, split, number, place):
     folder = root / "datasets/someone/nli/default"
     assert row_place(root, NLI, split, number) == f"{folder}/{place}"
+
+
+def test_digest_splits_changes_with_a_splits_content_alone(tmp_path):
+    import digest_splits
+
+    splits = slice_file(tmp_path / "s.json", [["nli", "shots"], ["nli", "test"]])
+    argv = ["--splits", splits, "--data", str(tmp_path), "--output", str(tmp_path / "out.json")]
+    (tmp_path / "nli").mkdir()
+    found = []
+    for content in (b"{}", b"{}", b"[]"):
+        (tmp_path / "nli/shots.jsonl").write_bytes(b"")
+        (tmp_path / "nli/test.jsonl").write_bytes(content)
+        digest_splits.main(argv)
+        found.append(json.loads((tmp_path / "out.json").read_text()))
+    assert found[0] == found[1] != found[2]
+    # SHA-256 of no byte, then of name and that
+    inner = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    expected = hashlib.sha256(f"shots.jsonl\0{inner}\0".encode()).hexdigest()
+    assert [digests["nli/shots"] for digests in found] == [expected] * 3
 
 
 def test_prepare_split_says_which_splits_have_labels(root):
