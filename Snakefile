@@ -148,10 +148,12 @@ if workflow.is_main_process and GRID is not None:
     PROGRESS = Progress(GRID)
     SCORED = list(PROGRESS.published())
     INCOMPLETE = [model for model in SCORED if model.absent]
-    # Snakemake does not miss a record that nobody asks for again: there is a table already.
+    # Snakemake does not miss a record that nobody asks for again: there is a table already. Nor
+    # digests that went when their job failed: the data may be other than that of the scores.
     UNRECORDED = PROGRESS.unrecorded() if os.path.exists(CELLS) else []
+    LOST = [RESULTS.digests] if DIGESTED and not os.path.exists(RESULTS.digests) else []
     look_behind_records(
-        [*UNRECORDED, *(model.declared for model in INCOMPLETE)],
+        [*UNRECORDED, *LOST, *(model.declared for model in INCOMPLETE)],
         {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
     )
     elsewhere = results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))

@@ -8,8 +8,10 @@ EVALUATED = [(dataset, split) for dataset, split in GRID.splits() if split != "t
 READ = [RESULTS.split(dataset, split) for dataset, split in EVALUATED]
 # One small file is their input in place of dozens: of a large plan, most edges were these. To
 # Snakemake another set of inputs is a reason to run, so a study whose models were scored with
-# the splits as inputs keeps them; it is one without this slice.
-DIGESTED = os.path.exists(RESULTS.slice("digest_splits")) or not os.path.exists(RESULTS.published)
+# the splits as inputs keeps them. It has neither the digests, which are gone while they are made
+# again, nor their slice.
+BEGUN = [RESULTS.digests, RESULTS.slice("digest_splits")]
+DIGESTED = any(map(os.path.exists, BEGUN)) or not os.path.exists(RESULTS.published)
 if DIGESTED:
     SLICES.add("digest_splits", content=lambda: EVALUATED)
 

@@ -13,7 +13,7 @@ def look_behind_records(incomplete: Collection[str], files: Mapping[str, str]) -
     """Correct Snakemake.
 
     Args:
-        incomplete: records of jobs that have to run again, where Snakemake plans them at all.
+        incomplete: outputs of jobs that have to run again, where Snakemake plans them at all.
         files: record -> one of the files that it lists.
     """
     from snakemake.dag import DAG
