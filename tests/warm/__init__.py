@@ -47,6 +47,7 @@ def warm_programs() -> dict[str, str]:
     """An environment in which ``python scripts/….py`` is a call."""
     return os.environ | {
         EXECUTABLE: str(HERE / "bin/python"),  # in whose folder jobs find `python`
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # and all else
         PYTHON: sys.executable,
         CLIENT: str(HERE / "client.py"),
         PROGRAMS: _server(*PROGRAM_IMPORTS),
