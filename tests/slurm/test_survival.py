@@ -7,7 +7,7 @@ import pytest
 
 from ..waiting import wait_until
 from .cluster import kill, processes_of_job
-from .conftest import is_struck
+from .study import is_struck
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
