@@ -20,8 +20,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import yaml
+from made_up import KINDS, answers, made_up_study, text_cell
 from usage import measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -36,43 +36,8 @@ from ptft.study.slices import arms_slice, collection_slice  # noqa: E402
 LARGE, SHIPPED = "large", ("remedies", "overtraining")
 TEST_ROWS = 2000
 """examples of a dataset in the shipped studies"""
-AGREEMENT = ("cross_entropy_to_base", "same_top_token")
-FORMATS = ("default", "instruct", "io")
-FAMILIES = ("nli", "paraphrase", "summarization", "question_generation", "multiple_choice")
-
-
-def made_up_study(checkpoints: int, seeds: int) -> dict:
-    """A study of ``checkpoints`` x (1 + 7 tasks x seeds) arms x 10 datasets x 3 formats."""
-    kinds = ("classification", "classification", "generation", "generation", "multiple_choice")
-    datasets = {
-        f"{family}_{i}": {
-            "family": family,
-            "kind": kind,
-            "metric": {"generation": "rougeL", "classification": "accuracy"}.get(kind, "acc_norm"),
-        }
-        for family, kind in zip(FAMILIES, kinds, strict=True)
-        for i in range(2)
-    }
-    tasks = [f"{name}_0" for name in FAMILIES[:4]] + [f"{name}_1" for name in FAMILIES[:3]]
-    arms = {"base": {"method": None, "train_task": None, "seed": None}} | {
-        f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
-        for task in tasks
-        for seed in range(seeds)
-    }
-    return {
-        "study": "large",
-        "model": "made-up",
-        "checkpoints": {
-            f"step{10 * 2**i}": {"step": 10 * 2**i, "tokens": 4_000_000 * 2**i}
-            for i in range(checkpoints)
-        },
-        "arms": arms,
-        "datasets": datasets,
-        "in_domain": {task: [task] for task in tasks},
-        "task_family": {task: task.rsplit("_", 1)[0] for task in tasks},
-        "scores": [[dataset, format_name, 4] for dataset in datasets for format_name in FORMATS],
-        "bootstrap": {"resamples": 3000, "seed": 0},
-    }
+TASKS = [f"{family}_0" for family in (*KINDS,)[:4]] + [f"{family}_1" for family in (*KINDS,)[:3]]
+"""of `large`: each is trained and tested on a dataset of its own"""
 
 
 def write_cells(study: dict, root: Path, rows: int) -> int:
@@ -80,53 +45,16 @@ def write_cells(study: dict, root: Path, rows: int) -> int:
     cells = study_cells(study)
     n = max(2, round(rows / len(cells)))
     rng = np.random.default_rng(0)
-    shared = {}
-    for name, about in study["datasets"].items():
-        if about["kind"] == "text":
-            continue
-        choices = {"classification": 3, "multiple_choice": 4}.get(about["kind"])
-        logprobs = None if choices is None else [[-1.5] * choices] * n
-        shared[name] = {
-            "example_id": [f"{name}-{i}" for i in range(n)],
-            "gold": ["yes" if i % 2 else "no" for i in range(n)],
-            "logprobs": pl.Series(logprobs, dtype=pl.List(pl.Float64))
-            if logprobs
-            else pl.Series([None] * n, dtype=pl.List(pl.Float64)),
-            "prompt_tokens": [100] * n,
-            "truncated": [False] * n,
-        }
     for cell in cells:
-        kind = study["datasets"][cell[2]]["kind"]
+        _, arm, dataset, *_ = cell
+        kind = study["datasets"][dataset]["kind"]
         path = Path(cell_path(root, *cell))
         path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "text":
-            text_cell(n, cell[1] == "base", rng).write_parquet(path)
-            continue
-        mean = rng.uniform(0.2, 0.8)
-        generation = kind == "generation"
-        scores = rng.beta(2, 5, n) if generation else (rng.random(n) < mean).astype(float)
-        texts = [f"a text {s:.3f}" if generation else ("no", "yes")[int(s > 0.5)] for s in scores]
-        pl.DataFrame(shared[cell[2]] | {"score": scores, "prediction": texts}).write_parquet(path)
+        made_up = (
+            text_cell(n, arm == "base", rng) if kind == "text" else answers(dataset, kind, n, rng)
+        )
+        made_up.write_parquet(path)
     return n * len(cells)
-
-
-def text_cell(n: int, base: bool, rng: np.random.Generator) -> pl.DataFrame:
-    """A per-example file of generic text; a base model has nothing to be compared with."""
-    unknown = [None] * n
-    agreement = {name: unknown if base else rng.uniform(0.5, 1, n) for name in AGREEMENT}
-    return pl.DataFrame(
-        {
-            "example_id": [f"text-{i}" for i in range(n)],
-            "gold": pl.Series(unknown, dtype=pl.String),
-            "prediction": pl.Series(unknown, dtype=pl.String),
-            "logprobs": pl.Series(unknown, dtype=pl.List(pl.Float64)),
-            "prompt_tokens": [500] * n,
-            "truncated": [False] * n,
-            "score": rng.normal(1, 0.3, n),
-            "nats_per_token": rng.normal(3, 0.3, n),
-            **{name: pl.Series(values, dtype=pl.Float64) for name, values in agreement.items()},
-        }
-    )
 
 
 def run(command: list[str]) -> dict[str, float]:
@@ -216,7 +144,9 @@ def main(argv: list[str] | None = None) -> None:
             root = (args.workdir or Path(temporary)) / name
             root.mkdir(parents=True, exist_ok=True)
             if name == LARGE:
-                study = made_up_study(args.checkpoints, args.seeds)
+                steps = [10 * 2**i for i in range(args.checkpoints)]
+                tasks = {task: task for task in TASKS}
+                study = made_up_study(LARGE, steps, tasks, args.seeds, each=2, shots=4)
                 found = measure_study(study, root, args.rows)
             else:
                 study, about = shipped_study(name)

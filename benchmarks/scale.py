@@ -19,11 +19,12 @@ import sys
 import tempfile
 from dataclasses import asdict
 from datetime import date
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-import polars as pl
-from analysis import FAMILIES, FORMATS, REPOSITORY, SCRIPTS, collect
+from analysis import REPOSITORY, SCRIPTS, collect
+from made_up import KINDS, answers, made_up_study
 from usage import measure
 
 from ptft.analysis.collect import study_cells
@@ -34,38 +35,13 @@ SIZES = {30_000: 1, 90_000: 3, 300_000: 10}
 """cells -> datasets a family"""
 CHECKPOINTS, TASKS, SEEDS, EXAMPLES = 80, 8, 3, 667
 DISTINCT = 48
-KINDS = ("classification", "classification", "generation", "generation", "multiple_choice")
-METRICS = {"classification": "accuracy", "generation": "rougeL", "multiple_choice": "acc_norm"}
-CHOICES = {"classification": 3, "multiple_choice": 4}
 
 
 def scaled_study(each: int) -> dict:
     """The collection's slice of a study with ``each`` datasets a family."""
-    datasets = {
-        f"{family}_{i}": {"family": family, "kind": kind, "metric": METRICS[kind]}
-        for family, kind in zip(FAMILIES, KINDS, strict=True)
-        for i in range(each)
-    }
-    tasks = {f"task{i}": FAMILIES[i % len(FAMILIES)] for i in range(TASKS)}
-    arms = {"base": {"method": None, "train_task": None, "seed": None}} | {
-        f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
-        for task in tasks
-        for seed in range(SEEDS)
-    }
-    return {
-        "study": "scaled",
-        "model": "made-up",
-        "checkpoints": {
-            f"step{1000 * i}": {"step": 1000 * i, "tokens": 4_000_000_000 * i}
-            for i in range(1, CHECKPOINTS + 1)
-        },
-        "arms": arms,
-        "datasets": datasets,
-        "in_domain": {task: [f"{family}_0"] for task, family in tasks.items()},
-        "task_family": tasks,
-        "scores": [[dataset, format_name, 0] for dataset in datasets for format_name in FORMATS],
-        "bootstrap": {"resamples": 3000, "seed": 0},
-    }
+    steps = [1000 * i for i in range(1, CHECKPOINTS + 1)]
+    tasks = {f"task{i}": f"{family}_0" for i, family in zip(range(TASKS), cycle(KINDS))}
+    return made_up_study("scaled", steps, tasks, SEEDS, each, shots=0)
 
 
 def link_cells(study: dict, root: Path) -> int:
@@ -75,7 +51,9 @@ def link_cells(study: dict, root: Path) -> int:
     pool.mkdir(parents=True, exist_ok=True)
     for name, about in study["datasets"].items():
         for number in range(DISTINCT):
-            answers(name, about["kind"], rng).write_parquet(pool / f"{name}.{number}.parquet")
+            answers(name, about["kind"], EXAMPLES, rng).write_parquet(
+                pool / f"{name}.{number}.parquet"
+            )
     cells = study_cells(study)
     for checkpoint in study["checkpoints"]:
         for arm in study["arms"]:
@@ -84,27 +62,6 @@ def link_cells(study: dict, root: Path) -> int:
     for cell, number in zip(cells, numbers, strict=True):
         os.link(pool / f"{cell[2]}.{number}.parquet", cell_path(root, *cell))
     return len(cells)
-
-
-def answers(dataset: str, kind: str, rng: np.random.Generator) -> pl.DataFrame:
-    """A per-example file."""
-    n, choices = EXAMPLES, CHOICES.get(kind)
-    right = (rng.random(n) < rng.uniform(0.2, 0.8)).astype(float)
-    scores = rng.beta(2, 5, n) if choices is None else right
-    said = [f"a text {s:.3f}" if choices is None else ("no", "yes")[int(s)] for s in scores]
-    return pl.DataFrame(
-        {
-            "example_id": [f"{dataset}-{i}" for i in range(n)],
-            "gold": ["yes" if i % 2 else "no" for i in range(n)],
-            "prediction": said,
-            "score": scores,
-            "logprobs": pl.Series(
-                [None if choices is None else [-1.5] * choices] * n, dtype=pl.List(pl.Float64)
-            ),
-            "prompt_tokens": [100] * n,
-            "truncated": [False] * n,
-        }
-    )
 
 
 def analyse(tables: Path, names: list[str], output: Path) -> dict[str, float]:

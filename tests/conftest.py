@@ -10,7 +10,7 @@ from ptft.runtime.leased_gpus import CPU_STANDS_IN
 # Studies of the tests ask for GPUs that are names only.
 os.environ[CPU_STANDS_IN] = "1"
 # Workers have a core each. Threads that wait for one another on a busy machine spin: the tests of
-# training take ten times as long. This is read when torch is first imported.
+# training take many times as long. This is read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parents[1]
 SLOW = {"workflow", "browser", "parity", "vllm"}

@@ -57,7 +57,8 @@ def warm_programs() -> dict[str, str]:
 @functools.cache
 def _server(*imports: str) -> str:
     """Address of a process that has imported these; it ends with this one, whose pipe it reads."""
-    address = f"{tempfile.mkdtemp(prefix='ptft-warm-')}/socket"
+    folder = tempfile.TemporaryDirectory(prefix="ptft-warm-")
+    address = f"{folder.name}/socket"
     server = subprocess.Popen(
         [sys.executable, HERE / "server.py", address, *imports],
         env=os.environ | IMPORTED_WITH,
@@ -66,5 +67,6 @@ def _server(*imports: str) -> str:
         text=True,
     )
     assert server.stdout.readline() == "ready\n"
-    atexit.register(server.communicate)
+    atexit.register(folder.cleanup)
+    atexit.register(server.communicate)  # first
     return address

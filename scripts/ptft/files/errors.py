@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 COMMAND_LINE = "--config"
 """Where a value is from that is in no file, as it is typed."""
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, ten times as fast, where PyYAML was built with it"""
+"""libyaml's, eight times as fast, where PyYAML was built with it"""
 
 
 class StudyError(ValueError):
