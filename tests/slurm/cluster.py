@@ -1,6 +1,6 @@
 """A real Slurm on this machine: munge, one controller and several nodes on loopback.
 
-Every node is a slurmd of its own with one stand-in GPU. Only what is started here is stopped,
+Every node is a slurmd of its own with stand-in GPUs. Only what is started here is stopped,
 by process id, and only files that were written here are removed.
 """
 
@@ -10,15 +10,18 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock
 
 from ..waiting import PATIENCE, wait_until
 
 PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue"]
 CONFIGURATION = Path("/etc/slurm/slurm.conf")  # jobs lose SLURM_CONF: it must lie here
 GRES = Path("/etc/slurm/gres.conf")
-DEVICE = Path("/dev/nvidia0")
+DEVICES = "/dev/nvidia"  # and a number
 MARK = "# written by tests/slurm; removed when they end\n"
 FIRST_PORT = 26817
 
@@ -40,6 +43,22 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
+@contextlib.contextmanager
+def started(folder: Path, **size: int) -> Iterator["Cluster"]:
+    """A running Slurm, the only one of these on the machine, whose configuration it has.
+
+    Args:
+        size: fields of :class:`Cluster`.
+    """
+    with FileLock("/tmp/ptft-slurm-tests.lock"):
+        cluster = Cluster(folder, **size)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, below those that the system gives to connections."""
     found = []
@@ -58,7 +77,10 @@ class Cluster:
 
     folder: Path
     nodes: int = 3
+    gpus: int = 1
+    """of a node"""
     cpus: int = 4
+    """of a GPU"""
     port: int = 0
     """of the controller"""
     _daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
@@ -192,21 +214,24 @@ SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd-%n.pid
 SlurmctldLogFile={log}/slurmctld.log
 SlurmdLogFile={log}/slurmd-%n.log
-NodeName=DEFAULT CPUs={self.cpus} RealMemory=100000 Gres=gpu:a100:1 State=UNKNOWN
+NodeName=DEFAULT CPUs={self.gpus * self.cpus} RealMemory={100000 * self.gpus}
+NodeName=DEFAULT Gres=gpu:a100:{self.gpus} State=UNKNOWN
 """
         for name, node_port in enumerate(node_ports):
             text += f"NodeName=d{name} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port}\n"
         text += f"PartitionName=gpu Nodes=d[0-{self.nodes - 1}] Default=YES"
         text += " MaxTime=INFINITE State=UP OverTimeLimit=0\n"
         gres = f"{MARK}AutoDetect=off\n"
-        gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu Type=a100 File={DEVICE}\n"
+        gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu Type=a100"
+        gres += f" File={DEVICES}[0-{self.gpus - 1}]\n"
         CONFIGURATION.parent.mkdir(exist_ok=True)
         for path, content in ((CONFIGURATION, text), (GRES, gres)):
             path.write_text(content)
             self._made.append(path)
-        if not DEVICE.exists():
-            os.mknod(DEVICE, 0o600 | 0o020000, os.makedev(195, 0))
-            self._made.append(DEVICE)
+        for device in (Path(f"{DEVICES}{number}") for number in range(self.gpus)):
+            if not device.exists():
+                os.mknod(device, 0o600 | 0o020000, os.makedev(195, 0))
+                self._made.append(device)
 
     def _daemon(self, name: str, command: list[str]) -> None:
         """Start a daemon that ends with this process, even if that is killed."""

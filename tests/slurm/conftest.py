@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from filelock import FileLock
 
 from ..waiting import wait_until
 from ..workflow.conftest import RESOURCES, finished_once, unchanged  # noqa: F401  (a fixture)
-from .cluster import Cluster, why_not
+from .cluster import started, why_not
 from .study import Study, clone, copy, link_resources
 
 
@@ -17,13 +16,8 @@ def cluster(tmp_path_factory):
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    with FileLock("/tmp/ptft-slurm-tests.lock"):
-        made = Cluster(tmp_path_factory.mktemp("slurm"))
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
+    with started(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

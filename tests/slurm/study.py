@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -33,6 +33,8 @@ class Study:
     calls: int = 0
     stops: Stops | None = None
     """of the trainings: each of a call that asks for it stops after its first saved state"""
+    pace: list[str] = field(default_factory=lambda: FAST)
+    """options, in place of the profile's, of how often Snakemake looks"""
 
     @property
     def results(self) -> Path:
@@ -60,7 +62,7 @@ class Study:
         folder = self.root.parent / f"stops{self.calls}"
         self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=stops)
         environment = self.stops.environment() if stops else dict(os.environ)
-        command = [sys.executable, "-m", "snakemake", CELLS, "--profile", "slurm", *FAST]
+        command = [sys.executable, "-m", "snakemake", CELLS, "--profile", "slurm", *self.pace]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--configfile", "study.yaml", *arguments],
