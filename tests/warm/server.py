@@ -1,5 +1,7 @@
 """Imports what it is told to, then forks for each call: server.py ADDRESS MODULE..."""
 
+import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -9,12 +11,15 @@ import select
 import signal
 import socket
 import sys
+import threading
 
 from client import EXECUTABLE, LENGTH
 
 
 def serve(address: str) -> dict | None:
     """Answer each call with the process id of a child, and with its exit status.
+
+    A child ends with its caller.
 
     Returns:
         the call, in a child; None in the parent, once nobody calls any more.
@@ -23,62 +28,89 @@ def serve(address: str) -> dict | None:
     listener.bind(address)
     listener.listen()
     print("ready", flush=True)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for calls
+    callers: dict[int, tuple[socket.socket, int]] = {}  # process -> who called it, its id
     while True:
-        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        waiting = [listener, sys.stdin, *callers, *(caller for caller, _ in callers.values())]
+        ready = set(select.select(waiting, [], [])[0])
         if sys.stdin in ready:
             return None
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
-            call = receive(connection)
+        for process in set(callers) & ready:
+            end(process, *callers.pop(process))
+        for process, (caller, child) in list(callers.items()):
+            if caller in ready:
+                del callers[process]
+                os.kill(child, signal.SIGKILL)
+                end(process, caller, child)
+        if listener in ready:
+            caller, _ = listener.accept()
+            call, streams = receive(caller)
             child = os.fork()
             if child == 0:
-                connection.close()
+                for other in (listener, caller, *(caller for caller, _ in callers.values())):
+                    other.close()
+                for process in callers:
+                    os.close(process)
+                redirect(streams)
                 return call
-            watch(connection, child)
-            os._exit(0)
-        connection.close()
+            for stream in streams:
+                os.close(stream)
+            callers[os.pidfd_open(child)] = caller, child
+            caller.sendall(f"{child}\n".encode())
 
 
-def receive(connection: socket.socket) -> dict:
-    """A call, with its standard streams in place of one's own."""
-    head, streams, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+def receive(caller: socket.socket) -> tuple[dict, list[int]]:
+    """A call, and the standard streams that it brings."""
+    head, streams, _, _ = socket.recv_fds(caller, LENGTH.size, 3)
+    with caller.makefile("rb") as message:
+        return json.loads(message.read(*LENGTH.unpack(head))), streams
+
+
+def redirect(streams: list[int]) -> None:
+    """Put a caller's standard streams in place of one's own."""
     for target, source in enumerate(streams):
         os.dup2(source, target)
         os.close(source)
-    with connection.makefile("rb") as message:
-        return json.loads(message.read(*LENGTH.unpack(head)))
 
 
-def watch(connection: socket.socket, child: int) -> None:
-    """Say how a child ends; it ends with its caller."""
-    connection.sendall(f"{child}\n".encode())
-    process = os.pidfd_open(child)
-    ready, _, _ = select.select([connection, process], [], [])
-    if process not in ready:
-        os.kill(child, signal.SIGKILL)
+def end(process: int, caller: socket.socket, child: int) -> None:
+    """Tell a caller, if it is there, how its child ended."""
     _, status = os.waitpid(child, 0)
-    if process in ready:
-        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    with contextlib.suppress(OSError):
+        caller.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    caller.close()
+    os.close(process)
 
 
-def become(call: dict) -> None:
-    """Run a call in this process as if Python had been started for it."""
+def become(call: dict) -> int:
+    """Run a call in this process as if Python had been started for it; its exit status."""
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["environment"])
     sys.executable = os.environ.get(EXECUTABLE, sys.executable)
     first, *rest = call["command"]
-    if first == "-m":
-        sys.path[0] = call["folder"]
-        sys.argv = rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0] = os.path.dirname(os.path.abspath(first))
-        sys.argv = [first, *rest]
-        runpy.run_path(first, run_name="__main__")
+    try:
+        if first == "-m":
+            sys.path[0] = call["folder"]
+            sys.argv = rest
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = os.path.dirname(os.path.abspath(first))
+            sys.argv = [first, *rest]
+            runpy.run_path(first, run_name="__main__")
+    except SystemExit as done:
+        if not isinstance(done.code, int | None):
+            raise
+        return done.code or 0
+    return 0
+
+
+def leave(status: int) -> None:
+    """End as Python does, without taking all that was imported apart: it would be copied first."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
@@ -92,4 +124,4 @@ if __name__ == "__main__":
     gc.freeze()  # else a child's first collection would copy all of it
     gc.enable()
     if call := serve(sys.argv[1]):
-        become(call)
+        leave(become(call))
