@@ -1,11 +1,11 @@
-"""A night on a cluster in small: a real Slurm of three nodes on this machine, where jobs die at
+"""A night on a cluster in small: a real Slurm on this machine, where jobs die at
 random, the controller is away once, and Snakemake is killed once.
 
 It ends with the tables of an undisturbed run, or says where they differ. Needs root and Slurm, as
 the tests of tests/slurm do.
 
-    python benchmarks/rehearsal.py                                # results/rehearsal.json
-    python benchmarks/rehearsal.py --models 4 --slots 1 --quiet   # what a job costs by itself
+    python benchmarks/rehearsal.py                     # results/rehearsal.json
+    python benchmarks/rehearsal.py --quiet --models 2 --nodes 1 --slots 1  # what a job costs alone
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import random
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -35,11 +36,18 @@ from tests.slurm.study import Study, clone, link_resources  # noqa: E402
 
 from ptft.runtime.leased_gpus import CPU_STANDS_IN  # noqa: E402
 
-NODES = 3
 CHECKPOINTS = 2
 """of the study of tests/slurm"""
 GPU_RULES = ("finetune_model", "evaluate_model")
-SQUEUE, FORMAT = shutil.which("squeue"), "%i|%S|%e|%T"
+SQUEUE = shutil.which("squeue")
+EMPTY = """
+rule all:
+    input: expand("done/{number}", number=range(4))
+rule nothing:
+    output: "done/{number}"
+    resources: gpu=1
+    shell: "echo $SLURM_JOB_ID $(date +%s.%N) > {output}"
+"""
 
 
 @dataclass
@@ -73,12 +81,7 @@ class Night:
 
     def _look(self) -> None:
         """Note the state of each job, and choose who is to die of those that have begun."""
-        listed = self.study.cluster.call(
-            SQUEUE, "--all", "--states=all", "--noheader", "-o", FORMAT, check=False
-        )
-        names = ("id", "started", "ended", "state")
-        for line in listed.splitlines():
-            job = dict(zip(names, line.split("|"), strict=True))
+        for job in seen(self.study.cluster).values():
             self.jobs[job["id"]] = job
             if job["state"] == "RUNNING" and job["id"] not in self.begun:
                 self.begun.add(job["id"])
@@ -124,27 +127,62 @@ def count_queries(folder: Path) -> Path:
     return notes
 
 
-def overheads(night: Night) -> dict[str, float]:
-    """Median seconds that a GPU is allocated before and after a job's work.
+def seen(cluster: Cluster) -> dict[str, dict[str, str]]:
+    """Slurm id -> id, start, end and state of each job that the controller remembers."""
+    command = [SQUEUE, "--all", "--states=all", "--noheader", "-o", "%i|%S|%e|%T"]
+    names = ("id", "started", "ended", "state")
+    lines = cluster.call(*command, check=False).splitlines()
+    return {line.split("|")[0]: dict(zip(names, line.split("|"), strict=True)) for line in lines}
 
-    Slurm gives whole seconds.
+
+def overhead(
+    work: list[tuple[str, float, float]], jobs: dict[str, dict[str, str]]
+) -> dict[str, float]:
+    """Median seconds that a GPU is allocated before and after a job's work; Slurm's are whole.
+
+    Args:
+        work: Slurm id, start and end (seconds since 1970) of each.
     """
     before, after = [], []
-    for rule in GPU_RULES:
-        for records in night.study.records(rule).values():
-            for record in records:
-                job = night.jobs.get(record.slurm_job or "")
-                if record.status == 0 and job and job["state"] == "COMPLETED":
-                    started, ended = (
-                        datetime.fromisoformat(job[k]).timestamp() for k in ("started", "ended")
-                    )
-                    before.append(record.started - started)
-                    after.append(ended - record.ended)
+    for job, start, end in work:
+        allocated, freed = (
+            datetime.fromisoformat(jobs[job][moment]).timestamp() for moment in ("started", "ended")
+        )
+        before.append(start - allocated)
+        after.append(freed - end)
     return {
-        "jobs": len(before),
+        "jobs": len(work),
         "before": round(statistics.median(before), 1),
         "after": round(statistics.median(after), 1),
     }
+
+
+def work_of(night: Night) -> list[tuple[str, float, float]]:
+    """What jobs did that ended well: Slurm id, start, end."""
+    records = [
+        record
+        for rule in GPU_RULES
+        for attempts in night.study.records(rule).values()
+        for record in attempts
+    ]
+    done = [record for record in records if record.status == 0]
+    return [
+        (record.slurm_job, record.started, record.ended)
+        for record in done
+        if night.jobs[record.slurm_job]["state"] == "COMPLETED"
+    ]
+
+
+def empty_snakefile(folder: Path, cluster: Cluster) -> dict[str, float]:
+    """The overhead of jobs of a Snakefile that holds one rule, which does nothing."""
+    (folder / "slurm").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "slurm/config.yaml", folder / "slurm")
+    (folder / "Snakefile").write_text(EMPTY)
+    subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm"], cwd=folder, check=True
+    )
+    noted = [file.read_text().split() for file in (folder / "done").iterdir()]
+    return overhead([(job, float(time), float(time)) for job, time in noted], seen(cluster))
 
 
 def fullest_folders(root: Path) -> dict[str, int]:
@@ -193,11 +231,12 @@ def rehearse(args: argparse.Namespace, root: Path) -> dict:
     reference = make_study(root / "reference", args.models, None)
     reference.run_here()
     calls = count_queries(root / "counted")
-    with started(root / "slurm", nodes=NODES, gpus=args.slots) as cluster:
+    with started(root / "slurm", nodes=args.nodes, gpus=args.slots) as cluster:
         study = make_study(root / "study", args.models, cluster)
         link_resources(reference.root, study.root)
         night = Night(study, 0 if args.quiet else args.dying)
         seconds = pass_night(night, 0 if args.quiet else args.models)
+        alone = empty_snakefile(root / "empty", cluster) if args.quiet else None
     queries = Counter(calls.read_text().split())
     return {
         "models": night.models(),
@@ -206,7 +245,8 @@ def rehearse(args: argparse.Namespace, root: Path) -> dict:
         "states": dict(Counter(job["state"] for job in night.jobs.values())),
         "struck": dict(night.struck),
         "minutes": round(seconds / 60, 1),
-        "overhead_seconds": overheads(night),
+        "overhead_seconds": overhead(work_of(night), night.jobs),
+        "overhead_of_an_empty_snakefile": alone,
         "status_queries": {
             "a second": round(sum(queries.values()) / seconds, 2),
             "most in one": max(queries.values(), default=0),
@@ -220,6 +260,7 @@ def main(argv: list[str] | None = None) -> None:
     """Rehearse, print and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=100, help="tuned models")
+    parser.add_argument("--nodes", type=int, default=3, help="of the cluster")
     parser.add_argument("--slots", type=int, default=3, help="stand-in GPUs of each node")
     parser.add_argument("--dying", type=float, default=0.02, help="share of jobs that are killed")
     parser.add_argument("--quiet", action="store_true", help="nothing happens")
@@ -234,7 +275,7 @@ def main(argv: list[str] | None = None) -> None:
         found = rehearse(args, Path(root))
     about = {"cpus": os.cpu_count(), "machine": platform.machine(), "date": str(date.today())}
     result = json.loads(args.output.read_text()) if args.output.exists() else {}
-    result["quiet" if args.quiet else "night"] = about | {"slots": NODES * args.slots} | found
+    result["quiet" if args.quiet else "night"] = about | {"slots": args.nodes * args.slots} | found
     args.output.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
     sys.exit(bool(found["differing_tables"]))
