@@ -73,7 +73,7 @@ class Night:
             for job, moment in list(self.doomed.items()):
                 if time.time() > moment:
                     del self.doomed[job]
-                    processes = processes_of_job(job)
+                    processes = processes_of_job(job, with_slurms=False)
                     self.struck["jobs killed"] += bool(processes)
                     for process in processes:
                         kill(process, signal.SIGKILL)

@@ -255,8 +255,12 @@ NodeName=DEFAULT Gres=gpu:a100:{self.gpus} State=UNKNOWN
             daemon.wait()
 
 
-def processes_of_job(job: int | str) -> list[int]:
-    """Processes that run for a Slurm job, by their environment; slurmstepd comes with them."""
+def processes_of_job(job: int | str, with_slurms: bool = True) -> list[int]:
+    """Processes that run for a Slurm job, by their environment.
+
+    Args:
+        with_slurms: its slurmstepd, too, without which Slurm takes the job for a running one.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -264,7 +268,7 @@ def processes_of_job(job: int | str) -> list[int]:
             command = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        stepd = command.startswith(f"slurmstepd: [{job}.".encode())
+        stepd = with_slurms and command.startswith(f"slurmstepd: [{job}.".encode())
         if stepd or f"SLURM_JOB_ID={job}".encode() in environment:
             found.append(int(folder.name))
     return found
