@@ -4,9 +4,11 @@ The paper's grid (`config/olmo-1b.yaml`), then grids of more checkpoints, tasks 
 same datasets, up to 80 checkpoints x 8 tasks x 3 seeds; what Snakemake alone takes for as many
 jobs; what every cluster job spends on reading the Snakefile. Nothing is fetched or computed.
 
-    python benchmarks/planning.py      # a table, and benchmarks/results/planning.json
+    python benchmarks/planning.py             # a table, and benchmarks/results/planning.json
+    python benchmarks/planning.py --million   # 1,000,000 cells alone: results/planning-million.json
 """
 
+import argparse
 import json
 import os
 import platform
@@ -20,7 +22,7 @@ import yaml
 from usage import Usage, measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-RESULT = REPOSITORY / "benchmarks/results/planning.json"
+RESULTS = REPOSITORY / "benchmarks/results"
 PAPER_TASKS = ["mnli", "paws", "xsum", "socialiqa"]
 # A plan reads no data: the pocket world's tasks stand in for four more of the paper's kind.
 MORE_TASKS = ["pocket_nli", "pocket_paraphrase", "pocket_summary", "pocket_question"]
@@ -53,7 +55,8 @@ rule evaluate:
     shell: "touch {{output}}"
 """
 SIZES = [Size(8, 4, 1), Size(20, 4, 1), Size(40, 4, 2), Size(80, 8, 1), Size(80, 8, 3)]
-PARSED = [Size(1, 1, 1), Size(80, 8, 3), Size(800, 8, 3)]
+MILLION = Size(800, 8, 3)
+PARSED = [Size(1, 1, 1), Size(80, 8, 3), MILLION]
 """grids of 100, 100,000 and 1,000,000 cells"""
 
 
@@ -120,8 +123,7 @@ def parses(folder: Path) -> dict[str, Usage]:
     empty.touch()
     rows = {"an empty Snakefile": parse(empty, folder)}
     for size in PARSED:
-        study = folder / f"parsed-{size.checkpoints}.yaml"
-        study.write_text(yaml.safe_dump(large_study(size)))
+        study = write_study(size, folder)
         cells = f"{50 * size.models} cells"
         rows[cells] = parse(REPOSITORY / "Snakefile", folder, "--configfile", str(study))
     return rows
@@ -136,40 +138,56 @@ def bare_dry_run(models: int, folder: Path) -> Usage:
     return measure([*command, *options, "--snakefile", str(snakefile)])[0]
 
 
-def main() -> None:
-    """Measure all sizes, print a table, write the result file."""
+def write_study(size: Size, folder: Path) -> Path:
+    """The file of an enlarged study."""
+    study = folder / f"{size.checkpoints}-{size.tasks}-{size.seeds}.yaml"
+    study.write_text(yaml.safe_dump(large_study(size)))
+    return study
+
+
+def plan(studies: list[Path], models: int, folder: Path) -> dict:
+    """Plan studies one after another, then as many models by Snakemake alone; print a table."""
     rows = []
     print(f"{'grid':<16}{'models':>8}{'jobs':>8}{'cells':>9}{'s':>8}{'CPU s':>8}{'GiB':>7}")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        studies = [REPOSITORY / "config/olmo-1b.yaml"]
-        for size in SIZES[1:]:
-            study = folder / f"{size.checkpoints}-{size.tasks}-{size.seeds}.yaml"
-            study.write_text(yaml.safe_dump(large_study(size)))
-            studies.append(study)
-        for study in studies:
-            row = dry_run(study, folder / "work")
-            rows.append(row)
-            print(
-                f"{row.name:<16}{row.models:>8}{row.jobs:>8}{row.cells:>9}{row.seconds:>8.1f}"
-                f"{row.cpu_seconds:>8.1f}{row.peak_gib:>7.2f}",
-                flush=True,
-            )
-        bare = bare_dry_run(SIZES[-1].models, folder)
-        print(f"Snakemake alone, {2 * SIZES[-1].models} jobs: {bare}", flush=True)
-        read = parses(folder)
-        for name, usage in read.items():
-            print(f"reading, {name}: {usage}", flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {
+    for study in studies:
+        row = dry_run(study, folder / "work")
+        rows.append(asdict(row))
+        print(
+            f"{row.name:<16}{row.models:>8}{row.jobs:>8}{row.cells:>9}{row.seconds:>8.1f}"
+            f"{row.cpu_seconds:>8.1f}{row.peak_gib:>7.2f}",
+            flush=True,
+        )
+    bare = bare_dry_run(models, folder)
+    print(f"Snakemake alone, {2 * models} jobs: {bare}", flush=True)
+    return {
         "what": "dry runs of growing grids, one after another, each in a new process",
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "rows": [asdict(row) for row in rows],
-        "snakemake_alone": {"jobs": 2 * SIZES[-1].models, **asdict(bare)},
-        "read_by_a_job": {name: asdict(usage) for name, usage in read.items()},
+        "rows": rows,
+        "snakemake_alone": {"jobs": 2 * models, **asdict(bare)},
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print a table, write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--million", action="store_true", help="the largest grid alone")
+    million = parser.parse_args(argv).million
+    sizes = [MILLION] if million else SIZES
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        studies = [write_study(size, folder) for size in sizes]
+        if not million:
+            studies[0] = REPOSITORY / "config/olmo-1b.yaml"
+        result = plan(studies, sizes[-1].models, folder)
+        if not million:
+            read = parses(folder)
+            for name, usage in read.items():
+                print(f"reading, {name}: {usage}", flush=True)
+            result["read_by_a_job"] = {name: asdict(usage) for name, usage in read.items()}
+    name = "planning-million" if million else "planning"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
