@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 from server import HubServer, Repository
-from tests.warm import run_snakemake
+from tests.warm import run_snakemake, warm_programs
 from tiny import save_tiny_checkpoint, tiny_rows
 
 STUDY = """\
@@ -57,8 +57,9 @@ class Study:
     def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Run Snakemake; its whole output."""
         command = ["--configfile", "study.yaml", "--cores", "2", "-s", self.snakefile, *arguments]
-        hub = {"HF_ENDPOINT": self.endpoint}
-        status, output = run_snakemake(command, self.folder, {**os.environ, **hub, **environment})
+        # What was imported offline stays so.
+        programs = warm_programs() if environment else {**os.environ, "HF_ENDPOINT": self.endpoint}
+        status, output = run_snakemake(command, self.folder, {**programs, **environment})
         assert (status != 0) == fails, output[-4000:]
         return output
 
