@@ -10,6 +10,7 @@ import runpy
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 
@@ -43,7 +44,11 @@ def serve(address: str) -> dict | None:
                 end(process, caller, child)
         if listener in ready:
             caller, _ = listener.accept()
-            call, streams = receive(caller)
+            try:
+                call, streams = receive(caller)
+            except (struct.error, ValueError):  # it was killed while it called
+                caller.close()
+                continue
             child = os.fork()
             if child == 0:
                 for other in (listener, caller, *(caller for caller, _ in callers.values())):
@@ -55,7 +60,7 @@ def serve(address: str) -> dict | None:
             for stream in streams:
                 os.close(stream)
             callers[os.pidfd_open(child)] = caller, child
-            caller.sendall(f"{child}\n".encode())
+            tell(caller, child)
 
 
 def receive(caller: socket.socket) -> tuple[dict, list[int]]:
@@ -72,11 +77,16 @@ def redirect(streams: list[int]) -> None:
         os.close(source)
 
 
-def end(process: int, caller: socket.socket, child: int) -> None:
-    """Tell a caller, if it is there, how its child ended."""
-    _, status = os.waitpid(child, 0)
+def tell(caller: socket.socket, number: int) -> None:
+    """Send a caller a number, if it has not been killed."""
     with contextlib.suppress(OSError):
-        caller.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        caller.sendall(f"{number}\n".encode())
+
+
+def end(process: int, caller: socket.socket, child: int) -> None:
+    """Tell a caller how its child ended."""
+    _, status = os.waitpid(child, 0)
+    tell(caller, os.waitstatus_to_exitcode(status))
     caller.close()
     os.close(process)
 
