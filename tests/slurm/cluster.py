@@ -107,7 +107,7 @@ class Cluster:
     def start_controller(self) -> None:
         """Start slurmctld, which finds the state of a former one."""
         self._daemon("slurmctld", [find("slurmctld"), "-D", "-i"])
-        wait_until(self._answers, "slurmctld answers")
+        wait_until(self._answers, "slurmctld answers", self._daemons["slurmctld"])
 
     def lose_controller(self, requests: int) -> None:
         """Let slurmctld be away until so many requests have failed; jobs go on."""
