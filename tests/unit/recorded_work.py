@@ -28,6 +28,10 @@ class RecordedWork:
         self.recordings = 0
         self.replays = 0
 
+    def rehearse(self, work: Callable[[], None]) -> None:
+        """As ``CudaGraphs.rehearse``."""
+        work()
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """As ``CudaGraphs.record``, except that the work is done while it is recorded.
 
@@ -62,8 +66,8 @@ class _Tape(TorchDispatchMode):
             raise RuntimeError(f"{name} can't be in a CUDA graph: {reason}")
         self._keep_what_changes(func, args, kwargs)
         result = func(*args, **kwargs)
-        for tensor in _tensors(result):
-            self.made.add(tensor.untyped_storage().data_ptr())
+        given = {_memory(tensor) for tensor in _tensors((args, kwargs))}
+        self.made |= {_memory(tensor) for tensor in _tensors(result)} - given
         self.steps.append((func, args, kwargs, result))
         return result
 
@@ -74,7 +78,7 @@ class _Tape(TorchDispatchMode):
                 continue
             value = args[place] if place < len(args) else kwargs.get(argument.name)
             for tensor in _tensors(value):
-                memory = tensor.untyped_storage().data_ptr()
+                memory = _memory(tensor)
                 if memory not in self.made and memory not in self.before:
                     storage = tensor.untyped_storage()
                     whole = torch.empty(0, dtype=torch.uint8).set_(storage)
@@ -92,6 +96,10 @@ class _Tape(TorchDispatchMode):
             for own, new in zip(_tensors(result), _tensors(func(*args, **kwargs)), strict=True):
                 if own.data_ptr() != new.data_ptr():
                     own.detach().copy_(new)
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _tensors(value) -> list[torch.Tensor]:

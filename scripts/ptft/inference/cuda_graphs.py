@@ -20,14 +20,20 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self._pool = None
+        self._stream = torch.cuda.Stream()
+
+    def rehearse(self, work: Callable[[], None]) -> None:
+        """Do work once as it will be recorded, for libraries to prepare."""
+        usual = torch.cuda.current_stream()
+        self._stream.wait_stream(usual)
+        with torch.cuda.stream(self._stream):
+            work()
+        usual.wait_stream(self._stream)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record work, without doing it; the result does it.
-
-        Before, the same work must have run once in the usual way, for libraries to prepare.
-        """
+        """Record rehearsed work, without doing it; the result does it."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             work()
         self._pool = graph.pool()
         return graph.replay
