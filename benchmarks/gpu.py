@@ -33,7 +33,7 @@ import torch  # noqa: E402
 from gpu_context import Context, NeedsCuda, Texts, made_up_texts, read_texts, small  # noqa: E402
 
 import gpu_checks  # noqa: E402  # isort: skip
-import gpu_prototypes  # noqa: E402  # isort: skip
+import gpu_options  # noqa: E402  # isort: skip
 import gpu_speed  # noqa: E402  # isort: skip
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -58,7 +58,7 @@ SECTIONS = {
     "engine": Section(gpu_speed.engine, 90),
     "logits": Section(gpu_checks.float32_logits_of_the_head, 40),
     "compiled": Section(gpu_speed.compiled, 80),
-    "prototypes": Section(gpu_prototypes.prototypes, 60),
+    "options": Section(gpu_options.options, 100),
     "survival": Section(gpu_checks.survival, 50),
 }
 CONTESTANTS = {

@@ -186,8 +186,8 @@ def trainer_of(
     model: torch.nn.Module, examples: list[Example], device: torch.device, **changes: Any
 ) -> Trainer:
     """This project's loop, ready for any number of updates."""
-    settings = TrainingSettings(epochs=10_000, batch_size=BATCH, lr=2e-6, **changes)
-    trainer = Trainer(Run(model, examples, [], settings, 2e-6, 0, Devices(device)))
+    settings = TrainingSettings(**({"epochs": 10_000, "batch_size": BATCH, "lr": 2e-6} | changes))
+    trainer = Trainer(Run(model, examples, [], settings, settings.lr, 0, Devices(device)))
     trainer.model.train()
     return trainer
 
@@ -196,5 +196,5 @@ def losses(trainer: Trainer, updates: int) -> list[float]:
     """Do some updates; their losses."""
     for _ in range(updates):
         trainer._update()
-    trainer._read()
+    trainer.readings.read()
     return [row["loss"] for row in trainer.curve[-updates:]]

@@ -15,12 +15,13 @@ from ptft.inference.model import LoadedModel, wrap_model
 from ptft.models.loading import scoring_dtype
 from ptft.prompts.encoding import Prompt
 from ptft.training.examples import Example
-from ptft.training.loop import CHECK_EVERY_ON_CUDA, Trainer
+from ptft.training.loop import Trainer
 from ptft.training.loss import Objective
 from ptft.training.memory import flops_per_token, utilisation
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.packing import example_weights, pack
+from ptft.training.readings import CHECK_EVERY_ON_CUDA
 
 WARM_UP, UPDATES, PARTS = 5, 20, 5
 SHARE_OF_TIME = 0.2  # of a section, for the updates of one kind of text
@@ -96,9 +97,9 @@ def _parts(trainer: Trainer, batch: list[Example], context: Context) -> dict[str
         "clip": context.seconds(
             lambda: torch.nn.utils.clip_grad_norm_(trainer.trained.values(), 1.0)
         ),
-        "adamw": context.seconds(trainer.optimizer.step),
+        "adamw": context.seconds(trainer.optimizer.adamw.step),
     }
-    trainer.optimizer.zero_grad(set_to_none=True)
+    trainer.optimizer.zero_grad()
     return taken
 
 

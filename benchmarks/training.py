@@ -166,8 +166,8 @@ def time_packed(examples: list[Example], warmup: int, device: torch.device) -> C
     begun = Clock.now(device)
     while trainer.step < trainer.steps:
         trainer._update()
-        if trainer._read_due() or trainer.step in (warmup, trainer.steps):
-            trainer._read()
+        if trainer.readings.due or trainer.step in (warmup, trainer.steps):
+            trainer.readings.read()
         if trainer.step == warmup:
             begun = Clock.now(device)
     return Clock.now(device).since(begun)

@@ -74,3 +74,27 @@ def write_rows(rows: list[dict], path: Path) -> Path:
 
 
 TEMPLATE = "# {text} ? "
+
+
+def tiny_model(architecture):
+    """A model with random weights: olmo, llama_grouped or gpt_neox."""
+    import torch
+    from transformers import (
+        GPTNeoXConfig,
+        GPTNeoXForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+        OlmoForCausalLM,
+    )
+
+    torch.manual_seed(0)
+    if architecture == "olmo":
+        return OlmoForCausalLM(tiny_config())
+    shape = {
+        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "initializer_range": 0.1,
+    }  # fmt: skip
+    if architecture == "llama_grouped":
+        return LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
+    # Pythia's; dropout off, as its checkpoints have it
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**shape, attention_dropout=0.0, hidden_dropout=0.0))

@@ -9,7 +9,8 @@ from ptft.training.batches import device_micro_batches
 from ptft.training.devices import Devices, synchronise_gradients
 from ptft.training.examples import Example
 from ptft.training.loss import Objective
-from ptft.training.packing import example_weights, pack
+from ptft.training.optimizer import Optimizer
+from ptft.training.packing import PackedBatch, example_weights, pack
 from ptft.training.run import OutOfMemory
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class Gradients:
     Args:
         model: as it is called in training.
         objective: what is made smaller.
+        optimizer: where the gradients go.
         weighting: of the examples in an update.
         devices: that share the work.
         bfloat16: whether the forward pass works in it.
@@ -31,12 +33,14 @@ class Gradients:
         self,
         model,
         objective: Objective,
+        optimizer: Optimizer,
         weighting: str,
         devices: Devices,
         bfloat16: bool,
         token_budget: int,
     ) -> None:
-        self.model, self.objective, self.weighting = model, objective, weighting
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.weighting = weighting
         self.devices, self.bfloat16, self.token_budget = devices, bfloat16, token_budget
 
     def add_up(self, batch: Sequence[Example], update: int) -> torch.Tensor:
@@ -65,16 +69,27 @@ class Gradients:
         for place, (part, counted) in enumerate(parts):
             packed = pack(part, weights, devices.device, self.bfloat16)
             synchronise_gradients(self.model, place == len(parts) - 1)
-            with torch.autocast(devices.device.type, torch.bfloat16, enabled=self.bfloat16):
-                loss = self.objective(self.model, packed) * counted
-            # Devices average their gradients, while the weights are parts of the whole batch.
-            (loss * devices.world).backward()
-            total += loss.detach()
+            total += self.add(packed, counted)
+            if len(parts) > 1:
+                self.optimizer.collect()
         return devices.total(total)
+
+    def add(self, packed: PackedBatch, counted: bool = True) -> torch.Tensor:
+        """Add the gradient of one micro-batch; returns its part of the loss.
+
+        Args:
+            counted: whether it is a part of the batch, or only keeps other devices company.
+        """
+        kind = packed.input_ids.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+            loss = self.objective(self.model, packed) * counted
+        # Devices average their gradients, while the weights are parts of the whole batch.
+        (loss * self.devices.world).backward()
+        return loss.detach()
 
     def _halve(self, used: int, longest: Example, update: int) -> None:
         """Halve the token budget after an out-of-memory error with micro-batches of ``used``."""
-        self.model.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         tokens = len(longest.ids)
         if used <= tokens:
             raise OutOfMemory(

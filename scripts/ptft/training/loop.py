@@ -13,8 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
 
+from ptft.inference.cuda_graphs import CudaGraphs
 from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, updates_per_epoch
@@ -25,18 +25,17 @@ from ptft.training.gradients import Gradients
 from ptft.training.l2sp import StartingPoint
 from ptft.training.loss import Objective
 from ptft.training.memory import automatic_token_budget
-from ptft.training.run import Diverged, OutOfMemory, Run, compile_layers, works_in_bfloat16
+from ptft.training.optimizer import Optimizer
+from ptft.training.packing import example_weights
+from ptft.training.readings import Readings
+from ptft.training.recorded_updates import RecordedUpdates, can_record
+from ptft.training.run import OutOfMemory, Run, compile_layers, works_in_bfloat16
 from ptft.training.schedule import learning_rate
 from ptft.training.snapshots import gathered_weights, load_weights, restore, snapshot
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 from ptft.training.validation import validate
 
 log = logging.getLogger(__name__)
-
-DIVERGED_AFTER = 20
-"""Updates in a row with a loss twice that of guessing evenly over the vocabulary."""
-CHECK_EVERY_ON_CUDA = 10
-"""Reading a loss waits for the device, so on CUDA several are read at once."""
 
 
 class Trainer:
@@ -45,25 +44,26 @@ class Trainer:
     def __init__(self, run: Run) -> None:
         self.run = run
         settings, device = run.settings, run.devices.device
+        if run.devices.world > 1 and (key := settings.of_one_device):
+            raise ValueError(f"{key} is for one device, there are {run.devices.world}")
         self.bfloat16 = works_in_bfloat16(settings, device)
         self.model = replicate(run.model, run.devices, settings.sharding)
         if settings.compile:
             compile_layers(run.model)
         self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
-        self.trained = {k: p for k, p in run.model.named_parameters() if p.requires_grad}
+        recording = settings.cuda_graphs and can_record(device, self.bfloat16)
+        self.optimizer = Optimizer(run.model, settings, self.bfloat16, recording)
+        self.trained = self.optimizer.trained
         self.start = self._starting_point()
-        self.optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=run.lr, weight_decay=settings.weight_decay, fused=True
-        )
         self.gradients = self._gradients()
-        self.curve: list[dict[str, Any]] = []
+        self.recorded = self._recorded(CudaGraphs()) if recording else None
+        vocabulary = run.model.config.vocab_size
+        self.readings = Readings(self.steps, vocabulary, device)
         self.step = 0
         replayed = ("replayed_examples", "replayed_tokens") if run.replayed else ()
         self.seen = dict.fromkeys(("examples", "tokens", *replayed), 0)
         self.stopping = EarlyStopping(settings.early_stopping)
         self.seconds = 0.0
-        self._unread: list[tuple[dict[str, Any], torch.Tensor, list[str]]] = []
-        self._hopeless = 0
 
     def _gradients(self) -> Gradients:
         run, settings = self.run, self.run.settings
@@ -75,7 +75,17 @@ class Trainer:
             )
         )
         return Gradients(
-            self.model, objective, settings.weighting, run.devices, self.bfloat16, budget
+            *(self.model, objective, self.optimizer),
+            *(settings.weighting, run.devices, self.bfloat16, budget),
+        )
+
+    def _recorded(self, graphs: CudaGraphs) -> RecordedUpdates:
+        run = self.run
+        share = run.replayed.share if run.replayed else 0
+        most = math.ceil(run.settings.batch_size / (1 - share)) + 1
+        return RecordedUpdates(
+            lambda packed: self._apply(self.gradients.add(packed)),
+            *(most, run.devices.device, graphs),
         )
 
     def _starting_point(self) -> StartingPoint | None:
@@ -83,6 +93,11 @@ class Trainer:
         sharded = run.devices.world > 1 and run.settings.sharding == "full"
         weights = self.trained.values()
         return StartingPoint(weights, strength, run.devices, sharded) if strength else None
+
+    @property
+    def curve(self) -> list[dict[str, Any]]:
+        """Rows of the learning curve, as far as they were read."""
+        return self.readings.curve
 
     @property
     def ended(self) -> bool:
@@ -118,11 +133,12 @@ class Trainer:
         best = self.stopping.step
         if best not in (None, self.step):
             load_weights(state.load_best(best), self.trained)
+        self.optimizer.end()
 
     def release(self) -> None:
         """Give back what only updates need: optimizer, gradients, a copy of the first weights."""
-        self.run.model.zero_grad(set_to_none=True)
-        del self.optimizer, self.start
+        self.optimizer.zero_grad()
+        del self.optimizer, self.gradients, self.recorded, self.start
         if self.run.devices.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -141,11 +157,11 @@ class Trainer:
                 state.limit_tokens(self.gradients.token_budget)
                 raise
             self.seconds = before + time.monotonic() - begun
-            self._unread[-1][0]["seconds"] = self.seconds
+            self.readings.took(self.seconds)
             measuring = self.step == self.steps or self.step in self.run.settings.validation_steps
             stopping, saving = self._agree(stop.requested, self._save_due(saved))
-            if self._read_due() or measuring or stopping or saving:
-                self._read()
+            if self.readings.due or measuring or stopping or saving:
+                self.readings.read()
             if measuring:
                 self._validate(state)
             last = self.ended
@@ -163,16 +179,8 @@ class Trainer:
         replayed = self._replayed()
         batch = [*(run.train[index] for index in chosen), *replayed]
         rate = learning_rate(self.step, self.steps, run.lr, settings.warmup_ratio)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = self.gradients.add_up(batch, self.step + 1)
-        if self.start is not None:
-            loss = loss + self.start.add_gradient()
-        limit = settings.max_grad_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.trained.values(), limit)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.set_rate(rate)
+        measured = self._learn(batch)
         self.step += 1
         self._count(batch, "")
         if run.replayed:
@@ -180,7 +188,27 @@ class Trainer:
         epoch = self.step / self.steps * settings.epochs
         row = {"step": self.step, "epoch": epoch, **self.seen, "lr": rate}
         ids = [item.example_id for item in batch]
-        self._unread.append((row, torch.stack([loss, norm]), ids))
+        self.readings.leave(row, measured, ids)
+
+    def _learn(self, batch: Sequence[Example]) -> torch.Tensor:
+        """Learn from a batch; returns (2,) its loss and the norm of its gradient."""
+        if self.recorded and self.recorded.takes(batch, self.gradients.token_budget):
+            weights = example_weights(batch, self.run.settings.weighting)
+            try:
+                return self.recorded.run(batch, weights)
+            except torch.OutOfMemoryError:
+                log.warning("out of memory with CUDA graphs: going on without them")
+            # What the failed work holds is freed when the block above has ended.
+            self.recorded = None
+            self.optimizer.zero_grad()
+        return self._apply(self.gradients.add_up(batch, self.step + 1))
+
+    def _apply(self, loss: torch.Tensor) -> torch.Tensor:
+        """Move the weights by the gradients of a loss; returns (2,) it and the gradients' norm."""
+        if self.start is not None:
+            self.optimizer.collect()
+            loss = loss + self.start.add_gradient()
+        return torch.stack([loss, self.optimizer.step()])
 
     def _replayed(self) -> list[Example]:
         """What is replayed in the next update."""
@@ -192,27 +220,6 @@ class Trainer:
     def _count(self, examples: Sequence[Example], kind: str) -> None:
         self.seen[f"{kind}examples"] += len(examples)
         self.seen[f"{kind}tokens"] += sum(len(item.ids) for item in examples)
-
-    def _read_due(self) -> bool:
-        on_cuda = self.run.devices.device.type == "cuda"
-        return len(self._unread) >= (CHECK_EVERY_ON_CUDA if on_cuda else 1)
-
-    def _read(self) -> None:
-        """Move finished updates to the curve; raise Diverged where going on would be in vain."""
-        guessing = math.log(self.run.model.config.vocab_size)
-        for row, measured, ids in self._unread:
-            loss, norm = measured.tolist()
-            self.curve.append(row | {"loss": loss, "grad_norm": norm})
-            self._hopeless = self._hopeless + 1 if loss > 2 * guessing else 0
-            if not (math.isfinite(loss) and math.isfinite(norm)) or (
-                self._hopeless >= DIVERGED_AFTER
-            ):
-                raise Diverged(
-                    f"training diverged at update {row['step']} of {self.steps}: loss {loss:.4g}, "
-                    f"gradient norm {norm:.4g}, learning rate {row['lr']:.4g}, examples {ids}. "
-                    "No model is saved; use a lower lr or a lower max_grad_norm"
-                )
-        self._unread.clear()
 
     def _validate(self, state: StateFolder) -> None:
         """Measure validation, where there is any, and keep the weights if they may be the best."""
@@ -257,11 +264,11 @@ class Trainer:
             "step": self.step,
             **self.seen,
             "seconds": self.seconds,
-            "hopeless": self._hopeless,
+            "hopeless": self.readings.hopeless,
             "token_budget": self.gradients.token_budget,
             "curve": self.curve,
             "stopping": asdict(self.stopping),
-            **snapshot(self.trained, self.optimizer, devices),
+            **snapshot(self.trained, self.optimizer.adamw, devices),
         }
         if devices.main:
             state.save(whole)
@@ -273,11 +280,12 @@ class Trainer:
         if saved is None:
             return
         self.step, self.seen = saved["step"], {key: saved[key] for key in self.seen}
-        self.seconds, self._hopeless = saved["seconds"], saved["hopeless"]
-        self.gradients.token_budget, self.curve = saved["token_budget"], saved["curve"]
+        self.readings.curve, self.readings.hopeless = saved["curve"], saved["hopeless"]
+        self.seconds, self.gradients.token_budget = saved["seconds"], saved["token_budget"]
         if "stopping" in saved:  # not in a state of before there was such a thing
             self.stopping = EarlyStopping(**saved["stopping"])
-        restore(saved, self.trained, self.optimizer)
+        restore(saved, self.trained, self.optimizer.adamw)
+        self.optimizer.publish()
         if self.run.devices.main:
             note(resumed_from=self.step)
         log.info("resuming after update %d of %d", self.step, self.steps)

@@ -78,6 +78,11 @@ class TrainingSettings:
     """Precision of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
     compile: bool = False
     """torch.compile the decoder's layers: worthwhile for long runs on a GPU."""
+    optimizer: Literal["adamw", "adamw_clip", "adamw_masters"] = added("adamw")
+    """Ways to the same updates, on one GPU: adamw_clip clips inside of the fused AdamW;
+    adamw_masters also keeps linear layers in bfloat16, with float32 masters."""
+    cuda_graphs: bool = added(False)
+    """Record updates of up to 2,048 tokens as CUDA graphs: for short texts on one GPU."""
     sharding: Literal["data", "full"] = "data"
     """Under torchrun: a copy of the model on each device, or weights sharded over them (FSDP2)."""
     validation_examples: int = 0
@@ -102,6 +107,13 @@ class TrainingSettings:
     """Updates between saves of resumable state."""
     save_minutes: float = 10.0
     """Minutes between saves of resumable state, at most."""
+
+    @property
+    def of_one_device(self) -> str | None:
+        """A setting with a value that several devices can't work with."""
+        if self.optimizer != "adamw":
+            return "optimizer"
+        return "cuda_graphs" if self.cuda_graphs else None
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):
@@ -131,6 +143,12 @@ class TrainingSettings:
             "validation_steps",
             self.validation_steps,
             "at least one update, because early_stopping is set",
+        )
+        require(
+            not (self.compile and self.cuda_graphs),
+            "cuda_graphs",
+            self.cuda_graphs,
+            "false, because compile is set: that is for long texts, this for short ones",
         )
         needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(

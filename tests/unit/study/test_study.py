@@ -175,7 +175,8 @@ def test_replay_is_in_the_slice_of_its_arms_alone(read):
     assert nli["settings"]["l2sp"] == 0.1
     assert nli["replay_template"] == grid.templates("pocket_question")["default"]
     assert summary == finetune_slice(read(STUDY), "full.pocket_summary.s0")
-    assert not {"replay", "l2sp", "kl", "freeze", "early_stopping"} & summary["settings"].keys()
+    added = {"replay", "l2sp", "kl", "freeze", "early_stopping", "optimizer", "cuda_graphs"}
+    assert not added & summary["settings"].keys()
     assert "kl" not in nli["settings"]
     assert set(grid.splits()) - set(read(STUDY).splits()) == {("pocket_question", "train")}
     assert grid.learned("full.pocket_nli.s1") == ["pocket_nli", "pocket_question"]
@@ -203,6 +204,19 @@ def test_frozen_blocks_are_fewer_than_the_models(read, tmp_path, repository):
     assert read(STUDY.replace("{epochs: 1,", "{epochs: 1, freeze: 1,"))
     with pytest.raises(StudyError, match="settings.freeze: 2 is not below the model's 2 blocks"):
         read(STUDY.replace("{epochs: 1,", "{epochs: 1, freeze: 2,"))
+
+
+@pytest.mark.parametrize("setting", ["optimizer: adamw_masters", "cuda_graphs: true"])
+def test_what_is_for_one_gpu_is_refused_on_several(read, setting):
+    study = STUDY.replace("{epochs: 1,", f"{{epochs: 1, {setting},")
+    key, _, value = setting.partition(": ")
+    settings = finetune_slice(read(study), "full.pocket_nli.s0")["settings"]
+    assert settings[key] == (True if value == "true" else value)
+    assert read(f"{study}\ncompute: {{gpus: 1}}\n")
+    refusal = rf"study.yaml:\d+: finetune.full.settings.{key}: this is for one GPU, .*gpus is 2"
+    with pytest.raises(StudyError, match=refusal):
+        read(f"{study}\ncompute: {{gpus: 2}}\n")
+    assert read(f"{STUDY}\ncompute: {{gpus: 2}}\n")
 
 
 def test_resolved_study_holds_everything_it_names(read):

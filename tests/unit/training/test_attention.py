@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from tiny import tiny_config
+from tiny import tiny_model
 
 from ptft.training.attention import NAME, SequenceLayout, sequence_layout
 
@@ -28,7 +28,7 @@ def test_similar_lengths_share_a_rectangle():
 
 @pytest.mark.parametrize("architecture", ["olmo", "llama_grouped", "gpt_neox"])
 def test_packed_logits_and_gradients_equal_unpacked(architecture):
-    model = build(architecture)
+    model = tiny_model(architecture)
     rows = [torch.randint(2, 60, (n,)) for n in LENGTHS]
     plain = torch.cat([model(input_ids=row[None], use_cache=False).logits[0] for row in rows])
     plain.square().mean().backward()
@@ -70,7 +70,7 @@ def test_flash_attention_is_called_as_it_must_be(architecture, monkeypatch):
         return torch.cat(parts)
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", reference)
-    model = build(architecture)
+    model = tiny_model(architecture)
     model.set_attn_implementation(NAME)
     boundaries = torch.tensor([0, *itertools.accumulate(LENGTHS)], dtype=torch.int32)
 
@@ -92,30 +92,8 @@ def test_flash_attention_is_called_as_it_must_be(architecture, monkeypatch):
     assert calls == [(-1, 0)] * 2  # causal, in each of two layers
 
 
-def build(architecture):
-    from transformers import (
-        GPTNeoXConfig,
-        GPTNeoXForCausalLM,
-        LlamaConfig,
-        LlamaForCausalLM,
-        OlmoForCausalLM,  # fmt: skip
-    )
-
-    torch.manual_seed(0)
-    if architecture == "olmo":
-        return OlmoForCausalLM(tiny_config())
-    shape = {
-        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "initializer_range": 0.1,
-    }  # fmt: skip
-    if architecture == "llama_grouped":
-        return LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
-    # Pythia's; dropout off, as its checkpoints have it
-    return GPTNeoXForCausalLM(GPTNeoXConfig(**shape, attention_dropout=0.0, hidden_dropout=0.0))
-
-
 def test_without_a_layout_it_is_refused():
-    model = build("olmo")
+    model = tiny_model("olmo")
     model.set_attn_implementation(NAME)
     with pytest.raises(ValueError, match="needs layout="):
         model(input_ids=torch.tensor([[3, 4]]))

@@ -28,7 +28,7 @@ def test_compiled_layers_give_the_same_updates(tmp_path, monkeypatch):
         trainer.model.train()
         for _ in range(trainer.steps):
             trainer._update()
-            trainer._read()
+            trainer.readings.read()
         trainers.append(trainer)
     eager, compiled = trainers
     assert any((tmp_path / "compiled").rglob("*"))

@@ -1,0 +1,116 @@
+"""Whole updates as CUDA graphs, for batches of few tokens: there the host is slower than the GPU.
+
+A graph has fixed shapes, so batches are padded to a multiple of 64 tokens, by a sequence of its own
+that no other attends to and no loss counts. The first batch of a size runs as it is (libraries
+prepare), the second is recorded, all others repeat the recording on their own ids.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ptft.inference.cuda_graphs import CudaGraphs
+from ptft.training.attention import SequenceLayout
+from ptft.training.examples import Example
+from ptft.training.packing import PackedBatch, in_one_row, packed_arrays
+
+MOST_TOKENS = 2048
+"""of a recorded batch, padded; what is longer keeps a GPU busy"""
+STEP = 64
+"""tokens, and learned tokens, are padded to a multiple of this"""
+
+
+@dataclass
+class _Size:
+    """The tensors of batches that are padded alike, at the addresses that a recording reads."""
+
+    tensors: dict[str, torch.Tensor]
+    boundaries: torch.Tensor
+    packed: PackedBatch
+    measured: torch.Tensor
+    replay: Callable[[], None] | None = None
+    seen: bool = False
+
+
+class RecordedUpdates:
+    """Runs updates, and repeats recordings of them.
+
+    Args:
+        update: learns from one packed batch; returns (2,) loss and gradient norm. It must give the
+            same kernels for batches of the same shapes.
+        sequences: most examples of a batch.
+        device: of the batches.
+        graphs: records.
+    """
+
+    def __init__(
+        self,
+        update: Callable[[PackedBatch], torch.Tensor],
+        sequences: int,
+        device: torch.device,
+        graphs: CudaGraphs,
+    ) -> None:
+        self.update, self.sequences, self.device, self.graphs = update, sequences, device, graphs
+        self.sizes: dict[tuple[int, int], _Size] = {}
+
+    def takes(self, batch: Sequence[Example], token_budget: int) -> bool:
+        """Whether a batch is small enough, and one micro-batch."""
+        tokens = sum(len(item.ids) for item in batch)
+        return tokens <= token_budget and padded(tokens + 1) <= MOST_TOKENS
+
+    def run(self, batch: Sequence[Example], weights: dict[str, float]) -> torch.Tensor:
+        """One update; returns (2,) loss and gradient norm."""
+        arrays = packed_arrays(batch, weights)
+        # At least one token pads, so that there is one for predictors that pad.
+        key = padded(len(arrays["input_ids"]) + 1), padded(len(arrays["targets"]))
+        size = self.sizes.get(key) or self.sizes.setdefault(key, self._empty(*key))
+        self._fill(size, arrays, [len(item.ids) for item in batch])
+        if size.replay is not None:
+            size.replay()
+        elif size.seen:
+            size.replay = self.graphs.record(lambda: self._work(size))
+            size.replay()
+        else:
+            self.graphs.rehearse(lambda: self._work(size))
+            size.seen = True
+        return size.measured.clone()
+
+    def _work(self, size: _Size) -> None:
+        size.measured.copy_(self.update(size.packed))
+
+    def _empty(self, tokens: int, learned: int) -> _Size:
+        def zeros(count: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+            return torch.zeros(count, dtype=dtype, device=self.device)
+
+        tensors = {name: zeros(tokens) for name in ("input_ids", "position_ids")}
+        tensors |= {name: zeros(learned) for name in ("predictors", "targets", "owners")}
+        tensors["weights"] = zeros(learned, torch.float32)
+        # The padding is a sequence, and batches of fewer examples have some without a token.
+        boundaries = zeros(self.sequences + 2, torch.int32)
+        layout = SequenceLayout(tokens, boundaries, ())
+        return _Size(tensors, boundaries, in_one_row(tensors, layout), zeros(2, torch.float32))
+
+    def _fill(self, size: _Size, arrays: dict[str, np.ndarray], lengths: list[int]) -> None:
+        tokens = len(size.tensors["input_ids"])
+        used = sum(lengths)
+        padding = {"position_ids": np.arange(tokens - used), "predictors": used}
+        for name, array in arrays.items():
+            whole = np.zeros(len(size.tensors[name]), dtype=array.dtype)
+            whole[: len(array)] = array
+            whole[len(array) :] = padding.get(name, 0)
+            size.tensors[name].copy_(torch.from_numpy(whole), non_blocking=True)
+        ends = np.full(len(size.boundaries), tokens, dtype=np.int32)
+        ends[: len(lengths) + 1] = np.cumsum([0, *lengths])
+        size.boundaries.copy_(torch.from_numpy(ends), non_blocking=True)
+
+
+def can_record(device: torch.device, bfloat16: bool) -> bool:
+    """Whether a device records, and attention takes the layout of a row from a tensor."""
+    return device.type == "cuda" and bfloat16
+
+
+def padded(count: int) -> int:
+    """The next multiple of ``STEP``."""
+    return -(-count // STEP) * STEP
