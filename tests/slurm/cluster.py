@@ -140,9 +140,10 @@ class Cluster:
         wait_until(lambda: "down" not in self.states(name)[0], f"{name} is back")
 
     def jobs(self, *states: str) -> list[dict[str, str]]:
-        """Jobs that the controller remembers: id, name, state, node, comment (rule, wildcards)."""
-        fields = ["id", "name", "state", "node", "comment"]
-        output = self.call("squeue", "--all", "--states=all", "--noheader", "-o", "%i|%j|%T|%N|%k")
+        """Jobs that the controller remembers: comment holds rule and wildcards, memory MB."""
+        fields = ["id", "name", "state", "node", "comment", "memory"]
+        options = ["--all", "--states=all", "--noheader", "--noconvert"]
+        output = self.call("squeue", *options, "-o", "%i|%j|%T|%N|%k|%m")
         found = [dict(zip(fields, line.split("|"), strict=True)) for line in output.splitlines()]
         return [job for job in found if not states or job["state"] in states]
 

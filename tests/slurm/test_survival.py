@@ -71,6 +71,7 @@ def test_an_undisturbed_run(study, reference, monkeypatch, tmp_path):
     submitted = {job["id"] for job in jobs} - earlier
     assert sorted(calls) == sorted(f"load python/3.11 {job}" for job in submitted)
     assert len(calls) == 2 + 1 + 2
+    assert {job["memory"] for job in jobs} == {"4001M"}  # the profile's default is 4000
     for rule, jobs in (("finetune_model", 2), ("evaluate_model", 1 + 2)):
         attempts = list(study.records(rule).values())
         assert len(attempts) == jobs

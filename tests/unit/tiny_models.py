@@ -33,7 +33,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_olmo(
-    vocabulary: int, context: int = 256, seed: int = 0, width: int = 32
+    vocabulary: int, context: int = 256, seed: int = 0, width: int = 32, tied: bool = True
 ) -> OlmoForCausalLM:
     """A random OLMo of two layers whose predictions differ clearly from token to token."""
     torch.manual_seed(seed)
@@ -47,7 +47,21 @@ def tiny_olmo(
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=1,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         initializer_range=0.3,
     )
     return OlmoForCausalLM(config).eval()
+
+
+def tie(model, context: list[int], first: int, second: int):
+    """Give a bf16 model a head whose logits of two tokens behind a context are 10 and 10.01."""
+    with torch.inference_mode():
+        hidden = model.model(torch.tensor([context])).last_hidden_state[0, -1]
+    direction = 10 * hidden / hidden.float().square().sum()
+    place = (hidden.abs() - 1).abs().argmin()
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[first] = direction
+        model.lm_head.weight[second] = direction
+        model.lm_head.weight[second, place] += 0.01 / hidden[place]
+    return model

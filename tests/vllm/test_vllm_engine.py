@@ -14,10 +14,10 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from slice_files import slice_file
-from tiny_models import sentences, tiny_olmo, tiny_tokenizer
+from tiny_models import sentences, tie, tiny_olmo, tiny_tokenizer
 
 from ptft.inference.engine import Engine
-from ptft.inference.model import load_for_scoring
+from ptft.inference.model import Target, load_for_scoring
 from ptft.prompts.encoding import Prompt
 
 pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm installs it")
@@ -112,6 +112,26 @@ def test_nan_logits_are_an_error(engines, prompts):
     engines[1]._llm.apply_model(break_weights)
     with pytest.raises(FloatingPointError, match="not finite"):
         engines[1].generate(prompts[:3], 4, [])
+
+
+def test_tokens_that_tie_in_bfloat16_are_chosen_in_float32(tmp_path):
+    context, first, second = [5, 9, 33, 70, 12], 40, 41
+    target = Target("cpu", "bfloat16")
+    model = tiny_olmo(len(tiny_tokenizer()), CONTEXT, width=WIDTH, tied=False)
+    model = tie(model.bfloat16(), context, first, second)
+    folder = save(model, tmp_path / "model")
+    with torch.inference_mode():
+        coarse = model(torch.tensor([context])).logits[0, -1]
+    assert coarse.argmax() == first and coarse[first] == coarse[second] == 10
+    loaded = load_for_scoring(folder, target=target)
+    prompts = [Prompt(context, [], shots=0, truncated=False)]
+    expected = Engine(loaded).generate(prompts, 1, [])
+    assert expected == [loaded.tokenizer.decode([second]).strip()]
+    other = VllmEngine(loaded, folder)
+    try:
+        assert other.generate(prompts, 1, []) == expected
+    finally:
+        other._llm.llm_engine.engine_core.shutdown()
 
 
 def write_cells(folder, labels):

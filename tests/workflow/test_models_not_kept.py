@@ -1,6 +1,7 @@
 """A study with `keep_models: false`: models go when they are scored, all else is the same."""
 
 import shutil
+from itertools import accumulate
 
 import polars as pl
 
@@ -39,6 +40,17 @@ def told_of_training(clone: Clone) -> list[str]:
     return [line for line in page.splitlines() if "trained on" in line]
 
 
+def most_models_at_once(clone: Clone) -> int:
+    """Of tuned models at a time, each from its training's begin to its evaluation's end."""
+    moments = []
+    for folder in (clone.root / RESULTS / "state/jobs/finetune_model").glob("*/*"):
+        name = f"{folder.parent.name}/{folder.name}"
+        (trained,) = read_records(folder)
+        (scored,) = read_records(folder.parents[2] / "evaluate_model" / name)
+        moments += [(trained.started, 1), (scored.ended, -1)]
+    return max(accumulate(change for _, change in sorted(moments)))
+
+
 def test_models_are_gone_and_all_tables_the_same(finished):
     kept, told = tables(finished), told_of_training(finished)
     assert len(models(finished)) == 4 and len(told) >= 2
@@ -51,6 +63,7 @@ def test_models_are_gone_and_all_tables_the_same(finished):
     assert again.keys() == kept.keys()
     assert all(again[name].equals(kept[name]) for name in kept)
     assert told_of_training(finished) == told
+    assert most_models_at_once(finished) == 2  # as many as run on two cores
     records = finished.root / RESULTS / "state/trained" / ARM
     assert {path.name for path in records.iterdir()} == {
         "training.json", "curve.parquet", "tensorboard",

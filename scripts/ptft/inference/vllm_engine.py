@@ -102,6 +102,7 @@ def _start(loaded: LoadedModel, folder: Path):
             dtype=str(loaded.model.dtype).removeprefix("torch."),
             max_model_len=loaded.max_length,
             generation_config="vllm",  # no sampling settings from the model's folder
+            hf_overrides={"head_dtype": "float32"},  # tokens are chosen as in ``exact_head``
             seed=0,
             **_memory(loaded.device),
         )

@@ -151,6 +151,19 @@ def test_bfloat16_notes_how_far_batching_moves_a_document(rows):
     assert float(results.notes["largest_nats_deviation"]) < 0.05 * max(results.extra["nats"])
 
 
+def test_the_loss_is_of_float32_logits_in_bfloat16_too(rows):
+    tokenizer = tiny_tokenizer()
+    model = tiny_olmo(len(tokenizer)).bfloat16()
+    ids = [tokenizer.eos_token_id, *tokenizer(rows[0]["text"])["input_ids"]]
+    with torch.inference_mode():
+        hidden = model.model(torch.tensor([ids[:-1]])).last_hidden_state[0].double()
+        logprobs = (hidden @ model.lm_head.weight.double().T).log_softmax(-1)
+    expected = -logprobs[range(len(hidden)), ids[1:]].sum().item()
+    engine = Engine(wrap_model(model, tokenizer))
+    results = evaluate_cell(engine, text_cell(256, 256), rows[:1], [])
+    assert results.extra["nats"] == pytest.approx([expected], rel=1e-6)
+
+
 @pytest.fixture
 def folders(tmp_path, base, rows):
     """A checkpoint, what was made of it, and a plan with a dataset of text and one of choices."""
@@ -196,6 +209,17 @@ def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
     again = json.loads((folders / "tuned.json").read_text())
     text, choices = "t.default.0shot.parquet", "c.default.0shot.parquet"
     assert again[text] != keys["tuned"][text] and again[choices] == keys["tuned"][choices]
+
+
+def test_a_job_scores_anew_in_another_precision(folders, monkeypatch):
+    keys = []
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr("ptft.inference.model.scoring_dtype", lambda _, dtype=dtype: dtype)
+        evaluate(job_of(folders, "tuned"))
+        keys.append(json.loads((folders / "tuned.json").read_text()))
+        notes = pl.read_parquet_metadata(folders / "output/tuned/c.default.0shot.parquet")
+        assert notes.get("dtype") == (None if dtype == torch.float32 else "bfloat16")
+    assert keys[0].keys() == keys[1].keys() and not set(keys[0].values()) & set(keys[1].values())
 
 
 def test_keys_of_other_cells_are_as_they_were(folders):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from tiny_models import tiny_olmo, tiny_tokenizer
+from tiny_models import tie, tiny_olmo, tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ptft.evaluation.requests import CellRequest
@@ -29,21 +29,6 @@ def tied():
         )
     ).to(torch.bfloat16).eval()  # fmt: skip
     return tie(model, CONTEXT, FIRST, SECOND)
-
-
-def tie(model, context, first, second):
-    """Give a model a head in which two tokens tie behind a context, in bf16 alone."""
-    with torch.inference_mode():
-        hidden = model.model(torch.tensor([context])).last_hidden_state[0, -1]
-    direction = 10 * hidden / hidden.float().square().sum()
-    nudged = direction.clone()
-    place = hidden.abs().argmin()
-    nudged[place] += 0.01 * hidden[place].sign()
-    with torch.no_grad():
-        model.lm_head.weight.zero_()
-        model.lm_head.weight[first] = direction
-        model.lm_head.weight[second] = nudged
-    return model
 
 
 def test_a_tie_in_bfloat16_is_none_in_float32(tied):
@@ -95,6 +80,19 @@ def test_greedy_tokens_are_chosen_in_float32(tied):
     engine = Engine(wrap_model(tied, tokenizer))
     text = engine.generate([Prompt(CONTEXT, [], 0, False)], 1, [])
     assert text == [tokenizer.decode([SECOND]).strip()]
+
+
+def test_later_greedy_tokens_are_chosen_in_float32_too(tied):
+    """The last token of the context is generated first, by a row of the head that ends no tie."""
+    model, tokenizer = copy.deepcopy(tied), tiny_tokenizer()
+    with torch.inference_mode():
+        before, after = model.model(torch.tensor([CONTEXT])).last_hidden_state[0, -2:].float()
+    away = before - (before @ after) / (after @ after) * after
+    with torch.no_grad():
+        model.lm_head.weight[CONTEXT[-1]] = 20 * away / (away @ before)
+    engine = Engine(wrap_model(model, tokenizer))
+    text = engine.generate([Prompt(CONTEXT[:-1], [], 0, False)], 2, [])
+    assert text == [tokenizer.decode([CONTEXT[-1], SECOND]).strip()]
 
 
 def test_only_the_places_asked_for_are_computed_and_the_head_is_given_back():

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import save_tiny_checkpoint
 
-from ptft.inference.model import load_for_scoring
+from ptft.inference.model import Target, load_for_scoring, target_here
 from ptft.models.adapters import load_tuned
 from ptft.models.folder import copy_tokenizer
 from ptft.models.loading import load_model, save_model, scoring_dtype
@@ -35,6 +35,12 @@ def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):
 def test_models_are_evaluated_in_bfloat16_on_cuda_alone():
     assert scoring_dtype(torch.device("cuda", 1)) == torch.bfloat16
     assert scoring_dtype(torch.device("cpu")) == torch.float32
+
+
+def test_a_gpu_is_scored_on_where_there_is_one(monkeypatch):
+    for found, target in ((False, Target("cpu", "float32")), (True, Target("cuda", "bfloat16"))):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda found=found: found)
+        assert target_here() == target
 
 
 def test_an_adapter_is_merged_in_float32_and_rounded_once(tmp_path):

@@ -315,6 +315,8 @@ def test_scores_are_made_on_one_gpu_and_planned_so(read, tmp_path):
     plan, estimates = stages(make_plan(grid, jobs, folder=tmp_path)), Demands(grid).estimates
     assert plan["fine-tune"][2] == pytest.approx(4 * estimates.finetune_seconds(ARM) / 3600)
     assert plan["evaluate"][2] == pytest.approx(estimates.evaluate_seconds() / 3600)
+    one = Demands(read("tests/studies/cluster.yaml", compute={"gpus": 1, "threads": 2}))
+    assert estimates.evaluate_seconds() == one.estimates.evaluate_seconds()
     assert Demands(grid).evaluation_gpus() == 1
     assert Demands(read("tests/studies/cluster.yaml", compute={})).evaluation_gpus() == 0
 

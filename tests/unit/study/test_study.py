@@ -329,3 +329,12 @@ def test_further_ways_of_scoring_go_where_the_kind_allows(read):
         "pocket_summary": None,
         "pocket_facts": ["pmi"],
     }
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_usual_leaves_the_resolved_study_as_it_was_before_the_key(repository, kept):
+    """It is a job's slice: another one would write a finished study anew."""
+    file = repository / "tests/studies/tiny.yaml"
+    text = yaml.safe_load(file.read_text()) | {"keep_models": kept}
+    resolved = resolved_study(read_study(text, [file], repository / "config"))
+    assert resolved["study"].get("keep_models") == (None if kept else False)

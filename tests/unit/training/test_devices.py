@@ -14,9 +14,17 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
 from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
+from ptft.training import snapshots
 from ptft.training.attention import NAME
 from ptft.training.blocks import freeze
-from ptft.training.devices import LONGEST_WAIT, Devices, join_devices, leave_devices, place
+from ptft.training.devices import (
+    LONGEST_WAIT,
+    Devices,
+    join_devices,
+    leave_devices,
+    place,
+    scattered,
+)
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
 from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
@@ -121,37 +129,81 @@ def shares(deep, devices):
     """What is on this device of a sharded model, and of its gradient within an update."""
     run = run_of(deep, "full", devices=devices)
     trainer = Trainer(run)
-    trainer.gradients.accumulate(run.train[:5])
+    objective, kept = trainer.gradients.objective, []
+
+    def counted(*given):
+        kept.append(whole_gradients(run.model))
+        return objective(*given)
+
+    trainer.gradients.objective = counted
+    trainer.gradients.accumulate(run.train[:10])
     own = sum(p.grad.to_local().numel() for p in run.model.parameters())
     whole = sum(p.numel() for p in run.model.parameters())
-    # A pass that does not exchange gradients keeps them whole, for the last one to exchange.
-    kept = [
-        getattr(parameter, "_unsharded_param", parameter)
-        for part in run.model.modules()
+    return {"gradient": own, "whole": whole, "optimizer": optimizer_bytes(run.model),
+            "whole_gradients": kept}  # fmt: skip
+
+
+def whole_gradients(model):
+    """How many are kept whole: those of passes that did not exchange them, for the last to do."""
+    return sum(
+        parameter.unsharded_accumulated_grad is not None or whole.grad is not None
+        for part in model.modules()
         if (state := getattr(part, "_get_fsdp_state", None))
         for group in [state()._fsdp_param_group]
         if group
         for parameter in group.fsdp_params
-        if parameter.unsharded_accumulated_grad is not None
-    ]
-    return {"gradient": own, "whole": whole, "optimizer": optimizer_bytes(run.model),
-            "whole_gradients": len(kept)}  # fmt: skip
+        if (whole := getattr(parameter, "_unsharded_param", None)) is not None
+    )
 
 
 def saving(deep, folder, devices):
     """Bytes by which this process grows while the state of a deep model is saved."""
     with devices.in_turn():
         begun = time.monotonic()
-        run = run_of(deep, "data", devices=Devices(devices.device))  # read whole
+        run_of(deep, "data", devices=Devices(devices.device))  # read whole
         ended = time.monotonic()
-    run = run_of(deep, "full", devices=devices)
-    trainer = Trainer(run)
+    measured = {"validation_examples": 4, "validation_steps": [1], "early_stopping": 1}
+    trainer = Trainer(run_of(deep, "full", devices=devices, **measured))
+    state = SlowState(folder / "deep", "same")
     trainer._update()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already must not be used again unseen
     Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
     before = resident("VmHWM")
-    trainer._save(StateFolder(folder / "deep", "same"))
-    return {"grown": resident("VmHWM") - before, "turn": (begun, ended)}
+    trainer._save(state)
+    grown, left = resident("VmHWM") - before, [time.monotonic()]
+    trainer._validate(state)  # the weights are the best so far
+    left.append(time.monotonic())
+    return {
+        "grown": grown, "turn": (begun, ended), "written": state.written, "left": left,
+        "read": reading(trainer, state),
+    }  # fmt: skip
+
+
+def reading(trainer, state):
+    """Bytes of its own by which this process has grown when it takes its share of a state."""
+    grown, before = [], resident("RssAnon")
+
+    def sampled(*given):
+        grown.append(resident("RssAnon") - before)
+        return scattered(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "scattered", sampled)
+        trainer._resume(state)
+    return grown[0]
+
+
+class SlowState(StateFolder):
+    """Notes when it has written, which takes a while."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.written = []
+
+    def _write(self, *arguments):
+        super()._write(*arguments)
+        time.sleep(0.5)
+        self.written.append(time.monotonic())
 
 
 def resident(kind):
@@ -313,7 +365,8 @@ def test_a_device_holds_and_counts_its_share_only(taken):
     for process in taken:
         assert process["gradient"] == process["whole"] // 2
         assert process["optimizer"] == OPTIMIZER_BYTES * process["whole"] // 2
-        assert process["whole_gradients"] == 0
+        assert len(process["whole_gradients"]) > 1  # before each micro-batch
+        assert set(process["whole_gradients"]) == {0}
 
 
 @pytest.mark.slow
@@ -324,11 +377,28 @@ def test_processes_wait_for_one_that_writes_or_is_kept_out_by_a_lock(taken):
 
 
 @pytest.mark.slow
+def test_nothing_is_shared_while_the_main_process_writes(taken):
+    """What the devices share has NCCL's short limit: the others wait before it."""
+    assert [len(process["written"]) for process in taken] == [2, 0]  # state, best weights
+    for written, left in zip(taken[0]["written"], taken[1]["left"], strict=True):
+        assert written <= left
+
+
+def test_processes_wait_in_a_group_of_their_own(monkeypatch):
+    groups = []
+    monkeypatch.setattr(torch.distributed, "barrier", lambda group=None: groups.append(group))
+    Devices(torch.device("cpu"), 1, 2, "patient").wait()
+    Devices(torch.device("cpu")).wait()
+    assert groups == ["patient"]
+
+
+@pytest.mark.slow
 def test_the_main_process_alone_holds_whole_weights(taken):
     state = 12 * taken[0]["whole"]  # weights and two moments in float32
     assert state > 90e6
     assert taken[0]["grown"] > 0.8 * state
     assert taken[1]["grown"] < 0.15 * state
+    assert all(process["read"] < 0.15 * state for process in taken)  # a mapped file is no copy
     (_, first), (second, _) = (process["turn"] for process in taken)
     assert first <= second
 

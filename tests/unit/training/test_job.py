@@ -1,5 +1,6 @@
 """finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
 
+import contextlib
 import json
 import resource
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 from slice_files import slice_file
 from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
@@ -19,8 +21,11 @@ import finetune_model
 from ptft.models.adapters import load_tuned
 from ptft.models.loading import load_model
 from ptft.runtime.job_records import RECORD, read_records, recorded
+from ptft.training import job
+from ptft.training.devices import Devices
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
+MODEL = "model/model.safetensors"
 VALIDATED = SETTINGS | {"validation_examples": 32, "validation_steps": [10]}
 
 
@@ -192,6 +197,72 @@ def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
         load_tuned(path)(ids).logits for path in (tmp_path / "model", files / "checkpoint")
     )
     assert (tuned - base).abs().max() > 0.1
+
+
+def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_path, monkeypatch):
+    """What evaluation rounds when it loads is rounded before it is written: the same weights."""
+    settings = SETTINGS | {"epochs": 1}
+    for name, dtype in (("whole", torch.float32), ("half", torch.bfloat16)):
+        monkeypatch.setattr("ptft.training.job.scoring_dtype", lambda _, dtype=dtype: dtype)
+        (tmp_path / name).mkdir()
+        assert finetune_model.main(arguments(files, tmp_path / name, settings=settings)) == 0
+    whole, half = (load_file(tmp_path / name / MODEL) for name in ("whole", "half"))
+    assert {weight.dtype for weight in half.values()} == {torch.bfloat16}
+    assert half.keys() == whole.keys()
+    assert all(torch.equal(half[name], weight.bfloat16()) for name, weight in whole.items())
+
+
+def test_an_adapters_base_is_in_the_precision_of_the_forward_pass(files, tmp_path, monkeypatch):
+    trainers = []
+
+    class Watched(job.Trainer):
+        def __init__(self, run):
+            super().__init__(run)
+            trainers.append(self)
+
+    monkeypatch.setattr(job, "Trainer", Watched)
+    settings = {"epochs": 1, "rank": 4, "dtype": "bfloat16"}
+    assert finetune_model.main(arguments(files, tmp_path, "lora", settings=settings)) == 0
+    kinds = {
+        "base_layer" in name: weight.dtype
+        for name, weight in trainers[0].run.model.named_parameters()
+    }
+    assert kinds == {True: torch.bfloat16, False: torch.float32}
+
+
+def test_processes_load_in_turn_and_wait_while_one_writes(files, tmp_path, monkeypatch):
+    """The host has room for one whole model; behind the lock, and until the model is written,
+    the processes wait as long as it takes."""
+    events = []
+
+    class Watched(Devices):
+        def wait(self):
+            events.append("wait")
+
+        @contextlib.contextmanager
+        def in_turn(self):
+            events.append("turn")
+            yield
+            events.append("end of turn")
+
+    def watch(name, event):
+        original = getattr(job, name)
+
+        def watched(*given, **named):
+            events.append(event)
+            return original(*given, **named)
+
+        monkeypatch.setattr(job, name, watched)
+
+    monkeypatch.setattr(job, "join_devices", lambda: Watched(torch.device("cpu")))
+    for name, event in {
+        "exclusive": "lock", "load_model": "load", "place": "place", "finished_folder": "write",
+    }.items():  # fmt: skip
+        watch(name, event)
+    settings = SETTINGS | {"epochs": 1, "kl": 0.1}
+    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
+    both = ["load", "place", "load", "place"]  # the model, and the checkpoint for `kl`
+    assert events == ["lock", "wait", "turn", *both, "end of turn", "write", "wait"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from remedy_runs import assert_same_run, stopped_and_resumed, trained, trainer_of
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
+from ptft.prompts.tokens import encode
 from ptft.training.batches import examples_before
 from ptft.training.examples import Example, text_examples
 from ptft.training.replay import Replayed, replay_examples
@@ -50,6 +51,24 @@ def test_every_pass_over_the_replayed_set_is_in_another_order():
 def test_nothing_to_replay_is_refused():
     with pytest.raises(ValueError, match="replay: the dataset has no examples"):
         Replayed([], 0.5, 1)
+
+
+def test_text_is_encoded_in_pieces(monkeypatch):
+    """Python's lists of a piece's tokens are given back before the next piece is encoded."""
+    rows = [{"example_id": f"d{at}", "text": f"w{at} w1"} for at in range(5)]
+    expected = text_examples(tiny_tokenizer(), rows, 9)
+    pieces = []
+
+    def watched(tokenizer, texts):
+        pieces.append(len(texts))
+        return encode(tokenizer, texts)
+
+    monkeypatch.setattr("ptft.training.examples.encode", watched)
+    monkeypatch.setattr("ptft.training.examples.PIECE", 2)
+    found = text_examples(tiny_tokenizer(), rows, 9)
+    assert pieces == [2, 2, 1]
+    assert [item.example_id for item in found] == [row["example_id"] for row in rows]
+    assert all((one.ids == other.ids).all() for one, other in zip(found, expected, strict=True))
 
 
 def test_text_is_learned_in_windows():
