@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_flatten
 
 REFUSED = {
     "_local_scalar_dense": "the host looks at a value",
+    "item": "the host looks at a value",  # as it arrives in inference mode
     "nonzero": "a shape depends on values",
     "lift_fresh": "data comes from the host",
     "masked_select": "a shape depends on values",
@@ -66,6 +67,7 @@ class _Tape(TorchDispatchMode):
             raise RuntimeError(f"{name} can't be in a CUDA graph: {reason}")
         self._keep_what_changes(func, args, kwargs)
         result = func(*args, **kwargs)
+        # A view of what is outside is outside.
         given = {_memory(tensor) for tensor in _tensors((args, kwargs))}
         self.made |= {_memory(tensor) for tensor in _tensors(result)} - given
         self.steps.append((func, args, kwargs, result))

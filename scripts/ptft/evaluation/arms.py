@@ -88,7 +88,7 @@ def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:
     log.info("derive weights: %s", spec)
     weights = derivation.weights(parent, spec["strength"], spec["seed"])
     put_weights(engine.loaded.model, weights)
-    return Engine(engine.loaded, engine.budget)
+    return Engine(engine.loaded, engine.budget, make_steps=engine.make_steps)
 
 
 def put_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

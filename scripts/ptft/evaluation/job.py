@@ -19,6 +19,7 @@ from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.store import to_frame
 from ptft.files.parquet_files import write_frame
 from ptft.files.slice_files import read_slice
+from ptft.inference.captured_steps import captured
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here
 from ptft.inference.vllm_engine import VllmEngine
@@ -196,7 +197,7 @@ def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
 
 
 def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) -> Engine:
-    """The model, with vLLM beside it if a cell asks for that.
+    """The model, with vLLM beside it or with recorded decoding steps if a cell asks for that.
 
     Raises:
         ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
@@ -204,4 +205,8 @@ def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) ->
     backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
     require_backend(backend)
     loaded = load_for_scoring(job.model, job.checkpoint, target)
-    return VllmEngine(loaded, job.model) if backend == "vllm" else Engine(loaded)
+    if backend == "vllm":
+        return VllmEngine(loaded, job.model)
+    if backend == "cuda_graphs":
+        return Engine(loaded, make_steps=captured(loaded.device))
+    return Engine(loaded)

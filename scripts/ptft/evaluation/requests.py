@@ -23,6 +23,8 @@ MAIN_METRIC = {
     "text": "bits_per_byte",
 }
 """of each kind, where a dataset names no other"""
+OWN_WEIGHTS = ("vllm",)
+"""generation backends that hold the model a second time"""
 TEXT_FORMAT = "default"
 """what stands for the prompt format in the cells of text, which has no prompts"""
 
@@ -42,7 +44,7 @@ class CellRequest:
         also: further ways of scoring, each an extra column of accuracies (see ``KINDS``).
         max_new_tokens, stop: of a generation.
         max_examples: evaluate only the first test rows, up to this number; None for all.
-        generation_backend: what generates in the engine's place; None for the engine itself.
+        generation_backend: what generates in place of the engine's usual way; None for that.
         metric: the main one, whose scores are the cell's; None for that of the kind.
         window, stride: of text, in tokens (see ``ptft.prompts.windows``).
     """
@@ -164,7 +166,7 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
 
 
 def require_backend(name: str | None) -> None:
-    """Refuse a generation backend that cannot run here; None is always there.
+    """Refuse a generation backend that cannot run here; None and ``cuda_graphs`` always can.
 
     Raises:
         ModuleNotFoundError: it is not installed.

@@ -16,6 +16,7 @@ from ptft.inference.head import exact_head
 from ptft.inference.model import LoadedModel
 from ptft.inference.prefix import Prefix
 from ptft.inference.prompt_groups import PromptGroups
+from ptft.inference.steps import Steps
 from ptft.inference.token_trees import TokenTrees
 from ptft.prompts.encoding import Prompt
 
@@ -36,10 +37,17 @@ class Engine:
         loaded: the model.
         budget: what a batch may hold; by default measured from the free memory.
         share_prefix: run what prompts have in common once (off: to measure what it brings).
+        make_steps: makes the decoding steps of a batch.
     """
 
-    def __init__(self, loaded: LoadedModel, budget: Budget | None = None, share_prefix=True):
-        self.loaded = loaded
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        budget: Budget | None = None,
+        share_prefix: bool = True,
+        make_steps: Callable[..., Steps] = Steps,
+    ):
+        self.loaded, self.make_steps = loaded, make_steps
         self.budget = budget or Budget.measured(loaded.model)
         self.groups = PromptGroups(loaded.model, share_prefix)
 
@@ -119,7 +127,14 @@ class Engine:
             FloatingPointError: the model's logits are not finite.
         """
         return generate(
-            self.loaded, self.budget, self.groups, prompts, max_new_tokens, stop, progress
+            self.loaded,
+            self.budget,
+            self.groups,
+            prompts,
+            max_new_tokens,
+            stop,
+            progress,
+            self.make_steps,
         )
 
     def gpu_memory(self) -> int:

@@ -1,9 +1,7 @@
 """Greedy generation with stop strings, in batches that finished rows leave.
 
 A batch is filled in parts (each as many rows as may be scored at once) and then decoded
-together. The shared prefix is never copied: in a decoding step the new tokens of all rows meet
-its keys in one matrix product, as in Hydragen (Juravsky et al. 2024, arXiv 2402.05099), and each
-row's own keys in a buffer that is allocated once.
+together (``ptft.inference.steps``).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +12,11 @@ from ptft.inference.budget import STEP_TOKENS, Budget
 from ptft.inference.head import exact_head
 from ptft.inference.model import LoadedModel
 from ptft.inference.prefix import Prefix
-from ptft.inference.prefix_attention import RowCache, shared_prefix_attention
+from ptft.inference.prefix_attention import RowCache
 from ptft.inference.prompt_groups import PromptGroups
+from ptft.inference.steps import Steps, likeliest
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
-
-# Finished rows leave the batch when they are this part of it: to leave costs a copy of the rest.
-LEAVING = 0.1
 
 
 class StopStrings:
@@ -56,6 +52,7 @@ def generate(
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
+    make_steps: Callable[..., Steps] = Steps,
 ) -> list[str]:
     """Greedy continuation of every prompt; see ``Engine.generate``."""
     tokenizer = loaded.tokenizer
@@ -70,7 +67,7 @@ def generate(
             contexts = [prompts[number].context[len(prefix) :] for number in numbers]
             try:
                 batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens)
-                generated = batch.run(max_new_tokens, stops.reached)
+                generated = batch.run(max_new_tokens, stops.reached, make_steps)
             except torch.OutOfMemoryError:
                 budget.shrink(len(numbers), STEP_TOKENS)
                 continue
@@ -104,7 +101,12 @@ class _Batch:
         self.visible = self.visible.to(self.loaded.device)
 
     @torch.inference_mode()
-    def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[list[int]]:
+    def run(
+        self,
+        max_new_tokens: int,
+        reached: Callable[[list[int]], bool],
+        make_steps: Callable[..., Steps],
+    ) -> list[list[int]]:
         """Ids generated behind each context."""
         generated: list[list[int]] = [[] for _ in self.contexts]
         owners = list(range(len(self.contexts)))  # which context a row of the batch continues
@@ -113,8 +115,10 @@ class _Batch:
         positions = torch.tensor(
             [[len(self.prefix) + len(ids)] for ids in self.contexts], device=self.loaded.device
         )
+        tokens = chosen.tolist()
+        steps = make_steps(self.loaded, self.prefix, self.cache, self.visible, chosen, positions)
         for step in range(1, max_new_tokens + 1):
-            for row, token in enumerate(chosen.tolist()):
+            for row, token in enumerate(tokens):
                 if finished[row]:
                     continue
                 if token in self.loaded.eos_ids:
@@ -125,14 +129,11 @@ class _Batch:
                     finished[row] = reached(ids)
             if all(finished) or step == max_new_tokens:
                 break
-            if sum(finished) >= LEAVING * len(finished):
+            if sum(finished) >= steps.leaving * len(finished):
                 stay = [row for row, done in enumerate(finished) if not done]
-                rows = torch.tensor(stay, device=self.loaded.device)
-                self.cache.select(rows)
-                self.visible, positions, chosen = self.visible[rows], positions[rows], chosen[rows]
+                steps.select(stay)
                 owners, finished = [owners[row] for row in stay], [False] * len(stay)
-            chosen = self._step(chosen[:, None], positions)
-            positions = positions + 1
+            tokens = steps.next()
         return generated
 
     def _fill(self) -> torch.Tensor:
@@ -167,25 +168,4 @@ class _Batch:
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-        return _best(logits)
-
-    def _step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        seen = self.visible[:, None, None, : self.cache.end + 1]
-        with shared_prefix_attention(self.loaded.model, self.prefix), exact_head(self.loaded.model):
-            logits = self.loaded.model(
-                tokens,
-                attention_mask=seen,
-                position_ids=positions,
-                past_key_values=self.cache,
-                use_cache=True,
-            ).logits[:, -1]
-        self.cache.end += 1
-        return _best(logits)
-
-
-def _best(logits: torch.Tensor) -> torch.Tensor:
-    """The likeliest token of each row; the first of several that are equally likely."""
-    best, chosen = logits.max(-1)
-    if not bool(torch.isfinite(best).all()):
-        raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
-    return chosen
+        return likeliest(logits)

@@ -22,11 +22,17 @@ class RowCache(DynamicCache):
         rows: of the batch.
         length: tokens of the longest context.
         columns: room for contexts and generated tokens.
+
+    Attributes:
+        end: the column of the next token. Attention sees what is before it and the token itself.
+        at: the same as a tensor (1,), in its place; attention then sees all columns, and needs a
+            mask. So a step's shapes stay the same, and it can be recorded.
     """
 
     def __init__(self, prefix: Prefix, layers: int, rows: int, length: int, columns: int):
         super().__init__()
         self.end = length
+        self.at: torch.Tensor | None = None
         shared = prefix.layers or [None] * layers
         self.layers = [_RowLayer(self, pair, rows, columns) for pair in shared]
         self.filling: tuple[int, int] | None = None
@@ -59,6 +65,10 @@ class _RowLayer(DynamicLayer):
             self.values = torch.zeros_like(self.keys)
         end = self.cache.end
         if self.cache.filling is None:
+            if (at := self.cache.at) is not None:
+                self.keys.index_copy_(2, at, key_states)
+                self.values.index_copy_(2, at, value_states)
+                return self.keys, self.values
             self.keys[:, :, end] = key_states[:, :, 0]
             self.values[:, :, end] = value_states[:, :, 0]
             return self.keys[:, :, : end + 1], self.values[:, :, : end + 1]

@@ -63,7 +63,7 @@ class GpuChoice:
         prompt = max(size.tokens * (1 + max(self.grid.shots(name))) for name, size in sizes.items())
         # Text is scored with the base model beside the tuned one.
         compared = any(map(self.grid.is_text, self.grid.datasets)) and bool(self.grid.tasks)
-        return self._memory.scoring(prompt, 1 + bool(self.grid.generation_backend) + compared) / GB
+        return self._memory.scoring(prompt, self.grid.model_copies + compared) / GB
 
     def of_arm(self, arm: Arm) -> "Training":
         """What its training takes."""

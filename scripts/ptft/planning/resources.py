@@ -67,11 +67,11 @@ class Demands:
         return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
 
     def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
-        """MB of host memory: the model is read once, and once more by another backend.
+        """MB of host memory: the model is read once, and again by a backend with its own weights.
 
         Weights are derived in fp32 from those of the model and of its checkpoint.
         """
-        readers = 2 if self.grid.generation_backend else 1
+        readers = self.grid.model_copies
         deriving = 12 if self.grid.parents[arm] else 0
         return self._memory(readers * BASE_MEMORY_MB, readers * 6 + deriving, attempt)
 

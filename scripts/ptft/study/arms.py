@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ptft.evaluation.requests import OWN_WEIGHTS
 from ptft.files.errors import present, refusal, suggest
 from ptft.models.derive import DERIVATIONS
 from ptft.study.schema import Study
@@ -104,7 +105,7 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
             if not derivation().takes(strength):
                 message = f"found {strength:g}, expected {derivation.strengths}"
                 raise refusal(files, ("derive", name, "strengths", position), message)
-        if backend is not None:
+        if backend in OWN_WEIGHTS:
             message = (
                 f"{backend} has weights of its own, which can't be derived; leave "
                 "derive out, or generate with transformers"

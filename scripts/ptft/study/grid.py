@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from ptft.data.rows import split_files, split_name
-from ptft.evaluation.requests import TEXT_FORMAT, generates
+from ptft.evaluation.requests import OWN_WEIGHTS, TEXT_FORMAT, generates
 from ptft.files.errors import present, refusal
 from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
@@ -81,13 +81,18 @@ class Grid:
 
     @cached_property
     def generation_backend(self) -> str | None:
-        """What generates in the engine's place; None if nothing does."""
+        """What generates in place of the engine's usual way; None if nothing does."""
         evaluate = self.study.evaluate
         if evaluate.generation_backend == "transformers":
             return None
         kinds = {self.families[self.family(dataset)].kind for dataset in self.datasets}
         needed = any(generates(kind, evaluate.also) for kind in kinds)
         return evaluate.generation_backend if needed else None
+
+    @property
+    def model_copies(self) -> int:
+        """How often an evaluation holds the weights that it scores."""
+        return 1 + (self.generation_backend in OWN_WEIGHTS)
 
     def family(self, dataset: str) -> str:
         """Name of a dataset's family."""

@@ -1,8 +1,13 @@
 """What the stand-in for CUDA graphs repeats and refuses; real ones need a GPU."""
 
+import contextlib
+import gc
+
 import pytest
 import torch
 from recorded_work import RecordedWork
+
+from ptft.inference.cuda_graphs import CudaGraphs
 
 pytestmark = pytest.mark.slow  # torch
 
@@ -28,6 +33,19 @@ def test_a_recording_repeats_operations_on_the_same_memory():
     assert (recorded.recordings, recorded.replays) == (1, 2)
 
 
+def test_what_is_changed_behind_a_view_of_it_is_put_back():
+    counted = torch.zeros(2)
+
+    def work():
+        counted[:, None].sum()
+        counted.add_(1)
+
+    replay = RecordedWork().record(work)
+    assert counted.tolist() == [0, 0]
+    replay()
+    assert counted.tolist() == [1, 1]
+
+
 def test_gradients_are_repeated_as_well():
     weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
     given, loss, gradient = torch.ones(2), torch.zeros(()), torch.zeros(2)
@@ -47,6 +65,7 @@ def test_gradients_are_repeated_as_well():
     assert loss.item() == 36 + 25 and gradient.tolist() == [36, 10]
 
 
+@pytest.mark.parametrize("mode", [contextlib.nullcontext, torch.inference_mode])
 @pytest.mark.parametrize(
     ("work", "reason"),
     [
@@ -56,6 +75,69 @@ def test_gradients_are_repeated_as_well():
         (lambda given: given.sum() > 0 and 1, "looks at a value"),
     ],
 )
-def test_what_a_graph_cannot_hold_is_refused(work, reason):
-    with pytest.raises(RuntimeError, match=reason):
+def test_what_a_graph_cannot_hold_is_refused(work, reason, mode):
+    with mode(), pytest.raises(RuntimeError, match=reason):
         RecordedWork().record(lambda: work(torch.ones(2)))
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """In torch's place on a CPU: graphs with a pool each, or the given one; and how one ends."""
+
+    class Graph:
+        def pool(self):
+            return self.given or (id(self),)
+
+        def replay(self):
+            pass
+
+    class Device:
+        end = None
+
+    @contextlib.contextmanager
+    def graph(recorded, pool, stream):
+        recorded.given, recorded.stream = pool, stream
+        try:
+            yield
+        finally:
+            if Device.end:
+                raise RuntimeError(Device.end)
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    return Device
+
+
+def test_recordings_share_a_pool_as_long_as_one_of_them_is_there(device):
+    graphs = CudaGraphs()
+    first = graphs.record(list)
+    pool = first.__self__.pool()
+    assert first.__self__.given is None
+    second = graphs.record(list)
+    assert second.__self__.given == pool
+    assert second.__self__.stream is first.__self__.stream  # or torch would share no memory
+    del first
+    third = graphs.record(list)
+    assert third.__self__.given == pool
+    del second, third
+    gc.collect()
+    # Torch asserts that a pool is in use.
+    assert graphs.record(list).__self__.given is None
+
+
+def test_a_full_memory_is_one_error_wherever_it_shows(device):
+    def full():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        CudaGraphs().record(full)
+    device.end = "CUDA error: operation failed due to a previous error"
+    with pytest.raises(torch.OutOfMemoryError):
+        CudaGraphs().record(full)
+    with pytest.raises(RuntimeError, match="previous error") as error:
+        CudaGraphs().record(list)
+    assert not isinstance(error.value, torch.OutOfMemoryError)
+    device.end = "CUDA error: out of memory"
+    with pytest.raises(torch.OutOfMemoryError):
+        CudaGraphs().record(list)

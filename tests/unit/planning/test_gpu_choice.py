@@ -73,6 +73,23 @@ def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
         require_room(read(), of(12))
 
 
+def test_only_a_backend_with_weights_of_its_own_counts_twice(read):
+    """8.03e9 weights in bfloat16 on the GPU; on the host 6 bytes of each and 4,000 MB."""
+    grids = {}
+    for backend in ("transformers", "cuda_graphs", "vllm"):
+        evaluate = read().study.evaluate.model_dump(mode="json", exclude_unset=True)
+        grids[backend] = read(evaluate=evaluate | {"generation_backend": backend})
+    host = {backend: Demands(grid).evaluate_memory(1) for backend, grid in grids.items()}
+    gigabytes = {
+        backend: Demands(grid).estimates.choice.scoring_gigabytes for backend, grid in grids.items()
+    }
+    weights = read().model.weights
+    assert host["transformers"] == host["cuda_graphs"] == 1 + int(4000 + 6 * weights / 1e6)
+    assert host["vllm"] == 1 + int(8000 + 12 * weights / 1e6)
+    assert gigabytes["transformers"] == gigabytes["cuda_graphs"]
+    assert gigabytes["vllm"] - gigabytes["cuda_graphs"] == pytest.approx(2 * weights / 2**30)
+
+
 def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
     grid = read(compute={"gpus": 2})
     require_room(grid, of(80), tmp_path)
