@@ -7,8 +7,9 @@ refused.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MAX_DROPPED = 0.01
 PIECE = 200
-"""Documents encoded at a time: Python's lists of tokens take 165 bytes a token, arrays 9."""
+"""Rows encoded at a time: Python's lists of tokens take 165 bytes a token, arrays 9."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,20 @@ def completion_examples(
         raise ValueError("the tokenizer has no EOS token, so a completion could never end")
 
     def encoded_pairs(batch: Sequence[Mapping]) -> list[tuple[list[int], list[int]]]:
-        pairs = [solved(template, row) for row in batch]
+        try:
+            pairs = [solved(template, row) for row in batch]
+        except KeyError as missing:
+            raise ValueError(
+                f"the template names the field {missing}, which the training rows do not have: "
+                f"they have {sorted(batch[0]['fields'])}"
+            ) from None
         return encode_pairs(tokenizer, *map(list, zip(*pairs, strict=True)))
 
     def fits(row: Mapping) -> bool:
         return _with_eos(*encoded_pairs([row])[0]) <= max_length
 
-    try:
-        encoded = encoded_pairs(rows)
-    except KeyError as missing:
-        raise ValueError(
-            f"the template names the field {missing}, which the training rows do not have: "
-            f"they have {sorted(rows[0]['fields'])}"
-        ) from None
     examples = []
-    for row, (context, gold) in zip(rows, encoded, strict=True):
+    for row, (context, gold) in zip(rows, _in_pieces(encoded_pairs, rows), strict=True):
         cut = max_length is not None and _with_eos(context, gold) > max_length
         short = shorten(template, readable(row, max_length, fits), fits) if cut else None
         if short is not None:
@@ -96,16 +96,23 @@ def text_examples(tokenizer, rows: Sequence[Mapping], max_length: int) -> list[E
         rows: prepared examples: ``example_id``, ``text``.
     """
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    encoded = _in_pieces(lambda piece: encode(tokenizer, [row["text"] for row in piece]), rows)
     examples = []
-    for start in range(0, len(rows), PIECE):
-        piece = rows[start : start + PIECE]
-        for row, ids in zip(piece, encode(tokenizer, [row["text"] for row in piece]), strict=True):
-            whole = np.array([*ids, *end], dtype=np.int64)
-            for first in range(0, len(whole) - 1, max_length):
-                window = whole[first : first + max_length]
-                name = f"{row['example_id']}:{first}" if first else row["example_id"]
-                examples.append(Example(name, window, np.arange(len(window)) > 0))
+    for row, ids in zip(rows, encoded, strict=True):
+        whole = np.array([*ids, *end], dtype=np.int64)
+        for first in range(0, len(whole) - 1, max_length):
+            window = whole[first : first + max_length]
+            name = f"{row['example_id']}:{first}" if first else row["example_id"]
+            examples.append(Example(name, window, np.arange(len(window)) > 0))
     return examples
+
+
+def _in_pieces(
+    encode_rows: Callable[[Sequence[Mapping]], list[Any]], rows: Sequence[Mapping]
+) -> Iterator[Any]:
+    """What is encoded of each row, with little of it in memory as lists at a time."""
+    for start in range(0, len(rows), PIECE):
+        yield from encode_rows(rows[start : start + PIECE])
 
 
 def _with_eos(context: Sequence[int], gold: Sequence[int]) -> int:

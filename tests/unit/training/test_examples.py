@@ -4,6 +4,7 @@ import pytest
 from tiny import LABELS, TEMPLATE, WORDS, tiny_rows, tiny_tokenizer
 
 from ptft.prompts.encoding import encode_examples
+from ptft.prompts.tokens import encode_pairs
 from ptft.training.examples import completion_examples, truncate
 
 
@@ -32,6 +33,24 @@ def test_behind_an_empty_context_the_first_token_is_learned(tokenizer):
     [example] = completion_examples(tokenizer, [row("")], "{text}")
     assert words(tokenizer, example.ids) == ["<eos>", "yes", "<eos>"]
     assert example.loss_mask.tolist() == [False, True, True]
+
+
+def test_rows_are_encoded_in_pieces(tokenizer, monkeypatch):
+    """Python's lists of a piece's tokens are given back before the next piece is encoded."""
+    rows = tiny_rows(5)
+    expected = completion_examples(tokenizer, rows, TEMPLATE)
+    pieces = []
+
+    def watched(tokenizer, contexts, golds):
+        pieces.append(len(contexts))
+        return encode_pairs(tokenizer, contexts, golds)
+
+    monkeypatch.setattr("ptft.training.examples.encode_pairs", watched)
+    monkeypatch.setattr("ptft.training.examples.PIECE", 2)
+    found = completion_examples(tokenizer, rows, TEMPLATE)
+    assert pieces == [2, 2, 1]
+    for one, other in zip(found, expected, strict=True):
+        assert one.example_id == other.example_id and (one.ids == other.ids).all()
 
 
 def test_a_long_context_is_shortened_as_in_evaluation(tokenizer):
