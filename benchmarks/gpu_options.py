@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from gpu_context import BATCH, Context, build, losses, trainer_of
 from gpu_speed import free_memory
 
@@ -57,7 +58,9 @@ def _measure(context: Context, texts: str, changes: dict[str, Any]) -> dict:
     free_memory(context)
     model = build("olmo", context.device)
     if texts == "lora":
-        model = get_method("lora").prepare(model, LoraSettings())
+        method = get_method("lora")
+        model = method.prepare(model, LoraSettings())
+        method.lighten(model, torch.bfloat16)
     examples = context.batches()["mnli" if texts == "lora" else texts][:BATCH]
     times = context.pick(TIMED, 2)
     visible = {"epochs": COMPARED + times, "lr": 1e-4, "max_grad_norm": LIMIT, "dtype": "bfloat16"}

@@ -9,10 +9,10 @@ import torch
 from gpu_context import BATCH, Context, build, losses, trainer_of
 from shapes import PAD
 
-from ptft.inference.captured_steps import captured
 from ptft.inference.engine import Engine
 from ptft.inference.head import exact_head
 from ptft.inference.model import LoadedModel, wrap_model
+from ptft.inference.recorded_steps import record_steps
 from ptft.models.loading import scoring_dtype
 from ptft.prompts.encoding import Prompt
 from ptft.training.examples import Example
@@ -160,12 +160,12 @@ def engine(context: Context) -> dict:
         }
         context.note(**{name: found})
         if not rows[0].continuations:
-            found["captured"] = _captured(loaded, rows, answers, seconds, context)
+            found["recorded"] = _recorded(loaded, rows, answers, seconds, context)
             context.note(**{name: found})
     return {}
 
 
-def _captured(
+def _recorded(
     loaded: LoadedModel, rows: list[Prompt], usual: list, seconds: float, context: Context
 ) -> dict:
     """The same answers with recorded decoding steps; on a CPU with the same steps, not recorded.
@@ -186,7 +186,7 @@ def _captured(
 
 
 def _capturing(loaded: LoadedModel) -> Engine:
-    return Engine(loaded, make_steps=captured(loaded.device))
+    return Engine(loaded, make_steps=record_steps(loaded.device))
 
 
 def _answers(engine: Engine, context: Context) -> Callable[[list[Prompt]], list]:

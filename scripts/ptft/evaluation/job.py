@@ -19,9 +19,9 @@ from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.store import to_frame
 from ptft.files.parquet_files import write_frame
 from ptft.files.slice_files import read_slice
-from ptft.inference.captured_steps import captured
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, load_for_scoring, target_here
+from ptft.inference.recorded_steps import record_steps
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.derive.base import Parent
 from ptft.models.folder import hash_model, keep_records
@@ -208,5 +208,5 @@ def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) ->
     if backend == "vllm":
         return VllmEngine(loaded, job.model)
     if backend == "cuda_graphs":
-        return Engine(loaded, make_steps=captured(loaded.device))
+        return Engine(loaded, make_steps=record_steps(loaded.device))
     return Engine(loaded)

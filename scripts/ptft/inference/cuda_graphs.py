@@ -6,17 +6,36 @@ one by one than the GPU to run.
 
 import weakref
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 
 
-class CudaGraphs:
-    """Records work on a CUDA device.
+class NotRecorded(Exception):
+    """Work can't be recorded. The process should end: torch may be unable to free its memory."""
 
-    A recording repeats the same kernels at the same addresses. So work may read and write only
-    tensors that exist before and stay (its caller changes their content, not the tensors), and may
-    not look at a value. Recordings share the memory of everything in between: what is made inside
-    of one is gone with the next replay of any.
+
+class Recorder(Protocol):
+    """What repeats work without Python.
+
+    Work may read and write only tensors that exist before and stay (its caller changes their
+    content, not the tensors), and may not look at a value.
+    """
+
+    def rehearse(self, work: Callable[[], None]) -> None:
+        """Do work once as it will be recorded, for libraries to prepare."""
+        ...
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record work that was done once, without doing it; the result does it."""
+        ...
+
+
+class CudaGraphs:
+    """Records work on a CUDA device: the same kernels at the same addresses.
+
+    Recordings share the memory of everything in between: what is made inside of one is gone with
+    the next replay of any.
     """
 
     def __init__(self) -> None:
@@ -24,32 +43,36 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream()
 
     def rehearse(self, work: Callable[[], None]) -> None:
-        """Do work once as it will be recorded: on the same stream, which gradients remember."""
+        """Do work once on the stream of recordings, which gradients remember."""
         usual = torch.cuda.current_stream()
         self._stream.wait_stream(usual)
-        with torch.cuda.stream(self._stream):
-            work()
-        usual.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                work()
+        finally:
+            usual.wait_stream(self._stream)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record work, without doing it; the result does it.
-
-        Before, the same work must have run once in the usual way, for libraries to prepare.
+        """Record work that was done once, without doing it; the result does it.
 
         Raises:
-            torch.OutOfMemoryError: there is no memory for it.
+            NotRecorded: it fails, be it for want of memory.
         """
         graph = torch.cuda.CUDAGraph()
+        usual = torch.cuda.current_stream()
         # Torch refuses the pool of recordings that are gone, and frees it.
         latest = self._latest()
+        pool = latest and latest.pool()
         try:
-            pool = latest and latest.pool()
             with torch.cuda.graph(graph, pool=pool, stream=self._stream):
                 work()
         except RuntimeError as error:
-            # To end a recording may fail for memory as well, with an error of another kind.
-            if any("out of memory" in str(one) for one in (error, error.__context__)):
-                raise torch.OutOfMemoryError(str(error)) from error
-            raise
+            torch.cuda.set_stream(usual)  # torch may leave the other
+            first = str(error.__context__ or error).partition("\n")[0]
+            raise NotRecorded(
+                f"this work can't be recorded as a CUDA graph ({first}): start again without, by "
+                "finetune.METHOD.settings.cuda_graphs: false, or "
+                "evaluate.generation_backend: transformers"
+            ) from error
         self._latest = weakref.ref(graph)
         return graph.replay

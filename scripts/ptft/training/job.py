@@ -164,6 +164,7 @@ class _Finetuning:
         best = best_candidate(candidates)
         candidates[best] = replace(candidates[best], chosen=True)
         if best != len(rates) - 1:
+            trainer = None
             trainer = self._trainer(rates[best])
             trainer.train(self._state_of(rates[best]), self.stop)
         return trainer, candidates

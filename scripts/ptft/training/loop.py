@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ptft.inference.cuda_graphs import CudaGraphs
+from ptft.inference.cuda_graphs import CudaGraphs, Recorder
 from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, updates_per_epoch
@@ -26,7 +26,7 @@ from ptft.training.l2sp import StartingPoint
 from ptft.training.loss import Objective
 from ptft.training.memory import automatic_token_budget
 from ptft.training.optimizer import Optimizer
-from ptft.training.packing import example_weights
+from ptft.training.packing import PackedBatch, example_weights
 from ptft.training.readings import Readings
 from ptft.training.recorded_updates import RecordedUpdates, can_record
 from ptft.training.run import OutOfMemory, Run, compile_layers, works_in_bfloat16
@@ -57,8 +57,7 @@ class Trainer:
         self.start = self._starting_point()
         self.gradients = self._gradients()
         self.recorded = self._recorded(CudaGraphs()) if recording else None
-        vocabulary = run.model.config.vocab_size
-        self.readings = Readings(self.steps, vocabulary, device)
+        self.readings = Readings(self.steps, run.model.config.vocab_size, device)
         self.step = 0
         replayed = ("replayed_examples", "replayed_tokens") if run.replayed else ()
         self.seen = dict.fromkeys(("examples", "tokens", *replayed), 0)
@@ -71,7 +70,8 @@ class Trainer:
         replayed = run.replayed.examples if run.replayed else ()
         budget = settings.token_budget or run.devices.least(
             automatic_token_budget(
-                self.model, [*run.train, *replayed], objective, device, self.bfloat16
+                *(self.model, [*run.train, *replayed], objective, device, self.bfloat16),
+                settings.extra_bytes,
             )
         )
         return Gradients(
@@ -79,14 +79,10 @@ class Trainer:
             *(settings.weighting, run.devices, self.bfloat16, budget),
         )
 
-    def _recorded(self, graphs: CudaGraphs) -> RecordedUpdates:
-        run = self.run
-        share = run.replayed.share if run.replayed else 0
-        most = math.ceil(run.settings.batch_size / (1 - share)) + 1
-        return RecordedUpdates(
-            lambda packed: self._apply(self.gradients.add(packed)),
-            *(most, run.devices.device, graphs),
-        )
+    def _recorded(self, graphs: Recorder) -> RecordedUpdates:
+        share = self.run.replayed.share if self.run.replayed else 0
+        most = math.ceil(self.run.settings.batch_size / (1 - share)) + 1
+        return RecordedUpdates(most, self.run.devices.device, graphs)
 
     def _starting_point(self) -> StartingPoint | None:
         run, strength = self.run, self.run.settings.l2sp
@@ -195,13 +191,26 @@ class Trainer:
         if self.recorded and self.recorded.takes(batch, self.gradients.token_budget):
             weights = example_weights(batch, self.run.settings.weighting)
             try:
-                return self.recorded.run(batch, weights)
+                return self.recorded.run(self._learn_at_once, batch, weights)
             except torch.OutOfMemoryError:
                 log.warning("out of memory with CUDA graphs: going on without them")
-            # What the failed work holds is freed when the block above has ended.
-            self.recorded = None
-            self.optimizer.zero_grad()
+        else:
+            try:
+                return self._learn_in_parts(batch)
+            except OutOfMemory:
+                if self.recorded is None:
+                    raise
+        # What failed, and what is recorded, is given back when the block above has ended.
+        self.recorded = None
+        self.optimizer.zero_grad()
+        return self._learn_in_parts(batch)
+
+    def _learn_in_parts(self, batch: Sequence[Example]) -> torch.Tensor:
         return self._apply(self.gradients.add_up(batch, self.step + 1))
+
+    def _learn_at_once(self, packed: PackedBatch) -> torch.Tensor:
+        """Learn from a batch that is one micro-batch, without looking at a value."""
+        return self._apply(self.gradients.add(packed))
 
     def _apply(self, loss: torch.Tensor) -> torch.Tensor:
         """Move the weights by the gradients of a loss; returns (2,) it and the gradients' norm."""

@@ -7,7 +7,7 @@ whatever is not linear stay in float32.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -99,16 +99,6 @@ class MasterWeights:
             found.setdefault(block_of(name), []).append(name)
         return found
 
-    def make_moments(self, adamw: torch.optim.AdamW) -> None:
-        """Put moments of 0 where torch's optimizer would, for masters that have none yet."""
-        for master in self.masters.values():
-            if not adamw.state[master]:
-                adamw.state[master] = {
-                    "step": torch.zeros((), device=master.device),
-                    "exp_avg": torch.zeros_like(master),
-                    "exp_avg_sq": torch.zeros_like(master),
-                }
-
     @torch.no_grad()
     def publish(self) -> None:
         """Round the masters into the layers."""
@@ -162,8 +152,3 @@ def _adamw(
         root = second.sqrt() / corrections[1] + eps
         master.mul_(1 - rate * decay).sub_(rate / corrections[0] * first / root)
         weight.copy_(master)
-
-
-def norm_of(gradients: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Euclidean norm () of gradients of any precision, in float32."""
-    return torch.stack(torch._foreach_norm(list(gradients), 2.0, torch.float32)).norm()

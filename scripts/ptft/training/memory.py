@@ -30,6 +30,7 @@ def automatic_token_budget(
     objective: Objective,
     device: torch.device,
     bfloat16: bool,
+    extra_bytes: int = 0,
 ) -> int:
     """Tokens a micro-batch may hold: fixed on a CPU, on CUDA from what a trial pass takes.
 
@@ -48,7 +49,7 @@ def automatic_token_budget(
     loss.backward()
     model.zero_grad(set_to_none=True)
     torch.cuda.empty_cache()
-    free = torch.cuda.mem_get_info(device)[0] - optimizer_bytes(model)
+    free = torch.cuda.mem_get_info(device)[0] - optimizer_bytes(model, extra_bytes)
     tokens = sum(len(item.ids) for item in trial)
     longest = max(len(item.ids) for item in examples)
     fits = int(SHARE_OF_FREE * max(free, 0) / activations * tokens)
@@ -57,10 +58,14 @@ def automatic_token_budget(
     return budget
 
 
-def optimizer_bytes(model: nn.Module) -> int:
-    """What gradients and AdamW will take of this device, which may hold a share of each weight."""
+def optimizer_bytes(model: nn.Module, extra: int = 0) -> int:
+    """What gradients and AdamW will take of this device, which may hold a share of each weight.
+
+    Args:
+        extra: bytes a trained weight takes besides.
+    """
     trained = sum(local(p).numel() for p in model.parameters() if p.requires_grad)
-    return OPTIMIZER_BYTES * trained
+    return (OPTIMIZER_BYTES + extra) * trained
 
 
 def peak_memory(device: torch.device) -> int:

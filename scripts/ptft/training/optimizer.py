@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from ptft.training.master_weights import MasterWeights, norm_of
+from ptft.training.master_weights import MasterWeights
 from ptft.training.settings import TrainingSettings
 
 
@@ -40,15 +40,14 @@ class Optimizer:
         if self.masters:
             self.trained = self.masters.instead_of(self.trained)
         # What is compiled or recorded reads the rate from a tensor.
-        held = recorded or self.masters is not None
-        device = next(iter(self.trained.values())).device
-        self.rate = torch.zeros((), device=device) if held else None
+        self.rate = None
+        if recorded or self.masters:
+            self.rate = torch.zeros((), device=next(model.parameters()).device)
+        self.recorded = recorded
         self.adamw = torch.optim.AdamW(
-            self.trained.values(),
-            weight_decay=settings.weight_decay,
-            fused=True,
-            capturable=recorded,
+            self.trained.values(), weight_decay=settings.weight_decay, fused=True
         )
+        self.adamw._warned_capturable_if_run_uncaptured = True  # as first updates of a size are
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
@@ -56,11 +55,12 @@ class Optimizer:
             self.rate.fill_(rate)
         for group in self.adamw.param_groups:
             group["lr"] = rate if self.rate is None else self.rate
+            group["capturable"] = self.recorded  # a saved state may have been made elsewhere
 
     def step(self) -> torch.Tensor:
         """Clip the gradients, apply and drop them; returns their norm () before clipping."""
-        if self.masters:
-            self.masters.make_moments(self.adamw)
+        if self.rate is not None:
+            self._make_moments()
         norm = self._norm()
         scale = None
         if self.clips_inside and self.limit < math.inf:
@@ -78,8 +78,22 @@ class Optimizer:
         if not self.clips_inside:
             norm = nn.utils.clip_grad_norm_(self.trained.values(), self.limit)
             return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        whole = [p.grad for p in self.trained.values() if p.grad is not None]
-        return norm_of([*whole, *(self.masters.gradients() if self.masters else ())])
+        gradients = [p.grad for p in self.trained.values() if p.grad is not None]
+        return norm_of(gradients, self.masters.gradients() if self.masters else [])
+
+    def _make_moments(self) -> None:
+        """Moments of 0, where torch's optimizer would put them, for weights that have none yet.
+
+        It does so itself as well, but not for masters; and if memory ends between two moments, it
+        leaves one alone.
+        """
+        for weight in self.trained.values():
+            if not self.adamw.state[weight]:
+                self.adamw.state[weight] = {
+                    "step": torch.zeros((), device=weight.device),
+                    "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                }
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
@@ -101,3 +115,9 @@ class Optimizer:
         """The model's own weights are ``trained`` again."""
         if self.masters:
             self.masters.end()
+
+
+def norm_of(*groups: list[torch.Tensor]) -> torch.Tensor:
+    """Euclidean norm () in float32 of all gradients; those of a group have the same precision."""
+    norms = [torch._foreach_norm(group, 2.0, torch.float32) for group in groups if group]
+    return torch.stack([norm for group in norms for norm in group]).norm()

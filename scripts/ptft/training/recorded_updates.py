@@ -5,21 +5,26 @@ that no other attends to and no loss counts. The first batch of a size runs as i
 prepare), the second is recorded, all others repeat the recording on their own ids.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ptft.inference.cuda_graphs import CudaGraphs
+from ptft.inference.cuda_graphs import Recorder
 from ptft.training.attention import SequenceLayout
 from ptft.training.examples import Example
 from ptft.training.packing import PackedBatch, in_one_row, packed_arrays
 
+log = logging.getLogger(__name__)
+
 MOST_TOKENS = 2048
-"""of a recorded batch, padded; what is longer keeps a GPU busy"""
-STEP = 64
-"""tokens, and learned tokens, are padded to a multiple of this"""
+"""of a recorded batch; what is longer keeps a GPU busy"""
+MULTIPLE = 64
+"""of tokens, and of learned tokens, is what they are padded to"""
+MOST_SIZES = 48
+"""that are recorded; each takes time and memory, and rare ones do not pay"""
 
 
 @dataclass
@@ -38,47 +43,53 @@ class RecordedUpdates:
     """Runs updates, and repeats recordings of them.
 
     Args:
-        update: learns from one packed batch; returns (2,) loss and gradient norm. It must give the
-            same kernels for batches of the same shapes.
         sequences: most examples of a batch.
         device: of the batches.
         graphs: records.
     """
 
-    def __init__(
-        self,
-        update: Callable[[PackedBatch], torch.Tensor],
-        sequences: int,
-        device: torch.device,
-        graphs: CudaGraphs,
-    ) -> None:
-        self.update, self.sequences, self.device, self.graphs = update, sequences, device, graphs
+    def __init__(self, sequences: int, device: torch.device, graphs: Recorder) -> None:
+        self.sequences, self.device, self.graphs = sequences, device, graphs
         self.sizes: dict[tuple[int, int], _Size] = {}
 
     def takes(self, batch: Sequence[Example], token_budget: int) -> bool:
-        """Whether a batch is small enough, and one micro-batch."""
+        """Whether a batch is small enough, one micro-batch, and of a size that is recorded."""
         tokens = sum(len(item.ids) for item in batch)
-        return tokens <= token_budget and padded(tokens + 1) <= MOST_TOKENS
+        known = _padded_size(batch) in self.sizes or len(self.sizes) < MOST_SIZES
+        return tokens <= min(token_budget, MOST_TOKENS) and known
 
-    def run(self, batch: Sequence[Example], weights: dict[str, float]) -> torch.Tensor:
-        """One update; returns (2,) loss and gradient norm."""
-        arrays = packed_arrays(batch, weights)
-        # At least one token pads, so that there is one for predictors that pad.
-        key = padded(len(arrays["input_ids"]) + 1), padded(len(arrays["targets"]))
+    def run(
+        self,
+        update: Callable[[PackedBatch], torch.Tensor],
+        batch: Sequence[Example],
+        weights: dict[str, float],
+    ) -> torch.Tensor:
+        """One update; returns (2,) loss and gradient norm.
+
+        Args:
+            update: learns from a packed batch; returns (2,) loss and gradient norm. The same at
+                each call.
+            batch: to learn from.
+            weights: of its examples' tokens.
+
+        Raises:
+            NotRecorded: recording fails.
+            torch.OutOfMemoryError: a first update does; its weights have not changed.
+        """
+        key = _padded_size(batch)
         size = self.sizes.get(key) or self.sizes.setdefault(key, self._empty(*key))
-        self._fill(size, arrays, [len(item.ids) for item in batch])
-        if size.replay is not None:
-            size.replay()
-        elif size.seen:
-            size.replay = self.graphs.record(lambda: self._work(size))
-            size.replay()
-        else:
-            self.graphs.rehearse(lambda: self._work(size))
-            size.seen = True
-        return size.measured.clone()
+        self._fill(size, packed_arrays(batch, weights), [len(item.ids) for item in batch])
 
-    def _work(self, size: _Size) -> None:
-        size.measured.copy_(self.update(size.packed))
+        def work() -> None:
+            size.measured.copy_(update(size.packed))
+
+        if not size.seen:
+            self.graphs.rehearse(work)
+            size.seen = True
+        else:
+            size.replay = size.replay or self.graphs.record(work)
+            size.replay()
+        return size.measured.clone()
 
     def _empty(self, tokens: int, learned: int) -> _Size:
         def zeros(count: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
@@ -108,9 +119,21 @@ class RecordedUpdates:
 
 def can_record(device: torch.device, bfloat16: bool) -> bool:
     """Whether a device records, and attention takes the layout of a row from a tensor."""
-    return device.type == "cuda" and bfloat16
+    able = device.type == "cuda" and bfloat16
+    if not able:
+        log.info("cuda_graphs: updates are recorded on a GPU and in bfloat16 only")
+    return able
 
 
 def padded(count: int) -> int:
-    """The next multiple of ``STEP``."""
-    return -(-count // STEP) * STEP
+    """The next multiple of ``MULTIPLE``."""
+    return -(-count // MULTIPLE) * MULTIPLE
+
+
+def _padded_size(batch: Sequence[Example]) -> tuple[int, int]:
+    """Tokens and learned tokens of a padded batch.
+
+    At least one token pads, so that there is one for predictors that pad.
+    """
+    tokens = sum(len(item.ids) for item in batch)
+    return padded(tokens + 1), padded(sum(item.targets for item in batch))

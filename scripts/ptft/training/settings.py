@@ -115,6 +115,14 @@ class TrainingSettings:
             return "optimizer"
         return "cuda_graphs" if self.cuda_graphs else None
 
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes of GPU memory that the ways of one device take more, a trained weight.
+
+        Masters' gradients are in both precisions where they add up; recordings have their own.
+        """
+        return 2 * (self.optimizer == "adamw_masters") + 4 * self.cuda_graphs
+
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")

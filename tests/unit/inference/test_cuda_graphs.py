@@ -7,7 +7,7 @@ import pytest
 import torch
 from recorded_work import RecordedWork
 
-from ptft.inference.cuda_graphs import CudaGraphs
+from ptft.inference.cuda_graphs import CudaGraphs, NotRecorded
 
 pytestmark = pytest.mark.slow  # torch
 
@@ -82,7 +82,11 @@ def test_what_a_graph_cannot_hold_is_refused(work, reason, mode):
 
 @pytest.fixture
 def device(monkeypatch):
-    """In torch's place on a CPU: graphs with a pool each, or the given one; and how one ends."""
+    """In torch's place on a CPU: graphs with a pool each, or the given one; streams; an end."""
+
+    class Stream:
+        def wait_stream(self, other):
+            Device.waits.append((self, other))
 
     class Graph:
         def pool(self):
@@ -92,20 +96,34 @@ def device(monkeypatch):
             pass
 
     class Device:
-        end = None
+        end, usual, waits = None, Stream(), []
+        current = usual
 
     @contextlib.contextmanager
-    def graph(recorded, pool, stream):
-        recorded.given, recorded.stream = pool, stream
+    def on(stream):
+        Device.current = stream
         try:
             yield
         finally:
-            if Device.end:
-                raise RuntimeError(Device.end)
+            Device.current = Device.usual
 
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "Stream", object)
-    monkeypatch.setattr(torch.cuda, "graph", graph)
+    @contextlib.contextmanager
+    def graph(recorded, pool, stream):
+        recorded.given, recorded.stream, Device.current = pool, stream, stream
+        try:
+            yield
+        finally:
+            if Device.end:  # as torch, which then leaves its stream current
+                raise RuntimeError(Device.end)
+            Device.current = Device.usual
+
+    fakes = {
+        "CUDAGraph": Graph, "Stream": Stream, "graph": graph, "stream": on,
+        "current_stream": lambda: Device.current,
+        "set_stream": lambda stream: setattr(Device, "current", stream),
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
     return Device
 
 
@@ -126,18 +144,31 @@ def test_recordings_share_a_pool_as_long_as_one_of_them_is_there(device):
     assert graphs.record(list).__self__.given is None
 
 
-def test_a_full_memory_is_one_error_wherever_it_shows(device):
-    def full():
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+def test_a_rehearsal_is_on_the_stream_of_recordings(device):
+    graphs, seen = CudaGraphs(), []
+    graphs.rehearse(lambda: seen.append(device.current))
+    recorded = graphs.record(lambda: seen.append(device.current))
+    own = recorded.__self__.stream
+    assert seen == [own, own] and own is not device.usual
+    assert device.waits == [(own, device.usual), (device.usual, own)]
+    with pytest.raises(ZeroDivisionError):
+        graphs.rehearse(lambda: 1 / 0)
+    assert device.waits[2:] == [(own, device.usual), (device.usual, own)]
 
-    with pytest.raises(torch.OutOfMemoryError):
+
+@pytest.mark.parametrize("end", [None, "CUDA error: operation failed due to a previous error"])
+def test_what_cannot_be_recorded_says_what_to_do(device, end):
+    """Even where memory is the reason: torch may not get the recording's memory back."""
+
+    def full():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+    device.end = end
+    reason = r"\(CUDA out of memory. Tried to allocate 2 GiB\): .*cuda_graphs: false, or evaluate"
+    with pytest.raises(NotRecorded, match=reason):
         CudaGraphs().record(full)
-    device.end = "CUDA error: operation failed due to a previous error"
-    with pytest.raises(torch.OutOfMemoryError):
-        CudaGraphs().record(full)
-    with pytest.raises(RuntimeError, match="previous error") as error:
-        CudaGraphs().record(list)
-    assert not isinstance(error.value, torch.OutOfMemoryError)
+    assert device.current is device.usual
     device.end = "CUDA error: out of memory"
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(NotRecorded, match=r"\(CUDA error: out of memory\)"):
         CudaGraphs().record(list)
+    assert device.current is device.usual

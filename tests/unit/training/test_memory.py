@@ -8,8 +8,12 @@ from tiny import save_tiny_checkpoint
 from ptft.models.loading import load_model
 from ptft.training import memory
 from ptft.training.attention import NAME
+from ptft.training.devices import Devices
+from ptft.training.loop import Trainer
 from ptft.training.loss import Objective
 from ptft.training.packing import pack
+from ptft.training.run import Run
+from ptft.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 BEFORE, PEAK = 1_000_000, 1_800_000
@@ -17,8 +21,8 @@ BEFORE, PEAK = 1_000_000, 1_800_000
 
 
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
-@pytest.mark.parametrize("share", [1, 0.5])
-def test_gradients_and_moments_of_the_own_share_are_taken_off(share, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("share", "extra"), [(1, 0), (0.5, 0), (1, 6)])
+def test_gradients_and_moments_of_the_own_share_are_taken_off(share, extra, tmp_path, monkeypatch):
     model = load_model(save_tiny_checkpoint(tmp_path), attention=NAME)
     weights = sum(weight.numel() for weight in model.parameters())
     monkeypatch.setattr(memory, "local", lambda weight: weight[: int(share * len(weight))])
@@ -31,8 +35,25 @@ def test_gradients_and_moments_of_the_own_share_are_taken_off(share, tmp_path, m
     examples = some_examples(20)
     tokens = sum(len(item.ids) for item in examples)
     budget = memory.automatic_token_budget(
-        model, examples, Objective(0, None), torch.device("cuda"), False
+        model, examples, Objective(0, None), torch.device("cuda"), False, extra
     )
-    free = 3_000_000 - 12 * share * weights
+    free = 3_000_000 - (12 + extra) * share * weights
     assert budget == int(0.8 * free / (PEAK - BEFORE) * tokens)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_ways_of_one_gpu_hold_more_gradients(tmp_path, monkeypatch):
+    """Masters' in both precisions, and those of recordings: the budget leaves room for them."""
+    asked = []
+
+    def budget(model, examples, objective, device, bfloat16, extra):
+        asked.append(extra)
+        return 1000
+
+    monkeypatch.setattr("ptft.training.loop.automatic_token_budget", budget)
+    for changes in ({}, {"optimizer": "adamw_clip"}, {"optimizer": "adamw_masters"},
+                    {"cuda_graphs": True, "optimizer": "adamw_masters"}):  # fmt: skip
+        model = load_model(save_tiny_checkpoint(tmp_path), attention=NAME)
+        Trainer(Run(model, some_examples(8), [], TrainingSettings(**changes), 1e-3, 0,
+                    Devices(CPU)))  # fmt: skip
+    assert asked == [0, 0, 2, 6]

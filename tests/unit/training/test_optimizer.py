@@ -9,9 +9,10 @@ from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
-from ptft.training.master_weights import _adamw, norm_of
+from ptft.training.master_weights import _adamw
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
+from ptft.training.optimizer import Optimizer, norm_of
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
@@ -186,6 +187,50 @@ def test_one_step_is_that_of_torch():
 
 
 def test_the_norm_is_summed_in_float32():
-    """In bfloat16 the norm of 100 ones would be 10 as well, but that of 101 would be 10, too."""
-    gradients = [torch.ones(101, dtype=torch.bfloat16), torch.full((4,), 3.0)]
-    assert norm_of(gradients).item() == pytest.approx((101 + 36) ** 0.5, rel=1e-6)
+    """In bfloat16 that of 101 ones would be 10."""
+    rounded, whole = torch.ones(101, dtype=torch.bfloat16), torch.full((4,), 3.0)
+    assert norm_of([whole], [rounded]).item() == pytest.approx((101 + 36) ** 0.5, rel=1e-6)
+    assert norm_of([whole], []).item() == 6
+
+
+def test_memory_that_ends_between_two_moments_leaves_none_alone(checkpoint, monkeypatch):
+    """So a step can be tried again, and moves as if nothing had been."""
+    settings = TrainingSettings(lr=1e-2)
+    models = [load_model(checkpoint) for _ in range(2)]
+    undisturbed, disturbed = (Optimizer(model, settings, False, recorded=True) for model in models)
+    for model in models:
+        for weight in model.parameters():
+            weight.grad = torch.ones_like(weight)
+    made = torch.zeros_like
+
+    def full(*arguments, **changes):
+        monkeypatch.setattr(torch, "zeros_like", short)
+        return made(*arguments, **changes)
+
+    def short(*_, **__):
+        monkeypatch.setattr(torch, "zeros_like", made)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    undisturbed.set_rate(0.1)
+    undisturbed.step()
+    disturbed.set_rate(0.1)
+    monkeypatch.setattr(torch, "zeros_like", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        disturbed.step()
+    disturbed.step()
+    for name, weight in undisturbed.trained.items():
+        assert torch.equal(disturbed.trained[name], weight), name
+        assert not torch.equal(weight, load_model(checkpoint).get_parameter(name))
+
+
+def test_a_state_that_was_saved_elsewhere_can_be_recorded(checkpoint):
+    """Where nothing is recorded, the saved settings say so; the device that goes on has its own."""
+    settings = TrainingSettings(cuda_graphs=True)
+    saved = Optimizer(load_model(checkpoint), settings, False)
+    saved.set_rate(0.1)
+    resumed = Optimizer(load_model(checkpoint), settings, False, recorded=True)
+    resumed.adamw.load_state_dict(saved.adamw.state_dict())
+    resumed.set_rate(0.2)
+    [group] = resumed.adamw.param_groups
+    assert group["capturable"] is True and group["lr"] is resumed.rate
+    assert resumed.rate.item() == pytest.approx(0.2)

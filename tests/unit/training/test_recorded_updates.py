@@ -1,24 +1,32 @@
 """Recorded updates are those of the usual loop; a stand-in records, since graphs need a GPU."""
 
+import gc
 import itertools
+import weakref
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from recorded_work import RecordedWork
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_model, tiny_rows, tiny_tokenizer
 
+from ptft.inference.cuda_graphs import NotRecorded
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME, SequenceLayout
 from ptft.training.devices import Devices
-from ptft.training.examples import completion_examples
+from ptft.training.examples import Example, completion_examples
+from ptft.training.gradients import Gradients
 from ptft.training.loop import Trainer
-from ptft.training.recorded_updates import padded
+from ptft.training.loss import Objective
+from ptft.training.methods import get_method
+from ptft.training.methods.lora import LoraSettings
+from ptft.training.recorded_updates import RecordedUpdates, padded
 from ptft.training.reference import Reference
 from ptft.training.replay import Replayed
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import StateFolder, StopRequest
+from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 CPU = torch.device("cpu")
 
@@ -60,11 +68,23 @@ def examples():
     return completion_examples(tiny_tokenizer(), tiny_rows(44, longest=20), TEMPLATE)
 
 
-def train(checkpoint, examples, folder, replayed=None, model=None, base=None, **changes):
-    settings = TrainingSettings(epochs=3, batch_size=8, lr=1e-3, max_grad_norm=0.5, **changes)
+def train(
+    checkpoint, examples, folder, replayed=None, model=None, base=None, validation=(), made=None,
+    stopping=None, **changes,
+):  # fmt: skip
+    settings = TrainingSettings(
+        **({"epochs": 3, "batch_size": 8, "lr": 1e-3, "max_grad_norm": 0.5} | changes)
+    )
     model = model or load_model(checkpoint, attention=NAME)
-    trainer = Trainer(Run(model, examples, [], settings, 1e-3, 0, Devices(CPU), replayed, base))
+    trainer = Trainer(
+        Run(model, examples, list(validation), settings, settings.lr, 0, Devices(CPU), replayed,
+            base)
+    )  # fmt: skip
+    if made:
+        made(trainer)
     with StopRequest() as stop:
+        if stopping:
+            stopping(trainer, stop)
         trainer.train(StateFolder(folder, "same"), stop)
     return trainer
 
@@ -80,6 +100,35 @@ def same(plain, recorded, start, losses=1e-5, moves=1e-3):
             continue  # a key's has no gradient but rounding, which Adam makes a step of
         moved = (weight - start[name]).norm()
         assert moved > 0 and (found[name] - weight).norm() <= moves * moved, name
+
+
+def test_what_pads_is_a_sequence_that_nothing_counts():
+    """Every token is in a sequence, or a kernel would leave its place as it was in memory."""
+
+    def example(name, ids, learned):
+        mask = np.arange(len(ids)) >= len(ids) - learned
+        return Example(name, np.array(ids, dtype=np.int64), mask)
+
+    updates = RecordedUpdates(sequences=4, device=CPU, graphs=RecordedWork())
+    weights = {"a": 0.25, "b": 0.5}
+    seen = []
+
+    def update(packed):
+        seen.append(packed)
+        return torch.zeros(2)
+
+    updates.run(update, [example("a", range(10, 50), 3), example("b", range(60, 80), 1)], weights)
+    updates.run(update, [example("b", [7, 8, 9], 2)], weights)  # its tensors are the same ones
+    [packed, again] = seen
+    assert again is packed and list(updates.sizes) == [(64, 64)]
+    assert packed.input_ids.tolist() == [[7, 8, 9] + [0] * 61]
+    assert packed.position_ids.tolist() == [[0, 1, 2, *range(61)]]
+    assert packed.predictors.tolist() == [0, 1] + [3] * 62
+    assert packed.targets.tolist() == [8, 9] + [0] * 62
+    assert packed.weights.tolist() == [0.5, 0.5] + [0] * 62
+    assert packed.owners.tolist() == [0] * 64
+    assert packed.layout.boundaries.tolist() == [0, 3, 64, 64, 64, 64]
+    assert packed.layout.boundaries.dtype == torch.int32 and packed.layout.longest == 64
 
 
 @pytest.mark.parametrize(
@@ -158,18 +207,130 @@ def test_batches_that_are_long_or_cut_are_not_recorded(checkpoint, examples, tmp
     assert not recorded.recorded.takes(long, 10_000)
 
 
+@pytest.mark.parametrize("failing", ["model", "optimizer"])
 def test_out_of_memory_goes_on_without_graphs(
-    checkpoint, examples, tmp_path, graphs, monkeypatch, caplog
+    checkpoint, examples, tmp_path, graphs, monkeypatch, caplog, failing
 ):
-    plain = train(checkpoint, examples, tmp_path / "a")
+    """In the first update of a size: before there are gradients, or with all of them there."""
+    plain = train(checkpoint, examples, tmp_path / "a", optimizer="adamw_clip")
+    rehearse = RecordedWork.rehearse
 
-    def full(*_):
+    def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(RecordedWork, "record", full)
-    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True)
+    def fails(self, work):
+        place = {"model": (Objective, "__call__"), "optimizer": (torch.optim.AdamW, "step")}
+        with monkeypatch.context() as patch:
+            patch.setattr(*place[failing], full)
+            rehearse(self, work)
+
+    monkeypatch.setattr(RecordedWork, "rehearse", fails)
+    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True, optimizer="adamw_clip")
     same(plain, recorded, load_model(checkpoint))
     assert recorded.recorded is None and "going on without them" in caplog.text
+
+
+def test_a_long_batch_without_memory_takes_that_of_recordings(
+    checkpoint, examples, tmp_path, graphs, monkeypatch
+):
+    """Where an example alone does not fit beside them."""
+    plain = train(checkpoint, examples, tmp_path / "a")
+    accumulate = Gradients.accumulate
+
+    def full(self, batch):
+        if trainers[0].recorded is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return accumulate(self, batch)
+
+    trainers = []
+    monkeypatch.setattr(Gradients, "accumulate", full)
+    monkeypatch.setattr("ptft.training.recorded_updates.MOST_TOKENS", 100)
+    recorded = train(checkpoint, examples, tmp_path / "b", made=trainers.append, cuda_graphs=True)
+    same(plain, recorded, load_model(checkpoint))
+    assert recorded.recorded is None and graphs[0].replays == 0
+
+
+def test_what_cannot_be_recorded_ends_the_run(checkpoint, examples, tmp_path, graphs, monkeypatch):
+    def fails(*_):
+        raise NotRecorded("no")
+
+    monkeypatch.setattr(RecordedWork, "record", fails)
+    with pytest.raises(NotRecorded):
+        train(checkpoint, examples, tmp_path, cuda_graphs=True)
+
+
+def test_rare_sizes_are_not_recorded(checkpoint, examples, tmp_path, graphs, monkeypatch):
+    monkeypatch.setattr("ptft.training.recorded_updates.MOST_SIZES", 1)
+    plain = train(checkpoint, examples, tmp_path / "a")
+    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True)
+    same(plain, recorded, load_model(checkpoint))
+    assert len(recorded.recorded.sizes) == graphs[0].recordings == 1
+
+
+def test_a_finished_trainer_gives_its_memory_back_at_once(checkpoint, examples, tmp_path, graphs):
+    """Of several learning rates, one model after the other: nothing waits for the collector."""
+    trainer = train(checkpoint, examples, tmp_path, cuda_graphs=True)
+    held = [weakref.ref(each) for each in (trainer, trainer.run.model, trainer.optimizer)]
+    gc.disable()
+    try:
+        del trainer
+        assert [each() for each in held] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_with_validation_early_stopping_and_frozen_blocks(checkpoint, examples, tmp_path, graphs):
+    """Validation runs between replays; the best weights come back at the end."""
+    changes = {"freeze": 1, "early_stopping": 2, "validation_steps": [3, 6, 9, 12, 15],
+               "validation_examples": 4, "lr": 0.05}  # fmt: skip
+    plain, recorded = (
+        train(checkpoint, examples[4:], tmp_path / str(way), validation=examples[:4],
+              cuda_graphs=way, **changes)
+        for way in (False, True)
+    )  # fmt: skip
+    assert plain.stopping.step == recorded.stopping.step < plain.steps
+    for row, expected in zip(recorded.curve, plain.curve, strict=True):
+        assert row.get("validation_loss") == pytest.approx(
+            expected.get("validation_loss"), rel=1e-3
+        )
+    assert graphs[0].replays > 0
+
+
+def test_adapters_are_trained_by_recordings(checkpoint, examples, tmp_path, graphs):
+    def adapted():
+        torch.manual_seed(0)
+        return get_method("lora").prepare(
+            load_model(checkpoint, attention=NAME), LoraSettings(rank=2)
+        )
+
+    plain, recorded = (
+        train(checkpoint, examples, tmp_path / str(way), model=adapted(), cuda_graphs=way)
+        for way in (False, True)
+    )
+    for row, expected in zip(recorded.curve, plain.curve, strict=True):
+        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert graphs[0].replays == 15
+    for name, weight in plain.trained.items():
+        torch.testing.assert_close(recorded.trained[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_a_resumed_run_records_anew(checkpoint, examples, tmp_path, graphs):
+    undisturbed = train(checkpoint, examples, tmp_path / "a", cuda_graphs=True)
+
+    def stop_at_ten(trainer, stop):
+        update = trainer._update
+
+        def watched():
+            stop.requested = trainer.step == 9
+            return update()
+
+        trainer._update = watched
+
+    with pytest.raises(Interrupted):
+        train(checkpoint, examples, tmp_path / "b", stopping=stop_at_ten, cuda_graphs=True)
+    resumed = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True)
+    same(undisturbed, resumed, load_model(checkpoint))
+    assert graphs[2].replays > 0
 
 
 def test_what_is_for_one_device_is_refused_on_two(checkpoint, examples):

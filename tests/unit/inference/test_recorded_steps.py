@@ -7,9 +7,10 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from ptft.inference.budget import Budget
-from ptft.inference.captured_steps import captured
+from ptft.inference.cuda_graphs import NotRecorded
 from ptft.inference.engine import Engine
 from ptft.inference.model import wrap_model
+from ptft.inference.recorded_steps import RecordedSteps, record_steps
 from ptft.prompts.encoding import Prompt
 
 pytestmark = pytest.mark.slow  # torch
@@ -57,7 +58,7 @@ def loaded(tokenizer):
 
 
 def recording(loaded, recorder, budget=ONE_BATCH, share_prefix=True):
-    return Engine(loaded, budget, share_prefix, captured(CPU, recorder))
+    return Engine(loaded, budget, share_prefix, record_steps(CPU, recorder))
 
 
 @pytest.mark.parametrize("share_prefix", [True, False])
@@ -103,7 +104,7 @@ def test_rows_leave_when_half_have_finished(loaded, prompts):
 
 
 def test_a_device_without_graphs_takes_the_same_steps_as_they_are(any_model, prompts):
-    engine = Engine(any_model, ONE_BATCH, make_steps=captured(CPU))
+    engine = Engine(any_model, ONE_BATCH, make_steps=record_steps(CPU))
     expected = Engine(any_model, ONE_BATCH).generate(prompts, NEW, ["d"])
     assert engine.generate(prompts, NEW, ["d"]) == expected
 
@@ -133,28 +134,38 @@ def test_nan_logits_in_a_replay_are_the_same_error(tokenizer, prompts):
     assert 0 < recorder.replays < NEW - 2
 
 
-class Full(RecordedWork):
-    """Holds no more than so many rows."""
+def test_a_step_without_memory_is_tried_with_fewer_rows(loaded, prompts, monkeypatch):
+    """The first step of a batch, before anything is recorded."""
+    recorder, told, step = RecordedWork(), [], RecordedSteps._step
+    most = 7
 
-    def __init__(self, rows):
-        super().__init__()
-        self.rows, self.refused = rows, 0
-
-    def record(self, work):
-        if len(work.__self__.chosen) > self.rows:
-            self.refused += 1
+    def full(self):
+        if len(self.chosen) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().record(work)
+        step(self)
 
-
-def test_what_cannot_be_recorded_for_memory_is_tried_with_fewer_rows(loaded, prompts):
-    recorder, told = Full(rows=7), []
+    monkeypatch.setattr(RecordedSteps, "_step", full)
     engine = recording(loaded, recorder, Budget(10**6, 10**9))
     texts = engine.generate(prompts, NEW, [], told.append)
     assert texts == Engine(loaded, ONE_BATCH).generate(prompts, NEW, [])
-    assert recorder.refused == 2 and told == [6, 6, 6, 6]
+    assert told == [6, 6, 6, 6] and recorder.replays > 0
+    most = 0
     with pytest.raises(torch.OutOfMemoryError):
-        recording(loaded, Full(rows=0), Budget(10**6, 10**9)).generate(prompts, NEW, [])
+        recording(loaded, RecordedWork(), Budget(10**6, 10**9)).generate(prompts, NEW, [])
+
+
+def test_what_cannot_be_recorded_ends_there(loaded, prompts, monkeypatch):
+    """Torch may be unable to free its memory, so no other batch is tried."""
+    tried = []
+
+    def fails(self, work):
+        tried.append(work)
+        raise NotRecorded("no")
+
+    monkeypatch.setattr(RecordedWork, "record", fails)
+    with pytest.raises(NotRecorded):
+        recording(loaded, RecordedWork(), Budget(10**6, 10**9)).generate(prompts, NEW, [])
+    assert len(tried) == 1
 
 
 def test_other_scores_are_made_in_the_same_way(loaded, prompts):

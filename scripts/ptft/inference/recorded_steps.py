@@ -9,26 +9,17 @@ It never ran on a GPU.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import torch
 
-from ptft.inference.cuda_graphs import CudaGraphs
+from ptft.inference.cuda_graphs import CudaGraphs, Recorder
 from ptft.inference.steps import Steps, require_finite
 
 # Stands for a token that was chosen by a logit that is not finite.
 NOT_FINITE = -1
 
 
-class Recorder(Protocol):
-    """What records work, as ``CudaGraphs`` does."""
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record work; the result does it."""
-        ...
-
-
-def captured(device: torch.device, recorder: Recorder | None = None) -> Callable[..., Steps]:
+def record_steps(device: torch.device, recorder: Recorder | None = None) -> Callable[..., Steps]:
     """What makes the steps of a batch, for ``Engine``.
 
     Args:
@@ -38,10 +29,10 @@ def captured(device: torch.device, recorder: Recorder | None = None) -> Callable
     """
     if recorder is None and device.type == "cuda":
         recorder = CudaGraphs()
-    return partial(CapturedSteps, recorder)
+    return partial(RecordedSteps, recorder)
 
 
-class CapturedSteps(Steps):
+class RecordedSteps(Steps):
     """As ``Steps``, but recorded.
 
     The first step of a number of rows is launched in the usual way, which also prepares libraries;
