@@ -12,7 +12,7 @@ from ptft.training.examples import completion_examples
 from ptft.training.loop import Trainer
 from ptft.training.methods import get_method
 from ptft.training.reference import Reference
-from ptft.training.run import Run
+from ptft.training.run import Run, works_in_bfloat16
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
@@ -22,23 +22,27 @@ def some_examples(count=20, seed=0):
 
 
 def trainer_of(
-    checkpoint, kind=TrainingSettings, method="full", replayed=None, validation=(), **changes
-):
-    """A trainer of 20 examples in batches of 8, three updates an epoch."""
-    changes = {"epochs": 2, "batch_size": 8, "token_budget": 40} | changes
-    settings = kind(**changes)
+    checkpoint, kind=TrainingSettings, method="full", replayed=None, validation=(), examples=None,
+    model=None, **changes,
+):  # fmt: skip
+    """A trainer of the checkpoint or a model; of 20 examples, if not given, in batches of 8."""
+    changes = {"epochs": 2, "batch_size": 8, "token_budget": 40, "lr": 3e-3} | changes
+    settings, device = kind(**changes), torch.device("cpu")
     torch.manual_seed(3)
     chosen = get_method(method)
-    model = chosen.prepare(load_model(checkpoint, attention=NAME), settings)
+    model = chosen.prepare(model or load_model(checkpoint, attention=NAME), settings)
+    if works_in_bfloat16(settings, device):
+        chosen.lighten(model, torch.bfloat16)
     freeze(model, settings.freeze)
     base = None
     if settings.kl and chosen.keeps_base:
         base = Reference(model, lambda: chosen.as_base(model))
     elif settings.kl:
         base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False))
-    devices = Devices(torch.device("cpu"))
-    examples = some_examples()
-    return Trainer(Run(model, examples, validation, settings, 3e-3, 5, devices, replayed, base))
+    examples = examples or some_examples()
+    return Trainer(
+        Run(model, examples, validation, settings, settings.lr, 5, Devices(device), replayed, base)
+    )
 
 
 def trained(make, folder):

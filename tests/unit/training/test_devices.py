@@ -241,11 +241,6 @@ def stop_and_resume(rank, checkpoint, sharding, folder, devices):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
 def deep(tmp_path_factory):
     """32 MB of weights in small matrices."""
     folder = tmp_path_factory.mktemp("deep")

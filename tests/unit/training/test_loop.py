@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_train
-from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME
@@ -16,11 +16,6 @@ from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_train
-from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.models.adapters import load_tuned
 from ptft.models.loading import load_model
@@ -16,11 +16,6 @@ from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.run import Run
 from ptft.training.state import StateFolder, StopRequest
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 def adapted(checkpoint, attention, settings):

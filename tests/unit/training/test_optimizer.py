@@ -1,24 +1,22 @@
 """The other ways of the optimizer give the updates of the plain one, in bfloat16 on a CPU."""
 
+from functools import partial
+
 import pytest
 import torch
-from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+from remedy_runs import assert_same_run, some_examples, stopped_and_resumed, trained
+from remedy_runs import trainer_of as run_of
 
 from ptft.models.loading import load_model
-from ptft.training.attention import NAME
-from ptft.training.devices import Devices
-from ptft.training.examples import completion_examples
-from ptft.training.loop import Trainer
 from ptft.training.master_weights import _adamw
-from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.optimizer import Optimizer, norm_of
-from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import Interrupted, StateFolder, StopRequest
 
-CPU = torch.device("cpu")
-EVERY = {"dtype": "bfloat16", "max_grad_norm": 0.05, "weight_decay": 0.1}  # clips every update
+EVERY = {
+    "dtype": "bfloat16", "token_budget": 10_000, "weight_decay": 0.1,
+    "max_grad_norm": 0.05,  # clips every update
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,26 +27,13 @@ def compiled(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+def trainer_of(checkpoint, way, **changes):
+    """One micro-batch an update, unless it is said otherwise."""
+    return run_of(checkpoint, optimizer=way, **(EVERY | changes))
 
 
-@pytest.fixture(scope="module")
-def examples():
-    return completion_examples(tiny_tokenizer(), tiny_rows(32, longest=20), TEMPLATE)
-
-
-def trainer_of(checkpoint, examples, model=None, lr=3e-3, **changes):
-    settings = TrainingSettings(epochs=2, batch_size=8, lr=lr, **(EVERY | changes))
-    model = model or load_model(checkpoint, attention=NAME)
-    return Trainer(Run(model, examples, [], settings, lr, 0, Devices(CPU)))
-
-
-def train(trainer, folder):
-    with StopRequest() as stop:
-        trainer.train(StateFolder(folder, "same"), stop)
-    return trainer
+def train(checkpoint, folder, way, **changes):
+    return trained(partial(trainer_of, checkpoint, way, **changes), folder / way)
 
 
 def same(one, other, rtol, atol):
@@ -63,17 +48,9 @@ def same(one, other, rtol, atol):
 
 
 @pytest.mark.parametrize("max_grad_norm", [0.05, 0.0])
-def test_clipping_inside_of_adamw_gives_the_same_weights(
-    checkpoint, examples, tmp_path, max_grad_norm
-):
-    ways = [
-        train(
-            trainer_of(checkpoint, examples, optimizer=way, dtype="float32",
-                       max_grad_norm=max_grad_norm),
-            tmp_path / way,
-        )
-        for way in ("adamw", "adamw_clip")
-    ]  # fmt: skip
+def test_clipping_inside_of_adamw_gives_the_same_weights(checkpoint, tmp_path, max_grad_norm):
+    changes = {"dtype": "float32", "max_grad_norm": max_grad_norm}
+    ways = [train(checkpoint, tmp_path, way, **changes) for way in ("adamw", "adamw_clip")]
     assert all(row["grad_norm"] > 0.05 for row in ways[0].curve)
     same(*ways, rtol=1e-5, atol=1e-7)
 
@@ -84,11 +61,10 @@ def test_clipping_inside_of_adamw_gives_the_same_weights(
     ids=["one micro-batch", "several", "L2-SP", "no clipping", "frozen"],
 )
 @pytest.mark.slow
-def test_master_weights_give_the_same_updates(checkpoint, examples, tmp_path, changes):
+def test_master_weights_give_the_same_updates(checkpoint, tmp_path, changes):
     """What is rounded and summed is the same; a rate so low that nothing else can grow."""
     plain, masters = (
-        train(trainer_of(checkpoint, examples, optimizer=way, lr=1e-4, **changes), tmp_path / way)
-        for way in ("adamw", "adamw_masters")
+        train(checkpoint, tmp_path, way, lr=1e-4, **changes) for way in ("adamw", "adamw_masters")
     )
     assert masters.curve[0]["loss"] == plain.curve[0]["loss"]  # no update yet: the same bits
     same(plain, masters, rtol=1e-4, atol=2e-6)
@@ -100,10 +76,8 @@ def test_master_weights_give_the_same_updates(checkpoint, examples, tmp_path, ch
     assert len(moved) == len(masters.trained)
 
 
-def test_gradients_of_rounded_layers_are_those_under_autocast(checkpoint, examples):
-    plain, masters = (
-        trainer_of(checkpoint, examples, optimizer=way) for way in ("adamw", "adamw_masters")
-    )
+def test_gradients_of_rounded_layers_are_those_under_autocast(checkpoint):
+    plain, masters = (trainer_of(checkpoint, way) for way in ("adamw", "adamw_masters"))
     layers = masters.optimizer.masters.weights
     assert len(layers) == 7 * 2  # of each block; not embeddings, not norms
     assert {weight.dtype for weight in layers.values()} == {torch.bfloat16}
@@ -112,7 +86,7 @@ def test_gradients_of_rounded_layers_are_those_under_autocast(checkpoint, exampl
         for trainer in (plain, masters):
             trainer.optimizer.zero_grad()
             trainer.gradients.token_budget = budget
-            losses.append(trainer.gradients.add_up(examples[:8], 1))
+            losses.append(trainer.gradients.add_up(some_examples(8), 1))
             trainer.optimizer.collect()
         assert losses[0] == losses[1]
         for name, weight in plain.trained.items():
@@ -120,63 +94,43 @@ def test_gradients_of_rounded_layers_are_those_under_autocast(checkpoint, exampl
 
 
 @pytest.mark.slow
-def test_a_run_with_masters_resumes_to_the_same_weights(checkpoint, examples, tmp_path):
-    def fresh():
-        return trainer_of(checkpoint, examples, optimizer="adamw_masters")
-
-    undisturbed = train(fresh(), tmp_path / "a")
-    stopped = fresh()
-    update = stopped._update
-    with StopRequest() as stop:
-
-        def interrupt_at_three():
-            stop.requested = stopped.step == 2
-            return update()
-
-        stopped._update = interrupt_at_three
-        with pytest.raises(Interrupted):
-            stopped.train(StateFolder(tmp_path / "b", "same"), stop)
-    resumed = train(fresh(), tmp_path / "b")
-    for name, weight in undisturbed.run.model.named_parameters():
-        assert weight.dtype == torch.float32
-        assert torch.equal(weight, dict(resumed.run.model.named_parameters())[name]), name
+def test_a_run_with_masters_resumes_to_the_same_weights(checkpoint, tmp_path):
+    make = partial(trainer_of, checkpoint, "adamw_masters")
+    undisturbed = trained(make, tmp_path / "a")
+    assert_same_run(undisturbed, stopped_and_resumed(make, tmp_path / "b", after=3))
+    assert {weight.dtype for weight in undisturbed.run.model.parameters()} == {torch.float32}
 
 
 @pytest.mark.slow
-def test_adapters_have_masters_too(checkpoint, examples, tmp_path):
-    def adapted(way):
-        torch.manual_seed(0)
-        model = load_model(checkpoint, attention=NAME)
-        method = get_method("lora")
-        model = method.prepare(model, LoraSettings(rank=2))
-        method.lighten(model, torch.bfloat16)
-        return train(trainer_of(checkpoint, examples, model, optimizer=way, lr=1e-4),
-                     tmp_path / way)  # fmt: skip
-
-    plain, masters = adapted("adamw"), adapted("adamw_masters")
+def test_adapters_have_masters_too(checkpoint, tmp_path):
+    changes = {"kind": LoraSettings, "method": "lora", "rank": 2, "lr": 1e-4}
+    plain, masters = (
+        train(checkpoint, tmp_path, way, **changes) for way in ("adamw", "adamw_masters")
+    )
     assert len(masters.trained) == len(masters.optimizer.masters.weights) == 2 * 7 * 2
     for name, weight in plain.trained.items():
         torch.testing.assert_close(masters.trained[name], weight, rtol=1e-4, atol=2e-6)
 
 
-def test_without_bfloat16_there_are_no_masters(checkpoint, examples):
-    trainer = trainer_of(checkpoint, examples, optimizer="adamw_masters", dtype="float32")
+def test_without_bfloat16_there_are_no_masters(checkpoint):
+    trainer = trainer_of(checkpoint, "adamw_masters", dtype="float32")
     assert trainer.optimizer.masters is None and trainer.optimizer.clips_inside
 
 
-def test_one_step_is_that_of_torch():
-    """Of the pass that is compiled, at an early and a late step."""
+@pytest.mark.parametrize("done", [0, 6, 5000])
+def test_one_step_is_that_of_torch(done):
+    """Of the pass that is compiled, behind so many others."""
     torch.manual_seed(0)
     master, gradient = torch.randn(50), torch.randn(50).bfloat16()
     weight, first, second = torch.empty(50).bfloat16(), torch.randn(50), torch.rand(50)
     reference = torch.nn.Parameter(master.clone())
     adamw = torch.optim.AdamW([reference], lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)
     adamw.state[reference] = {
-        "step": torch.tensor(6.0), "exp_avg": first.clone(), "exp_avg_sq": second.clone(),
+        "step": torch.tensor(float(done)), "exp_avg": first.clone(), "exp_avg_sq": second.clone(),
     }  # fmt: skip
     reference.grad = gradient.float() / 4
     adamw.step()
-    corrections = torch.tensor([1 - 0.8**7, (1 - 0.95**7) ** 0.5])
+    corrections = torch.tensor([1 - 0.8 ** (done + 1), (1 - 0.95 ** (done + 1)) ** 0.5])
     _adamw([master], [first], [second], [weight], [gradient], torch.tensor(0.01),
            torch.tensor(4.0), corrections, 0.8, 0.95, 1e-6, 0.1)  # fmt: skip
     torch.testing.assert_close(master, reference.detach(), rtol=1e-6, atol=1e-7)

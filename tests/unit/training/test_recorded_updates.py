@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from recorded_work import RecordedWork
-from tiny import TEMPLATE, save_tiny_checkpoint, tiny_model, tiny_rows, tiny_tokenizer
+from tiny import TEMPLATE, tiny_model, tiny_rows, tiny_tokenizer
 
 from ptft.inference.cuda_graphs import NotRecorded
 from ptft.models.loading import load_model
@@ -55,11 +55,6 @@ def graphs(monkeypatch):
     monkeypatch.setattr("ptft.training.loop.can_record", lambda *_: True)
     monkeypatch.setattr("ptft.training.loop.CudaGraphs", new)
     return made
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from remedy_runs import assert_same_run, some_examples, stopped_and_resumed, trained, trainer_of
-from tiny import save_tiny_checkpoint
 
 from ptft.models.loading import load_model
 from ptft.training.blocks import block_of
@@ -17,11 +16,6 @@ from ptft.training.methods.lora import LoraSettings
 from ptft.training.settings import TrainingSettings
 
 LORA = {"kind": LoraSettings, "method": "lora", "rank": 2}
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 def test_l2sp_by_hand():

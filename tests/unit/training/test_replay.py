@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 from remedy_runs import assert_same_run, stopped_and_resumed, trained, trainer_of
-from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
+from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.prompts.tokens import encode
 from ptft.training.batches import examples_before
 from ptft.training.examples import Example, text_examples
 from ptft.training.replay import Replayed, replay_examples
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 def named(count):
