@@ -3,12 +3,14 @@
 import gc
 import itertools
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from recorded_work import RecordedWork
+from remedy_runs import stopped_and_resumed, trained, trainer_of
 from tiny import TEMPLATE, tiny_model, tiny_rows, tiny_tokenizer
 
 from ptft.inference.cuda_graphs import NotRecorded
@@ -19,14 +21,11 @@ from ptft.training.examples import Example, completion_examples
 from ptft.training.gradients import Gradients
 from ptft.training.loop import Trainer
 from ptft.training.loss import Objective
-from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 from ptft.training.recorded_updates import RecordedUpdates, padded
-from ptft.training.reference import Reference
 from ptft.training.replay import Replayed
 from ptft.training.run import Run
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 CPU = torch.device("cpu")
 
@@ -63,25 +62,22 @@ def examples():
     return completion_examples(tiny_tokenizer(), tiny_rows(44, longest=20), TEMPLATE)
 
 
-def train(
-    checkpoint, examples, folder, replayed=None, model=None, base=None, validation=(), made=None,
-    stopping=None, **changes,
-):  # fmt: skip
-    settings = TrainingSettings(
-        **({"epochs": 3, "batch_size": 8, "lr": 1e-3, "max_grad_norm": 0.5} | changes)
-    )
-    model = model or load_model(checkpoint, attention=NAME)
-    trainer = Trainer(
-        Run(model, examples, list(validation), settings, settings.lr, 0, Devices(CPU), replayed,
-            base)
-    )  # fmt: skip
-    if made:
-        made(trainer)
-    with StopRequest() as stop:
-        if stopping:
-            stopping(trainer, stop)
-        trainer.train(StateFolder(folder, "same"), stop)
-    return trainer
+def run_of(checkpoint, examples, **changes):
+    """A trainer whose batches are one micro-batch."""
+    usual = {"epochs": 3, "token_budget": 10_000, "lr": 1e-3, "max_grad_norm": 0.5}
+    return trainer_of(checkpoint, examples=examples, **(usual | changes))
+
+
+def train(checkpoint, examples, folder, **changes):
+    return trained(partial(run_of, checkpoint, examples, **changes), folder)
+
+
+def plain_and_recorded(checkpoint, examples, folder, **changes):
+    """The same run without and with recordings."""
+    return [
+        train(checkpoint, examples, folder / str(way), cuda_graphs=way, **changes)
+        for way in (False, True)
+    ]
 
 
 def same(plain, recorded, start, losses=1e-5, moves=1e-3):
@@ -132,9 +128,7 @@ def test_what_pads_is_a_sequence_that_nothing_counts():
     ids=["plain", "clip inside", "tokens and decay", "L2-SP"],
 )
 def test_recorded_updates_are_those_of_the_loop(checkpoint, examples, tmp_path, graphs, changes):
-    plain = train(checkpoint, examples, tmp_path / "a", **changes)
-    assert not graphs
-    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True, **changes)
+    plain, recorded = plain_and_recorded(checkpoint, examples, tmp_path, **changes)
     same(plain, recorded, load_model(checkpoint))
     (work,) = graphs
     sizes = recorded.recorded.sizes
@@ -153,8 +147,7 @@ def test_with_masters_and_in_bfloat16(checkpoint, examples, tmp_path, graphs, mo
 
     monkeypatch.setattr("ptft.training.packing.sequence_layout", boundaries)
     changes = {"dtype": "bfloat16", "optimizer": "adamw_masters"}
-    plain = train(checkpoint, examples, tmp_path / "a", **changes)
-    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True, **changes)
+    plain, recorded = plain_and_recorded(checkpoint, examples, tmp_path, **changes)
     same(plain, recorded, load_model(checkpoint), losses=2e-3, moves=0.05)
     assert graphs[0].replays == 15
 
@@ -175,16 +168,13 @@ def test_other_architectures(checkpoint, examples, tmp_path, graphs, architectur
 def test_replayed_examples_fit_too(checkpoint, examples, tmp_path, graphs):
     """A third of all: batches of 12, of which the last of an epoch has 6."""
     replayed = Replayed(examples[:5], 1 / 3, 0)
-    plain = train(checkpoint, examples[5:], tmp_path / "a", replayed)
-    recorded = train(checkpoint, examples[5:], tmp_path / "b", replayed, cuda_graphs=True)
+    plain, recorded = plain_and_recorded(checkpoint, examples[5:], tmp_path, replayed=replayed)
     same(plain, recorded, load_model(checkpoint))
     assert graphs[0].replays > 0
 
 
 def test_divergence_from_the_checkpoint_is_recorded_too(checkpoint, examples, tmp_path, graphs):
-    base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False).eval())
-    plain = train(checkpoint, examples, tmp_path / "a", base=base, kl=0.5)
-    recorded = train(checkpoint, examples, tmp_path / "b", base=base, kl=0.5, cuda_graphs=True)
+    plain, recorded = plain_and_recorded(checkpoint, examples, tmp_path, kl=0.5)
     same(plain, recorded, load_model(checkpoint))
     assert graphs[0].replays == 15
 
@@ -233,14 +223,14 @@ def test_a_long_batch_without_memory_takes_that_of_recordings(
     accumulate = Gradients.accumulate
 
     def full(self, batch):
-        if trainers[0].recorded is not None:
+        if made.recorded is not None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return accumulate(self, batch)
 
-    trainers = []
+    made = run_of(checkpoint, examples, cuda_graphs=True)
     monkeypatch.setattr(Gradients, "accumulate", full)
     monkeypatch.setattr("ptft.training.recorded_updates.MOST_TOKENS", 100)
-    recorded = train(checkpoint, examples, tmp_path / "b", made=trainers.append, cuda_graphs=True)
+    recorded = trained(lambda: made, tmp_path / "b")
     same(plain, recorded, load_model(checkpoint))
     assert recorded.recorded is None and graphs[0].replays == 0
 
@@ -256,8 +246,7 @@ def test_what_cannot_be_recorded_ends_the_run(checkpoint, examples, tmp_path, gr
 
 def test_rare_sizes_are_not_recorded(checkpoint, examples, tmp_path, graphs, monkeypatch):
     monkeypatch.setattr("ptft.training.recorded_updates.MOST_SIZES", 1)
-    plain = train(checkpoint, examples, tmp_path / "a")
-    recorded = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True)
+    plain, recorded = plain_and_recorded(checkpoint, examples, tmp_path)
     same(plain, recorded, load_model(checkpoint))
     assert len(recorded.recorded.sizes) == graphs[0].recordings == 1
 
@@ -276,13 +265,11 @@ def test_a_finished_trainer_gives_its_memory_back_at_once(checkpoint, examples, 
 
 def test_with_validation_early_stopping_and_frozen_blocks(checkpoint, examples, tmp_path, graphs):
     """Validation runs between replays; the best weights come back at the end."""
-    changes = {"freeze": 1, "early_stopping": 2, "validation_steps": [3, 6, 9, 12, 15],
+    changes = {"freeze": 1, "early_stopping": 1, "validation_steps": [*range(1, 15)],
                "validation_examples": 4, "lr": 0.05}  # fmt: skip
-    plain, recorded = (
-        train(checkpoint, examples[4:], tmp_path / str(way), validation=examples[:4],
-              cuda_graphs=way, **changes)
-        for way in (False, True)
-    )  # fmt: skip
+    plain, recorded = plain_and_recorded(
+        checkpoint, examples[4:], tmp_path, validation=examples[:4], **changes
+    )
     assert plain.stopping.step == recorded.stopping.step < plain.steps
     for row, expected in zip(recorded.curve, plain.curve, strict=True):
         assert row.get("validation_loss") == pytest.approx(
@@ -292,15 +279,8 @@ def test_with_validation_early_stopping_and_frozen_blocks(checkpoint, examples, 
 
 
 def test_adapters_are_trained_by_recordings(checkpoint, examples, tmp_path, graphs):
-    def adapted():
-        torch.manual_seed(0)
-        return get_method("lora").prepare(
-            load_model(checkpoint, attention=NAME), LoraSettings(rank=2)
-        )
-
-    plain, recorded = (
-        train(checkpoint, examples, tmp_path / str(way), model=adapted(), cuda_graphs=way)
-        for way in (False, True)
+    plain, recorded = plain_and_recorded(
+        checkpoint, examples, tmp_path, kind=LoraSettings, method="lora", rank=2
     )
     for row, expected in zip(recorded.curve, plain.curve, strict=True):
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
@@ -310,20 +290,9 @@ def test_adapters_are_trained_by_recordings(checkpoint, examples, tmp_path, grap
 
 
 def test_a_resumed_run_records_anew(checkpoint, examples, tmp_path, graphs):
-    undisturbed = train(checkpoint, examples, tmp_path / "a", cuda_graphs=True)
-
-    def stop_at_ten(trainer, stop):
-        update = trainer._update
-
-        def watched():
-            stop.requested = trainer.step == 9
-            return update()
-
-        trainer._update = watched
-
-    with pytest.raises(Interrupted):
-        train(checkpoint, examples, tmp_path / "b", stopping=stop_at_ten, cuda_graphs=True)
-    resumed = train(checkpoint, examples, tmp_path / "b", cuda_graphs=True)
+    make = partial(run_of, checkpoint, examples, cuda_graphs=True)
+    undisturbed = trained(make, tmp_path / "a")
+    resumed = stopped_and_resumed(make, tmp_path / "b", after=10)
     same(undisturbed, resumed, load_model(checkpoint))
     assert graphs[2].replays > 0
 
