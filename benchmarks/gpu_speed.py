@@ -174,8 +174,8 @@ def _recorded(
         usual, seconds: what the engine answered in its usual way, and in how long.
     """
     answers: list = []
-    _answers(_capturing(loaded), context)(rows[:2])
-    answer = _answers(_capturing(loaded), context)
+    _answers(_recording(loaded), context)(rows[:2])
+    answer = _answers(_recording(loaded), context)
     taken = context.seconds(lambda: answers.extend(answer(rows)))
     same = [one == other for one, other in zip(answers, usual, strict=True)]
     return {
@@ -185,7 +185,7 @@ def _recorded(
     }
 
 
-def _capturing(loaded: LoadedModel) -> Engine:
+def _recording(loaded: LoadedModel) -> Engine:
     return Engine(loaded, make_steps=record_steps(loaded.device))
 
 

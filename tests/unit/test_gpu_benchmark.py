@@ -80,7 +80,7 @@ def test_every_section_runs_on_a_cpu_with_four_packages(benchmarks, tmp_path):
     ):
         row = options[texts][name]
         assert row["losses"][0] - row["losses"][-1] > 0.01  # it learns
-        assert row["largest_loss_difference"] < 1e-3
+        assert row["largest_loss_difference"] < 1e-4
     assert options["lora"]["cuda_graphs"] == {"state": "needs CUDA"}
     survival = found["survival"]
     assert survival["losses_resumed"] == survival["losses_undisturbed"]

@@ -76,3 +76,31 @@ class CudaGraphs:
             ) from error
         self._latest = weakref.ref(graph)
         return graph.replay
+
+
+class Repeated:
+    """Work that is done many times: first rehearsed, then recorded, from then on replayed.
+
+    Args:
+        recorder: None does it in the usual way each time.
+    """
+
+    def __init__(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
+        self._replay: Callable[[], None] | None = None
+        self.begun = False
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do the work, which must be the same at each call.
+
+        Raises:
+            NotRecorded: recording fails.
+        """
+        if self._recorder is None:
+            work()
+        elif not self.begun:
+            self._recorder.rehearse(work)
+        else:
+            self._replay = self._replay or self._recorder.record(work)
+            self._replay()
+        self.begun = True

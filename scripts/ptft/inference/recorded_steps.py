@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from ptft.inference.cuda_graphs import CudaGraphs, Recorder
+from ptft.inference.cuda_graphs import CudaGraphs, Recorder, Repeated
 from ptft.inference.steps import Steps, require_finite
 
 # Stands for a token that was chosen by a logit that is not finite.
@@ -33,10 +33,7 @@ def record_steps(device: torch.device, recorder: Recorder | None = None) -> Call
 
 
 class RecordedSteps(Steps):
-    """As ``Steps``, but recorded.
-
-    The first step of a number of rows is launched in the usual way, which also prepares libraries;
-    the second is recorded and replayed, the others are replayed.
+    """As ``Steps``, but recorded for each number of rows.
 
     Args:
         recorder: None launches every step in the usual way.
@@ -59,20 +56,14 @@ class RecordedSteps(Steps):
         self._fix_rows()
 
     def next(self) -> list[int]:
-        if self._recorder is None or self._done == 0:
-            self._step()
-        else:
-            if self._done == 1:
-                self._replay = self._recorder.record(self._step)
-            self._replay()
-        self._done += 1
+        self._repeated.do(self._step)
         found = self._found.tolist()
         require_finite(NOT_FINITE not in found)
         return found
 
     def _fix_rows(self) -> None:
         """Rows have new tensors: nothing is recorded of these."""
-        self._done = 0
+        self._repeated = Repeated(self._recorder)
         self._found = torch.empty_like(self.chosen)
 
     def _step(self) -> None:

@@ -91,8 +91,8 @@ class Optimizer:
             if not self.adamw.state[weight]:
                 self.adamw.state[weight] = {
                     "step": torch.zeros((), device=weight.device),
-                    "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
-                    "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                    "exp_avg": torch.zeros_like(weight),
+                    "exp_avg_sq": torch.zeros_like(weight),
                 }
 
     def zero_grad(self) -> None:

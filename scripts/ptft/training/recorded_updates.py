@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ptft.inference.cuda_graphs import Recorder
+from ptft.inference.cuda_graphs import Recorder, Repeated
 from ptft.training.attention import SequenceLayout
 from ptft.training.examples import Example
 from ptft.training.packing import PackedBatch, in_one_row, packed_arrays
@@ -35,8 +35,7 @@ class _Size:
     boundaries: torch.Tensor
     packed: PackedBatch
     measured: torch.Tensor
-    replay: Callable[[], None] | None = None
-    seen: bool = False
+    repeated: Repeated
 
 
 class RecordedUpdates:
@@ -83,12 +82,7 @@ class RecordedUpdates:
         def work() -> None:
             size.measured.copy_(update(size.packed))
 
-        if not size.seen:
-            self.graphs.rehearse(work)
-            size.seen = True
-        else:
-            size.replay = size.replay or self.graphs.record(work)
-            size.replay()
+        size.repeated.do(work)
         return size.measured.clone()
 
     def _empty(self, tokens: int, learned: int) -> _Size:
@@ -101,7 +95,8 @@ class RecordedUpdates:
         # The padding is a sequence, and batches of fewer examples have some without a token.
         boundaries = zeros(self.sequences + 2, torch.int32)
         layout = SequenceLayout(tokens, boundaries, ())
-        return _Size(tensors, boundaries, in_one_row(tensors, layout), zeros(2, torch.float32))
+        packed, measured = in_one_row(tensors, layout), zeros(2, torch.float32)
+        return _Size(tensors, boundaries, packed, measured, Repeated(self.graphs))
 
     def _fill(self, size: _Size, arrays: dict[str, np.ndarray], lengths: list[int]) -> None:
         tokens = len(size.tensors["input_ids"])

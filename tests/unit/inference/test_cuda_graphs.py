@@ -1,4 +1,5 @@
-"""What the stand-in for CUDA graphs repeats and refuses; real ones need a GPU."""
+"""Recordings of work: what the stand-in for CUDA graphs repeats and refuses, and how real ones
+are asked for, with stand-ins for torch's."""
 
 import contextlib
 import gc
@@ -7,7 +8,7 @@ import pytest
 import torch
 from recorded_work import RecordedWork
 
-from ptft.inference.cuda_graphs import CudaGraphs, NotRecorded
+from ptft.inference.cuda_graphs import CudaGraphs, NotRecorded, Repeated
 
 pytestmark = pytest.mark.slow  # torch
 
@@ -78,6 +79,18 @@ def test_gradients_are_repeated_as_well():
 def test_what_a_graph_cannot_hold_is_refused(work, reason, mode):
     with mode(), pytest.raises(RuntimeError, match=reason):
         RecordedWork().record(lambda: work(torch.ones(2)))
+
+
+def test_what_is_repeated_is_rehearsed_then_recorded_then_replayed():
+    recorder, done = RecordedWork(), torch.zeros(())
+    repeated, usual = Repeated(recorder), Repeated(None)
+    for times in range(1, 5):
+        repeated.do(lambda: done.add_(1))
+        assert done.item() == times
+    assert (recorder.recordings, recorder.replays) == (1, 3)
+    usual.do(lambda: done.add_(1))
+    usual.do(lambda: done.sub_(3))
+    assert done.item() == 2
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def test_batches_that_are_long_or_cut_are_not_recorded(checkpoint, examples, tmp
     tokens = [row["tokens"] for row in recorded.curve]
     short = sum(now - before <= 100 for before, now in itertools.pairwise([0, *tokens]))
     assert 0 < short < recorded.steps
-    ran = sum(size.seen for size in recorded.recorded.sizes.values())
+    ran = sum(size.repeated.begun for size in recorded.recorded.sizes.values())
     assert graphs[0].replays + ran == short
     assert recorded.recorded.takes(examples[:2], 10_000)
     long = examples * 10
