@@ -76,7 +76,7 @@ def write_rows(rows: list[dict], path: Path) -> Path:
 TEMPLATE = "# {text} ? "
 
 
-def tiny_model(architecture):
+def tiny_model(architecture, **changes):
     """A model with random weights: olmo, llama_grouped or gpt_neox."""
     import torch
     from transformers import (
@@ -89,11 +89,11 @@ def tiny_model(architecture):
 
     torch.manual_seed(0)
     if architecture == "olmo":
-        return OlmoForCausalLM(tiny_config())
+        return OlmoForCausalLM(tiny_config(**changes))
     shape = {
         "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "initializer_range": 0.1,
-    }  # fmt: skip
+    } | changes  # fmt: skip
     if architecture == "llama_grouped":
         return LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
     # Pythia's; dropout off, as its checkpoints have it

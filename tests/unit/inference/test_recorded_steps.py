@@ -3,8 +3,8 @@
 import pytest
 import torch
 from recorded_work import RecordedWork
+from tiny import tiny_model
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from ptft.inference.budget import Budget
 from ptft.inference.cuda_graphs import NotRecorded
@@ -35,26 +35,21 @@ def prompts(tokenizer):
 def build(architecture, tokenizer):
     if architecture == "olmo":
         return wrap_model(tiny_olmo(len(tokenizer)), tokenizer)
-    torch.manual_seed(0)
-    shape = {
-        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256,
-        "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1, "initializer_range": 0.3,
+    changes = {
+        "vocab_size": len(tokenizer), "max_position_embeddings": 256, "initializer_range": 0.3,
+        "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1,
     }  # fmt: skip
-    if architecture == "llama":
-        return wrap_model(LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2)), tokenizer)
-    dropout = {"attention_dropout": 0.0, "hidden_dropout": 0.0}
-    return wrap_model(GPTNeoXForCausalLM(GPTNeoXConfig(**shape, **dropout)), tokenizer)
+    return wrap_model(tiny_model(architecture, **changes), tokenizer)
 
 
-@pytest.fixture(scope="module", params=["olmo", "llama", "neox"])
+@pytest.fixture(scope="module", params=["olmo", "llama_grouped", "gpt_neox"])
 def any_model(request, tokenizer):
     return build(request.param, tokenizer)
 
 
 @pytest.fixture(scope="module")
 def loaded(tokenizer):
-    return build("llama", tokenizer)
+    return build("llama_grouped", tokenizer)
 
 
 def recording(loaded, recorder, budget=ONE_BATCH, share_prefix=True):
@@ -118,7 +113,7 @@ def test_what_would_not_be_replayed_is_not_recorded(loaded, prompts, new):
 
 
 def test_nan_logits_in_a_replay_are_the_same_error(tokenizer, prompts):
-    broken = build("llama", tokenizer)
+    broken = build("llama_grouped", tokenizer)
     asked = prompts[:1]
     ids = tokenizer(Engine(broken, ONE_BATCH).generate(asked, NEW, [])[0])["input_ids"]
     seen = {*asked[0].context, *ids[:6]}

@@ -1,12 +1,14 @@
 """finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
 
 import contextlib
+import gc
 import json
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import polars as pl
@@ -185,6 +187,23 @@ def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, cap
     assert table["validation_loss"][2] is None and "diverged at update" in table["diverged"][2]
     assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 3e-3
     assert_same_weights(tmp_path / "model", undisturbed / "model")
+
+
+def test_one_model_is_in_memory_at_a_time(files, tmp_path, monkeypatch):
+    """Also when the best of several rates, which is not the last, is loaded again."""
+    make, made = job._Finetuning._trainer, []
+
+    def watched(self, rate):
+        gc.collect()  # of what transformers leaves in circles
+        assert [trainer() for trainer in made] == [None] * len(made)
+        trainer = make(self, rate)
+        made.append(weakref.ref(trainer))
+        return trainer
+
+    monkeypatch.setattr(job._Finetuning, "_trainer", watched)
+    settings = VALIDATED | {"learning_rates": [3e-3, 1e-6], "epochs": 1}
+    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
+    assert len(made) == 3
 
 
 def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
