@@ -25,7 +25,7 @@ from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.evaluation.published import forget_gone
 from ptft.evaluation.requests import require_backend
 from ptft.figures import FIGURES, figures_of
-from ptft.files.errors import StudyFiles, printed_alone
+from ptft.errors import ConfigFiles, exit_with_message
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
 from ptft.planning.gpu_choice import Gpu, require_room
@@ -74,7 +74,7 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     container: IMAGE
 
 
-STUDY_FILES = StudyFiles((Path(os.path.relpath(file)) for file in workflow.configfiles), config)
+STUDY_FILES = ConfigFiles((Path(os.path.relpath(file)) for file in workflow.configfiles), config)
 
 if "published" in config:
 
@@ -85,7 +85,7 @@ elif "compare" in config:
     include: "workflow/rules/compared.smk"
 
 else:
-    with printed_alone():
+    with exit_with_message():
         GRID = read_study(config, STUDY_FILES, Path(os.path.relpath(workflow.basedir), "config"))
     STUDY = GRID.study
     TITLES = titles(GRID.families)
@@ -138,7 +138,7 @@ for handler in BRIEF:
     handler.outcome = lambda: [] if workflow.dag_settings.targets else outcome(RESULTS)
 
 if workflow.is_main_process:
-    with printed_alone():
+    with exit_with_message():
         require_own_results(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
         require_targets(workflow, GRID)
         if GRID is not None:
@@ -174,7 +174,7 @@ onstart:
     if workflow.is_main_process:
         made = {file for job in workflow.dag.needrun_jobs() for file in job.output}
         shared = {file for file in made if not file.startswith(f"{RESULTS.root}/")}
-        with printed_alone(StudyLockError, ModuleNotFoundError):
+        with exit_with_message(StudyLockError, ModuleNotFoundError):
             # An environment that Snakemake makes for a job may hold what is missing here.
             if GRID is not None and not workflow.deployment_settings.deployment_method:
                 require_backend(GRID.generation_backend)

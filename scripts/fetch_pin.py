@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptft.audit.checkpoints import refuse_other_architectures
 from ptft.audit.training import AuditError
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError

@@ -8,7 +8,7 @@ from pathlib import Path
 from ptft.data.jsonl import write_examples
 from ptft.data.prepare import RowError, SplitSlice, Unlabelled, labelled_splits, prepare
 from ptft.data.rows import DatasetError, read_rows, row_place
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.runtime.programs import run_program
 

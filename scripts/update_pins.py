@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.files.slice_files import read_slice
 from ptft.hub.client import HubError
 from ptft.hub.pins import Pin

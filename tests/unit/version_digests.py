@@ -35,6 +35,7 @@ HARMLESS = {
     "ptft.runtime.leased_gpus",
     "ptft.runtime.locks",
     "ptft.models.folder",
+    "ptft.errors",
     "ptft.paths",
     "ptft.evaluation.published",
     "ptft.training.curve",

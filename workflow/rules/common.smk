@@ -3,7 +3,7 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-with printed_alone():
+with exit_with_message():
     SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
 GPUS = SITE.gpu_models()
 if STUDY.compute.gpus and workflow.nodes is None:

@@ -1,5 +1,5 @@
 # Finished studies side by side, the model one more column; nothing is run or scored.
-with printed_alone():
+with exit_with_message():
     STUDY = read_compared_study(config, STUDY_FILES)
     TITLES = library_titles(Path(os.path.relpath(workflow.basedir), "config"))
 RESULTS = paths.Results(STUDY.study)

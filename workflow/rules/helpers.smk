@@ -1,6 +1,6 @@
 # Shared by all: how a program is called, and what makes it run again.
 from ptft.hub import TOKENS
-from ptft.files.errors import locate
+from ptft.errors import locate
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))

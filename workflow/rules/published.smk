@@ -1,6 +1,6 @@
 # Scores that are read as the cells of a study; no model is run.
 ARCHIVE = isinstance(config["published"], dict) and "archive" in config["published"]
-with printed_alone():
+with exit_with_message():
     if ARCHIVE:
         ARCHIVED = read_archived_study(config, STUDY_FILES)
         STUDY = ARCHIVED.study

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptft.evaluation.requests import generates
-from ptft.files.errors import present
+from ptft.errors import present
 from ptft.planning.gpu_choice import Gpu, GpuChoice
 from ptft.planning.rates import ADAPTER, RATES, SMALL_MODEL, Rates, training_seconds
 from ptft.planning.workload import Workload

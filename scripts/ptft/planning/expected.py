@@ -4,7 +4,7 @@ from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.files.errors import present
+from ptft.errors import present
 from ptft.planning.estimates import Estimates
 from ptft.planning.gpu_choice import Gpu
 from ptft.planning.history import History, Speed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ptft.files.errors import StudyError, locate
+from ptft.errors import StudyError, locate
 from ptft.paths import Results
 from ptft.planning.gpu_memory import GB, WEIGHT, GpuMemory
 from ptft.planning.rates import ADAPTER, SMALL_MODEL

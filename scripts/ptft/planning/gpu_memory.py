@@ -8,7 +8,7 @@ on a GPU; the activations are those that a forward pass saves on a CPU.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ptft.files.errors import present
+from ptft.errors import present
 from ptft.planning.rates import ADAPTER_SHARE
 from ptft.study.models import Shape
 

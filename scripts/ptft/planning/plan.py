@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.files.errors import present
+from ptft.errors import present
 from ptft.paths import Results
 from ptft.planning.estimates import Estimates
 from ptft.planning.expected import PRETRAIN, PlannedJob, Score, job_seconds, speeds

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from ptft.files.errors import PlacedError
-from ptft.files.explain import checked
-from ptft.files.types import NAME, Strict
-from ptft.files.yaml_files import read_mapping
+from ptft.errors import PlacedError, checked, read_mapping
+from ptft.study.types import NAME, Strict
 from ptft.planning.gpu_choice import Gpu
 from ptft.planning.rates import TFLOPS
 

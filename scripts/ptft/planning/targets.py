@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.paths import Results
 from ptft.study.grid import Grid
 

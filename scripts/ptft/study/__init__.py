@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.study.grid import BASE, Arm, Cell, Grid
 from ptft.study.load import load
 

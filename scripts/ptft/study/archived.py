@@ -10,10 +10,8 @@ from typing import Any
 import yaml
 
 from ptft.files.archive import ArchiveError, read_head
-from ptft.files.errors import StudyError, locate
-from ptft.files.explain import checked
-from ptft.files.types import Name, Strict
-from ptft.files.yaml_files import refuse_twins
+from ptft.errors import StudyError, checked, locate, require_keys_once
+from ptft.study.types import Name, Strict
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import StrictSettings
 
@@ -57,7 +55,7 @@ def read_archived_study(config: Mapping, files: Sequence[Path]) -> Archived:
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
-    refuse_twins(files)
+    require_keys_once(files)
     archive = checked(ArchivedStudy, dict(config), files).published.archive
     try:
         manifest, content = read_head(Path(archive))

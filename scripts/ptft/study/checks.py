@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ptft.data.rows import may_overlap
-from ptft.files.errors import refusal, suggest
+from ptft.errors import refusal, suggest
 from ptft.training.methods import METHODS
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ptft.data.transforms import TRANSFORMS
-from ptft.files.errors import PlacedError
-from ptft.files.types import ONCE, Strict
+from ptft.errors import PlacedError
+from ptft.study.types import ONCE, Strict
 
 if TYPE_CHECKING:
     Transform = str

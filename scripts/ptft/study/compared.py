@@ -9,10 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ptft.analysis.tables import TABLES
-from ptft.files.errors import refusal
-from ptft.files.explain import checked
-from ptft.files.types import ONCE, Name, Strict
-from ptft.files.yaml_files import refuse_twins
+from ptft.errors import checked, refusal, require_keys_once
+from ptft.study.types import ONCE, Name, Strict
 from ptft.paths import Results
 
 NEEDED = ("cells", "base_scores", "gains", "forgetting")
@@ -45,7 +43,7 @@ def read_compared_study(config: Mapping, files: Sequence[Path]) -> ComparedStudy
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
-    refuse_twins(files)
+    require_keys_once(files)
     study = checked(ComparedStudy, dict(config), files)
     for number, name in enumerate(study.compare):
         if name == study.study:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from ptft.files.errors import PlacedError, suggest
+from ptft.errors import PlacedError, suggest
 from ptft.prompts.templates import template_fields
 
 PROMPTLESS = ("chat", "text")

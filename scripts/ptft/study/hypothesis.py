@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from ptft.analysis.tables import TABLES
-from ptft.files.errors import PlacedError, suggest
-from ptft.files.types import Part, Strict
+from ptft.errors import PlacedError, suggest
+from ptft.study.types import Part, Strict
 
 
 class Hypothesis(Strict):

@@ -8,9 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ptft.files.errors import StudyError, locate, suggest
-from ptft.files.explain import checked
-from ptft.files.yaml_files import read_mapping, refuse_twins
+from ptft.errors import StudyError, checked, locate, read_mapping, require_keys_once, suggest
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
@@ -38,14 +36,14 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
 
     Args:
         config: the merged content of ``files`` (Snakemake's ``config``).
-        files: where ``config`` came from, for messages and look-ups; ``StudyFiles`` where
+        files: where ``config`` came from, for messages and look-ups; ``ConfigFiles`` where
             some of it may be from the command line.
         library: the workflow's config folder.
 
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
-    refuse_twins(files)
+    require_keys_once(files)
     study = checked(Study, dict(config), files)
     folders = list(dict.fromkeys([*(path.parent for path in files), library]))
     model_files = {path.stem: path for path in reversed(_yaml_files(folders, "models"))}
@@ -71,7 +69,7 @@ def read_families(folders: Sequence[Path]) -> tuple[dict[str, Family], dict[str,
     families = {
         name: checked(Family, contents[name], family_files[name]) for name in sorted(contents)
     }
-    _refuse_twins(families, family_files)
+    _require_own_names(families, family_files)
     return families, family_files
 
 
@@ -151,7 +149,7 @@ def _extended(
     return merged
 
 
-def _refuse_twins(families: Mapping[str, Family], files: Mapping[str, Sequence[Path]]) -> None:
+def _require_own_names(families: Mapping[str, Family], files: Mapping[str, Sequence[Path]]) -> None:
     """A dataset or task name must say by itself which family it belongs to."""
     for kind in ("datasets", "tasks"):
         owner: dict[str, str] = {}

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ptft.files.errors import present
-from ptft.files.types import Count, Name, Repository, Seed, Strict
+from ptft.errors import present
+from ptft.study.types import Count, Name, Repository, Seed, Strict
 from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.study.settings import StrictSettings
 

@@ -4,8 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptft.files.errors import StudyError, locate
-from ptft.files.yaml_files import read_mapping
+from ptft.errors import StudyError, locate, read_mapping
 
 
 def require_own_results(record: Path, study: str, files: Sequence[Path]) -> None:

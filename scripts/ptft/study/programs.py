@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ptft.files.yaml_files import read_mapping, require_readable
+from ptft.errors import read_mapping, require_readable
 from ptft.study import StudyError, read_study
 from ptft.study.grid import Grid
 

@@ -8,10 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ptft.files.errors import StudyError, locate
-from ptft.files.explain import checked
-from ptft.files.types import ONCE, Name, Part, Strict
-from ptft.files.yaml_files import refuse_twins
+from ptft.errors import StudyError, checked, locate, require_keys_once
+from ptft.study.types import ONCE, Name, Part, Strict
 from ptft.study.families import Kind, Title
 from ptft.study.hypothesis import Hypothesis
 from ptft.study.schema import AnalysisSettings, Report
@@ -96,7 +94,7 @@ def read_published_study(config: Mapping, files: Sequence[Path]) -> PublishedStu
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
     """
-    refuse_twins(files)
+    require_keys_once(files)
     return checked(PublishedStudy, dict(config), files)
 
 

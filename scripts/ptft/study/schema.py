@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
-from ptft.files.types import ONCE, Count, Name, Part, Seed, Shots, Strict
+from ptft.study.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family

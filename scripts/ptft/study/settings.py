@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_
 
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, create_model
 
-from ptft.files.types import Described
+from ptft.study.types import Described
 from ptft.training.settings import plain_settings
 
 Settings = TypeVar("Settings")

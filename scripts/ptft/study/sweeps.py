@@ -10,9 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptft.files.errors import locate, refusal, suggest
-from ptft.files.explain import explain
-from ptft.files.types import NAME
+from ptft.errors import explain, locate, refusal, suggest
+from ptft.study.types import NAME
 from ptft.study.schema import MethodGroup
 from ptft.study.settings import strict_settings
 from ptft.training.methods import METHODS

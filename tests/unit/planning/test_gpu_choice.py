@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ptft.files.errors import StudyError
+from ptft.errors import StudyError
 from ptft.paths import Results
 from ptft.planning.estimates import Estimates
 from ptft.planning.expected import PlannedJob, expected_run

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ptft.figures import FIGURES, figures_of
-from ptft.files.errors import StudyFiles
+from ptft.errors import ConfigFiles
 from ptft.study import read_study
 from ptft.study.contents import contents
 
@@ -27,7 +27,7 @@ NEEDED = {"transitions", "formats", "remedies", "generic_text"}
 def test_figures_are_planned_where_there_is_something_to_draw(repository, study, drawn):
     file = repository / f"config/{study}.yaml"
     config = yaml.safe_load(file.read_text())
-    grid = read_study(config, StudyFiles([Path(file)], config), repository / "config")
+    grid = read_study(config, ConfigFiles([Path(file)], config), repository / "config")
     planned = figures_of(contents(grid))
     assert set(planned) == set(FIGURES) - NEEDED | drawn
     assert {name for name, spec in FIGURES.items() if spec.needs} == NEEDED

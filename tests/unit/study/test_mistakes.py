@@ -11,8 +11,7 @@ from small_study import FAMILY, OWN, QUIZ, edit, write_study
 from snakemake.utils import update_config
 
 from ptft.analysis.cell_scores import domain_of
-from ptft.files.errors import StudyFiles
-from ptft.files.yaml_files import require_readable
+from ptft.errors import ConfigFiles, require_readable
 from ptft.study import StudyError, read_study
 from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
 
@@ -406,7 +405,7 @@ def test_a_mistake_on_the_command_line(files, given, sentence):
     config = yaml.safe_load(study.read_text())
     update_config(config, given)
     with pytest.raises(StudyError) as refusal:
-        read_study(config, StudyFiles([study], config), files / "config")
+        read_study(config, ConfigFiles([study], config), files / "config")
     assert str(refusal.value).replace(f"{files}/", "") == sentence
 
 
@@ -418,7 +417,7 @@ def test_a_mistake_in_a_file_is_not_blamed_on_the_command_line(files, old, new, 
     given = {"data": {"train": 8}, "bootstrap": {"seed": 1}}
     update_config(config, given)
     with pytest.raises(StudyError) as refusal:
-        read_study(config, StudyFiles([study], config), files / "config")
+        read_study(config, ConfigFiles([study], config), files / "config")
     assert str(refusal.value).replace(f"{files}/", "").splitlines()[0] == sentence
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from ptft.files.errors import PlacedError
+from ptft.errors import NAME, PART, REPOSITORY, PlacedError
 
 
 def _once(values: list) -> list:
@@ -20,13 +20,8 @@ def _once(values: list) -> list:
     return values
 
 
-# Names become parts of paths and of command lines, so they hold nothing that a shell reads.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-# Names that appear as one part of an arm (method.task.seed) or of a cell's file name.
-PART = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 Part = Annotated[str, Field(pattern=PART)]
-REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 Repository = Annotated[str, Field(pattern=REPOSITORY)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]

@@ -1,0 +1,471 @@
+"""What is wrong with a file that people write, said by its file, line and key, with the way out.
+
+Three parts: errors and the places in files; reading YAML; from pydantic's errors to sentences.
+"""
+
+import contextlib
+import difflib
+import json
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+# Names become parts of paths and of command lines, so they hold nothing that a shell reads.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# Names that appear as one part of an arm (method.task.seed) or of a cell's file name.
+PART = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
+Found = TypeVar("Found")
+COMMAND_LINE = "--config"
+"""Where a value is from that is in no file, as it is typed."""
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, eight times as fast, where PyYAML was built with it"""
+
+
+class StudyError(ValueError):
+    """Something in a study's files is wrong; the message says where and what to do."""
+
+
+class PlacedError(ValueError):
+    """A value that does not fit another one; raised by validators of what holds both.
+
+    Args:
+        loc: keys that lead from the validated value to the wrong one.
+        message: what was found, what was expected.
+    """
+
+    def __init__(self, loc: tuple, message: str):
+        super().__init__(message)
+        self.loc = loc
+
+
+class ConfigFiles(tuple[Path, ...]):
+    """The files of a study, and Snakemake's ``config``: their content and that of ``--config``."""
+
+    config: Mapping
+
+    def __new__(cls, files: Iterable[Path], config: Mapping) -> "ConfigFiles":
+        """As a tuple of the files; ``config`` is read when a place is looked for."""
+        new = super().__new__(cls, files)
+        new.config = config
+        return new
+
+
+@contextlib.contextmanager
+def exit_with_message(*others: type[Exception]) -> Iterator[None]:
+    """End the process with the message of a StudyError, or of an error of another kind, alone.
+
+    Of an exception in a Snakefile Snakemake prints its own place and its traceback as well.
+    """
+    kinds: tuple[type[Exception], ...] = (StudyError, *others)
+    try:
+        yield
+    except kinds as error:
+        sys.exit(str(error))
+
+
+def present(found: Found | None, what: str) -> Found:
+    """What a checked study is known to have.
+
+    Raises:
+        LookupError: it is missing, so the study was not checked, or the check has a gap.
+    """
+    if found is None:
+        raise LookupError(f"no {what} in a checked study")
+    return found
+
+
+def suggest(name: object, known: Collection[object]) -> str:
+    """'did you mean …?' for a misspelt name, else the names that exist."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(map(str, known)) or 'none'}"
+
+
+def locate(loc: tuple, files: Sequence[Path]) -> str:
+    """file:line of a place, or of the deepest part of it that is written down.
+
+    ``--config`` where it gives the place, or another value than the files.
+    """
+    best: tuple[int, str] | None = None
+    for path, tree in trees(files):
+        depth, line, node = 0, 1, tree
+        for part in loc:
+            found = child(node, part)
+            if not found:
+                break
+            depth, line, node = depth + 1, found[0].start_mark.line + 1, found[1]
+        if path == COMMAND_LINE:
+            if depth == len(loc):
+                return COMMAND_LINE
+        elif best is None or depth > best[0]:
+            best = (depth, f"{path}:{line}")
+    return best[1] if best else "study"
+
+
+def refusal(files: Sequence[Path], loc: tuple, message: str) -> StudyError:
+    """What to raise of a key of these files: its place, the key, what is wrong."""
+    return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
+
+
+def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
+    """The YAML node tree of each file, the last first: a later file overrides an earlier one.
+
+    Before them, under ``COMMAND_LINE``, what it gave if it gave anything.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in reversed(files) if path.is_file()}
+    found: list[tuple[Path | str, yaml.Node | None]] = []
+    found += [(path, yaml.compose(text, FAST_LOADER)) for path, text in texts.items()]
+    if isinstance(files, ConfigFiles):
+        given = _beyond(files.config, [yaml.load(text, FAST_LOADER) for text in texts.values()])
+        if given:
+            given_node = yaml.compose(json.dumps(given, default=str), FAST_LOADER)
+            found.insert(0, (COMMAND_LINE, given_node))
+    return found
+
+
+def _beyond(config: Mapping, contents: Sequence[Mapping | None]) -> dict:
+    """What a config holds that is not in the contents of its files, of which the first counts."""
+    given = {}
+    for key, value in config.items():
+        written = [content[key] for content in contents if content and key in content]
+        if isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in written):
+            below = _beyond(value, written)
+            if below or not written:
+                given[key] = below
+        # Snakemake leaves a date the text that it is.
+        elif not written or value != written[0] and str(value) != str(written[0]):
+            given[key] = value
+    return given
+
+
+def child(node: yaml.Node | None, part: object) -> tuple[yaml.Node, yaml.Node] | None:
+    """(key, value) of a mapping's key or (item, item) of a sequence, None where there is none."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+# Reading YAML --------------------------------------------------------------------------------------
+
+# What PyYAML says of a mistake -> what is said instead.
+_INDENT = "indent it by spaces, as its neighbours are"
+_QUOTE = "put the text in quotes"
+_YAML_MISTAKES = {
+    "'\\t' that cannot start": "a tab, where YAML takes spaces alone; " + _INDENT,
+    "that cannot start any token": "a sign that no value begins with; " + _QUOTE,
+    "mapping values are not allowed": "a ':' where no key can be; " + _INDENT + ", or " + _QUOTE,
+    "found '<block mapping start>'": "an indentation of its own; " + _INDENT,
+    "expected <block end>": "text after the end of a value; " + _QUOTE,
+    "could not find expected ':'": "no ': '; write `key: value`, with a space after the colon",
+    "expected ',' or": "a bracket that is not closed; close it",
+    "unexpected end of stream": "a quotation mark that is not closed; close it",
+    "unknown escape character": "a backslash in double quotes; use single quotes",
+    "another document": "a second document; remove the line",
+}
+# Of these PyYAML names the place where it gave up; they begin elsewhere.
+_BEGIN_EARLIER = ("could not find expected ':'", "expected ',' or", "unexpected end of stream")
+
+
+def read_mapping(path: Path, strict: bool = False) -> dict:
+    """The content of a YAML file of keys and values; that of an empty file is empty.
+
+    Args:
+        strict: accept only what Snakemake's own loader does, which takes a tab for no space.
+
+    Raises:
+        StudyError: the file is no YAML, holds something else, or names a key twice. YAML itself
+            would take the last of two equal keys without a word.
+    """
+    text = _text(path)
+    try:
+        if not strict:
+            with contextlib.suppress(yaml.YAMLError):
+                return _mapping(FAST_LOADER(text), path)
+        # What is wrong is told by this one, whose words are known.
+        return _mapping(yaml.SafeLoader(text), path)
+    except yaml.YAMLError as error:
+        raise StudyError(_yaml_sentence(error, path, text)) from None
+
+
+def require_readable(files: Sequence[Path]) -> None:
+    """Refuse files that no study can be read from. The default profile calls this first of all.
+
+    Raises:
+        StudyError: a file is not there, is empty, or is no YAML of keys and values.
+    """
+    for path in files:
+        if not path.is_file():
+            raise StudyError(
+                f"--configfile: {path} is not a file in {Path.cwd()}; note that every word after "
+                "the option is read as a file: a target goes before it"
+            )
+        if not read_mapping(path, strict=True):
+            raise StudyError(f"{path}: found nothing; expected a study, as in config/pocket.yaml")
+
+
+def require_keys_once(files: Sequence[Path]) -> None:
+    """Refuse a key that occurs twice in a file that Snakemake has read.
+
+    Raises:
+        StudyError: as :func:`read_mapping`.
+    """
+    for path in files:
+        if path.is_file():
+            read_mapping(path, strict=True)
+
+
+def _mapping(loader: Any, path: Path) -> dict:
+    node = loader.get_single_node()
+    if node is None:
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        raise StudyError(f"{path}:1: found no keys; expected lines of the form `key: value`")
+    for key, first, line in _keys_twice(node):
+        raise StudyError(
+            f"{path}:{line}: the key {key!r} is already in line {first}; remove one of them"
+        )
+    return loader.construct_document(node)
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise StudyError(
+            f"{path}:{line}: found a character that is not UTF-8; save the file as UTF-8"
+        ) from None
+
+
+def _keys_twice(node: yaml.Node) -> Iterator[tuple[str, int, int]]:
+    """(key, line of the first, line of the second) of keys that a mapping names twice."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _keys_twice(item)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in lines:
+                    yield key.value, lines[key.value], line
+                lines[key.value] = line
+            yield from _keys_twice(value)
+
+
+def _yaml_sentence(error: yaml.YAMLError, path: Path, text: str) -> str:
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return f"{path}: found what is no YAML: {problem}"
+    earlier = any(words in problem for words in _BEGIN_EARLIER)
+    mark = (error.context_mark if earlier else error.problem_mark) or error.context_mark
+    said = next((said for words, said in _YAML_MISTAKES.items() if words in problem), problem)
+    at = mark.line if mark else 0
+    line = text.splitlines()[at : at + 1]
+    return f"{path}:{at + 1}: found {''.join(line).strip()!r}: {said}"
+
+
+# From pydantic's errors to sentences ---------------------------------------------------------------
+
+# pydantic's kind of mistake -> what it wanted.
+WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+_LETTERS = "a name holds letters, digits, '_', '-'"
+PATTERNS = {
+    NAME: f"{_LETTERS} and '.', and begins with a letter or digit",
+    PART: f"{_LETTERS}, no '.', and begins with a letter or digit",
+    REPOSITORY: "expected OWNER/NAME, as on the Hub",
+}
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Checked:
+    """What these files say, of its type.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, schema, files) from None
+
+
+def explain(
+    error: ValidationError,
+    schema: Any,
+    files: Sequence[Path],
+    prefix: tuple = (),
+    at: tuple | None = None,
+) -> StudyError:
+    """One message that names, for every mistake, its file and line, key, value and way out.
+
+    Args:
+        error: what pydantic found.
+        schema: the type that was being filled.
+        files: the YAML files whose merged content was read; the last one that has a key is named.
+        prefix: where in the files the checked value is, if it is not the whole.
+        at: where all mistakes are, if the checked value was put together from several places.
+    """
+    tree = TypeAdapter(schema).json_schema(by_alias=True)
+    lines = []
+    # A key in the wrong place explains the one that is missing in the right place.
+    for mistake in sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden"):
+        inner = getattr(mistake.get("ctx", {}).get("error"), "loc", ())
+        loc = at or _without_tags(prefix + mistake["loc"] + inner, files)
+        lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc, tree, len(prefix))}")
+    return StudyError("\n".join(dict.fromkeys(lines)))
+
+
+def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> str:
+    """What is wrong with the value at a place, of which ``outside`` parts are not in the tree."""
+    key = ".".join(map(str, loc)) or "the file"
+    kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        if homes := _homes(tree, loc[-1]):
+            return f"unknown key {key!r}; it belongs under {' or '.join(homes)}"
+        allowed = _allowed_keys(tree, loc[outside:-1])
+        if loc[-1] in allowed:
+            return f"{key!r} does not go with the keys beside it"
+        return f"unknown key {key!r}; {suggest(loc[-1], allowed)}"
+    if kind == "missing":
+        return f"key {key!r} is missing"
+    if kind.startswith("union_tag"):
+        tag = details["discriminator"].strip("'")
+        if kind == "union_tag_not_found":
+            return f"key '{key}.{tag}' is missing"
+        expected = details["expected_tags"].replace("'", "")
+        return f"{key}.{tag} = {value[tag]!r}: expected one of {expected}"
+    if value is None:
+        return f"{key} is empty; give it a value, or indent the lines below it if they belong to it"
+    if kind == "value_error":
+        return f"{key}: {details['error']}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} = {value!r}: {PATTERNS.get(details['pattern'], details['pattern'])}"
+    return f"{key} = {_shown(value)}: expected {_expected(mistake)}"
+
+
+def _expected(mistake: ErrorDetails) -> str:
+    """What was expected of a value, and how to write it."""
+    kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
+    if kind in WANTED:
+        return f"{WANTED[kind]}, found {_kind(value)}{_way_out(kind, value)}"
+    if kind in ("too_short", "too_long"):
+        bound = details.get("min_length", details.get("max_length"))
+        return f"{bound} or {'more' if kind == 'too_short' else 'fewer'} entries"
+    if kind == "greater_than_equal":
+        return f"{details['ge']} or more"
+    if kind == "less_than_equal":
+        return f"{details['le']} or less"
+    return mistake["msg"].replace("Input should be ", "").rstrip(".")
+
+
+def _way_out(kind: str, value: object) -> str:
+    """How a value of the wrong type would be written, where that can be told."""
+    # YAML 1.1 reads 1e-5 as text: a number needs a dot before the exponent.
+    if kind.startswith("float") and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", str(value)):
+        mantissa, exponent = re.split("[eE]", str(value))
+        return f": YAML reads {value} without a dot as a string; write {mantissa}.0e{exponent}"
+    if kind == "list_type" and not isinstance(value, dict):
+        return f"; write [{value}]"
+    if kind == "string_type" and isinstance(value, bool):
+        return ": YAML reads yes, no, on and off so; write it in quotes"
+    if kind == "string_type" and not isinstance(value, list):
+        return "; if it is meant as text, write it in quotes"
+    return ""
+
+
+def _kind(value: object) -> str:
+    """What YAML has read, in words."""
+    kinds = {bool: "true or false", str: "text", list: "a list", dict: "keys and values"}
+    return kinds.get(type(value), "a number")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _allowed_keys(tree: dict, loc: tuple) -> list[str]:
+    """Keys that the schema knows at a place."""
+    nodes = [tree]
+    for part in loc:
+        nodes = [child for node in _resolved(tree, nodes) for child in _children(node, part)]
+    return sorted({key for node in _resolved(tree, nodes) for key in node.get("properties", {})})
+
+
+def _homes(tree: dict, name: str) -> list[str]:
+    """Places at which the schema has a key of a name, below its top."""
+
+    def search(node: dict, place: tuple) -> Iterator[tuple]:
+        for part in _resolved(tree, [node]):
+            for key, inner in part.get("properties", {}).items():
+                if key == name and place:
+                    yield place
+                yield from search(inner, (*place, key))
+
+    return [".".join(place) for place in dict.fromkeys(search(tree, ()))]
+
+
+def _resolved(tree: dict, nodes: list[dict]) -> list[dict]:
+    """Follow references and alternatives to the schemas that can hold keys."""
+    out = []
+    for node in nodes:
+        if "$ref" in node:
+            out += _resolved(tree, [tree["$defs"][node["$ref"].rsplit("/", 1)[1]]])
+        elif alternatives := node.get("anyOf") or node.get("oneOf") or node.get("allOf"):
+            out += _resolved(tree, alternatives)
+        else:
+            out.append(node)
+    return out
+
+
+def _children(node: dict, part: object) -> list[dict]:
+    found = [node.get("properties", {}).get(part), node.get("additionalProperties")]
+    found += [node.get("items")] if isinstance(part, int) else []
+    found += list(node.get("patternProperties", {}).values())
+    return [child for child in found if isinstance(child, dict)]
+
+
+def _without_tags(loc: tuple, files: Sequence[Path]) -> tuple:
+    """Drop what pydantic adds to a place: the tags of unions, which stand in no file."""
+    best: list = []
+    places = trees(files)
+    for _, tree in places:
+        kept, node = [], tree
+        for position, part in enumerate(loc):
+            found = child(node, part)
+            if found:
+                kept.append(part)
+                node = found[1]
+            elif position == len(loc) - 1 and not _is_tag(part):
+                kept.append(part)
+        best = max(best, kept, key=len)
+    return tuple(best) if len(best) > 1 or len(loc) <= 1 or len(places) == 1 else loc
+
+
+def _is_tag(part: object) -> bool:
+    return isinstance(part, str) and not re.fullmatch(r"[a-z0-9_.-]+", part)
