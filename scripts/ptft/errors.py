@@ -157,7 +157,7 @@ def child(node: yaml.Node | None, part: object) -> tuple[yaml.Node, yaml.Node] |
     return None
 
 
-# Reading YAML --------------------------------------------------------------------------------------
+# Reading YAML ------------------------------------------------------------------------------------
 
 # What PyYAML says of a mistake -> what is said instead.
 _INDENT = "indent it by spaces, as its neighbours are"
@@ -278,7 +278,7 @@ def _yaml_sentence(error: yaml.YAMLError, path: Path, text: str) -> str:
     return f"{path}:{at + 1}: found {''.join(line).strip()!r}: {said}"
 
 
-# From pydantic's errors to sentences ---------------------------------------------------------------
+# From pydantic's errors to sentences -------------------------------------------------------------
 
 # pydantic's kind of mistake -> what it wanted.
 WANTED = {

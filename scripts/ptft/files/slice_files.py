@@ -105,7 +105,7 @@ def check_slice(path: Path, schema: Any, place: tuple[str, ...], content: Any) -
 def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | bytes) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    from ptft.errors import StudyError, explain
+    from ptft.errors import explain
 
     try:
         return TypeAdapter(schema).validate_json(content, strict=True)
@@ -117,5 +117,6 @@ def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | byt
 
 
 def _refusal(message: str) -> Exception:
+    from ptft.errors import StudyError
 
     return StudyError(message)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptft.evaluation.requests import generates
 from ptft.errors import present
+from ptft.evaluation.requests import generates
 from ptft.planning.gpu_choice import Gpu, GpuChoice
 from ptft.planning.rates import ADAPTER, RATES, SMALL_MODEL, Rates, training_seconds
 from ptft.planning.workload import Workload

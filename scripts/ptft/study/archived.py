@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from ptft.files.archive import ArchiveError, read_head
 from ptft.errors import StudyError, checked, locate, require_keys_once
-from ptft.study.types import Name, Strict
+from ptft.files.archive import ArchiveError, read_head
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import StrictSettings
+from ptft.study.types import Name, Strict
 
 
 class Archive(Strict):

@@ -7,8 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ptft.evaluation.requests import OWN_WEIGHTS
 from ptft.errors import present, refusal, suggest
+from ptft.evaluation.requests import OWN_WEIGHTS
 from ptft.models.derive import DERIVATIONS
 from ptft.study.schema import Study
 from ptft.training.methods import METHODS

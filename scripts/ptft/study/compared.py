@@ -10,8 +10,8 @@ from pydantic import Field
 
 from ptft.analysis.tables import TABLES
 from ptft.errors import checked, refusal, require_keys_once
-from ptft.study.types import ONCE, Name, Strict
 from ptft.paths import Results
+from ptft.study.types import ONCE, Name, Strict
 
 NEEDED = ("cells", "base_scores", "gains", "forgetting")
 """tables that curves are compared from"""

@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ptft.data.rows import check_split, split_name
-from ptft.evaluation.requests import MAIN_METRIC, TEXT_FORMAT
 from ptft.errors import PlacedError
-from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
+from ptft.evaluation.requests import MAIN_METRIC, TEXT_FORMAT
 from ptft.prompts.templates import CHOICE
 from ptft.study.columns import Answer, FieldSource, Label, Transform, TransformedField, check_texts
 from ptft.study.family_checks import GOLD, NEEDED, PROMPTLESS, known_fields, require_known
+from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat", "text"]
 Split = Annotated[str, AfterValidator(check_split)]

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ptft.errors import present
-from ptft.study.types import Count, Name, Repository, Seed, Strict
 from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.study.settings import StrictSettings
+from ptft.study.types import Count, Name, Repository, Seed, Strict
 
 
 def _names_a_step(pattern: str) -> str:

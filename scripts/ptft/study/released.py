@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import Field
 
 from ptft.errors import StudyError, checked, locate, require_keys_once
-from ptft.study.types import ONCE, Name, Part, Strict
 from ptft.study.families import Kind, Title
 from ptft.study.hypothesis import Hypothesis
 from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.settings import StrictSettings
+from ptft.study.types import ONCE, Name, Part, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

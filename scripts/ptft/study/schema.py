@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
-from ptft.study.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family
 from ptft.study.hypothesis import Hypothesis
 from ptft.study.models import Model
 from ptft.study.settings import StrictSettings, strict_settings
+from ptft.study.types import ONCE, Count, Name, Part, Seed, Shots, Strict
 from ptft.training.methods import METHODS, summary
 from ptft.training.settings import TrainingSettings
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ptft import paths
 from ptft.data.rows import split_files, split_name
-from ptft.evaluation.published import names_in
 from ptft.errors import present, refusal, suggest
+from ptft.evaluation.published import names_in
 from ptft.models.folder import check_model, check_tokenizer, model_shapes
 from ptft.study.grid import Grid
 from ptft.study.models import FolderSource

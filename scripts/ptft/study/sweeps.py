@@ -11,9 +11,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from ptft.errors import explain, locate, refusal, suggest
-from ptft.study.types import NAME
 from ptft.study.schema import MethodGroup
 from ptft.study.settings import strict_settings
+from ptft.study.types import NAME
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
 

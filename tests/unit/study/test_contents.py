@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptft.figures import FIGURES, figures_of
 from ptft.errors import ConfigFiles
+from ptft.figures import FIGURES, figures_of
 from ptft.study import read_study
 from ptft.study.contents import contents
 
