@@ -10,7 +10,7 @@ from ptft.audit.checkpoints import refuse_other_architectures
 from ptft.audit.study import ABOUT, AuditSlice, audit_study
 from ptft.audit.training import AuditError
 from ptft.files.slice_files import read_slice
-from ptft.hub.twins import refuse_twins
+from ptft.hub.pins import refuse_twins
 from ptft.language.translation import languages, translator
 from ptft.report.table_page import table_page
 from ptft.runtime.programs import run_program

@@ -12,8 +12,7 @@ from ptft.files.slice_files import read_slice
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import check_disk, fetch
-from ptft.hub.pins import Pin, pinned_folder
-from ptft.hub.twins import TwinsError, refuse_twins
+from ptft.hub.pins import Pin, TwinsError, pinned_folder, refuse_twins
 from ptft.runtime.programs import run_program
 
 

@@ -13,7 +13,7 @@ from ptft.evaluation.scoring import evaluate_cell
 from ptft.evaluation.store import to_frame
 from ptft.inference.engine import Engine
 from ptft.inference.model import wrap_model
-from ptft.prompts.windows import rolling_windows
+from ptft.prompts.tokens import rolling_windows
 
 CONTEXT = 64
 # What the harness's detokenizer rewrites, in pages as WikiText has them.

@@ -55,7 +55,7 @@ def test_words_and_places_do_not_count(scripts):
         ("finetune_model", "training/schedule", "warmup", "warm_up"),
         ("finetune_model", "training/methods/lora", 'or "all-linear"', 'or "q_proj"'),
         ("evaluate_model", "evaluation/metrics", "100_000", "100_001"),
-        ("prepare_split", "data/transforms", "def ", "@print\ndef "),
+        ("prepare_split", "data/mapping", "def ", "@print\ndef "),
         ("pretrain_checkpoint", "pocket/muon", "return", "return 2 *"),
     ],
 )

@@ -13,8 +13,7 @@ from ptft.evaluation.prompting import cell_prompts, cell_shots
 from ptft.evaluation.requests import CellRequest, cells_of_plan
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import template_fields
-from ptft.prompts.tokens import label_tokens
-from ptft.prompts.windows import document_windows
+from ptft.prompts.tokens import document_windows, label_tokens
 
 PROMPT_COLUMNS = {
     "dataset": pl.String,

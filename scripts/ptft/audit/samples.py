@@ -15,7 +15,7 @@ from ptft.evaluation.prompting import cell_prompts, cell_shots
 from ptft.evaluation.requests import CellRequest
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import few_shot_prompt, shots_text, solved
-from ptft.prompts.windows import document_windows
+from ptft.prompts.tokens import document_windows
 from ptft.training.examples import Example, truncate
 from ptft.training.methods import get_method
 

@@ -24,9 +24,8 @@ from ptft.audit.training import Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
 from ptft.evaluation.requests import Scoring
-from ptft.prompts.chat import encode_chats
 from ptft.prompts.templates import render_shot
-from ptft.prompts.tokens import encode, encode_text
+from ptft.prompts.tokens import encode, encode_chats, encode_text
 
 log = logging.getLogger(__name__)
 

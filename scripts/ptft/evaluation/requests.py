@@ -46,7 +46,7 @@ class CellRequest:
         max_examples: evaluate only the first test rows, up to this number; None for all.
         generation_backend: what generates in place of the engine's usual way; None for that.
         metric: the main one, whose scores are the cell's; None for that of the kind.
-        window, stride: of text, in tokens (see ``ptft.prompts.windows``).
+        window, stride: of text, in tokens (see ``ptft.prompts.tokens``).
     """
 
     dataset: str

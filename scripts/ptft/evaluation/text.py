@@ -1,6 +1,6 @@
 """Scoring a cell of generic text: the model's loss on each document, and its distance to the base.
 
-A document is scored in windows (``ptft.prompts.windows``), its first token after BOS, or else
+A document is scored in windows (``ptft.prompts.tokens``), its first token after BOS, or else
 EOS, as in lm-evaluation-harness. The cell's value is that of the corpus, a ratio of two sums, bits
 and bytes; ``ratio_scores`` turns it into one value per document.
 """
@@ -15,7 +15,7 @@ from ptft.evaluation.requests import CellRequest
 from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.inference.text_losses import WindowLosses, window_losses
-from ptft.prompts.windows import document_windows
+from ptft.prompts.tokens import document_windows
 
 
 def score_text(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, constants, set_client_factory
+from huggingface_hub import HfApi, constants, is_offline_mode, set_client_factory
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -25,7 +25,6 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import hf_raise_for_status
-from huggingface_hub.utils._http import hf_request_event_hook
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -58,6 +57,8 @@ class Client(httpx2.Client):
 
     def send(self, request: httpx2.Request, **options) -> httpx2.Response:
         """Send a request; raise only errors after which huggingface_hub does not try again."""
+        if is_offline_mode():
+            raise OfflineModeIsEnabled(f"{request.url} is not asked for")
         try:
             with ends_within(ANSWER_SECONDS):
                 response = super().send(request, **options)
@@ -72,13 +73,7 @@ class Client(httpx2.Client):
         return response
 
 
-set_client_factory(
-    lambda: Client(
-        event_hooks={"request": [hf_request_event_hook]},
-        follow_redirects=True,
-        timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-    )
-)
+set_client_factory(lambda: Client(follow_redirects=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import torch
 
 from ptft.inference.engine import SOFTMAX_ROWS, Engine
 from ptft.inference.head import exact_head
-from ptft.prompts.windows import Window
+from ptft.prompts.tokens import Window
 
 
 @dataclass(frozen=True)

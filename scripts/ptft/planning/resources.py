@@ -18,7 +18,7 @@ from ptft.study.grid import BASE, Grid
 BASE_MEMORY_MB = 4000
 """memory of a process on the host: its libraries, the text of its examples"""
 EXAMPLE_BYTES = 9
-"""of each encoded token (``ptft.prompts.chat``)"""
+"""of each encoded token (``ptft.prompts.tokens``)"""
 LIMIT_FACTOR, LEAST_MINUTES = 3, 20
 """a time limit is so many times what is expected, and at least so long"""
 

@@ -1,6 +1,28 @@
-"""Tokens: from a context and its completion to token ids, the same for training and scoring."""
+"""Tokens: from texts to token ids, the same for training and scoring.
 
-from collections.abc import Sequence
+A context and its completion; a document in windows, of which each token is scored once; a
+conversation with a mask on what the assistant says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TULU_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] | trim + eos_token }}{% endgeneration %}"
+    "{% else %}{{ message['content'] | trim }}{% endif %}{{ '\n' }}{% endfor %}"
+)
+"""The format of the TÜLU-v2 mixture, which the paper tunes on, with the assistant's part marked."""
+
+PIECE = 200
+"""Conversations encoded at a time: Python's lists of tokens take 165 bytes a token, arrays 9."""
+ROLES = ("system", "user", "assistant")
+
+
+# Contexts and completions ----------------------------------------------------------------------
 
 
 def start_token(tokenizer) -> int:
@@ -102,3 +124,137 @@ def label_tokens(tokenizer, labels: Sequence[str]) -> dict[str, tuple[int, int]]
                 )
             owner[token] = label
     return tokens
+
+
+# Documents in windows -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the model reads at once, and how much of it is scored there.
+
+    Attributes:
+        read: token ids that the model reads.
+        scored: token ids that are scored, each behind the read ones up to its own place: the
+            first of them comes behind ``read[: len(read) - len(scored) + 1]``.
+    """
+
+    read: Sequence[int]
+    scored: Sequence[int]
+
+
+def rolling_windows(ids: Sequence[int], start: int, window: int, stride: int) -> Iterator[Window]:
+    """Windows in which each token of a text is scored once.
+
+    As lm-evaluation-harness has them (``lm_eval.utils.get_rolling_token_windows``, whose
+    ``context_len`` is window - stride + 1): the first token is scored behind ``start``, the first
+    window scores as many tokens as it reads, each later one the next ``stride``, and the last
+    what is left, behind as much context as a window holds.
+
+    Args:
+        ids: tokens of the text.
+        start: token in front of it (``ptft.prompts.tokens.start_token``).
+        window: most tokens that the model reads at once.
+        stride: tokens that a window adds to those scored, 1 to ``window``.
+    """
+    whole = [start, *ids]
+    done = 0
+    while done < len(ids):
+        end = min(done + (stride if done else window), len(ids))
+        yield Window(whole[max(0, end - window) : end], whole[done + 1 : end + 1])
+        done = end
+
+
+def document_windows(
+    tokenizer, texts: Sequence[str], window: int, stride: int, max_length: int
+) -> list[list[Window]]:
+    """The windows of each text, in tokens of its own: without BOS or EOS but the first's.
+
+    Args:
+        max_length: tokens of the model's context.
+
+    Raises:
+        ValueError: a window is longer than that.
+    """
+    if window > max_length:
+        raise ValueError(
+            f"a window of {window} tokens is longer than the model's context of {max_length}; "
+            "lower it in the family's file"
+        )
+    start = start_token(tokenizer)
+    encoded = encode_text(tokenizer, texts)
+    return [list(rolling_windows(ids, start, window, stride)) for ids in encoded]
+
+
+# Conversations ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One conversation of n tokens.
+
+    Attributes:
+        ids: (n,) int64 token ids.
+        loss_mask: (n,) bool, True for the tokens of the assistant's turns (EOS included).
+        truncated: it was longer than allowed.
+    """
+
+    example_id: str
+    ids: np.ndarray
+    loss_mask: np.ndarray
+    truncated: bool
+
+
+def encode_chats(
+    tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
+) -> Iterator[Chat]:
+    """Encode the ``messages`` of rows, cut to ``max_length`` tokens.
+
+    They are encoded piece by piece, since the paper's mixture has 326,154.
+
+    Args:
+        template: chat template in Jinja whose ``{% generation %}`` block marks the assistant's
+            part; None stands for TÜLU's.
+
+    Raises:
+        ValueError: the template marks nothing, or a row is no conversation.
+    """
+    template = template or TULU_TEMPLATE
+    if "generation" not in template:
+        raise ValueError("template: found no {% generation %} block around what is learned")
+    for row in rows:
+        _check_conversation(row)
+    for piece in _batched(rows, PIECE):
+        encoded = tokenizer.apply_chat_template(
+            [row["messages"] for row in piece],
+            chat_template=template,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+        pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
+        for row, (ids, mask) in zip(piece, pairs, strict=True):
+            loss_mask = np.array(mask[:max_length], dtype=bool)
+            loss_mask[:1] = False  # nothing predicts the first token
+            kept = np.array(ids[:max_length], dtype=np.int64)
+            yield Chat(row["example_id"], kept, loss_mask, len(ids) > max_length)
+
+
+def _batched(rows: Sequence, size: int) -> Iterator[Sequence]:
+    """Pieces of at most ``size`` rows."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _check_conversation(row: Mapping) -> None:
+    messages = row.get("messages")
+    if not messages:
+        raise ValueError(
+            f"row {row.get('example_id')}: instruct needs 'messages', found {sorted(row)}"
+        )
+    for message in messages:
+        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+            raise ValueError(
+                f"row {row['example_id']}: found the message {message!r}, expected a role of "
+                f"{ROLES} and a content"
+            )

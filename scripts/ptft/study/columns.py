@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from ptft.data.transforms import TRANSFORMS
+from ptft.data.mapping import TRANSFORMS
 from ptft.errors import PlacedError
 from ptft.study.types import ONCE, Strict
 
@@ -82,7 +82,7 @@ class TransformedField(Strict):
     column: str | Annotated[list[str], Field(min_length=1)]
     """column, or several for a transform of several texts"""
     transform: Transform
-    """name of a function of scripts/ptft/data/transforms.py"""
+    """name of a function of scripts/ptft/data/mapping.py"""
 
 
 def _source_kind(value: object) -> str:

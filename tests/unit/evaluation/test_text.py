@@ -23,7 +23,7 @@ from ptft.inference.budget import Budget
 from ptft.inference.engine import Engine
 from ptft.inference.model import Target, wrap_model
 from ptft.models.folder import hash_files
-from ptft.prompts.windows import rolling_windows
+from ptft.prompts.tokens import rolling_windows
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from slice_files import slice_file
 from tiny import save_tiny_checkpoint
 
 import audit_study
-from ptft.hub.pins import Pin, PinnedFile
-from ptft.hub.twins import TwinsError, refuse_twins
+from ptft.hub.pins import Pin, PinnedFile, TwinsError, refuse_twins
 from ptft.study import StudyError, read_study
 from ptft.study.slices import audit_slice
 

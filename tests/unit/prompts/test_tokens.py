@@ -4,7 +4,14 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ptft.prompts.tokens import encode, encode_pairs, first_tokens, label_tokens
+from ptft.prompts.tokens import (
+    Window,
+    encode,
+    encode_pairs,
+    first_tokens,
+    label_tokens,
+    rolling_windows,
+)
 
 WORDS = ["<unk>", "<eos>", "a", "b", "c", " a", " b", " c", " ", "\n"]
 
@@ -78,3 +85,19 @@ def test_olmo_pairs_equal_the_whole_prompt(olmo):
     assert head + tail == olmo(context + completion)["input_ids"]
     assert olmo.decode(tail) == " entailment"
     assert len(tail) == 2
+
+
+def test_windows_by_hand():
+    """tests/parity/test_text_harness.py has the harness's."""
+    ids = [11, 12, 13, 14, 15, 16, 17]
+    assert list(rolling_windows(ids, 0, 4, 4)) == [
+        Window([0, 11, 12, 13], [11, 12, 13, 14]),
+        Window([13, 14, 15, 16], [15, 16, 17]),  # the last one reaches back for a full window
+    ]
+    assert list(rolling_windows(ids, 0, 4, 2)) == [
+        Window([0, 11, 12, 13], [11, 12, 13, 14]),
+        Window([12, 13, 14, 15], [15, 16]),
+        Window([13, 14, 15, 16], [17]),
+    ]
+    assert list(rolling_windows([5], 0, 4, 2)) == [Window([0], [5])]
+    assert list(rolling_windows([], 0, 4, 2)) == []

@@ -104,7 +104,7 @@ def test_conversations_are_encoded_in_pieces_and_cut_at_once(monkeypatch):
     method, tokenizer = get_method("instruct"), tiny_tokenizer()
     peaks = {}
     for piece in (10, 300):
-        monkeypatch.setattr("ptft.prompts.chat.PIECE", piece)
+        monkeypatch.setattr("ptft.prompts.tokens.PIECE", piece)
         tracemalloc.start()
         examples = method.examples(tokenizer, rows, None, 100)
         peaks[piece] = tracemalloc.get_traced_memory()[1]

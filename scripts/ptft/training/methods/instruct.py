@@ -26,7 +26,7 @@ class Instruct(Method):
         Raises:
             ValueError: the template marks nothing to learn, or a row is no conversation.
         """
-        from ptft.prompts.chat import encode_chats
+        from ptft.prompts.tokens import encode_chats
         from ptft.training.examples import Example
 
         chats = encode_chats(tokenizer, rows, template, max_length)

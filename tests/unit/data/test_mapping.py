@@ -1,6 +1,6 @@
 """Rewrites of texts, compared with what lm-evaluation-harness makes of the same text."""
 
-from ptft.data.transforms import (
+from ptft.data.mapping import (
     after_blank,
     before_blank,
     hellaswag_query,
