@@ -28,17 +28,17 @@ from ptft.figures import FIGURES, figures_of
 from ptft.errors import ConfigFiles, exit_with_message
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
-from ptft.planning.gpu_choice import Gpu, require_room
-from ptft.planning.progress import Progress, tell_gone
-from ptft.planning.resources import Demands
+from ptft.planning.gpus import Gpu, require_room
+from ptft.tools.status import Progress, tell_gone
+from ptft.planning.estimates import JobResources
 from ptft.planning.site import read_site
-from ptft.planning.summary import RunEnd
+from ptft.tools.status import RunEnd
 from ptft.planning.targets import require_targets
 from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.runtime.failures import tell_causes_first
-from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool
+from ptft.runtime.gpus import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.runtime.undeclared_files import look_behind_records

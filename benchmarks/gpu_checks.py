@@ -12,7 +12,7 @@ import transformers
 from gpu_context import BATCH, Context, build, losses, trainer_of
 
 from ptft.inference.head import float32_logits
-from ptft.runtime.leased_gpus import driver_version
+from ptft.runtime.gpus import driver_version
 from ptft.training.loss import Objective
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings

@@ -34,7 +34,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "scripts")]
 from tests.slurm.cluster import Cluster, kill, processes_of_job, started, why_not  # noqa: E402
 from tests.slurm.study import Study, clone, link_resources  # noqa: E402
 
-from ptft.runtime.leased_gpus import CPU_STANDS_IN  # noqa: E402
+from ptft.runtime.gpus import CPU_STANDS_IN  # noqa: E402
 
 CHECKPOINTS = 2
 """of the study of tests/slurm"""

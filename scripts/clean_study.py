@@ -6,10 +6,10 @@ What a finished study needs is not among it. Say which kinds with `--only`; with
 import contextlib
 from collections.abc import Sequence
 
-from ptft.planning.deletable import REASONS, Deletable, Kind, delete
 from ptft.runtime.locks import lock_study
 from ptft.runtime.programs import run_program
 from ptft.study.programs import REFUSED, named_study, study_parser
+from ptft.tools.clean import REASONS, Deletable, Kind, delete
 
 
 def main(argv: list[str] | None = None) -> int:

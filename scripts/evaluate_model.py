@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         import torch
 
         from ptft.evaluation.job import CellsFailed, EvaluationJob, evaluate
-        from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+        from ptft.runtime.gpus import GpusMissing, require_leased_gpus
 
     paths = vars(args)
     torch.set_num_threads(paths.pop("threads"))

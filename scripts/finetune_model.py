@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     with quick_imports():
         import torch
 
-        from ptft.runtime.leased_gpus import GpusMissing, require_leased_gpus
+        from ptft.runtime.gpus import GpusMissing, require_leased_gpus
         from ptft.training.job import finetune
         from ptft.training.request import read_request
         from ptft.training.run import Diverged, OutOfMemory

@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     if grid is None:
         return REFUSED
 
-    from ptft.planning.preview import NothingYetError, Preview
+    from ptft.tools.preview import NothingYetError, Preview
 
     preview = Preview(grid, args.directory)
     try:

@@ -20,9 +20,8 @@ from pathlib import Path
 import psutil
 
 from ptft.hub import TOKENS
-from ptft.runtime.gpu_leases import VISIBLE, lease
+from ptft.runtime.gpus import LEASED, VISIBLE, lease
 from ptft.runtime.job_records import RECORD, recorded
-from ptft.runtime.leased_gpus import LEASED
 from ptft.runtime.programs import run_program
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")

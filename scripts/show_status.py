@@ -1,9 +1,8 @@
 """Show how far a study has come: checkpoints x arms, and the log of each failure."""
 
-from ptft.planning.progress import Progress
-from ptft.planning.status import failures, status_table, summary
 from ptft.runtime.programs import run_program
 from ptft.study.programs import REFUSED, named_study, study_parser
+from ptft.tools.status import Progress, failures, status_table, summary
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     if grid is None:
         return REFUSED
 
-    from ptft.planning.verify import Verification
+    from ptft.tools.verify import Verification
 
     found = 0
     for finding in Verification(grid, args.directory).findings():

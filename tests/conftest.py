@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptft.runtime.leased_gpus import CPU_STANDS_IN
+from ptft.runtime.gpus import CPU_STANDS_IN
 
 # Studies of the tests ask for GPUs that are names only.
 os.environ[CPU_STANDS_IN] = "1"

@@ -32,7 +32,7 @@ PROGRAMS = {
 HARMLESS = {
     "ptft.runtime.bars",
     "ptft.runtime.job_records",
-    "ptft.runtime.leased_gpus",
+    "ptft.runtime.gpus",
     "ptft.runtime.locks",
     "ptft.models.folder",
     "ptft.errors",

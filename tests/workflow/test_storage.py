@@ -10,9 +10,9 @@ import yaml
 import clean_study
 import verify_study
 from ptft.evaluation import cell_key
-from ptft.planning.verify import Verification
 from ptft.runtime.locks import StudyLockError, lock_study
 from ptft.study import read_study
+from ptft.tools.verify import Verification
 
 ROOT = "results/tiny"
 CELL = f"{ROOT}/evaluations/step4/base/pocket_nli.default.0shot.parquet"

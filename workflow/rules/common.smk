@@ -12,7 +12,7 @@ if STUDY.compute.gpus and workflow.nodes is None:
         workflow.register_resource("gpu", len(gpu_pool()))
     if workflow.is_main_process:
         GPUS = tuple(map(Gpu, filter(None, [gpu_memory_gb()])))
-DEMANDS = Demands(GRID, GPUS)
+DEMANDS = JobResources(GRID, GPUS)
 # Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 SOURCE = GRID.model.source

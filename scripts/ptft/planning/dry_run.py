@@ -20,10 +20,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from ptft.evaluation.published import names_in
 from ptft.evaluation.requests import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
-from ptft.planning.expected import PRETRAIN, PlannedJob, Score, expected_run
-from ptft.planning.gpu_choice import Gpu
+from ptft.planning.expected import EVALUATE, FINETUNE, PRETRAIN, PlannedJob, Score, expected_run
+from ptft.planning.gpus import Gpu
 from ptft.planning.plan import FETCHING, cells_to_score, make_plan, render
-from ptft.planning.progress import EVALUATE, FINETUNE
 from ptft.runtime.run_lines import Expected
 from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice

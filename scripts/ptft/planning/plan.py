@@ -1,26 +1,72 @@
-"""The plan of a run: jobs by stage, cells, hours and disk of what Snakemake decided to run.
+"""The plan of a run: jobs by stage, cells, hours, disk, and what its test rows can show.
 
 Hours and disk are estimates; the plan names their source.
 """
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 from ptft.errors import present
 from ptft.paths import Results
-from ptft.planning.estimates import Estimates
-from ptft.planning.expected import PRETRAIN, PlannedJob, Score, job_seconds, speeds
-from ptft.planning.gpu_choice import Gpu, GpuChoice
-from ptft.planning.history import History
-from ptft.planning.power import power_note
-from ptft.planning.progress import EVALUATE, FINETUNE
-from ptft.planning.rates import RATES
-from ptft.planning.resources import Demands
-from ptft.planning.workload import Workload
+from ptft.planning.estimates import Estimates, JobResources
+from ptft.planning.expected import (
+    EVALUATE,
+    FINETUNE,
+    PRETRAIN,
+    History,
+    PlannedJob,
+    Score,
+    job_seconds,
+    speeds,
+)
+from ptft.planning.gpus import Gpu, GpuChoice
+from ptft.planning.workload import RATES, Workload
 from ptft.study.grid import Grid
+
+POWER = 0.8
+"""share of studies that should find a true difference, as in the tables"""
+CHANGED = 0.25
+"""share of answers that are right with one model and wrong with the other: 0.5 for two independent
+models that are right half of the time; 0.24 on other families in the pocket study"""
+
+
+def smallest_difference(rows: int, level: float) -> float:
+    """The smallest true difference of two models' accuracies that ``rows`` answers show.
+
+    The normal quantiles of a two-sided test and of the power, added, times the standard error of a
+    paired difference, sqrt(``CHANGED`` / rows), with one training seed.
+    """
+    normal = NormalDist()
+    quantiles = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(POWER)
+    return quantiles * math.sqrt(CHANGED / rows)
+
+
+def power_note(workload: Workload) -> str:
+    """One line for the plan: what the study's smallest and largest test splits show."""
+    grid = workload.grid
+    sizes = [
+        size
+        for (dataset, split), size in workload.sizes.items()
+        if split == "test" and not grid.is_text(dataset)
+    ]
+    if not sizes:
+        return ""
+    level = grid.study.analysis.level
+    told = " to ".join(
+        f"{smallest_difference(rows, level):.2g} at {rows:,}{'' if at else ' test rows'}"
+        for at, rows in enumerate(dict.fromkeys(f(size.rows for size in sizes) for f in (min, max)))
+    )
+    assumed = "" if all(size.counted for size in sizes) else ", sizes assumed"
+    return (
+        f"smallest difference to be seen with {100 * POWER:.0f} % power: {told} (one seed, "
+        f"{100 * CHANGED:.0f} % of the answers changed{assumed})"
+    )
+
 
 FETCHING = {"resolve_pin", "fetch_pin"}
 STAGES = {FINETUNE: "fine-tune", EVALUATE: "evaluate"}
@@ -197,7 +243,7 @@ def _stages(
     compute = grid.study.compute
     on_gpus = compute.gpus > 0
     trainers = compute.gpus or compute.threads
-    scorers = Demands(grid).evaluation_gpus() or compute.threads
+    scorers = JobResources(grid).evaluation_gpus() or compute.threads
 
     def of(*rules: str) -> list[PlannedJob]:
         return [job for job in jobs if job.rule in rules]
@@ -266,7 +312,7 @@ def _new_models(
     A model that is not kept is deleted once scored, before further training: so there are as many
     as running jobs.
     """
-    demands = Demands(grid)
+    demands = JobResources(grid)
     tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
     sizes = sorted((demands.model_bytes(present(job.arm, "arm")) for job in tuned), reverse=True)
     return sizes if grid.study.keep_models else sizes[:at_once]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from ptft.errors import PlacedError, checked, read_mapping
-from ptft.planning.gpu_choice import Gpu
-from ptft.planning.rates import TFLOPS
+from ptft.planning.gpus import Gpu
+from ptft.planning.workload import TFLOPS
 from ptft.study.types import NAME, Strict
 
 # These words stand on the line of sbatch, so they hold nothing that a shell reads.

@@ -1,10 +1,14 @@
-"""How much data the jobs of a study process: rows of its splits and tokens of their examples.
+"""How much work the jobs of a study have, and how fast a CPU core or a GPU does it.
 
-Counted once the study's data is prepared and audited, assumed before.
+Rows and tokens of the splits are counted once the study's data is prepared and checked, assumed
+before. Operations are counted as usual: a weight and token cost two in a forward pass and four more
+in a backward pass, two of these where the weight is not trained.
 """
 
 import csv
+import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +16,95 @@ from pathlib import Path
 from ptft.paths import POCKET, Results
 from ptft.study.grid import Grid
 from ptft.study.slices import split_slice
+
+SMALL_MODEL = 10_000_000
+"""weights of a model whose file does not tell"""
+ADAPTER = "lora"
+"""the method that trains a small part of the weights"""
+ADAPTER_SHARE = 0.02
+"""that part, about, at rank 16"""
+TFLOPS = {"h100": 989, "h200": 989, "a100": 312, "l40s": 362, "a40": 150, "l4": 121}
+"""Peak of a GPU model's tensor cores in bfloat16, by NVIDIA's data sheets, without sparsity, which
+they count twofold for H100, H200 and L4; of H100 and H200 as SXM modules"""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a CPU core or a GPU does."""
+
+    start: float
+    """seconds until a program has its libraries and its model"""
+    training: float
+    """operations a second in training"""
+    scoring: float
+    """operations a second in evaluation, where batches are short"""
+    update: float
+    """seconds of an update, whatever its tokens"""
+    update_weight: float
+    """more seconds of an update for each weight that is trained: the optimizer's memory traffic"""
+    example: float
+    """seconds of a scored example that the model is not in: encoding, metrics"""
+    decoding: float
+    """seconds of a decoding step, whatever its batch"""
+    light: float
+    """seconds of a job without a model: data, tables, figures"""
+    link: float = math.inf
+    """bytes a second that a device gives to another and takes from it"""
+
+    def at(self, speed: float) -> "Rates":
+        """Those of a GPU that is so many times as fast in arithmetic.
+
+        What is bound by memory (``update_weight``, ``decoding``) and the link are taken to be as
+        many times as fast: of the models in ``TFLOPS`` the memory bandwidth, relative to an H100's,
+        is 0.7 to 1.9 times the arithmetic. The rest is the host's work.
+        """
+        return dataclasses.replace(
+            self,
+            training=speed * self.training,
+            scoring=speed * self.scoring,
+            update_weight=self.update_weight / speed,
+            decoding=self.decoding / speed,
+            link=speed * self.link,
+        )
+
+
+RATES = {
+    "cpu": Rates(
+        start=5.0, training=6e10, scoring=6e10, update=4e-3, update_weight=5e-9,
+        example=7e-4, decoding=1e-3, light=4.0,
+    ),
+    "cuda": Rates(
+        start=30.0, training=4e14, scoring=2e14, update=2e-2, update_weight=1.8e-11,
+        example=7e-4, decoding=8e-3, light=4.0, link=3e11,
+    ),
+}  # fmt: skip
+"""Of a core of an AMD EPYC in float32, measured with the pocket study and the benchmarks; of an
+H100 in bfloat16, estimated from its peak rates, not measured. The link is two thirds of NVLink's
+450 GB/s; over PCIe it has a tenth of that."""
+GRADIENT_BYTES = 4
+"""of a weight that is trained: gradients are exchanged in float32"""
+
+
+def training_seconds(
+    rates: Rates,
+    weights: int,
+    tokens: float,
+    updates: float,
+    adapter: bool = False,
+    gpus: int = 1,
+    compared: bool = False,
+) -> float:
+    """Time of so many updates on so many tokens, those of one of the devices that share the work.
+
+    A model that is compared with its checkpoint (``kl``) takes another forward pass.
+    The exchange of gradients is taken to come after the backward pass, which hides a part of it.
+    """
+    operations = ((4 if adapter else 6) + (2 if compared else 0)) * weights * tokens
+    trained = weights * (ADAPTER_SHARE if adapter else 1)
+    exchanged = 2 * (gpus - 1) / gpus * GRADIENT_BYTES * trained
+    update = rates.update + rates.update_weight * trained + exchanged / rates.link
+    return operations / rates.training + updates * update
+
 
 TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800, "text": 500}
 """tokens of an example with its answer: means over the first 150 examples of each shipped dataset

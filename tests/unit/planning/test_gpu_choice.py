@@ -5,14 +5,12 @@ import yaml
 
 from ptft.errors import StudyError
 from ptft.paths import Results
-from ptft.planning.estimates import Estimates
+from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import PlannedJob, expected_run
-from ptft.planning.gpu_choice import Gpu, require_room
+from ptft.planning.gpus import Gpu, require_room
 from ptft.planning.plan import make_plan, render
-from ptft.planning.rates import RATES
-from ptft.planning.resources import Demands
 from ptft.planning.site import read_site
-from ptft.planning.workload import Workload
+from ptft.planning.workload import RATES, Workload
 from ptft.study import read_study
 
 A100 = 312 / 989
@@ -79,9 +77,10 @@ def test_only_a_backend_with_weights_of_its_own_counts_twice(read):
     for backend in ("transformers", "cuda_graphs", "vllm"):
         evaluate = read().study.evaluate.model_dump(mode="json", exclude_unset=True)
         grids[backend] = read(evaluate=evaluate | {"generation_backend": backend})
-    host = {backend: Demands(grid).evaluate_memory(1) for backend, grid in grids.items()}
+    host = {backend: JobResources(grid).evaluate_memory(1) for backend, grid in grids.items()}
     gigabytes = {
-        backend: Demands(grid).estimates.choice.scoring_gigabytes for backend, grid in grids.items()
+        backend: JobResources(grid).estimates.choice.scoring_gigabytes
+        for backend, grid in grids.items()
     }
     weights = read().model.weights
     assert host["transformers"] == host["cuda_graphs"] == 1 + int(4000 + 6 * weights / 1e6)
@@ -101,7 +100,7 @@ def test_ways_of_one_gpu_take_more_of_it(repository):
             for name, group in FINETUNE.items()
         }
         grid = read_study(text, [file], repository / "config")
-        return Demands(grid).estimates.choice.of_arm(grid.arms[arm]).gigabytes
+        return JobResources(grid).estimates.choice.of_arm(grid.arms[arm]).gigabytes
 
     weights, whole = 1_176_764_416, gigabytes(FULL)
     for settings, extra in (({"optimizer": "adamw_masters"}, 2), ({"cuda_graphs": True}, 4)):
@@ -140,7 +139,7 @@ def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypat
     """18 bytes a weight take 19.7 GB, LoRA's 6.24 take 6.8, scoring 2 take 2.2."""
     monkeypatch.chdir(tmp_path)
     small, big, huge = Gpu(16, "small", 0.5), Gpu(80, "a100", A100), Gpu(141, "h200")
-    demands = Demands(olmo, (small, big, huge))
+    demands = JobResources(olmo, (small, big, huge))
     asked = [demands.finetune_gpu(FULL, 1), demands.finetune_gpu(LORA, 1), demands.evaluate_gpu(1)]
     assert asked == ["a100", "small", "small"]
     # What is counted is the least: a further attempt asks for a larger one, if there is one.
@@ -150,19 +149,19 @@ def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypat
         "h200",
     ]
     # The order is the user's.
-    assert Demands(olmo, (huge, small, big)).evaluate_gpu(1) == "h200"
-    assert Demands(olmo, (huge, small, big)).evaluate_gpu(2) == "h200"
+    assert JobResources(olmo, (huge, small, big)).evaluate_gpu(1) == "h200"
+    assert JobResources(olmo, (huge, small, big)).evaluate_gpu(2) == "h200"
     # Nothing is asked for where nothing is known, or where any will do.
     for gpus in ((), of(80)):
-        assert Demands(olmo, gpus).finetune_gpu(FULL, 1) is None
-        assert Demands(olmo, gpus).evaluate_gpu(1) is None
+        assert JobResources(olmo, gpus).finetune_gpu(FULL, 1) is None
+        assert JobResources(olmo, gpus).evaluate_gpu(1) is None
 
 
 def test_jobs_without_a_gpu_ask_for_none(read):
-    demands = Demands(read("tests/studies/cluster.yaml", compute={}), (Gpu(80, "a100", A100),))
+    demands = JobResources(read("tests/studies/cluster.yaml", compute={}), (Gpu(80, "a100", A100),))
     assert demands.finetune_gpu("full.pocket_nli.s0", 1) is None
     assert demands.evaluate_gpu(1) is None
-    plain = Demands(read("tests/studies/cluster.yaml", compute={}))
+    plain = JobResources(read("tests/studies/cluster.yaml", compute={}))
     assert demands.estimates.evaluate_seconds() == plain.estimates.evaluate_seconds()
 
 
@@ -175,15 +174,15 @@ def test_time_limits_follow_the_speed_of_the_gpu(read, tmp_path, monkeypatch):
     table.parent.mkdir(parents=True)
     table.write_text("dataset,split,tokens_mean\ntulu_v2,train,889\n")
     arm = "instruct.tulu.s0"
-    assert Demands(grid).finetune_minutes(arm, 1) == 1701
-    assert Demands(grid, of(80)).finetune_minutes(arm, 1) == 1701
+    assert JobResources(grid).finetune_minutes(arm, 1) == 1701
+    assert JobResources(grid, of(80)).finetune_minutes(arm, 1) == 1701
     a100, l4 = Gpu(80, "a100", A100), Gpu(24, "l4", 121 / 989)
-    assert Demands(grid, (a100,)).finetune_minutes(arm, 1) == 4946
-    assert Demands(grid, (l4, a100)).finetune_minutes(arm, 1) == 12429
+    assert JobResources(grid, (a100,)).finetune_minutes(arm, 1) == 4946
+    assert JobResources(grid, (l4, a100)).finetune_minutes(arm, 1) == 12429
     # Asked for after the first GPU failed, with twice the time of that one.
-    assert Demands(grid, (l4, a100)).finetune_minutes(arm, 2) == 2 * 12429
+    assert JobResources(grid, (l4, a100)).finetune_minutes(arm, 2) == 2 * 12429
 
-    half = Demands(grid, (Gpu(80, "half", 0.5),)).estimates
+    half = JobResources(grid, (Gpu(80, "half", 0.5),)).estimates
     operations = 2 * 1_176_764_416 / (0.5 * 2e14)
     assert half.cell_seconds("rte", 4) == pytest.approx(9000 * 7e-4 + operations * 60 * 9004)
     steps = grid.max_new_tokens("xsum") * 47  # 6,000 prompts, 128 at once
@@ -192,7 +191,7 @@ def test_time_limits_follow_the_speed_of_the_gpu(read, tmp_path, monkeypatch):
         6000 * 7e-4 + steps * 8e-3 / 0.5 + operations * read_tokens
     )
     once = sum(half.cell_seconds(dataset, shots) for dataset, _, shots in grid.scores())
-    limit = Demands(grid, (Gpu(80, "half", 0.5),)).evaluate_minutes(1)
+    limit = JobResources(grid, (Gpu(80, "half", 0.5),)).evaluate_minutes(1)
     assert limit == -(-3 * (30 + once) // 60)
 
 

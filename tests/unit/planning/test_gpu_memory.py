@@ -12,7 +12,7 @@ from transformers import (
     OlmoForCausalLM,
 )
 
-from ptft.planning.gpu_memory import GB, GpuMemory, table
+from ptft.planning.gpus import GB, GpuMemory, table
 from ptft.study import read_study
 from ptft.study.models import Shape
 from ptft.training.attention import NAME, sequence_layout

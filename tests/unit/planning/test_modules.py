@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptft.planning.site import Site
-from ptft.runtime.causes import cause
+from ptft.runtime.failures import cause
 
 # As environment modules and Lmod do it: a file that defines a function of the shell.
 MODULE = """

@@ -8,14 +8,10 @@ import yaml
 
 from ptft.models.folder import keep_records
 from ptft.paths import Results
-from ptft.planning.estimates import Estimates
-from ptft.planning.expected import PlannedJob, expected_run
-from ptft.planning.history import History
-from ptft.planning.plan import cells_to_score, make_plan, render
-from ptft.planning.power import smallest_difference
-from ptft.planning.rates import RATES, training_seconds
-from ptft.planning.resources import Demands
-from ptft.planning.workload import TEST_ROWS, TOKENS, Size, Workload
+from ptft.planning.estimates import Estimates, JobResources
+from ptft.planning.expected import History, PlannedJob, expected_run
+from ptft.planning.plan import cells_to_score, make_plan, render, smallest_difference
+from ptft.planning.workload import RATES, TEST_ROWS, TOKENS, Size, Workload, training_seconds
 from ptft.study import read_study
 
 ARM = "full.pocket_nli.s0"
@@ -78,7 +74,7 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
         PlannedJob("collect_cells"),
     ]
     plan = make_plan(grid, jobs, folder=tmp_path)
-    estimates = Demands(grid).estimates
+    estimates = JobResources(grid).estimates
     scoring = [estimates.evaluate_seconds(cells) for cells in (scores, scores[:1], ())]
     assert stages(plan) == {
         "pre-train": (3, 0, None),
@@ -191,7 +187,7 @@ def test_replay_and_a_comparison_take_their_time(read, tmp_path):
 
 def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
     grid = read("config/olmo-1b.yaml")
-    estimates, rates = Demands(grid).estimates, RATES["cuda"]
+    estimates, rates = JobResources(grid).estimates, RATES["cuda"]
     operations = 2 * 1_176_764_416 / rates.scoring
     rows = TEST_ROWS["classification"]
     assert estimates.cell_seconds("rte", 4) == pytest.approx(
@@ -277,7 +273,7 @@ def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository, 
 
 def test_limits_are_generous_where_estimates_are_expected_values(read):
     grid = read("config/olmo-1b.yaml")
-    demands = Demands(grid)
+    demands = JobResources(grid)
     for arm in ("full.mnli.s0", "full.xsum.s0", "instruct.tulu.s0"):
         expected = demands.estimates.finetune_seconds(arm) / 60
         assert demands.finetune_minutes(arm, 1) >= max(20, 3 * expected)
@@ -296,12 +292,12 @@ def test_memory_on_the_host_is_that_of_all_processes(read, tmp_path, monkeypatch
     grid = read("config/olmo-1b.yaml", compute={"gpus": 4})
     write_split(grid, tmp_path, "tulu_v2", "train", 300_000, 900.0)
     write_split(grid, tmp_path, "xsum", "train", 6000, 9000.0)
-    demands, model = Demands(grid), 20 * 1176.764  # MB
+    demands, model = JobResources(grid), 20 * 1176.764  # MB
     # 300,000 examples x 900 tokens x 9 bytes; of 9,000 tokens 2,048 are kept.
     assert demands.finetune_memory("instruct.tulu.s0", 1) == 1 + int(4 * (4000 + 2430) + model)
     assert demands.finetune_memory("full.xsum.s0", 1) == 1 + int(4 * (4000 + 110.592) + model)
     assert demands.evaluate_memory(1) == 1 + int(4000 + 6 * 1176.764)
-    alone = Demands(read("config/olmo-1b.yaml", compute={"gpus": 0}))
+    alone = JobResources(read("config/olmo-1b.yaml", compute={"gpus": 0}))
     assert alone.finetune_memory("instruct.tulu.s0", 1) == 1 + int(4000 + 2430 + model)
 
 
@@ -312,13 +308,13 @@ def test_scores_are_made_on_one_gpu_and_planned_so(read, tmp_path):
         PlannedJob("finetune_model", "step4", ARM),
         PlannedJob("evaluate_model", "step4", ARM, scores),
     ]
-    plan, estimates = stages(make_plan(grid, jobs, folder=tmp_path)), Demands(grid).estimates
+    plan, estimates = stages(make_plan(grid, jobs, folder=tmp_path)), JobResources(grid).estimates
     assert plan["fine-tune"][2] == pytest.approx(4 * estimates.finetune_seconds(ARM) / 3600)
     assert plan["evaluate"][2] == pytest.approx(estimates.evaluate_seconds() / 3600)
-    one = Demands(read("tests/studies/cluster.yaml", compute={"gpus": 1, "threads": 2}))
+    one = JobResources(read("tests/studies/cluster.yaml", compute={"gpus": 1, "threads": 2}))
     assert estimates.evaluate_seconds() == one.estimates.evaluate_seconds()
-    assert Demands(grid).evaluation_gpus() == 1
-    assert Demands(read("tests/studies/cluster.yaml", compute={})).evaluation_gpus() == 0
+    assert JobResources(grid).evaluation_gpus() == 1
+    assert JobResources(read("tests/studies/cluster.yaml", compute={})).evaluation_gpus() == 0
 
 
 def test_gpus_that_gain_nothing_are_noted(read, tmp_path):
@@ -347,7 +343,7 @@ def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_ar
     light = [PlannedJob("prepare_split"), PlannedJob("prepare_split")]
     jobs = [PlannedJob("finetune_model", checkpoint, arm), *light]
     expected = expected_run(grid, jobs, cores=4, folder=tmp_path, at_once=2)
-    tuning = Demands(grid).estimates.finetune_seconds(arm)
+    tuning = JobResources(grid).estimates.finetune_seconds(arm)
     assert expected.each["finetune_model", checkpoint, arm] == pytest.approx(2 * tuning)
     assert expected.each["prepare_split", None, None] == RATES["cpu"].light
     assert expected.total == pytest.approx(2 * tuning + 2 * RATES["cpu"].light)

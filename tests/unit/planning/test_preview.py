@@ -11,10 +11,10 @@ import preview_study
 from ptft.evaluation.published import write_published
 from ptft.language.translation import translator
 from ptft.paths import Results
-from ptft.planning.preview import NothingYetError, Preview
 from ptft.report.progress import holes, page_of, progress_said
 from ptft.runtime.locks import lock_study
 from ptft.study import read_study
+from ptft.tools.preview import NothingYetError, Preview
 
 STYLE = "workflow/report/style.css"
 NAMES = ["checkpoint", "arm", "dataset", "format", "shots"]

@@ -11,9 +11,8 @@ import yaml
 import show_status
 from ptft.evaluation.published import forget_gone, wait_for_published, write_published
 from ptft.paths import Results, cell_file
-from ptft.planning.progress import Progress, tell_gone
-from ptft.planning.status import status_table
 from ptft.study import read_study
+from ptft.tools.status import Progress, status_table, tell_gone
 
 
 @pytest.fixture

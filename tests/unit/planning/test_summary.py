@@ -7,8 +7,8 @@ import yaml
 
 from ptft.evaluation.published import write_published
 from ptft.paths import Results, cell_file
-from ptft.planning.summary import run_summary, tell
 from ptft.study import read_study
+from ptft.tools.status import run_summary, tell
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from ptft.hub.pins import Pin, PinnedFile
-from ptft.planning.verify import Verification
 from ptft.study import read_study
 from ptft.study.fetched import fetched_checkpoints
+from ptft.tools.verify import Verification
 
 CONTENT = b"the weights"
 

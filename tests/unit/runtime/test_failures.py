@@ -6,8 +6,7 @@ import pytest
 from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.runtime.causes import cause
-from ptft.runtime.failures import LAST_LINES, describe, tell_causes_first
+from ptft.runtime.failures import LAST_LINES, cause, describe, tell_causes_first
 
 COMMAND = "python scripts/prepare_split.py --spec spec.json 2> job.log"
 TRACEBACK = """Traceback (most recent call last):

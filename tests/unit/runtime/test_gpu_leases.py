@@ -13,7 +13,7 @@ import pytest
 from tests.waiting import PATIENCE
 
 import run_job
-from ptft.runtime.gpu_leases import gpu_memory_gb, gpu_pool, lease
+from ptft.runtime.gpus import gpu_memory_gb, gpu_pool, lease
 from ptft.runtime.job_records import read_records
 from ptft.runtime.locks import StudyLockError, lock_study
 

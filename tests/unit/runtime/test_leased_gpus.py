@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from ptft.runtime.leased_gpus import CPU_STANDS_IN, LEASED, GpusMissing, require_leased_gpus
+from ptft.runtime.gpus import CPU_STANDS_IN, LEASED, GpusMissing, require_leased_gpus
 
 
 @pytest.fixture(autouse=True)

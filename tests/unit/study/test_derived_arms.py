@@ -4,11 +4,10 @@ import pytest
 import yaml
 from small_study import edit, write_study
 
-from ptft.planning.estimates import DERIVE_SECONDS
-from ptft.planning.progress import Progress
-from ptft.planning.resources import Demands
+from ptft.planning.estimates import DERIVE_SECONDS, JobResources
 from ptft.study import StudyError, read_study
 from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
+from ptft.tools.status import Progress
 
 DERIVE = """\
 derive:
@@ -90,14 +89,14 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
 
 
 def test_they_cost_their_cells_and_no_process(read):
-    without, grid = Demands(read("")).estimates, read(DERIVE)
-    demands = Demands(grid)
+    without, grid = JobResources(read("")).estimates, read(DERIVE)
+    demands = JobResources(grid)
     cells = list(grid.scores())
     once = without.evaluate_seconds()
     assert demands.estimates.evaluate_seconds(3 * cells, 2) == pytest.approx(
         3 * once - 2 * without.scoring_rates.start + 2 * DERIVE_SECONDS
     )
-    assert demands.evaluate_memory(1, "full.own.s0") > Demands(read("")).evaluate_memory(1)
+    assert demands.evaluate_memory(1, "full.own.s0") > JobResources(read("")).evaluate_memory(1)
     statuses = {(job.rule, job.arm) for job in Progress(grid).jobs()}
     assert ("evaluate_model", "base@noise0.01") in statuses
     assert ("finetune_model", "full.own.s0@interpolate1") not in statuses

@@ -1,17 +1,21 @@
-"""How far a study has come, from what is in its results folder."""
+"""How far a study has come: each job's state, and the log and cause of each failure."""
 
+import shlex
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptft.evaluation.published import gone, names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
+from ptft.planning.expected import EVALUATE, FINETUNE
+from ptft.runtime.failures import cause, log_lines
 from ptft.runtime.job_records import read_records
 from ptft.study.grid import Grid
-
-FINETUNE, EVALUATE = "finetune_model", "evaluate_model"
 
 
 @dataclass(frozen=True)
@@ -150,3 +154,135 @@ class Progress:
 def counts(jobs: list[JobStatus], rule: str) -> Counter:
     """State -> number of a rule's jobs."""
     return Counter(job.state for job in jobs if job.rule == rule)
+
+
+MARKS = {"done": "done", "running": "RUN", "failed": "FAIL", "lost": "LOST", "missing": "."}
+STAGE = {FINETUNE: "fine-tune"}
+
+
+def status_table(grid: Grid, jobs: list[JobStatus]) -> str:
+    """One row per arm, one column per checkpoint; `-` if the arm does not exist there.
+
+    A field shows the fine-tuning until it is done, then the evaluation, as `cells done/all` once
+    it has begun.
+    """
+    cells = len(list(grid.scores()))
+    shown: dict[tuple[str, str], str] = {}
+    for job in jobs:
+        mark = MARKS[job.state]
+        if job.rule == FINETUNE:
+            shown[job.arm, job.checkpoint] = "" if job.state == "done" else f"tune {mark}"
+            continue
+        before = shown.get((job.arm, job.checkpoint))
+        if before:
+            continue
+        partly = f" {job.cells_done}/{cells}" if 0 < job.cells_done < cells else ""
+        waiting = "tuned" if before == "" and job.state == "missing" else mark
+        shown[job.arm, job.checkpoint] = waiting + partly
+    names = list(grid.checkpoints)
+    shown = {(arm, name): shown.get((arm, name), "-") for arm in grid.arms for name in names}
+    first = max(len(arm) for arm in grid.arms) + 2
+    widths = [max(len(name), *(len(shown[arm, name]) for arm in grid.arms)) + 2 for name in names]
+    pairs = list(zip(names, widths, strict=True))
+    lines = [" " * first + "".join(f"{name:>{width}}" for name, width in pairs)]
+    for arm in grid.arms:
+        row = "".join(f"{shown[arm, name]:>{width}}" for name, width in pairs)
+        lines.append(f"{arm:<{first}}{row}")
+    return "\n".join(lines)
+
+
+def failures(progress: Progress, jobs: list[JobStatus]) -> list[str]:
+    """Each job whose last attempt failed or was killed: number of attempts, log, cause."""
+    lines = []
+    for job in jobs:
+        if job.state not in ("failed", "lost"):
+            continue
+        log = progress.log_of(job)
+        stage = STAGE.get(job.rule, "evaluate")
+        lines.append(
+            f"{stage} {job.checkpoint} {job.arm}: {job.state}, attempt {job.attempts}: {log}"
+        )
+        said = log_lines(log)
+        if said:
+            lines.append(f"    {cause(said) or said[-1]}")
+    return lines
+
+
+def summary(jobs: list[JobStatus]) -> str:
+    """Number of jobs in each state."""
+    order = list(MARKS)
+    counted = {state: sum(job.state == state for job in jobs) for state in order}
+    return ", ".join(f"{number} {state}" for state, number in counted.items() if number)
+
+
+PATIENCE = 60
+"""seconds that the `notify` command may take"""
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """Tells how a run ended.
+
+    Attributes:
+        grid: of the study; None: nothing is trained or scored, so nothing is told.
+        command: the site's `notify`.
+        quiet: whether something else writes to the terminal.
+        begun: when the run began.
+    """
+
+    grid: Grid | None
+    command: str | None
+    quiet: bool
+    begun: float = field(default_factory=time.monotonic)
+
+    def tell(self, succeeded: bool) -> None:
+        """Print in one line how the run ended, and give the line to the site's command."""
+        if self.grid is None:
+            return
+        summary = run_summary(self.grid, succeeded, time.monotonic() - self.begun)
+        if not self.quiet:
+            print(summary, file=sys.stderr)
+        if problem := tell(summary, self.command):
+            print(problem, file=sys.stderr)
+
+
+def run_summary(grid: Grid, succeeded: bool, seconds: float, folder: Path = Path()) -> str:
+    """One line: study, how it ended, trainings and evaluations by state, hours, report.
+
+    Args:
+        grid: of the study.
+        succeeded: whether Snakemake ended well.
+        seconds: that the run took.
+        folder: working directory of the study.
+    """
+    progress = Progress(grid, folder)
+    states = [job.state for job in progress.jobs()]
+    done, failed = states.count("done"), states.count("failed") + states.count("lost")
+    report = folder / progress.results.report
+    place = report if report.exists() else "no report yet"
+    return (
+        f"{grid.name} {'ended' if succeeded else 'FAILED'}: {done:,} of {len(states):,} trainings "
+        f"and evaluations done, {failed:,} failed, {len(states) - done - failed:,} left; "
+        f"{seconds / 3600:.1f} hours; {place}"
+    )
+
+
+def tell(summary: str, command: str | None) -> str | None:
+    """Give a summary to a command, on its standard input; no shell reads the command.
+
+    Returns:
+        a message if that failed; the study does not fail.
+    """
+    if command is None:
+        return None
+    try:
+        done = subprocess.run(
+            shlex.split(command), input=f"{summary}\n", text=True, timeout=PATIENCE,
+            capture_output=True, check=False,
+        )  # fmt: skip
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return f"notify: {command!r} could not tell how the run ended: {error}"
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        return f"notify: {command!r} ended with status {done.returncode}: {said}"
+    return None

@@ -1,4 +1,4 @@
-"""Leases of this machine's GPUs: each job gets its own, held by a lock that dies with the job.
+"""GPUs of this machine: each job leases its own, and finds them or ends.
 
 The pool is what CUDA_VISIBLE_DEVICES allows (set by a user or by Slurm), else all GPUs; a GPU that
 is cut into slices (MIG) is as many as it has slices. Inside a Slurm job the locks are the
@@ -6,7 +6,10 @@ allocation's own: which GPUs it has is Slurm's decision.
 
 A lock is an abstract Unix socket: a name that the kernel gives to one process of the machine at a
 time, whoever its user is. A lock file in a folder that all users share would depend on its owner,
-its mode, the sticky bit and whatever tidies /tmp.
+its mode, the sticky bit and whatever tidies /tmp. It ends with its job.
+
+A job that leased GPUs must find them: PyPI's torch is built for a version of CUDA that older
+drivers do not run, and torch then falls back to the CPU without a word.
 """
 
 import contextlib
@@ -127,3 +130,48 @@ def _lock_name(gpu: str) -> str:
     """Lock of a GPU, of all users of the machine (or of the jobs of one allocation)."""
     allocation = os.environ.get("SLURM_JOB_ID")
     return f"ptft-gpu/slurm-{allocation}/{gpu}" if allocation else f"ptft-gpu/{gpu}"
+
+
+LEASED = "PTFT_LEASED_GPUS"
+"""environment variable: how many GPUs the job of a program leased"""
+CPU_STANDS_IN = "PTFT_CPU_STANDS_IN_FOR_GPUS"
+"""environment variable, for tests of workflow and cluster: leased GPUs are names only"""
+
+
+class GpusMissing(RuntimeError):
+    """The job leased GPUs that its program cannot use."""
+
+
+def require_leased_gpus() -> None:
+    """Stop where torch sees fewer GPUs than the job leased.
+
+    Raises:
+        GpusMissing: naming driver, torch build and what to install.
+    """
+    leased = int(os.environ.get(LEASED, "0"))
+    if not leased or os.environ.get(CPU_STANDS_IN):
+        return
+    import torch
+
+    # The count alone comes from the driver's library, which answers for a driver too old as well.
+    usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if usable >= leased:
+        return
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    raise GpusMissing(
+        f"the job leased {leased} GPUs (CUDA_VISIBLE_DEVICES="
+        f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')}), but torch can use {usable}: torch "
+        f"{torch.__version__} is built for {built}, the driver is {driver_version()}. Install a "
+        "torch built for this driver (CUDA 13 needs driver 580 or newer, CUDA 12.6 needs 560; "
+        "https://pytorch.org/get-started lists the builds), or set compute.gpus: 0 in the study"
+    )
+
+
+def driver_version() -> str:
+    """NVIDIA's driver as nvidia-smi names it; 'not found' without one."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+    return found[0] if found else "not found"

@@ -1,0 +1,1 @@
+"""What people call: status, preview, verification and cleaning of a study."""
