@@ -31,12 +31,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from ptft.analysis.cell_scores import AUDIT_SCHEMA  # noqa: E402
-from ptft.analysis.cells import KEY  # noqa: E402
 from ptft.analysis.collect import CELLS_SCHEMA  # noqa: E402
 from ptft.analysis.estimates import Changes, Estimates, SeedPart, mean_changes  # noqa: E402
-from ptft.analysis.intervals import confidence_draws, score_interval  # noqa: E402
-from ptft.analysis.scores import Scores  # noqa: E402
-from ptft.analysis.statistics import bootstrap_means  # noqa: E402
+from ptft.analysis.scores import KEY, Scores  # noqa: E402
+from ptft.analysis.statistics import bootstrap_means, confidence_draws, score_interval  # noqa: E402
 from ptft.analysis.trends import kendall_trend, line_trend  # noqa: E402
 
 CHECKPOINTS, SIZES, SEEDS, SCORES = (4, 6, 8, 12), (120, 2000), (1, 3, 5), (0.02, 0.5, 0.99)

@@ -17,14 +17,11 @@ import polars as pl
 from coverage import REPOSITORY, chunks, made_up_scores, measure_parts
 from coverage_draws import answers, generator, spread_means
 
-from ptft.analysis.points import Points
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.equal_gain import TARGETS, compared, equal_gain
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.overtraining import overtraining
-from ptft.analysis.tables.tradeoff import tradeoff
-from ptft.analysis.tradeoff import Versions
+from ptft.analysis.tables.remedies import TARGETS, Points, Versions, compared, equal_gain, tradeoff
 
 SIZES, SEEDS, SPREADS = (120, 2000), (1, 3), (0.0, 2.0)
 # True scores on the task's own test set and on two of other families, the base model's first.

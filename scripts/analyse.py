@@ -36,10 +36,10 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis.arms import with_chosen
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables import about_table, make_table
+    from ptft.analysis.tuned_models import with_chosen
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table

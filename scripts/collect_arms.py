@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from inspect import getdoc
 
-    from ptft.analysis.arms import ArmsSlice, arms
+    from ptft.analysis.tuned_models import ArmsSlice, arms
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table

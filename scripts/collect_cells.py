@@ -38,9 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.analysis.collect import CollectionSlice, find_cells
+    from ptft.analysis.collect import CollectionSlice, Parts, find_cells
     from ptft.analysis.csv_tables import write_csv
-    from ptft.analysis.parts import Parts
     from ptft.evaluation.published import wait_for_published
     from ptft.files.slice_files import read_slice
     from ptft.hub.pins import fill_in

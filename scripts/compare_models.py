@@ -27,12 +27,11 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis.arms import with_chosen
-    from ptft.analysis.comparison import comparison
-    from ptft.analysis.paired_wins import paired_wins
+    from ptft.analysis.model_pairs import model_pairs, paired_wins
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
-    from ptft.analysis.tables.suspicious import hidden_labels
+    from ptft.analysis.tables.learning import hidden_labels
+    from ptft.analysis.tuned_models import with_chosen
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
     from ptft.language.words import Words
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     if arms is not None:
         scores = with_chosen(scores, arms)
     hidden = hidden_labels(pl.read_parquet(args.suspicious))
-    found = comparison(scores, settings)
+    found = model_pairs(scores, settings)
     found = replace(found, pairs=paired_wins(found, cells, args.evaluations, arms))
     page = comparison_page(found, hidden, settings.level, words, args.language)
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis.compared import compared, differences, joined
+    from ptft.analysis.studies import differences, joined, study_curves
     from ptft.analysis.tables import about_table
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table
@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         return {name: pl.read_parquet(file) for name, file in files.items() if file.exists()}
 
     studies = {folder.name: read(folder) for folder in args.studies}
-    curves = compared(studies)
+    curves = study_curves(studies)
     found = {
-        "compared": (curves, compared.__doc__),
+        "compared": (curves, study_curves.__doc__),
         "differences": (differences(curves), differences.__doc__),
         **{name: (joined(name, studies), about_table(name)) for name in args.tables},
     }

@@ -10,30 +10,28 @@ from ptft.runtime.programs import run_program
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, read the tables, draw, write SVG and PNG."""
-    from ptft.language.translation import languages
+    from ptft import language
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compared", required=True, type=Path, help="compared.parquet")
     parser.add_argument("--differences", required=True, type=Path, help="differences.parquet")
     parser.add_argument("--quantity", required=True)
     parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
-    parser.add_argument("--language", default="en", choices=languages())
+    parser.add_argument("--language", default="en", choices=language.languages())
     parser.add_argument("--svg", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     args = parser.parse_args(argv)
 
     import polars as pl
 
-    from ptft.figures.compared import draw
+    from ptft.figures.studies import draw_studies
     from ptft.figures.style import save
     from ptft.files.slice_files import read_slice
-    from ptft.language.translation import translator
-    from ptft.language.words import Words
 
     titles = read_slice(args.titles, dict[str, dict[str, str]]) if args.titles else {}
-    words = Words(translator(args.language), titles)
+    language.use(args.language, titles)
     tables = (pl.read_parquet(args.compared), pl.read_parquet(args.differences))
-    save(draw(*tables, args.quantity, words), args.svg, args.png)
+    save(draw_studies(*tables, args.quantity), args.svg, args.png)
 
 
 if __name__ == "__main__":

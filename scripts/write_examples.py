@@ -27,8 +27,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import polars as pl
 
-    from ptft.analysis.answers import cells_reader
-    from ptft.analysis.examples import pick_examples
+    from ptft.analysis.examples import cells_reader, pick_examples
     from ptft.analysis.settings import Settings
     from ptft.evaluation.requests import EvaluationPlan, cells_of_plan
     from ptft.files.slice_files import read_slice

@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import AUDIT_SCHEMA
-from ptft.analysis.cells import KEY
 from ptft.analysis.collect import CELLS_SCHEMA
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import KEY, Scores
 from ptft.analysis.statistics import bootstrap_means
 
 OWN, OTHER = "own_set", "other_set"

@@ -1,7 +1,7 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
 TRANSLATE = translator(STUDY.report.language)
 # What figures share; whether another study can be laid over one does not hang on it.
-FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks", "heat_map"))
+FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks"))
 # Captions of other languages stand in a folder of their own.
 CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.report.language}"
 SLICES.add("titles", content=lambda: TITLES)
@@ -50,7 +50,7 @@ for figure, spec in FIGURES.items():
             f"plot_{figure}"
         input:
             script=program("plot_figure"),
-            modules=library(f"figures/{figure}", *FIGURE_PARTS, "analysis/arms") + words(),
+            modules=library(f"figures/{spec.module}", *FIGURE_PARTS, "analysis/tuned_models") + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
             arms=ARMS,
             overlay=overlaid_tables(spec),

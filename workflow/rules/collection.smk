@@ -32,11 +32,7 @@ rule collect_cells:
         script=program("collect_cells"),
         modules=library(
             "analysis/collect",
-            "analysis/parts",
             "analysis/cell_scores",
-            "analysis/per_example",
-            "analysis/intervals",
-            "analysis/replicates",
             "analysis/statistics",
         ),
         records=scored_models,
@@ -70,7 +66,7 @@ rule collect_cells:
 rule collect_arms:
     input:
         script=program("collect_arms"),
-        modules=library("analysis/arms") + table_pages() + words(),
+        modules=library("analysis/tuned_models") + table_pages() + words(),
         cells=CELLS,
     output:
         table=ARMS,

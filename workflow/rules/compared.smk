@@ -22,7 +22,7 @@ SLICES.add("write_compared_page", content=lambda: {"study": STUDY.model_dump(mod
 rule compare_studies:
     input:
         script=program("compare_studies"),
-        modules=library("analysis/compared") + table_pages(),
+        modules=library("analysis/studies") + table_pages(),
         tables=[paths.Results(study).table(name) for study in STUDY.compare for name in JOINED],
     output:
         tables=[RESULTS.table(name) for name in MADE],
@@ -56,7 +56,7 @@ for quantity, title in QUANTITIES.items():
             f"plot_compared_{quantity}"
         input:
             script=program("plot_compared"),
-            modules=library("figures/compared", "figures/style", "figures/axis", "figures/marks")
+            modules=library("figures/studies", "figures/style", "figures/axis", "figures/marks")
             + words(),
             compared=RESULTS.table("compared"),
             differences=RESULTS.table("differences"),
@@ -87,7 +87,7 @@ for quantity, title in QUANTITIES.items():
 rule write_compared_page:
     input:
         script=program("write_compared_page"),
-        modules=library("report/compared_page", "report/rst", "analysis/compared") + words(),
+        modules=library("report/compared_page", "report/rst", "analysis/studies") + words(),
         cells=[paths.Results(name).table("cells") for name in STUDY.compare],
         compared=RESULTS.table("compared"),
         differences=RESULTS.table("differences"),

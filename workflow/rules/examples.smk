@@ -6,8 +6,6 @@ rule write_examples:
     input:
         script=program("write_examples"),
         modules=library(
-            "analysis/answers",
-            "analysis/compared_models",
             "analysis/examples",
             "prompts/templates",
             "report/embedded_json",

@@ -7,7 +7,7 @@ rule write_front_page:
     input:
         script=program("write_front_page"),
         modules=modules("report")
-        + library("analysis/arms", "analysis/costs", "paper", "versions")
+        + library("analysis/tuned_models", "analysis/costs", "paper", "versions")
         + words(),
         study=RESULTS.resolved,
         cells=CELLS,

@@ -18,7 +18,6 @@ rule read_published:
             "analysis/released_scores",
             "analysis/collect",
             "analysis/cell_scores",
-            "analysis/intervals",
             "analysis/statistics",
         ),
         tables=RELEASED,

@@ -9,9 +9,13 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.draws import Derived, Rows, portions
-from ptft.analysis.intervals import small_sample_quantile, smallest_detectable
 from ptft.analysis.scores import Scores
-from ptft.analysis.statistics import LEVEL, percentile_interval
+from ptft.analysis.statistics import (
+    LEVEL,
+    percentile_interval,
+    small_sample_quantile,
+    smallest_detectable,
+)
 
 # Of what a mean is made.
 COUNTS = ("n_cells", "n_seeds", "datasets")
@@ -63,7 +67,7 @@ class Estimates:
         """Standard error, lower and upper limit (N,); NaN where no error is known.
 
         The limits are percentiles of the draws, further out where they rest on few seeds (see
-        ``ptft.analysis.intervals.small_sample_quantile``).
+        ``ptft.analysis.statistics.small_sample_quantile``).
         """
         tail = (1 - level) / (2 if two_sided else 1)
         found = [percentile_interval(draws, 1 - 2 * tail) for draws in portions(self.draws)]
@@ -238,7 +242,7 @@ def aggregate(
     return pl.concat([table, groups.select(COUNTS)], how="horizontal")
 
 
-def flag_holes(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def flag_incomplete(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Add ``complete``: whether a mean covers as many cells as the fullest of its group ``by``.
 
     A mean over fewer cells than at the other checkpoints must not be read as a trend.

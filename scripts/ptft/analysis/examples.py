@@ -6,18 +6,145 @@ ROUGE-L changes that much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ptft.analysis.answers import Answers, Reader
-from ptft.analysis.compared_models import Compared, compared_models
-from ptft.analysis.scores import with_shots
+from ptft.analysis.scores import KEY, checkpoint_index, with_shots
 from ptft.analysis.settings import Settings
+from ptft.paths import cell_path
+
+REFERENCE = "full"
+"""method that remedies are compared with"""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The tuned models of a checkpoint and task: the shown one, and others."""
+
+    checkpoint: str
+    task: str
+    shown: str
+    remedies: list[str]
+    """arms that are compared with it; empty if it is not full fine-tuning"""
+
+
+def compared_models(cells: pl.DataFrame, arms: pl.DataFrame) -> list[Compared]:
+    """The models of each checkpoint and task, with the first training seed of their method.
+
+    The study's first method for the task is shown, at the setting that validation chooses, or else
+    the first in the study's file.
+
+    Args:
+        cells: the cells table.
+        arms: table of fine-tuned models (``ptft.analysis.tuned_models``), in the study's order.
+    """
+    run = ["method", "train_task"]
+    tuned = cells.filter(pl.col("method").is_not_null())
+    tuned = tuned.select("checkpoint", "step", "tokens", "arm", *run, "seed", "derived").unique()
+    if tuned.is_empty():
+        return []
+    written = arms.with_row_index("written").select("checkpoint", "arm", "written", "chosen")
+    ordered = (
+        tuned.with_columns(checkpoint_index(tuned))
+        .filter(pl.col("seed").eq_missing(pl.col("seed").min().over(run)))
+        .join(written, on=["checkpoint", "arm"], how="left")
+        .sort("index", "written", "arm", nulls_last=True)
+    )
+    found = []
+    for (checkpoint, task), models in ordered.group_by(
+        "checkpoint", "train_task", maintain_order=True
+    ):
+        trained = models.filter(pl.col("derived").is_null())
+        if trained.is_empty():
+            continue
+        of_method = trained.filter(pl.col("method") == trained["method"][0])
+        shown = of_method.sort(~pl.col("chosen").fill_null(False), maintain_order=True).row(0)
+        shown_arm, method = shown[of_method.columns.index("arm")], of_method["method"][0]
+        others = [arm for arm in models["arm"] if arm != shown_arm]
+        found.append(Compared(checkpoint, task, shown_arm, others if method == REFERENCE else []))
+    return found
+
+
+COLUMNS = ["example_id", "prediction", "gold", "score", "logprobs", "truncated"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to the n examples of a cell.
+
+    Attributes:
+        frame: ``COLUMNS`` of the cell's file, one row per example.
+        labels: of a classification, in the order of its log-probabilities; else None.
+    """
+
+    frame: pl.DataFrame
+    labels: Sequence[str] | None = None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(n,) main metric."""
+        return self.frame["score"].cast(pl.Float64).to_numpy()
+
+    @property
+    def gold_logprobs(self) -> np.ndarray:
+        """(n,) log-probability of the gold answer; NaN for a generation."""
+        logprobs = self.frame["logprobs"]
+        if logprobs.null_count():
+            return np.full(len(self.frame), np.nan)
+        # A label by its place, a choice by its number.
+        gold = self.frame["gold"]
+        gold = gold.cast(pl.Enum(self.labels)).to_physical() if self.labels else gold
+        ends = np.cumsum(logprobs.list.len().to_numpy().astype(np.int64))
+        starts = np.concatenate([[0], ends[:-1]])
+        return logprobs.explode().to_numpy()[starts + gold.cast(pl.Int64).to_numpy()]
+
+    def rows(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        """Some of the answers, with gold_logprob and prediction_logprob (None for a text)."""
+        rows = self.frame[list(places)].to_dicts()
+        for row in rows:
+            for column in ("gold", "prediction"):
+                row[f"{column}_logprob"] = self._logprob(row, column)
+        return rows
+
+    def _logprob(self, row: Mapping[str, Any], column: str) -> float | None:
+        if row["logprobs"] is None:
+            return None
+        place = self.labels.index(row[column]) if self.labels else int(row[column])
+        return row["logprobs"][place]
+
+
+Reader = Callable[[str, str, str], Answers | None]
+"""(checkpoint, arm, format) -> the cell's answers; None if there are none"""
+
+
+def cells_reader(
+    cells: pl.DataFrame, evaluations: Path, labels: Mapping[str, Sequence[str] | None]
+) -> Callable[[str, int], Reader]:
+    """A function (dataset, shots) -> Reader of the table's cells in a folder of evaluations.
+
+    Args:
+        labels: of every dataset; None if it is no classification.
+    """
+    known = set(cells.filter("main").select(KEY).iter_rows())
+
+    def of(dataset: str, shots: int) -> Reader:
+        def read(checkpoint: str, arm: str, format_name: str) -> Answers | None:
+            cell = (checkpoint, arm, dataset, format_name, shots)
+            if cell not in known:
+                return None
+            file = cell_path(evaluations, *cell)
+            return Answers(pl.read_parquet(file, columns=COLUMNS), labels[dataset])
+
+        return read
+
+    return of
+
 
 MARGIN = 0.3
 """smallest change of a score that counts; right and wrong are 1 and 0"""

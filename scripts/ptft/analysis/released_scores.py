@@ -21,8 +21,7 @@ import polars as pl
 
 from ptft.analysis.cell_scores import AUDIT_SCHEMA, KEY, domain_of
 from ptft.analysis.collect import CELLS_SCHEMA
-from ptft.analysis.intervals import score_interval
-from ptft.analysis.statistics import normal_replicates
+from ptft.analysis.statistics import normal_replicates, score_interval
 
 SHOTS = r"(?:_(?P<shots>\d+)shots)?"
 # `_cot_chat` is the one variant of a prompt that an id and not the dataset's name carries.

@@ -8,13 +8,65 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA
-from ptft.analysis.cells import KEY, checkpoint_index, refuse_duplicates, with_shots
-from ptft.analysis.draws import Draws, Made
-from ptft.analysis.intervals import effective_examples
-from ptft.analysis.replicates import COLUMN, Replicates
-from ptft.analysis.seed_means import SeedMeans
-from ptft.analysis.statistics import normal_replicates
+from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA, COLUMN, Replicates
+from ptft.analysis.draws import Draws, Made, SeedMeans
+from ptft.analysis.settings import TUNED_SHOTS
+from ptft.analysis.statistics import effective_examples, normal_replicates
+
+KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
+
+
+def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
+    """Cells with ``shots``; None takes the number that models are tuned with (``TUNED_SHOTS``).
+
+    A group with no such cell, or fewer than half as many as at another number (the released tables
+    have a few among many at 4 shots), is taken at its most frequent number, the larger if tied.
+    """
+    if shots is not None:
+        return cells.filter(pl.col("shots") == shots)
+    half = 2 * pl.col("len") >= pl.col("len").max().over(by)
+    usual = (
+        cells.group_by(*by, "shots")
+        .len()
+        .sort((pl.col("shots") == TUNED_SHOTS) & half, "len", "shots")
+        .group_by(by, maintain_order=True)
+        .agg(pl.col("shots").last())
+    )
+    return cells.join(usual, on=[*by, "shots"], how="semi", maintain_order="left")
+
+
+def refuse_duplicates(main: pl.DataFrame) -> None:
+    """Raise ValueError if two main rows have the same key; name both values and their studies."""
+    twice = main.filter(pl.struct(KEY).is_duplicated())
+    if len(twice):
+        first = twice.row(0, named=True)
+        both = twice.filter(pl.all_horizontal(pl.col(k) == first[k] for k in KEY))
+        sources = [
+            f"{row['value']} ({row['study']}, {row['model']})" for row in both.iter_rows(named=True)
+        ]
+        raise ValueError(
+            f"cell {[first[k] for k in KEY]} occurs {len(both)} times: {', '.join(sources)}; "
+            "keep one source"
+        )
+
+
+def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
+    """Position of each checkpoint in pre-training; without a step (`main`) it is the last."""
+    order = (
+        cells.select("checkpoint", "step", "tokens")
+        .unique()
+        .sort("step", "tokens", "checkpoint", nulls_last=True)["checkpoint"]
+        .to_list()
+    )
+    if len(set(order)) != len(order):
+        twice = next(name for name in order if order.count(name) > 1)
+        raise ValueError(f"checkpoint {twice!r} has two different steps or token counts")
+    return (
+        pl.col("checkpoint")
+        .replace_strict({name: i for i, name in enumerate(order)}, return_dtype=pl.Int64)
+        .alias("index")
+    )
+
 
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]
@@ -41,7 +93,7 @@ class Scores:
     ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
     function of draws are the interval of that function of scores.
     ``by_seed`` (C, S): its score for each training seed, NaN where there is none.
-    ``arms``: the table of the fine-tuned models (``ptft.analysis.arms``), where there is one.
+    ``arms``: the table of fine-tuned models (``ptft.analysis.tuned_models``), where there is one.
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
     ``against_base``: metrics of tuned models against the base model (``AGAINST_BASE``), by name,

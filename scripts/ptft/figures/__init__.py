@@ -1,5 +1,6 @@
-"""Figures: one per module, each drawn from the tables named here.
+"""Figures: what each is drawn from and where it is drawn, related ones in one module.
 
+To add a figure, write a function ``draw_NAME`` in one of the modules, and its entry in ``FIGURES``.
 Importing this package is cheap: a figure's module and matplotlib are imported only to draw.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ptft.language.words import Words
+from ptft import language
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 class FigureSpec:
     """What the workflow needs to know about a figure."""
 
+    module: str
+    """Module of this package whose function ``draw_NAME`` draws it."""
     tables: tuple[str, ...]
     """Tables (of ``ptft.analysis.tables``, or `cells`) that all its numbers are from."""
     category: str
@@ -36,55 +39,69 @@ class FigureSpec:
     """Table from which another study's scores can be drawn over it."""
 
 
-# Name of the figure = name of its module, whose `draw` makes it.
 FIGURES: dict[str, FigureSpec] = {
     "abstract": FigureSpec(
+        "gains",
         ("base_scores", "groups", "gains", "latent", "group_gains", "forgetting", "suspicious"),
         "Abstract",
         "The study in four panels",
     ),
     "base_scores": FigureSpec(
+        "pretraining",
         ("base_scores", "groups", "suspicious"),
         "Pre-training",
         "Base scores over pre-training",
         overlaid="base_scores",
     ),
     "base_vs_tuned": FigureSpec(
-        ("gains", "suspicious"), "Fine-tuning", "Base and tuned scores", overlaid="gains"
+        "gains", ("gains", "suspicious"), "Fine-tuning", "Base and tuned scores", overlaid="gains"
     ),
     "gain_by_group": FigureSpec(
-        ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
+        "gains", ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
     ),
     "stopping": FigureSpec(
-        ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
+        "pretraining", ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
     ),
-    "formats": FigureSpec(("formats",), "Formats", "Scores by prompt format", needs="formats"),
+    "formats": FigureSpec(
+        "formats", ("formats",), "Formats", "Scores by prompt format", needs="formats"
+    ),
     "domains": FigureSpec(
-        ("domains", "suspicious"), "Generalization", "Change in and out of domain"
+        "gains", ("domains", "suspicious"), "Generalization", "Change in and out of domain"
     ),
     "transitions": FigureSpec(
-        ("transitions",), "Forgetting", "Learned and forgotten examples", needs="examples"
+        "forgetting",
+        ("transitions",),
+        "Forgetting",
+        "Learned and forgotten examples",
+        needs="examples",
     ),
     "forgetting": FigureSpec(
-        ("forgetting", "base_scores"), "Forgetting", "Change on other families"
+        "forgetting", ("forgetting", "base_scores"), "Forgetting", "Change on other families"
     ),
-    "tradeoff": FigureSpec(("tradeoff",), "Forgetting", "What is gained against what is kept"),
+    "tradeoff": FigureSpec(
+        "remedies", ("tradeoff",), "Forgetting", "What is gained against what is kept"
+    ),
     "remedies": FigureSpec(
+        "remedies",
         ("equal_gain",),
         "Forgetting",
         "What each method spares at the same gain",
         needs="methods",
     ),
     "overtraining": FigureSpec(
+        "pretraining",
         ("along_pretraining", "overtraining"),
         "Fine-tuning",
         "Each setting, and noise, along pre-training",
     ),
     "cross_evaluation": FigureSpec(
-        ("cross_evaluation", "suspicious"), "Forgetting", "Every tuned model on every dataset"
+        "forgetting",
+        ("cross_evaluation", "suspicious"),
+        "Forgetting",
+        "Every tuned model on every dataset",
     ),
     "generic_text": FigureSpec(
-        ("generic_text",), "Forgetting", "Loss on generic text", needs="texts"
+        "forgetting", ("generic_text",), "Forgetting", "Loss on generic text", needs="texts"
     ),
 }
 
@@ -98,7 +115,6 @@ def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
 LINKED = {f"{name}.svg": spec.title for name, spec in FIGURES.items()}
 """file name in the report -> title"""
 AXES = ("index", "tokens")
-WORDS = Words()
 
 
 @dataclass(frozen=True)
@@ -115,15 +131,14 @@ class Overlay:
 def draw(
     name: str,
     tables: Mapping[str, pl.DataFrame],
-    words: Words = WORDS,
     axis: str = "index",
     overlay: Overlay | None = None,
     arms: pl.DataFrame | None = None,
 ) -> Figure:
     """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
 
-    Of a swept method only one setting is drawn (``ptft.analysis.arms.shown``, from the table
-    ``arms``), and named in ``method``.
+    Of a swept method only one setting is drawn (``tuned_models.shown``, from the table ``arms``),
+    and named in ``method``.
 
     Raises:
         ValueError: there is no such figure, a table is missing, the figure takes no overlay, or
@@ -140,29 +155,29 @@ def draw(
     from ptft.figures.axis import aligned, placed_on
     from ptft.figures.marks import settle_labels
 
-    kept = {table: _shown(table, tables[table], arms, words) for table in spec.tables}
+    kept = {table: _shown(table, tables[table], arms) for table in spec.tables}
     placed = placed_on(axis, kept)
-    module = import_module(f"ptft.figures.{name}")
+    function = getattr(import_module(f"ptft.figures.{spec.module}"), f"draw_{name}")
     laid_over = []
     if overlay is not None and spec.overlaid is not None:
         over = spec.overlaid
-        others = _shown(over, overlay.tables[over], overlay.arms, words)
+        others = _shown(over, overlay.tables[over], overlay.arms)
         laid_over = [aligned(others, placed[over], axis, overlay.study)]
-    figure = module.draw(placed, words, *laid_over)
+    figure = function(placed, *laid_over)
     settle_labels(figure)
     return figure
 
 
-def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None, words: Words) -> pl.DataFrame:
+def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
     """The rows of a table that are drawn, with settings in the methods' names."""
     import polars as pl
 
-    from ptft.analysis.arms import CHOSEN, shown
     from ptft.analysis.tables import COMPARING
+    from ptft.analysis.tuned_models import CHOSEN, shown
 
     if name in COMPARING or "setting" not in table.columns:
         return table
     rows = shown(table, arms)
-    setting = pl.col("setting").replace(CHOSEN, words("chosen"))
+    setting = pl.col("setting").replace(CHOSEN, language.label("chosen"))
     named = pl.concat_str("method", setting, separator=", ")  # null without a setting
     return rows.with_columns(pl.coalesce(named, "method").alias("method"))

@@ -8,8 +8,7 @@ from statistics import median
 import polars as pl
 from matplotlib.axes import Axes
 
-from ptft.language.translation import Translate
-from ptft.language.words import short_number
+from ptft import language
 
 CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
 # Distances of neighbours on the axis: of two that are nearly the same, and where it jumps.
@@ -112,21 +111,21 @@ def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
     """Tokens of checkpoints; without tokens, their steps or names."""
     known = "step" if checkpoints["tokens"].null_count() else "tokens"
     return [
-        name if seen is None else short_number(seen)
+        name if seen is None else language.short_number(seen)
         for name, seen in checkpoints.select("checkpoint", known).iter_rows()
     ]
 
 
-def checkpoint_axis(ax: Axes, table: pl.DataFrame, translate: Translate) -> None:
+def checkpoint_axis(ax: Axes, table: pl.DataFrame) -> None:
     """Label the checkpoints of ``table`` by tokens; a break marks a long gap between two."""
     checkpoints = table.select(*CHECKPOINT, "x").unique().sort("index")
     ax.tick_params(axis="both", pad=1, length=2)
     what = "pre-training step" if checkpoints["tokens"].null_count() else "pre-training tokens"
-    ax.set_xlabel(translate(what))
+    ax.set_xlabel(language.label(what))
     places = checkpoints["x"].to_list()
     if places != positions(checkpoints):
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(lambda tokens, _: short_number(tokens))
+        ax.xaxis.set_major_formatter(lambda tokens, _: language.short_number(tokens))
         return
     labels = checkpoint_labels(checkpoints)
     ax.set_xlim(-0.4, places[-1] + 0.4)

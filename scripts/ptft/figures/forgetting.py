@@ -1,27 +1,47 @@
-"""Change on other families by direction of transfer (the paper's task transfer)."""
+"""Figures of what fine-tuning on one task does to the others, and to generic text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
+from ptft import language
 from ptft.analysis.tables.forgetting import ALL_TASKS
-from ptft.figures.axis import at_last, checkpoint_axis
-from ptft.figures.marks import METHOD_LINES, curve, legend_below, method_suffix, outer_labels
-from ptft.figures.style import GREY, headline, nothing_to_draw, panels
-from ptft.language.words import Words
+from ptft.analysis.tables.learning import hidden_labels
+from ptft.figures.axis import at_last, checkpoint_axis, checkpoint_labels, placed_on
+from ptft.figures.marks import (
+    METHOD_LINES,
+    curve,
+    heat_map,
+    legend_below,
+    method_line,
+    method_suffix,
+    outer_labels,
+    points,
+)
+from ptft.figures.style import (
+    COLOURS,
+    GREY,
+    PAGE,
+    PALE,
+    apply_style,
+    headline,
+    nothing_to_draw,
+    panels,
+)
 
 COLUMNS = 2
 
 
-def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
+def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per direction: relative change of each task's models; black: their mean."""
     table = tables["forgetting"]
     if table.is_empty():
-        return nothing_to_draw(words("no model was evaluated on another family"))
+        return nothing_to_draw(language.label("no model was evaluated on another family"))
     directions = table["direction"].unique().sort().to_list()
     drawn = table.select("bounded", "bounded_ci_low", "bounded_ci_high")
     limits = (
@@ -31,28 +51,28 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
     figure, axes = panels(len(directions), COLUMNS, height=2.1)
     for ax, direction in zip(axes, directions, strict=True):
         rows = table.filter(pl.col("direction") == direction)
-        _panel(ax, rows, table, words)
+        _panel(ax, rows, table)
         # One scale for all panels: a loss of 3 % must not look like one of 80 %.
         ax.set_ylim(*limits)
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}".replace("-", "−"))
         start, end = direction.split(">")
-        about = worth(rows, tables["base_scores"], words)
-        title = f"{words('tuned on ' + start)} → {words('tested on ' + end)}"
+        about = worth(rows, tables["base_scores"])
+        title = f"{language.label('tuned on ' + start)} → {language.label('tested on ' + end)}"
         ax.set_title("\n".join([title, *([about] if about else [])]))
-        ax.set_ylabel(words("relative change, %"))
-        checkpoint_axis(ax, table, words)
+        ax.set_ylabel(language.label("relative change, %"))
+        checkpoint_axis(ax, table)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=5)
-    below = words(
+    below = language.label(
         "Change of the score on families that a model was not tuned for, in % of the larger of "
         "both scores. Where the base model is at chance there is nothing to forget."
     )
-    headline(figure, found(table, words), below)
+    headline(figure, _found_lost(table), below)
     return figure
 
 
-def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame, words: Words) -> None:
+def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame) -> None:
     """The curves of one direction; a task keeps its colour in every panel."""
     tasks = table.filter(pl.col("train_task") != ALL_TASKS)["train_task"].unique().sort().to_list()
     methods = table["method"].unique().sort().to_list()
@@ -62,15 +82,15 @@ def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame, words: Words) -> N
         for number, task in enumerate(tasks):
             one = of_method.filter(pl.col("train_task") == task)
             if len(one):
-                label = words.task(task) + suffix
+                label = language.task(task) + suffix
                 curve(ax, one, "bounded", label, number, "bounded_", linestyle=line)
         mean = of_method.filter(pl.col("train_task") == ALL_TASKS)
         look = {"color": "black", "marker": "", "linewidth": 1.8, "linestyle": line}
         bare = mean.with_columns(ci_low=None, ci_high=None)
-        curve(ax, bare, "bounded", words("mean") + suffix, **look)
+        curve(ax, bare, "bounded", language.label("mean") + suffix, **look)
 
 
-def worth(rows: pl.DataFrame, base_scores: pl.DataFrame, words: Words) -> str:
+def worth(rows: pl.DataFrame, base_scores: pl.DataFrame) -> str:
     """On how many of a direction's datasets the last base model is above chance; empty if no
     chance level is known."""
     names = {name for datasets in rows["datasets"] for name in datasets.split()}
@@ -80,18 +100,251 @@ def worth(rows: pl.DataFrame, base_scores: pl.DataFrame, words: Words) -> str:
     if base.is_empty():
         return ""
     above = (base["ci_low"].fill_null(0) > base["chance"]).sum()
-    return words("last base model above chance on {k} of {n}").format(k=above, n=len(base))
+    return language.label("last base model above chance on {k} of {n}").format(k=above, n=len(base))
 
 
-def found(table: pl.DataFrame, words: Words) -> str:
+def _found_lost(table: pl.DataFrame) -> str:
     """The direction with the largest mean loss at the last checkpoint, if it is sure."""
     mean = at_last(table).filter(pl.col("train_task") == ALL_TASKS, pl.col("bounded_ci_high") < 0)
     if mean.is_empty():
-        return words("Change on other families")
+        return language.label("Change on other families")
     most = mean.sort("bounded", "direction").row(0, named=True)
     start, end = most["direction"].split(">")
-    return words("{start}, the last models lose {share} % of their score {end}").format(
-        start=words("tuned on " + start).capitalize(),
-        end=words("on " + end),
+    return language.label("{start}, the last models lose {share} % of their score {end}").format(
+        start=language.label("tuned on " + start).capitalize(),
+        end=language.label("on " + end),
         share=f"{-100 * most['bounded']:.0f}",
+    )
+
+
+def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """Colour and number: change in points (1 = 0.01); datasets by family, without empty ones."""
+    table = tables["cross_evaluation"].filter(pl.col("difference").is_not_null())
+    if table.is_empty():
+        return nothing_to_draw(language.label("no tuned model was evaluated"))
+    apply_style()
+    hidden = hidden_labels(tables["suspicious"])
+    ends = table.filter(pl.col("index").is_in([table["index"].min(), table["index"].max()]))
+    checkpoints = ends.select("index", "checkpoint", "step", "tokens").unique().sort("index")
+    models = ends.select("family", "method", "train_task", "domain").filter(domain="in")
+    models = models.select("family", "train_task", "method").unique().sort(pl.all())
+    others = ends.select("train_task", "method").unique().join(models, on="train_task", how="anti")
+    rows = [*models.select("train_task", "method").rows(), *others.sort(pl.all()).rows()]
+    columns = _by_family(ends, models["family"].to_list())
+    height = len(checkpoints) * (0.24 * len(rows) + 0.35) + 1.5
+    figure = Figure(figsize=(PAGE, height), layout="constrained")
+    axes = figure.subplots(len(checkpoints), 1, squeeze=False, sharex=True)[:, 0]
+    largest = 100 * ends.filter(~pl.col("dataset").is_in(hidden))["difference"].abs().max()
+    labels = checkpoint_labels(checkpoints)
+    for ax, index, label in zip(axes, checkpoints["index"], labels, strict=True):
+        _matrix(ax, ends.filter(pl.col("index") == index), rows, columns, hidden, largest)
+        ax.set_title(language.label("tuned at {checkpoint}").format(checkpoint=label))
+    names = [language.dataset(dataset) for _, dataset in columns]
+    axes[-1].set_xticks(axes[-1].get_xticks(), names, rotation=40, ha="right")
+    for text, (_, dataset) in zip(axes[-1].get_xticklabels(), columns, strict=True):
+        text.set_color(PALE if dataset in hidden else "black")
+    figure.colorbar(
+        axes[0].collections[0], ax=axes, label=language.label("points"), shrink=0.8, pad=0.01
+    )
+    headline(figure, _found_largest_loss(table, hidden), _of_cross_evaluation(columns, hidden))
+    return figure
+
+
+def _by_family(rows: pl.DataFrame, tuned: Sequence[str]) -> list[tuple[str, str]]:
+    """(family, dataset) of the columns: first the tasks' own families, in the order of rows."""
+    order = {family: at for at, family in enumerate(dict.fromkeys(tuned))}
+    known = rows.select("family", "dataset").unique().rows()
+    return sorted(known, key=lambda pair: (order.get(pair[0], len(order)), *pair))
+
+
+def _matrix(
+    ax: Axes,
+    table: pl.DataFrame,
+    rows: Sequence[tuple[str, str]],
+    columns: Sequence[tuple[str, str]],
+    hidden: Sequence[str],
+    largest: float,
+) -> None:
+    """One checkpoint's matrix (models, datasets), with a line between families."""
+    found = {
+        (task, method, dataset): value
+        for task, method, dataset, value in table.select(
+            "train_task", "method", "dataset", "difference"
+        ).iter_rows()
+    }
+    known = [[found.get((*row, dataset)) for _, dataset in columns] for row in rows]
+    colours = [
+        [
+            float("nan") if value is None or dataset in hidden else 100 * value
+            for value, (_, dataset) in zip(line, columns, strict=True)
+        ]
+        for line in known
+    ]
+    methods = sorted({method for _, method in rows})
+    heat_map(
+        ax,
+        colours,
+        [["" if value is None else points(value) for value in line] for line in known],
+        vmin=-largest,
+        vmax=largest,
+        cmap="PuOr",
+        linewidths=0.4,
+        yticklabels=[language.task(task) + method_suffix(method, methods) for task, method in rows],
+        xticklabels=False,
+    )
+    families = [family for family, _ in columns]
+    for x in range(1, len(families)):
+        if families[x] != families[x - 1]:
+            ax.axvline(x, color=GREY, linewidth=0.8)
+    ax.set_ylabel(language.label("tuned on"))
+
+
+def _found_largest_loss(table: pl.DataFrame, hidden: Sequence[str]) -> str:
+    """The largest loss on another family at the last checkpoint, if one is sure."""
+    lost = at_last(table).filter(
+        pl.col("domain") == "cross", pl.col("ci_high") < 0, ~pl.col("dataset").is_in(list(hidden))
+    )
+    if lost.is_empty():
+        return language.label("Every tuned model on every dataset")
+    most = lost.sort("difference", "train_task", "dataset").row(0, named=True)
+    return language.label(
+        "Tuned on {task}, the last model loses {points} points on {dataset}"
+    ).format(
+        task=language.task(most["train_task"]),
+        dataset=language.dataset(most["dataset"]),
+        points=points(most["difference"]).lstrip("−"),
+    )
+
+
+def _of_cross_evaluation(columns: Sequence[tuple[str, str]], hidden: Sequence[str]) -> str:
+    families = dict.fromkeys(family for family, _ in columns)
+    said = language.label(
+        "Change of the score by fine-tuning, in points (1 = 0.01): colour and number. Datasets by "
+        "family: {families}. Empty: not evaluated."
+    ).format(families=language.label(", ").join(map(language.family, families)))
+    if set(hidden) & {dataset for _, dataset in columns}:
+        said += " " + language.label("Grey: labels seem to be hidden; not a score.")
+    return said
+
+
+DOMAINS = {"in": "own test sets", "cross": "other families"}
+WIDTH = 0.6
+
+
+def draw_transitions(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """Bars up: examples with a higher score after fine-tuning; down: with a lower one."""
+    table = tables["transitions"].filter(pl.col("domain").is_in(list(DOMAINS)))
+    if table.is_empty():
+        return nothing_to_draw(language.label("no per-example results to compare"))
+    # Bars have a width: by position whatever the axis of the other figures.
+    table = placed_on("index", {"": table.drop("x")})[""]
+    apart = table["x"].unique().sort().diff().min() or 1
+    apply_style()
+    models = table.select("train_task", "method").unique().sort(pl.all()).rows()
+    methods = table["method"].unique().to_list()
+    figure = Figure(figsize=(PAGE, 3.6), layout="constrained")
+    axes = figure.subplots(len(DOMAINS), len(models), squeeze=False, sharey="row", sharex=True)
+    for column, (task, method) in enumerate(models):
+        for row, (domain, name) in enumerate(DOMAINS.items()):
+            ax = axes[row][column]
+            bars = (
+                table.filter(
+                    pl.col("train_task") == task,
+                    pl.col("method") == method,
+                    pl.col("domain") == domain,
+                )
+                .group_by("x")
+                .agg(pl.col("gained", "lost").mean())
+                .sort("x")
+            )
+            width = WIDTH * apart
+            ax.bar(
+                bars["x"], bars["gained"], width, color=COLOURS[0], label=language.label("learned")
+            )
+            ax.bar(
+                bars["x"], -bars["lost"], width, color=COLOURS[1], label=language.label("forgotten")
+            )
+            ax.axhline(0, color=GREY, linewidth=0.8)
+            if row == 0:
+                ax.set_title(language.task(task) + method_line(method, methods))
+            if column == 0:
+                ax.set_ylabel(f"{language.label(name)}\n{language.label('share of examples')}")
+            checkpoint_axis(ax, table)
+            if row == 0:
+                ax.set_xlabel("")
+    legend_below(figure, list(axes.flat))
+    below = language.label(
+        "Share of test examples that score higher (above zero) and lower (below zero) after "
+        "fine-tuning on the task above each column, guesses included. For ROUGE-L any change of "
+        "the score counts."
+    )
+    headline(figure, _found_changed(table), below)
+    return figure
+
+
+def _found_changed(table: pl.DataFrame) -> str:
+    """Effect of fine-tuning on examples of other families at the last checkpoint."""
+    cross = at_last(table).filter(pl.col("domain") == "cross")
+    if cross.is_empty():
+        return language.label("Learned and forgotten examples")
+    return language.label(
+        "On other families {lost} % of the examples get worse by fine-tuning, {gained} % better"
+    ).format(**{which: f"{100 * cross[which].mean():.0f}" for which in ("lost", "gained")})
+
+
+TEXTS = 3
+
+
+def draw_generic_text(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """One line per task and method, with its interval; grey: base models.
+
+    Swept settings and derived arms have rows in the table, but no line.
+    """
+    table = tables["generic_text"]
+    if table.is_empty():
+        return nothing_to_draw(language.label("no generic text was scored"))
+    trained = pl.all_horizontal(pl.col("setting", "derived").is_null())
+    tuned = table.filter(trained, pl.col("method").is_not_null())
+    base = table.filter(trained, pl.col("method").is_null())
+    arms = tuned.select("train_task", "method").unique().sort(pl.all())
+    methods = arms["method"].unique().sort().to_list()
+    datasets = table["dataset"].unique().sort().to_list()
+    figure, axes = panels(len(datasets), TEXTS, height=2.2)
+    for ax, dataset in zip(axes, datasets, strict=True):
+        here = pl.col("dataset") == dataset
+        curve(
+            ax, base.filter(here), "bits_per_byte", language.label("base"),
+            color=GREY, linestyle="--", marker="s",
+        )  # fmt: skip
+        for number, (task, method) in enumerate(arms.iter_rows()):
+            rows = tuned.filter(here, pl.col("train_task") == task, pl.col("method") == method)
+            label = language.label("tuned on {task}").format(task=language.task(task))
+            curve(ax, rows, "bits_per_byte", label + method_suffix(method, methods), number)
+        ax.set_title(language.dataset(dataset))
+        ax.set_ylabel(language.label("bits per byte (lower is better)"))
+        # The first checkpoints would press all that comes after them flat.
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(MaxNLocator(7))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
+        checkpoint_axis(ax, table)
+    outer_labels(axes, TEXTS)
+    legend_below(figure, axes, columns=3)
+    below = language.label(
+        "Loss on generic text over pre-training, on a logarithmic axis: lower is better."
+    )
+    headline(figure, _found_dearer(tuned), below)
+    return figure
+
+
+def _found_dearer(tuned: pl.DataFrame) -> str:
+    """The largest rise by fine-tuning at the last checkpoint, if one is sure."""
+    risen = at_last(tuned).filter(pl.col("change_ci_low") > 0)
+    if risen.is_empty():
+        return language.label("Loss on generic text")
+    most = risen.sort("change", "dataset", descending=True).row(0, named=True)
+    return language.label("Fine-tuning on {task} costs {bits} bits per byte of {dataset}").format(
+        task=language.task(most["train_task"]),
+        bits=f"{most['change']:.2f}",
+        dataset=language.dataset(most["dataset"]),
     )

@@ -8,22 +8,22 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ptft import language
 from ptft.figures.axis import at_last, checkpoint_axis
 from ptft.figures.marks import curve, from_zero, legend_below, method_line, outer_labels, points
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
-from ptft.language.words import Words
 
 COLUMNS = 4
 
 
-def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
+def draw_formats(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per model and dataset: one line per format; grey band: formats of the base model.
 
     Panels of a family share a scale. Without tuned models, base models have the lines.
     """
     table = tables["formats"]
     if table.is_empty():
-        return nothing_to_draw(words("only one prompt format was evaluated"))
+        return nothing_to_draw(language.label("only one prompt format was evaluated"))
     table = table.with_columns(ci_low=None, ci_high=None)
     tuned = table.filter(pl.col("method").is_not_null())
     shown = tuned if len(tuned) else table
@@ -41,12 +41,12 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
             curve(ax, rows.filter(pl.col("format") == format_name), "value", format_name, number)
         if method:
             base = table.filter(pl.col("dataset") == dataset, pl.col("method").is_null())
-            _band(ax, base, words)
+            _band(ax, base)
         suffix = method_line(method, methods) if method else ""
-        ax.set_title(words.dataset(dataset) + suffix)
-        ax.set_ylabel(words.metric(rows["metric"][0]))
+        ax.set_title(language.dataset(dataset) + suffix)
+        ax.set_ylabel(language.metric(rows["metric"][0]))
         from_zero(ax)
-        checkpoint_axis(ax, table, words)
+        checkpoint_axis(ax, table)
     for family in keys["family"].unique():
         own = [ax for ax, at in zip(axes, keys["family"], strict=True) if at == family]
         top = max(ax.get_ylim()[1] for ax in own)
@@ -54,34 +54,39 @@ def draw(tables: Mapping[str, pl.DataFrame], words: Words) -> Figure:
             ax.set_ylim(0, top)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes)
-    below = words(
+    below = language.label(
         "Score in each prompt format, over pre-training; grey: the base model in all formats. "
         "Panels of a family have one scale."
     )
-    headline(figure, _found(tuned, words), below)
+    headline(figure, _found(tuned), below)
     return figure
 
 
-def _band(ax: Axes, base: pl.DataFrame, words: Words) -> None:
+def _band(ax: Axes, base: pl.DataFrame) -> None:
     """The band from the base model's worst to its best format."""
     ends = base.group_by("x").agg(low=pl.col("value").min(), high=pl.col("value").max()).sort("x")
     look = {"color": GREY, "alpha": 0.3, "linewidth": 0}
     ax.fill_between(
-        ends["x"], ends["low"], ends["high"], label=words("base, all formats"), zorder=0, **look
+        ends["x"],
+        ends["low"],
+        ends["high"],
+        label=language.label("base, all formats"),
+        zorder=0,
+        **look,
     )
 
 
-def _found(tuned: pl.DataFrame, words: Words) -> str:
+def _found(tuned: pl.DataFrame) -> str:
     """The largest loss by another wording at the last checkpoint, if one is sure."""
     lost = at_last(tuned).filter(pl.col("gap_ci_high") < 0)
     if lost.is_empty():
-        return words("Scores by prompt format")
+        return language.label("Scores by prompt format")
     most = lost.sort("gap", "dataset", "format").row(0, named=True)
-    return words(
+    return language.label(
         "Another prompt format costs tuned models up to {points} points: {dataset} in format "
         "{format}"
     ).format(
         points=points(most["gap"]).lstrip("−"),
-        dataset=words.dataset(most["dataset"]),
+        dataset=language.dataset(most["dataset"]),
         format=most["format"],
     )

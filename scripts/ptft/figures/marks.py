@@ -1,4 +1,4 @@
-"""Marks that figures share: curves with their intervals, legends, labels.
+"""Marks that figures share: curves with their intervals, heat maps, legends, labels.
 
 seaborn would estimate intervals from rows; ours are paired and come from the tables.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ptft.figures.style import COLOURS, MARKERS, THIN, wrapped
+from ptft.figures.style import COLOURS, MARKERS, PALE, THIN, wrapped
 
 
 def colour(number: int) -> str:
@@ -265,3 +266,28 @@ def outer_labels(axes: Sequence[Axes], columns: int) -> None:
 def pretty(name: str) -> str:
     """`question_generation` -> `question generation`."""
     return name.replace("_", " ")
+
+
+def heat_map(
+    ax: Axes, values: Sequence[Sequence[float]], labels: Sequence[Sequence[str]], **options: object
+) -> None:
+    """Draw ``values`` (rows, columns) as colours with their ``labels``.
+
+    A NaN cell has no colour; its label, if any, is pale.
+
+    Args:
+        ax: where.
+        values: shown as colours.
+        labels: written in the cells.
+        options: of ``seaborn.heatmap``.
+    """
+    shown = {"annot": labels, "fmt": "", "annot_kws": {"size": 7}, "cbar": False}
+    seaborn.heatmap(values, ax=ax, **shown, **options)
+    for y, line in enumerate(values):
+        for x, value in enumerate(line):
+            if value != value:
+                ax.text(x + 0.5, y + 0.5, labels[y][x], ha="center", va="center", color=PALE)
+    ax.set_xticks([x + 0.5 for x in range(len(values[0]))])
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)

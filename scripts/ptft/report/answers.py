@@ -8,7 +8,7 @@ import polars as pl
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
-from ptft.analysis.tables.suspicious import hidden_labels
+from ptft.analysis.tables.learning import hidden_labels
 from ptft.language.words import Words
 from ptft.report.conditions import arm_said
 from ptft.report.remedy_findings import method_said, others_at_last

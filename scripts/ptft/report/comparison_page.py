@@ -13,9 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from ptft.analysis.arms import CHOSEN
-from ptft.analysis.comparison import Comparison
+from ptft.analysis.model_pairs import ModelPairs
 from ptft.analysis.scores import METHOD
+from ptft.analysis.tuned_models import CHOSEN
 from ptft.language.words import Words
 from ptft.report.embedded_json import packed_data
 from ptft.report.web_page import web_page
@@ -35,12 +35,12 @@ DIGITS = 4
 
 
 def comparison_page(
-    found: Comparison, hidden: Sequence[str], level: float, words: Words, language: str = "en"
+    found: ModelPairs, hidden: Sequence[str], level: float, words: Words, language: str = "en"
 ) -> str:
     """The whole HTML page: a matrix of tasks and datasets for the chosen comparison.
 
     Args:
-        found: comparisons to choose from, their pairs with ``ptft.analysis.paired_wins``.
+        found: comparisons to choose from, their pairs with ``ptft.analysis.model_pairs``.
         hidden: datasets whose labels seem to be hidden: their scores get no colour.
         level: of the intervals.
         words: of the page.
@@ -85,7 +85,7 @@ def _frame(words: Words) -> str:
 <div id="details" role="status"></div>"""
 
 
-def _data(found: Comparison, hidden: Sequence[str], level: float, words: Words) -> dict[str, Any]:
+def _data(found: ModelPairs, hidden: Sequence[str], level: float, words: Words) -> dict[str, Any]:
     """Data for the script: names once, scores as rows of ``COLUMNS``."""
     tuned = found.tuned
     checkpoints = tuned.select("index", "checkpoint", "tokens").unique().sort("index")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from ptft.analysis.arms import CHOSEN
+from ptft.analysis.tuned_models import CHOSEN
 from ptft.language.translation import Translate
 from ptft.report.rst import listed
 

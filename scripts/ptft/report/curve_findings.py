@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.format_trends import ALL_DATASETS
+from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said
 from ptft.report.rst import (

@@ -9,7 +9,7 @@ import polars as pl
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
-from ptft.analysis.tables.suspicious import FLAGS
+from ptft.analysis.tables.learning import FLAGS
 from ptft.language.translation import Translate
 from ptft.report.conditions import Conditions, arm_said, seeds_said, shots_said
 from ptft.report.rst import bracketed, csv_table, interval_head, listed, number

@@ -73,7 +73,7 @@ class FrontPage:
         hypothesis: what the study expects, and the answer, as paragraphs.
         examples: file name of the page of single examples, for the link.
         missing: number of missing scores.
-        arms: fine-tuned models and their settings (``ptft.analysis.arms``); None without a table.
+        arms: fine-tuned models and their settings (``analysis.tuned_models``); None without.
         costs: hours by stage and arm (``ptft.analysis.costs``); None if not measured.
         about: heading -> paragraphs on how the scores were made (``ptft.report.deviations``,
             ``ptft.report.provenance``).

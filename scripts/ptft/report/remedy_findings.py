@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.equal_gain import TARGETS, is_reference
+from ptft.analysis.tables.remedies import TARGETS, is_reference
 from ptft.language.words import Words
 from ptft.report.conditions import seeds_said, setting_said
 from ptft.report.rst import change, csv_table, number, p_value, plain, would_be_seen

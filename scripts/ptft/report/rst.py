@@ -99,7 +99,7 @@ def would_be_seen(detectable: Iterable[float | None], translate: Translate) -> s
     """Sentence on the detectable difference, or its range, with a space in front; empty if unknown.
 
     Args:
-        detectable: of each comparison (``ptft.analysis.intervals.smallest_detectable``).
+        detectable: of each comparison (``ptft.analysis.statistics.smallest_detectable``).
     """
     known = sorted(value for value in detectable if value is not None)
     if not known:

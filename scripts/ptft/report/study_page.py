@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from ptft.analysis.arms import shown
 from ptft.analysis.costs import SCHEMA
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import COMPARING, TABLES
+from ptft.analysis.tuned_models import shown
 from ptft.language.words import Words
 from ptft.report.deviations import deviations
 from ptft.report.front_page import FrontPage, front_page

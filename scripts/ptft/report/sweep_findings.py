@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ptft.analysis.arms import CHOSEN, shown_settings
+from ptft.analysis.tuned_models import CHOSEN, shown_settings
 from ptft.language.translation import Translate
 from ptft.report.rst import listed, literal
 

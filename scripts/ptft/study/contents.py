@@ -11,7 +11,7 @@ def contents(grid: Grid) -> set[str]:
     """Those of `examples`, `formats`, `methods` and `texts` that a study has.
 
     `methods`: full fine-tuning on a task, and another method on it to compare, which another
-    learning rate is not (``ptft.analysis.tables.equal_gain``).
+    learning rate is not (``ptft.analysis.tables.remedies``).
     """
     methods: dict[str | None, set] = {}
     for arm in grid.arms.values():

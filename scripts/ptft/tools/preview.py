@@ -20,15 +20,14 @@ from typing import Any
 import polars as pl
 import yaml
 
-from ptft import paths
-from ptft.analysis.arms import arms, with_chosen
-from ptft.analysis.collect import find_cells
+from ptft import language, paths
+from ptft.analysis.collect import Parts, find_cells
 from ptft.analysis.costs import read_costs
 from ptft.analysis.csv_tables import write_csv
-from ptft.analysis.parts import Parts
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, about_table, make_table
+from ptft.analysis.tuned_models import arms, with_chosen
 from ptft.figures import FigureSpec, draw, figures_of
 from ptft.figures.style import save
 from ptft.files.slice_files import as_text
@@ -172,11 +171,12 @@ class Preview:
         figures = self.output / "figures"
         figures.mkdir(exist_ok=True)
         trained = pl.read_parquet(self.tables / "arms.parquet")
+        language.use(self.language, titles(self.grid.families))
         for name, spec in self.drawn.items():
             tables = {
                 table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
             }
-            figure = draw(name, tables, self.words, self.grid.study.report.axis, None, trained)
+            figure = draw(name, tables, self.grid.study.report.axis, None, trained)
             save(figure, figures / f"{name}.svg", figures / f"{name}.png")
 
     def _write_page(self, progress: list[str]) -> None:

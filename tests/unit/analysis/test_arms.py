@@ -7,11 +7,18 @@ import pytest
 from score_tables import pick
 from synthetic_scores import SETTING_LOSS, study_slice, write_evaluations
 
-from ptft.analysis.arms import CHOSEN, arms, chosen_settings, shown, shown_settings, with_chosen
 from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
+from ptft.analysis.tuned_models import (
+    CHOSEN,
+    arms,
+    chosen_settings,
+    shown,
+    shown_settings,
+    with_chosen,
+)
 
 RATES = [1e-3, 1e-2, 1e-1]
 # Validation loss of the rates, by checkpoint and task; the two seeds are .1 above and below.

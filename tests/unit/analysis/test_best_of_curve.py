@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ptft.analysis.best_of_curve import decline
 from ptft.analysis.estimates import SeedPart
+from ptft.analysis.trends import decline
 
 RNG = np.random.default_rng(5)
 

@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import norm
 from score_tables import VALUES, cells
 
-from ptft.analysis.compared import cochran, compared, differences, joined
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.studies import cochran, differences, joined, study_curves
 from ptft.analysis.tables import make_table
 
 MADE = ("base_scores", "gains", "forgetting")
@@ -32,7 +32,7 @@ def test_the_model_is_one_more_column():
 
 
 def test_three_quantities_are_compared():
-    table = compared({"a": study(), "b": study()})
+    table = study_curves({"a": study(), "b": study()})
     of_a = table.filter(pl.col("study") == "a", pl.col("step") == 100)
     base = of_a.filter(pl.col("quantity") == "base", pl.col("dataset") == "quiz")
     assert base["value"].to_list() == [0.65]
@@ -45,14 +45,16 @@ def test_three_quantities_are_compared():
 
 
 def test_checkpoints_are_laid_side_by_side_by_tokens():
-    table = compared({"a": study(tokens=1000), "b": study(tokens=1090), "c": study(tokens=1200)})
+    table = study_curves(
+        {"a": study(tokens=1000), "b": study(tokens=1090), "c": study(tokens=1200)}
+    )
     found = table.filter(pl.col("step") == 100).select("study", "aligned").unique().sort("study")
     assert found["aligned"].to_list() == [100_000, 100_000, 120_000]
     assert differences(table)["n_studies"].unique().to_list() == [2]
 
 
 def test_differences_name_the_models_and_the_spread():
-    table = compared({"a": study(quiz=(0.25, 0.65)), "b": study(quiz=(0.25, 0.70))})
+    table = study_curves({"a": study(quiz=(0.25, 0.65)), "b": study(quiz=(0.25, 0.70))})
     rows = differences(table).filter(pl.col("dataset") == "quiz", pl.col("quantity") == "base")
     first, last = rows.sort("aligned").iter_rows(named=True)
     assert (first["sd"], first["q"], first["p"]) == (0, 0, 1)
@@ -82,4 +84,4 @@ def test_a_checkpoint_without_tokens_is_refused():
     unknown = study()
     unknown["base_scores"] = unknown["base_scores"].with_columns(tokens=pl.lit(None, pl.Int64))
     with pytest.raises(ValueError, match="study 'b': checkpoint 'step10' has no token count"):
-        compared({"a": study(), "b": unknown})
+        study_curves({"a": study(), "b": unknown})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ptft.analysis.intervals import score_interval
+from ptft.analysis.statistics import score_interval
 
 pytestmark = pytest.mark.slow
 

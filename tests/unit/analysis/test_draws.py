@@ -5,10 +5,9 @@ import polars as pl
 import pytest
 
 from ptft.analysis import draws as module
-from ptft.analysis.draws import Derived, Draws, Made, portions
-from ptft.analysis.intervals import confidence_draws, over_seeds, unseen_agreement
-from ptft.analysis.replicates import Replicates, packed, unpacked
-from ptft.analysis.seed_means import SeedMeans
+from ptft.analysis.cell_scores import Replicates, packed, unpacked
+from ptft.analysis.draws import Derived, Draws, Made, SeedMeans, portions
+from ptft.analysis.statistics import confidence_draws, over_seeds, unseen_agreement
 
 GROUPS, RESAMPLES, SEEDS, EXAMPLES = 600, 40, 3, 50.0
 

@@ -9,9 +9,9 @@ from score_tables import pick
 from synthetic_scores import add_text, study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
-from ptft.analysis.intervals import confidence_draws, score_interval
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import confidence_draws, score_interval
 from ptft.analysis.tables import TABLES, make_table
 from ptft.evaluation.text import linearised
 

@@ -7,16 +7,16 @@ from scipy.stats import binomtest, norm, t
 from score_tables import cells, pick
 
 from ptft.analysis.estimates import SeedPart
-from ptft.analysis.intervals import (
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import (
+    bootstrap_means,
     confidence_draws,
     over_seeds,
     score_interval,
     small_sample_p,
     small_sample_quantile,
 )
-from ptft.analysis.scores import Scores
-from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import bootstrap_means
 from ptft.analysis.tables import make_table
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.analysis.arms import CHOSEN
-from ptft.analysis.comparison import Comparison
-from ptft.analysis.paired_wins import COUNTS, MODEL, paired_wins
+from ptft.analysis.model_pairs import COUNTS, MODEL, ModelPairs, paired_wins
+from ptft.analysis.tuned_models import CHOSEN
 from ptft.paths import cell_path
 
 CELL = ("quiz", "default", 0)
@@ -42,7 +41,7 @@ def study(folder: Path):
     )
     # Validation chooses lr1 at the first checkpoint.
     arms = cells.unique(["checkpoint", "setting"]).with_columns(chosen=pl.col("setting") == "lr1")
-    return Comparison(tuned, pairs), cells, arms
+    return ModelPairs(tuned, pairs), cells, arms
 
 
 def counted(pairs: pl.DataFrame):
@@ -67,5 +66,5 @@ def test_without_files_nothing_is_counted(tmp_path):
     found, cells, arms = study(tmp_path)
     pairs = paired_wins(found, cells, tmp_path / "none", arms)
     assert counted(pairs) == [(*pair[:2], None, None, None) for pair in counted(pairs)]
-    none = Comparison(found.tuned, pl.DataFrame())
+    none = ModelPairs(found.tuned, pl.DataFrame())
     assert paired_wins(none, cells, tmp_path).is_empty()

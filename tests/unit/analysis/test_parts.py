@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from synthetic_scores import add_text, study_slice, write_evaluations
 
-from ptft.analysis import cell_scores, parts
-from ptft.analysis.collect import collect, find_cells
-from ptft.analysis.parts import Parts
+from ptft.analysis import cell_scores
+from ptft.analysis.collect import Parts, collect, find_cells
 from ptft.paths import cell_path
 
 MODELS = 3 * 3
@@ -55,7 +54,7 @@ def test_a_study_that_grew_has_the_tables_of_one_that_is_collected_at_once(
 ):
     number, cells, replicates = tables(study, tmp_path / "all")
     assert number == MODELS
-    monkeypatch.setattr(parts, "CELLS_AT_ONCE", 1)  # each model for itself
+    monkeypatch.setattr("ptft.analysis.collect.CELLS_AT_ONCE", 1)  # each model for itself
     grown = tmp_path / "grown"
     for step, (checkpoint, arms, models) in enumerate(
         [

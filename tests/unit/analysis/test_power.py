@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from ptft.analysis.best_of_curve import decline
 from ptft.analysis.estimates import Changes, Estimates, SeedPart
-from ptft.analysis.intervals import smallest_detectable
-from ptft.analysis.trends import line_trend
+from ptft.analysis.statistics import smallest_detectable
+from ptft.analysis.trends import decline, line_trend
 
 DRAWS = 1000
 # A share of 0.8 of so many draws has a standard error of 1.3 points: three of them.

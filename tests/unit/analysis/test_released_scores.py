@@ -21,7 +21,7 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
-from ptft.analysis.tables.format_trends import ALL_DATASETS
+from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.study import StudyError
 from ptft.study.released import read_published_study, released_tables
 

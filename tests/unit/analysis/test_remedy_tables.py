@@ -145,33 +145,3 @@ def test_a_decline_from_the_best_checkpoint_at_a_fixed_setting():
     assert forgets["drop"] == pytest.approx(0.5, abs=0.05)  # from -.125 to -.625
     same = pick(table, setting="(chosen)", measure="tuned score")
     assert (same["fixed"], same["drop_low"] <= 0, same["p"] > 0.05) == (False, True, True)
-
-
-def test_what_goes_with_forgetting_by_rank():
-    points = 6
-    base = Model([0.5] * points, [0.8] * points, method=None)
-    # Forgets more at each checkpoint.
-    full = Model([0.9] * points, [0.8 - 0.1 * at for at in range(points)])
-    scores = remedy_scores([base, full], 5000, np.random.default_rng(6))
-    arms = pl.DataFrame(
-        {
-            "checkpoint": [f"step{at}" for at in range(points)],
-            "method": "full",
-            "train_task": "nli",
-            "setting": pl.Series([None] * points, dtype=pl.String),
-            "kl_from_base": [0.1 * at for at in range(points)],
-            "relative_distance": [0.5] * points,
-            "train_loss": [0.3, 0.1, 0.2, 0.25, 0.05, 0.4],
-        }
-    )
-    assert make_table("predictors", scores, Settings()).is_empty()  # nothing is known of models
-    table = make_table("predictors", dataclasses.replace(scores, arms=arms), Settings())
-    assert table["train_task"].to_list() == ["nli"] * 3 + ["(mean over tasks)"] * 3
-    kl = pick(table, train_task="nli", predictor="kl_from_base")
-    assert (kl["rho"], kl["n_models"], kl["verdict"]) == (pytest.approx(1.0), 6, "related")
-    assert kl["p"] == pytest.approx(2 / 720)  # of 6! orders
-    constant = pick(table, train_task="nli", predictor="relative_distance")
-    assert (constant["rho"], constant["verdict"]) == (None, "no spread")
-    assert pick(table, train_task="nli", predictor="train_loss")["verdict"] == "not shown"
-    few = make_table("predictors", dataclasses.replace(scores, arms=arms[:4]), Settings())
-    assert set(few["verdict"]) == {"too few models", "no spread"}

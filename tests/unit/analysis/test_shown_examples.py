@@ -5,9 +5,7 @@ import math
 import polars as pl
 import pytest
 
-from ptft.analysis.answers import Answers, cells_reader
-from ptft.analysis.compared_models import compared_models
-from ptft.analysis.examples import DRAWN, pick_examples
+from ptft.analysis.examples import DRAWN, Answers, cells_reader, compared_models, pick_examples
 from ptft.analysis.settings import Settings
 
 BASE = ("base", None, None, None, None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptft.analysis.tradeoff import (
+from ptft.analysis.tables.remedies import (
     Path,
     Versions,
     best_gain,

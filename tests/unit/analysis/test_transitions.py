@@ -10,7 +10,7 @@ from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-from ptft.analysis.tables.transitions import moved_by_guessing
+from ptft.analysis.tables.forgetting import moved_by_guessing
 from ptft.paths import cell_path
 
 CHOICES, N = 4, 2000

@@ -13,7 +13,7 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values, rank_correlation
 from ptft.analysis.tables import make_table
-from ptft.analysis.tables.format_trends import ALL_DATASETS
+from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.analysis.trends import kendall_trend, line_trend
 from ptft.report.conditions import Conditions
 from ptft.report.curve_findings import latent_findings

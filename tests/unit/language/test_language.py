@@ -6,10 +6,11 @@ import warnings
 import pytest
 import yaml
 
-from ptft.analysis.tables.suspicious import FLAGS
+from ptft.analysis.tables.learning import FLAGS
 from ptft.figures import FIGURES, draw
+from ptft.language import use
 from ptft.language.translation import FOLDER, languages, translator
-from ptft.language.words import METRICS, Words
+from ptft.language.words import METRICS
 from ptft.report.curve_findings import FORMAT_CLAIM, GAIN_CLAIM, GROUPS
 from ptft.report.findings import VERDICTS
 
@@ -17,12 +18,11 @@ from ptft.report.findings import VERDICTS
 def phrases(path):
     """English phrases that a module says literally."""
     for node in ast.walk(ast.parse(path.read_text())):
-        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        if (
-            called
-            and node.func.id in ("translate", "words")
-            and isinstance(node.args[0], ast.Constant)
-        ):
+        if not isinstance(node, ast.Call):
+            continue
+        called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        said = called in ("translate", "words", "label") and node.args
+        if said and isinstance(node.args[0], ast.Constant):
             yield node.args[0].value
 
 
@@ -51,7 +51,9 @@ def test_every_phrase_is_translated_with_the_same_places(repository, language):
 def test_japanese_figures_have_all_their_glyphs(tables, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a glyph that no font has
-        figure = draw(name, tables, Words(translator("ja")))
+        use("ja")
+        figure = draw(name, tables)
+        use("en")
         figure.draw_without_rendering()
     headline = "".join(text.get_text() for text in figure.texts)
     assert any(ord(letter) > 0x3000 for letter in headline)

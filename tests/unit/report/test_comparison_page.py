@@ -12,8 +12,7 @@ from remedy_scores import Model, remedy_scores
 from synthetic_scores import study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
-from ptft.analysis.comparison import comparison
-from ptft.analysis.paired_wins import COUNTS
+from ptft.analysis.model_pairs import COUNTS, model_pairs
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -44,7 +43,7 @@ def with_counts(found):
 
 
 def test_scores_are_those_of_the_tables(scores):
-    found = comparison(scores, Settings()).tuned
+    found = model_pairs(scores, Settings()).tuned
     key = ["checkpoint", "train_task", "dataset"]
     main = found.filter(pl.col("format") == "default").sort(key)
     table = make_table("cross_evaluation", scores, Settings()).sort(key)
@@ -67,7 +66,7 @@ def test_scores_are_those_of_the_tables(scores):
 def test_pairs_differ_in_the_checkpoint_or_the_method():
     methods = [Model((0.5, 0.6), (0.5, 0.5), method=name) for name in (None, "full", "lora")]
     scores = remedy_scores(methods, n=100, rng=np.random.default_rng(0))
-    found = comparison(scores, Settings())
+    found = model_pairs(scores, Settings())
     model = {row["model"]: row for row in found.tuned.iter_rows(named=True)}
     pairs = [(model[a], model[b]) for a, b in found.pairs.select("first", "second").iter_rows()]
     # Two datasets; of four models each, both checkpoints of two methods and two methods twice.
@@ -89,12 +88,12 @@ def test_pairs_differ_in_the_checkpoint_or_the_method():
 
 def test_no_tuned_model_no_matrix():
     base = remedy_scores([Model((0.5,), (0.5,), method=None)], 20, np.random.default_rng(0))
-    page = comparison_page(comparison(base, Settings()), [], 0.95, Words())
+    page = comparison_page(model_pairs(base, Settings()), [], 0.95, Words())
     assert "no tuned model was evaluated" in page and "<script" not in page
 
 
 def test_the_page_holds_numbers_once_and_names_as_texts(scores):
-    found = with_counts(comparison(scores, Settings()))
+    found = with_counts(model_pairs(scores, Settings()))
     hostile = "</script><!--<script>\u2028"
     words = Words(translator("ja"), {"datasets": {"quiz": hostile}})
     page = comparison_page(found, ["nli_out"], 0.9, words, "ja")
@@ -125,10 +124,10 @@ def test_settings_and_derived_models_are_methods_of_their_own():
         Model((0.6,), (0.4,), setting="lr0.001", derived="interpolated", strength=0.5),
     ]
     scores = remedy_scores(models, 20, np.random.default_rng(0))
-    found = with_counts(comparison(scores, Settings()))
+    found = with_counts(model_pairs(scores, Settings()))
     data = embedded(comparison_page(found, [], 0.95, Words()))
     assert data["methods"] == ["full, lr0.001", "full, lr0.001, interpolated 0.5"]
     unknown = replace(scores, draws=np.full_like(scores.draws, np.nan))
-    found = with_counts(comparison(unknown, Settings()))
+    found = with_counts(model_pairs(unknown, Settings()))
     data = embedded(comparison_page(found, [], 0.95, Words()))
     assert [pair[2:4] for pair in data["pairs"]] == [[None, None]] * 2

@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 import yaml
 
-from ptft.analysis.answers import Answers
 from ptft.analysis.collect import CELLS_SCHEMA, study_cells
-from ptft.analysis.examples import DRAWN, pick_examples
+from ptft.analysis.examples import DRAWN, Answers, pick_examples
 from ptft.analysis.settings import Settings
 from ptft.data.jsonl import write_examples
 from ptft.evaluation.requests import cells_of_plan

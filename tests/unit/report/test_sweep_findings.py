@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from ptft.analysis.arms import CHOSEN, shown
+from ptft.analysis.tuned_models import CHOSEN, shown
 from ptft.report.conditions import arm_said
 from ptft.report.sweep_findings import sweep_findings
 

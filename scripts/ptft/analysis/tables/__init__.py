@@ -1,4 +1,4 @@
-"""Analyses: pure functions from scores to tidy tables, one analysis a module.
+"""Analyses: pure functions from scores to tidy tables, related analyses in one module.
 
 Importing this package is cheap (no polars): a table's module is imported when it is asked for.
 """
@@ -15,32 +15,31 @@ if TYPE_CHECKING:
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
 
-# Name of the table -> the module of this package that makes it, in its function of the same name.
+# Name of the table -> the module of this package with the function of that name, which makes it.
 TABLES: dict[str, str] = {
-    "base_scores": "base_scores",
-    "groups": "groups",
+    "base_scores": "learning",
+    "groups": "learning",
     "gains": "gains",
-    "latent": "latent",
-    "group_gains": "group_gains",
-    "gain_trends": "gain_trends",
-    "paper_groups": "paper_groups",
+    "latent": "learning",
+    "group_gains": "gains",
+    "gain_trends": "gains",
+    "paper_groups": "gains",
     "forgetting": "forgetting",
     "formats": "formats",
-    "format_trends": "format_trends",
+    "format_trends": "formats",
     "stopping": "stopping",
-    "stopping_prediction": "stopping_prediction",
-    "transitions": "transitions",
-    "suspicious": "suspicious",
-    "domains": "domains",
-    "cross_evaluation": "cross_evaluation",
-    "tradeoff": "tradeoff",
-    "equal_gain": "equal_gain",
-    "remedy_trends": "remedy_trends",
+    "stopping_prediction": "stopping",
+    "transitions": "forgetting",
+    "suspicious": "learning",
+    "domains": "gains",
+    "cross_evaluation": "forgetting",
+    "tradeoff": "remedies",
+    "equal_gain": "remedies",
+    "remedy_trends": "remedies",
     "overtraining": "overtraining",
-    "along_pretraining": "along_pretraining",
-    "noise_sensitivity": "noise_sensitivity",
-    "predictors": "predictors",
-    "generic_text": "generic_text",
+    "along_pretraining": "overtraining",
+    "noise_sensitivity": "overtraining",
+    "generic_text": "forgetting",
 }
 
 # Tables of single examples' results, which released scores lack.
@@ -55,7 +54,6 @@ COMPARING = {
     "overtraining",
     "along_pretraining",
     "noise_sensitivity",
-    "predictors",
 }
 
 

@@ -1,13 +1,32 @@
-"""Forgetting: what fine-tuning on one task does to the others."""
+"""What fine-tuning on one task does to the others.
+
+Tables `forgetting`, `cross_evaluation`, `transitions` and `generic_text`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import COUNTS, Change, Changes, aggregate, flag_holes
-from ptft.analysis.scores import ARM, CHECKPOINT, Scores
+from ptft.analysis.cell_scores import GAINED
+from ptft.analysis.draws import Derived
+from ptft.analysis.estimates import (
+    COUNTS,
+    DETECTABLE,
+    INTERVAL,
+    Change,
+    Changes,
+    Estimates,
+    SeedPart,
+    aggregate,
+    difference,
+    flag_incomplete,
+    with_comparison,
+    with_interval,
+)
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GROUP, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import adjust_p_values, sign_test
 
 # Multiple choice is scored by likelihood, as classification is: one direction for both.
 DIRECTION = {
@@ -88,4 +107,212 @@ def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFr
     table = measured("mrc", ratio_change)
     for other in (measured("bounded", bounded_change), measured("difference", np.subtract)):
         table = table.join(other.drop(COUNTS), on=by, nulls_equal=True)
-    return flag_holes(table, line)
+    return flag_incomplete(table, line)
+
+
+def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Change of every tuned model on every dataset, at every checkpoint.
+
+    One row per (checkpoint, arm, dataset): base, tuned, difference (with its interval) and
+    bounded, the relative change (tuned - base) / max(tuned, base).
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().sort("index", *ARM, "family", "dataset")
+    tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
+    table = pairs.select(
+        *CHECKPOINT,
+        *ARM,
+        "domain",
+        "family",
+        "dataset",
+        "kind",
+        "metric",
+        "base",
+        pl.col("value").alias("tuned"),
+        (pl.col("value") - pl.col("base")).alias("difference"),
+        pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
+    )
+    return with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
+
+
+def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Shares of examples that score higher (gained) and lower (lost) after fine-tuning.
+
+    For right-or-wrong scores these are the examples turned right and turned wrong, and ``p`` is
+    the exact McNemar test of the two (1947); for ROUGE-L it is the sign test. ``p_adjusted`` is
+    adjusted over the whole table (Benjamini and Hochberg, 1995). Both are about the examples: with
+    several training seeds the shares are means over these seeds, tested as if they were one run's,
+    and say nothing of another seed (table `gains` does).
+
+    ``learned`` and ``forgotten`` are these shares less ``guessed``, what answering at random moves
+    either way: b c (1 - c), with c the chance of a random answer and b the share of examples that
+    both models guess. A model of accuracy a that knows some answers and guesses the others guesses
+    (1 - a) / (1 - c), all at most (the correction for guessing of tests). What the worse model
+    knows the better one is taken to know, too, so that b is the lesser of the two, and the product
+    c min(1 - c, 1 - max(a_base, a_tuned)). Guesses turn as many answers right as wrong: where fewer
+    are gained or lost, that is ``guessed``. So it is the most that guessing explains, and
+    learned - forgotten = net. The idea of shares without guesses is that of Harmon et al. (2025,
+    arXiv 2510.17776). Intervals are from the same resamples. All are null where there are no
+    choices, as for ROUGE-L.
+
+    One row per (checkpoint, arm, dataset); empty where no per-example results are known.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().filter(pl.col("gained").is_not_null())
+    pairs = pairs.sort(*ARM, "domain", "dataset", "index")
+    table = pairs.select(
+        *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "n", "gained",
+        "lost", (pl.col("gained") - pl.col("lost")).alias("net"),
+    )  # fmt: skip
+    gained, lost = ((table[name] * table["n"]).to_numpy() for name in ("gained", "lost"))
+    p = pl.Series("p", sign_test(np.rint(gained), np.rint(lost)), dtype=pl.Float64)
+    table = table.with_columns(p, pl.Series("p_adjusted", adjust_p_values(p.to_numpy())))
+    return _without_guesses(table, view, pairs, settings.level, scores.against_base.get(GAINED))
+
+
+def moved_by_guessing(
+    gained: np.ndarray, base: np.ndarray, tuned: np.ndarray, chance: np.ndarray
+) -> np.ndarray:
+    """The most of the shares gained and lost that answering at random moves: ``guessed`` above.
+
+    Args:
+        gained: share of the examples turned right.
+        base, tuned: accuracies, which say with it how many are turned wrong.
+        chance: of a random answer being right. NaN gives NaN. All broadcast.
+    """
+    random = chance * np.minimum(1 - chance, 1 - np.maximum(base, tuned))
+    return np.clip(np.minimum(gained, gained - (tuned - base)), 0, random)
+
+
+def _without_guesses(
+    table: pl.DataFrame, view: Scores, pairs: pl.DataFrame, level: float, turned: Scores | None
+) -> pl.DataFrame:
+    """Add guessed, learned and forgotten.
+
+    Args:
+        turned: what ``gained`` is made of; None where that was not kept: there are no intervals.
+    """
+    chance = pairs["chance"].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
+    base, rows = pairs["base"].to_numpy()[:, None], pairs["row"].to_numpy()
+    base_rows = pairs["base_row"].to_numpy()
+    gained_draws, gained_by_seed = _gained(view, pairs, turned)
+
+    def parts(
+        gained: np.ndarray, tuned: np.ndarray, base: np.ndarray, chance: np.ndarray = chance
+    ) -> tuple[np.ndarray, ...]:
+        guessed = moved_by_guessing(gained, base, tuned, chance.astype(tuned.dtype))
+        return guessed, gained - guessed, gained - (tuned - base) - guessed
+
+    def drawn(part: int) -> Derived:
+        return Derived(
+            gained_draws.shape,
+            lambda at: parts(
+                gained_draws[at], view.draws[rows[at]], view.draws[base_rows[at]], chance[at]
+            )[part],
+        )
+
+    gained, tuned = (pairs[name].to_numpy()[:, None] for name in ("gained", "value"))
+    values = parts(gained, tuned, base)
+    by_seed = parts(gained_by_seed, view.by_seed[rows], base)
+    for at, name in enumerate(("guessed", "learned", "forgotten")):
+        estimates = Estimates(values[at][:, 0], drawn(at), SeedPart.of(by_seed[at]))
+        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
+        if name != "guessed":
+            table = with_interval(table, estimates, level, f"{name}_")
+    return table
+
+
+def _gained(view: Scores, pairs: pl.DataFrame, turned: Scores | None) -> tuple[Derived, np.ndarray]:
+    """Draws (N, R) and scores by seed (N, S) of the shares gained; NaN where they are not known."""
+    shape = (len(pairs), view.draws.shape[1])
+    by_seed = np.full((len(pairs), view.by_seed.shape[1]), np.nan)
+    if turned is None:
+        return Derived(shape, lambda at: np.full((len(at), shape[1]), np.nan, np.float32)), by_seed
+    found = pairs.select(GROUP).join(
+        turned.cells, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
+    )
+    known = found["row"].is_not_null().to_numpy()
+    rows = found["row"].fill_null(0).to_numpy()
+    by_seed[known] = turned.by_seed[rows[known]]
+    counted = turned.among(found.filter(pl.col("row").is_not_null())).draws
+
+    def draws(at: np.ndarray) -> np.ndarray:
+        made = np.full((len(at), shape[1]), np.nan, np.float32)
+        made[known[at]] = counted[rows[at][known[at]]]
+        return made
+
+    return Derived(shape, draws), by_seed
+
+
+AGREEMENT = ("nats_per_token", "cross_entropy_to_base", "same_top_token")
+COMPARED = (*INTERVAL, DETECTABLE)
+TEXT_SCHEMA = {
+    "family": pl.String(),
+    "dataset": pl.String(),
+    "checkpoint": pl.String(),
+    "step": pl.Int64(),
+    "tokens": pl.Int64(),
+    "index": pl.Int64(),
+    "method": pl.String(),
+    "train_task": pl.String(),
+    "setting": pl.String(),
+    "derived": pl.String(),
+    "strength": pl.Float64(),
+    "n_seeds": pl.Int64(),
+    "n": pl.Int64(),
+    "bits_per_byte": pl.Float64(),
+    **{name: pl.Float64() for name in INTERVAL},
+    **{name: pl.Float64() for name in ("base", "change")},
+    **{f"change_{name}": pl.Float64() for name in COMPARED},
+    "since_first": pl.Float64(),
+    **{f"since_first_{name}": pl.Float64() for name in COMPARED},
+    **dict.fromkeys(AGREEMENT, pl.Float64()),
+}
+
+
+def generic_text(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Loss on generic text of every model, in bits per byte: lower is better.
+
+    One row per (dataset, model, checkpoint), base models with a null method: bits_per_byte, with
+    its interval over n documents. Tuned models have base, the loss of the same checkpoint, and
+    change, theirs minus that, paired over documents and seeds. Base models have since_first, the
+    change since the first checkpoint, paired over documents. bits_per_byte is the ratio of two sums
+    over the corpus, bits and bytes (docs/analysis.md, Generic text).
+
+    Beside them nats_per_token, the loss per token; cross_entropy_to_base, in nats per token, the
+    mean of -sum_v p_base(v) log p(v): the least it can be is the base model's own entropy; and
+    same_top_token, the share of tokens where both models find the same one likeliest.
+    """
+    texts = scores.texts
+    if texts is None:
+        return pl.DataFrame(schema=TEXT_SCHEMA)
+    rows = texts.cells.sort("dataset", *ARM, "index", nulls_last=False).with_columns(
+        pl.lit(None, pl.Float64).alias(name)
+        for name in set(AGREEMENT).difference(texts.cells.columns)
+    )
+    estimates = Estimates(rows["value"].to_numpy(), texts.draws[rows["row"].to_numpy()])
+    table = with_interval(rows, estimates, settings.level)
+    for part in (_changes(texts, settings), _since_first(texts, settings)):
+        table = table.join(part, on="row", how="left", maintain_order="left")
+    return table.rename({"value": "bits_per_byte"}).select(
+        pl.col(name).cast(dtype) for name, dtype in TEXT_SCHEMA.items()
+    )
+
+
+def _changes(texts: Scores, settings: Settings) -> pl.DataFrame:
+    """Of what is no base model: its loss minus that of the base model."""
+    base = texts.cells.filter(BASE).select("checkpoint", "dataset", base="value", base_row="row")
+    pairs = texts.cells.filter(~BASE).join(base, on=["checkpoint", "dataset"])
+    table = pairs.select("row", "base", change=pl.col("value") - pl.col("base"))
+    changes = Changes.of(texts, pairs)
+    return with_comparison(table, changes.estimates, settings.level, "change_")
+
+
+def _since_first(texts: Scores, settings: Settings) -> pl.DataFrame:
+    """Of base models: their loss minus that of the first checkpoint."""
+    base = texts.cells.filter(BASE).sort("dataset", "index")
+    first = pl.col("row").first().over("dataset")
+    later = base.select("row", first=first).filter(pl.col("row") != pl.col("first"))
+    found = difference(texts, later["row"].to_numpy(), later["first"].to_numpy(), same_run=False)
+    table = later.select("row").with_columns(since_first=pl.Series(found.values, dtype=pl.Float64))
+    return with_comparison(table, found, settings.level, "since_first_")

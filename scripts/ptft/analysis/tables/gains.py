@@ -1,4 +1,7 @@
-"""What fine-tuning adds: tuned minus base."""
+"""What fine-tuning adds: tuned minus base, by dataset and by group of datasets.
+
+Tables `gains`, `group_gains`, `gain_trends`, `paper_groups` and `domains`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,19 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.draws import Derived
-from ptft.analysis.estimates import Changes, Estimates, SeedPart, with_comparison, with_interval
-from ptft.analysis.scores import ARM, CHECKPOINT, Scores
+from ptft.analysis.estimates import (
+    Changes,
+    Estimates,
+    SeedPart,
+    aggregate,
+    flag_incomplete,
+    mean_changes,
+    with_comparison,
+    with_interval,
+)
+from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.tables.learning import curve_of, groups, trend_table
 
 
 def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -54,3 +67,124 @@ def _with_own_interval(
     # A score is between 0 and 1; where few seeds widen it, its interval is, too.
     limits = pl.col(f"{name}_ci_low", f"{name}_ci_high").clip(0, 1)
     return with_interval(table, scores, level, f"{name}_").with_columns(limits)
+
+
+LINE = ["group", "tuned_for", *METHOD]
+
+
+def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Mean gain over the datasets of each group, by checkpoint.
+
+    A dataset counts with the models tuned for it (domain `in`; ``tuned_for`` "own task"). One that
+    no task trains for counts with the models tuned within its family ("own family") and with the
+    others ("other tasks"), in rows of their own: what
+    fine-tuning does to a skill it did not aim at is not to be averaged with what it aimed at.
+    Each (task, dataset) pair weighs the same.
+
+    One row per (group, tuned_for, method, checkpoint): gain, its interval, n_cells, datasets, and
+    ``complete``, false where a pair that other checkpoints have is missing.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = grouped_pairs(view, scores, settings)
+    by = [*LINE, *CHECKPOINT]
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
+    return flag_incomplete(table, LINE).sort(*LINE, "index")
+
+
+def grouped_pairs(view: Scores, scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Rows of ``Scores.pairs`` that count for a group, with columns group and tuned_for."""
+    group_of = groups(scores, settings).select("dataset", "group")
+    inside = pl.col("domain") == "in"
+    return (
+        view.pairs()
+        .join(group_of, on="dataset")
+        .filter(inside | ~inside.any().over("dataset"))
+        .with_columns(
+            pl.col("domain")
+            .replace_strict({"in": "own task", "out": "own family"}, default="other tasks")
+            .alias("tuned_for")
+        )
+    )
+
+
+def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """How the mean gain of a group of datasets (table `group_gains`) changes over pre-training.
+
+    One row per (group, tuned_for, method): gain_first and gain_last, the mean gains at both ends,
+    and slope, that of the least-squares line through all of them, per checkpoint, with an interval
+    and a p-value (slope_p) that treat the checkpoints as a sample: a t-test from their scatter
+    about the line, with what the examples add to it. Checkpoints where a pair of task and dataset
+    is missing are left out; slope_p is null with fewer than three.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = grouped_pairs(view, scores, settings)
+    means, estimates = mean_changes(pairs, Changes.of(view, pairs), [*LINE, "index"])
+    curves = (
+        flag_incomplete(means, LINE)
+        .with_columns(pl.Series("gain", estimates.values, pl.Float64))
+        .with_row_index("row")
+        .filter("complete")
+        .sort(*LINE, "index")
+        .group_by(*LINE, maintain_order=True)
+        .agg(
+            pl.col("datasets", "n_cells").first(),
+            pl.col("n_seeds").min(),
+            *curve_of("gain"),
+        )
+        .filter(pl.col("n_checkpoints") > 1)
+    )
+    trends = trend_table(estimates.draws, curves, settings.level)
+    return pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
+
+
+def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Mean in-domain gain over the datasets of ``settings.paper_groups``, by checkpoint.
+
+    The paper's Table 6: mean over (task, dataset) pairs of tuned minus base, one row per (group,
+    method, checkpoint). ``gain`` counts every dataset once; ``gain_as_published`` counts those of
+    ``paper_double_counted`` twice, as the published numbers do; ``double_counting`` is the
+    difference.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    group = pl.col("dataset").replace_strict(
+        dict(settings.paper_groups), default=None, return_dtype=pl.String
+    )
+    pairs = (
+        view.pairs()
+        .filter(pl.col("domain") == "in")
+        .with_columns(group.alias("group"))
+        .filter(pl.col("group").is_not_null())
+    )
+    line = ["group", *METHOD]
+    by = [*line, *CHECKPOINT]
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
+    twice = pairs.filter(pl.col("dataset").is_in(settings.paper_double_counted))
+    once, published = (
+        rows.group_by(by, maintain_order=True).agg(
+            (pl.col("value") - pl.col("base")).mean().alias(name)
+        )
+        for rows, name in ((pairs, "once"), (pl.concat([pairs, twice]), "gain_as_published"))
+    )
+    return (
+        flag_incomplete(table, line)
+        .join(once, on=by, nulls_equal=True)
+        .join(published, on=by, nulls_equal=True)
+        .with_columns((pl.col("gain_as_published") - pl.col("once")).alias("double_counting"))
+        .drop("once")
+        .sort(*line, "index")
+    )
+
+
+def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Mean gain of a task's models on its own test sets and on the rest of its family.
+
+    One row per (task, method, domain, checkpoint), domain `in`, `out` or `cross`: gain = mean over
+    the datasets of that domain of tuned minus base, its interval, and the datasets averaged over.
+    ``complete`` is false where a dataset that other checkpoints have is missing.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs()
+    line = ["train_task", *METHOD, "domain"]
+    by = [*line, *CHECKPOINT]
+    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
+    return flag_incomplete(table, line).sort(*line, "index")

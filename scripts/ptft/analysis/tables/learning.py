@@ -1,4 +1,7 @@
-"""Curves over pre-training: their rise, their trend, and whether that is learning."""
+"""Base and tuned scores over pre-training: their curves, and whether a rise is learning.
+
+Tables `base_scores`, `groups`, `latent` and `suspicious`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,89 @@ import polars as pl
 
 from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
-from ptft.analysis.scores import Scores
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values
-from ptft.analysis.tables.suspicious import BELOW_CHANCE, CONSTANT_ANSWER
 from ptft.analysis.trends import kendall_trend, line_trend
+from ptft.analysis.tuned_models import CHOSEN
+
+NEAR_PERFECT = 0.99
+ONE_LABEL = 0.99
+FAR_BELOW = 0.05
+# Below this many examples two checkpoints often have the same accuracy by chance.
+MANY = 1000
+# Both also keep a rise from being called learning (``ptft.analysis.tables.learning``).
+CONSTANT_ANSWER = pl.col("chance").is_not_null() & (pl.col("prediction_share") == 1)
+BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("chance") - FAR_BELOW
+
+# Flag -> what it means, for whoever reads the table.
+FLAGS = {
+    "near perfect untuned": (
+        "a base model is right on 99 % or more, more than a constant answer would be on real "
+        "labels; check the gold labels (hidden test labels?)"
+    ),
+    "one gold label": "99 % or more of the gold labels are the same",
+    "constant answer": "the model gives the same answer to every example",
+    "no variance": "every example has the same score",
+    "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
+    "model evaluated under two names",
+    "shots cut": "most prompts lost shots to fit the context: fewer shots than stated",
+    "below chance": "clearly worse than guessing: labels may be swapped",
+}
+
+
+def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
+    """Datasets of a table `suspicious` with invalid scores: their labels seem to be hidden.
+
+    Their gold labels are all the same, or untrained models are right: the base models of the
+    first checkpoint and of another one are near perfect, as a constant answer is on labels that
+    a publisher has replaced by one value.
+    """
+    one = suspicious.filter(pl.col("flag") == "one gold label")["dataset"]
+    perfect = (
+        suspicious.filter(pl.col("flag") == "near perfect untuned")
+        .group_by("dataset", "format", "shots")
+        .agg(pl.col("index").min().alias("first"), pl.col("index").n_unique().alias("many"))
+        .filter((pl.col("first") == 0) & (pl.col("many") > 1))["dataset"]
+    )
+    return sorted({*one, *perfect})
+
+
+def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Cells flagged from the numbers alone, in every format and number of shots.
+
+    One row per (cell, flag); a cell may have several. ``meaning`` explains the flag (``FLAGS``).
+    Without per-example results the gold labels and answers are not known, and only the flags
+    that follow from scores, errors and chance are raised.
+    """
+    choice = pl.col("chance").is_not_null()
+    cell = [*ARM, "dataset", "format", "shots", "value"]
+    between = (pl.col("value") > 0) & (pl.col("value") < 1)
+    fine = (pl.col("n").is_null() | (pl.col("n") >= MANY)) | ~choice
+    tests = {
+        "near perfect untuned": choice
+        & pl.col("method").is_null()
+        & (pl.col("value") >= NEAR_PERFECT),
+        "one gold label": choice & (pl.col("gold_share") >= ONE_LABEL),
+        "constant answer": CONSTANT_ANSWER,
+        "no variance": pl.col("stderr") == 0,
+        "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
+        "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
+        "below chance": BELOW_CHANCE,
+    }
+    cells = scores.cells.filter(pl.col("setting").ne_missing(CHOSEN))
+    columns = [
+        *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "format",
+        "shots", "metric", "n", "chance", "value", "stderr",
+    ]  # fmt: skip
+    flagged = [
+        cells.filter(test.fill_null(False)).select(
+            *columns, pl.lit(flag).alias("flag"), pl.lit(FLAGS[flag]).alias("meaning")
+        )
+        for flag, test in tests.items()
+    ]
+    return pl.concat(flagged).sort("flag", "dataset", *ARM, "format", "shots", "index")
+
 
 # Where no chance level is known (generation) every score counts as above it.
 NO_GUESS = -1.0
@@ -161,3 +242,140 @@ def _above_zero(estimates: Estimates, level: float) -> np.ndarray:
     """Whether the lower limit is above zero, or the value where no error is known."""
     low = estimates.interval(level)[1]
     return np.where(np.isnan(low), estimates.values, low) > 0
+
+
+def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Score of every base checkpoint on every dataset, with its interval.
+
+    One row per (dataset, checkpoint): value, chance (null for generation), truncated (share of the
+    prompts that were cut to fit the context), stderr, ci_low, ci_high.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    base = view.cells.filter(BASE).sort("family", "dataset", "index")
+    table = base.select(
+        "family",
+        "dataset",
+        "kind",
+        "metric",
+        "format",
+        "shots",
+        *CHECKPOINT,
+        "n",
+        "chance",
+        "truncated",
+        "value",
+    )
+    scored = Estimates(base["value"].to_numpy(), view.draws[base["row"].to_numpy()])
+    return with_interval(table, scored, settings.level)
+
+
+def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Sort datasets into `learned` and `not_learned` in pre-training.
+
+    The rule: a dataset is *learned* if its base score rises from the first to the last checkpoint
+    by at least ``rise_margin``, the interval of that rise excludes zero, and guessing does not
+    explain it: the last score is above chance, and above what a constant answer earns, by more
+    than its interval, and is no constant answer itself; a rise that starts clearly below chance
+    counts from there. It states in numbers what the paper (its section 5) decides by eye: "rises
+    early" against "flat".
+
+    One row per dataset: first, last, rise with its interval (of these two checkpoints), slope with
+    an interval and p-value (slope_p) that treat the checkpoints as a sample, slope_p_adjusted over
+    the rows of the table (Benjamini and Hochberg, 1995), guess (what a constant answer earns),
+    group, and support: the share of draws in which the rise and
+    the last score lead to the same group (null where no error is known). ``paper_group`` repeats
+    the published assignment where one is given.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    base = view.cells.filter(BASE).sort("dataset", "index")
+    curves = (
+        base.group_by("dataset", maintain_order=True)
+        .agg(
+            pl.col("family", "kind", "metric", "format", "shots", "chance").last(),
+            pl.col("checkpoint").first().alias("first_checkpoint"),
+            pl.col("checkpoint").last().alias("last_checkpoint"),
+            pl.len().cast(pl.Int64).alias("n_checkpoints"),
+            pl.col("row").alias("rows"),
+        )
+        .filter(pl.col("n_checkpoints") > 1)
+    )
+    rows = curves["rows"].to_list()
+    about = curve_table(view, rows, settings).drop("tau", "tau_p")
+    about = about.rename({f"rise_{name}": name for name in ("stderr", "ci_low", "ci_high")})
+    group = pl.when("learned").then(pl.lit("learned")).otherwise(pl.lit("not_learned"))
+    share = learned_share(view, rows, settings)
+    support = np.where(about["learned"].to_numpy(), share, 1 - share)
+    return (
+        pl.concat([curves.drop("rows"), about], how="horizontal")
+        .with_columns(
+            adjusted(about["slope_p"]).alias("slope_p_adjusted"),
+            group.alias("group"),
+            pl.Series("support", support, dtype=pl.Float64).fill_nan(None),
+            pl.col("dataset")
+            .replace_strict(dict(settings.paper_groups), default=None, return_dtype=pl.String)
+            .alias("paper_group"),
+        )
+        .drop("learned")
+    )
+
+
+CURVE = [*ARM, "dataset"]
+
+
+def latent(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Compare the curve of the tuned models with that of their base models.
+
+    For every (arm, dataset) of the task's own family, and for base and tuned scores
+    (prefixes base_ and tuned_): first and last score; their rise with its interval, which is about
+    these two checkpoints; the slope of the line through all checkpoints, with an interval and a
+    p-value (slope_p) that treat the checkpoints as a sample; and Kendall's tau against the order
+    of checkpoints with its exact two-sided p-value (base_p, tuned_p), ties included. The p-values
+    of both tests are adjusted over all curves of the table (slope_p_adjusted, p_adjusted;
+    Benjamini and Hochberg, 1995).
+
+    ``latent`` is true where the tuned curve is learned while the base curve is not: it rises by at
+    least ``rise_margin``, the interval of the rise excludes zero, and guessing does not explain it
+    (see `groups`): the paper's section 5 in numbers.
+
+    Both tests' null is that the checkpoints are exchangeable; a slowly wandering score passes
+    for a trend, and to tau so do examples that turn easier or harder one after the other
+    (docs/analysis.md). tau depends on the order only, and few checkpoints can never give a small
+    p-value (with 6 of them the smallest possible one is 0.003, with 4 it is 0.083).
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().filter(pl.col("domain").is_in(["in", "out"])).sort(*CURVE, "index")
+    curves = (
+        pairs.group_by(CURVE, maintain_order=True)
+        .agg(
+            pl.col("domain", "family", "kind", "metric", "format", "shots").first(),
+            pl.col("n_seeds").min(),
+            pl.len().cast(pl.Int64).alias("n_checkpoints"),
+            pl.col("checkpoint").first().alias("first_checkpoint"),
+            pl.col("checkpoint").last().alias("last_checkpoint"),
+            pl.col("base_row").alias("base"),
+            pl.col("row").alias("tuned"),
+        )
+        .filter(pl.col("n_checkpoints") > 1)
+    )
+    tables = [
+        curve_table(view, curves[which].to_list(), settings)
+        .rename({"tau_p": "p"})
+        .select(pl.all().name.prefix(f"{which}_"))
+        for which in ("base", "tuned")
+    ]
+    table = pl.concat([curves.drop("base", "tuned"), *tables], how="horizontal")
+    return table.with_columns(
+        *_adjusted_pair(table, "p"),
+        *_adjusted_pair(table, "slope_p"),
+        (pl.col("tuned_learned") & ~pl.col("base_learned")).alias("latent"),
+    )
+
+
+def _adjusted_pair(table: pl.DataFrame, test: str) -> list[pl.Series]:
+    """P-values of a test of the base and the tuned curves, adjusted for all of them."""
+    found = adjusted(pl.concat([table[f"base_{test}"], table[f"tuned_{test}"]]))
+    half = len(table)
+    return [
+        found[:half].alias(f"base_{test}_adjusted"),
+        found[half:].alias(f"tuned_{test}_adjusted"),
+    ]

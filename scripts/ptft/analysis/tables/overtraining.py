@@ -1,19 +1,21 @@
-"""More pre-training, worse fine-tuning?"""
+"""More pre-training, worse fine-tuning? And what noise on the weights costs.
+
+Tables `overtraining`, `along_pretraining` and `noise_sensitivity`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
 
-from ptft.analysis.arms import CHOSEN
-from ptft.analysis.best_of_curve import decline
-from ptft.analysis.estimates import Change, SeedPart
-from ptft.analysis.points import mean_points
-from ptft.analysis.scores import Scores
+from ptft.analysis.estimates import Change, Estimates, SeedPart, with_interval
+from ptft.analysis.scores import BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.learning import adjusted
-from ptft.analysis.tradeoff import Versions
+from ptft.analysis.tables.remedies import Versions, mean_points
+from ptft.analysis.trends import decline
+from ptft.analysis.tuned_models import CHOSEN
 
 CURVE = ["train_task", "method", "swept", "setting"]
 # Measure -> domain of the datasets that it averages, and what of tuned and base scores it takes.
@@ -34,7 +36,7 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
     checkpoint needs another one.
 
     drop = best - last; drop_low, its lower limit, and p are corrected for selecting the best
-    (``ptft.analysis.best_of_curve``), p_adjusted over the table as well (Benjamini and Hochberg,
+    (``ptft.analysis.trends``), p_adjusted over the table as well (Benjamini and Hochberg,
     1995); drop_detectable is the smallest true drop found with a power of 80 %. All of it is about
     these checkpoints: public ones also differ in their pre-training learning rate, and a falling
     rate alone makes weights more sensitive. best_pretraining_lr and last_pretraining_lr are these
@@ -113,3 +115,143 @@ SCHEMA = {
         ["last_pretraining_lr", "last", "drop", "drop_low", "drop_detectable", "p"], pl.Float64
     ),
 }
+
+
+NOISE = "noise"
+
+
+def noise_sensitivity(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Change of a base model's score per unit of noise on its weights.
+
+    Noise of strength g adds to each weight matrix a normal error of g times the standard deviation
+    of the matrix. One row per (checkpoint, dataset): ``sensitivity`` is the slope of the line
+    through the origin of (strength, noised minus base), least squares over the strengths, in points
+    per unit of strength, with its paired interval; seeds are averaged, and the interval covers them
+    where there are several. ``strengths``: those that the line goes through; ``largest_change``:
+    the change at the strongest. Scores that noise has brought to chance can fall no further: keep
+    the strengths small.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    base = view.cells.filter(BASE).select("checkpoint", "dataset", pl.col("row").alias("base_row"))
+    noised = view.cells.filter(
+        pl.col("method").is_null(), pl.col("derived") == NOISE, pl.col("strength") > 0
+    )
+    groups = (
+        noised.join(base, on=["checkpoint", "dataset"])
+        .sort("dataset", "index", "strength")
+        .group_by(*CHECKPOINT, "dataset", maintain_order=True)
+        .agg(
+            pl.col("family", "kind", "metric", "base_row").first(),
+            pl.col("n_seeds").min(),
+            pl.col("strength").alias("_strengths"),
+            pl.col("row").alias("_rows"),
+        )
+    )
+    slopes, changes = [], []
+    for row in groups.iter_rows(named=True):
+        strengths, rows = np.array(row["_strengths"]), np.array(row["_rows"])
+        slope, change = _slope(view, strengths, rows, row["base_row"])
+        slopes.append(slope)
+        changes.append(change)
+    table = groups.select(
+        *CHECKPOINT,
+        "dataset",
+        "family",
+        "kind",
+        "metric",
+        "n_seeds",
+        pl.col("_strengths").cast(pl.List(pl.String)).list.join(" ").alias("strengths"),
+        pl.Series("largest_change", changes, pl.Float64),
+        pl.Series("sensitivity", [float(slope.values[0]) for slope in slopes], pl.Float64),
+    )
+    return with_interval(table, _together(slopes), settings.level)
+
+
+def _slope(
+    view: Scores, strengths: np.ndarray, rows: np.ndarray, base_row: int
+) -> tuple[Estimates, float]:
+    """Slope through the origin, and the change at the strongest."""
+    weights = strengths / (strengths @ strengths)
+    values = np.nanmean(view.by_seed[rows], axis=1) - np.nanmean(view.by_seed[base_row])
+    draws = view.draws[rows] - view.draws[base_row]
+    by_seed = view.by_seed[rows] - np.nanmean(view.by_seed[base_row])
+    slope = Estimates(
+        np.array([weights @ values]),
+        (weights @ draws)[None],
+        SeedPart.of((weights @ by_seed)[None]),
+    )
+    return slope, float(values[-1])
+
+
+def _together(parts: list[Estimates]) -> Estimates:
+    """Estimates, one below another."""
+    seeds = [part.seeds for part in parts if part.seeds is not None]
+    if not parts:
+        return Estimates(np.empty(0), np.empty((0, 0)))
+    return Estimates(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.draws for part in parts]),
+        SeedPart(
+            np.concatenate([part.variance for part in seeds]),
+            np.concatenate([part.freedom for part in seeds]),
+        ),
+    )
+
+
+NOISED = "noised score"
+SETTING = ["train_task", "method", "swept", "setting", "derived", "strength"]
+
+
+def along_pretraining(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """The scores that table `overtraining` compares, by checkpoint.
+
+    One row per (checkpoint, task, method, setting, measure): ``value`` is the mean over
+    ``datasets`` of that measure, with the interval over examples and, if there are several, seeds;
+    ``fixed`` is false under the setting "(chosen)", the one that validation chooses at each
+    checkpoint. Rows of the measure "noised score" have no task: the mean score of base models on
+    all datasets with noise on their weights, by strength (table `noise_sensitivity`), and without
+    noise.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    tuned = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
+    parts = [
+        _measured(view, tuned.filter(pl.col("domain") == domain), measure, change, settings.level)
+        for measure, (domain, change) in MEASURES.items()
+    ]
+    noised = _noised(view)
+    parts.append(_measured(view, noised, NOISED, lambda score, base: score, settings.level))
+    return pl.concat(parts)
+
+
+def _noised(view: Scores) -> pl.DataFrame:
+    """Base models with noise, and without it on the datasets that noised ones are scored on."""
+    base = view.cells.filter(BASE).select(
+        "checkpoint", "dataset", pl.col("value").alias("base"), pl.col("row").alias("base_row")
+    )
+    noisy = view.cells.filter(pl.col("method").is_null(), pl.col("derived") == NOISE)
+    pairs = noisy.join(base, on=["checkpoint", "dataset"])
+    still = pairs.unique(["checkpoint", "dataset"], maintain_order=True).with_columns(
+        strength=pl.lit(0.0),
+        value="base",
+        row="base_row",
+        n_seeds=pl.lit(1, pairs.schema["n_seeds"]),
+    )
+    return pl.concat([still, pairs.filter(pl.col("strength") > 0)], how="diagonal_relaxed")
+
+
+def _measured(
+    view: Scores, pairs: pl.DataFrame, measure: str, change, level: float
+) -> pl.DataFrame:
+    """One measure of all models."""
+    means, versions = mean_points(view, pairs, change)
+    table = means.select(
+        *CHECKPOINT,
+        *SETTING,
+        pl.lit(measure).alias("measure"),
+        (pl.col("setting").ne_missing(pl.lit(CHOSEN))).alias("fixed"),
+        pl.col("n_seeds").cast(pl.Int64),
+        "datasets",
+        pl.Series("value", versions.values[:, 0] if len(means) else [], pl.Float64),
+    )
+    values = versions.values if len(means) else np.empty((0, 1))
+    return with_interval(table, versions.estimates(values), level)

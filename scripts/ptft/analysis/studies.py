@@ -8,19 +8,19 @@ import numpy as np
 import polars as pl
 from scipy.stats import chi2
 
-from ptft.analysis.arms import shown
 from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tuned_models import shown
 
 TEST_LEVEL = 0.05
 NEAR = 1.1
-"""two checkpoints are compared if their tokens differ by at most this factor"""
+"""two checkpoints are study_curves if their tokens differ by at most this factor"""
 CURVE = [
     *("quantity", "method", "train_task", "family", "dataset", "kind", "metric", "format"),
     *("shots", "chance"),
 ]
 """what identifies a curve, in every study that has it"""
-INTERVAL = ["stderr", "ci_low", "ci_high"]
+LIMITS = ["stderr", "ci_low", "ci_high"]
 
 
 def joined(name: str, studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
@@ -36,14 +36,14 @@ def joined(name: str, studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.D
     return pl.concat(parts, how="diagonal_relaxed")
 
 
-def compared(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
+def study_curves(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
     """The curves of all studies over the tokens of pre-training, in one form.
 
     One row per study, curve and checkpoint. ``quantity``: `base`, a base model's score; `gain`,
     tuned minus base on a task's own test sets; `kept`, the bounded relative change on other
     families, of all tasks together (``dataset`` is its direction). Of a swept method only the
     setting that validation chooses, else the first; no derived arms. Points with the same
-    ``aligned``, the tokens of the earliest checkpoint within 10 %, are compared.
+    ``aligned``, the tokens of the earliest checkpoint within 10 %, are study_curves.
 
     Args:
         studies: study -> its tables by name, and its table `arms` if it has one.
@@ -59,14 +59,14 @@ def compared(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFrame:
         study, checkpoint = unknown.select("study", "checkpoint").row(0)
         raise ValueError(
             f"study {study!r}: checkpoint {checkpoint!r} has no token count; give it in the "
-            "model's file: studies are compared by tokens"
+            "model's file: studies are study_curves by tokens"
         )
     near = _near(table["tokens"].unique())
     return table.with_columns(aligned=pl.col("tokens").replace_strict(near, return_dtype=pl.Int64))
 
 
 def differences(table: pl.DataFrame) -> pl.DataFrame:
-    """How far models differ where they are compared.
+    """How far models differ where they are study_curves.
 
     One row per curve and ``aligned`` of table `compared` that at least two studies have, with each
     study's last checkpoint there: mean, lowest and highest value over studies, and the standard
@@ -133,10 +133,10 @@ def _curves(study: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         base,
         gains.with_columns(quantity=pl.lit("gain"), value="gain"),
         kept.with_columns(quantity=pl.lit("kept"), value="bounded", dataset="direction")
-        .drop(INTERVAL, strict=False)
-        .rename({f"bounded_{name}": name for name in INTERVAL}),
+        .drop(LIMITS, strict=False)
+        .rename({f"bounded_{name}": name for name in LIMITS}),
     ]
-    columns = [*CURVE, "checkpoint", "step", "tokens", "value", *INTERVAL]
+    columns = [*CURVE, "checkpoint", "step", "tokens", "value", *LIMITS]
     rows = pl.concat(parts, how="diagonal_relaxed").select(
         pl.lit(study).alias("study"),
         pl.lit(tables["cells"]["model"][0]).alias("model"),

@@ -6,12 +6,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptft.analysis.compared import CURVE, differing
+from ptft import language
 from ptft.analysis.quantities import QUANTITIES
+from ptft.analysis.studies import CURVE, differing
 from ptft.figures.axis import checkpoint_axis, positions
 from ptft.figures.marks import METHOD_LINES, curve, legend_below, method_suffix, outer_labels
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
-from ptft.language.words import Words
 
 # Titles of transfer between kinds are long.
 COLUMNS = {"base": 3, "gain": 3, "kept": 2}
@@ -22,7 +22,7 @@ MEASURED = {
 }
 
 
-def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: Words) -> Figure:
+def draw_studies(table: pl.DataFrame, differences: pl.DataFrame, quantity: str) -> Figure:
     """One panel per curve of a quantity; a study keeps its colour in all panels.
 
     Args:
@@ -33,7 +33,7 @@ def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: W
     studies = table["study"].unique(maintain_order=True).to_list()
     rows = _placed(table).filter(pl.col("quantity") == quantity)
     if rows.is_empty():
-        return nothing_to_draw(words("no study has such scores"))
+        return nothing_to_draw(language.label("no study has such scores"))
     of_curve = rows.group_by("train_task", "dataset").agg(pl.col("family").first())
     shown = of_curve.select("family", "train_task", "dataset").sort(pl.all())
     columns = COLUMNS[quantity]
@@ -42,13 +42,15 @@ def draw(table: pl.DataFrame, differences: pl.DataFrame, quantity: str, words: W
         same = pl.col("train_task").eq_missing(task) & (pl.col("dataset") == dataset)
         panel = rows.filter(same)
         _lines(ax, panel, studies, rows["method"].unique().drop_nulls().sort().to_list())
-        ax.set_title(_title(quantity, task, dataset, words))
+        ax.set_title(_title(quantity, task, dataset))
         metric = panel["metric"][0]
-        ax.set_ylabel(words("relative change") if metric is None else words.metric(metric))
-        checkpoint_axis(ax, rows, words)
+        ax.set_ylabel(
+            language.label("relative change") if metric is None else language.metric(metric)
+        )
+        checkpoint_axis(ax, rows)
     outer_labels(axes, columns)
     legend_below(figure, axes)
-    headline(figure, found(differences, quantity, words), words(MEASURED[quantity]))
+    headline(figure, found(differences, quantity), language.label(MEASURED[quantity]))
     return figure
 
 
@@ -66,12 +68,12 @@ def _placed(table: pl.DataFrame) -> pl.DataFrame:
     return last.drop("tokens", "step", "checkpoint").join(points, on="aligned")
 
 
-def found(differences: pl.DataFrame, quantity: str, words: Words) -> str:
+def found(differences: pl.DataFrame, quantity: str) -> str:
     """At how many points models differ by more than the examples explain."""
     differ, tested = differing(differences, quantity)
     if not tested:
-        return words(QUANTITIES[quantity])
-    said = words("The models differ at {k} of {n} points they can be compared at")
+        return language.label(QUANTITIES[quantity])
+    said = language.label("The models differ at {k} of {n} points they can be compared at")
     return said.format(k=differ, n=tested)
 
 
@@ -90,10 +92,10 @@ def _lines(ax: Axes, panel: pl.DataFrame, studies: list[str], methods: list[str]
         ax.axhline(0, color=GREY, linewidth=0.8)
 
 
-def _title(quantity: str, task: str | None, dataset: str, words: Words) -> str:
+def _title(quantity: str, task: str | None, dataset: str) -> str:
     if quantity == "kept":
         start, end = dataset.split(">")
-        return f"{words('tuned on ' + start)} → {words('tested on ' + end)}"
-    if task is None or words.task(task) == words.dataset(dataset):
-        return words.dataset(dataset)
-    return f"{words.task(task)} → {words.dataset(dataset)}"
+        return f"{language.label('tuned on ' + start)} → {language.label('tested on ' + end)}"
+    if task is None or language.task(task) == language.dataset(dataset):
+        return language.dataset(dataset)
+    return f"{language.task(task)} → {language.dataset(dataset)}"

@@ -1,0 +1,490 @@
+"""Gain against what is kept: fronts, and methods compared at equal gain.
+
+Tables `tradeoff`, `equal_gain` and `remedy_trends`.
+
+Shapes: ``P`` points (models), ``V`` versions of the data: the estimate, then draws, then one per
+training seed. Functions treat all versions alike, so that results for the estimate get intervals
+from the draws, with thresholds computed in each draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.cell_scores import SAME_ANSWER, SAME_TOP_TOKEN
+from ptft.analysis.draws import Derived
+from ptft.analysis.estimates import (
+    DETECTABLE,
+    INTERVAL,
+    Change,
+    Changes,
+    Estimates,
+    SeedPart,
+    with_comparison,
+    with_interval,
+)
+from ptft.analysis.scores import CHECKPOINT, GROUP, Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables.forgetting import bounded_change
+from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
+from ptft.analysis.tuned_models import CHOSEN
+
+
+@dataclass(frozen=True)
+class Versions:
+    """P quantities in V versions each."""
+
+    values: np.ndarray
+    """(P, V)"""
+    draws: int
+    """number of versions, from the second on, that are draws; the rest are training seeds"""
+
+    @classmethod
+    def of(cls, values: np.ndarray, draws: np.ndarray, by_seed: np.ndarray) -> Versions:
+        """From (P,) estimates, (P, R) draws and (P, S) scores by seed."""
+        return cls(np.concatenate([values[:, None], draws, by_seed], axis=1), draws.shape[1])
+
+    def estimates(self, found: np.ndarray) -> Estimates:
+        """Functions (N, V) of these quantities as estimates; NaN draws do not count."""
+        draws, seeds = np.split(found[:, 1:], [self.draws], axis=1)
+        draws = np.array([_without_gaps(row) for row in draws]).reshape(draws.shape)
+        return Estimates(found[:, 0], draws, SeedPart.of(seeds))
+
+
+def _without_gaps(draws: np.ndarray) -> np.ndarray:
+    """Draws (R,) with known ones repeated in place of NaN; all NaN if none is known."""
+    known = draws[~np.isnan(draws)]
+    return np.resize(known, len(draws)) if 0 < len(known) < len(draws) else draws
+
+
+def on_front(gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(P, V) whether no other point has as much of one and more of the other; (P, V) each."""
+    front = np.ones(gain.shape, dtype=bool)
+    for point in range(len(gain)):
+        as_good = (gain >= gain[point]) & (kept >= kept[point])
+        better = (gain > gain[point]) | (kept > kept[point])
+        front[point] = ~(as_good & better).any(axis=0)
+    return front
+
+
+@dataclass(frozen=True)
+class Path:
+    """The models that one method offers, as rows of P points."""
+
+    points: Sequence[int]
+    links: Sequence[tuple[int, int]] = ()
+    """pairs between which every mixture exists (interpolated weights)"""
+
+
+def most_kept(
+    gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The most that a path keeps at a gain of at least ``least``.
+
+    Between two linked points both quantities are assumed linear, so the best is at one of them or
+    where the line crosses ``least``.
+
+    Args:
+        gain, kept: (P, V).
+        least: (V,)
+
+    Returns:
+        most: (V,) NaN if the path does not reach that gain.
+        share: (V,) where on the path it is: index of the point in ``path.points``, plus the
+            fraction of the way to the next if it is between two linked points.
+    """
+    places = {row: at for at, row in enumerate(path.points)}
+    values = [np.where(gain[row] >= least, kept[row], -np.inf) for row in path.points]
+    shares = [np.full(len(least), float(at)) for at in range(len(path.points))]
+    for one, other in path.links:
+        rise = gain[other] - gain[one]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            way = (least - gain[one]) / rise
+        crosses = (way > 0) & (way < 1)
+        way = np.where(crosses, way, 0.0)
+        values.append(np.where(crosses, kept[one] + way * (kept[other] - kept[one]), -np.inf))
+        shares.append(places[one] + way * (places[other] - places[one]))
+    best = np.argmax(values, axis=0)
+    most = np.take_along_axis(np.array(values), best[None], axis=0)[0]
+    share = np.take_along_axis(np.array(shares), best[None], axis=0)[0]
+    reached = np.isfinite(most)
+    return np.where(reached, most, np.nan), np.where(reached, share, np.nan)
+
+
+def best_gain(gain: np.ndarray, path: Path) -> np.ndarray:
+    """The largest gain of a path (V,)."""
+    return gain[list(path.points)].max(axis=0)
+
+
+def gain_of_all(gain: np.ndarray, paths: Iterable[Path], margin: float) -> np.ndarray:
+    """The gain (V,) that every path reaches: the lowest best gain of a path, minus ``margin``."""
+    return np.min([best_gain(gain, path) for path in paths], axis=0) - margin
+
+
+def reduction(most: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Share of the reference's forgetting that is spared: 1 - forgotten / forgotten_reference.
+
+    Both arguments are what is kept: 0 for everything, negative for less (Watts et al. 2026, arXiv
+    2605.02105, use it for losses). NaN if the reference forgets nothing.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(reference < 0, 1 - most / reference, np.nan)
+
+
+# What was done to a checkpoint, apart from the task and the seed.
+VARIANT = ["method", "swept", "setting", "derived", "strength"]
+POINT = [*CHECKPOINT, "train_task", *VARIANT]
+# Every method has a learning rate: to choose it is no method of its own.
+RATE = "lr"
+INTERPOLATE = "interpolate"
+
+
+@dataclass(frozen=True)
+class Points:
+    """P tuned models, seeds averaged, in the order of ``POINT``."""
+
+    table: pl.DataFrame
+    """(P) columns ``POINT``, n_seeds, own_datasets, other_datasets"""
+    others: pl.DataFrame
+    """pairs of tuned and base scores on other families, of which ``kept`` is made"""
+    gain: Versions
+    """tuned minus base, mean over the task's own test sets"""
+    kept: Versions
+    """bounded change (``bounded_change``), mean over the datasets of other families: 0 for all,
+    -1 for nothing"""
+
+    @classmethod
+    def of(cls, scores: Scores, settings: Settings) -> Points:
+        """The models that have scores on their own task and on another family."""
+        view = scores.main_view(settings.format, settings.shots)
+        tuned = pl.col("train_task").is_not_null() & pl.col("setting").ne_missing(CHOSEN)
+        pairs = view.pairs().filter(tuned)
+        chosen = settings.transfer_datasets
+        other = pairs.filter(
+            (pl.col("domain") == "cross") & (pl.col("dataset").is_in(chosen) | (not chosen))
+        )
+        own = pairs.filter(pl.col("domain") == "in")
+        known = own.join(other, on=POINT, how="semi", nulls_equal=True)
+        gains, gain = mean_points(view, known, np.subtract)
+        others = other.join(own, on=POINT, how="semi", nulls_equal=True)
+        keeps, kept = mean_points(view, others, bounded_change)
+        table = gains.with_columns(
+            pl.min_horizontal("n_seeds", keeps["n_seeds"]),
+            pl.col("datasets").alias("own_datasets"),
+            keeps["datasets"].alias("other_datasets"),
+        ).drop("datasets")
+        return cls(table, others, gain, kept)
+
+    def groups(self) -> Iterator[tuple[dict, list[int]]]:
+        """Each checkpoint and task: its columns, and its points."""
+        by = [*CHECKPOINT, "train_task"]
+        yield from (
+            self.table.with_row_index("point")
+            .group_by(by, maintain_order=True)
+            .agg("point")
+            .sort("train_task", "index")
+            .select(pl.struct(by), "point")
+            .iter_rows()
+        )
+
+    def take(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and kept (P, V) of points, with the base model as a last one."""
+        base = np.zeros((1, self.gain.values.shape[1]))
+        gain, kept = self.gain.values[rows], self.kept.values[rows]
+        return np.concatenate([gain, base]), np.concatenate([kept, base])
+
+    def paths(self, rows: list[int]) -> dict[tuple, Path]:
+        """(method, swept, derived) -> its path over points of one checkpoint and task.
+
+        Points count within ``rows``; the base model is the one after the last. Interpolated models
+        lie between the base and the tuned model that they are made of.
+        """
+        found: dict[tuple, Path] = {}
+        table = self.table[rows].with_row_index("point")
+        table = table.with_columns(pl.col("swept").replace({RATE: None}))
+        for key, own in table.group_by("method", "swept", "derived", maintain_order=True):
+            if key[2] != INTERPOLATE:
+                found[key] = Path(own["point"].to_list())
+                continue
+            lines = [
+                _interpolated(table, part, base=len(rows))
+                for _, part in own.group_by("setting", maintain_order=True)
+            ]
+            points = list(dict.fromkeys(point for line in lines for point in line))
+            links = [link for line in lines for link in zip(line, line[1:], strict=False)]
+            found[key] = Path(points, links)
+        return found
+
+
+def _interpolated(table: pl.DataFrame, part: pl.DataFrame, base: int) -> list[int]:
+    """Points of a line from the base through the tuned model, in the order of strength."""
+    tuned = table.filter(
+        pl.col("derived").is_null(),
+        *(pl.col(name).eq_missing(part[name][0]) for name in ("method", "swept", "setting")),
+    )
+    ends = {0.0: base} | ({1.0: tuned["point"][0]} if len(tuned) else {})
+    at = ends | dict(part.select("strength", "point").iter_rows())
+    return [at[strength] for strength in sorted(at)]
+
+
+def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.DataFrame, Versions]:
+    """The mean change of each point over its datasets, and what was averaged."""
+    changes = Changes.of(view, pairs, change)
+    groups = (
+        pairs.with_columns(pl.int_range(pl.len()).alias("position"))
+        .group_by(POINT)
+        .agg(
+            pl.col("position"),
+            pl.col("n_seeds").min(),
+            pl.col("dataset").unique().sort().str.join(" ").alias("datasets"),
+        )
+        .sort("train_task", "index", *VARIANT, nulls_last=False)
+    )
+
+    def mean(values: np.ndarray | Derived) -> np.ndarray:
+        empty = values[:0]
+        rows = [values[at].mean(axis=0) for at in groups["position"].to_list()]
+        return np.array(rows) if rows else empty
+
+    parts = mean(changes.values), mean(changes.draws), mean(changes.by_seed)
+    versions = Versions.of(*parts)
+    return groups.drop("position"), versions
+
+
+TEXT = "text_change"
+
+
+def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Every tuned model's gain on its task and what it keeps on other families.
+
+    One row per (checkpoint, task, method, setting, derivation, strength), seeds averaged. ``gain``
+    is the mean of tuned minus base over the task's own test sets; ``kept`` the mean bounded change,
+    (tuned - base) / max(tuned, base), over the datasets of other families: 0 is all, -1 nothing.
+    ``front``: no other model of this checkpoint and task, the base model (0, 0) included, has as
+    much of one and more of the other; ``front_share``: the share of the resamples in which that is
+    so.
+
+    ``text_change`` is what it keeps of generic text: bits per byte, tuned minus base, their mean
+    over the text datasets: above 0 something is lost. ``same_answer`` is its agreement with the
+    base model: the share of examples of other families on which both give the same answer, right
+    or wrong (where text is generated, the same text); ``same_top_token`` that on text, the share of
+    tokens where both find the same one likeliest. Null if none of that was scored.
+
+    All have paired intervals; gain, kept and text_change also have the smallest true difference
+    found with a power of 80 % (suffix ``_detectable``).
+    """
+    points = Points.of(scores, settings)
+    fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)
+    for _, rows in points.groups():
+        gain, kept = points.take(rows)
+        fronts[rows] = on_front(gain, kept)[:-1, : fronts.shape[1]]
+    table = points.table
+    for name, part in (("gain", points.gain), ("kept", points.kept)):
+        estimates = part.estimates(part.values)
+        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64))
+        table = with_comparison(table, estimates, settings.level, prefix=f"{name}_")
+    table = table.with_columns(
+        pl.Series("front", fronts[:, 0]),
+        pl.Series("front_share", fronts[:, 1:].mean(axis=1), pl.Float64),
+    )
+    beside = _beside(scores, points)
+    for name in (TEXT, SAME_ANSWER, SAME_TOP_TOKEN):
+        if name in beside:
+            told = _means(name, *beside[name], settings.level)
+            if name != TEXT:  # where few seeds widen the interval of a share, it stays one
+                told = told.with_columns(pl.col(f"^{name}_ci_.*$").clip(0, 1))
+            table = table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
+        else:
+            parts = (*INTERVAL, DETECTABLE) if name == TEXT else INTERVAL
+            unknown = (name, *(f"{name}_{part}" for part in parts))
+            table = table.with_columns(pl.lit(None, pl.Float64).alias(part) for part in unknown)
+    return table
+
+
+def _beside(scores: Scores, points: Points) -> dict[str, tuple[Scores, pl.DataFrame, Change]]:
+    """What else is known of the points: by name the scores, their pairs, and what is averaged."""
+    found: dict[str, tuple[Scores, pl.DataFrame, Change]] = {}
+    answers, texts = scores.against_base.get(SAME_ANSWER), scores.texts
+    if answers is not None:
+        same = answers.cells.join(points.others, on=GROUP, how="semi", nulls_equal=True)
+        found[SAME_ANSWER] = (answers.among(same), _alone(same), _as_it_is)
+    if texts is not None:
+        found[TEXT] = (texts, texts.pairs(), np.subtract)
+        if (tokens := texts.against_base.get(SAME_TOP_TOKEN)) is not None:
+            found[SAME_TOP_TOKEN] = (tokens, _alone(tokens.cells), _as_it_is)
+    return found
+
+
+def _as_it_is(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
+    return tuned
+
+
+def _alone(shares: pl.DataFrame) -> pl.DataFrame:
+    """Shares that compare with a base model by themselves, in the form of pairs."""
+    return shares.with_columns(base="value", base_row="row")
+
+
+def _means(
+    name: str, view: Scores, pairs: pl.DataFrame, change: Change, level: float
+) -> pl.DataFrame:
+    """The mean of each point over its datasets, with its interval."""
+    means, versions = mean_points(view, pairs, change)
+    estimates = versions.estimates(versions.values)
+    table = means.select(POINT).with_columns(pl.Series(name, estimates.values, pl.Float64))
+    told = with_comparison if name == TEXT else with_interval
+    return told(table, estimates, level, f"{name}_")
+
+
+REFERENCE = ("full", None, None)
+"""path that others are compared with: full fine-tuning at any learning rate"""
+TARGETS = ("every method's", "most of full fine-tuning's")
+ADDED = ("kept", "spared", "reduction")
+
+
+def is_reference() -> pl.Expr:
+    """Whether a row with columns method, swept and derived is of full fine-tuning."""
+    return pl.all_horizontal(
+        pl.col(name).eq_missing(pl.lit(value, pl.String))
+        for name, value in zip(("method", "swept", "derived"), REFERENCE, strict=True)
+    )
+
+
+def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """The most that each method keeps among its models that gain enough.
+
+    A method is a (method, swept settings, derivation), with its settings and strengths to choose
+    from; along interpolated weights, gain and kept are linear between two strengths. Learning
+    rates do not make a method. ``enough`` is, by ``target``: the gain that every method
+    reaches, i.e. the worst method's best, less ``gain_margin``; or ``gain_share`` of the best gain
+    of full fine-tuning, which a method may miss (``reached`` false). In each resample it is found
+    again, and so is the best model.
+
+    One row per (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
+    ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
+    forgetting that is spared (null where it forgets nothing), each with its interval; null where
+    fewer than ``level`` of the resamples reach the gain, of which ``reached_share`` is the share.
+    ``spared_detectable``: the smallest true difference found with a power of 80 %.
+    ``at``: index of the model among the method's; a fraction lies between two models.
+    """
+    points = Points.of(scores, settings)
+    return _table(*compared(points, settings), points.gain.draws, settings.level)
+
+
+def compared(points: Points, settings: Settings) -> tuple[list[dict], dict[str, list[np.ndarray]]]:
+    """Rows of :func:`equal_gain` without ``ADDED``, and of each row all versions (V,) of these."""
+    rows: list[dict] = []
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ADDED}
+    for key, numbers in points.groups():
+        gain, kept = points.take(numbers)
+        seeds = points.table["n_seeds"][numbers].min()
+        for row, versions in _compared(points, numbers, gain, kept, settings):
+            rows.append(key | row | {"n_seeds": seeds})
+            for name in ADDED:
+                found[name].append(versions[name])
+    return rows, found
+
+
+def _compared(
+    points: Points, numbers: list[int], gain: np.ndarray, kept: np.ndarray, settings: Settings
+) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+    """Of one checkpoint and task, each target and method; nothing without full fine-tuning."""
+    paths = points.paths(numbers)
+    if REFERENCE not in paths or len(paths) < 2:
+        return
+    full = best_gain(gain, paths[REFERENCE])
+    enough = {
+        TARGETS[0]: gain_of_all(gain, paths.values(), settings.gain_margin),
+        TARGETS[1]: settings.gain_share * full,
+    }
+    for target, least in enough.items():
+        reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
+        for (method, swept, derived), path in paths.items():
+            most, at = most_kept(gain, kept, path, least)
+            draws = slice(1, 1 + points.gain.draws)
+            row = {
+                "target": target,
+                "method": method,
+                "swept": swept,
+                "derived": derived,
+                "enough": least[0],
+                "best_gain": best_gain(gain, path)[0],
+                "reached": bool(np.isfinite(most[0])),
+                "reached_share": float(np.isfinite(most[draws]).mean()),
+                "at": None if np.isnan(at[0]) else at[0],
+            }
+            yield (
+                row,
+                {
+                    "kept": most,
+                    "spared": most - reference,
+                    "reduction": reduction(most, reference),
+                },
+            )
+
+
+def _table(
+    rows: list[dict], found: dict[str, list[np.ndarray]], draws: int, level: float
+) -> pl.DataFrame:
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    for name, versions in found.items():
+        whole = np.array(versions) if versions else np.empty((0, 1 + draws))
+        known = np.isfinite(whole[:, 1 : 1 + draws]).mean(axis=1) >= level
+        estimates = Versions(whole, draws).estimates(whole)
+        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
+        table = with_comparison(table, estimates, level, prefix=f"{name}_")
+        limits = [f"{name}_{limit}" for limit in (*INTERVAL, DETECTABLE)]
+        table = table.with_columns(
+            pl.when(pl.Series(known)).then(pl.col(limit)).alias(limit) for limit in limits
+        )
+    # Against nothing kept, and as a share, there is no difference to be found.
+    return table.drop(f"kept_{DETECTABLE}", f"reduction_{DETECTABLE}")
+
+
+SCHEMA = {
+    "checkpoint": pl.String,
+    "step": pl.Int64,
+    "tokens": pl.Int64,
+    "index": pl.Int64,
+    "train_task": pl.String,
+    **dict.fromkeys(["target", "method", "swept", "derived"], pl.String),
+    **dict.fromkeys(["enough", "best_gain"], pl.Float64),
+    "reached": pl.Boolean,
+    **dict.fromkeys(["reached_share", "at"], pl.Float64),
+    "n_seeds": pl.Int64,
+}
+
+
+LINE = ["train_task", "target", "method", "swept", "derived"]
+
+
+def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """How the forgetting that a method spares at equal gain changes over pre-training.
+
+    One row per (task, target, method): spared_first and spared_last, at the earliest and the latest
+    checkpoint at which the method gains enough, n_checkpoints of these, and slope, that of the
+    least-squares line per checkpoint, with an interval and a p-value that treat the checkpoints as
+    a sample (as in table `gain_trends`; null with fewer than three). ``p_adjusted`` is adjusted
+    over the table (Benjamini and Hochberg, 1995).
+    """
+    points = Points.of(scores, settings)
+    rows, found = compared(points, settings)
+    schema = {**dict.fromkeys(LINE, pl.String), "index": pl.Int64}
+    curves = (
+        pl.DataFrame(rows, schema=schema)
+        .with_columns(spared=pl.Series([row[0] for row in found["spared"]], dtype=pl.Float64))
+        .with_row_index("row")
+        .filter(pl.col("spared").is_not_nan())
+        .filter(~is_reference())
+        .sort(*LINE, "index")
+        .group_by(LINE, maintain_order=True)
+        .agg(*curve_of("spared"))
+        .filter(pl.col("n_checkpoints") > 1)
+    )
+    draws = np.array([row[1 : 1 + points.gain.draws] for row in found["spared"]])
+    trends = trend_table(draws, curves, settings.level)
+    table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
+    return table.with_columns(p_adjusted=adjusted(table["slope_p"]))
