@@ -23,7 +23,7 @@ from ptft import paths, versions
 from ptft.analysis.quantities import QUANTITIES
 from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.evaluation.published import forget_gone
-from ptft.evaluation.requests import require_backend
+from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES, figures_of
 from ptft.errors import ConfigFiles, exit_with_message
 from ptft.files.slice_files import Slices, as_text

@@ -40,7 +40,7 @@ from transformers import AutoTokenizer
 
 from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine
-from ptft.inference.model import LoadedModel, wrap_model
+from ptft.models.loading import LoadedModel, wrap_model
 from ptft.prompts.encoding import Prompt
 
 ENGINE, RELEASE, LEAN, VLLM = "engine", "release", "batch 1", "vllm"

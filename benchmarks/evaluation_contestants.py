@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 from training import REPOSITORY
 
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.results import CellResults
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
-from ptft.inference.model import LoadedModel
 from ptft.inference.vllm_engine import VllmEngine
+from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import completion, few_shot_prompt, select_shots
 from ptft.prompts.tokens import label_tokens

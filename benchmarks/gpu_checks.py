@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import transformers
 from gpu_context import BATCH, Context, build, losses, trainer_of
 
-from ptft.inference.head import float32_logits
+from ptft.inference.forward import float32_logits
 from ptft.runtime.gpus import driver_version
 from ptft.training.loss import Objective
 from ptft.training.methods import get_method

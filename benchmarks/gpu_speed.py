@@ -10,10 +10,8 @@ from gpu_context import BATCH, Context, build, losses, trainer_of
 from shapes import PAD
 
 from ptft.inference.engine import Engine
-from ptft.inference.head import exact_head
-from ptft.inference.model import LoadedModel, wrap_model
-from ptft.inference.recorded_steps import record_steps
-from ptft.models.loading import scoring_dtype
+from ptft.inference.forward import exact_head
+from ptft.models.loading import LoadedModel, scoring_dtype, wrap_model
 from ptft.prompts.encoding import Prompt
 from ptft.training.examples import Example
 from ptft.training.loop import Trainer
@@ -136,7 +134,7 @@ def _ready(context: Context) -> LoadedModel:
 
 
 def engine(context: Context) -> dict:
-    """Examples a second, and how many answers are those of each prompt alone; recorded steps."""
+    """Examples a second, and how many answers are those of each prompt alone."""
     loaded = _ready(context)
     for name, prompts in context.texts.prompts.items():
         answer = _answers(Engine(loaded), context)
@@ -159,34 +157,7 @@ def engine(context: Context) -> dict:
             "same_as_alone": sum(same) / len(same),
         }
         context.note(**{name: found})
-        if not rows[0].continuations:
-            found["recorded"] = _recorded(loaded, rows, answers, seconds, context)
-            context.note(**{name: found})
     return {}
-
-
-def _recorded(
-    loaded: LoadedModel, rows: list[Prompt], usual: list, seconds: float, context: Context
-) -> dict:
-    """The same answers with recorded decoding steps; on a CPU with the same steps, not recorded.
-
-    Args:
-        usual, seconds: what the engine answered in its usual way, and in how long.
-    """
-    answers: list = []
-    _answers(_recording(loaded), context)(rows[:2])
-    answer = _answers(_recording(loaded), context)
-    taken = context.seconds(lambda: answers.extend(answer(rows)))
-    same = [one == other for one, other in zip(answers, usual, strict=True)]
-    return {
-        "examples_per_second": len(rows) / taken,
-        "times_as_fast": seconds / taken,
-        "same_answers": sum(same) / len(same),
-    }
-
-
-def _recording(loaded: LoadedModel) -> Engine:
-    return Engine(loaded, make_steps=record_steps(loaded.device))
 
 
 def _answers(engine: Engine, context: Context) -> Callable[[list[Prompt]], list]:

@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
-    from ptft.inference.model import wrap_model
-    from ptft.models.loading import load_model, load_tokenizer
+    from ptft.models.loading import load_model, load_tokenizer, wrap_model
 
     try:
         plan = read_slice(args.plan, AuditSlice)

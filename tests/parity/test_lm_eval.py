@@ -145,7 +145,7 @@ def loaded(shared):
     import torch
     from transformers import AutoTokenizer, OlmoConfig, OlmoForCausalLM
 
-    from ptft.inference.model import wrap_model
+    from ptft.models.loading import wrap_model
 
     torch.manual_seed(0)
     config = OlmoConfig(
@@ -169,9 +169,9 @@ def test_scores_agree_with_the_harness(loaded, shared):
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    from ptft.evaluation.requests import CellRequest
+    from ptft.evaluation.cells import CellRequest
+    from ptft.evaluation.results import to_frame
     from ptft.evaluation.scoring import evaluate_cell
-    from ptft.evaluation.store import to_frame
     from ptft.inference.engine import Engine
     from ptft.prompts.templates import select_shots
 

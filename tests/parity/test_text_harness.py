@@ -8,11 +8,11 @@ from lm_eval.utils import get_rolling_token_windows
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.data.prepare import prepare
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest
+from ptft.evaluation.results import to_frame
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import to_frame
 from ptft.inference.engine import Engine
-from ptft.inference.model import wrap_model
+from ptft.models.loading import wrap_model
 from ptft.prompts.tokens import rolling_windows
 
 CONTEXT = 64

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.collect import study_cells
-from ptft.evaluation.text import ratio_scores
+from ptft.evaluation.results import ratio_scores
 from ptft.paths import cell_path
 
 CHECKPOINTS = {"step10": (10, 1000), "step100": (100, 10_000), "main": (None, None)}

@@ -5,9 +5,9 @@ import pytest
 import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest
 from ptft.inference.engine import Engine
-from ptft.inference.model import wrap_model
+from ptft.models.loading import wrap_model
 from ptft.training.examples import Example
 
 pytestmark = pytest.mark.slow  # transformers' Trainer and the harness take seconds to import

@@ -17,7 +17,7 @@ from slice_files import slice_file
 from tiny_models import sentences, tie, tiny_olmo, tiny_tokenizer
 
 from ptft.inference.engine import Engine
-from ptft.inference.model import Target, load_for_scoring
+from ptft.models.loading import Target, load_for_scoring
 from ptft.prompts.encoding import Prompt
 
 pytest.importorskip("vllm", reason="vLLM is not installed; make test-vllm installs it")

@@ -9,8 +9,7 @@ import polars as pl
 
 from ptft.audit.training import AuditError
 from ptft.data.jsonl import read_all
-from ptft.evaluation.prompting import cell_prompts, cell_shots
-from ptft.evaluation.requests import CellRequest, cells_of_plan
+from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots, cells_of_plan
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import template_fields
 from ptft.prompts.tokens import document_windows, label_tokens

@@ -11,8 +11,7 @@ from pathlib import Path
 from ptft.audit.prompts import audited_cells
 from ptft.audit.study import AuditSlice
 from ptft.data.jsonl import read_all
-from ptft.evaluation.prompting import cell_prompts, cell_shots
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import few_shot_prompt, shots_text, solved
 from ptft.prompts.tokens import document_windows

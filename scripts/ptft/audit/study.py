@@ -23,7 +23,7 @@ from ptft.audit.prompts import PROMPT_COLUMNS, check_labels, prompt_rows
 from ptft.audit.training import Cuts, check_training
 from ptft.data.jsonl import read_all, read_examples
 from ptft.data.prepare import content_key
-from ptft.evaluation.requests import Scoring
+from ptft.evaluation.cells import Scoring
 from ptft.prompts.templates import render_shot
 from ptft.prompts.tokens import encode, encode_chats, encode_text
 

@@ -3,9 +3,11 @@
 Arms that are derived from it are scored by the same job, with their weights in its place.
 """
 
+import hashlib
+import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +15,25 @@ from pathlib import Path
 import torch
 
 from ptft.data.jsonl import count_examples, read_all, read_examples
-from ptft.evaluation.arms import ScoredArm, derived_engine, derived_hash, keys_of
-from ptft.evaluation.requests import CellRequest, EvaluationPlan, cells_of_plan, require_backend
+from ptft.evaluation.cells import (
+    CellRequest,
+    DerivedPlan,
+    EvaluationPlan,
+    cell_key,
+    cells_of_plan,
+    require_backend,
+)
+from ptft.evaluation.published import write_published
+from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import to_frame
 from ptft.files.parquet_files import write_frame
 from ptft.files.slice_files import read_slice
 from ptft.inference.engine import Engine
-from ptft.inference.model import Target, load_for_scoring, target_here
-from ptft.inference.recorded_steps import record_steps
 from ptft.inference.vllm_engine import VllmEngine
-from ptft.models.derive.base import Parent
-from ptft.models.folder import hash_model, keep_records
+from ptft.models.derive import Parent, get_derivation
+from ptft.models.folder import keep_records
+from ptft.models.loading import Target, load_for_scoring, target_here
+from ptft.paths import stored_cell
 from ptft.runtime.bars import progress
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
@@ -62,13 +71,8 @@ class EvaluationJob:
 
     @cached_property
     def parent(self) -> Parent:
-        """The model, as what other weights are derived from."""
+        """The model, its files and hash looked up once."""
         return Parent(self.model, self.checkpoint or self.model)
-
-    @property
-    def base(self) -> Path | None:
-        """The checkpoint that the model was made of; None where the model is one itself."""
-        return None if self.checkpoint == self.model else self.checkpoint
 
 
 def evaluate(job: EvaluationJob) -> None:
@@ -77,11 +81,10 @@ def evaluate(job: EvaluationJob) -> None:
     Raises:
         CellsFailed: after all others were scored; nothing is published.
     """
-    model_hash = hash_model(job.model, job.checkpoint)
     # A job that a dead main process left behind may be at the same work: wait for its cells.
-    with exclusive(job.store / model_hash):
+    with exclusive(job.store / job.parent.hash):
         target = target_here()
-        arms = list(scored_arms(job, read_slice(job.plan, EvaluationPlan), model_hash, target))
+        arms = list(scored_arms(job, read_slice(job.plan, EvaluationPlan), target))
         asked = sum(len(arm.keys) for arm in arms)
         missing = [cell for arm in arms for cell in arm.missing]
         note(cells=asked, reused=asked - len(missing))
@@ -96,24 +99,67 @@ def evaluate(job: EvaluationJob) -> None:
         keep_records(job.model, job.records)
 
 
-def scored_arms(
-    job: EvaluationJob, plan: EvaluationPlan, model_hash: str, target: Target
-) -> Iterator[ScoredArm]:
+@dataclass(frozen=True)
+class ScoredArm:
+    """The cells that are asked of an arm, each under its key.
+
+    Attributes:
+        output: folder of its cells.
+        record: of its published cells.
+        keys: of its cells in the store.
+        store: finished cells by key.
+        base: checkpoint that its predictions on text are compared with; None for itself.
+        derived: how its weights are derived; None for the model as it is.
+    """
+
+    output: Path
+    record: Path
+    keys: dict[CellRequest, str]
+    store: Path
+    base: Path | None = None
+    derived: DerivedPlan | None = None
+
+    @property
+    def missing(self) -> dict[CellRequest, Path]:
+        """Cells that the store lacks, and where they go."""
+        files = {cell: self._stored(cell) for cell in self.keys}
+        return {cell: file for cell, file in files.items() if not file.exists()}
+
+    def publish(self) -> None:
+        """Put all cells where people find them, then the record."""
+        for cell in self.keys:
+            publish(self._stored(cell), self.output / cell.file)
+        write_published({cell.file: key for cell, key in self.keys.items()}, self.record)
+
+    def _stored(self, cell: CellRequest) -> Path:
+        return Path(stored_cell(self.store, self.keys[cell]))
+
+
+def scored_arms(job: EvaluationJob, plan: EvaluationPlan, target: Target) -> Iterator[ScoredArm]:
     """The model as it is, then each arm that is derived from it, in a folder beside its own."""
     cells, version = cells_of_plan(plan), plan["scoring_version"]
-    text = any(cell.kind == "text" for cell in cells)
+    parent, text = job.parent, any(cell.kind == "text" for cell in cells)
 
-    def keys(own: str, base: Path | None) -> dict[CellRequest, str]:
-        compared = hash_model(base) if text and base else None
-        return keys_of(cells, own, job.data, version, target, compared)
+    def keys(own: str, compared: bool) -> dict[CellRequest, str]:
+        base = parent.origin.hash if text and compared else None
+        return {cell: cell_key(cell, own, job.data, version, target, base) for cell in cells}
 
-    own = keys(model_hash, job.base)
-    yield ScoredArm(job.output, job.published, own, job.store, job.base)
+    base = None if parent.is_checkpoint else parent.checkpoint
+    own = keys(parent.hash, base is not None)
+    yield ScoredArm(job.output, job.published, own, job.store, base)
     for name, spec in plan.get("derived", {}).items():
-        base = job.parent.checkpoint
-        derived = keys(derived_hash(model_hash, spec, job.parent), base)
+        derived = keys(derived_hash(spec, parent), True)
         record = job.published.with_name(f"{name}{job.published.suffix}")
-        yield ScoredArm(job.output.parent / name, record, derived, job.store, base, spec)
+        output = job.output.parent / name
+        yield ScoredArm(output, record, derived, job.store, parent.checkpoint, spec)
+
+
+def derived_hash(spec: DerivedPlan, parent: Parent) -> str:
+    """Hash of all that decides derived weights, for a cell's key."""
+    parts: dict[str, object] = {"model": parent.hash, **spec}
+    if get_derivation(spec["derivation"]).from_start:
+        parts["checkpoint"] = parent.origin.hash
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _score(
@@ -197,7 +243,7 @@ def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
 
 
 def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) -> Engine:
-    """The model, with vLLM beside it or with recorded decoding steps if a cell asks for that.
+    """The model, with vLLM beside it if a cell asks for that.
 
     Raises:
         ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
@@ -205,8 +251,33 @@ def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) ->
     backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
     require_backend(backend)
     loaded = load_for_scoring(job.model, job.checkpoint, target)
-    if backend == "vllm":
-        return VllmEngine(loaded, job.model)
-    if backend == "cuda_graphs":
-        return Engine(loaded, make_steps=record_steps(loaded.device))
-    return Engine(loaded)
+    return VllmEngine(loaded, job.model) if backend == "vllm" else Engine(loaded)
+
+
+log = logging.getLogger("evaluate_model")
+
+
+def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:
+    """The same model with derived weights in place of its own, which are read from files again.
+
+    What an engine keeps of a model's prompts is of its weights, so it is another engine.
+    """
+    derivation = get_derivation(spec["derivation"])
+    log.info("derive weights: %s", spec)
+    weights = derivation.weights(parent, spec["strength"], spec["seed"])
+    put_weights(engine.loaded.model, weights)
+    return Engine(engine.loaded, engine.budget)
+
+
+def put_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Overwrite all weights of a model, each rounded once to the model's precision.
+
+    Raises:
+        ValueError: the names are not those of the model's weights.
+    """
+    own = dict(model.named_parameters())
+    if unlike := sorted(own.keys() ^ weights.keys()):
+        raise ValueError(f"derived weights are not those of the model: {unlike[:5]}")
+    with torch.no_grad():
+        for name, weight in weights.items():
+            own[name].copy_(weight)

@@ -1,10 +1,22 @@
-"""What scoring a cell gives: per-example results, and notes about the cell as a whole."""
+"""What scoring a cell gives, and finished cells on disk.
 
+A cell gives results of each example, and notes about itself as a whole. A store holds one Parquet
+file a cell, named by its key (``cells.cell_key``) and published by a rename; a rerun finds what is
+there and computes the rest.
+"""
+
+import math
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
+from ptft.evaluation.cells import CellRequest
+from ptft.evaluation.metrics import example_scores
 from ptft.prompts.encoding import Prompt
 
 
@@ -97,3 +109,74 @@ class CellResults:
         self.ties.add(more.ties)
         for name, column in more.extra.items():
             self.extra.setdefault(name, []).extend(column)
+
+
+def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
+    """Per-example table of a cell, metrics included (columns: see the project's DESIGN)."""
+    dtypes: dict[str, pl.DataType] = {}
+    if cell.kind == "text":
+        predictions = golds = pl.Series([None] * len(results.example_id), dtype=pl.String)
+        scores = ratio_scores(results.extra)
+        # Null throughout where there is no base model, and a number all the same.
+        dtypes = dict.fromkeys(["base_nats", "same_top", *scores], pl.Float64())
+    else:
+        predictions = [str(value) for value in results.predicted]
+        golds = [str(value) for value in results.gold]
+        scores = example_scores(cell.kind, predictions, golds)
+    columns = {
+        "example_id": results.example_id,
+        "prediction": predictions,
+        "gold": golds,
+        "score": scores.pop("score"),
+        "logprobs": pl.Series(results.logprobs, dtype=pl.List(pl.Float64)),
+        "prompt_tokens": results.prompt_tokens,
+        "truncated": results.truncated,
+        **results.extra,
+        **scores,
+    }
+    return pl.DataFrame(columns, schema_overrides=dtypes)
+
+
+def publish(stored: Path, output: Path) -> None:
+    """Put a stored cell where people find it: a hard link where possible, by a rename."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(f".{os.getpid()}.partial")
+    try:
+        os.link(stored, partial)
+    except OSError:
+        shutil.copyfile(stored, partial)
+    partial.replace(output)
+    # A rename onto another link of the same file does nothing and leaves the source.
+    partial.unlink(missing_ok=True)
+
+
+def ratio_scores(sums: Mapping[str, Sequence]) -> dict[str, list]:
+    """One value per document of each metric, whose mean is exactly that of the corpus.
+
+    ``score`` (bits per byte), ``nats_per_token``, ``cross_entropy_to_base`` (nats per token) and
+    ``same_top_token`` (share of the tokens); null where there is no base model.
+
+    Args:
+        sums: a document's nats, base_nats, same_top, tokens and bytes.
+    """
+    bits = [nats / math.log(2) for nats in sums["nats"]]
+    return {
+        "score": linearised(bits, sums["bytes"]),
+        "nats_per_token": linearised(sums["nats"], sums["tokens"]),
+        "cross_entropy_to_base": linearised(sums["base_nats"], sums["tokens"]),
+        "same_top_token": linearised(sums["same_top"], sums["tokens"]),
+    }
+
+
+def linearised(numerators: Sequence, denominators: Sequence) -> list:
+    """R + (a_i - R b_i) / mean(b) for R = sum(a) / sum(b); null where the numerators are.
+
+    Their mean is R, and their standard error that of the ratio estimator by the delta method
+    (Cochran 1977, Sampling Techniques, eq. 6.11), so that a ratio of sums is resampled, paired and
+    averaged like a mean.
+    """
+    if None in numerators:
+        return list(numerators)
+    over, under = np.asarray(numerators, float), np.asarray(denominators, float)
+    ratio = over.sum() / under.sum()
+    return (ratio + (over - ratio * under) / under.mean()).tolist()

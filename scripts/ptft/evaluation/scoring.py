@@ -1,4 +1,6 @@
-"""Scoring one cell: label scoring, multiple choice, generation and text on one engine."""
+"""Scoring one cell: label scoring, multiple choice and generation on one engine; text is apart
+(``ptft.evaluation.text``).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,11 +9,10 @@ from itertools import islice
 import numpy as np
 import torch
 
-from ptft.evaluation.prompting import cell_prompts, cell_shots
-from ptft.evaluation.requests import MAIN_METRIC, CellRequest
+from ptft.evaluation.cells import MAIN_METRIC, CellRequest, cell_prompts, cell_shots
 from ptft.evaluation.results import CellResults, Ties
 from ptft.evaluation.text import loss_deviation, score_text
-from ptft.inference.budget import Budget
+from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import completion, scored_texts

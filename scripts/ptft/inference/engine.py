@@ -1,7 +1,7 @@
 """The engine: log-likelihoods and greedy continuations, with shared computation.
 
-The common prefix of a call's contexts is computed once (``prompt_groups``); the choices of a
-question share the question (``token_trees``); only the requested logits are computed.
+The common prefix of a call's contexts is computed once (``PromptGroups``); the choices of a
+question share the question (``TokenTrees``); only the requested logits are computed.
 None of it changes a score: tests compare every score with that of the whole prompt alone.
 """
 
@@ -10,14 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ptft.inference.budget import Budget
+from ptft.inference.batches import Budget, TokenTrees
+from ptft.inference.forward import Prefix, PromptGroups, exact_head, use_engine_attention
 from ptft.inference.generation import generate
-from ptft.inference.head import exact_head
-from ptft.inference.model import LoadedModel
-from ptft.inference.prefix import Prefix
-from ptft.inference.prompt_groups import PromptGroups
-from ptft.inference.steps import Steps
-from ptft.inference.token_trees import TokenTrees
+from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 
 # Rows of logits that are exponentiated at once.
@@ -37,7 +33,6 @@ class Engine:
         loaded: the model.
         budget: what a batch may hold; by default measured from the free memory.
         share_prefix: run what prompts have in common once (off: to measure what it brings).
-        make_steps: makes the decoding steps of a batch.
     """
 
     def __init__(
@@ -45,9 +40,9 @@ class Engine:
         loaded: LoadedModel,
         budget: Budget | None = None,
         share_prefix: bool = True,
-        make_steps: Callable[..., Steps] = Steps,
     ):
-        self.loaded, self.make_steps = loaded, make_steps
+        self.loaded = loaded
+        use_engine_attention(loaded.model)
         self.budget = budget or Budget.measured(loaded.model)
         self.groups = PromptGroups(loaded.model, share_prefix)
 
@@ -127,14 +122,7 @@ class Engine:
             FloatingPointError: the model's logits are not finite.
         """
         return generate(
-            self.loaded,
-            self.budget,
-            self.groups,
-            prompts,
-            max_new_tokens,
-            stop,
-            progress,
-            self.make_steps,
+            self.loaded, self.budget, self.groups, prompts, max_new_tokens, stop, progress
         )
 
     def gpu_memory(self) -> int:

@@ -1,22 +1,27 @@
 """Greedy generation with stop strings, in batches that finished rows leave.
 
 A batch is filled in parts (each as many rows as may be scored at once) and then decoded
-together (``ptft.inference.steps``).
+together, a token a row at each step.
 """
 
 from collections.abc import Callable, Sequence
 
 import torch
 
-from ptft.inference.budget import STEP_TOKENS, Budget
-from ptft.inference.head import exact_head
-from ptft.inference.model import LoadedModel
-from ptft.inference.prefix import Prefix
-from ptft.inference.prefix_attention import RowCache
-from ptft.inference.prompt_groups import PromptGroups
-from ptft.inference.steps import Steps, likeliest
+from ptft.inference.batches import STEP_TOKENS, Budget
+from ptft.inference.forward import (
+    Prefix,
+    PromptGroups,
+    RowCache,
+    decoding_behind,
+    exact_head,
+)
+from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
+
+# Finished rows leave when they are this part of a batch: to leave costs a copy of the rest.
+LEAVING = 0.1
 
 
 class StopStrings:
@@ -52,7 +57,6 @@ def generate(
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
-    make_steps: Callable[..., Steps] = Steps,
 ) -> list[str]:
     """Greedy continuation of every prompt; see ``Engine.generate``."""
     tokenizer = loaded.tokenizer
@@ -67,7 +71,7 @@ def generate(
             contexts = [prompts[number].context[len(prefix) :] for number in numbers]
             try:
                 batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens)
-                generated = batch.run(max_new_tokens, stops.reached, make_steps)
+                generated = batch.run(max_new_tokens, stops.reached)
             except torch.OutOfMemoryError:
                 budget.shrink(len(numbers), STEP_TOKENS)
                 continue
@@ -99,26 +103,20 @@ class _Batch:
         for row, ids in enumerate(contexts):
             self.visible[row, : self.length - len(ids)] = False
         self.visible = self.visible.to(self.loaded.device)
+        self.positions = torch.tensor(  # (B, 1), of the last tokens in their texts
+            [[len(prefix) + len(ids)] for ids in contexts], device=loaded.device
+        )
+        self.chosen = self.positions.new_empty(0)  # (B,), the last token of each row
 
     @torch.inference_mode()
-    def run(
-        self,
-        max_new_tokens: int,
-        reached: Callable[[list[int]], bool],
-        make_steps: Callable[..., Steps],
-    ) -> list[list[int]]:
+    def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[list[int]]:
         """Ids generated behind each context."""
         generated: list[list[int]] = [[] for _ in self.contexts]
         owners = list(range(len(self.contexts)))  # which context a row of the batch continues
         finished = [False] * len(owners)
-        chosen = self._fill()
-        positions = torch.tensor(
-            [[len(self.prefix) + len(ids)] for ids in self.contexts], device=self.loaded.device
-        )
-        tokens = chosen.tolist()
-        steps = make_steps(self.loaded, self.prefix, self.cache, self.visible, chosen, positions)
+        self.chosen = self._fill()
         for step in range(1, max_new_tokens + 1):
-            for row, token in enumerate(tokens):
+            for row, token in enumerate(self.chosen.tolist()):
                 if finished[row]:
                     continue
                 if token in self.loaded.eos_ids:
@@ -129,12 +127,34 @@ class _Batch:
                     finished[row] = reached(ids)
             if all(finished) or step == max_new_tokens:
                 break
-            if sum(finished) >= steps.leaving * len(finished):
+            if sum(finished) >= LEAVING * len(finished):
                 stay = [row for row, done in enumerate(finished) if not done]
-                steps.select(stay)
+                self._select(stay)
                 owners, finished = [owners[row] for row in stay], [False] * len(stay)
-            tokens = steps.next()
+            self.chosen = self._next()
         return generated
+
+    def _next(self) -> torch.Tensor:
+        """The next token of every row (B,); keys and values of the last ones join the cache."""
+        model, place = self.loaded.model, self.cache.place
+        with decoding_behind(self.prefix), exact_head(model):
+            logits = model(
+                self.chosen[:, None],
+                attention_mask=self.visible[:, None, None, : place.end + 1],
+                position_ids=self.positions,
+                past_key_values=self.cache,
+                use_cache=True,
+            ).logits[:, -1]
+        place.end += 1
+        self.positions = self.positions + 1
+        return likeliest(logits)
+
+    def _select(self, rows: Sequence[int]) -> None:
+        """Keep these rows only."""
+        kept = torch.tensor(rows, device=self.loaded.device)
+        self.cache.select(kept)
+        self.visible, self.positions = self.visible[kept], self.positions[kept]
+        self.chosen = self.chosen[kept]
 
     def _fill(self) -> torch.Tensor:
         """Run all contexts, a part at a time; returns the first new token of each: (B,)."""
@@ -144,10 +164,10 @@ class _Batch:
             length = len(self.contexts[start])
             rows = self.budget.scored_rows(length, len(self.prefix))
             part = self.contexts[start : start + rows]
-            self.cache.fill_rows(start, len(part))
+            self.cache.place.filling = (start, start + len(part))
             chosen.append(self._fill_part(part, length, start))
             start += len(part)
-        self.cache.filled()
+        self.cache.place.filling = None
         return torch.cat(chosen)
 
     def _fill_part(self, part: Sequence[list[int]], length: int, start: int) -> torch.Tensor:
@@ -169,3 +189,15 @@ class _Batch:
                 logits_to_keep=1,
             ).logits[:, -1]
         return likeliest(logits)
+
+
+def likeliest(logits: torch.Tensor) -> torch.Tensor:
+    """The likeliest token (B,) by logits (B, V); the first of several that are equally likely.
+
+    Raises:
+        FloatingPointError: a logit is not finite.
+    """
+    best, chosen = logits.max(-1)
+    if not torch.isfinite(best).all():
+        raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
+    return chosen

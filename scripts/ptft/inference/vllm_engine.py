@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from ptft.inference.budget import MEMORY_SHARE
+from ptft.inference.batches import MEMORY_SHARE
 from ptft.inference.engine import Engine, OnProgress, silent
-from ptft.inference.model import LoadedModel
 from ptft.models.folder import ADAPTER_CONFIG
+from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
 

@@ -9,6 +9,8 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 CONFIG = "config.json"
@@ -174,17 +176,41 @@ def hash_files(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def hash_model(folder: Path, checkpoint: Path | None = None) -> str:
-    """SHA-256 of all that decides a model's scores.
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on disk whose files and hash are looked up once.
 
-    Args:
-        folder: a model's, or an adapter's.
-        checkpoint: what an adapter is put on; it decides the scores as well.
-
-    Raises:
-        ValueError: as ``model_files``.
+    Attributes:
+        folder: of whole weights, or of an adapter.
+        checkpoint: that it was trained from; of a checkpoint it is the folder itself.
     """
-    own = hash_files(model_files(folder))
-    if checkpoint is None or not (folder / ADAPTER_CONFIG).exists():
-        return own
-    return hashlib.sha256(f"{own} on {hash_model(checkpoint)}".encode()).hexdigest()
+
+    folder: Path
+    checkpoint: Path
+
+    @cached_property
+    def is_adapter(self) -> bool:
+        """Whether the folder holds an adapter of the checkpoint, not whole weights."""
+        return (self.folder / ADAPTER_CONFIG).exists()
+
+    @cached_property
+    def origin(self) -> "ModelFolder":
+        """The checkpoint that it was trained from; itself where it is one."""
+        return self if self.is_checkpoint else ModelFolder(self.checkpoint, self.checkpoint)
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it was trained from no other."""
+        return self.folder == self.checkpoint
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that decides its scores; an adapter's checkpoint does as well.
+
+        Raises:
+            ValueError: as ``model_files``.
+        """
+        own = hash_files(model_files(self.folder))
+        if self.is_checkpoint or not self.is_adapter:
+            return own
+        return hashlib.sha256(f"{own} on {self.origin.hash}".encode()).hexdigest()

@@ -1,18 +1,31 @@
-"""Checkpoints on disk and models in memory."""
+"""Models in memory: read whole or not at all, adapters merged, ready to be scored or trained.
+
+Also their weights file by file, and how they are written.
+"""
 
 import contextlib
 import json
 import pickle
 import warnings
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
+from safetensors import safe_open
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ptft.models.folder import CONFIG, check_model, check_tokenizer, read_json
+from ptft.models.folder import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    check_model,
+    check_tokenizer,
+    read_json,
+    weight_files,
+)
 
 
 def avoid_cudnn_attention() -> None:
@@ -140,3 +153,176 @@ def save_model(
 def context_length(config: PreTrainedConfig) -> int | None:
     """Positions that a model knows; None where its configuration names no limit."""
     return getattr(config, "max_position_embeddings", None)
+
+
+def load_tuned(
+    folder: Path,
+    checkpoint: Path | None = None,
+    dtype: torch.dtype = torch.float32,
+    scale: float = 1.0,
+) -> PreTrainedModel:
+    """A model in Hugging Face layout, or a checkpoint with the adapter of ``folder`` merged in.
+
+    An adapter is merged in float32, and the sum rounded once.
+
+    Args:
+        folder: of a checkpoint, of a fine-tuned model or of an adapter.
+        checkpoint: what an adapter is put on; by default the one its configuration names.
+        dtype: of the weights.
+        scale: how much of an adapter is merged, as peft scales it; whole weights have no scale.
+
+    Raises:
+        ValueError: weights that do not fit the architecture, an adapter whose checkpoint is not
+            there, or one that peft can't scale.
+    """
+    folder = Path(folder)
+    if not (folder / ADAPTER_CONFIG).exists():
+        return load_model(folder, dtype=dtype)
+    from peft import PeftModel
+    from peft.helpers import rescale_adapter_scale
+
+    named = json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
+    base = Path(checkpoint or named)
+    if not base.is_dir():
+        raise ValueError(f"{folder}: the adapter belongs to the checkpoint {base}, which is absent")
+    with quiet_loading():
+        adapted = PeftModel.from_pretrained(load_model(base), folder)
+        with contextlib.nullcontext() if scale == 1 else rescale_adapter_scale(adapted, scale):
+            model = adapted.merge_and_unload()
+    for weight in model.parameters():  # not the model: its rotary positions stay in float32
+        weight.data = weight.data.to(dtype)
+    return model
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how exactly a model is scored.
+
+    Attributes:
+        device: kind of device, ``cuda`` or ``cpu``.
+        dtype: torch's name of the weights' precision.
+    """
+
+    device: str
+    dtype: str
+
+
+def target_here() -> Target:
+    """CUDA where there is a GPU, else the CPU, in the precision that models are scored in there."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Target(device, str(scoring_dtype(torch.device(device))).removeprefix("torch."))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model that is ready to be scored.
+
+    Attributes:
+        model: in evaluation mode, on ``device``.
+        tokenizer: of the same folder.
+        max_length: tokens of context that the model was built for.
+        pad: id that fills rows up; it is masked everywhere, so any id will do.
+        eos_ids: ids that end a generation.
+    """
+
+    model: torch.nn.Module
+    tokenizer: transformers.PreTrainedTokenizerBase
+    max_length: int
+    pad: int
+    eos_ids: frozenset[int]
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+
+def load_for_scoring(
+    folder: Path,
+    checkpoint: Path | None = None,
+    target: Target | None = None,
+) -> LoadedModel:
+    """Load a model folder, or an adapter merged into the checkpoint that it was trained on.
+
+    Args:
+        folder: holds ``config.json`` and weights, or an adapter; and the tokenizer's files.
+        checkpoint: what an adapter is put on.
+        target: what is here, if not given.
+
+    Raises:
+        ValueError: weights are missing, unexpected or of another shape.
+    """
+    target = target or target_here()
+    model = load_tuned(folder, checkpoint, dtype=getattr(torch, target.dtype))
+    return wrap_model(model.to(target.device), load_tokenizer(folder))
+
+
+def wrap_model(
+    model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase
+) -> LoadedModel:
+    """A model and tokenizer that are in memory already, ready to be scored.
+
+    Raises:
+        ValueError: the model names no length of its context, or attends to a window that is
+            shorter.
+    """
+    avoid_cudnn_attention()
+    config = model.config
+    max_length = context_length(config)
+    if max_length is None:
+        raise ValueError(
+            f"{config.name_or_path}/config.json has no max_position_embeddings; without it nobody "
+            "knows how long a prompt may be"
+        )
+    window = getattr(config, "sliding_window", None)
+    if window and window < max_length:
+        raise ValueError(
+            f"the model attends to a sliding window of {window} tokens, which is shorter than its "
+            f"context of {max_length}; prefix sharing is exact for full attention only"
+        )
+    eos_ids = {tokenizer.eos_token_id}
+    configured = config.eos_token_id
+    eos_ids.update(configured if isinstance(configured, list) else [configured])
+    pad = tokenizer.pad_token_id
+    return LoadedModel(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        max_length=max_length,
+        pad=0 if pad is None else pad,
+        eos_ids=frozenset(end for end in eos_ids if end is not None),
+    )
+
+
+class StoredWeights(Mapping[str, torch.Tensor]):
+    """Name -> weight, on the CPU in the files' precision; each look-up reads the file again.
+
+    Raises:
+        KeyError: the files have no weight of the name (a tied one is stored once).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {name: file for file in weight_files(folder) for name in _names(file)}
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        file = self._files[name]
+        if file.suffix != ".safetensors":
+            return _pickled(file)[name]
+        with safe_open(file, framework="pt") as weights:
+            return weights.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _names(file: Path) -> list[str]:
+    if file.suffix != ".safetensors":
+        return list(_pickled(file))
+    with safe_open(file, framework="pt") as weights:
+        return list(weights.keys())
+
+
+def _pickled(file: Path) -> dict[str, torch.Tensor]:
+    mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and read whole
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)

@@ -17,8 +17,8 @@ from typing import Any, cast
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from ptft.evaluation.cells import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.evaluation.published import names_in
-from ptft.evaluation.requests import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import EVALUATE, FINETUNE, PRETRAIN, PlannedJob, Score, expected_run
 from ptft.planning.gpus import Gpu

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptft.errors import present
-from ptft.evaluation.requests import generates
+from ptft.evaluation.cells import generates
 from ptft.planning.gpus import Gpu, GpuChoice
 from ptft.planning.workload import (
     ADAPTER,

@@ -13,8 +13,7 @@ import numpy as np
 
 from ptft.analysis.examples import GROUPS, Pick, Picked
 from ptft.data.jsonl import read_all, read_examples
-from ptft.evaluation.prompting import cell_shots
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest, cell_shots
 from ptft.language.words import Words
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptft.errors import present, refusal, suggest
-from ptft.evaluation.requests import OWN_WEIGHTS
+from ptft.evaluation.cells import OWN_WEIGHTS
 from ptft.models.derive import DERIVATIONS
 from ptft.study.schema import Study
 from ptft.training.methods import METHODS

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ptft.data.rows import check_split, split_name
 from ptft.errors import PlacedError
-from ptft.evaluation.requests import MAIN_METRIC, TEXT_FORMAT
+from ptft.evaluation.cells import MAIN_METRIC, TEXT_FORMAT
 from ptft.prompts.templates import CHOICE
 from ptft.study.columns import Answer, FieldSource, Label, Transform, TransformedField, check_texts
 from ptft.study.family_checks import GOLD, NEEDED, PROMPTLESS, known_fields, require_known

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal
-from ptft.evaluation.requests import OWN_WEIGHTS, TEXT_FORMAT, generates
+from ptft.evaluation.cells import OWN_WEIGHTS, TEXT_FORMAT, generates
 from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset

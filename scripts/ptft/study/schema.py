@@ -50,9 +50,8 @@ class Evaluation(Strict):
     also: Annotated[list[Literal["whole_label", "constrained", "free", "pmi"]], *ONCE] = []
     """further metrics of classification (whole labels, generation constrained to labels or free)
     and multiple choice (relative to the unconditional likelihood)"""
-    generation_backend: Literal["transformers", "vllm", "cuda_graphs"] = "transformers"
-    """what generates answers: transformers, vLLM if installed, or transformers with its decoding
-    steps recorded as CUDA graphs (never ran on a GPU)"""
+    generation_backend: Literal["transformers", "vllm"] = "transformers"
+    """what generates answers: transformers, or vLLM if installed"""
 
 
 class Bootstrap(Strict):

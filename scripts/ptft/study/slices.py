@@ -7,7 +7,7 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 from __future__ import annotations
 
 from ptft.errors import locate, present
-from ptft.evaluation.requests import KINDS
+from ptft.evaluation.cells import KINDS
 from ptft.models.derive import DERIVATIONS
 from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid

@@ -18,14 +18,13 @@ from typing import cast
 import polars as pl
 
 from ptft import paths
-from ptft.evaluation.arms import ScoredArm
-from ptft.evaluation.job import EvaluationJob, scored_arms
+from ptft.evaluation.cells import EvaluationPlan
+from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
 from ptft.evaluation.published import names_in
-from ptft.evaluation.requests import EvaluationPlan
 from ptft.files.slice_files import as_text
 from ptft.hub.pins import Pin
-from ptft.inference.model import Target
-from ptft.models.folder import TRAINING_SUMMARY, hash_model
+from ptft.models.folder import TRAINING_SUMMARY
+from ptft.models.loading import Target
 from ptft.study.fetched import checkpoint_folder, fetched_checkpoints, fetched_splits
 from ptft.study.grid import BASE, Grid
 from ptft.study.slices import evaluation_slice
@@ -176,11 +175,6 @@ class Verification:
                 yield from self._model_keys(checkpoint, name, model, start)
 
     def _model_keys(self, checkpoint: str, arm: str, model: Path, start: Path) -> Iterator[Finding]:
-        try:
-            model_hash = hash_model(model, start)
-        except (ValueError, OSError) as error:
-            yield Finding(model, str(error), f"remove it, then {RERUN}")
-            return
         plan = cast(EvaluationPlan, json.loads(as_text(evaluation_slice(self.grid, arm))))
         results = self.results
         job = EvaluationJob(
@@ -188,7 +182,11 @@ class Verification:
             self.folder / results.published_cells(checkpoint, arm),
             self.folder / results.evaluation(checkpoint, arm),
         )  # fmt: skip
-        tried = [list(scored_arms(job, plan, model_hash, target)) for target in TARGETS]
+        try:
+            tried = [list(scored_arms(job, plan, target)) for target in TARGETS]
+        except (ValueError, OSError) as error:
+            yield Finding(model, str(error), f"remove it, then {RERUN}")
+            return
         for arms in zip(*tried, strict=True):
             yield from self._compare(arms, model)
 

@@ -15,8 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ptft.models.folder import copy_tokenizer
-from ptft.models.loading import load_model, scoring_dtype
-from ptft.models.stored_weights import StoredWeights
+from ptft.models.loading import StoredWeights, load_model, scoring_dtype
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
 from ptft.training.attention import NAME as PACKED_ATTENTION

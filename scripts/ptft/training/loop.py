@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from ptft.inference.cuda_graphs import CudaGraphs, Recorder
 from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
 from ptft.training.batches import batch_indices, updates_per_epoch
+from ptft.training.cuda_graphs import CudaGraphs, Recorder
 from ptft.training.devices import replicate
 from ptft.training.early_stopping import EarlyStopping
 from ptft.training.examples import Example

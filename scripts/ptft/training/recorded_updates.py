@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ptft.inference.cuda_graphs import Recorder, Repeated
 from ptft.training.attention import SequenceLayout
+from ptft.training.cuda_graphs import Recorder, Repeated
 from ptft.training.examples import Example
 from ptft.training.packing import PackedBatch, in_one_row, packed_arrays
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ptft.inference.head import exact_head
+from ptft.inference.forward import exact_head
 from ptft.training.batches import micro_batches
 from ptft.training.examples import Example
 from ptft.training.loss import token_losses

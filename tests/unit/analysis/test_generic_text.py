@@ -13,7 +13,7 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import confidence_draws, score_interval
 from ptft.analysis.tables import TABLES, make_table
-from ptft.evaluation.text import linearised
+from ptft.evaluation.results import linearised
 
 
 @pytest.fixture(scope="module")

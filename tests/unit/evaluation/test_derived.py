@@ -9,12 +9,6 @@ from slice_files import slice_file
 from tiny import LABELS, TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import evaluate_model
-from ptft.evaluation.arms import derived_engine
-from ptft.inference.engine import Engine
-from ptft.inference.model import load_for_scoring
-from ptft.inference.recorded_steps import record_steps
-from ptft.inference.steps import Steps
-from ptft.models.derive.base import Parent
 from ptft.models.loading import load_model
 
 CELL = "words.default.0shot.parquet"
@@ -120,15 +114,6 @@ def test_the_checkpoint_is_part_of_an_interpolated_cells_key(study):
     save_tiny_checkpoint(folder / "step4", rope_theta=500.0)
     assert run("full", **half, **noisy) == 0
     assert len(list((folder / "store").glob("*.parquet"))) == before + 1
-
-
-def test_derived_weights_generate_as_those_that_they_come_of(study):
-    folder, _ = study
-    loaded = load_for_scoring(folder / "full")
-    for make_steps in (Steps, record_steps(loaded.device)):
-        engine = Engine(loaded, make_steps=make_steps)
-        parent = Parent(folder / "full", folder / "step4")
-        assert derived_engine(engine, spec("noise", 0.01), parent).make_steps is make_steps
 
 
 def test_cells_of_a_derived_arm_that_fail_are_named(study, capsys):

@@ -13,12 +13,10 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 import evaluate_model
 from ptft.evaluation import scoring
-from ptft.evaluation.cell_key import cell_key
-from ptft.evaluation.requests import CellRequest, cells_of_plan
+from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.inference.engine import Engine
-from ptft.inference.model import Target, wrap_model
-from ptft.models.folder import hash_model
+from ptft.models.loading import Target, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots
 
 LABELS = ("yes", "no", "maybe")
@@ -280,26 +278,9 @@ def test_a_generation_backend_is_part_of_the_cells_that_generate(job):
     assert [cell.generation_backend for cell in cells_of_plan(free)] == ["vllm"]
 
 
-def test_recorded_steps_are_cells_of_their_own_with_the_same_answers(job):
-    folder, plan, run = job
-    assert run() == 0
-    cell = folder / "output" / "sums.default.0shot.parquet"
-    before, usual = stored(folder), pl.read_parquet(cell)
-    plan["generation_backend"] = "cuda_graphs"
-    assert run() == 0
-    (key,) = stored(folder).keys() - before.keys()
-    assert pl.read_parquet(cell).equals(usual)
-    notes = pl.read_parquet_metadata(cell)
-    assert notes["generation_backend"] == "cuda_graphs"
-    assert (notes["compared_examples"], notes["changed_predictions"]) == ("4", "0")
-    (asked,) = [one for one in cells_of_plan(plan) if one.generation_backend]
-    model = hash_model(folder / "model")
-    assert key == f"{cell_key(asked, model, folder / 'data', 1, CPU)}.parquet"
-
-
 def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
     folder, plan, run = job
-    monkeypatch.setattr("ptft.evaluation.requests.find_spec", lambda name: None)
+    monkeypatch.setattr("ptft.evaluation.cells.find_spec", lambda name: None)
     plan["generation_backend"] = "vllm"
     with pytest.raises(ModuleNotFoundError, match="generation_backend: found vllm, .*pip install"):
         run()

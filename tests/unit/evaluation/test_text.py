@@ -12,17 +12,15 @@ from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.data.jsonl import write_examples
-from ptft.evaluation.cell_key import cell_key
+from ptft.evaluation import text as text_module
+from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.job import EvaluationJob, evaluate
-from ptft.evaluation.requests import CellRequest, cells_of_plan
+from ptft.evaluation.results import linearised, to_frame
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.evaluation.store import to_frame
-from ptft.evaluation.text import linearised
-from ptft.inference import text_losses
-from ptft.inference.budget import Budget
+from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.model import Target, wrap_model
 from ptft.models.folder import hash_files
+from ptft.models.loading import Target, wrap_model
 from ptft.prompts.tokens import rolling_windows
 
 
@@ -122,7 +120,7 @@ def test_neither_batches_nor_slices_of_the_softmax_change_it(engine, rows, base,
     one = evaluate_cell(engine, text_cell(32, 8), rows, [], base=base)
     told = []
     alone = Engine(engine.loaded, Budget(tokens=1, memory=0))
-    monkeypatch.setattr(text_losses, "SOFTMAX_ROWS", 3)
+    monkeypatch.setattr(text_module, "SOFTMAX_ROWS", 3)
     other = evaluate_cell(alone, text_cell(32, 8), rows, [], told.append, base)
     for name in ("nats", "base_nats", "same_top"):
         np.testing.assert_allclose(other.extra[name], one.extra[name], rtol=1e-5)
@@ -214,7 +212,7 @@ def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
 def test_a_job_scores_anew_in_another_precision(folders, monkeypatch):
     keys = []
     for dtype in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr("ptft.inference.model.scoring_dtype", lambda _, dtype=dtype: dtype)
+        monkeypatch.setattr("ptft.models.loading.scoring_dtype", lambda _, dtype=dtype: dtype)
         evaluate(job_of(folders, "tuned"))
         keys.append(json.loads((folders / "tuned.json").read_text()))
         notes = pl.read_parquet_metadata(folders / "output/tuned/c.default.0shot.parquet")

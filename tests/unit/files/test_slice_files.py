@@ -11,7 +11,7 @@ from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
 from ptft.audit.study import AuditSlice
 from ptft.data.prepare import SplitSlice
-from ptft.evaluation.requests import EvaluationPlan
+from ptft.evaluation.cells import EvaluationPlan
 from ptft.files.slice_files import Slices, read_slice
 from ptft.paths import Results
 from ptft.study import StudyError, read_study

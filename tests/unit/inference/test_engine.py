@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.inference.budget import Budget
+from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.model import wrap_model
-from ptft.inference.prefix import common_prefix
+from ptft.inference.forward import common_prefix
+from ptft.models.loading import wrap_model
 from ptft.prompts.encoding import Prompt
 
 

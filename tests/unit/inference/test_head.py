@@ -7,11 +7,11 @@ import torch
 from tiny_models import tie, tiny_olmo, tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
-from ptft.inference.head import exact_head, float32_logits
-from ptft.inference.model import wrap_model
+from ptft.inference.forward import exact_head, float32_logits
+from ptft.models.loading import wrap_model
 from ptft.prompts.encoding import Prompt, encode_examples
 
 FIRST, SECOND = 40, 41

@@ -6,11 +6,8 @@ import pytest
 import torch
 from tiny import save_tiny_checkpoint, tiny_config
 
-from ptft.models.adapters import load_tuned
-from ptft.models.derive import DERIVATIONS, get_derivation, summary
-from ptft.models.derive.base import Derivation, Parent
-from ptft.models.derive.noise import draw
-from ptft.models.loading import load_model
+from ptft.models.derive import DERIVATIONS, Derivation, Parent, draw, get_derivation, summary
+from ptft.models.loading import load_model, load_tuned
 
 
 @pytest.fixture(scope="module")

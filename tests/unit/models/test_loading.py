@@ -5,10 +5,16 @@ import torch
 from safetensors.torch import load_file
 from tiny import save_tiny_checkpoint
 
-from ptft.inference.model import Target, load_for_scoring, target_here
-from ptft.models.adapters import load_tuned
 from ptft.models.folder import copy_tokenizer
-from ptft.models.loading import load_model, save_model, scoring_dtype
+from ptft.models.loading import (
+    Target,
+    load_for_scoring,
+    load_model,
+    load_tuned,
+    save_model,
+    scoring_dtype,
+    target_here,
+)
 from ptft.training.methods import get_method
 from ptft.training.methods.lora import LoraSettings
 

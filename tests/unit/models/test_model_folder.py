@@ -6,10 +6,14 @@ from tiny import tiny_config, tiny_tokenizer
 from ptft.models.folder import (
     CONFIGURATION,
     TOKENIZER,
+    ModelFolder,
     copy_tokenizer,
-    hash_model,
     model_files,
 )
+
+
+def hash_of(folder, checkpoint=None):
+    return ModelFolder(folder, checkpoint or folder).hash
 
 
 def test_any_file_that_decides_a_score_changes_the_hash_and_no_other_does(tmp_path):
@@ -17,24 +21,24 @@ def test_any_file_that_decides_a_score_changes_the_hash_and_no_other_does(tmp_pa
     folder.mkdir()
     for name in (*CONFIGURATION, *TOKENIZER, "model.safetensors"):
         (folder / name).write_text(name)
-    before = hash_model(folder)
+    before = hash_of(folder)
     (folder / "training.json").write_text("{}")
     (folder / "training_args.bin").write_text("x")
     (folder / "tensorboard").mkdir()
-    assert hash_model(folder) == before
+    assert hash_of(folder) == before
     found = {before}
     for file in model_files(folder):
         file.write_text(f"other {file.name}")
-        found.add(hash_model(folder))
+        found.add(hash_of(folder))
     assert len(found) == 1 + 2 + 8 + 1  # the first, configuration, tokenizer, weights
 
 
 def test_pickled_weights_count_where_there_are_no_others(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_text("first")
-    before = hash_model(tmp_path)
+    before = hash_of(tmp_path)
     (tmp_path / "pytorch_model.bin").write_text("second")
-    assert hash_model(tmp_path) != before
+    assert hash_of(tmp_path) != before
     (tmp_path / "model.safetensors").write_text("weights")
     assert [file.name for file in model_files(tmp_path)] == ["config.json", "model.safetensors"]
 
@@ -48,11 +52,11 @@ def test_an_adapter_is_hashed_with_what_it_is_put_on(tmp_path):
         folder.mkdir()
         for name in names:
             (folder / name).write_text(name)
-    before = hash_model(adapter, checkpoint)
+    before = hash_of(adapter, checkpoint)
     (checkpoint / "model.safetensors").write_text("other")
-    other = hash_model(adapter, checkpoint)
+    other = hash_of(adapter, checkpoint)
     (adapter / "adapter_model.safetensors").write_text("other")
-    assert len({before, other, hash_model(adapter, checkpoint)}) == 3
+    assert len({before, other, hash_of(adapter, checkpoint)}) == 3
 
 
 @pytest.mark.parametrize("names", [[], ["config.json"], ["model.safetensors"], ["x.safetensors"]])
@@ -60,9 +64,9 @@ def test_a_folder_without_a_model_is_refused_with_what_it_holds(tmp_path, names)
     for name in names:
         (tmp_path / name).write_text("x")
     with pytest.raises(ValueError, match=f"is not a model folder.*found {', '.join(names)}"):
-        hash_model(tmp_path)
+        hash_of(tmp_path)
     with pytest.raises(ValueError, match="nowhere is not a model folder.*found nothing"):
-        hash_model(tmp_path / "nowhere")
+        hash_of(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("shard", ["1GB", "20KB"])

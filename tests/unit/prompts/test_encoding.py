@@ -6,11 +6,11 @@ from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptft.evaluation.requests import CellRequest
+from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.scoring import evaluate_cell
-from ptft.inference.budget import Budget
+from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.model import load_for_scoring, wrap_model
+from ptft.models.loading import load_for_scoring, wrap_model
 from ptft.prompts import templates
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import few_shot_prompt

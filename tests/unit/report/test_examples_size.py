@@ -13,7 +13,7 @@ from ptft.analysis.collect import CELLS_SCHEMA, study_cells
 from ptft.analysis.examples import DRAWN, Answers, pick_examples
 from ptft.analysis.settings import Settings
 from ptft.data.jsonl import write_examples
-from ptft.evaluation.requests import cells_of_plan
+from ptft.evaluation.cells import cells_of_plan
 from ptft.language.words import Words
 from ptft.prompts.templates import template_fields
 from ptft.report.examples import examples_data

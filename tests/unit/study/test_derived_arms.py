@@ -155,5 +155,3 @@ def test_what_has_weights_of_its_own_is_refused(read, tmp_path):
     study = tmp_path / "study.yaml"
     with pytest.raises(StudyError, match=r"study.yaml:\d+: evaluate.generation_backend: vllm has"):
         read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
-    edit(study, "vllm", "cuda_graphs")  # of the same weights
-    read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")

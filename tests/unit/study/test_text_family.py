@@ -4,7 +4,7 @@ import pytest
 import yaml
 from small_study import edit, write_study
 
-from ptft.evaluation.requests import cells_of_plan
+from ptft.evaluation.cells import cells_of_plan
 from ptft.study import StudyError, read_study
 from ptft.study.slices import audit_slice, evaluation_slice, resolved_study, split_slice
 

@@ -20,8 +20,7 @@ from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
-from ptft.models.adapters import load_tuned
-from ptft.models.loading import load_model
+from ptft.models.loading import load_model, load_tuned
 from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.training import job
 from ptft.training.devices import Devices

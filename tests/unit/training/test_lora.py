@@ -6,8 +6,7 @@ import torch
 from plain_loop import plain_train
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
-from ptft.models.adapters import load_tuned
-from ptft.models.loading import load_model
+from ptft.models.loading import load_model, load_tuned
 from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples

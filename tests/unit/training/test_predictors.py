@@ -11,9 +11,7 @@ from slice_files import slice_file
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import finetune_model
-from ptft.models.adapters import load_tuned
-from ptft.models.loading import load_model
-from ptft.models.stored_weights import StoredWeights
+from ptft.models.loading import StoredWeights, load_model, load_tuned
 from ptft.training.attention import NAME
 from ptft.training.methods import get_method
 from ptft.training.predictors import MOST_EXAMPLES, compared_examples, distances, kl_from_base

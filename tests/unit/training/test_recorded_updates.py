@@ -13,9 +13,9 @@ from recorded_work import RecordedWork
 from remedy_runs import stopped_and_resumed, trained, trainer_of
 from tiny import TEMPLATE, tiny_model, tiny_rows, tiny_tokenizer
 
-from ptft.inference.cuda_graphs import NotRecorded
 from ptft.models.loading import load_model
 from ptft.training.attention import NAME, SequenceLayout
+from ptft.training.cuda_graphs import NotRecorded
 from ptft.training.devices import Devices
 from ptft.training.examples import Example, completion_examples
 from ptft.training.gradients import Gradients

@@ -1,6 +1,6 @@
 """CUDA graphs: the kernels of some work are recorded once, then launched together.
 
-A short update or a decoding step is a thousand small kernels, which take the host longer to launch
+A short update is a thousand small kernels, which take the host longer to launch
 one by one than the GPU to run.
 """
 
@@ -71,8 +71,7 @@ class CudaGraphs:
             first = str(error.__context__ or error).partition("\n")[0]
             raise NotRecorded(
                 f"this work can't be recorded as a CUDA graph ({first}): start again without, by "
-                "finetune.METHOD.settings.cuda_graphs: false, or "
-                "evaluate.generation_backend: transformers"
+                "finetune.METHOD.settings.cuda_graphs: false"
             ) from error
         self._latest = weakref.ref(graph)
         return graph.replay

@@ -1,13 +1,29 @@
-"""Cells: one score of a model on a dataset, in a format, with a number of shots."""
+"""Cells: one score of a model on a dataset, in a format, with a number of shots.
 
-from collections.abc import Collection
-from dataclasses import dataclass
+What is asked of a model, the key under which a finished cell is kept, and the prompts that it
+means: scoring, the audit and `show_prompts` take them from here. Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.util import find_spec
-from typing import Literal, NotRequired
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_name
+from ptft.prompts.encoding import Prompt, encode_examples
+from ptft.prompts.templates import select_shots
+
+if TYPE_CHECKING:
+    from ptft.models.loading import Target
 
 # Kinds of datasets, and the further ways of scoring that a plan may ask for beside the main one.
 KINDS = {
@@ -166,7 +182,7 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
 
 
 def require_backend(name: str | None) -> None:
-    """Refuse a generation backend that cannot run here; None and ``cuda_graphs`` always can.
+    """Refuse a generation backend that cannot run here; None always can.
 
     Raises:
         ModuleNotFoundError: it is not installed.
@@ -176,3 +192,84 @@ def require_backend(name: str | None) -> None:
             "evaluate.generation_backend: found vllm, which is not installed here; leave the key "
             "out to generate with transformers, or install it: pip install -e '.[vllm]'"
         )
+
+
+def cell_key(
+    cell: CellRequest,
+    model_hash: str,
+    data: Path,
+    scoring_version: int,
+    target: Target,
+    base_hash: str | None = None,
+) -> str:
+    """Name of a cell's file in the store: a hash of all that determines its content.
+
+    The names of format and dataset stay out: they do not change a score, so a renamed format
+    is not computed again. Neither do the shots change a cell without any.
+
+    Args:
+        base_hash: of the model that a tuned one is compared with; it counts for text alone.
+    """
+    parts = asdict(cell)
+    del parts["dataset"], parts["format"]
+    for part in ("generation_backend", "window", "stride"):
+        if parts[part] is None:
+            del parts[part]
+    if cell.kind == "text" and base_hash is not None:
+        parts["base"] = base_hash
+    splits = ["test", "shots"] if cell.shots else ["test"]
+    if not cell.shots:
+        del parts["shots_seed"]
+    parts |= {
+        "model": model_hash,
+        "data": _hash_splits(data / cell.dataset, *splits),
+        "scoring_version": scoring_version,
+        **asdict(target),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _hash_splits(folder: Path, *splits: str) -> str:
+    return hash_files([folder / f"{split}.jsonl" for split in splits])
+
+
+def cell_shots(cell: CellRequest, pool: Sequence[Mapping]) -> Sequence[Mapping]:
+    """The shots of a cell, drawn from a pool.
+
+    Raises:
+        ValueError: the pool holds too few.
+    """
+    return select_shots(pool, cell.shots, cell.shots_seed, balanced=cell.kind != "generation")
+
+
+def cell_prompts(
+    tokenizer,
+    cell: CellRequest,
+    shots: Sequence[Mapping],
+    examples: Sequence[Mapping],
+    max_length: int,
+) -> list[Prompt]:
+    """The prompts of a cell's examples, cut to the model's context where they have to be.
+
+    Raises:
+        ValueError: an example does not fit even so.
+    """
+    reserve = cell.max_new_tokens or 0 if generates(cell.kind, cell.also) else 0
+    return encode_examples(
+        tokenizer,
+        cell.template,
+        shots,
+        examples,
+        lambda row: _continuations(cell, row),
+        max_length,
+        reserve,
+    )
+
+
+def _continuations(cell: CellRequest, row: Mapping) -> Sequence[str]:
+    """Texts that are scored behind a context; the first sub-tokens of labels come beside them."""
+    if cell.kind == "multiple_choice":
+        return row["choices"]
+    whole = {"whole_label", "constrained"} & set(cell.also)
+    return cell.labels or () if whole else ()

@@ -1,0 +1,150 @@
+"""Weights computed from a model's without training, by name of the derivation.
+
+A derivation is one class here and one entry of ``DERIVATIONS``. Importing this module imports no
+torch: the study's schema reads names and strengths only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from ptft.models.folder import ModelFolder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Weights = Mapping[str, torch.Tensor]
+
+
+class Parent(ModelFolder):
+    """The model that weights are derived from, read from its files in float32, on the CPU."""
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Name -> weight of the model, an adapter merged in."""
+        return self.rescaled(1.0)
+
+    @cached_property
+    def start(self) -> Weights:
+        """Name -> weight of the checkpoint."""
+        from ptft.models.loading import load_model
+
+        return _weights(load_model(self.checkpoint))
+
+    def rescaled(self, scale: float) -> Weights:
+        """The model with so much of its adapter, as peft scales it; whole weights have no scale.
+
+        Raises:
+            ValueError: peft can't scale an adapter of this kind.
+        """
+        from ptft.models.loading import load_tuned
+
+        return _weights(load_tuned(self.folder, self.checkpoint, scale=scale))
+
+
+def _weights(model: nn.Module) -> Weights:
+    """A model's weights by name, tied ones once."""
+    return {name: weight.detach() for name, weight in model.named_parameters()}
+
+
+class Derivation:
+    """One way of deriving weights. Those of a model that are not named stay as they are."""
+
+    version: ClassVar[int] = 1
+    """part of a cell's key: raise it when the same strength gives other weights"""
+    of_base: ClassVar[bool] = True
+    """whether a checkpoint as it is can be derived from"""
+    from_start: ClassVar[bool] = False
+    """whether the weights of the checkpoint decide the result beside the model's own"""
+    seeded: ClassVar[bool] = False
+    """whether something is drawn, so that an arm has a seed of its own"""
+    strengths: ClassVar[str]
+    """the strengths that it takes, in words"""
+
+    def takes(self, strength: float) -> bool:
+        """Whether a strength is one of these."""
+        raise NotImplementedError
+
+    def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
+        """The derived weights, in float32."""
+        raise NotImplementedError
+
+
+class Interpolate(Derivation):
+    """(1 - a) x checkpoint + a x tuned model; an adapter is scaled by a.
+
+    WiSE-FT (arXiv 2109.01903).
+    """
+
+    of_base = False
+    from_start = True
+    strengths = "0 (the checkpoint) to 1 (the tuned model), and on to 1.5"
+
+    def takes(self, strength: float) -> bool:
+        """Whether the strength is in [0, 1.5]."""
+        return 0 <= strength <= 1.5
+
+    def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
+        """In float32, where strengths 0 and 1 give both ends exactly."""
+        if parent.is_adapter:
+            return parent.rescaled(strength)
+        return {
+            name: (1 - strength) * parent.start[name] + strength * weight
+            for name, weight in parent.weights.items()
+        }
+
+
+class Noise(Derivation):
+    """Each entry of a matrix W moves by N(0, (strength x std(W))^2); vectors stay."""
+
+    seeded = True
+    strengths = "more than 0: the noise's standard deviation relative to the matrix's own"
+
+    def takes(self, strength: float) -> bool:
+        """Whether there is any noise."""
+        return strength > 0
+
+    def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
+        """In float32. The same seed draws the same noise at every strength."""
+        return {
+            name: weight + strength * weight.std() * draw(name, weight.shape, seed)
+            if weight.ndim >= 2
+            else weight
+            for name, weight in parent.weights.items()
+        }
+
+
+def draw(name: str, shape: torch.Size, seed: int) -> torch.Tensor:
+    """Standard normal numbers that follow from a matrix's name and a seed alone.
+
+    They are drawn on the CPU, so they are the same in every process and beside every device.
+    """
+    import torch
+
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    return torch.randn(shape, generator=generator)
+
+
+DERIVATIONS: dict[str, type[Derivation]] = {"interpolate": Interpolate, "noise": Noise}
+
+
+def summary(name: str) -> str:
+    """What a derivation is, in one line."""
+    return inspect.getdoc(DERIVATIONS[name]).splitlines()[0]
+
+
+def get_derivation(name: str) -> Derivation:
+    """The derivation of a name.
+
+    Raises:
+        ValueError: there is no such derivation.
+    """
+    if name not in DERIVATIONS:
+        raise ValueError(f"derivation: found {name!r}, expected one of {sorted(DERIVATIONS)}")
+    return DERIVATIONS[name]()
