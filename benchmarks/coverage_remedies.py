@@ -98,8 +98,7 @@ def _held(scores: Scores, truths: dict[str, np.ndarray], size: int) -> dict[str,
     rows = tradeoff(scores, SETTINGS)
     held = {"gain": _inside(rows, "gain", gain), "kept": _inside(rows, "kept", kept)}
     known = Points(table, points.others, _exact(gain, points.gain), _exact(kept, points.kept))
-    _, versions = compared(known, SETTINGS)
-    spared = np.array([found[0] for found in versions["spared"]])
+    spared = np.array([found.versions["spared"][0] for found in compared(known, SETTINGS)])
     compared_rows = equal_gain(scores, SETTINGS)
     inside = _inside(compared_rows, "spared", spared)
     for target, (method, derived) in product(TARGETS, [("lora", None), ("full", "interpolate")]):

@@ -136,7 +136,9 @@ def _runs(cells: pl.DataFrame, arms: pl.DataFrame | None) -> Mapping[tuple, list
     known = cells.select(*MODEL, "arm").unique(maintain_order=True)
     if arms is not None:
         on = ["checkpoint", "method", "train_task", "setting"]
-        chosen = known.join(chosen_settings(arms), on=on, how="semi", maintain_order="left")
+        chosen = known.join(
+            chosen_settings(arms), on=on, how="semi", nulls_equal=True, maintain_order="left"
+        )
         known = pl.concat([known, chosen.with_columns(setting=pl.lit(CHOSEN))])
     runs: dict[tuple, list[str]] = {}
     for *model, arm in known.iter_rows():

@@ -102,12 +102,18 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
     each checkpoint.
     """
     found = scores.cells.join(
-        chosen_settings(table), on=[*CHOICE, "setting"], how="semi", maintain_order="left"
+        chosen_settings(table),
+        on=[*CHOICE, "setting"],
+        how="semi",
+        nulls_equal=True,  # settings as they are may be chosen
+        maintain_order="left",
     )
     rows = found["row"].to_numpy()
     draws, count = scores.draws, len(scores.draws)
     again = found.with_columns(
         pl.lit(CHOSEN).alias("setting"),
+        # Chosen settings may differ in what they sweep, and are one curve.
+        pl.lit(None, pl.String).alias("swept"),
         pl.Series("row", np.arange(count, count + len(rows)), scores.cells.schema["row"]),
     )
     return Scores(

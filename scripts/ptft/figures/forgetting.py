@@ -298,14 +298,15 @@ TEXTS = 3
 def draw_generic_text(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One line per task and method, with its interval; grey: base models.
 
-    Swept settings and derived arms have rows in the table, but no line.
+    Of a swept method the setting that validation chooses; derived arms have rows in the table, but
+    no line.
     """
     table = tables["generic_text"]
     if table.is_empty():
         return nothing_to_draw(language.label("no generic text was scored"))
-    trained = pl.all_horizontal(pl.col("setting", "derived").is_null())
-    tuned = table.filter(trained, pl.col("method").is_not_null())
-    base = table.filter(trained, pl.col("method").is_null())
+    trained = table.filter(pl.col("derived").is_null())
+    tuned = trained.filter(pl.col("method").is_not_null())
+    base = trained.filter(pl.col("method").is_null())
     arms = tuned.select("train_task", "method").unique().sort(pl.all())
     methods = arms["method"].unique().sort().to_list()
     datasets = table["dataset"].unique().sort().to_list()

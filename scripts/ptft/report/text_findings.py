@@ -15,9 +15,9 @@ def generic_text_findings(
 ) -> list[str]:
     """For each dataset, base models from first to last checkpoint, then tuned models at the last.
 
-    Swept and derived arms are only in the table.
+    Derived arms are only in the table.
     """
-    trained = table.filter(pl.all_horizontal(pl.col("setting", "derived").is_null()))
+    trained = table.filter(pl.col("derived").is_null())
     rows = []
     for _, one in trained.group_by("dataset", maintain_order=True):
         base = one.filter(pl.col("method").is_null()).sort("index")

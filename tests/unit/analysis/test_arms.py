@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
+from remedy_scores import OWN, Model, remedy_scores
 from score_tables import pick
-from synthetic_scores import SETTING_LOSS, study_slice, write_evaluations
+from synthetic_scores import SETTING_LOSS, add_text, study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
@@ -19,6 +21,8 @@ from ptft.analysis.tuned_models import (
     shown_settings,
     with_chosen,
 )
+from ptft.figures import draw
+from ptft.report.text_findings import generic_text_findings
 
 RATES = [1e-3, 1e-2, 1e-1]
 # Validation loss of the rates, by checkpoint and task; the two seeds are .1 above and below.
@@ -159,7 +163,7 @@ def swept(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("evaluations")
     study = study_slice(1, ("default", "io"), tuple(SETTING_LOSS))
     write_evaluations(study, folder, n=60)
-    collected = collect(study, folder)
+    collected = collect(add_text(study, folder), folder)
     scores = with_chosen(Scores.build(collected.cells, collected.replicates), table)
     return lambda name: make_table(name, scores, Settings())
 
@@ -197,3 +201,50 @@ def test_every_table_has_rows_of_base_models_whatever_is_shown(swept, table):
     assert formats["method"].null_count() > 0
     assert set(formats["setting"].drop_nulls()) == {CHOSEN}
     assert CHOSEN not in swept("suspicious")["setting"].to_list()
+
+
+def test_the_settings_as_they_are_can_be_chosen_and_make_one_curve():
+    """Of a sweep with the settings as they are (null) the choice changes along pre-training."""
+    base = Model([0.4] * 4, [0.7] * 4, method=None)
+    fixed = [
+        Model([0.8, 0.6, 0.8, 0.6], [0.5] * 4),
+        Model([0.5, 0.9, 0.5, 0.9], [0.5] * 4, swept="dropout", setting="dropout0.1"),
+    ]
+    scores = remedy_scores([base, *fixed], 500, np.random.default_rng(0))
+    settings = [None, "dropout0.1"]
+    table = pl.DataFrame(
+        [
+            {"checkpoint": f"step{at}", "method": "full", "train_task": "nli", "setting": setting,
+             "chosen": setting == settings[at % 2], "pretraining_lr": None}
+            for at in range(4) for setting in settings
+        ]
+    )  # fmt: skip
+    chosen = with_chosen(scores, table)
+    gains = make_table("gains", chosen, Settings()).filter(setting=CHOSEN, dataset=OWN)
+    fixed_gains = make_table("gains", scores, Settings()).filter(dataset=OWN)
+    assert gains["checkpoint"].to_list() == ["step0", "step1", "step2", "step3"]
+    for at, row in enumerate(gains.iter_rows(named=True)):
+        own = pick(fixed_gains, checkpoint=f"step{at}", setting=settings[at % 2])
+        assert row["tuned"] == own["tuned"]
+    [curve] = (
+        make_table("overtraining", chosen, Settings())
+        .filter(setting=CHOSEN, measure="tuned score")
+        .iter_rows(named=True)
+    )
+    assert (curve["n_checkpoints"], curve["last_checkpoint"]) == (4, "step3")
+    along = make_table("along_pretraining", chosen, Settings())
+    along = along.filter(setting=CHOSEN, measure="tuned score")
+    assert along["swept"].null_count() == len(along) == 4
+
+
+def test_generic_text_has_every_setting_and_draws_the_chosen_one(swept, table):
+    texts = swept("generic_text")
+    last = texts.filter(checkpoint="main", train_task="nli")
+    losses = dict(last.select("setting", "bits_per_byte").iter_rows())
+    assert set(losses) == {CHOSEN, *SETTING_LOSS} and losses[CHOSEN] == losses["lr0.01"]
+    [said] = [part for part in generic_text_findings(texts, Settings(), str) if "csv-table" in part]
+    assert all(said.count(setting) == 2 for setting in SETTING_LOSS)  # of both tasks
+    [ax] = draw("generic_text", {"generic_text": texts}, arms=table).axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    own = texts.filter(train_task="nli", setting=CHOSEN).sort("index")
+    assert drawn["tuned on nli (full, chosen)"] == own["bits_per_byte"].to_list()

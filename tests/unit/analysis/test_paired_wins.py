@@ -68,3 +68,15 @@ def test_without_files_nothing_is_counted(tmp_path):
     assert counted(pairs) == [(*pair[:2], None, None, None) for pair in counted(pairs)]
     none = ModelPairs(found.tuned, pl.DataFrame())
     assert paired_wins(none, cells, tmp_path).is_empty()
+
+
+def test_settings_as_they_are_can_be_the_chosen_ones(tmp_path):
+    found, cells, arms = study(tmp_path)
+    as_is = pl.col("setting").replace("lr1", None)
+    pairs = paired_wins(
+        ModelPairs(found.tuned.with_columns(as_is), found.pairs),
+        cells.with_columns(as_is),
+        tmp_path,
+        arms.with_columns(as_is),
+    )
+    assert counted(pairs)[2:] == [(2, 3, 1.0, 0.0, 1.0), (1, 3, 4.0, 1.0, 2.0)]

@@ -29,6 +29,7 @@ from ptft.analysis.estimates import (
 )
 from ptft.analysis.scores import CHECKPOINT, GROUP, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import POWER, small_sample_quantile
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 from ptft.analysis.tuned_models import CHOSEN
@@ -97,22 +98,76 @@ def most_kept(
         share: (V,) where on the path it is: index of the point in ``path.points``, plus the
             fraction of the way to the next if it is between two linked points.
     """
+    values, shares, reaches = _candidates(gain, kept, path, least)
+    values = np.where(reaches, values, -np.inf)
+    best = np.argmax(values, axis=0)[None]
+    most = np.take_along_axis(values, best, axis=0)[0]
+    share = np.take_along_axis(shares, best, axis=0)[0]
+    reached = np.isfinite(most)
+    return np.where(reached, most, np.nan), np.where(reached, share, np.nan)
+
+
+def _candidates(
+    gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each point and link of a path keeps, its place, and whether it gains enough: (K, V).
+
+    A link is where its line crosses ``least``, NaN where it does not.
+    """
     places = {row: at for at, row in enumerate(path.points)}
-    values = [np.where(gain[row] >= least, kept[row], -np.inf) for row in path.points]
+    values = [kept[row] for row in path.points]
     shares = [np.full(len(least), float(at)) for at in range(len(path.points))]
+    reaches = [gain[row] >= least for row in path.points]
     for one, other in path.links:
         rise = gain[other] - gain[one]
         with np.errstate(divide="ignore", invalid="ignore"):
             way = (least - gain[one]) / rise
         crosses = (way > 0) & (way < 1)
         way = np.where(crosses, way, 0.0)
-        values.append(np.where(crosses, kept[one] + way * (kept[other] - kept[one]), -np.inf))
+        values.append(np.where(crosses, kept[one] + way * (kept[other] - kept[one]), np.nan))
         shares.append(places[one] + way * (places[other] - places[one]))
-    best = np.argmax(values, axis=0)
-    most = np.take_along_axis(np.array(values), best[None], axis=0)[0]
-    share = np.take_along_axis(np.array(shares), best[None], axis=0)[0]
-    reached = np.isfinite(most)
-    return np.where(reached, most, np.nan), np.where(reached, share, np.nan)
+        reaches.append(crosses)
+    return np.array(values), np.array(shares), np.array(reaches)
+
+
+def chosen(gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray) -> np.ndarray:
+    """What the candidates of a path keep that the estimate may choose from: (K, V).
+
+    Those that gain enough by the estimate, in all versions, whether or not they gain enough there.
+    """
+    values, _, reaches = _candidates(gain, kept, path, least)
+    return values[reaches[:, 0]]
+
+
+def limits_of_best(candidates: np.ndarray, draws: int, level: float) -> tuple[float, float, float]:
+    """Limits of the best of K candidates less its estimate, and the smallest difference found.
+
+    The best of several noisy candidates looks better than it is. So the limits hold for all
+    candidates at once: in each draw the error of the candidate that errs most, downwards for the
+    lower and upwards for the upper limit (single-step maximum test; Hothorn, Bretz and Westfall,
+    2008). They also hold for a largest of smallest; for one candidate they are the percentiles of
+    its draws, further out where these rest on few seeds.
+
+    Args:
+        candidates: (K, V); NaN where a version has no such candidate.
+        draws: number of versions that are draws.
+    """
+    from scipy.special import ndtri
+
+    errors, by_seed = np.split(candidates[:, 1:] - candidates[:, :1], [draws], axis=1)
+    if not len(candidates) or np.isnan(errors).all(axis=1).any():
+        return np.nan, np.nan, np.nan
+    tail, seeds = (1 - level) / 2, SeedPart.of(by_seed)
+    spread = np.nanstd(errors, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num(seeds.variance / spread**2)
+    wider = small_sample_quantile(tail, share, seeds.freedom) / small_sample_quantile(
+        tail, 0, np.inf
+    )
+    errors = wider[:, None] * errors
+    low = float(np.nanquantile(np.fmin.reduce(errors), tail))
+    high = float(np.nanquantile(np.fmax.reduce(errors), 1 - tail))
+    return low, high, -low + float(ndtri(POWER) * spread.max())
 
 
 def best_gain(gain: np.ndarray, path: Path) -> np.ndarray:
@@ -361,7 +416,8 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     rates do not make a method. ``enough`` is, by ``target``: the gain that every method
     reaches, i.e. the worst method's best, less ``gain_margin``; or ``gain_share`` of the best gain
     of full fine-tuning, which a method may miss (``reached`` false). In each resample it is found
-    again, and so is the best model.
+    again, and so is the best model. Limits cover the choice of the best
+    model, of the method and of full fine-tuning (:func:`limits_of_best`).
 
     One row per (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
     ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
@@ -371,40 +427,45 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``at``: index of the model among the method's; a fraction lies between two models.
     """
     points = Points.of(scores, settings)
-    return _table(*compared(points, settings), points.gain.draws, settings.level)
+    return _table(compared(points, settings), points.gain.draws, settings.level)
 
 
-def compared(points: Points, settings: Settings) -> tuple[list[dict], dict[str, list[np.ndarray]]]:
-    """Rows of :func:`equal_gain` without ``ADDED``, and of each row all versions (V,) of these."""
-    rows: list[dict] = []
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ADDED}
-    for key, numbers in points.groups():
-        gain, kept = points.take(numbers)
-        seeds = points.table["n_seeds"][numbers].min()
-        for row, versions in _compared(points, numbers, gain, kept, settings):
-            rows.append(key | row | {"n_seeds": seeds})
-            for name in ADDED:
-                found[name].append(versions[name])
-    return rows, found
+@dataclass(frozen=True)
+class Compared:
+    """One method at one target: its row of :func:`equal_gain`, less what ``versions`` give it."""
+
+    row: dict
+    versions: dict[str, np.ndarray]
+    """of ``ADDED``, (V,) each"""
+    limits: dict[str, tuple[float, float, float]]
+    """of ``ADDED``: see :func:`limits_of_best`"""
 
 
-def _compared(
-    points: Points, numbers: list[int], gain: np.ndarray, kept: np.ndarray, settings: Settings
-) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+def compared(points: Points, settings: Settings) -> list[Compared]:
+    """The methods at each checkpoint and task, by target."""
+    return [
+        Compared(key | one.row, one.versions, one.limits)
+        for key, numbers in points.groups()
+        for one in _compared(points, numbers, settings)
+    ]
+
+
+def _compared(points: Points, numbers: list[int], settings: Settings) -> Iterator[Compared]:
     """Of one checkpoint and task, each target and method; nothing without full fine-tuning."""
+    gain, kept = points.take(numbers)
     paths = points.paths(numbers)
     if REFERENCE not in paths or len(paths) < 2:
         return
-    full = best_gain(gain, paths[REFERENCE])
+    full, draws = best_gain(gain, paths[REFERENCE]), points.gain.draws
     enough = {
         TARGETS[0]: gain_of_all(gain, paths.values(), settings.gain_margin),
         TARGETS[1]: settings.gain_share * full,
     }
     for target, least in enough.items():
         reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
+        others = chosen(gain, kept, paths[REFERENCE], least)
         for (method, swept, derived), path in paths.items():
             most, at = most_kept(gain, kept, path, least)
-            draws = slice(1, 1 + points.gain.draws)
             row = {
                 "target": target,
                 "method": method,
@@ -413,35 +474,47 @@ def _compared(
                 "enough": least[0],
                 "best_gain": best_gain(gain, path)[0],
                 "reached": bool(np.isfinite(most[0])),
-                "reached_share": float(np.isfinite(most[draws]).mean()),
+                "reached_share": float(np.isfinite(most[1 : 1 + draws]).mean()),
                 "at": None if np.isnan(at[0]) else at[0],
+                "n_seeds": points.table["n_seeds"][numbers].min(),
             }
-            yield (
+            own = chosen(gain, kept, path, least)
+            pairs = np.repeat(own, len(others), axis=0), np.tile(others, (len(own), 1))
+            made = {"kept": own, "spared": np.subtract(*pairs), "reduction": reduction(*pairs)}
+            yield Compared(
                 row,
                 {
                     "kept": most,
                     "spared": most - reference,
                     "reduction": reduction(most, reference),
                 },
+                {name: limits_of_best(each, draws, settings.level) for name, each in made.items()},
             )
 
 
-def _table(
-    rows: list[dict], found: dict[str, list[np.ndarray]], draws: int, level: float
-) -> pl.DataFrame:
-    table = pl.DataFrame(rows, schema=SCHEMA)
-    for name, versions in found.items():
-        whole = np.array(versions) if versions else np.empty((0, 1 + draws))
-        known = np.isfinite(whole[:, 1 : 1 + draws]).mean(axis=1) >= level
-        estimates = Versions(whole, draws).estimates(whole)
-        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
-        table = with_comparison(table, estimates, level, prefix=f"{name}_")
-        limits = [f"{name}_{limit}" for limit in (*INTERVAL, DETECTABLE)]
+def _table(found: list[Compared], draws: int, level: float) -> pl.DataFrame:
+    table = pl.DataFrame([one.row for one in found], schema=SCHEMA)
+    for name in ADDED:
+        values = [float(one.versions[name][0]) for one in found]
+        columns: dict[str, list[float]] = {name: values}
+        for end in INTERVAL:
+            columns[f"{name}_{end}"] = []
+        # Against nothing kept, and as a share, there is no difference to be found.
+        if name == "spared":
+            columns[f"{name}_{DETECTABLE}"] = []
+        for value, one in zip(values, found, strict=True):
+            drawn = one.versions[name][1 : 1 + draws]
+            low, high, least = one.limits[name]
+            told = [np.nan] * 4
+            if np.isfinite(drawn).mean() >= level:
+                told = [float(np.nanstd(drawn)), value + low, value + high, least]
+            for column, number in zip([*columns][1:], told, strict=False):
+                columns[column].append(number)
         table = table.with_columns(
-            pl.when(pl.Series(known)).then(pl.col(limit)).alias(limit) for limit in limits
+            pl.Series(column, numbers, pl.Float64).fill_nan(None)
+            for column, numbers in columns.items()
         )
-    # Against nothing kept, and as a share, there is no difference to be found.
-    return table.drop(f"kept_{DETECTABLE}", f"reduction_{DETECTABLE}")
+    return table
 
 
 SCHEMA = {
@@ -471,11 +544,12 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     over the table (Benjamini and Hochberg, 1995).
     """
     points = Points.of(scores, settings)
-    rows, found = compared(points, settings)
+    found = compared(points, settings)
+    spared = [one.versions["spared"] for one in found]
     schema = {**dict.fromkeys(LINE, pl.String), "index": pl.Int64}
     curves = (
-        pl.DataFrame(rows, schema=schema)
-        .with_columns(spared=pl.Series([row[0] for row in found["spared"]], dtype=pl.Float64))
+        pl.DataFrame([one.row for one in found], schema=schema)
+        .with_columns(spared=pl.Series([row[0] for row in spared], dtype=pl.Float64))
         .with_row_index("row")
         .filter(pl.col("spared").is_not_nan())
         .filter(~is_reference())
@@ -484,7 +558,7 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .agg(*curve_of("spared"))
         .filter(pl.col("n_checkpoints") > 1)
     )
-    draws = np.array([row[1 : 1 + points.gain.draws] for row in found["spared"]])
+    draws = np.array([row[1 : 1 + points.gain.draws] for row in spared])
     trends = trend_table(draws, curves, settings.level)
     table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
     return table.with_columns(p_adjusted=adjusted(table["slope_p"]))
