@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ptft.data.jsonl import write_examples
+from ptft.data.mapping import used_columns
 from ptft.data.prepare import RowError, SplitSlice, Unlabelled, labelled_splits, prepare
 from ptft.data.rows import DatasetError, read_rows, row_place
 from ptft.errors import StudyError
@@ -24,7 +25,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         spec = read_slice(args.spec, SplitSlice)
-        rows = read_rows(args.root, spec["dataset"], spec["split"])
+        used = used_columns(spec["dataset"])
+        rows = read_rows(args.root, spec["dataset"], spec["split"], used)
         try:
             examples, audit = prepare(rows, spec, args.name)
         except Unlabelled as error:
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"error: {place}: {error}")
     except (DatasetError, StudyError) as error:
         sys.exit(f"error: {error}")
+    for warning in audit["warnings"]:
+        print(f"{args.name}: {warning}")  # not into the log: at once
     write_examples(examples, args.output)
     args.audit.write_text(json.dumps(audit, indent=2, ensure_ascii=False) + "\n")
 

@@ -7,13 +7,30 @@ is known to those who read them.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-from ptft.data.rows import DatasetError
+from ptft.data.rows import DatasetError, Written
 
-NO_GOLD = {"", "-", "-1", "None"}
+HIDDEN = {"", "-", "-1", "-1.0"}
+"""what stands where a gold answer is withheld, unless the description names it as a value"""
 
 
-def example_of(row: Mapping, spec: Mapping) -> tuple[dict, str | None]:
+NO_TEXT: tuple[tuple[type, str, str], ...] = (
+    (Mapping, "a struct", "say which part of it, as {}.NAME,"),
+    (list, "a list", "say which entry of it, as {}.0,"),
+    (bytes, "bytes", "name another column than {}"),
+)
+"""values that are no text, what they are called, and the way out"""
+
+
+class Missing(NamedTuple):
+    """Why a row is left out, and what stands in place of its gold answer."""
+
+    reason: str
+    found: str | None = None
+
+
+def example_of(row: Mapping, spec: Mapping) -> tuple[dict, Missing | None]:
     """A row's fields and gold answer, or why it has none.
 
     Args:
@@ -37,8 +54,37 @@ def example_of(row: Mapping, spec: Mapping) -> tuple[dict, str | None]:
     return {"fields": fields, **gold}, reason
 
 
+def used_columns(description: Mapping) -> set[str]:
+    """Columns, or paths into them, that a dataset's description names."""
+    sources = [*description.get("fields", {}).values()]
+    sources += [description[key] for key in ("text", "continuation") if key in description]
+    names = [name for source in sources for name in _named(source)]
+    names += [description[key] for key in ("target", "messages") if key in description]
+    choices = description.get("choices", [])
+    names += [choices] if isinstance(choices, str) else choices
+    for key in ("label", "answer"):
+        place = description.get(key, {})
+        names += [place[part] for part in ("column", "among") if part in place]
+    return set(names)
+
+
+def _named(source: str | Mapping) -> list[str]:
+    """Columns that a field is filled from."""
+    if isinstance(source, str):
+        return [source]
+    column = source["column"]
+    named = [column] if isinstance(column, str) else list(column)
+    return named + list(source.get("columns", {}).values())
+
+
+# Values -------------------------------------------------------------------------------------------
+
+
 def column(row: Mapping, path: str) -> object:
     """Value of a column; a dot goes into a struct (``choices.text``) or a list (``answers.0``).
+
+    A name behind a list of structs gives that of each. None where a value on the way is missing,
+    and where a list or struct on the way is empty.
 
     Raises:
         DatasetError: there is no such column (the message lists those that are there), or what
@@ -46,15 +92,9 @@ def column(row: Mapping, path: str) -> object:
     """
     value: object = row
     for part in [path] if path in row else path.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            raise DatasetError(
-                f"column {path!r}: found no such column, expected one of {', '.join(row)}; correct "
-                "its name in the family's file"
-            )
+        if value is None or value in ([], {}):
+            return None
+        value = _part(row, path, value, part)
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
             raise _mistake(
@@ -64,6 +104,28 @@ def column(row: Mapping, path: str) -> object:
                 "correct the row, or write null where a value is missing",
             )
     return value
+
+
+def _part(row: Mapping, path: str, value: object, part: str) -> object:
+    """What a struct or list on the way of a path holds under its next part."""
+    if isinstance(value, Mapping) and part in value:
+        return value[part]
+    if isinstance(value, list):
+        if part.isdecimal() and int(part) < len(value):
+            return value[int(part)]
+        if all(isinstance(entry, Mapping) and part in entry for entry in value):
+            return [entry[part] for entry in value]
+    if value is row:
+        found, known = "no such column", ", ".join(row)
+    elif isinstance(value, list):
+        found, known = f"a list of {len(value)}", f"0 to {len(value) - 1}"
+    else:
+        found = f"no {part!r} in {_shown(value)}"
+        known = ", ".join(value) if isinstance(value, Mapping) else "no part"
+    raise DatasetError(
+        f"column {path!r}: found {found}, expected one of {known}; correct its name in the "
+        "family's file"
+    )
 
 
 def _field(row: Mapping, field: str, source: str | Mapping) -> str:
@@ -76,16 +138,40 @@ def _field(row: Mapping, field: str, source: str | Mapping) -> str:
 def _field_text(row: Mapping, key: str, source: str | Mapping) -> str:
     """The text that a dataset's description gives under a key, from one column or several."""
     if isinstance(source, str):
-        return _text(column(row, source))
+        return _column_text(row, source)
     if "transform" in source:
         names = source["column"]
         names = [names] if isinstance(names, str) else names
-        texts = [_text(column(row, name)) for name in names]
+        texts = [_column_text(row, name) for name in names]
         return _transformed(source["transform"], texts, names)
     if "columns" in source:
         name = _mapped(row, source["column"], source["columns"], f"{key}.columns")
-        return _text(column(row, name))
+        return _column_text(row, name)
     return _mapped(row, source["column"], source["values"], f"{key}.values")
+
+
+def _column_text(row: Mapping, path: str) -> str:
+    return _text(path, column(row, path))
+
+
+def _text(path: str, value: object) -> str:
+    """The text of a value of a column; a missing one is empty.
+
+    Raises:
+        DatasetError: it is a list, a struct, bytes, or text that UTF-8 can't write.
+    """
+    if value is None:
+        return ""
+    for kind, name, way_out in NO_TEXT:
+        if isinstance(value, kind):
+            expected = f"a text and not {name}"
+            raise _mistake(path, value, expected, f"{way_out.format(path)} in the family's file")
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise _mistake(path, value, "whole characters, not half a pair", "correct the row")
+    return text
 
 
 def _transformed(name: str, texts: Sequence[str], columns: Sequence[str]) -> str:
@@ -101,8 +187,9 @@ def _transformed(name: str, texts: Sequence[str], columns: Sequence[str]) -> str
 
 def _number(path: str, value: object, kind: type) -> float:
     try:
-        if math.isfinite(float(value)):
-            return kind(value)
+        number = float(value)
+        if math.isfinite(number) and "_" not in str(value) and number == kind(number):
+            return kind(number)
         raise ValueError
     except (TypeError, ValueError):
         if kind is int:
@@ -120,74 +207,85 @@ def _listed(row: Mapping, path: str) -> list:
     return value
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
 def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> object:
     """What a file's ``values`` gives for a column's value; its keys are compared as text.
 
     Args:
         key: of the dataset's description that holds ``values``.
     """
-    table = {str(known).lower(): mapped for known, mapped in values.items()}
     value = column(row, path)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a CSV column of numbers with gaps is read as floats
-    if str(value).lower() not in table:
-        *others, last = table
+    found = _known_as(value, values)
+    if found is None:
+        *others, last = map(str, values)
         expected = f"{', '.join(others)} or {last}" if others else last
         raise _mistake(path, value, expected, f"add it to {key} in the family's file")
-    return table[str(value).lower()]
+    return values[found]
 
 
-def _document(row: Mapping, source: str | Mapping) -> tuple[dict, str | None]:
+def _known_as(value: object, values: Mapping) -> object | None:
+    """The key of ``values`` that a column's value is, compared as text in any case.
+
+    A number of a file that has numbers is also compared without its decimals: 1.0 is 1.
+    """
+    keys = {str(known).lower(): known for known in values}
+    if str(value).lower() in keys:
+        return keys[str(value).lower()]
+    if isinstance(value, float | Written) and float(value).is_integer():
+        return keys.get(str(int(float(value))))
+    return None
+
+
+# Kinds of examples --------------------------------------------------------------------------------
+
+
+def _document(row: Mapping, source: str | Mapping) -> tuple[dict, Missing | None]:
     """A document as it is, spaces at its ends included; one without a letter or sign is none."""
     path = source if isinstance(source, str) else source["column"]
     value = column(row, path) if isinstance(path, str) else ""
-    if value is not None and not isinstance(value, str):
+    if value is not None and (not isinstance(value, str) or isinstance(value, Written)):
         raise _mistake(path, value, "a text", "name another column in the family's file")
     text = _field_text(row, "text", source)
-    return {"text": text}, None if text.strip() else "no text"
+    return {"text": text}, None if text.strip() else Missing("no text")
 
 
-def _conversation(row: Mapping, source: str) -> tuple[dict, str | None]:
+def _conversation(row: Mapping, source: str) -> tuple[dict, Missing | None]:
     messages = [
         {"role": column(turn, "role"), "content": column(turn, "content")}
         for turn in _listed(row, source)
     ]
     learned = any(turn["role"] == "assistant" and turn["content"] for turn in messages)
-    reason = None if learned else "no assistant turn"
+    reason = None if learned else Missing("no assistant turn")
     return {"fields": {}, "messages": messages, "gold": ""}, reason
 
 
-def _target(row: Mapping, source: str) -> tuple[dict, str | None]:
-    target = _text(column(row, source)).strip()
-    return {"gold": target}, None if target else "empty target"
+def _target(row: Mapping, source: str) -> tuple[dict, Missing | None]:
+    target = _column_text(row, source).strip()
+    return {"gold": target}, None if target else Missing("empty target")
 
 
-def _label(row: Mapping, label: Mapping) -> tuple[dict, str | None]:
+def _label(row: Mapping, label: Mapping) -> tuple[dict, Missing | None]:
     value = column(row, label["column"])
-    if _is_hidden(value):
-        return {}, "no gold label"
+    if _is_hidden(value, label.get("values")):
+        return {}, Missing("no gold label", _shown(value))
     if "above" in label:
         score = _number(label["column"], value, float)
         return {"gold": label["names"][score > label["above"]]}, None
     return {"gold": _mapped(row, label["column"], label["values"], "label.values")}, None
 
 
-def _choice(row: Mapping, description: Mapping, fields: Mapping) -> tuple[dict, str | None]:
+def _choice(row: Mapping, description: Mapping, fields: Mapping) -> tuple[dict, Missing | None]:
     choices, answer = _choices(row, description, fields), description["answer"]
     if not all(choice.strip() for choice in choices):
-        return {}, "empty choice"
+        return {}, Missing("empty choice")
     asked = {"choices": choices}
     if "continuation" in description:
         asked["continuation"] = _field_text(row, "continuation", description["continuation"])
     if "index" in answer:
         return {"gold": answer["index"], **asked}, None
     value = column(row, answer["column"])
-    if _is_hidden(value):
-        return {}, "no gold answer"
+    named = column(row, answer["among"]) if "among" in answer else answer.get("values")
+    if _is_hidden(value, named):
+        return {}, Missing("no gold answer", _shown(value))
     return {"gold": _answer(row, answer, value, len(choices)), **asked}, None
 
 
@@ -220,7 +318,8 @@ def _choices(row: Mapping, description: Mapping, fields: Mapping) -> list[str]:
         choices, columns = [column(row, name) for name in source], source
     elif source is not None:
         choices, columns = _listed(row, source), [source]
-    choices = [_text(choice) for choice in choices]
+    paths = columns if len(columns) == len(choices) else columns * len(choices)
+    choices = [_text(path, choice) for path, choice in zip(paths, choices, strict=True)]
     if transform := description.get("choice_transform"):
         choices = [_transformed(transform, [choice], columns) for choice in choices]
     if template := description.get("choice_template"):
@@ -228,9 +327,20 @@ def _choices(row: Mapping, description: Mapping, fields: Mapping) -> list[str]:
     return choices
 
 
-def _is_hidden(value: object) -> bool:
-    """Whether a gold answer is withheld: hidden test labels are published as -1."""
-    return value == -1 or str(value).strip() in NO_GOLD
+def _is_hidden(value: object, named: Mapping | Sequence | None) -> bool:
+    """Whether a gold answer is missing or withheld: hidden test labels are published as -1.
+
+    Args:
+        named: values that the description names; these are answers, whatever they are.
+    """
+    if value is None:
+        return True
+    if isinstance(named, Mapping):
+        if _known_as(value, named) is not None:
+            return False
+    elif value in (named or ()):
+        return False
+    return str(value).strip() in HIDDEN
 
 
 def _mistake(path: str, value: object, expected: str, way_out: str) -> DatasetError:
@@ -238,7 +348,7 @@ def _mistake(path: str, value: object, expected: str, way_out: str) -> DatasetEr
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = repr(value) if not isinstance(value, Written) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

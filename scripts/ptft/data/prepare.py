@@ -7,14 +7,19 @@ family, its labels, the split, how many examples and the seed of their draw.
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ptft.data.mapping import example_of
+from ptft.data.mapping import Missing, example_of, used_columns
 from ptft.data.rows import DatasetError, read_rows, source_name, split_files
+
+FEW = 0.05
+"""share of the rows that may be dropped without a warning"""
+SHOWN = 5
+"""reasons that a warning lists"""
 
 
 class SplitSlice(TypedDict):
@@ -58,37 +63,60 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
 
     Returns:
         The examples, and the audit: rows, kept and drawn counts, dropped rows by reason,
-        balance of the gold answers, duplicates.
+        balance of the gold answers, duplicates, and warnings where much is dropped or nothing is
+        left to tell apart.
 
     Raises:
         RowError: a column is missing, a label is none of the family's.
         DatasetError: nothing is left.
     """
-    examples, dropped, total = [], Counter(), 0
+    examples, total = [], 0
+    dropped: Counter[Missing] = Counter()
     for number, row in enumerate(rows):
         total += 1
         try:
-            example, reason = example_of(row, spec)
+            example, missing = example_of(row, spec)
         except DatasetError as error:
             raise RowError(number, str(error)) from None
-        if reason:
-            dropped[reason] += 1
+        if missing:
+            dropped[missing] += 1
         else:
             examples.append({"example_id": f"{name}-{number}", **example})
+    reasons: Counter[str] = Counter()
+    for missing, count in dropped.items():
+        reasons[missing.reason] += count
     if not examples:
-        raise _nothing_left(name, spec, total, dropped)
+        raise _nothing_left(name, spec, total, reasons)
     drawn = _draw(examples, spec["limit"], spec["seed"])
     audit = {
         "split": spec["split"],
         "rows": total,
         "kept": len(examples),
         "drawn": len(drawn),
-        "dropped": dict(sorted(dropped.items())),
+        "dropped": dict(sorted(reasons.items())),
         "gold": _balance(drawn, spec["kind"]),
         "duplicates": len(drawn) - len({content_key(example) for example in drawn}),
         "empty_fields": sum(not all(example.get("fields", {}).values()) for example in drawn),
     }
+    audit["warnings"] = list(_warnings(audit, spec["kind"], dropped))
     return drawn, audit
+
+
+def _warnings(audit: Mapping, kind: str, dropped: Counter[Missing]) -> Iterator[str]:
+    """What a person has to know at once of a split."""
+    lost = dropped.total()
+    if lost > FEW * audit["rows"]:
+        listed = [
+            f"{count} with {reason}" + ("" if found is None else f", found {found}")
+            for (reason, found), count in dropped.most_common(SHOWN)
+        ]
+        if len(dropped) > SHOWN:
+            listed.append(f"{len(dropped) - SHOWN} more kinds")
+        share = f"{lost / audit['rows']:.0%}"
+        yield f"{lost} of {audit['rows']} rows ({share}) are dropped: {'; '.join(listed)}"
+    if kind == "classification" and len(audit["gold"]) == 1 and audit["drawn"] > 1:
+        [label] = audit["gold"]
+        yield f"all {audit['drawn']} rows have the label {label!r}: there is nothing to tell apart"
 
 
 def content_key(example: Mapping) -> str:
@@ -103,7 +131,7 @@ def labelled_splits(root: Path, spec: Mapping) -> dict[str, int]:
     found = {}
     for split in split_files(root, spec["dataset"]):
         try:
-            rows = read_rows(root, spec["dataset"], split)
+            rows = read_rows(root, spec["dataset"], split, used_columns(spec["dataset"]))
             labelled = sum(example_of(row, spec)[1] is None for row in rows)
         except DatasetError:  # it is none to take
             continue

@@ -1,15 +1,9 @@
 """Prepared splits from small files, with every count worked out by hand."""
 
-import hashlib
-import json
-
-import polars as pl
 import pytest
-from slice_files import slice_file
 
-from ptft.data.jsonl import read_examples
-from ptft.data.prepare import RowError, Unlabelled, content_key, labelled_splits, prepare
-from ptft.data.rows import DatasetError, read_rows, row_place, split_files
+from ptft.data.prepare import RowError, Unlabelled, content_key, prepare
+from ptft.data.rows import DatasetError
 
 NLI = {
     "repository": "someone/nli",
@@ -45,6 +39,10 @@ def test_rows_become_examples_and_are_counted():
         "gold": {"no": 2, "yes": 2},
         "duplicates": 1,
         "empty_fields": 1,
+        "warnings": [
+            "2 of 6 rows (33%) are dropped: 1 with no gold label, found -1; 1 with no gold label, "
+            "found None"
+        ],
     }
 
 
@@ -233,120 +231,6 @@ def test_content_ignores_id_and_gold():
     two = {"example_id": "b", "fields": {"y": "2", "x": "1"}, "gold": "no"}
     assert content_key(one) == content_key(two)
     assert content_key(one) != content_key({**one, "choices": ["1"]})
-
-
-# Reading ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A root in the Hub's layout: a split in two files, one in the converted branch's layout."""
-    folder = tmp_path / "datasets/someone/nli/default"
-    (folder / "extra").mkdir(parents=True)
-    frame = pl.DataFrame([row(n % 2, a=str(n)) for n in range(6)])
-    frame[:4].write_parquet(folder / "train-00000-of-00002.parquet")
-    frame[4:].write_parquet(folder / "train-00001-of-00002.parquet")
-    frame.with_columns(label=pl.lit(-1)).write_parquet(folder / "test-00000-of-00001.parquet")
-    frame[:1].write_parquet(folder / "extra/0000.parquet")
-    return tmp_path
-
-
-def test_read_rows_in_the_hub_layout(root):
-    assert [r["text_a"] for r in read_rows(root, NLI, "train")] == list("012345")
-    assert [r["text_a"] for r in read_rows(root, NLI, "train[4:]")] == ["4", "5"]
-    assert [r["text_a"] for r in read_rows(root, NLI, "extra")] == ["0"]
-
-
-def test_a_missing_split_lists_those_that_are_there(root):
-    with pytest.raises(DatasetError, match=r"no split 'dev' of someone/nli \(default\).*extra, "):
-        read_rows(root, NLI, "dev")
-
-
-def test_labelled_splits_are_found(root):
-    assert labelled_splits(root, spec(NLI)) == {"extra": 1, "train": 6}
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
-def test_read_rows_of_files(tmp_path, kind):
-    frame = pl.DataFrame([row("yes", a="one, two"), row("no")])
-    file = tmp_path / f"dev.{kind}"
-    {"jsonl": frame.write_ndjson, "csv": frame.write_csv, "parquet": frame.write_parquet}[kind](
-        file
-    )
-    rows = read_rows(tmp_path, {"files": {"dev": str(tmp_path / "d*")}}, "dev[:1]")
-    assert rows == [row("yes", a="one, two")]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("x.jsonl", "does not exist"), ("x.txt", "end in .txt; expected one of .parquet")],
-)
-def test_files_that_cannot_be_read(tmp_path, name, message):
-    if name.endswith("txt"):
-        (tmp_path / name).write_text("x")
-    with pytest.raises(DatasetError, match=message):
-        read_rows(tmp_path, {"files": {"dev": str(tmp_path / name)}}, "dev")
-
-
-def test_a_broken_file_is_named(tmp_path):
-    (tmp_path / "x.jsonl").write_text("{not json")
-    with pytest.raises(DatasetError, match="x.jsonl:1: found no JSON object"):
-        read_rows(tmp_path, {"files": {"dev": str(tmp_path / "x.jsonl")}}, "dev")
-    assert split_files(tmp_path, {"files": {"dev": "y"}}) == {"dev": ["y"]}
-
-
-def test_prepare_split_writes_examples_and_audit(root):
-    import prepare_split
-
-    out, audit = root / "train.jsonl", root / "audit.json"
-    argv = ["--root", str(root), "--name", "nli-train", "--output", str(out), "--audit", str(audit)]
-    prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI, split="train"))])
-    assert len(list(read_examples(out))) == 6
-    assert json.loads(audit.read_text())["gold"] == {"no": 3, "yes": 3}
-
-
-@pytest.mark.parametrize(
-    ("split", "number", "place"),
-    [
-        ("train", 3, "train-00000-of-00002.parquet, row 4"),
-        ("train", 4, "train-00001-of-00002.parquet, row 1"),
-        ("train[1:]", 4, "train-00001-of-00002.parquet, row 2"),
-        ("train[50%:]", 0, "train-00000-of-00002.parquet, row 4"),
-        ("train[-2:]", 1, "train-00001-of-00002.parquet, row 2"),
-    ],
-)
-def test_a_row_is_found_again(root, split, number, place):
-    folder = root / "datasets/someone/nli/default"
-    assert row_place(root, NLI, split, number) == f"{folder}/{place}"
-
-
-def test_digest_splits_changes_with_a_splits_content_alone(tmp_path):
-    import digest_splits
-
-    splits = slice_file(tmp_path / "s.json", [["nli", "shots"], ["nli", "test"]])
-    argv = ["--splits", splits, "--data", str(tmp_path), "--output", str(tmp_path / "out.json")]
-    (tmp_path / "nli").mkdir()
-    found = []
-    for content in (b"{}", b"{}", b"[]"):
-        (tmp_path / "nli/shots.jsonl").write_bytes(b"")
-        (tmp_path / "nli/test.jsonl").write_bytes(content)
-        digest_splits.main(argv)
-        found.append(json.loads((tmp_path / "out.json").read_text()))
-    assert found[0] == found[1] != found[2]
-    # SHA-256 of no byte, then of name and that
-    inner = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    expected = hashlib.sha256(f"shots.jsonl\0{inner}\0".encode()).hexdigest()
-    assert [digests["nli/shots"] for digests in found] == [expected] * 3
-
-
-def test_prepare_split_says_which_splits_have_labels(root):
-    import prepare_split
-
-    argv = ["--root", str(root), "--name", "nli-test", "--output", "x", "--audit", "y"]
-    with pytest.raises(SystemExit) as refusal:
-        prepare_split.main([*argv, "--spec", slice_file(root / "s.json", spec(NLI))])
-    assert "hidden test labels are published as -1" in str(refusal.value)
-    assert "Splits here that have labels: extra (1 rows), train (6 rows)" in str(refusal.value)
 
 
 def test_documents_are_kept_as_they_are_and_empty_ones_dropped():
