@@ -9,7 +9,7 @@ DATA_VERSION = 3
 """rows of prepared splits"""
 TRAINING_VERSION = 3
 """weights of fine-tuned models"""
-SCORING_VERSION = 3
+SCORING_VERSION = 4
 """per-example results"""
 POCKET_VERSION = 2
 """the pocket world, and the model that is pre-trained on its corpus"""

@@ -2,6 +2,7 @@
 (``ptft.evaluation.text``).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -84,7 +85,11 @@ def _deviation(
     if cell.generation_backend:
         notes["generation_backend"] = cell.generation_backend
     pairs = [(alone.predicted, batched.predicted[:count])]
-    pairs += [(column, batched.extra[way][:count]) for way, column in alone.extra.items()]
+    pairs += [
+        (column, batched.extra[way][:count])
+        for way, column in alone.extra.items()
+        if way.startswith("acc")
+    ]
     changed = {
         row
         for one, other in pairs
@@ -115,7 +120,8 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     TokenProb (the paper's): a label's score is the log-probability of its first sub-token, of
     the likelier of those with and without a leading space. ``whole_label``: of all its tokens.
     ``constrained``: greedy decoding among the labels. ``free``: greedy decoding, then the label
-    that the text begins with.
+    that the text begins with. ``label_mass``: the probability of all first sub-tokens together,
+    of which little is left where a model would say none of the labels.
     """
     labels = cell.labels
     for row in examples:
@@ -129,7 +135,8 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     starts = [[token] for label in labels for token in first[label]]
     encoded = _encode(engine, cell, shots, examples)
     prompts = [replace(prompt, continuations=starts + prompt.continuations) for prompt in encoded]
-    logprobs, predicted = [], []
+    logprobs, predicted, masses = [], [], []
+    distinct = [starts.index([token]) for token in {token for [token] in starts}]
     others: dict[str, list[str | None]] = {way: [] for way in cell.also}
     rounded, ties = {}, Ties()
     found = engine.score_tokens(prompts, progress, rounded)
@@ -138,6 +145,7 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
         if rounded:
             ties.count(firsts, _first_tokens(rounded[number], starts))
         logprobs.append(firsts.tolist())
+        masses.append(math.fsum(math.exp(scores[at][0]) for at in distinct))
         predicted.append(labels[firsts.argmax()])
         wholes, continuations = scores[len(starts) :], prompt.continuations[len(starts) :]
         if "whole_label" in whole:
@@ -146,14 +154,15 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
         if "constrained" in whole:
             others["constrained"].append(labels[greedy_continuation(continuations, wholes)])
     if "free" in cell.also:
-        texts = engine.generate(encoded, cell.max_new_tokens, cell.stop)
-        others["free"] = [label_of_text(text, labels) for text in texts]
+        answers = engine.generate(encoded, cell.max_new_tokens, cell.stop)
+        others["free"] = [label_of_text(answer.text, labels) for answer in answers]
     extra = {
         f"accuracy_{way}": [
             float(answer == row["gold"]) for answer, row in zip(answers, examples, strict=True)
         ]
         for way, answers in others.items()
     }
+    extra["label_mass"] = masses
     return CellResults.of(examples, encoded, predicted, logprobs, extra, ties)
 
 
@@ -263,7 +272,16 @@ def _unconditional(engine: Engine, examples: Sequence[Mapping]) -> dict[str, flo
 
 
 def _generate(engine, cell, shots, examples, progress) -> CellResults:
-    """Greedy continuations, cut at the stop strings."""
+    """Greedy continuations, cut at the stop strings.
+
+    More columns: what ended each (``ended``), and whether it is ``empty`` or ``cut`` for length.
+    """
     prompts = _encode(engine, cell, shots, examples)
-    texts = engine.generate(prompts, cell.max_new_tokens, cell.stop, progress)
-    return CellResults.of(examples, prompts, texts, [None] * len(examples))
+    answers = engine.generate(prompts, cell.max_new_tokens, cell.stop, progress)
+    extra = {
+        "ended": [answer.ended for answer in answers],
+        "empty": [float(not answer.text) for answer in answers],
+        "cut": [float(answer.ended == "length") for answer in answers],
+    }
+    texts = [answer.text for answer in answers]
+    return CellResults.of(examples, prompts, texts, [None] * len(examples), extra)

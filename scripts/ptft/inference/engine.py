@@ -12,7 +12,7 @@ import torch
 
 from ptft.inference.batches import Budget, TokenTrees
 from ptft.inference.forward import Prefix, PromptGroups, exact_head, use_engine_attention
-from ptft.inference.generation import generate
+from ptft.inference.generation import Answer, generate
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 
@@ -110,12 +110,13 @@ class Engine:
         max_new_tokens: int,
         stop: Sequence[str],
         progress: OnProgress = silent,
-    ) -> list[str]:
+    ) -> list[Answer]:
         """Greedy continuation of every prompt.
 
         Args:
             max_new_tokens: most tokens of a continuation.
-            stop: the text ends before the first of these; an end token ends it too.
+            stop: the text ends before the first of these, white space in front left out; an end
+                token ends it too.
             progress: told the number of prompts after each batch.
 
         Raises:

@@ -5,6 +5,7 @@ together, a token a row at each step.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -24,8 +25,21 @@ from ptft.prompts.tokens import text_before
 LEAVING = 0.1
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A generated text.
+
+    Attributes:
+        text: up to the first stop string, stripped.
+        ended: what ended it: ``stop`` (a stop string), ``end`` (an end token) or ``length``.
+    """
+
+    text: str
+    ended: str
+
+
 class StopStrings:
-    """Recognises the stop strings in growing texts.
+    """Recognises the stop strings in growing texts, behind any white space in front.
 
     A stop string can only be completed by a token that contains its last character, so the text
     is decoded for such tokens only.
@@ -45,7 +59,7 @@ class StopStrings:
         """Whether the generated ids hold a stop string."""
         if ids[-1] not in self.closers:
             return False
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        text = self.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
         return any(end in text for end in self.stop)
 
 
@@ -57,11 +71,11 @@ def generate(
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
-) -> list[str]:
+) -> list[Answer]:
     """Greedy continuation of every prompt; see ``Engine.generate``."""
     tokenizer = loaded.tokenizer
     stops = StopStrings(tokenizer, stop)
-    texts = [""] * len(prompts)
+    answers = [Answer("", "length")] * len(prompts)
     for prefix, members in groups.of(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))
         start = 0
@@ -75,11 +89,11 @@ def generate(
             except torch.OutOfMemoryError:
                 budget.shrink(len(numbers), STEP_TOKENS)
                 continue
-            for number, ids in zip(numbers, generated, strict=True):
-                texts[number] = text_before(tokenizer, stop, ids)
+            for number, (ids, ended) in zip(numbers, generated, strict=True):
+                answers[number] = Answer(text_before(tokenizer, stop, ids), ended)
             progress(len(numbers))
             start += len(numbers)
-    return texts
+    return answers
 
 
 class _Batch:
@@ -109,9 +123,12 @@ class _Batch:
         self.chosen = self.positions.new_empty(0)  # (B,), the last token of each row
 
     @torch.inference_mode()
-    def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[list[int]]:
-        """Ids generated behind each context."""
+    def run(
+        self, max_new_tokens: int, reached: Callable[[list[int]], bool]
+    ) -> list[tuple[list[int], str]]:
+        """Ids generated behind each context, and what ended them (see ``Answer``)."""
         generated: list[list[int]] = [[] for _ in self.contexts]
+        ended = ["length"] * len(generated)
         owners = list(range(len(self.contexts)))  # which context a row of the batch continues
         finished = [False] * len(owners)
         self.chosen = self._fill()
@@ -119,12 +136,13 @@ class _Batch:
             for row, token in enumerate(self.chosen.tolist()):
                 if finished[row]:
                     continue
+                owner = owners[row]
                 if token in self.loaded.eos_ids:
-                    finished[row] = True
-                else:
-                    ids = generated[owners[row]]
-                    ids.append(token)
-                    finished[row] = reached(ids)
+                    finished[row], ended[owner] = True, "end"
+                    continue
+                generated[owner].append(token)
+                if reached(generated[owner]):
+                    finished[row], ended[owner] = True, "stop"
             if all(finished) or step == max_new_tokens:
                 break
             if sum(finished) >= LEAVING * len(finished):
@@ -132,7 +150,7 @@ class _Batch:
                 self._select(stay)
                 owners, finished = [owners[row] for row in stay], [False] * len(stay)
             self.chosen = self._next()
-        return generated
+        return list(zip(generated, ended, strict=True))
 
     def _next(self) -> torch.Tensor:
         """The next token of every row (B,); keys and values of the last ones join the cache."""

@@ -7,13 +7,14 @@ are the same token ids, the ends the same, and texts are cut by the same code.
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from ptft.inference.batches import MEMORY_SHARE
 from ptft.inference.engine import Engine, OnProgress, silent
+from ptft.inference.generation import Answer
 from ptft.models.folder import ADAPTER_CONFIG
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
@@ -54,32 +55,67 @@ class VllmEngine(Engine):
         max_new_tokens: int,
         stop: Sequence[str],
         progress: OnProgress = silent,
-    ) -> list[str]:
+    ) -> list[Answer]:
         """As ``Engine.generate``; progress is told when all prompts are done."""
+        generated: list[list[int]] = [[] for _ in prompts]
+        ended = ["length"] * len(prompts)
+        open_ = list(range(len(prompts)))
+        while open_:
+            rows = [prompts[number].context + generated[number] for number in open_]
+            left = [max_new_tokens - len(generated[number]) for number in open_]
+            for number, (ids, why) in zip(open_, self._continued(rows, left, stop), strict=True):
+                generated[number] += ids
+                ended[number] = why
+            # vLLM also stops at a line break in front of an answer, which is none of its end.
+            open_ = [
+                number
+                for number in open_
+                if ended[number] == "stop" and not self._ends(stop, generated[number])
+            ]
+            for number in open_:
+                ended[number] = "length"
+            open_ = [number for number in open_ if len(generated[number]) < max_new_tokens]
+        progress(len(prompts))
+        tokenizer = self.loaded.tokenizer
+        return [
+            Answer(text_before(tokenizer, stop, ids), why)
+            for ids, why in zip(generated, ended, strict=True)
+        ]
+
+    def _ends(self, stop: Sequence[str], ids: Sequence[int]) -> bool:
+        """Whether a stop string comes behind the white space in front."""
+        text = self.loaded.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
+        return any(end in text for end in stop)
+
+    def _continued(
+        self, contexts: Sequence[list[int]], most: Sequence[int], stop: Sequence[str]
+    ) -> Iterator[tuple[list[int], str]]:
+        """New ids behind each context, at most so many, and what ended them (see ``Answer``)."""
         from vllm import SamplingParams
 
         eos_ids = self.loaded.eos_ids
-        options = SamplingParams(
-            temperature=0.0,
-            max_tokens=max_new_tokens,
-            stop=list(stop),
-            stop_token_ids=sorted(eos_ids),
-            ignore_eos=True,  # the ids above are all the ends there are
-            detokenize=bool(stop),
-            logprobs=0,  # of the chosen token alone: NaN logits show there, and only there
-        )
-        rows = [{"prompt_token_ids": prompt.context} for prompt in prompts]
-        texts = []
+        options = [
+            SamplingParams(
+                temperature=0.0,
+                max_tokens=tokens,
+                stop=list(stop),
+                stop_token_ids=sorted(eos_ids),
+                ignore_eos=True,  # the ids above are all the ends there are
+                detokenize=bool(stop),
+                logprobs=0,  # of the chosen token alone: NaN logits show there, and only there
+            )
+            for tokens in most
+        ]
+        rows = [{"prompt_token_ids": context} for context in contexts]
         for answer in self._llm.generate(rows, options, use_tqdm=False):
             (output,) = answer.outputs
             if not math.isfinite(output.cumulative_logprob):
                 raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
             ids = list(output.token_ids)
             if ids[-1] in eos_ids:
-                ids.pop()
-            texts.append(text_before(self.loaded.tokenizer, stop, ids))
-        progress(len(prompts))
-        return texts
+                yield ids[:-1], "end"
+            else:
+                yield ids, "stop" if output.finish_reason == "stop" else "length"
 
     def gpu_memory(self) -> int:
         """Bytes of the GPU that are in use: vLLM keeps what it took at its start."""

@@ -280,8 +280,9 @@ def wrap_model(
             f"context of {max_length}; prefix sharing is exact for full attention only"
         )
     eos_ids = {tokenizer.eos_token_id}
-    configured = config.eos_token_id
-    eos_ids.update(configured if isinstance(configured, list) else [configured])
+    for settings in (config, model.generation_config):  # generation_config.json may name more
+        configured = getattr(settings, "eos_token_id", None)
+        eos_ids.update(configured if isinstance(configured, list) else [configured])
     pad = tokenizer.pad_token_id
     return LoadedModel(
         model=model.eval(),

@@ -92,18 +92,34 @@ def encode_pairs(
 
 
 def text_before(tokenizer, stop: Sequence[str], ids: Sequence[int]) -> str:
-    """The text of generated ids up to the first stop string, stripped."""
-    text = tokenizer.decode(ids, skip_special_tokens=True)
+    """The text of generated ids up to the first stop string, stripped.
+
+    White space in front goes first: a model that begins with a line break has not answered yet,
+    though the line break is the usual stop string.
+    """
+    text = tokenizer.decode(ids, skip_special_tokens=True).lstrip()
     cut = min((at for end in stop if (at := text.find(end)) >= 0), default=len(text))
     return text[:cut].strip()
 
 
 def first_tokens(tokenizer, label: str) -> tuple[int, int]:
-    """First sub-token of a label with and without a leading space (the paper's TokenProb)."""
-    spaced, bare = (
-        tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in (" " + label, label)
-    )
-    return spaced, bare
+    """First sub-token of a label with and without a leading space (the paper's TokenProb).
+
+    Each is that behind a line break, which no tokenizer joins with a word: in front of a text
+    that stands alone some (Llama 2's) put a space of their own.
+    """
+
+    def ids(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    before = ids("\n")
+
+    def first(text: str) -> int:
+        whole = ids("\n" + text)
+        behind = whole[len(before) :] if whole[: len(before)] == before else []
+        return (behind or ids(text))[0]
+
+    return first(" " + label), first(label)
 
 
 def label_tokens(tokenizer, labels: Sequence[str]) -> dict[str, tuple[int, int]]:

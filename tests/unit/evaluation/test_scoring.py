@@ -69,6 +69,9 @@ def test_token_prob_takes_the_likelier_first_sub_token(engine):
         ]
         assert results.logprobs[row] == pytest.approx(expected, abs=1e-4)
         assert results.predicted[row] == LABELS[expected.index(max(expected))]
+        tokens = {encode(text)["input_ids"][0] for name in LABELS for text in (name, " " + name)}
+        mass = sum(logprobs[token].exp().item() for token in tokens)
+        assert results.extra["label_mass"][row] == pytest.approx(mass, rel=1e-4)
     assert results.gold == ["yes", "no", "maybe", "yes", "no"]
     assert results.truncated == [False] * 5
 
@@ -381,12 +384,16 @@ def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
     table = pl.read_parquet(folder / "output" / "nli.default.2shot.parquet")
     assert table.columns == [
         "example_id", "prediction", "gold", "score", "logprobs", "prompt_tokens", "truncated",
+        "label_mass",
     ]  # fmt: skip
     assert table["score"].dtype == pl.Float64
     assert table["logprobs"].list.len().to_list() == [3] * 6
     texts = pl.read_parquet(folder / "output" / "sums.default.0shot.parquet")
     assert texts["logprobs"].null_count() == 4
     assert {"rouge1", "rouge2", "rougeLsum", "exact_match", "f1"} < set(texts.columns)
+    assert texts["ended"].is_in(["stop", "end", "length"]).all()
+    assert texts["empty"].to_list() == (texts["prediction"] == "").cast(float).to_list()
+    assert texts["cut"].to_list() == (texts["ended"] == "length").cast(float).to_list()
 
     before = stored(folder)
     plan["datasets"]["nli"]["formats"]["io"] = "{text}"

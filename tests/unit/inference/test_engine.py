@@ -1,5 +1,7 @@
 """The engine against plain full-prompt scoring, and its independence from batching."""
 
+import gc
+
 import pytest
 import torch
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
@@ -103,15 +105,76 @@ def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, sha
 @pytest.mark.parametrize("share_prefix", [True, False])
 @pytest.mark.parametrize("budget", [1, 10**6])
 def test_generation_equals_the_models_own(loaded, prompts, budget, share_prefix):
-    texts = Engine(loaded, Budget(budget, budget), share_prefix).generate(prompts, 12, stop=["d"])
+    answers = Engine(loaded, Budget(budget, budget), share_prefix).generate(prompts, 12, ["d"])
     tokenizer = loaded.tokenizer
-    for prompt, text in zip(prompts, texts, strict=True):
+    for prompt, answer in zip(prompts, answers, strict=True):
         ids = loaded.model.generate(
             torch.tensor([prompt.context]), max_new_tokens=12, do_sample=False, pad_token_id=1
         )[0, len(prompt.context) :]
-        expected = tokenizer.decode(ids, skip_special_tokens=True).split("d")[0].strip()
-        assert text == expected
-    assert len(set(texts)) > 5  # not one text for all
+        whole = tokenizer.decode(ids, skip_special_tokens=True)
+        assert answer.text == whole.split("d")[0].strip()
+        ends = "end" if tokenizer.eos_token_id in ids else "length"
+        assert answer.ended == ("stop" if "d" in whole else ends)
+    assert len({answer.text for answer in answers}) > 5  # not one text for all
+    assert {answer.ended for answer in answers} >= {"stop", "length"}
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "ended"),
+    [
+        (["\n", "\n", " ba", " be", "\n", " bi"], "ba be", "stop"),
+        (["\n", " ba", "<|endoftext|>", " bi"], "ba", "end"),
+        (["\n"] * 6, "", "length"),
+        ([" ba"] * 6, "ba ba ba ba ba ba", "length"),
+    ],
+)
+def test_an_answer_begins_behind_its_line_breaks(words, text, ended):
+    """A real model writes a line break first, which is the stop string."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_olmo(len(tokenizer))
+    count = sum(len(tokenizer(word)["input_ids"]) for word in words)
+    engine = Engine(wrap_model(model, tokenizer))
+    script = [token for word in words for token in tokenizer(word)["input_ids"]]
+    asked = iter(script)
+    hook = model.register_forward_hook(lambda *parts: speak(parts[-1], next(asked)))
+    try:
+        [answer] = engine.generate([Prompt([5, 6, 7], [], 0, False)], count, ["\n"])
+    finally:
+        hook.remove()
+    assert (answer.text, answer.ended) == (text, ended)
+
+
+def speak(output, token):
+    """A model's output with one token the likeliest everywhere."""
+    output.logits = torch.zeros_like(output.logits)
+    output.logits[..., token] = 1
+    return output
+
+
+def test_end_tokens_of_the_generation_config_count():
+    tokenizer = tiny_tokenizer()
+    model = tiny_olmo(len(tokenizer))
+    model.generation_config.eos_token_id = [7, 9]
+    assert wrap_model(model, tokenizer).eos_ids == {0, 7, 9}
+    model.generation_config.eos_token_id = 8
+    assert wrap_model(model, tokenizer).eos_ids == {0, 8}
+
+
+def test_a_batch_that_is_done_leaves_no_memory_behind(loaded, prompts):
+    """Keys and values go with the last reference to them, not when Python looks for circles."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(tensor) for tensor in held_tensors()}
+        Engine(loaded, share_prefix=False).generate(prompts, 4, [])
+        left = [tensor for tensor in held_tensors() if id(tensor) not in before]
+        assert sum(tensor.numel() for tensor in left if tensor.ndim == 4) == 0
+    finally:
+        gc.enable()
+
+
+def held_tensors():
+    return [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor)]
 
 
 def test_nan_logits_are_an_error(loaded, prompts):

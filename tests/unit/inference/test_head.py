@@ -78,8 +78,8 @@ def test_the_share_of_ties_is_noted_in_both_precisions(kind, tied):
 def test_greedy_tokens_are_chosen_in_float32(tied):
     tokenizer = tiny_tokenizer()
     engine = Engine(wrap_model(tied, tokenizer))
-    text = engine.generate([Prompt(CONTEXT, [], 0, False)], 1, [])
-    assert text == [tokenizer.decode([SECOND]).strip()]
+    [answer] = engine.generate([Prompt(CONTEXT, [], 0, False)], 1, [])
+    assert answer.text == tokenizer.decode([SECOND]).strip()
 
 
 def test_later_greedy_tokens_are_chosen_in_float32_too(tied):
@@ -91,8 +91,8 @@ def test_later_greedy_tokens_are_chosen_in_float32_too(tied):
     with torch.no_grad():
         model.lm_head.weight[CONTEXT[-1]] = 20 * away / (away @ before)
     engine = Engine(wrap_model(model, tokenizer))
-    text = engine.generate([Prompt(CONTEXT[:-1], [], 0, False)], 2, [])
-    assert text == [tokenizer.decode([CONTEXT[-1], SECOND]).strip()]
+    [answer] = engine.generate([Prompt(CONTEXT[:-1], [], 0, False)], 2, [])
+    assert answer.text == tokenizer.decode([CONTEXT[-1], SECOND]).strip()
 
 
 def test_only_the_places_asked_for_are_computed_and_the_head_is_given_back():

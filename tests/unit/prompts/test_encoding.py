@@ -196,11 +196,11 @@ def test_grouped_query_attention_behind_a_shared_prefix(tokenizer):
     head = tokenizer(" ".join(sentences(10, 1, 1)))["input_ids"]
     tails = [tokenizer(" " + text)["input_ids"] for text in sentences(6, 6, 2)]
     prompts = [Prompt(head + tail, [], 0, False) for tail in tails]
-    for prompt, text in zip(prompts, Engine(loaded).generate(prompts, 8, []), strict=True):
+    for prompt, answer in zip(prompts, Engine(loaded).generate(prompts, 8, []), strict=True):
         ids = loaded.model.generate(
             torch.tensor([prompt.context]), max_new_tokens=8, do_sample=False, pad_token_id=1
         )[0, len(prompt.context) :]
-        assert text == tokenizer.decode(ids, skip_special_tokens=True).strip()
+        assert answer.text == tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
 def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):

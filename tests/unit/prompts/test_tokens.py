@@ -1,7 +1,7 @@
 """Tokens: a word-level tokenizer for exact ids, OLMo's own where real data is at hand."""
 
 import pytest
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ptft.prompts.tokens import (
@@ -60,6 +60,36 @@ def test_first_tokens_with_and_without_space(tokenizer):
 def test_labels_that_begin_alike_are_refused(tokenizer):
     with pytest.raises(ValueError, match="'ab' and 'ac' begin with the same sub-token"):
         label_tokens(tokenizer, ["ab", "ac"])
+
+
+def test_labels_of_a_tokenizer_that_puts_a_space_before_each_text():
+    """Llama 2's form: "▁" stands for a space, and for the beginning of a text."""
+    vocabulary = [
+        "<unk>",
+        "</s>",
+        "▁",
+        "n",
+        "o",
+        "y",
+        "e",
+        "s",
+        "no",
+        "yes",
+        "▁no",
+        "▁yes",
+        "<0x0A>",
+    ]
+    merges = [("n", "o"), ("y", "e"), ("ye", "s"), ("▁", "no"), ("▁", "yes")]
+    words = {word: number for number, word in enumerate([*vocabulary, "ye"])}
+    inner = Tokenizer(models.BPE(words, merges, unk_token="<unk>", byte_fallback=True))
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    llama = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", unk_token="<unk>")
+    assert llama.convert_ids_to_tokens(llama(" no")["input_ids"]) == ["▁", "▁no"]
+    tokens = label_tokens(llama, ["no", "yes"])
+    names = {label: llama.convert_ids_to_tokens(list(ids)) for label, ids in tokens.items()}
+    assert names == {"no": ["▁no", "no"], "yes": ["▁yes", "yes"]}
 
 
 @pytest.fixture(scope="module")
