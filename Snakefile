@@ -20,12 +20,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
-from ptft.analysis.quantities import QUANTITIES
 from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.evaluation.published import forget_gone
 from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES, figures_of
-from ptft.errors import ConfigFiles, exit_with_message
+from ptft.errors import exit_with_message
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
 from ptft.planning.gpus import Gpu, require_room
@@ -42,13 +41,9 @@ from ptft.runtime.gpus import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.runtime.undeclared_files import look_behind_records
-from ptft.study import fetched, read_study
-from ptft.study.archived import read_archived_study
+from ptft.study import open_study
 from ptft.study.checks import notes
-from ptft.study.contents import contents
-from ptft.study.compared import common_tables, read_compared_study
-from ptft.study.ownership import note_owner, require_own_results, results_elsewhere
-from ptft.study.released import read_published_study, released_tables, released_titles
+from ptft.study.load import note_owner
 from ptft.study.slices import (
     arms_slice,
     audit_slice,
@@ -59,7 +54,6 @@ from ptft.study.slices import (
     split_slice,
 )
 from ptft.study.sources import require_sources
-from ptft.study.titles import library_titles, titles
 
 if not workflow.configfiles:
 
@@ -74,25 +68,21 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     container: IMAGE
 
 
-STUDY_FILES = ConfigFiles((Path(os.path.relpath(file)) for file in workflow.configfiles), config)
+GRID = open_study(config, workflow.configfiles)
+STUDY, RESULTS, TITLES = GRID.study, GRID.results, GRID.titles
+FIGURES = figures_of(GRID.contents)
+TABLES = [name for name in TABLES if "examples" in GRID.contents or name not in BY_EXAMPLE]
 
-if "published" in config:
 
-    include: "workflow/rules/published.smk"
+include: "workflow/rules/helpers.smk"
 
-elif "compare" in config:
 
-    include: "workflow/rules/compared.smk"
+if GRID.finished:
+
+    include: "workflow/rules/finished.smk"
 
 else:
-    with exit_with_message():
-        GRID = read_study(config, STUDY_FILES, Path(os.path.relpath(workflow.basedir), "config"))
-    STUDY = GRID.study
-    TITLES = titles(GRID.families)
-    RESULTS = paths.Results(GRID.name)
-    FIGURES = figures_of(contents(GRID))
 
-    include: "workflow/rules/helpers.smk"
     include: "workflow/rules/common.smk"
     include: "workflow/rules/checkpoints.smk"
     include: "workflow/rules/hub.smk"
@@ -103,11 +93,9 @@ else:
     include: "workflow/rules/examples.smk"
 
 
-if "compare" not in config:
-
-    include: "workflow/rules/analysis.smk"
-    include: "workflow/rules/front_page.smk"
-    include: "workflow/rules/export.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/front_page.smk"
+include: "workflow/rules/export.smk"
 
 
 DOCUTILS = os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf")
@@ -139,12 +127,12 @@ for handler in BRIEF:
 
 if workflow.is_main_process:
     with exit_with_message():
-        require_own_results(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
         require_targets(workflow, GRID)
-        if GRID is not None:
+        if not GRID.finished:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPUS)
-if workflow.is_main_process and GRID is not None:
+INCOMPLETE = []
+if workflow.is_main_process and not GRID.finished:
     PROGRESS = Progress(GRID)
     SCORED = list(PROGRESS.published())
     INCOMPLETE = [model for model in SCORED if model.absent]
@@ -156,8 +144,7 @@ if workflow.is_main_process and GRID is not None:
         [*UNRECORDED, *LOST, *(model.declared for model in INCOMPLETE)],
         {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
     )
-    elsewhere = results_elsewhere(Path(RESULTS.root), Path(workflow.basedir))
-    for note in [*notes(GRID), *elsewhere, *tell_gone(INCOMPLETE)]:
+    for note in [*notes(GRID), *tell_gone(INCOMPLETE)]:
         print(note, file=sys.stderr)
     if workflow.output_settings.dryrun:
         from ptft.planning.dry_run import PlanPrinter
@@ -176,28 +163,28 @@ onstart:
         shared = {file for file in made if not file.startswith(f"{RESULTS.root}/")}
         with exit_with_message(StudyLockError, ModuleNotFoundError):
             # An environment that Snakemake makes for a job may hold what is missing here.
-            if GRID is not None and not workflow.deployment_settings.deployment_method:
+            if not GRID.finished and not workflow.deployment_settings.deployment_method:
                 require_backend(GRID.generation_backend)
             lock_study(Path(RESULTS.root))
             # All who fetch touch that one; it holds nothing.
             lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
-        note_owner(Path(RESULTS.study_file), RESULTS.study, STUDY_FILES)
+        note_owner(RESULTS, GRID.files)
         SLICES.write()
         for model in INCOMPLETE:
             forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
-        if GRID is not None and workflow.nodes is not None:
+        if not GRID.finished and workflow.nodes is not None:
             remote = workflow.remote_execution_settings
             loader = Path(workflow.basedir) / "slurm/load_modules.sh"
             remote.precommand = SITE.precommand(loader, remote.precommand)
         for handler in BRIEF:
             handler.log_files = log
-            if GRID is not None:
+            if not GRID.finished:
                 from ptft.planning.dry_run import expected_of
 
                 handler.expected = expected_of(workflow, GRID, GPUS)
 
 
-END = RunEnd(GRID, None if GRID is None else SITE.notify, quiet=bool(BRIEF))
+END = RunEnd(*((None, None) if GRID.finished else (GRID, SITE.notify)), quiet=bool(BRIEF))
 
 
 onsuccess:

@@ -1,4 +1,4 @@
-"""Put the tables of finished studies side by side: NAME.parquet, .csv and .html for every table."""
+"""Put finished studies side by side: tables, figures and a page; nothing is trained or scored."""
 
 from __future__ import annotations
 
@@ -9,41 +9,17 @@ from ptft.runtime.programs import run_program
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read, compare, write."""
-    from ptft.language.translation import languages
-
+    """Parse the command line, compare."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--studies", nargs="+", required=True, type=Path, help="their folders of results"
-    )
-    parser.add_argument("--tables", nargs="+", required=True, help="that all of them have")
-    parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
-    parser.add_argument("--output-dir", required=True, type=Path)
+    parser.add_argument("studies", nargs="+", help="names of studies that were run in this folder")
+    parser.add_argument("-o", "--output", required=True, type=Path, help="folder to write into")
+    parser.add_argument("--description", default="", help="of the comparison, for the page")
+    parser.add_argument("--language", default="en", help="of figures and pages: en, ja")
     args = parser.parse_args(argv)
 
-    import polars as pl
+    from ptft.tools.compare import compare_studies
 
-    from ptft.analysis.studies import differences, joined, study_curves
-    from ptft.analysis.tables import about_table
-    from ptft.language.translation import translator
-    from ptft.report.table_page import write_table
-
-    def read(folder: Path) -> dict[str, pl.DataFrame]:
-        files = {
-            name: folder / "tables" / f"{name}.parquet" for name in ["cells", "arms", *args.tables]
-        }
-        return {name: pl.read_parquet(file) for name, file in files.items() if file.exists()}
-
-    studies = {folder.name: read(folder) for folder in args.studies}
-    curves = study_curves(studies)
-    found = {
-        "compared": (curves, study_curves.__doc__),
-        "differences": (differences(curves), differences.__doc__),
-        **{name: (joined(name, studies), about_table(name)) for name in args.tables},
-    }
-    for name, (table, about) in found.items():
-        file = args.output_dir / f"{name}.parquet"
-        write_table(table, file, about or "", translator(args.language), args.language)
+    compare_studies(args.studies, args.output, args.description, args.language)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args(argv)
 
-    from ptft.files.archive import write_archive
     from ptft.models.folder import TRAINING_SUMMARY
     from ptft.paths import Results
+    from ptft.study.finished import write_archive
 
     files = {
         file.relative_to(args.results).as_posix(): file

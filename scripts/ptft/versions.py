@@ -13,3 +13,13 @@ SCORING_VERSION = 4
 """per-example results"""
 POCKET_VERSION = 2
 """the pocket world, and the model that is pre-trained on its corpus"""
+
+
+def stages() -> dict[str, int]:
+    """Stage -> its version, as it is now."""
+    return {
+        "data": DATA_VERSION,
+        "training": TRAINING_VERSION,
+        "scoring": SCORING_VERSION,
+        "pocket": POCKET_VERSION,
+    }

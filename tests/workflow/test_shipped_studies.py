@@ -55,7 +55,7 @@ PLANS = {
     "pocket-remedies": grid(2, 16, 10, 0, "methods texts")
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
     "pocket": grid(6, 4, 26, 0, "formats") | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
-    "published": TABLES_ON | drawn("formats") | {"read_published": 1},
+    "published": TABLES_ON | drawn("formats") | {"read_finished": 1},
     "pythia-410m": grid(6, 18, 18, 13, "methods"),
     "remedies": grid(3, 42, 14, 14, "methods texts"),
     "table3": grid(1, 1, 7, 5, ""),

@@ -32,7 +32,7 @@ def one_of(names):
 
 def checkpoint_folder(checkpoint):
     """Model folder of a checkpoint of the study."""
-    return fetched.checkpoint_folder(GRID, checkpoint)
+    return GRID.checkpoint_folder(checkpoint)
 
 
 def tuned_folder(folder):
@@ -79,7 +79,8 @@ def split_source(wildcards):
     if STUDY.root == paths.POCKET:
         return paths.pocket_datasets()
     if STUDY.root is None:
-        return fetched.hub_folder(GRID.split_on_hub(wildcards.dataset, wildcards.split))
+        split = GRID.split_on_hub(wildcards.dataset, wildcards.split)
+        return paths.hub_split(split["repository"], split["config"], split["split"])
     return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
 
 

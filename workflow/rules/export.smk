@@ -2,7 +2,7 @@
 rule export:
     input:
         script=program("export_study"),
-        modules=library("files/archive"),
+        modules=library("study/finished"),
         study=RESULTS.resolved,
         cells=[CELLS, RESULTS.table("cells", "csv"), REPLICATES, LEFT_OUT, COSTS],
         tables=[RESULTS.table(name, suffix) for name in TABLES for suffix in ("parquet", "csv")],

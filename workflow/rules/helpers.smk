@@ -87,7 +87,7 @@ def overlaid_tables(spec):
     # Snakemake does not miss them where the figure was drawn before.
     for table in tables:
         if not os.path.exists(table):
-            place = locate(("report", "overlay"), STUDY_FILES)
+            place = locate(("report", "overlay"), GRID.files)
             sys.exit(f"{place}: report.overlay: {other!r} has no {table}; run that study first")
     return tables
 

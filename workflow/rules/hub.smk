@@ -1,7 +1,7 @@
 # What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
 # pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
-SPLITS_ON_HUB = fetched.fetched_splits(GRID)
-CHECKPOINTS_ON_HUB = fetched.fetched_checkpoints(GRID)
+SPLITS_ON_HUB = GRID.fetched_splits()
+CHECKPOINTS_ON_HUB = GRID.fetched_checkpoints()
 FETCHED = [*CHECKPOINTS_ON_HUB, *SPLITS_ON_HUB]
 REFERENCES = {
     **{folder: ("checkpoint", found) for folder, found in CHECKPOINTS_ON_HUB.items()},

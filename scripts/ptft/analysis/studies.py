@@ -12,6 +12,12 @@ from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tuned_models import shown
 
+QUANTITIES = {
+    "base": "Base scores of all models",
+    "gain": "Gain by fine-tuning of all models",
+    "kept": "Change on other families of all models",
+}
+"""by which studies are compared -> title"""
 TEST_LEVEL = 0.05
 NEAR = 1.1
 """two checkpoints are study_curves if their tokens differ by at most this factor"""

@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
-from ptft.analysis.quantities import QUANTITIES
-from ptft.analysis.studies import CURVE, differing
+from ptft.analysis.studies import CURVE, QUANTITIES, differing
 from ptft.figures.axis import checkpoint_axis, positions
 from ptft.figures.marks import METHOD_LINES, curve, legend_below, method_suffix, outer_labels
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels

@@ -42,7 +42,7 @@ def use(code: str = "en", titles: Mapping[str, Mapping[str, str]] | None = None)
 
     Args:
         code: `en`, `ja`.
-        titles: `datasets`, `families` and `tasks` -> name -> title (``ptft.study.titles``).
+        titles: `datasets`, `families` and `tasks` -> name -> title (``ptft.study.load.titles``).
 
     Raises:
         ValueError: there is no such language.

@@ -22,7 +22,7 @@ class Words:
 
     Attributes:
         translate: an English phrase of the code into the language.
-        titles: `datasets`, `families` and `tasks` -> name -> title (``ptft.study.titles``).
+        titles: `datasets`, `families` and `tasks` -> name -> title (``ptft.study.load.titles``).
     """
 
     translate: Translate = str

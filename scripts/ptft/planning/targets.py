@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ptft.errors import StudyError
 from ptft.paths import Results
-from ptft.study.grid import Grid
+from ptft.study import FinishedStudy, Grid
 
 
-def require_targets(workflow, grid: Grid | None = None) -> None:
+def require_targets(workflow, grid: Grid | FinishedStudy) -> None:
     """Refuse a target that is neither a rule nor a file of the study.
 
     Args:
         workflow: Snakemake's, with all rules read.
-        grid: of the study; None if nothing is scored.
+        grid: of the study.
 
     Raises:
         StudyError: naming similar targets, or how to ask for a cell.
@@ -32,12 +32,12 @@ def require_targets(workflow, grid: Grid | None = None) -> None:
     for target in [*asked.targets, *asked.until, *asked.omit_from, *asked.forcerun]:
         if target in rules:
             continue
-        if grid is not None:
+        if isinstance(grid, Grid):
             refuse_cell(target, grid)
         if os.path.exists(target):
             continue
         if not any(rule.is_producer(os.path.relpath(target)) for rule in workflow.rules):
-            records = () if grid is None else scored_models(grid)
+            records = scored_models(grid) if isinstance(grid, Grid) else ()
             raise StudyError(
                 f"{target!r} is neither a rule nor a file of this study; "
                 f"{nearest(target, [*stages, *made, *records])}"

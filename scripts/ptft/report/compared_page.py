@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ptft.analysis.quantities import QUANTITIES
-from ptft.analysis.studies import TEST_LEVEL, differing
+from ptft.analysis.studies import QUANTITIES, TEST_LEVEL, differing
 from ptft.language.words import Words, short_number
 from ptft.report.rst import bullets, csv_table, folded, heading, number, p_value, picture, plain
 

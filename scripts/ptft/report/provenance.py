@@ -8,7 +8,7 @@ from platform import python_version
 
 import polars as pl
 
-from ptft.files.archive import stage_versions
+from ptft import versions
 from ptft.language.translation import Translate
 from ptft.report.rst import bullets, csv_table, listed, literal, plain
 from ptft.report.trained import trained_said
@@ -25,7 +25,7 @@ def provenance(resolved: Mapping, translate: Translate) -> list[str]:
         translate: into the report's language.
     """
     study = resolved["study"]
-    found = resolved.get("versions") or stage_versions()
+    found = resolved.get("versions") or versions.stages()
     lines = [
         translate("Study {name}; all settings are in {file}.").format(
             name=literal(study["study"]), file="``study.yaml``"

@@ -1,16 +1,39 @@
 """A study: its types, how it is read, the grid it spans."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ptft.errors import StudyError
+from ptft.errors import ConfigFiles, StudyError, exit_with_message
+from ptft.study.finished import FinishedStudy, read_finished
 from ptft.study.grid import BASE, Arm, Cell, Grid
-from ptft.study.load import load
+from ptft.study.load import LIBRARY, load, require_own_results
 
-__all__ = ["BASE", "Arm", "Cell", "Grid", "StudyError", "read_study"]
+__all__ = ["BASE", "Arm", "Cell", "FinishedStudy", "Grid", "StudyError", "open_study", "read_study"]
 
 
-def read_study(config: Mapping, files: Sequence[Path], library: Path) -> Grid:
+def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> Grid | FinishedStudy:
+    """The study that Snakemake was called with; one that is wrong ends the process.
+
+    Its message says file, line, key, what was found and what was expected, and is printed alone:
+    of an exception in a Snakefile Snakemake prints its own place and its traceback as well.
+
+    Args:
+        config: Snakemake's ``config``, what the command line gives included.
+        configfiles: files that it was read from.
+    """
+    files = ConfigFiles((Path(os.path.relpath(file)) for file in configfiles), config)
+    library = Path(os.path.relpath(LIBRARY))
+    with exit_with_message():
+        if "published" in config:
+            study: Grid | FinishedStudy = read_finished(config, files, library)
+        else:
+            study = read_study(config, files, library)
+        require_own_results(study.results, files)
+    return study
+
+
+def read_study(config: Mapping, files: Sequence[Path], library: Path = LIBRARY) -> Grid:
     """Check a study's config and expand its grid; see :func:`ptft.study.load.load`.
 
     Raises:

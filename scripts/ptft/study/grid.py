@@ -1,19 +1,21 @@
 """The grid of a study: checkpoints x arms x datasets x formats x shots."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal
 from ptft.evaluation.cells import OWN_WEIGHTS, TEXT_FORMAT, generates
 from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
 from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
 from ptft.study.families import Dataset
-from ptft.study.load import Loaded
+from ptft.study.load import Loaded, titles
 from ptft.study.models import CheckpointInfo
 from ptft.study.sweeps import changed, check_sweep, checked_settings, swept, swept_values
 from ptft.training.methods import METHODS
@@ -32,11 +34,13 @@ class Cell:
 
 
 class Grid:
-    """A checked study, expanded. Knows names and settings, no paths.
+    """A checked study, expanded.
 
     Raises:
         StudyError: the study names what does not exist, or has no cells.
     """
+
+    finished = False
 
     def __init__(self, loaded: Loaded):
         self.study, self.model, self.families = loaded.study, loaded.model, loaded.families
@@ -55,6 +59,36 @@ class Grid:
         check_tasks(self)
         check_scores(self)
         check_analysis(self)
+
+    @property
+    def results(self) -> paths.Results:
+        """Paths of what the study computes."""
+        return paths.Results(self.name)
+
+    @property
+    def titles(self) -> dict[str, dict[str, str]]:
+        """Names as people write them (:func:`ptft.study.load.titles`)."""
+        return titles(self.families)
+
+    @property
+    def contents(self) -> set[str]:
+        """Those of `examples`, `formats`, `methods` and `texts` that the study has.
+
+        Figures are planned by it. `methods`: full fine-tuning on a task, and another method on it
+        to compare, which another learning rate is not (``ptft.analysis.tables.remedies``).
+        """
+        full, methods = ("full", None, None), defaultdict(set)
+        for arm in self.arms.values():
+            if arm.method is not None:
+                swept = None if arm.swept == "lr" else arm.swept
+                methods[arm.task].add((arm.method, swept, arm.derived))
+        found = {
+            "examples": True,
+            "formats": any(len(self.formats(dataset)) > 1 for dataset in self.prompted),
+            "methods": any(full in known and len(known) > 1 for known in methods.values()),
+            "texts": any(map(self.is_text, self.datasets)),
+        }
+        return {name for name, there in found.items() if there}
 
     # Names ------------------------------------------------------------------------------------
 
@@ -210,6 +244,31 @@ class Grid:
         """Files of a split of a dataset that is given by files."""
         found = split_files(Path(), self.dataset(dataset).model_dump())
         return found[split_name(self.split_expression(dataset, split))]
+
+    # Where it is -------------------------------------------------------------------------------
+
+    def checkpoint_folder(self, checkpoint: str) -> str:
+        """Model folder of a checkpoint."""
+        source = self.model.source
+        if source.kind == "folder":
+            return str(Path(source.path) / checkpoint)
+        return paths.pretrained(self.study.model, checkpoint)
+
+    def fetched_splits(self) -> dict[str, dict]:
+        """Folder -> what is looked up on the Hub for it (:meth:`split_on_hub`)."""
+        found = [self.split_on_hub(dataset, split) for dataset, split in self.splits()]
+        return {
+            paths.hub_split(split["repository"], split["config"], split["split"]): split
+            for split in found
+            if split
+        }
+
+    def fetched_checkpoints(self) -> dict[str, dict]:
+        """Folder -> what is looked up for it; nothing where checkpoints are made or given."""
+        source = self.model.source
+        if source.kind != "hub":
+            return {}
+        return {self.checkpoint_folder(name): source.reference(name) for name in self.checkpoints}
 
     # Expansion ------------------------------------------------------------------------------------
 

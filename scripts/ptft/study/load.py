@@ -1,6 +1,7 @@
 """Reading a study: the study's own file, its model's and its families', into checked types."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from ptft.errors import StudyError, checked, locate, read_mapping, require_keys_once, suggest
+from ptft.paths import Results
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.schema import Study
+
+LIBRARY = Path(__file__).resolve().parents[3] / "config"
+"""the workflow's own models, families and studies"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,64 @@ def read_families(folders: Sequence[Path]) -> tuple[dict[str, Family], dict[str,
     }
     _require_own_names(families, family_files)
     return families, family_files
+
+
+def titles(families: Mapping[str, Family]) -> dict[str, dict[str, str]]:
+    """Names as people write them: `datasets`, `families` and `tasks` -> name -> title.
+
+    A name without one is left out; a task without a title has that of the dataset it is trained
+    on. They decide no result.
+    """
+    found: dict[str, dict[str, str]] = {"datasets": {}, "families": {}, "tasks": {}}
+    for family_name, family in families.items():
+        datasets = {name: dataset.title for name, dataset in family.datasets.items()}
+        tasks = {name: task.title or datasets[task.dataset] for name, task in family.tasks.items()}
+        for kind, named in (
+            ("datasets", datasets),
+            ("families", {family_name: family.title}),
+            ("tasks", tasks),
+        ):
+            found[kind] |= {name: title for name, title in named.items() if title}
+    return found
+
+
+def require_own_results(results: Results, files: Sequence[Path]) -> None:
+    """Refuse a study whose results folder another study file of the same name has written.
+
+    A file that was moved, renamed or rewritten owns nothing any more.
+
+    Raises:
+        StudyError: naming both files.
+    """
+    file, record = _naming_file(files, results.study), Path(results.study_file)
+    owner = Path(record.read_text()) if record.is_file() else None
+    if file is None or owner is None or _naming_file([owner], results.study) is None:
+        return
+    if not owner.samefile(file):
+        raise StudyError(
+            f"{locate(('study',), [file])}: study: results of the name {results.study!r} belong to "
+            f"{owner}; rename one of the two studies, or remove that file if this one "
+            "takes its place"
+        )
+
+
+def note_owner(results: Results, files: Sequence[Path]) -> None:
+    """Remember which file the results come from, relative to the working directory."""
+    file = _naming_file(files, results.study)
+    if file is not None:
+        Path(results.study_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(results.study_file).write_text(os.path.relpath(file))
+
+
+def _naming_file(files: Sequence[Path], study: str) -> Path | None:
+    """The file that gives the study its name; None where the command line does."""
+    for file in reversed(files):
+        try:
+            if file.is_file() and read_mapping(file).get("study") == study:
+                return file
+        except StudyError:
+            continue
+    return None
 
 
 def dump(value: Any) -> Any:

@@ -153,11 +153,9 @@ def arms_slice(grid: Grid) -> dict:
 def resolved_study(grid: Grid) -> dict:
     """The whole study with everything it names, as plain data."""
     used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
-    study = dump(grid.study)
-    if grid.study.keep_models:  # the usual case is not worth writing a finished study anew
-        del study["keep_models"]
     return {
-        "study": study,
+        "study": dump(grid.study),
+        "contents": sorted(grid.contents),
         "model": dump(grid.model),
         "families": {name: _untitled(grid.families[name]) for name in sorted(used)},
     }

@@ -19,7 +19,6 @@ from ptft import paths
 from ptft.evaluation.published import names_in
 from ptft.hub.pins import SUFFIX, pinned_folder
 from ptft.models.folder import TRAINING_SUMMARY
-from ptft.study.fetched import fetched_checkpoints, fetched_splits
 from ptft.study.grid import Grid
 
 REASONS = {
@@ -136,7 +135,7 @@ class Deletable:
 
     def _fetched(self) -> list[Path]:
         """Fetched folders and their pins that no study names; none if a study can't be read."""
-        used = {*fetched_checkpoints(self.grid), *fetched_splits(self.grid)}
+        used = {*self.grid.fetched_checkpoints(), *self.grid.fetched_splits()}
         for study in self.folder.glob("results/*/state/study_file"):
             resolved = study.parents[1] / "study.yaml"
             if not resolved.exists():  # it has begun, and what it fetches is not known yet

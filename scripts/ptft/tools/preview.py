@@ -37,11 +37,8 @@ from ptft.language.words import Words
 from ptft.report.progress import holes, page_of, progress_said, tables_said
 from ptft.report.study_page import AUDITS, StudyFiles, study_page
 from ptft.report.table_page import write_table
-from ptft.study.contents import contents
-from ptft.study.fetched import fetched_checkpoints, fetched_splits
 from ptft.study.grid import Grid
 from ptft.study.slices import arms_slice, collection_slice, resolved_study
-from ptft.study.titles import titles
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +84,7 @@ class Preview:
     @cached_property
     def words(self) -> Words:
         """The report's language."""
-        return Words(translator(self.language), titles(self.grid.families))
+        return Words(translator(self.language), self.grid.titles)
 
     @property
     def language(self) -> str:
@@ -97,7 +94,7 @@ class Preview:
     @cached_property
     def drawn(self) -> dict[str, FigureSpec]:
         """Its figures."""
-        return figures_of(contents(self.grid))
+        return figures_of(self.grid.contents)
 
     def make(self) -> tuple[int, int]:
         """Write everything, the page last.
@@ -119,7 +116,7 @@ class Preview:
     def _collect(self) -> pl.DataFrame:
         """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
         study = json.loads(as_text(collection_slice(self.grid)))
-        fill_in(study["checkpoints"], self._pins(fetched_checkpoints(self.grid)))
+        fill_in(study["checkpoints"], self._pins(self.grid.fetched_checkpoints()))
         evaluations = self.folder / self.results.evaluations
         found = find_cells(study, evaluations, self._is_scored)
         if not found.models:
@@ -171,7 +168,7 @@ class Preview:
         figures = self.output / "figures"
         figures.mkdir(exist_ok=True)
         trained = pl.read_parquet(self.tables / "arms.parquet")
-        language.use(self.language, titles(self.grid.families))
+        language.use(self.language, self.grid.titles)
         for name, spec in self.drawn.items():
             tables = {
                 table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
@@ -181,7 +178,7 @@ class Preview:
 
     def _write_page(self, progress: list[str]) -> None:
         resolved = self.output / "study.yaml"
-        pins = self._pins({**fetched_checkpoints(self.grid), **fetched_splits(self.grid)})
+        pins = self._pins({**self.grid.fetched_checkpoints(), **self.grid.fetched_splits()})
         fetched = {str(pin): json.loads(pin.read_text()) for pin in pins}
         study: Mapping[str, Any] = {
             **json.loads(as_text(resolved_study(self.grid))),

@@ -25,7 +25,6 @@ from ptft.files.slice_files import as_text
 from ptft.hub.pins import Pin
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.models.loading import Target
-from ptft.study.fetched import checkpoint_folder, fetched_checkpoints, fetched_splits
 from ptft.study.grid import BASE, Grid
 from ptft.study.slices import evaluation_slice
 
@@ -94,7 +93,7 @@ class Verification:
 
     def _pins(self) -> Iterator[Finding]:
         """Compare fetched files with the hashes that the Hub published."""
-        for name in {**fetched_checkpoints(self.grid), **fetched_splits(self.grid)}:
+        for name in {**self.grid.fetched_checkpoints(), **self.grid.fetched_splits()}:
             folder, pin_file = self.folder / name, self.folder / paths.pin(name)
             fetch_again = "run `snakemake fetch` with the study"
             if not pin_file.exists() or not folder.exists():
@@ -161,7 +160,7 @@ class Verification:
     def _keys(self) -> Iterator[Finding]:
         """Compare recorded keys with those of the current weights, data and settings."""
         for checkpoint in self.grid.checkpoints:
-            start = self.folder / checkpoint_folder(self.grid, checkpoint)
+            start = self.folder / self.grid.checkpoint_folder(checkpoint)
             for name, arm in self.grid.arms.items():
                 if arm.parent or checkpoint not in self.grid.checkpoints_of(name):
                     continue

@@ -8,9 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from slice_files import slice_file
 
-import read_published as program
 from ptft.analysis.released_scores import (
     ReleasedModel,
     parse_model_id,
@@ -23,7 +21,7 @@ from ptft.analysis.tables import make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.study import StudyError
-from ptft.study.released import read_published_study, released_tables
+from ptft.study.finished import read_finished
 
 ORDER = [
     "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",
@@ -76,16 +74,17 @@ def test_the_tables_stand_beside_their_source(source):
 def test_tables_that_are_not_there_are_refused(config, repository, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
     file = Path("config/published.yaml")
-    study = read_published_study(config, [file])
-    assert released_tables(study, [file]) == [f"config/published/{n}" for n in TABLES]
+    library = repository / "config"
+    sources = read_finished(config, [file], library).sources
+    assert sources == [f"config/published/{n}" for n in TABLES]
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError) as refusal:
-        released_tables(study, [repository / file])
-    for said in ("published.yaml:9: published.root = 'config/published'", TABLES[0], str(tmp_path)):
+        read_finished(config, [repository / file], library)
+    for said in ("published.yaml:9: published.root", TABLES[0], str(tmp_path)):
         assert said in str(refusal.value)
     elsewhere = deepcopy(config)
     elsewhere["published"]["root"] = "https://example.org/tables"
-    assert released_tables(read_published_study(elsewhere, [file]), [file]) == []
+    assert read_finished(elsewhere, [file], library).sources == []
 
 
 def test_the_end_of_pre_training_is_that_of_the_models_file(source, scores, settings, repository):
@@ -330,16 +329,6 @@ def test_two_runs_of_one_cell_are_refused(source):
     both = source | {"ignored_models": {}}
     with pytest.raises(ValueError, match=r"row 329 .*1000_original_hf.*row 409 \(checkpoint-1000"):
         read_published("published", both)
-
-
-def test_program(source, tmp_path):
-    names = {n: str(tmp_path / n) for n in ("cells.parquet", "cells.csv", "r.parquet", "u.csv")}
-    program.main(
-        ["--study", "published", "--published", slice_file(tmp_path / "slice.json", source),
-         "--output", names["cells.parquet"], "--csv", names["cells.csv"],
-         "--replicates", names["r.parquet"], "--unknown", names["u.csv"]]
-    )  # fmt: skip
-    assert len(pl.read_parquet(names["cells.parquet"])) == len(pl.read_csv(names["cells.csv"]))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import yaml
 
 from ptft.hub.pins import Pin, PinnedFile
 from ptft.study import read_study
-from ptft.study.fetched import fetched_checkpoints
 from ptft.tools.verify import Verification
 
 CONTENT = b"the weights"
@@ -23,7 +22,7 @@ def grid(repository):
 @pytest.fixture
 def fetched(grid, tmp_path):
     """A checkpoint's folder as its pin says; no other one is there."""
-    folder = tmp_path / next(iter(fetched_checkpoints(grid)))
+    folder = tmp_path / next(iter(grid.fetched_checkpoints()))
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(CONTENT)
     digest = hashlib.sha256(CONTENT).hexdigest()

@@ -14,7 +14,7 @@ from ptft.report.deviations import deviations
 from ptft.report.provenance import audit_summary, provenance
 from ptft.report.trained import SCHEMA, read_trained
 from ptft.study import read_study
-from ptft.study.released import read_published_study
+from ptft.study.finished import read_finished
 from ptft.study.slices import resolved_study
 
 # Nothing is known of what models were trained on.
@@ -29,7 +29,7 @@ def resolved(repository):
         file = repository / f"config/{name}.yaml"
         config = yaml.safe_load(file.read_text())
         if "published" in config:
-            return {"study": read_published_study(config, [file]).model_dump(mode="json")}
+            return read_finished(config, [file], repository / "config").resolved
         return copy.deepcopy(resolved_study(read_study(config, [file], repository / "config")))
 
     return read

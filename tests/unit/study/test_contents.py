@@ -8,7 +8,6 @@ import yaml
 from ptft.errors import ConfigFiles
 from ptft.figures import FIGURES, figures_of
 from ptft.study import read_study
-from ptft.study.contents import contents
 
 NEEDED = {"transitions", "formats", "remedies", "generic_text"}
 
@@ -28,6 +27,6 @@ def test_figures_are_planned_where_there_is_something_to_draw(repository, study,
     file = repository / f"config/{study}.yaml"
     config = yaml.safe_load(file.read_text())
     grid = read_study(config, ConfigFiles([Path(file)], config), repository / "config")
-    planned = figures_of(contents(grid))
+    planned = figures_of(grid.contents)
     assert set(planned) == set(FIGURES) - NEEDED | drawn
     assert {name for name, spec in FIGURES.items() if spec.needs} == NEEDED

@@ -13,8 +13,7 @@ from ptft.files.slice_files import as_text
 from ptft.planning.site import Site
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
-from ptft.study.compared import ComparedStudy
-from ptft.study.released import PublishedStudy, read_published_study
+from ptft.study.finished import ReleasedStudy, read_finished
 from ptft.study.schema import SCHEMAS
 from ptft.study.slices import (
     audit_slice,
@@ -279,7 +278,7 @@ def test_schemas_are_those_of_the_types(repository):
         assert path.read_text() == content, f"{path} has drifted: run `make schemas`"
 
 
-@pytest.mark.parametrize("schema", [*SCHEMAS.values(), PublishedStudy, ComparedStudy, Site])
+@pytest.mark.parametrize("schema", [*SCHEMAS.values(), ReleasedStudy, Site])
 def test_every_key_is_described(schema):
     tree = schema.model_json_schema(by_alias=True)
     types = {schema.__name__: tree, **tree.get("$defs", {})}
@@ -305,9 +304,7 @@ def test_every_study_of_the_workflow_is_good(repository):
     for path in files:
         content = yaml.safe_load(path.read_text())
         if "published" in content:
-            assert read_published_study(content, [path]).study == path.stem
-        elif "compare" in content:  # what it names is not there
-            assert ComparedStudy.model_validate(content).study == path.stem
+            assert read_finished(content, [path], repository / "config").name == path.stem
         else:
             assert read_study(content, [path], repository / "config").name == path.stem
 
@@ -317,7 +314,7 @@ def test_published_study_is_strict(repository):
     content = yaml.safe_load(path.read_text())
     content["published"]["tasks"]["mnli"]["lr"] = "2e-6"
     with pytest.raises(StudyError, match=r"published\.tasks\.mnli\.lr"):
-        read_published_study(content, [path])
+        read_finished(content, [path], repository / "config")
 
 
 def test_further_ways_of_scoring_go_where_the_kind_allows(read):
@@ -329,12 +326,3 @@ def test_further_ways_of_scoring_go_where_the_kind_allows(read):
         "pocket_summary": None,
         "pocket_facts": ["pmi"],
     }
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_what_is_usual_leaves_the_resolved_study_as_it_was_before_the_key(repository, kept):
-    """It is a job's slice: another one would write a finished study anew."""
-    file = repository / "tests/studies/tiny.yaml"
-    text = yaml.safe_load(file.read_text()) | {"keep_models": kept}
-    resolved = resolved_study(read_study(text, [file], repository / "config"))
-    assert resolved["study"].get("keep_models") == (None if kept else False)

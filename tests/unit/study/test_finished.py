@@ -1,4 +1,4 @@
-"""An archive of a study: what is written is read, and a bad one is refused by name."""
+"""Archives of studies: what is written is read, a study is read from one, bad ones are refused."""
 
 import gzip
 import io
@@ -6,12 +6,15 @@ import json
 import tarfile
 
 import pytest
+import yaml
 
-from ptft.files.archive import (
+from ptft import versions
+from ptft.study import StudyError
+from ptft.study.finished import (
     FORMAT,
     ArchiveError,
+    read_finished,
     read_head,
-    stage_versions,
     unpack,
     write_archive,
 )
@@ -50,7 +53,7 @@ def rewrite(archive, contents, **changes):
 def test_what_is_written_is_read(archive, tmp_path):
     manifest, study = read_head(archive)
     assert (manifest.study, manifest.format) == ("s", FORMAT)
-    assert manifest.versions == stage_versions() and set(manifest.members) == set(FILES)
+    assert manifest.versions == versions.stages() and set(manifest.members) == set(FILES)
     assert study == FILES["study.yaml"]
     assert list(members(archive))[:2] == ["archive.json", "study.yaml"]
     unpack(archive, lambda name: name.startswith("tables/"), tmp_path / "out")
@@ -137,3 +140,64 @@ def test_an_archive_of_another_kind_is_refused(archive):
     rewrite(archive, {"thesis.tex": b""})
     with pytest.raises(ArchiveError, match=r"found 'thesis\.tex', expected 'archive\.json'"):
         read_head(archive)
+
+
+RESOLVED = {
+    "study": {
+        "study": "old",
+        "description": "what it was",
+        "analysis": {"shots": 0, "stop_margin": 0.05},
+        "report": {"language": "ja", "axis": "tokens", "overlay": None},
+    },
+    "contents": ["examples", "texts"],
+    "model": {"source": {"kind": "pocket"}},
+}
+
+
+@pytest.fixture
+def read(tmp_path, repository, monkeypatch):
+    """Function: the study of a file with this text; an archive lies beside it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(RESOLVED))
+    write_archive("old", {"study.yaml": tmp_path / "study.yaml"}, tmp_path / "old.tar.gz")
+
+    def read(text):
+        file = tmp_path / "redraw.yaml"
+        file.write_text(text)
+        return read_finished(yaml.safe_load(text), [file], repository / "config")
+
+    return read
+
+
+def test_what_is_not_named_is_as_in_the_archive(read):
+    found = read("study: new\npublished: {archive: old.tar.gz}\nreport: {language: en}\n")
+    assert (found.study.study, found.study.report.language) == ("new", "en")
+    assert found.study.report.axis == "tokens"
+    assert (found.study.analysis.shots, found.study.analysis.stop_margin) == (0, 0.05)
+    told = found.resolved["study"]
+    assert (told["study"], told["description"]) == ("old", "what it was")
+    assert told["report"] == {"language": "en", "axis": "tokens", "overlay": None}
+    assert told["analysis"]["stop_margin"] == 0.05
+    assert found.resolved["model"] == RESOLVED["model"]
+    assert found.resolved["versions"] == versions.stages()
+    assert found.contents == {"examples", "texts"} and found.sources == ["old.tar.gz"]
+    assert found.read == [] and found.reading == {"archive": "old.tar.gz", "members": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("published: {archive: none.tar.gz}", "redraw.yaml:2: published.archive: none.tar.gz: No "),
+        ("published: {archive: study.yaml}", "published.archive: study.yaml: not a whole .tar.gz"),
+        (
+            "published: {archive: old.tar.gz, root: x}",
+            "redraw.yaml:2: unknown key 'published.root'",
+        ),
+        ("published: {archive: old.tar.gz}\nmodel: pocket", "redraw.yaml:3: unknown key 'model'"),
+        ("published: {archive: old.tar.gz}\nreport: {axis: time}", "redraw.yaml:3: report.axis"),
+    ],
+)
+def test_mistakes_name_file_line_and_key(read, text, said):
+    with pytest.raises(StudyError) as error:
+        read(f"study: new\n{text}\n")
+    assert said in str(error.value)

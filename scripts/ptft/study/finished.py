@@ -1,0 +1,458 @@
+"""Studies whose cells are finished: others released their tables, or an archive holds them.
+
+Nothing is trained or scored; the same analyses, figures and pages are made from their cells.
+
+An archive is one file with all that a study's tables, figures and pages are made from, and with
+them. Its members lie as in `results/{study}`. The first, ``archive.json``, says what the archive
+is: its format, the versions of the stages that computed the results, the SHA-256 of every other
+member. The second is the resolved study.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import logging
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
+
+from ptft import versions
+from ptft.errors import checked, refusal, require_keys_once
+from ptft.paths import Results
+from ptft.study.families import Kind, Title
+from ptft.study.hypothesis import Hypothesis
+from ptft.study.load import read_families, titles
+from ptft.study.schema import AnalysisSettings, Report
+from ptft.study.settings import StrictSettings
+from ptft.study.types import ONCE, Name, Part, Strict
+
+FORMAT = 1
+"""of archives; raise it when what is in one, or how it is read, changes"""
+MANIFEST, STUDY = "archive.json", "study.yaml"
+Share = Annotated[float, Field(ge=0, le=1)]
+RELEASED_FILES = ("tables/cells.parquet", "tables/replicates.parquet", "tables/cells.csv")
+"""what released tables are read into, in the study's folder; and a table of what was left out"""
+
+
+class ReleasedDataset(Strict):
+    """A dataset of a released table."""
+
+    name: Part | None = None
+    """its name here, if not the one in the table"""
+    title: Title | None = None
+    """name in figures and report, if no family of config/ has one"""
+    family: Part
+    """family that it belongs to"""
+    kind: Kind
+    """how it was scored"""
+    metric: Part | None = None
+    """main metric, if not its kind's"""
+    chance: Share | None = None
+    """score of guessing"""
+    n: Annotated[int, Field(ge=1)] | None = None
+    """number of examples, for standard errors that the table lacks"""
+
+
+class ReleasedTask(Strict):
+    """A fine-tuning task of the released models."""
+
+    family: Part
+    """family of its training data"""
+    lr: float
+    """models with another learning rate are left out, and listed"""
+    in_domain: Annotated[list[Part], *ONCE]
+    """the task's own test sets"""
+
+
+class Released(Strict):
+    """Where the tables are and what their names mean."""
+
+    model: Name
+    """name of the model in tables and figures"""
+    root: str
+    """folder of the tables, or http(s) address to which a table's name is added"""
+    tokens_per_step: Annotated[int, Field(ge=1)]
+    """tokens of one optimizer step of pre-training"""
+    main_step: Annotated[int, Field(ge=1)] | None = None
+    """optimizer step of `main`, the end of pre-training; default: unknown"""
+    tables: Annotated[dict[str, str], Field(min_length=1)]
+    """file name -> SHA-256 of its bytes"""
+    ignored_models: dict[str, str] = {}
+    """model id -> why it is left out"""
+    tasks: dict[Part, ReleasedTask]
+    """task as named in the tables -> what it is"""
+    kinds: dict[Kind, Part]
+    """kind -> its main metric"""
+    datasets: dict[str, dict[Part, ReleasedDataset]]
+    """table -> dataset as named in it -> what it is"""
+
+
+class ReleasedStudy(Strict):
+    """A file of config/ with `published:`: no grid, scores that others released."""
+
+    study: Name
+    """name of the study and of its folder in results/"""
+    description: str = ""
+    """description in words"""
+    hypothesis: Hypothesis | None = None
+    """expected result, and the table row that decides it"""
+    published: Released
+    """the released tables"""
+    analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
+    """settings of the analyses"""
+    report: Report = Report()
+    """how figures and report look"""
+
+
+class Archive(Strict):
+    """Where the scores are."""
+
+    archive: str
+    """file that `snakemake export` wrote"""
+
+
+class ArchivedStudy(Strict):
+    """A study file with `published: {archive: …}`."""
+
+    study: Name
+    """name of the study's folder in results/"""
+    description: str = ""
+    """description in words; default: the archived study's"""
+    published: Archive
+    """the archive"""
+    analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
+    """settings of the analyses; default: those of the archive"""
+    report: Report = Report()
+    """how figures and report look; default: as in the archive"""
+
+
+class ReleasedCells(Strict):
+    """What decides the cells of a study whose tables others released."""
+
+    study: Name
+    """name of the study"""
+    published: Released
+    """the tables"""
+
+    def read_into(self, results: Path) -> None:
+        """Write the tables of cells, of their replicates, and of the rows that are left out."""
+        from ptft.analysis.csv_tables import write_csv
+        from ptft.analysis.released_scores import read_published
+
+        source = self.published.model_dump(mode="json", exclude_none=True)
+        found, tables = read_published(self.study, source), results / "tables"
+        tables.mkdir(parents=True, exist_ok=True)
+        found.cells.write_parquet(tables / "cells.parquet")
+        write_csv(found.cells, tables / "cells.csv")
+        found.replicates.write_parquet(tables / "replicates.parquet")
+        write_csv(found.unknown, tables / "unknown.csv")
+        models = found.unknown.unique(["table", "model_id", "reason"], keep="first")
+        for row in models.sort("table", "row").rows():
+            logging.warning("left out: %s row %d: %s on %s: %s", *row)
+        logging.info("%d cells", len(found.cells))
+
+
+class ArchivedCells(Strict):
+    """What decides the cells of a study that is redrawn."""
+
+    archive: str
+    """file"""
+    members: list[str]
+    """files in it that are unpacked"""
+
+    def read_into(self, results: Path) -> None:
+        """Unpack the tables that no job here can make.
+
+        Raises:
+            ArchiveError: the archive is damaged, or its cells have other columns than ours.
+        """
+        import polars as pl
+
+        from ptft.analysis.collect import CELLS_SCHEMA
+
+        unpack(Path(self.archive), set(self.members).__contains__, results)
+        found = pl.read_parquet_schema(results / "tables" / "cells.parquet")
+        if other := sorted(map(str, set(found.items()) ^ set(dict(CELLS_SCHEMA).items()))):
+            raise ArchiveError(
+                f"{self.archive}: tables/cells.parquet has other columns than this workflow reads: "
+                f"{', '.join(other)}; read it with the version of the workflow that wrote it"
+            )
+
+
+class FinishedStudy:
+    """A study of which every cell is there. Beside :class:`ptft.study.grid.Grid`: nothing to run.
+
+    Args:
+        study: its file, checked.
+        files: the study's own files, for messages.
+        resolved: what its file and what it is read from say together, as plain data.
+        sources: files that its cells are read from; none at an address.
+        library: config folder whose families name datasets as people write them.
+        members: files of an archive, as in `results/{study}` -> SHA-256.
+    """
+
+    finished = True
+
+    def __init__(
+        self,
+        study: ReleasedStudy | ArchivedStudy,
+        files: Sequence[Path],
+        resolved: dict[str, Any],
+        sources: list[str],
+        library: Path,
+        members: Mapping[str, str] | None = None,
+    ) -> None:
+        self.study, self.files, self.resolved, self.sources = study, files, resolved, sources
+        self.name, self.results = study.study, Results(study.study)
+        self._library, self._members = library, members
+
+    @property
+    def contents(self) -> set[str]:
+        """What the study has that not every one has (:attr:`ptft.study.grid.Grid.contents`)."""
+        return set(self.resolved["contents"])
+
+    @property
+    def titles(self) -> dict[str, dict[str, str]]:
+        """Names as people write them (:func:`ptft.study.load.titles`)."""
+        found = titles(read_families([self._library])[0])
+        if isinstance(self.study, ReleasedStudy):
+            found["datasets"] |= {
+                dataset.name or name: dataset.title
+                for datasets in self.study.published.datasets.values()
+                for name, dataset in datasets.items()
+                if dataset.title
+            }
+        return found
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What decides its cells: the slice of the program that reads them."""
+        if isinstance(self.study, ArchivedStudy):
+            trained = self.results.trained.removeprefix(f"{self.results.root}/")
+            records = [name for name in self._members or () if name.startswith(f"{trained}/")]
+            return {"archive": self.sources[0], "members": [*self._unpacked(), *records]}
+        return {
+            "study": self.name,
+            "published": self.study.published.model_dump(mode="json", exclude_none=True),
+        }
+
+    @property
+    def read(self) -> list[str]:
+        """Paths of the files that its cells and what is known of them are read into."""
+        names = self._unpacked() if self._members else [*RELEASED_FILES, "tables/unknown.csv"]
+        return [f"{self.results.root}/{name}" for name in names]
+
+    def _unpacked(self) -> list[str]:
+        """Members that no job here can make: cells, and what only the study's own jobs knew."""
+        beside = ["missing", "unknown", "costs", "arms", "audit_splits", "audit_prompts"]
+        wanted = {f"tables/{name}.{kind}" for name in beside for kind in ("parquet", "csv", "html")}
+        return [name for name in self._members or () if name in {*RELEASED_FILES, *wanted}]
+
+
+def read_finished(config: Mapping, files: Sequence[Path], library: Path) -> FinishedStudy:
+    """Check the config of a study whose cells are finished, and that they are there.
+
+    Raises:
+        StudyError: naming file, line, key, what was found and what was expected.
+    """
+    require_keys_once(files)
+    published = config["published"]
+    archived = isinstance(published, Mapping) and "archive" in published
+    return (_archived if archived else _released)(config, files, library)
+
+
+def _released(config: Mapping, files: Sequence[Path], library: Path) -> FinishedStudy:
+    study = checked(ReleasedStudy, dict(config), files)
+    resolved = {"study": study.model_dump(mode="json"), "contents": ["formats"]}
+    root = study.published.root
+    if root.startswith(("http://", "https://")):
+        return FinishedStudy(study, files, resolved, [], library)
+    tables = [Path(root, name) for name in study.published.tables]
+    for table in tables:
+        if not table.is_file():
+            raise refusal(
+                files,
+                ("published", "root"),
+                f"no {table.name} in {table.parent.absolute()}; a path counts from the folder that "
+                "snakemake is called in (the clone, for the tables that come with the workflow)",
+            )
+    return FinishedStudy(study, files, resolved, list(map(str, tables)), library)
+
+
+def _archived(config: Mapping, files: Sequence[Path], library: Path) -> FinishedStudy:
+    """A study out of its archive, with what its file says otherwise."""
+    archive = checked(ArchivedStudy, dict(config), files).published.archive
+    try:
+        manifest, content = read_head(Path(archive))
+    except ArchiveError as error:
+        message = f"{error}; a path counts from the folder that snakemake is called in"
+        raise refusal(files, ("published", "archive"), message) from None
+    resolved = yaml.safe_load(content)
+    chosen = {
+        part: {**resolved["study"].get(part, {}), **config.get(part, {})}
+        for part in ("analysis", "report")
+    }
+    study = checked(ArchivedStudy, {**config, **chosen}, files)
+    resolved["study"] |= study.model_dump(mode="json", include={"analysis", "report"})
+    if study.description:
+        resolved["study"]["description"] = study.description
+    resolved["versions"] = manifest.versions
+    return FinishedStudy(study, files, resolved, [archive], library, manifest.members)
+
+
+# Archives ----------------------------------------------------------------------------------------
+
+
+class ArchiveError(ValueError):
+    """A file is no archive of a study, or not one that this workflow can read."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive says of itself."""
+
+    format: int
+    study: str
+    versions: dict[str, int]
+    """stage -> version that computed the results"""
+    members: dict[str, str]
+    """path -> SHA-256"""
+
+
+def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
+    """Write the archive of a study; the same files give the same bytes.
+
+    Args:
+        study: its name.
+        files: path in the archive -> file; ``STUDY`` must be among them.
+        output: the archive, `.tar.gz`.
+    """
+    contents = {name: file.read_bytes() for name, file in sorted(files.items())}
+    digests = {name: _digest(content) for name, content in contents.items()}
+    manifest = Manifest(FORMAT, study, versions.stages(), digests)
+    first = {
+        MANIFEST: json.dumps(asdict(manifest), indent=1).encode(),
+        STUDY: contents.pop(STUDY),
+    }
+    draft = output.with_name(f".{output.name}")
+    with (
+        draft.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for name, content in {**first, **contents}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    draft.replace(output)
+
+
+def read_head(archive: Path) -> tuple[Manifest, bytes]:
+    """What an archive says of itself, and the resolved study; the rest is not read.
+
+    Raises:
+        ArchiveError: naming the archive, what was found and what was expected.
+    """
+
+    def head(tar: tarfile.TarFile) -> tuple[Manifest, bytes]:
+        manifest = _manifest(archive, _next(archive, tar, MANIFEST))
+        study = _next(archive, tar, STUDY)
+        _check(archive, manifest, STUDY, study)
+        return manifest, study
+
+    return _opened(archive, head)
+
+
+def unpack(archive: Path, wanted: Callable[[str], bool], folder: Path) -> None:
+    """Write members of an archive into a folder, each checked against its SHA-256.
+
+    Nothing is written outside the folder: links and paths that lead elsewhere are refused.
+
+    Raises:
+        ArchiveError: naming the archive and the member.
+    """
+    manifest, _ = read_head(archive)
+
+    def members(tar: tarfile.TarFile) -> None:
+        missing = {name for name in manifest.members if wanted(name)}
+        for member in tar:
+            if not wanted(member.name):
+                continue
+            if not member.isfile() or member.name not in missing or not _inside(member.name):
+                raise ArchiveError(f"{archive}: member {member.name!r} does not belong there")
+            content = _content(tar, member)
+            _check(archive, manifest, member.name, content)
+            missing.discard(member.name)
+            target = folder / member.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        if missing:
+            raise ArchiveError(f"{archive}: no member {min(missing)!r}, which {MANIFEST} lists")
+
+    _opened(archive, members)
+
+
+def _opened(archive: Path, read: Callable[[tarfile.TarFile], Any]) -> Any:
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            return read(tar)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        why = getattr(error, "strerror", None) or f"not a whole .tar.gz file ({error})"
+        raise ArchiveError(f"{archive}: {why}; `snakemake export` writes one") from None
+
+
+def _next(archive: Path, tar: tarfile.TarFile, name: str) -> bytes:
+    member = tar.next()
+    if member is None or member.name != name or not member.isfile():
+        found = "nothing" if member is None else repr(member.name)
+        raise ArchiveError(
+            f"{archive}: found {found}, expected {name!r} as one of the first two members: this is "
+            "no archive that `snakemake export` wrote"
+        )
+    return _content(tar, member)
+
+
+def _manifest(archive: Path, content: bytes) -> Manifest:
+    try:
+        found = json.loads(content)
+        if found["format"] == FORMAT:
+            return Manifest(**found)
+        told = f"format {found['format']!r}"
+    except (ValueError, TypeError, KeyError):
+        told = "something else"
+    raise ArchiveError(
+        f"{archive}: {MANIFEST}: found {told}, expected format {FORMAT}; read it with the version "
+        "of the workflow that wrote it"
+    )
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None  # a regular file
+    return file.read()
+
+
+def _check(archive: Path, manifest: Manifest, name: str, content: bytes) -> None:
+    found, expected = _digest(content), manifest.members.get(name)
+    if found != expected:
+        raise ArchiveError(
+            f"{archive}: member {name!r}: found SHA-256 {found}, expected {expected}; the file is "
+            "damaged or was changed: get it again"
+        )
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

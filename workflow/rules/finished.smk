@@ -1,0 +1,66 @@
+# A study whose cells are finished: they are read from released tables or an archive.
+READ = GRID.read  # all that reading makes
+COSTS = [file for file in READ if file == RESULTS.table("costs", "csv")]
+ARMS = RESULTS.table("arms") if RESULTS.table("arms") in READ else []
+AUDITS = [name for name in ("audit_splits", "audit_prompts") if RESULTS.table(name) in READ]
+LEFT_OUT = [RESULTS.table(name, "csv") for name in ("missing", "unknown")]
+LEFT_OUT = [file for file in LEFT_OUT if file in READ]
+EXPORTED = []  # no models to write cards for
+EXAMPLES = []  # no answers to look at
+SLICES.add("write_study", content=lambda: GRID.resolved)
+SLICES.add("read_finished", content=lambda: GRID.reading)
+
+
+rule write_study:
+    input:
+        script=program("write_study"),
+    output:
+        RESULTS.resolved,
+    log:
+        RESULTS.log("write_study"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        slice=slice_of("write_study"),
+        study=slice_file("write_study"),
+    message:
+        "Write the resolved study"
+    shell:
+        "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
+
+
+rule read_finished:
+    input:
+        script=program("read_finished"),
+        modules=library(
+            "analysis/released_scores",
+            "analysis/collect",
+            "analysis/cell_scores",
+            "analysis/statistics",
+            "study/finished",
+        ),
+        sources=GRID.sources,
+    output:
+        [file for file in READ if not file.endswith(".html")],
+        [
+            report(
+                file,
+                category=translator(STUDY.report.language)("Tables"),
+                labels={"table": Path(file).stem},
+            )
+            for file in READ
+            if file.endswith(".html")
+        ],
+    log:
+        RESULTS.log("read_finished"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        slice=slice_of("read_finished"),
+        reading=slice_file("read_finished"),
+        results=place(RESULTS.root),
+    message:
+        "Read the finished cells"
+    shell:
+        "python {input.script:q} --reading {params.reading:q} --results {params.results:q}"
+        " 2> {log:q}"
