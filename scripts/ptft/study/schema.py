@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model
 
 from ptft.analysis.settings import Settings as AnalysisSettings
+from ptft.errors import GPU_NAME
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family
@@ -63,6 +64,10 @@ class Bootstrap(Strict):
     """seed for resampling"""
 
 
+# It stands on the line of sbatch (--gpus=a100:1), so it holds nothing that a shell reads.
+GpuName = Annotated[str, Field(pattern=GPU_NAME)]
+
+
 class Compute(Strict):
     """What one fine-tuning or evaluation job takes."""
 
@@ -70,6 +75,9 @@ class Compute(Strict):
     """CPU cores"""
     gpus: Annotated[int, Field(ge=0)] = 0
     """GPUs; 0: the CPU"""
+    gpu_models: dict[GpuName, Annotated[float, Field(gt=0)]] = {}
+    """model of GPU, as the cluster names it -> its memory in GB, the preferred first. A job asks
+    for the first that holds it; what none holds is refused; default: any GPU"""
 
 
 class Report(Strict):

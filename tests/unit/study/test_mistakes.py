@@ -127,6 +127,17 @@ IN_STUDY = [
     ),
     # Values
     (
+        "evaluate:\n",
+        "compute: {gpus: 1, gpu_models: {a100: 0}}\nevaluate:\n",
+        "study.yaml:12: compute.gpu_models.a100 = 0: expected greater than 0",
+    ),
+    (
+        "evaluate:\n",
+        "compute: {gpus: 1, gpu_models: {a;b: 80}}\nevaluate:\n",
+        "study.yaml:12: compute.gpu_models.a;b = 'a;b': the name of a GPU model holds letters, "
+        "digits, '_' and '.'",
+    ),
+    (
         "epochs: 1",
         "epochs: one",
         "study.yaml:7: finetune.full.settings.epochs = 'one': expected a whole number, found text",
