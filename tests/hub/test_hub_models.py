@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import tokenizers
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from server import Repository
 from tiny import save_tiny_checkpoint
@@ -129,3 +131,36 @@ def test_a_model_from_the_hub_gives_the_same_logits(hub, checkpoint, tmp_path):
     with torch.no_grad():
         logits = [load_model(f)(ids).logits for f in (checkpoint, tmp_path / "step5")]
     assert torch.equal(*logits)
+
+
+def split_digits(folder) -> dict:
+    """A tokenizer of bytes whose file splits digits apart, though it knows the token 12."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<eos>", *letters, "12"])}
+    inner = Tokenizer(models.BPE(vocabulary, [("1", "2")]))
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    inner.save(str(folder / "tokenizer.json"))
+    return {"eos_token": "<eos>"}
+
+
+def test_a_tokenizer_that_is_read_as_another_is_refused(checkpoint):
+    """As OLMo-2's under a generic class: transformers makes GPT-2's rules of its vocabulary."""
+    settings = split_digits(checkpoint)
+    written = checkpoint / "tokenizer_config.json"
+    written.write_text(json.dumps({**settings, "tokenizer_class": "PreTrainedTokenizerFast"}))
+    assert check_checkpoint(checkpoint) is None
+    written.write_text(json.dumps({**settings, "tokenizer_class": "GPT2Tokenizer"}))
+    with pytest.raises(HubError) as refusal:
+        check_checkpoint(checkpoint)
+    assert "the tokens from 2 on are ['12', 'Ġ', '3', '4'], not ['1', '2', 'Ġ', '3']" in str(
+        refusal.value
+    )
+    for package in (tokenizers, transformers):
+        assert f"{package.__name__} {package.__version__}" in str(refusal.value)
