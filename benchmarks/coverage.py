@@ -30,10 +30,10 @@ from coverage_draws import (
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA  # noqa: E402
+from ptft.analysis.cell_scores import replicate_table  # noqa: E402
 from ptft.analysis.collect import CELLS_SCHEMA  # noqa: E402
 from ptft.analysis.estimates import Changes, Estimates, SeedPart, mean_changes  # noqa: E402
-from ptft.analysis.scores import KEY, Scores  # noqa: E402
+from ptft.analysis.scores import Scores  # noqa: E402
 from ptft.analysis.statistics import bootstrap_means, confidence_draws, score_interval  # noqa: E402
 from ptft.analysis.trends import kendall_trend, line_trend  # noqa: E402
 
@@ -204,7 +204,8 @@ def made_up_scores(
     base, step = pl.col("method").is_null(), pl.col("step").fill_null(1)
     known = {
         "checkpoint": pl.format("step{}", step), "step": step, "tokens": step,
-        "format": pl.lit("default"), "shots": 0, "main": True, "study": pl.lit("made up"),
+        "format": pl.lit("default"), "shots": 0, "main": True, "metric": pl.lit("accuracy"),
+        "study": pl.lit("made up"),
         "model": pl.lit("made-up"), "train_task": pl.when(~base).then("task"),
         "domain": pl.when(~base).then("tuned_domain"),
         "arm": pl.when(base).then(pl.lit("base")).otherwise(pl.format("{}.{}", "task", "number")),
@@ -214,12 +215,7 @@ def made_up_scores(
         pl.lit(None, dtype).alias(name) for name, dtype in CELLS_SCHEMA.items()
         if name not in cells.columns
     ).select(pl.col(name).cast(dtype) for name, dtype in CELLS_SCHEMA.items())  # fmt: skip
-    kept = cells.select(
-        *KEY,
-        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
-        pl.Series("replicates", np.concatenate(replicates), pl.Array(pl.Float32, RESAMPLES)),
-    )
-    return Scores.build(cells, kept, seed)
+    return Scores.build(cells, replicate_table(cells, np.concatenate(replicates)), seed)
 
 
 PARTS = {

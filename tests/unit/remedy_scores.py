@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA
+from ptft.analysis.cell_scores import replicate_table
 from ptft.analysis.collect import CELLS_SCHEMA
-from ptft.analysis.scores import KEY, Scores
+from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import bootstrap_means
 
 OWN, OTHER = "own_set", "other_set"
@@ -58,16 +58,7 @@ def remedy_scores(
                     rows.append(_row(model, index, seed, name, answers[-1]))
         replicates.append(bootstrap_means(np.array(answers).T, resamples, seed=len(name)).T)
     cells = pl.DataFrame(rows, schema=CELLS_SCHEMA)
-    kept = cells.select(
-        *KEY,
-        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
-        pl.Series(
-            "replicates",
-            np.concatenate(replicates).astype(np.float32),
-            pl.Array(pl.Float32, resamples),
-        ),
-    )
-    return Scores.build(cells, kept)
+    return Scores.build(cells, replicate_table(cells, np.concatenate(replicates)))
 
 
 def _row(model: Model, index: int, seed: int | None, dataset: str, answers: np.ndarray) -> dict:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA
+from ptft.analysis.cell_scores import replicate_table
 from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 
@@ -81,12 +81,7 @@ def scores_of(base, tuned, **audit):
     frame = cells(values).with_columns(
         n=pl.lit(120, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / 120).sqrt()
     )
-    known = dict.fromkeys(AUDIT_SCHEMA) | {"gold_share": 0.4, "prediction_share": 0.5} | audit
+    known = {"gold_share": 0.4, "prediction_share": 0.5} | audit
     drawn = np.random.default_rng(0).normal(size=(len(frame), 2000))
     drawn = frame["value"].to_numpy()[:, None] + frame["stderr"].to_numpy()[:, None] * drawn
-    replicates = frame.select(
-        "checkpoint", "arm", "dataset", "format", "shots",
-        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
-        pl.Series("replicates", drawn.astype(np.float32), dtype=pl.Array(pl.Float32, 2000)),
-    )  # fmt: skip
-    return Scores.build(frame, replicates)
+    return Scores.build(frame, replicate_table(frame, drawn, **known))

@@ -31,9 +31,7 @@ def packed(means: np.ndarray) -> bytes:
 
 
 def unpacked(column: pl.Series) -> np.ndarray:
-    """Means (N, R) of a column of bytes, or of arrays as released and older tables have them."""
-    if column.dtype != pl.Binary:
-        return column.to_numpy()
+    """Means (N, R) of a column of bytes."""
     return np.frombuffer(b"".join(column), REPLICATE).reshape(len(column), -1)
 
 
@@ -292,6 +290,20 @@ AGAINST_BASE = (SAME_ANSWER, SAME_TOP_TOKEN, GAINED)
 BLOCK = 64
 """cells that are resampled at once; always as many, since sums of other shapes may be added up in
 another order, and a cell's numbers must not hang on how many were collected with it"""
+
+
+def replicate_table(cells: pl.DataFrame, means: np.ndarray, **known: object) -> pl.DataFrame:
+    """Replicates of cells whose answers are not at hand, in the form of ``Collected.replicates``.
+
+    Args:
+        cells: with the columns of ``KEY`` and metric.
+        means: (C, R) draws of each.
+        known: values of ``AUDIT_SCHEMA``, the same for all cells; others are null.
+    """
+    audit = (pl.lit(known.get(name), dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
+    return cells.select(
+        *KEY, "metric", *audit, pl.Series(COLUMN, [packed(row) for row in means], pl.Binary)
+    )
 
 
 def score_cells(

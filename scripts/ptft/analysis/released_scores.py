@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA, KEY, domain_of
+from ptft.analysis.cell_scores import KEY, domain_of, replicate_table
 from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.statistics import normal_replicates, score_interval
 
@@ -143,13 +142,10 @@ def read_published(
     drawn = normal_replicates(
         cells["value"].to_numpy(), cells["stderr"].fill_null(math.nan).to_numpy(), resamples, seed
     )
-    replicates = cells.select(
-        *KEY,
-        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
-        pl.Series("replicates", drawn.astype(np.float32), pl.Array(pl.Float32, resamples)),
-    )
     columns = ["table", "row", "model_id", "dataset", "reason"]
-    return Published(cells, replicates, pl.DataFrame(unknown, schema=columns, orient="row"))
+    return Published(
+        cells, replicate_table(cells, drawn), pl.DataFrame(unknown, schema=columns, orient="row")
+    )
 
 
 def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:

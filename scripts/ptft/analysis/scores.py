@@ -222,8 +222,7 @@ def _drawn(
         )
         unknown = (pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
         return main.with_columns(unknown), drawn
-    on = [*KEY, *(["metric"] if "metric" in known.rows.columns else [])]
-    joined = main.join(known.rows, on=on, how="left", maintain_order="left")
+    joined = main.join(known.rows, on=[*KEY, "metric"], how="left", maintain_order="left")
     without = joined.filter(pl.col("place").is_null())
     if len(without):
         raise ValueError(
@@ -242,7 +241,7 @@ def _with_against_base(
     seeds: Sequence[int],
 ) -> Scores:
     """Scores with what is known of the metrics of ``AGAINST_BASE``, their runs numbered alike."""
-    if known is None or "metric" not in known.rows.columns:
+    if known is None:
         return scores
     runs = scores.cells.select(*RUN, "run").unique()
     index = scores.cells.select("checkpoint", "index").unique()

@@ -15,6 +15,7 @@ from functools import cache
 from math import comb, sqrt
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike
 
 from ptft.analysis.estimates import SeedPart
@@ -28,6 +29,8 @@ from ptft.analysis.statistics import (
 
 # Up to here the distribution of Kendall's S is counted; further on it is close to normal.
 EXACT_CHECKPOINTS = 30
+# Two checkpoints are nearly the same if one has fewer than 1 % more tokens.
+SAME = 1.01
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,84 @@ def line_trend(
     p = small_sample_p(slope / error, share, free)
     least = float(smallest_detectable(error, level, share, free))
     return Trend(slope, float(error), float(slope - reach), float(slope + reach), p, least)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the checkpoints of a study, in the order of pre-training, are on the axes of trends."""
+
+    places: np.ndarray
+    """(C,) positions; two checkpoints with nearly the same tokens have one"""
+    log_tokens: np.ndarray
+    """(C,) decimal logarithm of their tokens; NaN where it is not known"""
+
+    @classmethod
+    def of(cls, checkpoints: pl.DataFrame) -> Axis:
+        """From the columns step and tokens; where tokens are missing, steps tell what is near."""
+        tokens = checkpoints["tokens"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        steps = checkpoints["step"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        seen = steps if np.isnan(tokens).any() else tokens
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = ~(seen[1:] < SAME * seen[:-1])  # one without a number is apart from all
+            log_tokens = np.log10(tokens)
+        places = np.concatenate([[0], np.cumsum(apart)]).astype(int)[: len(seen)]
+        return cls(places, np.where(np.isfinite(log_tokens), log_tokens, np.nan))
+
+
+@dataclass(frozen=True)
+class CurveTrend:
+    """The trend of a curve over pre-training, on two axes and by order."""
+
+    line: Trend
+    """per checkpoint in the order of pre-training"""
+    log_line: Trend
+    """per tenfold of the tokens; NaN where they are not known"""
+    tau: float
+    tau_p: float
+    """Kendall's test of the order"""
+    p_without_first: float
+    p_without_last: float
+    """of the line without a point at its end; NaN if fewer than three points are left"""
+
+    def hangs_on(self, alpha: float) -> str | None:
+        """`first`, `last` or `both` ends without which the line's verdict would be another."""
+        ends = {"first": self.p_without_first, "last": self.p_without_last}
+        found = [
+            end
+            for end, p in ends.items()
+            if not np.isnan(p) and (p <= alpha) != (self.line.p <= alpha)
+        ]
+        return "both" if len(found) == 2 else found[0] if found else None
+
+
+def curve_trend(
+    index: Sequence[int], values: ArrayLike, draws: np.ndarray, axis: Axis, level: float = LEVEL
+) -> CurveTrend:
+    """The trend of a curve whose points are at the checkpoints ``index`` of ``axis``.
+
+    Points at one place count once, as their mean: two checkpoints 20 steps apart are no two
+    witnesses of a trend.
+
+    Args:
+        values: (K,)
+        draws: (K, R) replicates of them, paired.
+    """
+    at, values = axis.places[list(index)], np.asarray(values, dtype=float)
+    places = np.unique(at)
+    merge = (at == places[:, None]) / (at == places[:, None]).sum(axis=1, keepdims=True)
+    mean, drawn = merge @ values, merge @ draws
+    tokens = merge @ axis.log_tokens[list(index)]
+    unknown = Trend(*[np.nan] * 6)
+    shorter = [
+        line_trend(places[part], mean[part], drawn[part], level).p if len(places) > 3 else np.nan
+        for part in (slice(1, None), slice(None, -1))
+    ]
+    return CurveTrend(
+        line_trend(places, mean, drawn, level),
+        unknown if np.isnan(tokens).any() else line_trend(tokens, mean, drawn, level),
+        *kendall_trend(mean.tolist()),
+        *shorter,
+    )
 
 
 def slope_weights(x: ArrayLike) -> np.ndarray:

@@ -63,7 +63,6 @@ def test_means_are_packed_without_loss():
     means = np.array([[0.1, 0.2], [1 / 3, 0.0]], np.float32)
     column = pl.Series([packed(row) for row in means])
     assert np.array_equal(unpacked(column), means)
-    assert np.array_equal(unpacked(pl.Series(means, dtype=pl.Array(pl.Float32, 2))), means)
 
 
 @pytest.mark.parametrize("order", [[599, 3, 256], [0, 1], [255, 512, 255]])

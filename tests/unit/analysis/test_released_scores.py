@@ -225,7 +225,11 @@ CLASSIFICATION, GENERATION = {"mnli": "mnli_matched", "paws": "paws"}, ["xsum", 
 
 
 def test_the_format_gap_shrinks_less_surely_than_its_points_are_known(scores, settings):
-    """Eight checkpoints about their line: what linear regression says, not the examples alone."""
+    """Checkpoints about their line: what linear regression says, not the examples alone.
+
+    The last two of the eight are 20 steps apart and count once; without the first of the others the
+    verdict would be another.
+    """
     from scipy.stats import linregress
 
     trends = make_table("format_trends", scores, settings)
@@ -234,7 +238,8 @@ def test_the_format_gap_shrinks_less_surely_than_its_points_are_known(scores, se
     )
     whole = gaps.filter(pl.len().over("train_task", "dataset") == len(ORDER))
     curve = whole.group_by("index").agg(pl.col("gap").mean()).sort("index")
-    trusted = linregress(curve["index"], curve["gap"])
+    gap = [*curve["gap"][:-2], curve["gap"][-2:].mean()]
+    trusted = linregress(range(len(gap)), gap)
     mean = trends.filter(
         (pl.col("dataset") == ALL_DATASETS)
         & pl.col("method").is_not_null()
@@ -242,8 +247,9 @@ def test_the_format_gap_shrinks_less_surely_than_its_points_are_known(scores, se
     ).row(0, named=True)
     assert (mean["slope"], mean["p"]) == pytest.approx((trusted.slope, trusted.pvalue), abs=1e-4)
     assert [round(mean[key], 3) for key in ("slope", "slope_ci_low", "slope_ci_high", "p")] == [
-        0.013, 0.000, 0.026, 0.049,
+        0.013, -0.005, 0.031, 0.12,
     ]  # fmt: skip
+    assert mean["slope_hangs_on"] == "first"
     single = trends.filter(pl.col("dataset") != ALL_DATASETS)
     assert (single["p"] < 0.05).sum() == 2 and single["p_adjusted"].min() > 0.5
 

@@ -8,7 +8,7 @@ import pytest
 from score_tables import VALUES, cells, pick
 from slice_files import slice_file
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA
+from ptft.analysis.cell_scores import replicate_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
@@ -207,15 +207,8 @@ def with_answers(**audit):
         "gold_labels": 3, "gold_share": 0.4, "predictions": 3, "prediction_share": 0.5,
         "prompt_tokens": 10.0, "gained": None, "lost": None,
     } | audit  # fmt: skip
-    replicates = frame.select(
-        "checkpoint", "arm", "dataset", "format", "shots",
-        *(pl.lit(value, AUDIT_SCHEMA[name]).alias(name) for name, value in known.items()),
-        pl.Series(
-            "replicates", np.random.default_rng(0).normal(0.4, 0.05, (2, 500)),
-            dtype=pl.Array(pl.Float32, 500),
-        ),
-    )  # fmt: skip
-    return Scores.build(frame, replicates)
+    drawn = np.random.default_rng(0).normal(0.4, 0.05, (2, 500))
+    return Scores.build(frame, replicate_table(frame, drawn, **known))
 
 
 def flags(scores):
@@ -275,14 +268,9 @@ def test_transitions():
             ("full.nli.s0", "nli_in", "default"): (0.4, 0.4),
         }
     )
-    replicates = frame.select(
-        "checkpoint", "arm", "dataset", "format", "shots",
-        *(pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items()),
-        pl.Series("replicates", np.zeros((4, 10)), dtype=pl.Array(pl.Float32, 10)),
-    ).with_columns(
-        gained=pl.when(pl.col("arm") != "base").then(0.15),
-        lost=pl.when(pl.col("arm") != "base").then(0.05),
-    )  # fmt: skip
+    tuned = pl.col("arm") != "base"
+    replicates = replicate_table(frame, np.zeros((4, 10)), gained=0.15, lost=0.05)
+    replicates = replicates.with_columns(pl.when(tuned).then(pl.col("gained", "lost")))
     table = make_table("transitions", Scores.build(frame, replicates), Settings())
     assert len(table) == 2
     row = pick(table, checkpoint="step10")

@@ -14,7 +14,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values, rank_correlation
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.formats import ALL_DATASETS
-from ptft.analysis.trends import kendall_trend, line_trend
+from ptft.analysis.trends import Axis, curve_trend, kendall_trend, line_trend
 from ptft.report.conditions import Conditions
 from ptft.report.curve_findings import latent_findings
 
@@ -210,3 +210,50 @@ def test_rank_correlation_is_scipys():
     assert found.rho == pytest.approx(spearmanr(x, y).statistic)
     assert found.null_low == pytest.approx(-found.null_high, abs=0.1)
     assert found.smallest_p <= found.p <= 1
+
+
+OLMO = pl.DataFrame(
+    {"step": [1000, 18_000, 342_000, 505_000, 738_000, 738_020]},
+).with_columns(tokens=pl.col("step") * 4_000_000)
+
+
+def test_two_checkpoints_with_nearly_the_same_tokens_count_once():
+    axis = Axis.of(OLMO)
+    assert axis.places.tolist() == [0, 1, 2, 3, 4, 4]
+    noise = np.random.default_rng(0).normal(0, 0.01, (6, 500))
+    curve = np.array([0.1, 0.3, 0.2, 0.35, 0.5, 0.3])
+    found = curve_trend(range(6), curve, curve[:, None] + noise, axis)
+    merged = np.vstack([noise[:4], noise[4:].mean(axis=0)])
+    alone = line_trend(range(5), [0.1, 0.3, 0.2, 0.35, 0.4], merged)
+    assert found.line == pytest.approx(alone)
+    assert found.tau == pytest.approx(0.8)  # one of ten pairs is in the other order
+    without_tokens = Axis.of(OLMO.with_columns(tokens=pl.lit(None, pl.Int64)))
+    assert without_tokens.places.tolist() == axis.places.tolist()  # by their steps
+    assert np.isnan(curve_trend(range(6), curve, noise, without_tokens).log_line.slope)
+
+
+def test_a_line_in_the_logarithm_of_tokens():
+    axis = Axis.of(OLMO)
+    curve = 0.2 + 0.1 * axis.log_tokens
+    found = curve_trend(range(6), curve, np.tile(curve[:, None], 9), axis)
+    assert found.log_line.slope == pytest.approx(0.1) and found.log_line.p < 1e-9
+    # Tokens of one point are the mean of the logarithms of both.
+    assert found.line.slope == pytest.approx(
+        line_trend(range(5), [*curve[:4], curve[4:].mean()]).slope
+    )
+
+
+def test_a_verdict_that_hangs_on_an_end_says_so():
+    axis = Axis(np.arange(6), np.full(6, np.nan))
+
+    def hangs_on(*curve):
+        curve = np.array(curve)
+        drawn = curve[:, None] + np.random.default_rng(1).normal(0, 1e-3, (6, 200))
+        found = curve_trend(range(6), curve, drawn, axis)
+        return found.line.p < 0.05, found.hangs_on(0.05)
+
+    assert hangs_on(0.0, 0.38, 0.4, 0.41, 0.39, 0.62) == (True, "both")
+    assert hangs_on(0.0, 0.15, 0.25, 0.2, 0.3, 0.27) == (True, "first")
+    assert hangs_on(0.27, 0.3, 0.2, 0.25, 0.15, 0.0) == (True, "last")
+    assert hangs_on(0.0, 0.1, 0.2, 0.3, 0.4, 0.5) == (True, None)
+    assert hangs_on(0.9, 0.1, 0.2, 0.3, 0.4, 0.5) == (False, "first")  # a trend but for one

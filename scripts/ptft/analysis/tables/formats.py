@@ -104,7 +104,7 @@ def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .agg(pl.col("n_seeds").min(), *curve_of("gap"))
         .filter(pl.col("n_checkpoints") > 1)
     )
-    trends = trend_table(draws, curves, settings.level).rename({"slope_p": "p"})
+    trends = trend_table(draws, curves, scores.checkpoints, settings.level).rename({"slope_p": "p"})
     table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
     single = table.select(pl.when(pl.col("dataset") != ALL_DATASETS).then("p")).to_series()
     return table.with_columns(adjusted(single).alias("p_adjusted"))

@@ -133,7 +133,7 @@ def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         )
         .filter(pl.col("n_checkpoints") > 1)
     )
-    trends = trend_table(estimates.draws, curves, settings.level)
+    trends = trend_table(estimates.draws, curves, scores.checkpoints, settings.level)
     return pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
 
 

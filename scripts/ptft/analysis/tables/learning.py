@@ -15,7 +15,7 @@ from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interv
 from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values
-from ptft.analysis.trends import kendall_trend, line_trend
+from ptft.analysis.trends import Axis, curve_trend
 from ptft.analysis.tuned_models import CHOSEN
 
 NEAR_PERFECT = 0.99
@@ -98,9 +98,14 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 # Where no chance level is known (generation) every score counts as above it.
 NO_GUESS = -1.0
-TREND = (
-    "slope", "slope_stderr", "slope_ci_low", "slope_ci_high", "slope_p", "slope_detectable",
-)  # fmt: skip
+TREND = {
+    "slope": pl.Float64,
+    **{f"slope_{name}": pl.Float64 for name in ("stderr", "ci_low", "ci_high", "p", "detectable")},
+    **{f"log_slope{name}": pl.Float64 for name in ("", "_ci_low", "_ci_high", "_p")},
+    **dict.fromkeys(["tau", "tau_p", "slope_p_without_first", "slope_p_without_last"], pl.Float64),
+    "slope_hangs_on": pl.String,
+}
+"""columns of :func:`trend_table`"""
 
 
 def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> pl.DataFrame:
@@ -138,12 +143,10 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
         settings.level,
         prefix="rise_",
     )
-    taus = [kendall_trend(values) for values in curves["values"].to_list()]
     return pl.concat(
         [
             table,
-            trend_table(view.draws, curves, settings.level),
-            pl.DataFrame(taus, schema={"tau": pl.Float64, "tau_p": pl.Float64}, orient="row"),
+            trend_table(view.draws, curves, view.checkpoints, settings.level),
             curves.select(
                 pl.col("below").alias("starts_below_chance"),
                 "guess",
@@ -183,21 +186,35 @@ def curve_of(value: str) -> list[pl.Expr]:
     ]
 
 
-def trend_table(draws: Rows, curves: pl.DataFrame, level: float) -> pl.DataFrame:
-    """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``)."""
-    trends = [
-        line_trend(index, np.array(values), draws[rows], level)
-        for index, values, rows in curves.select("index", "values", "rows").iter_rows()
-    ]
-    columns: list[Sequence[float]] = list(
-        zip(*[(t.slope, t.stderr, t.low, t.high, t.p, t.detectable) for t in trends], strict=True)
-    )
-    return pl.DataFrame(
-        [
-            pl.Series(name, values, pl.Float64).fill_nan(None)
-            for name, values in zip(TREND, columns or [[]] * len(TREND), strict=True)
-        ]
-    )
+def trend_table(
+    draws: Rows, curves: pl.DataFrame, checkpoints: pl.DataFrame, level: float
+) -> pl.DataFrame:
+    """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``).
+
+    slope: of the least-squares line, per checkpoint in the order of pre-training; log_slope: per
+    tenfold of the tokens (null where they are not known); tau: Kendall's. Two checkpoints with
+    nearly the same tokens count once. slope_p_without_first and slope_p_without_last: p-values
+    without the curve's first or last point; slope_hangs_on: the end (`first`, `last`, `both`)
+    without which the verdict would be another.
+
+    Args:
+        checkpoints: ``Scores.checkpoints``.
+    """
+    axis = Axis.of(checkpoints)
+    rows = []
+    for index, values, at in curves.select("index", "values", "rows").iter_rows():
+        found = curve_trend(index, values, draws[at], axis, level)
+        line, log_line = found.line, found.log_line
+        rows.append(
+            [
+                *(line.slope, line.stderr, line.low, line.high, line.p, line.detectable),
+                *(log_line.slope, log_line.low, log_line.high, log_line.p),
+                *(found.tau, found.tau_p, found.p_without_first, found.p_without_last),
+                found.hangs_on(1 - level),
+            ]
+        )
+    table = pl.DataFrame(rows, schema=TREND, orient="row")
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def adjusted(p_values: pl.Series) -> pl.Series:
@@ -300,7 +317,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
         .filter(pl.col("n_checkpoints") > 1)
     )
     rows = curves["rows"].to_list()
-    about = curve_table(view, rows, settings).drop("tau", "tau_p")
+    about = curve_table(view, rows, settings)
     about = about.rename({f"rise_{name}": name for name in ("stderr", "ci_low", "ci_high")})
     group = pl.when("learned").then(pl.lit("learned")).otherwise(pl.lit("not_learned"))
     share = learned_share(view, rows, settings)

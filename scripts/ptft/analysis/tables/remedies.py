@@ -559,6 +559,6 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
         .filter(pl.col("n_checkpoints") > 1)
     )
     draws = np.array([row[1 : 1 + points.gain.draws] for row in spared])
-    trends = trend_table(draws, curves, settings.level)
+    trends = trend_table(draws, curves, scores.checkpoints, settings.level)
     table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
     return table.with_columns(p_adjusted=adjusted(table["slope_p"]))
