@@ -17,7 +17,7 @@ def hypothesis(
     """Paragraphs of reStructuredText: the study's own words, then the deciding row.
 
     Args:
-        expected: `hypothesis` of the study (``ptft.study.hypothesis.Hypothesis``), if it has one.
+        expected: `hypothesis` of the study (``ptft.study.schema.Hypothesis``), if it has one.
         tables: of the study, by name.
         words: the language.
 

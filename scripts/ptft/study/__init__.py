@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptft.errors import ConfigFiles, StudyError, exit_with_message
+from ptft.study.checks import check
 from ptft.study.finished import FinishedStudy, read_finished
 from ptft.study.grid import BASE, Arm, Cell, Grid
 from ptft.study.load import LIBRARY, load, require_own_results
@@ -39,4 +40,6 @@ def read_study(config: Mapping, files: Sequence[Path], library: Path = LIBRARY) 
     Raises:
         StudyError: anything is wrong with the study or with what it names.
     """
-    return Grid(load(config, files, library))
+    grid = Grid(load(config, files, library))
+    check(grid)
+    return grid

@@ -1,17 +1,23 @@
-"""Arms: what was done to a checkpoint. Derived ones are computed from the weights of others."""
+"""Arms: what was done to a checkpoint; the settings that a study sweeps, what it derives."""
 
 import dataclasses
+import re
+import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ptft.errors import present, refusal, suggest
+from pydantic import TypeAdapter, ValidationError
+
+from ptft.errors import explain, locate, present, refusal, suggest
 from ptft.evaluation.cells import OWN_WEIGHTS
 from ptft.models.derive import DERIVATIONS
-from ptft.study.schema import Study
+from ptft.study.schema import MethodGroup, Study
+from ptft.study.types import NAME, strict_settings
 from ptft.training.methods import METHODS
+from ptft.training.settings import TrainingSettings
 
 BASE = "base"
 
@@ -29,7 +35,7 @@ class Arm:
     seed: int | None = None
     setting: str | None = None
     """what a sweep changes, as it is in the name; None where nothing is swept"""
-    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """the swept settings and their values"""
     derived: str | None = None
     """how its weights are computed from its parent's; None if they are not"""
@@ -111,3 +117,164 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
                 "derive out, or generate with transformers"
             )
             raise refusal(files, ("evaluate", "generation_backend"), message)
+
+
+# Sweeps -------------------------------------------------------------------------------------------
+
+Sweep = Mapping[str, Sequence]
+
+
+def swept(sweep: Sweep | Sequence[Sweep] | None) -> list[tuple[str | None, dict[str, Any]]]:
+    """Name and changes of each setting of a sweep; one without either where nothing is swept."""
+    found: list[tuple[str | None, dict[str, Any]]] = []
+    for one in parts_of(sweep):
+        for values in product(*one.values()):
+            changes = dict(zip(one, values, strict=True))
+            name = "-".join(_part(*change) for change in changes.items())
+            found.append((name or None, changes))
+    return found
+
+
+def parts_of(sweep: Sweep | Sequence[Sweep] | None) -> Sequence[Sweep]:
+    """The sweeps of a method; one of nothing where nothing is swept."""
+    return [sweep or {}] if sweep is None or isinstance(sweep, Mapping) else sweep
+
+
+def swept_values(sweep: Sweep | Sequence[Sweep] | None) -> dict[str, list]:
+    """Setting -> all values that it is swept over, each once."""
+    found: dict[str, dict] = {}
+    for one in parts_of(sweep):
+        for key, values in one.items():
+            found.setdefault(key, {}).update(dict.fromkeys(values))
+    return {key: list(values) for key, values in found.items()}
+
+
+def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with some changed; ``replay.share`` is the setting share of the setting replay."""
+    new = dict(values)
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        new[first] = changed(new.get(first) or {}, {rest: value}) if rest else value
+    return new
+
+
+def value_of(values: Mapping[str, Any], key: str) -> Any:
+    """A setting by its key; None where there is none."""
+    first, _, rest = key.partition(".")
+    found = values.get(first)
+    return value_of(found or {}, rest) if rest else found
+
+
+def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
+    """Everything that a method's sweep changes is a setting of it and in its range.
+
+    Args:
+        method: its name.
+        group: its arms.
+        files: of the study, for messages.
+
+    Raises:
+        StudyError: the first thing that is not, by its place.
+    """
+    place = ("finetune", method, "sweep")
+    several = not isinstance(group.sweep, Mapping)
+    for number, sweep in enumerate(parts_of(group.sweep)):
+        for key, values in sweep.items():
+            at = (*place, number, key) if several else (*place, key)
+            _check_key(method, group, key, files, at)
+            for position, value in enumerate(values):
+                _check_value(method, group, key, value, files, (*at, position))
+    names = [name for name, _ in swept(group.sweep)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise refusal(files, place, f"two of its settings would be named {twice!r}")
+    if names.count(None) > 1:
+        raise refusal(files, place, "{} is in the list twice; remove one")
+
+
+def _check_value(
+    method: str, group: MethodGroup, key: str, value: Any, files: Sequence[Path], at: tuple
+) -> None:
+    """It is one value in the setting's range, and can be part of a name."""
+    if not isinstance(value, (bool, int, float, str)):
+        message = f"found {value!r}, expected one number, word or true or false"
+        raise refusal(files, at, message)
+    own = changed(dataclasses.asdict(group.settings), {key: value})
+    checked_settings(method, own, files, at, at)
+    if not re.match(NAME, part := _part(key, value)):
+        message = f"{part!r} would be part of a file's name, which it can't be"
+        raise refusal(files, at, message)
+
+
+def checked_settings(
+    method: str,
+    values: Mapping[str, Any],
+    files: Sequence[Path],
+    place: tuple,
+    at: tuple | None = None,
+) -> TrainingSettings:
+    """A method's settings, checked.
+
+    Args:
+        method: its name.
+        values: of the settings.
+        files: of the study.
+        place: where in the study they are.
+        at: where what may be wrong with them is, if not at the setting's own place.
+
+    Raises:
+        StudyError: one is unknown or out of range.
+    """
+    schema = strict_settings(METHODS[method])
+    try:
+        return TypeAdapter(schema).validate_python(values)
+    except ValidationError as error:
+        raise explain(error, schema, files, place, at) from None
+
+
+def _part(key: str, value: Any) -> str:
+    """What a value adds to the name of an arm: `lr2e-06`."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        text = (short if float(short) == value else repr(value)).replace("e+", "e")
+    return key.rpartition(".")[2] + text
+
+
+def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path], at: tuple) -> None:
+    """It is a setting that holds one value, of this method, and nothing else decides it."""
+    known = dict(_settings(METHODS[method]))
+    if key not in known:
+        raise refusal(files, at, f"unknown setting; {suggest(key, [*known])}")
+    if not known[key]:
+        raise refusal(files, at, "it does not hold one value, so it can't be swept")
+    path = key.split(".")
+    for task, own in group.tasks.items():
+        if _sets(own, path):
+            place = locate(("finetune", method, "tasks", task, *path), files)
+            raise refusal(files, at, f"task {task} also sets it ({place}); remove one of the two")
+        if key == "lr" and own.get("learning_rates", group.settings.learning_rates):
+            message = f"learning_rates chooses it already, for task {task}; remove one of the two"
+            raise refusal(files, at, message)
+
+
+def _sets(values: Mapping[str, Any], path: Sequence[str]) -> bool:
+    found: Any = values
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return True
+
+
+def _settings(settings: type, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Key of every setting, those inside another one included, and whether it holds one value."""
+    hints = get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        hint = hints[field.name]
+        union = get_origin(hint) in (Union, types.UnionType)
+        kinds = [kind for kind in (get_args(hint) if union else [hint]) if kind is not type(None)]
+        inner = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+        yield prefix + field.name, not inner and get_origin(kinds[0]) not in (list, dict, tuple)
+        for kind in inner:
+            assert isinstance(kind, type)
+            yield from _settings(kind, f"{prefix}{field.name}.")

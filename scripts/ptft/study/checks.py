@@ -1,17 +1,34 @@
 """What a study names must exist and fit together; what is wrong is refused by the study's key."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from ptft.data.rows import may_overlap
 from ptft.errors import refusal, suggest
+from ptft.study.arms import check_derivations, check_sweep
+from ptft.study.grid import Arm, Grid
 from ptft.training.methods import METHODS
 
-if TYPE_CHECKING:
-    from ptft.study.grid import Arm, Grid
+
+def check(grid: Grid) -> None:
+    """Everything that a study names is there, fits together, and can be trained and scored.
+
+    Raises:
+        StudyError: the first that is not, by file, line and key, with the way out.
+    """
+    check_names(grid)
+    check_derivations(grid.study, grid.generation_backend, grid.files)
+    for method in METHODS:
+        if group := getattr(grid.study.finetune, method):
+            check_sweep(method, group, grid.files)
+    for arm in grid.arms.values():
+        if arm.trained:
+            grid.settings(arm.name)
+    check_tasks(grid)
+    check_scores(grid)
+    check_analysis(grid)
 
 
-def check_names(grid: "Grid") -> None:
+def check_names(grid: Grid) -> None:
     """Every name that the study uses is known.
 
     Raises:
@@ -39,7 +56,7 @@ def check_names(grid: "Grid") -> None:
         _require_known(grid, ("finetune", method, "checkpoints"), only, study.checkpoints)
 
 
-def check_tasks(grid: "Grid") -> None:
+def check_tasks(grid: Grid) -> None:
     """Every split is there, and every task can be fine-tuned by its method and in its format.
 
     Numbers of training rows are for datasets that something is trained on.
@@ -78,7 +95,7 @@ def check_tasks(grid: "Grid") -> None:
             raise refusal(grid.files, ("train_format",), message)
 
 
-def _check_devices(grid: "Grid", arm: "Arm") -> None:
+def _check_devices(grid: Grid, arm: Arm) -> None:
     """What is for one GPU is trained on one."""
     gpus = grid.study.compute.gpus
     if arm.trained and gpus > 1 and (key := grid.settings(arm.name).of_one_device):
@@ -86,7 +103,7 @@ def _check_devices(grid: "Grid", arm: "Arm") -> None:
         raise refusal(grid.files, _place(grid, arm, key), message)
 
 
-def _check_remedies(grid: "Grid", arm: "Arm") -> None:
+def _check_remedies(grid: Grid, arm: Arm) -> None:
     """What is replayed is there and no part of what is scored; not all blocks are frozen."""
     if not arm.trained:
         return
@@ -110,7 +127,7 @@ def _check_remedies(grid: "Grid", arm: "Arm") -> None:
     _refuse_scored(grid, place, dataset)
 
 
-def _refuse_scored(grid: "Grid", place: tuple, dataset: str) -> None:
+def _refuse_scored(grid: Grid, place: tuple, dataset: str) -> None:
     """Refuse to replay rows that are scored, or that shots are drawn from."""
     train = grid.split_expression(dataset, "train")
     uses = ["test", "shots"] if max(grid.shots(dataset)) else ["test"]
@@ -123,14 +140,14 @@ def _refuse_scored(grid: "Grid", place: tuple, dataset: str) -> None:
             raise refusal(grid.files, place, message)
 
 
-def _place(grid: "Grid", arm: "Arm", key: str) -> tuple[str, ...]:
+def _place(grid: Grid, arm: Arm, key: str) -> tuple[str, ...]:
     """Keys that lead to a setting of an arm: that of its task, or of its method."""
     method, task = arm.tuning
     own = key in getattr(grid.study.finetune, method).tasks[task]
     return ("finetune", method, *(("tasks", task) if own else ("settings",)), key)
 
 
-def check_scores(grid: "Grid") -> None:
+def check_scores(grid: Grid) -> None:
     """Every dataset is scored in the formats asked for, and its pool holds the shots.
 
     What has one format (multiple choice, as a rule) may be scored in that one alone.
@@ -160,7 +177,7 @@ def check_scores(grid: "Grid") -> None:
             raise refusal(grid.files, ("evaluate", *loc), message)
 
 
-def check_analysis(grid: "Grid") -> None:
+def check_analysis(grid: Grid) -> None:
     """The analyses look at scores that there are.
 
     Raises:
@@ -178,7 +195,7 @@ def check_analysis(grid: "Grid") -> None:
     _require_known(grid, loc, settings.transfer_datasets, grid.prompted)
 
 
-def notes(grid: "Grid") -> list[str]:
+def notes(grid: Grid) -> list[str]:
     """What is not as asked for, and yet as it should be."""
     asked = grid.study.evaluate.formats
     single: dict[str, list[str]] = {}
@@ -192,9 +209,7 @@ def notes(grid: "Grid") -> list[str]:
     ]
 
 
-def _require_known(
-    grid: "Grid", loc: tuple, names: Collection[str], known: Collection[str]
-) -> None:
+def _require_known(grid: Grid, loc: tuple, names: Collection[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise refusal(grid.files, loc, f"unknown {name!r}; {suggest(name, list(known))}")

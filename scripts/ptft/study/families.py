@@ -1,16 +1,26 @@
-"""Types of a family file (config/families): prompt formats, scoring, datasets, tasks."""
+"""Types of a family file (config/families): prompt formats, scoring, datasets, tasks.
 
-from typing import Annotated, ClassVar, Literal
+Three parts: how columns become labels, right choices and template fields; the datasets and the
+family; checks of the names in it.
+"""
 
-from pydantic import AfterValidator, Field, model_validator
+from collections.abc import Collection, Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from ptft.data.mapping import TRANSFORMS
 from ptft.data.rows import check_split, split_name
-from ptft.errors import PlacedError
+from ptft.errors import PlacedError, suggest
 from ptft.evaluation.cells import MAIN_METRIC, TEXT_FORMAT
-from ptft.prompts.templates import CHOICE
-from ptft.study.columns import Answer, FieldSource, Label, Transform, TransformedField, check_texts
-from ptft.study.family_checks import GOLD, NEEDED, PROMPTLESS, known_fields, require_known
+from ptft.prompts.templates import CHOICE, template_fields
 from ptft.study.types import ONCE, Count, Name, Part, Repository, Strict
+
+if TYPE_CHECKING:
+    Transform = str
+else:
+    Transform = Literal[tuple(TRANSFORMS)]
 
 Kind = Literal["classification", "multiple_choice", "generation", "chat", "text"]
 Split = Annotated[str, AfterValidator(check_split)]
@@ -19,6 +29,126 @@ Stop = Annotated[str, Field(min_length=1)]
 Window = Annotated[int, Field(ge=2)]
 WINDOW = 1024
 """tokens, where neither a dataset of text nor its family says how many"""
+PROMPTLESS = ("chat", "text")
+"""kinds without prompt formats"""
+# Keys of a dataset that say what its gold answers are, by kind; and those it can't do without.
+GOLD = {
+    "classification": ("label", "labels", "max_new_tokens", "stop"),
+    "multiple_choice": (
+        *("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
+        *("continuation", "metric"),
+    ),
+    "generation": ("target", "max_new_tokens", "stop"),
+    "chat": ("messages",),
+    "text": ("text", "window", "stride"),
+}
+NEEDED = {
+    "classification": ("label",),
+    "multiple_choice": ("answer",),
+    "generation": ("target",),
+    "chat": ("messages",),
+    "text": ("text",),
+}
+
+
+# Columns ------------------------------------------------------------------------------------------
+
+
+class Label(Strict):
+    """Where a classification label is and how it is named."""
+
+    column: str
+    """column with the label"""
+    values: dict[bool | int | str, str] | None = None
+    """value of the column -> label of the family"""
+    above: float | None = None
+    """a value above this gets the second of ``names``, any other the first"""
+    names: Annotated[list[str], Field(min_length=2, max_length=2), *ONCE] | None = None
+    """labels for values up to ``above`` and above it"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Label":
+        if (self.values is None) == (self.above is None) or (self.above is None) != (
+            self.names is None
+        ):
+            raise ValueError("give either `values`, or `above` and `names`")
+        return self
+
+
+class Answer(Strict):
+    """Where the right choice of a multiple-choice question is."""
+
+    column: str | None = None
+    """column with the right choice"""
+    values: dict[bool | int | str, int] | None = None
+    """value of the column -> index of the choice, from 0; without it, the value is the index"""
+    among: str | None = None
+    """column with the list of names (A, B, ...) of which the answer is one"""
+    index: int | None = None
+    """index of the right choice, if always the same"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Answer":
+        if (self.column is None) == (self.index is None):
+            raise ValueError("give either `column` or `index`")
+        if self.values is not None and self.among is not None:
+            raise ValueError("give `values` or `among`, not both")
+        return self
+
+
+class MappedField(Strict):
+    """A template field whose text depends on the value of a column."""
+
+    column: str
+    """column whose value decides"""
+    values: dict[bool | int | str, str]
+    """value of the column -> text"""
+
+
+class PickedField(Strict):
+    """A template field whose text is in one of several columns; another column says which."""
+
+    column: str
+    """column that says which"""
+    columns: dict[bool | int | str, str]
+    """value of ``column`` -> the column to use"""
+
+
+class TransformedField(Strict):
+    """A template field whose text is computed from one or several columns."""
+
+    column: str | Annotated[list[str], Field(min_length=1)]
+    """column, or several for a transform of several texts"""
+    transform: Transform
+    """name of a function of scripts/ptft/data/mapping.py"""
+
+
+def _source_kind(value: object) -> str:
+    """Which of the ways to fill a field is meant, so that a mistake in it is explained by it."""
+    if not isinstance(value, Mapping):
+        return type(value).__name__ if isinstance(value, Strict) else "Column"
+    if "transform" in value:
+        return "TransformedField"
+    return "PickedField" if "columns" in value else "MappedField"
+
+
+FieldSource = Annotated[
+    Annotated[str, Tag("Column")]
+    | Annotated[MappedField, Tag("MappedField")]
+    | Annotated[PickedField, Tag("PickedField")]
+    | Annotated[TransformedField, Tag("TransformedField")],
+    Discriminator(_source_kind),
+]
+
+
+def check_texts(loc: tuple, transform: str, found: int) -> None:
+    """Refuse a transform that takes another number of texts."""
+    wanted = len(signature(TRANSFORMS[transform]).parameters)
+    if found != wanted:
+        raise PlacedError(loc, f"transform {transform!r} takes {wanted} texts, found {found}")
+
+
+# Datasets and families ----------------------------------------------------------------------------
 
 
 class Splits(Strict):
@@ -285,3 +415,31 @@ class Extension(Strict):
     """name -> where its rows are and what in them is used"""
     tasks: dict[Part, Task] = {}
     """name -> fine-tuning task"""
+
+
+# Names --------------------------------------------------------------------------------------------
+
+
+def known_fields(loc: tuple, template: str, known: Collection[str], source: str) -> list[str]:
+    """Names of a template's fields, each of which must be known."""
+    try:
+        found = template_fields(template)
+    except ValueError as error:
+        message = (
+            f"{template!r} is not a template ({error}); write a brace that is text as {{{{ or }}}}"
+        )
+        raise PlacedError(loc, message) from None
+    for field in found:
+        if field not in known:
+            raise PlacedError(
+                loc,
+                f"asks for the field {{{field}}}, which {source} lacks; {suggest(field, known)}",
+            )
+    return found
+
+
+def require_known(loc: tuple, names: Collection[str], allowed: Collection[str], what: str) -> None:
+    """Each name must be known; ``what`` it is appears in the message."""
+    for name in names:
+        if name not in allowed:
+            raise PlacedError(loc, f"unknown {what} {name!r}; {suggest(name, list(allowed))}")

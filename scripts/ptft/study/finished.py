@@ -28,11 +28,9 @@ from ptft import versions
 from ptft.errors import checked, refusal, require_keys_once
 from ptft.paths import Results
 from ptft.study.families import Kind, Title
-from ptft.study.hypothesis import Hypothesis
 from ptft.study.load import read_families, titles
-from ptft.study.schema import AnalysisSettings, Report
-from ptft.study.settings import StrictSettings
-from ptft.study.types import ONCE, Name, Part, Strict
+from ptft.study.schema import AnalysisSettings, Hypothesis, Report
+from ptft.study.types import ONCE, Name, Part, Strict, StrictSettings
 
 FORMAT = 1
 """of archives; raise it when what is in one, or how it is read, changes"""

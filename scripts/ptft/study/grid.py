@@ -12,12 +12,18 @@ from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal
 from ptft.evaluation.cells import OWN_WEIGHTS, TEXT_FORMAT, generates
-from ptft.study.arms import BASE, Arm, check_derivations, derived_arms
-from ptft.study.checks import check_analysis, check_names, check_scores, check_tasks
+from ptft.study.arms import (
+    BASE,
+    Arm,
+    changed,
+    checked_settings,
+    derived_arms,
+    swept,
+    swept_values,
+)
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, titles
 from ptft.study.models import CheckpointInfo
-from ptft.study.sweeps import changed, check_sweep, checked_settings, swept, swept_values
 from ptft.training.methods import METHODS
 from ptft.training.settings import TrainingSettings
 
@@ -34,11 +40,7 @@ class Cell:
 
 
 class Grid:
-    """A checked study, expanded.
-
-    Raises:
-        StudyError: the study names what does not exist, or has no cells.
-    """
+    """A study, expanded; :func:`ptft.study.checks.check` says whether what it names is there."""
 
     finished = False
 
@@ -49,16 +51,6 @@ class Grid:
         self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
         self._read_settings: dict[tuple, TrainingSettings] = {}
-        check_names(self)
-        check_derivations(self.study, self.generation_backend, self.files)
-        self.arms: dict[str, Arm] = {arm.name: arm for arm in self._expand_arms()}
-        self.arms |= {arm.name: arm for arm in derived_arms(self.study, list(self.arms.values()))}
-        for arm in self.arms.values():
-            if arm.trained:
-                self.settings(arm.name)
-        check_tasks(self)
-        check_scores(self)
-        check_analysis(self)
 
     @property
     def results(self) -> paths.Results:
@@ -97,6 +89,12 @@ class Grid:
         """The study's checkpoints in its order."""
         info = self.model.source.info
         return {name: present(info(name), f"checkpoint {name}") for name in self.study.checkpoints}
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """Every arm by its name: the base model, those that are trained, then derived ones."""
+        found = {arm.name: arm for arm in self._expand_arms()}
+        return found | {arm.name: arm for arm in derived_arms(self.study, list(found.values()))}
 
     @property
     def datasets(self) -> list[str]:
@@ -278,7 +276,6 @@ class Grid:
             group = getattr(self.study.finetune, method)
             if group is None:
                 continue
-            check_sweep(method, group, self.files)
             for task, (setting, changes), seed in product(
                 group.tasks, swept(group.sweep), group.seeds
             ):

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ptft.errors import present
 from ptft.pocket.settings import PretrainSettings, rate_factor
-from ptft.study.settings import StrictSettings
-from ptft.study.types import Count, Name, Repository, Seed, Strict
+from ptft.study.types import Count, Name, Repository, Seed, Strict, StrictSettings
 
 
 def _names_a_step(pattern: str) -> str:

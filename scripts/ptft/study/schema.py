@@ -5,17 +5,26 @@ Every key is known and typed; the JSON schemas in workflow/schemas are generated
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, create_model
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from ptft.analysis.settings import Settings as AnalysisSettings
-from ptft.errors import GPU_NAME
+from ptft.analysis.tables import TABLES
+from ptft.errors import GPU_NAME, PlacedError, suggest
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.study.families import Extension, Family
-from ptft.study.hypothesis import Hypothesis
 from ptft.study.models import Model
-from ptft.study.settings import StrictSettings, strict_settings
-from ptft.study.types import ONCE, Count, Name, Part, Seed, Shots, Strict
+from ptft.study.types import (
+    ONCE,
+    Count,
+    Name,
+    Part,
+    Seed,
+    Shots,
+    Strict,
+    StrictSettings,
+    strict_settings,
+)
 from ptft.training.methods import METHODS, summary
 from ptft.training.settings import TrainingSettings
 
@@ -183,6 +192,29 @@ else:
         __doc__="Derived arms of a study, by derivation.",
         **_DERIVATION_FIELDS,
     )
+
+
+class Hypothesis(Strict):
+    """What the study expects, and where its answer will be."""
+
+    text: Annotated[str, Field(min_length=1)]
+    """in words; shown at the top of the report"""
+    table: Part | None = None
+    """results table with the row that decides it"""
+    row: dict[Part, bool | int | float | str] = {}
+    """column -> value, to identify that row"""
+
+    @model_validator(mode="after")
+    def _known_table(self) -> "Hypothesis":
+        if self.table is None and self.row:
+            raise PlacedError(("row",), "is of no table; name it under `table`")
+        if self.table is not None and self.table not in TABLES:
+            raise PlacedError(
+                ("table",), f"unknown table {self.table!r}; {suggest(self.table, sorted(TABLES))}"
+            )
+        if self.table is not None and not self.row:
+            raise PlacedError(("row",), "is missing; say which row of the table decides")
+        return self
 
 
 class Study(Strict):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from ptft.errors import locate, present
 from ptft.evaluation.cells import KINDS
 from ptft.models.derive import DERIVATIONS
+from ptft.study.arms import value_of
 from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
 from ptft.study.load import dump
-from ptft.study.sweeps import value_of
 from ptft.training.methods import METHODS
 from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION

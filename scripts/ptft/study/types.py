@@ -1,16 +1,33 @@
-"""What all of a study's types are made of: names, counts, and strictness."""
+"""What all of a study's types are made of: names, counts, and strictness.
+
+Settings that other rooms declare as plain dataclasses (training must run where pydantic is not
+installed) are read strictly, too: pydantic takes a dataclass's instances only, never a mapping, so
+each gets a twin that reads a mapping and passes the dataclass's own range checks.
+"""
 
 import ast
+import dataclasses
 import functools
 import inspect
 import textwrap
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    create_model,
+)
 from pydantic_core import CoreSchema
 
 from ptft.errors import NAME, PART, REPOSITORY, PlacedError
+
+Settings = TypeVar("Settings")
 
 
 def _once(values: list) -> list:
@@ -81,3 +98,52 @@ def _own_docstrings(fields: type) -> dict[str, str]:
             case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
                 found[name] = inspect.cleandoc(about)
     return found
+
+
+def strict_settings(settings: type) -> Any:
+    """Type of a field that is written as a mapping and read as an instance of ``settings``.
+
+    Args:
+        settings: a dataclass whose ``__post_init__`` raises ValueError on a bad value.
+    """
+    hints = get_type_hints(settings, include_extras=True)
+    fields: dict[str, Any] = {
+        field.name: (_strict(hints[field.name]), _default(field))
+        for field in dataclasses.fields(settings)
+    }
+    twin = create_model(settings.__name__, __base__=Described, __doc__=settings.__doc__, **fields)
+    twin.described_by = settings
+    return Annotated[
+        twin,
+        AfterValidator(lambda value: settings(**_values(value))),
+        PlainSerializer(dataclasses.asdict),
+    ]
+
+
+if TYPE_CHECKING:
+    StrictSettings = Annotated[Settings, "read by its strict twin"]
+else:
+
+    class StrictSettings:
+        """``StrictSettings[X]``: a field that holds an ``X`` and is read as ``strict_settings``."""
+
+        def __class_getitem__(cls, settings: type) -> Any:
+            return strict_settings(settings)
+
+
+def _strict(hint: Any) -> Any:
+    """A type of which settings inside of settings are read strictly as well."""
+    if isinstance(hint, UnionType):
+        return Union[tuple(map(_strict, get_args(hint)))]  # noqa: UP007
+    nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    return strict_settings(hint) if nested else hint
+
+
+def _default(field: dataclasses.Field) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is dataclasses.MISSING else field.default
+
+
+def _values(value: BaseModel) -> dict:
+    return {name: getattr(value, name) for name in type(value).model_fields}

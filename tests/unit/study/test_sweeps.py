@@ -7,8 +7,8 @@ import yaml
 from small_study import edit, write_study
 
 from ptft.study import StudyError, read_study
+from ptft.study.arms import _settings, changed, swept, swept_values, value_of
 from ptft.study.slices import audit_slice, collection_slice, evaluation_slice, finetune_slice
-from ptft.study.sweeps import _settings, changed, swept, swept_values, value_of
 
 
 @pytest.fixture
