@@ -1,59 +1,57 @@
 """Audit the data and the prompts of a study, before anything is trained on them."""
 
-import argparse
-import logging
 import sys
 from pathlib import Path
 
-from ptft.analysis.csv_tables import write_csv
-from ptft.audit.checkpoints import refuse_other_architectures
-from ptft.audit.study import ABOUT, AuditSlice, audit_study
-from ptft.audit.training import AuditError
-from ptft.files.slice_files import read_slice
-from ptft.hub.pins import refuse_twins
-from ptft.language.translation import languages, translator
-from ptft.report.table_page import table_page
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, audit, write the two tables; a refusal ends in an error."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", type=Path, required=True, help="the study's slice, JSON file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
-    parser.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
-    parser.add_argument(
-        "--checkpoints", type=Path, help="JSON file: list of pins or folders to compare"
-    )
-    parser.add_argument("--splits", type=Path, required=True, help="table of splits, parquet")
-    parser.add_argument("--prompts", type=Path, required=True, help="table of prompts, parquet")
-    parser.add_argument("--language", default="en", choices=languages(), help="of the pages")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+@command_line
+def main(
+    plan: Path,
+    data: Path,
+    model: Path,
+    splits: Path,
+    prompts: Path,
+    checkpoints: Path | None = None,
+    language: str = "en",
+) -> None:
+    """Audit the data and the prompts of a study; a refusal ends in an error.
 
+    Args:
+        plan: the study's slice, JSON file
+        data: folder of prepared datasets
+        model: folder with the tokenizer
+        splits: table of splits to write, parquet
+        prompts: table of prompts to write, parquet
+        checkpoints: JSON file: list of pins or folders to compare
+        language: of the pages
+    """
+    from ptft.analysis.csv_tables import write_csv
+    from ptft.audit.checkpoints import refuse_other_architectures
+    from ptft.audit.study import ABOUT, AuditSlice, audit_study
+    from ptft.files.slice_files import read_slice
+    from ptft.hub.pins import refuse_twins
+    from ptft.language.translation import translator
     from ptft.models.loading import load_model, load_tokenizer, wrap_model
+    from ptft.report.table_page import table_page
 
     try:
-        plan = read_slice(args.plan, AuditSlice)
-        checkpoints = read_slice(args.checkpoints, list[Path]) if args.checkpoints else []
-        refuse_twins(checkpoints, plan.get("same_weights", []))
-        refuse_other_architectures(checkpoints)
+        asked = read_slice(plan, AuditSlice)
+        compared = read_slice(checkpoints, list[Path]) if checkpoints else []
+        refuse_twins(compared, asked.get("same_weights", []))
+        refuse_other_architectures(compared)
         # On the device meta the weights are compared with the architecture and not read.
-        weightless = load_model(args.model, device="meta")
-        model = wrap_model(weightless, load_tokenizer(args.model))
+        wrapped = wrap_model(load_model(model, device="meta"), load_tokenizer(model))
     except ValueError as error:
         sys.exit(f"error: {error}")
-    try:
-        splits, prompts = audit_study(plan, args.data, model.tokenizer, model.max_length)
-    except AuditError as error:
-        sys.exit(f"error: {error}")
-    translate = translator(args.language)
-    for table, path in ((splits, args.splits), (prompts, args.prompts)):
+    tables = audit_study(asked, data, wrapped.tokenizer, wrapped.max_length)
+    for table, path in zip(tables, (splits, prompts), strict=True):
         write_csv(table, path.with_suffix(".csv"))
-        page = table_page(table, path.stem, ABOUT[path.stem], translate, args.language)
+        page = table_page(table, path.stem, ABOUT[path.stem], translator(language), language)
         path.with_suffix(".html").write_text(page, encoding="utf-8")
         table.write_parquet(path)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,40 +1,48 @@
-"""Say what of a study may be deleted, and how much room that makes; delete it only if told.
-
-What a finished study needs is not among it. Say which kinds with `--only`; without, all.
-"""
+"""Say what of a study may be deleted, and how much room that makes; delete it only if told."""
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from ptft.runtime.locks import lock_study
-from ptft.runtime.programs import run_program
-from ptft.study.programs import REFUSED, named_study, study_parser
-from ptft.tools.clean import REASONS, Deletable, Kind, delete
+from ptft.runtime.programs import command_line
+from ptft.study.programs import POCKET, named_study
+from ptft.tools import clean
+from ptft.tools.clean import REASONS, Deletable, Kind
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line."""
-    parser = study_parser(__doc__)
-    parser.add_argument("--only", nargs="+", choices=REASONS, default=list(REASONS))
-    parser.add_argument("--delete", action="store_true", help="delete what is listed")
-    args = parser.parse_args(argv)
-    grid = named_study(args.configfile)
-    if grid is None:
-        return REFUSED
-    study = Deletable(grid, args.directory)
+@command_line
+def main(
+    configfile: Path = POCKET,
+    directory: Path = Path(),
+    only: tuple[str, ...] = tuple(REASONS),
+    delete: bool = False,
+) -> int:
+    """Say what of a study may be deleted, and how much room that makes; delete it only if told.
+
+    What a finished study needs is not among it.
+
+    Args:
+        configfile: the study's file
+        directory: where the study was run (default: here)
+        only: kinds of what may be deleted
+        delete: delete what is listed
+    """
+    grid = named_study(configfile)
+    study = Deletable(grid, directory)
     with contextlib.ExitStack() as locks:
-        if args.delete:
+        if delete:
             # No job may be at work on the study, nor on one that shares what was fetched.
-            roots = {args.directory / study.results.root}
-            if "fetched" in args.only:
-                found = args.directory.glob("results/*/state/main.lock")
+            roots = {directory / study.results.root}
+            if "fetched" in only:
+                found = directory.glob("results/*/state/main.lock")
                 roots |= {lock.parents[1] for lock in found}
             for root in roots:
                 locks.enter_context(lock_study(root))
-        kinds = [kind for kind in study.kinds() if kind.name in args.only]
+        kinds = [kind for kind in study.kinds() if kind.name in only]
         print("\n".join(listed(kinds)) or f"{grid.name}: nothing to delete")
-        if args.delete:
-            delete(kinds)
+        if delete:
+            clean.delete(kinds)
             print("deleted")
     return 0
 
@@ -51,4 +59,4 @@ def listed(kinds: Sequence[Kind]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,43 +1,41 @@
-"""Collect the per-example files of a study into its ``cells`` table.
+"""Collect the per-example files of a study into its ``cells`` table."""
 
-A model whose files are as they were is not read again.
-"""
-
-from __future__ import annotations
-
-import argparse
 import logging
 import tempfile
 from itertools import product
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 MOST_SECONDS = 60
 """until a file that another machine wrote is seen here: as long as Snakemake waits for outputs"""
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, collect, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, type=Path, help="the study's slice, JSON file")
-    parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
-    parser.add_argument("--records", type=Path, help="folder of the scored models' records")
-    parser.add_argument(
-        "--parts", type=Path, help="what was collected of each model; without, all are read"
-    )
-    parser.add_argument("--output", required=True, type=Path, help="cells.parquet")
-    parser.add_argument("--csv", required=True, type=Path, help="cells.csv")
-    parser.add_argument(
-        "--replicates", required=True, type=Path, help="paired bootstrap means of every cell"
-    )
-    parser.add_argument("--missing", required=True, type=Path, help="CSV of cells without a file")
-    parser.add_argument(
-        "--pins", type=Path, help="JSON file: list of the fetched checkpoints' pins"
-    )
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+@command_line
+def main(
+    study: Path,
+    evaluations: Path,
+    output: Path,
+    csv: Path,
+    replicates: Path,
+    missing: Path,
+    records: Path | None = None,
+    parts: Path | None = None,
+    pins: Path | None = None,
+) -> None:
+    """Collect the per-example files of a study; a model whose files did not change is not read.
 
+    Args:
+        study: the study's slice, JSON file
+        evaluations: folder of the evaluations
+        output: cells.parquet
+        csv: cells.csv
+        replicates: paired bootstrap means of every cell, to write
+        missing: CSV of cells without a file, to write
+        records: folder of the scored models' records
+        parts: what was collected of each model; without, all are read
+        pins: JSON file: list of the fetched checkpoints' pins
+    """
     from ptft.analysis.collect import CollectionSlice, Parts, find_cells
     from ptft.analysis.csv_tables import write_csv
     from ptft.evaluation.published import wait_for_published
@@ -45,29 +43,29 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.hub.pins import fill_in
     from ptft.paths import cell_file, cells_record
 
-    study = read_slice(args.study, CollectionSlice)
-    fill_in(study["checkpoints"], read_slice(args.pins, list[Path]) if args.pins else [])
-    if args.records is not None:
+    asked = read_slice(study, CollectionSlice)
+    fill_in(asked["checkpoints"], read_slice(pins, list[Path]) if pins else [])
+    if records is not None:
         folders = {
-            Path(cells_record(args.records, *model)): args.evaluations.joinpath(*model)
-            for model in product(study["checkpoints"], study["arms"])
+            Path(cells_record(records, *model)): evaluations.joinpath(*model)
+            for model in product(asked["checkpoints"], asked["arms"])
         }
-        names = [cell_file(*score) for score in study["scores"]]
+        names = [cell_file(*score) for score in asked["scores"]]
         wait_for_published(folders, names, MOST_SECONDS)
-    found = find_cells(study, args.evaluations)
+    found = find_cells(asked, evaluations)
     if not found.models:
         raise SystemExit(
-            f"error: no per-example file of the study under {args.evaluations}: evaluate first"
+            f"error: no per-example file of the study under {evaluations}: evaluate first"
         )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as nowhere:
-        parts = Parts(study, found, args.evaluations, args.parts or Path(nowhere))
-        read = parts.refresh()
-        cells = parts.cells()
-        cells.write_parquet(args.output)
-        write_csv(cells, args.csv)
-        parts.write_replicates(args.replicates)
-    write_csv(found.missing, args.missing)
+        collected = Parts(asked, found, evaluations, parts or Path(nowhere))
+        read = collected.refresh()
+        cells = collected.cells()
+        cells.write_parquet(output)
+        write_csv(cells, csv)
+        collected.write_replicates(replicates)
+    write_csv(found.missing, missing)
     logging.info(
         "%d cells, %d missing; %d of %d models read", len(found.cells), len(found.missing), read,
         len(found.models),
@@ -75,4 +73,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

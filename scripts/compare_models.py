@@ -1,30 +1,36 @@
 """Write the page on which any two models are compared, from the cells of a study."""
 
-from __future__ import annotations
-
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, compare, write HTML."""
-    from ptft.language.translation import languages
+@command_line
+def main(
+    cells: Path,
+    replicates: Path,
+    evaluations: Path,
+    suspicious: Path,
+    settings: Path,
+    titles: Path,
+    output: Path,
+    arms: Path | None = None,
+    language: str = "en",
+) -> None:
+    """Write the page on which any two models are compared.
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
-    parser.add_argument("--replicates", required=True, type=Path, help="their paired draws")
-    parser.add_argument("--evaluations", required=True, type=Path, help="folder of cells' files")
-    parser.add_argument("--suspicious", required=True, type=Path, help="suspicious.parquet")
-    parser.add_argument("--arms", type=Path, help="arms.parquet, for what validation chooses")
-    parser.add_argument("--settings", required=True, type=Path, help="of the analysis, JSON file")
-    parser.add_argument("--titles", required=True, type=Path, help="names people write, JSON file")
-    parser.add_argument("--language", default="en", choices=languages())
-    parser.add_argument("--output", required=True, type=Path)
-    args = parser.parse_args(argv)
-
+    Args:
+        cells: cells.parquet
+        replicates: their paired draws
+        evaluations: folder of cells' files
+        suspicious: suspicious.parquet
+        settings: of the analysis, JSON file
+        titles: names as people write them, JSON file
+        output: the page, HTML
+        arms: arms.parquet, for what validation chooses
+        language: of the page
+    """
     import polars as pl
 
     from ptft.analysis.model_pairs import model_pairs, paired_wins
@@ -37,20 +43,21 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.language.words import Words
     from ptft.report.comparison_page import comparison_page
 
-    settings = read_slice(args.settings, Settings)
-    words = Words(translator(args.language), read_slice(args.titles, dict[str, dict[str, str]]))
-    cells = pl.read_parquet(args.cells)
-    scores = Scores.build(cells, pl.scan_parquet(args.replicates))
-    arms = pl.read_parquet(args.arms) if args.arms else None
-    if arms is not None:
-        scores = with_chosen(scores, arms)
-    hidden = hidden_labels(pl.read_parquet(args.suspicious))
-    found = model_pairs(scores, settings)
-    found = replace(found, pairs=paired_wins(found, cells, args.evaluations, arms))
-    page = comparison_page(found, hidden, settings.level, words, args.language)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(page, encoding="utf-8")
+    chosen = read_slice(settings, Settings)
+    words = Words(translator(language), read_slice(titles, dict[str, dict[str, str]]))
+    table = pl.read_parquet(cells)
+    scores = Scores.build(table, pl.scan_parquet(replicates))
+    trained = pl.read_parquet(arms) if arms else None
+    if trained is not None:
+        scores = with_chosen(scores, trained)
+    found = model_pairs(scores, chosen)
+    found = replace(found, pairs=paired_wins(found, table, evaluations, trained))
+    hidden = hidden_labels(pl.read_parquet(suspicious))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(
+        comparison_page(found, hidden, chosen.level, words, language), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

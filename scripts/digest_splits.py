@@ -1,25 +1,26 @@
 """Note what prepared splits hold, in one small file that stands for all of them."""
 
-import argparse
 import json
 from pathlib import Path
 
 from ptft.files.slice_files import read_slice
 from ptft.models.folder import hash_files
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, write a digest for each split."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--splits", type=Path, required=True, help="datasets and splits, JSON file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of prepared datasets")
-    parser.add_argument("--output", type=Path, required=True, help="digests by split, JSON")
-    args = parser.parse_args(argv)
-    names = [f"{dataset}/{split}" for dataset, split in read_slice(args.splits, list[list[str]])]
-    digests = {name: hash_files([args.data / f"{name}.jsonl"]) for name in names}
-    args.output.write_text(json.dumps(digests, indent=1) + "\n")
+@command_line
+def main(splits: Path, data: Path, output: Path) -> None:
+    """Write a digest for each prepared split.
+
+    Args:
+        splits: datasets and splits, JSON file
+        data: folder of prepared datasets
+        output: digests by split, JSON
+    """
+    names = [f"{dataset}/{split}" for dataset, split in read_slice(splits, list[list[str]])]
+    digests = {name: hash_files([data / f"{name}.jsonl"]) for name in names}
+    output.write_text(json.dumps(digests, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

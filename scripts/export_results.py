@@ -1,26 +1,21 @@
 """Write a study's results as LaTeX, in lm-evaluation-harness's layout, and as model cards."""
 
-from __future__ import annotations
-
-import argparse
 import json
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line; write latex/, lm_eval/ and model_cards/ under the output folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
-    parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
-    parser.add_argument(
-        "--about", required=True, type=Path,
-        help='JSON file: {"repository": ..., "license": ..., "settings": {arm: {...}}}',
-    )  # fmt: skip
-    parser.add_argument("--output-dir", required=True, type=Path)
-    args = parser.parse_args(argv)
+@command_line
+def main(cells: Path, tables_dir: Path, about: Path, output_dir: Path) -> None:
+    """Write latex/, lm_eval/ and model_cards/ under the output folder.
 
+    Args:
+        cells: cells.parquet
+        tables_dir: folder of NAME.parquet
+        about: JSON file: {"repository": ..., "license": ..., "settings": {arm: {...}}}
+        output_dir: folder to write into
+    """
     import polars as pl
 
     from ptft.analysis.csv_tables import without_empty
@@ -28,23 +23,21 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.files.slice_files import read_slice
     from ptft.report.export import AboutModels, harness_results, latex_table, model_card
 
-    about = read_slice(args.about, AboutModels)
-    cells = pl.read_parquet(args.cells)
+    described = read_slice(about, AboutModels)
+    table = pl.read_parquet(cells)
     for name in TABLES:
-        table = pl.read_parquet(args.tables_dir / f"{name}.parquet")
-        text = latex_table(
-            without_empty(table), f"Table {name} of study {cells['study'][0]}.", f"tab:{name}"
-        )
-        write(args.output_dir / "latex" / f"{name}.tex", text)
-    models = cells.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
+        filled = without_empty(pl.read_parquet(tables_dir / f"{name}.parquet"))
+        text = latex_table(filled, f"Table {name} of study {table['study'][0]}.", f"tab:{name}")
+        write(output_dir / "latex" / f"{name}.tex", text)
+    models = table.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
     for checkpoint, arm, derived in models.iter_rows():
-        results = harness_results(cells, checkpoint, arm)
-        path = args.output_dir / "lm_eval" / results["model_name"] / "results.json"
+        results = harness_results(table, checkpoint, arm)
+        path = output_dir / "lm_eval" / results["model_name"] / "results.json"
         write(path, json.dumps(results, indent=2) + "\n")
         if arm != "base" and derived is None:  # of what is derived there is no model on disk
-            details = about | {"settings": about["settings"].get(arm, {})}
-            card = model_card(cells, checkpoint, arm, details)
-            write(args.output_dir / "model_cards" / checkpoint / arm / "README.md", card)
+            details = described | {"settings": described["settings"].get(arm, {})}
+            card = model_card(table, checkpoint, arm, details)
+            write(output_dir / "model_cards" / checkpoint / arm / "README.md", card)
 
 
 def write(path: Path, text: str) -> None:
@@ -54,4 +47,4 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,54 +1,60 @@
 """Draw one figure from the tables of a study."""
 
-from __future__ import annotations
-
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read the figure's tables, draw, write SVG and PNG."""
-    from ptft import language
-    from ptft.figures import AXES, FIGURES
+@command_line
+def main(
+    figure: str,
+    tables_dir: Path,
+    svg: Path,
+    png: Path,
+    titles: Path | None = None,
+    language: str = "en",
+    axis: str = "index",
+    arms: Path | None = None,
+    overlay: str | None = None,
+    overlay_dir: Path | None = None,
+) -> None:
+    """Draw one figure from the tables of a study.
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=sorted(FIGURES))
-    parser.add_argument("--tables-dir", required=True, type=Path, help="folder of NAME.parquet")
-    parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
-    parser.add_argument("--language", default="en", choices=language.languages())
-    parser.add_argument("--axis", default="index", choices=AXES, help="of the checkpoints")
-    parser.add_argument("--arms", type=Path, help="arms.parquet, for which settings are drawn")
-    parser.add_argument("--overlay", help="name of a study that is laid over the figure")
-    parser.add_argument("--overlay-dir", type=Path, help="folder of its NAME.parquet")
-    parser.add_argument("--svg", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
-    args = parser.parse_args(argv)
-
+    Args:
+        figure: its name
+        tables_dir: folder of NAME.parquet
+        svg: file to write
+        png: file to write
+        titles: names as people write them, JSON file
+        language: of the figure
+        axis: of the checkpoints: index, step or tokens
+        arms: arms.parquet, for which settings are drawn
+        overlay: name of a study that is laid over the figure
+        overlay_dir: folder of its NAME.parquet
+    """
     import polars as pl
 
-    from ptft.figures import Overlay, draw
+    from ptft import language as said
+    from ptft.figures import FIGURES, Overlay, draw
     from ptft.figures.style import save
     from ptft.files.slice_files import read_slice
 
     def read(folder: Path, names: Sequence[str]) -> dict[str, pl.DataFrame]:
         return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
 
-    spec = FIGURES[args.figure]
-    overlay = None
-    if args.overlay and spec.overlaid:
-        file = args.overlay_dir / "arms.parquet"
+    spec = FIGURES[figure]
+    laid_over = None
+    if overlay and overlay_dir and spec.overlaid:
+        file = overlay_dir / "arms.parquet"
         other = pl.read_parquet(file) if file.exists() else None
-        overlay = Overlay(args.overlay, read(args.overlay_dir, [spec.overlaid]), other)
-    arms = pl.read_parquet(args.arms) if args.arms else None
-    titles = read_slice(args.titles, dict[str, dict[str, str]]) if args.titles else {}
-    language.use(args.language, titles)
-    tables = read(args.tables_dir, spec.tables)
-    figure = draw(args.figure, tables, args.axis, overlay, arms)
-    save(figure, args.svg, args.png)
+        laid_over = Overlay(overlay, read(overlay_dir, [spec.overlaid]), other)
+    trained = pl.read_parquet(arms) if arms else None
+    names = read_slice(titles, dict[str, dict[str, str]]) if titles else {}
+    said.use(language, names)
+    drawn = draw(figure, read(tables_dir, spec.tables), axis, laid_over, trained)
+    save(drawn, svg, png)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,31 +1,32 @@
-"""Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
+"""Pre-train the pocket study's model to a step, from scratch or from the checkpoint before."""
 
-    python scripts/pretrain_checkpoint.py --corpus resources/pocket/corpus.txt \
-        --settings settings.json --before step25.state.pt \
-        --output step100 --state step100.state.pt
-
-with {"steps": [100], "total_steps": 4000} in settings.json, writes step100, a Hugging Face model
-folder with a pretraining.json, and what goes on from there.
-"""
-
-import argparse
-import logging
 from pathlib import Path
 
-from ptft.runtime.programs import quick_imports, run_program
+from ptft.runtime.programs import command_line, quick_imports
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the program."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True, help="text, a document a line")
-    parser.add_argument("--settings", type=Path, required=True, help="JSON file")
-    parser.add_argument("--before", type=Path, help="state of an earlier step to go on from")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--state", type=Path, required=True, help="state to go on from later")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+@command_line
+def main(
+    corpus: Path,
+    settings: Path,
+    output: Path,
+    state: Path,
+    before: Path | None = None,
+    threads: int = 1,
+) -> None:
+    """Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
+
+    With {"steps": [100], "total_steps": 4000} in the settings it writes step100, a Hugging Face
+    model folder with a pretraining.json, and what goes on from there.
+
+    Args:
+        corpus: text, a document a line
+        settings: JSON file
+        output: folder of the checkpoint
+        state: state to go on from later, to write
+        before: state of an earlier step to go on from
+        threads: CPU threads
+    """
     with quick_imports():
         import torch
 
@@ -35,18 +36,18 @@ def main(argv: list[str] | None = None) -> None:
         from ptft.pocket.settings import PretrainSettings
         from ptft.runtime.locks import exclusive
 
-    torch.set_num_threads(arguments.threads)
-    settings = read_slice(arguments.settings, PretrainSettings)
-    corpus = EncodedCorpus.read(arguments.corpus, settings.vocab_size, arguments.before)
+    torch.set_num_threads(threads)
+    asked = read_slice(settings, PretrainSettings)
+    encoded = EncodedCorpus.read(corpus, asked.vocab_size, before)
     # A job that a dead main process left behind may be at the same work.
-    with exclusive(arguments.output):
-        run = Pretraining(corpus, settings)
-        if arguments.before:
-            run.load_state(arguments.before)
-        run.train(settings.steps[-1])
-        run.save_state(arguments.state)
-        run.save_checkpoint(arguments.output)
+    with exclusive(output):
+        run = Pretraining(encoded, asked)
+        if before:
+            run.load_state(before)
+        run.train(asked.steps[-1])
+        run.save_state(state)
+        run.save_checkpoint(output)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,27 +1,27 @@
-"""Show a study in progress: tables, figures and page of the scores that are there.
+"""Show a study in progress: tables, figures and page of the scores that are there."""
 
-It may be called while Snakemake works on the study, and writes `results/STUDY/preview` alone.
-"""
-
-import logging
 import sys
+from pathlib import Path
 
 from ptft.runtime.locks import exclusive
-from ptft.runtime.programs import run_program
-from ptft.study.programs import REFUSED, named_study, study_parser
+from ptft.runtime.programs import command_line
+from ptft.study.programs import POCKET, named_study
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; returns 1 if nothing is there yet."""
-    args = study_parser(__doc__).parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    grid = named_study(args.configfile)
-    if grid is None:
-        return REFUSED
+@command_line
+def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
+    """Show a study in progress: tables, figures and page of the scores that are there.
 
+    It may be called while Snakemake works on the study, and writes results/STUDY/preview alone.
+    Ends with status 1 if nothing is there yet.
+
+    Args:
+        configfile: the study's file
+        directory: where the study was run (default: here)
+    """
     from ptft.tools.preview import NothingYetError, Preview
 
-    preview = Preview(grid, args.directory)
+    preview = Preview(named_study(configfile), directory)
     try:
         with exclusive(preview.output / "preview"):
             there, every = preview.make()
@@ -33,4 +33,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

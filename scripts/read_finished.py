@@ -1,27 +1,23 @@
 """Read the finished cells of a study: from tables that others released, or from an archive."""
 
-from __future__ import annotations
-
-import argparse
-import logging
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reading", required=True, type=Path, help="what is read, JSON file")
-    parser.add_argument("--results", required=True, type=Path, help="folder of the study")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+@command_line
+def main(reading: Path, results: Path) -> None:
+    """Read the finished cells of a study: from tables that others released, or from an archive.
 
+    Args:
+        reading: what is read, JSON file
+        results: folder of the study
+    """
     from ptft.files.slice_files import read_slice
     from ptft.study.finished import ArchivedCells, ReleasedCells
 
-    read_slice(args.reading, ArchivedCells | ReleasedCells).read_into(args.results)
+    read_slice(reading, ArchivedCells | ReleasedCells).read_into(results)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -7,10 +7,8 @@ exit status is this program's. What it started and left behind when it was kille
 it does not hold a GPU that the next job gets.
 """
 
-import argparse
 import contextlib
 import ctypes
-import logging
 import os
 import signal
 import subprocess
@@ -18,11 +16,12 @@ import sys
 from pathlib import Path
 
 import psutil
+import tyro
 
 from ptft.hub import TOKENS
 from ptft.runtime.gpus import LEASED, VISIBLE, lease
 from ptft.runtime.job_records import RECORD, recorded
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
@@ -71,24 +70,25 @@ def run(command: list[str], environment: dict[str, str], descriptors: list[int])
     return status
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; returns the program's exit status, 128 + N if signal N ended it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--record", type=Path, required=True, help="folder of the job's records")
-    parser.add_argument("--gpus", type=int, required=True, help="GPUs that the program needs")
-    parser.add_argument(
-        "--save-seconds", type=int, default=30, help="that it may take to save its state"
-    )
-    parser.add_argument("command", nargs="+", help="program and arguments, after --")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    with lease(args.gpus) as (gpus, locks), recorded(args.record, gpus) as (record, close):
-        environment = job_environment(gpus, args.save_seconds) | {RECORD: str(record.absolute())}
-        status = run(args.command, environment, locks)
+@command_line
+def main(
+    record: Path, gpus: int, command: tyro.conf.Positional[list[str]], save_seconds: int = 30
+) -> int:
+    """Run a job's program; ends with its exit status, or 128 + N if signal N ended it.
+
+    Args:
+        record: folder of the job's records
+        gpus: number of GPUs that the program needs
+        command: program and arguments, after --
+        save_seconds: seconds that it may take to save its state
+    """
+    with lease(gpus) as (leased, locks), recorded(record, leased) as (written, close):
+        environment = job_environment(leased, save_seconds) | {RECORD: str(written.absolute())}
+        status = run(command, environment, locks)
         status = 128 - status if status < 0 else status
         close(status)
     return status
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,17 +1,22 @@
 """Show how far a study has come: checkpoints x arms, and the log of each failure."""
 
-from ptft.runtime.programs import run_program
-from ptft.study.programs import REFUSED, named_study, study_parser
+from pathlib import Path
+
+from ptft.runtime.programs import command_line
+from ptft.study.programs import POCKET, named_study
 from ptft.tools.status import Progress, failures, status_table, summary
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; returns 1 if something has failed."""
-    args = study_parser(__doc__).parse_args(argv)
-    grid = named_study(args.configfile)
-    if grid is None:
-        return REFUSED
-    progress = Progress(grid, args.directory)
+@command_line
+def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
+    """Show how far a study has come; ends with status 1 if something has failed.
+
+    Args:
+        configfile: the study's file
+        directory: where the study was run (default: here)
+    """
+    grid = named_study(configfile)
+    progress = Progress(grid, directory)
     jobs = list(progress.jobs())
     print(status_table(grid, jobs))
     print(summary(jobs))
@@ -21,4 +26,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,23 +1,27 @@
-"""Verify a study: hashes of what was fetched, weights, data and cells; records; nothing foreign.
+"""Verify a study: hashes of what was fetched, weights, data and cells; records; nothing foreign."""
 
-One line a finding: the file, what is wrong, the way out. Nothing is changed.
-"""
+from pathlib import Path
 
-from ptft.runtime.programs import run_program
-from ptft.study.programs import REFUSED, named_study, study_parser
+from ptft.runtime.programs import command_line
+from ptft.study.programs import POCKET, named_study
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; returns 1 if anything is found."""
-    args = study_parser(__doc__).parse_args(argv)
-    grid = named_study(args.configfile)
-    if grid is None:
-        return REFUSED
+@command_line
+def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
+    """Verify hashes of what was fetched, weights, data and cells; records; nothing foreign.
 
+    One line a finding: the file, what is wrong, the way out. Nothing is changed. Ends with status 1
+    if anything is found.
+
+    Args:
+        configfile: the study's file
+        directory: where the study was run (default: here)
+    """
     from ptft.tools.verify import Verification
 
+    grid = named_study(configfile)
     found = 0
-    for finding in Verification(grid, args.directory).findings():
+    for finding in Verification(grid, directory).findings():
         print(finding, flush=True)
         found += 1
     print(f"{grid.name}: {found or 'no'} finding{'' if found == 1 else 's'}")
@@ -25,4 +29,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

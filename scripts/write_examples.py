@@ -1,30 +1,37 @@
 """Write the page of single examples: learned, forgotten, changed by format or remedy."""
 
-from __future__ import annotations
-
-import argparse
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read cells and prepared splits, write the page."""
-    from ptft.language.translation import languages
+@command_line
+def main(
+    cells: Path,
+    arms: Path,
+    plan: Path,
+    settings: Path,
+    titles: Path,
+    evaluations: Path,
+    data: Path,
+    seed: int,
+    output: Path,
+    language: str = "en",
+) -> None:
+    """Write the page of single examples: learned, forgotten, changed by format or remedy.
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
-    parser.add_argument("--arms", required=True, type=Path, help="arms.parquet")
-    parser.add_argument("--plan", required=True, type=Path, help="what is scored, JSON file")
-    parser.add_argument("--settings", required=True, type=Path, help="of the analyses, JSON file")
-    parser.add_argument("--titles", required=True, type=Path, help="names as people write them")
-    parser.add_argument("--evaluations", required=True, type=Path, help="folder of the evaluations")
-    parser.add_argument("--data", required=True, type=Path, help="folder of prepared datasets")
-    parser.add_argument("--seed", required=True, type=int, help="of the draws")
-    parser.add_argument("--language", default="en", choices=languages())
-    parser.add_argument("--output", required=True, type=Path, help="the page, HTML")
-    args = parser.parse_args(argv)
-
+    Args:
+        cells: cells.parquet
+        arms: arms.parquet
+        plan: what is scored, JSON file
+        settings: of the analyses, JSON file
+        titles: names as people write them, JSON file
+        evaluations: folder of the evaluations
+        data: folder of prepared datasets
+        seed: of the draws
+        output: the page, HTML
+        language: of the page
+    """
     import polars as pl
 
     from ptft.analysis.examples import cells_reader, pick_examples
@@ -36,22 +43,17 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.report.examples import examples_data
     from ptft.report.examples_page import examples_page
 
-    asked = cells_of_plan(read_slice(args.plan, EvaluationPlan))
+    asked = cells_of_plan(read_slice(plan, EvaluationPlan))
     labels = {cell.dataset: cell.labels for cell in asked}
-    cells = pl.read_parquet(args.cells)
-    picked = pick_examples(
-        cells,
-        pl.read_parquet(args.arms),
-        read_slice(args.settings, Settings),
-        cells_reader(cells, args.evaluations, labels),
-        args.seed,
-    )
-    words = Words(translator(args.language), read_slice(args.titles, dict[str, dict[str, str]]))
-    data = examples_data(picked, asked, args.data, words)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    page = examples_page(data, args.seed, words, args.language)
-    args.output.write_text(page, encoding="utf-8")
+    table = pl.read_parquet(cells)
+    reader = cells_reader(table, evaluations, labels)
+    chosen = read_slice(settings, Settings)
+    picked = pick_examples(table, pl.read_parquet(arms), chosen, reader, seed)
+    words = Words(translator(language), read_slice(titles, dict[str, dict[str, str]]))
+    page = examples_page(examples_data(picked, asked, data, words), seed, words, language)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

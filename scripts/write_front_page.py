@@ -1,35 +1,39 @@
 """Write the report's front page from the tables of a study."""
 
-from __future__ import annotations
-
-import argparse
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, read, write reStructuredText."""
-    from ptft.language.translation import languages
+@command_line
+def main(
+    study: Path,
+    cells: Path,
+    tables: Path,
+    models: Path,
+    output: Path,
+    records: Path | None = None,
+    figures: Path | None = None,
+    shown: tuple[str, ...] = (),
+    titles: Path | None = None,
+    examples: str = "",
+    language: str = "en",
+) -> None:
+    """Write the report's front page, reStructuredText.
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, type=Path, help="the resolved study")
-    parser.add_argument("--cells", required=True, type=Path, help="cells.parquet")
-    parser.add_argument(
-        "--tables", required=True, type=Path, help="folder of NAME.parquet, missing.csv, costs.csv"
-    )
-    parser.add_argument(
-        "--models", required=True, type=Path, help="folder of tuned models, for their records"
-    )
-    parser.add_argument("--records", type=Path, help="the same of models that were deleted")
-    parser.add_argument("--figures", type=Path, help="folder of NAME.svg, shown in the page")
-    parser.add_argument("--shown", nargs="+", help="figures of the report; default: all")
-    parser.add_argument("--titles", type=Path, help="names as people write them, JSON file")
-    parser.add_argument("--examples", default="", help="name of the page of examples, if any")
-    parser.add_argument("--language", default="en", choices=languages())
-    parser.add_argument("--output", required=True, type=Path)
-    args = parser.parse_args(argv)
-
+    Args:
+        study: the resolved study
+        cells: cells.parquet
+        tables: folder of NAME.parquet, missing.csv, costs.csv
+        models: folder of tuned models, for their records
+        output: the page
+        records: the same of models that were deleted
+        figures: folder of NAME.svg, shown in the page
+        shown: figures of the report; without, all
+        titles: names as people write them, JSON file
+        examples: name of the page of examples, if any
+        language: of the page
+    """
     from ptft.figures import FIGURES, LINKED
     from ptft.files.slice_files import read_slice
     from ptft.language.translation import translator
@@ -37,21 +41,13 @@ def main(argv: list[str] | None = None) -> None:
     from ptft.report.rst import without_templates
     from ptft.report.study_page import StudyFiles, study_page
 
-    titles = read_slice(args.titles, dict[str, dict[str, str]]) if args.titles else {}
-    words = Words(translator(args.language), titles)
-    files = StudyFiles(
-        args.study,
-        args.cells,
-        args.tables,
-        args.models,
-        args.records,
-        args.figures,
-        examples=args.examples,
-    )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    linked = {f"{name}.svg": LINKED[f"{name}.svg"] for name in args.shown or FIGURES}
-    args.output.write_text(without_templates(study_page(files, linked, words)), encoding="utf-8")
+    names = read_slice(titles, dict[str, dict[str, str]]) if titles else {}
+    words = Words(translator(language), names)
+    files = StudyFiles(study, cells, tables, models, records, figures, examples=examples)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    linked = {f"{name}.svg": LINKED[f"{name}.svg"] for name in shown or FIGURES}
+    output.write_text(without_templates(study_page(files, linked, words)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

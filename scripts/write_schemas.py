@@ -1,10 +1,9 @@
 """Write what the types say: JSON schemas of study, model and family files, config/README.md."""
 
-import argparse
 import json
 from pathlib import Path
 
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 from ptft.study.key_table import with_table
 from ptft.study.schema import SCHEMAS, Study
 
@@ -23,17 +22,19 @@ def rendered() -> dict[str, str]:
     return files
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, write the files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the schemas")
-    parser.add_argument("--config-readme", type=Path, default=CONFIG, help="gets a table of keys")
-    args = parser.parse_args(argv)
+@command_line
+def main(folder: Path = FOLDER, config_readme: Path = CONFIG) -> None:
+    """Write the JSON schemas and the table of keys.
+
+    Args:
+        folder: of the schemas
+        config_readme: gets a table of keys
+    """
     for name, content in rendered().items():
-        (args.folder / name).write_text(content)
-    text = args.config_readme.read_text(encoding="utf-8")
-    args.config_readme.write_text(with_table(text, Study), encoding="utf-8")
+        (folder / name).write_text(content)
+    text = config_readme.read_text(encoding="utf-8")
+    config_readme.write_text(with_table(text, Study), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

@@ -1,28 +1,28 @@
 """Write the resolved study beside its results: everything that decided them, in one file."""
 
-import argparse
 import json
 from pathlib import Path
 
 import yaml
 
 from ptft.files.slice_files import read_slice
-from ptft.runtime.programs import run_program
+from ptft.runtime.programs import command_line
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, write YAML."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="the study, JSON file")
-    parser.add_argument("--pins", type=Path, help="JSON file: list of the pins of what was fetched")
-    parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args(argv)
-    pins = read_slice(args.pins, list[Path]) if args.pins else []
-    fetched = {str(path): json.loads(path.read_text()) for path in pins}
-    study = {**read_slice(args.study, dict), **({"fetched": fetched} if fetched else {})}
-    text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100)
-    args.output.write_text(text)
+@command_line
+def main(study: Path, output: Path, pins: Path | None = None) -> None:
+    """Write the resolved study, YAML.
+
+    Args:
+        study: the study, JSON file
+        output: file to write
+        pins: JSON file: list of the pins of what was fetched
+    """
+    files = read_slice(pins, list[Path]) if pins else []
+    fetched = {str(path): json.loads(path.read_text()) for path in files}
+    resolved = {**read_slice(study, dict), **({"fetched": fetched} if fetched else {})}
+    output.write_text(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True, width=100))
 
 
 if __name__ == "__main__":
-    run_program(main)
+    raise SystemExit(main())

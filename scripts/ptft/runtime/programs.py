@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import functools
 import gc
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 UNWRITABLE = {
     errno.EACCES,
@@ -34,25 +36,34 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def run_program(main: Callable[[], int | None]) -> None:
-    """Call a program's ``main`` and end with its status.
+def command_line(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Make a program of a function: its parameters become flags, its docstring their help.
 
-    What the library refuses, by an exception of its own, and a full disk, or a place where this
-    user may not write, are no mistakes of the program: they are told in one sentence. Any other
-    exception is left as it is.
+    The program takes the arguments as a list (without, those of this process) and returns the
+    function's status. Exceptions of the library's own, a full disk, and a place where this user
+    may not write are no mistakes of the program: it ends with one sentence. Others are left as
+    they are.
     """
-    try:
-        status = main()
-    except Exception as error:
-        if type(error).__module__.startswith("ptft."):
-            sys.exit(f"error: {error}")
-        if not cant_write(error):
-            raise
-        sys.exit(
-            f"error: {_place(error)}. Results need a place with room, where this user may write; "
-            "call again when there is one"
-        )
-    sys.exit(status)
+
+    @functools.wraps(function)
+    def main(argv: Sequence[str] | None = None) -> int | None:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
+        with quick_imports():
+            import tyro
+        try:
+            return tyro.cli(function, args=argv)
+        except Exception as error:
+            if type(error).__module__.startswith("ptft."):
+                sys.exit(f"error: {error}")
+            if not cant_write(error):
+                raise
+            sys.exit(
+                f"error: {_place(error)}. Results need a place with room, where this user may "
+                "write; call again when there is one"
+            )
+
+    return main
 
 
 def cant_write(error: BaseException | None) -> bool:
