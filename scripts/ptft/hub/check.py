@@ -77,6 +77,12 @@ def check_tokens(folder: Path, tokenizer) -> None:
             )
 
 
+def is_native(folder: Path) -> bool:
+    """Whether a model is in OLMo's own format behind a config.json (``hf_olmo``)."""
+    config = read_json(folder / CONFIG) if (folder / CONFIG).exists() else {}
+    return config.get("model_type") in ("hf_olmo", "olmo") and "d_model" in config
+
+
 def _check_architecture(folder: Path) -> None:
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 

@@ -17,6 +17,7 @@ from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from ptft.hub import client
+from ptft.hub.check import is_native
 from ptft.hub.client import HubError, NoAnswerError, patiently
 from ptft.hub.pins import Pin, PinnedFile, missing_bytes
 from ptft.runtime.bars import progress
@@ -46,22 +47,37 @@ def fetch(pin: Pin, target: Path, check: Callable[[Path], None] | None = None) -
     # A job that a dead main process left behind may be at the same work.
     with exclusive(staging):
         places = pin.places()
-        if target.exists() and not any(_differs(file, target / p) for p, file in places.items()):
+        if target.exists() and not pin.differences(target):
             log.info("%s is already there", target)
             return
         for place, file in places.items():
-            if _differs(file, staging / place):
+            if not (staging / place).exists() or file.mismatch(staging / place):
                 (staging / place).parent.mkdir(parents=True, exist_ok=True)
                 _fetch_file(pin, file, staging / place)
         for leftover in [path for path in staging.rglob("*") if not path.is_dir()]:
             if str(leftover.relative_to(staging)) not in places:
                 leftover.unlink()
+        ready = _converted(pin, staging) if pin.kind == "model" else staging
         if check:
-            check(staging)
+            check(ready)
         if target.exists():
             shutil.rmtree(target)
-        staging.rename(target)
+        ready.rename(target)
+        shutil.rmtree(staging, ignore_errors=True)
     log.info("%s: %d files of %s at %s", target, len(pin.files), pin.repository, pin.commit)
+
+
+def _converted(pin: Pin, staging: Path) -> Path:
+    """The folder of a model, in transformers' format where its own is OLMo's."""
+    if not is_native(staging):
+        return staging
+    from ptft.hub.native import convert  # imports torch
+
+    ready = staging.with_name(f"{staging.name}.converted")
+    shutil.rmtree(ready, ignore_errors=True)
+    convert(staging, staging, ready)
+    pin.note_conversion(ready)
+    return ready
 
 
 def check_disk(pins: Sequence[Path], folder: Path) -> None:
@@ -111,7 +127,8 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
     have = _size(part)
     if have == file.size and part.exists():
         return
-    url = hf_hub_url(pin.repository, file.path, repo_type=pin.kind, revision=pin.commit)
+    repository, commit = file.repository or pin.repository, file.commit or pin.commit
+    url = hf_hub_url(repository, file.path, repo_type=pin.kind, revision=commit)
     # Without compression, so that a position in the body is a position in the file.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     if 0 < have < file.size:
@@ -161,10 +178,6 @@ def _next_piece(pieces: Iterator[bytes]) -> bytes:
     """The next piece of a body, within ``LEAST_SECONDS``; empty at its end."""
     with client.ends_within(client.LEAST_SECONDS):
         return next(filter(None, pieces), b"")
-
-
-def _differs(file: PinnedFile, path: Path) -> bool:
-    return not path.exists() or file.mismatch(path) is not None
 
 
 def _size(part: Path) -> int:

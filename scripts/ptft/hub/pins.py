@@ -12,6 +12,8 @@ from typing import Literal
 from ptft.models.folder import hash_files, weight_files, weights_among
 
 SUFFIX = ".pin.json"
+CONVERTED = "converted.json"
+"""in a model's folder, what its files were converted from"""
 BLOCK = 1 << 20
 SAMPLE = 1 << 16  # bytes of a file
 SAMPLES = 16
@@ -27,12 +29,15 @@ class PinnedFile:
         algorithm: as the Hub publishes it: ``sha256`` for large files, ``git`` (the SHA-1 of a
             git blob) for others.
         digest: hexadecimal.
+        repository, commit: where it is, if not where the pin's other files are (a tokenizer).
     """
 
     path: str
     size: int
     algorithm: Literal["sha256", "git"]
     digest: str
+    repository: str | None = None
+    commit: str | None = None
 
     def mismatch(self, file: Path) -> str | None:
         """How a file on disk differs from this one; None if it is the same."""
@@ -72,9 +77,46 @@ class Pin:
         return sum(file.size for file in self.files)
 
     def places(self) -> dict[str, PinnedFile]:
-        """Path in the fetched folder -> file; paths start below the files' common folder."""
+        """Path in the fetched folder -> file; a dataset's paths start below the common folder."""
+        if self.kind == "model":
+            return {os.path.basename(file.path): file for file in self.files}
         common = os.path.commonpath([os.path.dirname(file.path) for file in self.files])
         return {os.path.relpath(file.path, common or "."): file for file in self.files}
+
+    def expected(self, folder: Path) -> dict[str, PinnedFile]:
+        """Path in a fetched folder -> what should be there.
+
+        Of a model that was converted after it was fetched, these are the converted files.
+        """
+        places, note = self.places(), folder / CONVERTED
+        if not note.exists():
+            return places
+        made = json.loads(note.read_text())
+        if made["from"] != {place: file.digest for place, file in places.items()}:
+            return places
+        return {name: PinnedFile(name, **file) for name, file in made["files"].items()}
+
+    def differences(self, folder: Path) -> dict[str, str]:
+        """Path in a fetched folder -> how the file there differs; empty if all are as expected."""
+        found = {
+            place: file.mismatch(folder / place) if (folder / place).is_file() else "is not there"
+            for place, file in self.expected(folder).items()
+        }
+        return {place: wrong for place, wrong in found.items() if wrong}
+
+    def note_conversion(self, folder: Path) -> None:
+        """Note beside a model's files what they were converted from (see ``expected``)."""
+        files = {
+            path.name: {
+                "size": path.stat().st_size,
+                "algorithm": "sha256",
+                "digest": _digest(path, "sha256"),
+            }
+            for path in sorted(folder.iterdir())
+        }
+        made_of = {place: file.digest for place, file in self.places().items()}
+        note = json.dumps({"from": made_of, "files": files}, indent=2)
+        (folder / CONVERTED).write_text(note + "\n")
 
     def write(self, path: Path) -> None:
         """Write the pin as JSON."""

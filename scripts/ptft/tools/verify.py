@@ -22,7 +22,7 @@ from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
 from ptft.evaluation.published import names_in
 from ptft.files.slice_files import as_text
-from ptft.hub.pins import Pin
+from ptft.hub.pins import CONVERTED, Pin
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.models.loading import Target
 from ptft.study.grid import BASE, Grid
@@ -101,19 +101,17 @@ class Verification:
                 yield Finding(absent, "is not there", fetch_again)
                 continue
             try:
-                places = Pin.read(pin_file).places()
+                pin = Pin.read(pin_file)
+                places, differences = pin.expected(folder), pin.differences(folder)
             except (ValueError, KeyError, TypeError) as error:
                 lost = f"remove it and {folder}, then {fetch_again}"
                 yield Finding(pin_file, f"is no pin ({error})", lost)
                 continue
             again = f"remove {folder}, then {fetch_again}"
-            for place, pinned in places.items():
-                file = folder / place
-                wrong = pinned.mismatch(file) if file.is_file() else "is not there"
-                if wrong:
-                    yield Finding(file, f"not as {pin_file} says: {wrong}", again)
+            for place, wrong in differences.items():
+                yield Finding(folder / place, f"not as {pin_file} says: {wrong}", again)
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                if file.relative_to(folder).as_posix() not in places:
+                if file.relative_to(folder).as_posix() not in {*places, CONVERTED}:
                     yield Finding(file, f"is not among the files of {pin_file}", "remove it")
 
     def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:
