@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash -o pipefail
 BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= python3
@@ -20,12 +21,15 @@ AXE := .axe/node_modules/axe-core/axe.min.js
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-# Everything that is installed is pinned in envs/lock.txt.
-$(INSTALLED): envs/lock.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r envs/lock.txt
-	touch $@
+# Everything that is installed is pinned in envs/lock.txt; the library itself stays where it is.
+$(INSTALLED): envs/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@echo "Installing $$(grep -c == envs/lock.txt) packages into .venv; this takes some minutes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt \
+	  | awk '/(Downloading|Using cached) .*[0-9][0-9].* MB|^Installing/ {print substr($$0, 1, 100); fflush()}'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
 
 install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its commands known
 
@@ -35,7 +39,7 @@ envs/container.sif: envs/container.def envs/lock.txt
 	apptainer build --force $@ envs/container.def
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
-	PYTHONPATH=scripts $(BIN)/snakemake --logger brief --cores $(CORES)
+	$(BIN)/snakemake --logger brief --cores $(CORES)
 
 test: lint $(PLUGINS)/installed  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT)
@@ -96,8 +100,8 @@ report-style: $(INSTALLED)  ## make the report's style again, for another Snakem
 # vLLM's CPU build asks for torch's CPU build, which PyPI does not have: name an index that does.
 lock:  ## pin what a fresh installation of pyproject.toml gives
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test]'
-	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/lock.txt
+	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet --upgrade setuptools -e '.[test]'
+	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//' > envs/lock.txt
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[clusters]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -vxFf envs/lock.txt > envs/clusters.txt
