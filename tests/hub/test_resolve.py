@@ -7,6 +7,7 @@ from conftest import noise
 from server import Fault, Repository
 
 from ptft.hub.client import HubError
+from ptft.hub.fetch import fetch
 from ptft.hub.pins import Pin, PinnedFile, fill_in
 from ptft.hub.resolve import resolve_checkpoint, resolve_split
 
@@ -52,7 +53,7 @@ def test_two_branches_of_a_step_are_not_guessed_between(hub):
         {"stage1-step5-tokens1B": files, "step5-tokens1B": files, "stage1-step6-tokens1B": files}
     )
     two = source(repository="org/two", branches="(stage1-)?" + BRANCHES)
-    with pytest.raises(HubError, match="several branches of step 5: stage1-step5.*, step5-"):
+    with pytest.raises(HubError, match="more than one branch of step 5: stage1-step5.*, step5-"):
         resolve_checkpoint({**two, "step": 5})
     assert resolve_checkpoint({**two, "step": 6}).revision == "stage1-step6-tokens1B"
 
@@ -60,6 +61,82 @@ def test_two_branches_of_a_step_are_not_guessed_between(hub):
 def test_a_pattern_that_matches_nothing_is_named(hub):
     with pytest.raises(HubError, match=r"no branch of org/tiny matches the pattern 'ckpt"):
         resolve_checkpoint(source(branches=r"ckpt(?P<step>\d+)", step=1))
+
+
+MODEL = {"config.json": b"{}", "model.safetensors": b"w"}
+ALPHABET = {"tokenizer.json": b"{}", "tokenizer_config.json": b"{}"}
+
+
+def inside(folder: str, files: dict) -> dict:
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def test_a_folder_per_step_is_looked_up(hub, tmp_path):
+    files = {**inside("step_100", MODEL), **inside("step_250", {**MODEL, **ALPHABET}), **ALPHABET}
+    hub.models["org/folders"] = Repository({"main": files})
+    folders = source(repository="org/folders", branches=None, subfolders=r"step_(?P<step>\d+)")
+    pin = resolve_checkpoint({**folders, "named_step": 250})
+    assert (pin.revision, pin.step) == ("main", 250)
+    assert {place: file.path for place, file in pin.places().items()} == {
+        name: f"step_250/{name}" for name in {**MODEL, **ALPHABET}
+    }
+    with pytest.raises(HubError, match=r"org/folders \(main\) has no checkpoint of step 200; the"):
+        resolve_checkpoint({**folders, "named_step": 200})
+    named = source(repository="org/folders", branches=None, branch="main", subfolder="step_100")
+    tokenizer = {"repository": "org/folders", "revision": "main"}
+    pin = resolve_checkpoint({**named, "step": 100, "tokenizer": tokenizer})
+    assert {place: file.path for place, file in pin.places().items()} == {
+        **{name: f"step_100/{name}" for name in MODEL},
+        **{name: name for name in ALPHABET},
+    }
+    fetch(pin, tmp_path / "step100")
+    assert {path.name for path in (tmp_path / "step100").iterdir()} == {*MODEL, *ALPHABET}
+    with pytest.raises(HubError, match=r"org/folders \(main, step_7\) is not a model in the Hub's"):
+        resolve_checkpoint({**named, "subfolder": "step_7"})
+
+
+def test_a_tokenizer_of_another_repository_is_fetched_beside_the_weights(hub, tmp_path):
+    hub.models["org/bare"] = Repository({"main": {**MODEL, "tokenizer.json": b"another"}})
+    hub.models["org/words"] = Repository({"v2": ALPHABET, "main": {"README.md": b"x"}})
+    other = {"repository": "org/words", "revision": "v2"}
+    pin = resolve_checkpoint({**source(repository="org/bare", branch="main"), "tokenizer": other})
+    fetch(pin, tmp_path / "main")
+    assert (tmp_path / "main/tokenizer.json").read_bytes() == ALPHABET["tokenizer.json"]
+    pin.write(tmp_path / "main.pin.json")
+    assert Pin.read(tmp_path / "main.pin.json") == pin
+    with pytest.raises(
+        HubError, match=r"org/words \(main\) has no tokenizer: found README.md, exp"
+    ):
+        resolve_checkpoint(
+            {
+                **source(repository="org/bare", branch="main"),
+                "tokenizer": {**other, "revision": "main"},
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "branch", "after", "expected"),
+    [
+        (r"(?P<tokens>\d+)(?P<unit>b)_tokens", "240b_tokens", {}, (None, 240 * 10**9)),
+        (r"chck_(?P<tokens>\d+)(?P<unit>M)", "chck_5M", {}, (None, 5_000_000)),
+        (r"s(?P<step>\d+)-(?P<tokens>[.0-9]+)(?P<unit>T)", "s7-1.5T", {}, (7, 1_500_000_000_000)),
+        (
+            r"stage2-step(?P<step>\d+)-tokens(?P<tokens>\d+)B",
+            "stage2-step100-tokens3B",
+            {"step": 5000, "tokens": 10**12},
+            (5100, 1_003_000_000_000),
+        ),
+        (r"step-(?P<step>\d+)", "main", {"step": 9}, (77, 78)),
+    ],
+)
+def test_names_say_where_in_pretraining_a_checkpoint_is(hub, pattern, branch, after, expected):
+    hub.models["org/named"] = Repository({branch: MODEL})
+    named = source(repository="org/named", branches=pattern, branch=branch, step=77, tokens=78)
+    pin = resolve_checkpoint({**named, "after": after})
+    if "step" not in pattern:
+        expected = (77, expected[1])
+    assert (pin.step, pin.tokens) == expected
 
 
 def test_only_needed_files_are_pinned(hub):

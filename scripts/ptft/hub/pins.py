@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,35 @@ CONVERTED = "converted.json"
 BLOCK = 1 << 20
 SAMPLE = 1 << 16  # bytes of a file
 SAMPLES = 16
+
+
+GROUPS = ("step", "tokens", "unit", "index")
+"""of patterns of names: an optimizer step, tokens and their unit, a count of checkpoints"""
+UNITS = {"": 10**9, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def place_in_name(
+    pattern: str | None, name: str
+) -> tuple[int | None, int | None, int | None] | None:
+    """Step, tokens and index that the name of a branch or folder says.
+
+    Args:
+        pattern: with some of ``GROUPS``; tokens without a unit are billions.
+
+    Returns:
+        None if the name does not match the pattern.
+    """
+    found = re.fullmatch(pattern, name) if pattern else None
+    if found is None:
+        return None
+    said = {key: text for key, text in found.groupdict().items() if text}
+    try:
+        step, index = (int(said[key]) if key in said else None for key in ("step", "index"))
+        unit = UNITS[said.get("unit", "").upper()[:1]]
+        tokens = int(Decimal(said["tokens"]) * unit) if "tokens" in said else None
+    except (ArithmeticError, KeyError, ValueError):  # a group of other things than numbers
+        return None
+    return step, tokens, index
 
 
 @dataclass(frozen=True)

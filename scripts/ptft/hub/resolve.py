@@ -1,15 +1,23 @@
 """From what a study names to a pin: a step to a branch, a split to its files."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub import RepoFile
 from typing_extensions import TypedDict
 
 from ptft.hub.client import HubError, api, listed
-from ptft.hub.pins import Pin, PinnedFile
-from ptft.models.folder import CONFIG, CONFIGURATION, PICKLES, TOKENIZER, weights_among
+from ptft.hub.pins import Pin, PinnedFile, place_in_name
+from ptft.models.folder import (
+    CONFIG,
+    CONFIGURATION,
+    PICKLES,
+    TOKENIZER,
+    VOCABULARIES,
+    weights_among,
+)
 
 NEAREST = 4
 CONVERTED = "refs/convert/parquet"
@@ -32,40 +40,81 @@ def resolve(reference: Reference) -> Pin:
 
 
 def resolve_checkpoint(source: Mapping) -> Pin:
-    """Find a checkpoint's branch, its commit and its files.
+    """Find a checkpoint's branch or folder, its commit and its files.
 
     Args:
-        source: ``repository``; ``branch``, or ``step`` with ``branches`` (a pattern of branch
-            names with a group ``step``); ``allow_pickle``.
+        source: ``repository``; ``branch``, or ``named_step`` with ``branches``, a pattern of
+            branch names (see ``ptft.hub.pins.place_in_name``); ``subfolder`` of the branch, or
+            ``named_step`` with ``subfolders``, such a pattern of its folders; ``step`` and
+            ``tokens`` where names do not say them; ``after`` (``step`` and ``tokens`` at which
+            its stage begins, added to what the names say); ``tokenizer`` (``repository`` and
+            ``revision`` that hold it, if not the checkpoint's); ``allow_pickle``.
 
     Raises:
-        HubError: there is no such step (the message lists the nearest) or branch, or the branch
+        HubError: there is no such step (the message lists the nearest), branch or folder, or it
             has no weights of an allowed kind.
     """
     repository = source["repository"]
-    refs = listed(lambda: api().list_repo_refs(repository), f"listing the branches of {repository}")
-    branch = source.get("branch") or _branch_of_step(
-        repository, source["branches"], source["step"], [ref.name for ref in refs.branches]
-    )
-    heads = {ref.name: ref.target_commit for ref in [*refs.branches, *refs.tags]}
-    if branch not in heads and not re.fullmatch("[0-9a-f]{40}", branch):
-        raise HubError(
-            f"{repository} has no branch {branch!r}; it has {_some(sorted(heads))}. Name one of "
-            "them as the checkpoint's `branch`"
-        )
-    commit = heads.get(branch, branch)
-    files = _list_files(repository, "model", commit)
-    chosen = _model_files(repository, branch, files, source.get("allow_pickle", False))
-    found = re.fullmatch(source.get("branches") or "", branch)
-    numbers = found.groupdict() if found else {}
+    branch, commit = _head(repository, source, source.get("branch"))
+    files, folder = _list_files(repository, "model", commit), source.get("subfolder")
+    if source.get("subfolders") and folder is None:
+        folders = sorted({file.path.split("/")[0] for file in files if "/" in file.path})
+        folder = _of_step(f"{repository} ({branch})", "subfolder", source, folders)
+    place = f"{repository} ({branch}{f', {folder}' if folder else ''})"
+    tokenizer = source.get("tokenizer")
+    own = _inside(files, folder)
+    chosen = _model_files(place, own, source.get("allow_pickle", False), tokenizer is None)
+    if tokenizer is not None:
+        chosen += _tokenizer_files(tokenizer["repository"], tokenizer["revision"])
+    said = place_in_name(source.get("subfolders") or source.get("branches"), folder or branch)
+    step, tokens, _ = said or (None, None, None)
+    after = source.get("after") or {}
     return Pin(
         repository,
         "model",
         branch,
         commit,
         chosen,
-        step=int(numbers["step"]) if numbers.get("step") else source.get("step"),
-        tokens=int(numbers["tokens"]) * 10**9 if numbers.get("tokens") else source.get("tokens"),
+        step=source.get("step") if step is None else step + (after.get("step") or 0),
+        tokens=source.get("tokens") if tokens is None else tokens + (after.get("tokens") or 0),
+    )
+
+
+def _head(repository: str, source: Mapping, branch: str | None) -> tuple[str, str]:
+    """Branch and commit of a checkpoint or tokenizer."""
+    refs = listed(lambda: api().list_repo_refs(repository), f"listing the branches of {repository}")
+    if branch is None and source.get("branches"):
+        branch = _of_step(repository, "branch", source, [ref.name for ref in refs.branches])
+    branch = branch or "main"
+    heads = {ref.name: ref.target_commit for ref in [*refs.branches, *refs.tags]}
+    if branch not in heads and not re.fullmatch("[0-9a-f]{40}", branch):
+        raise HubError(
+            f"{repository} has no branch {branch!r}; it has {_some(sorted(heads))}. Name one of "
+            "them as the checkpoint's `branch`"
+        )
+    return branch, heads.get(branch, branch)
+
+
+def _inside(files: Iterable[RepoFile], folder: str | None) -> dict[str, RepoFile]:
+    """Name -> file of those that lie in a folder itself."""
+    start = f"{folder}/" if folder else ""
+    inside = {file.path.removeprefix(start): file for file in files if file.path.startswith(start)}
+    return {name: file for name, file in inside.items() if "/" not in name}
+
+
+def _tokenizer_files(repository: str, revision: str) -> tuple[PinnedFile, ...]:
+    """The tokenizer of another repository or branch."""
+    branch, commit = _head(repository, {}, revision)
+    files = _inside(_list_files(repository, "model", commit), None)
+    if not set(VOCABULARIES) & set(files):
+        raise HubError(
+            f"{repository} ({branch}) has no tokenizer: found {_some(sorted(files))}, expected "
+            f"{' or '.join(VOCABULARIES)}; correct `tokenizer` in the model's file"
+        )
+    return tuple(
+        dataclasses.replace(_pinned(file), repository=repository, commit=commit)
+        for name, file in files.items()
+        if name in TOKENIZER
     )
 
 
@@ -102,24 +151,28 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
     )
 
 
-def _branch_of_step(repository: str, pattern: str, step: int, branches: Iterable[str]) -> str:
-    """The branch of a step, looked up because token counts in names follow no rule."""
+def _of_step(place: str, kind: str, source: Mapping, names: Iterable[str]) -> str:
+    """The branch or folder of a step, looked up since token counts in names follow no rule."""
+    pattern = source["branches" if kind == "branch" else "subfolders"]
+    named = source.get("named_step")
+    step = source["step"] if named is None else named
     steps: dict[int, list[str]] = {}
-    for branch in branches:
-        if found := re.fullmatch(pattern, branch):
-            steps.setdefault(int(found["step"]), []).append(branch)
+    for name in names:
+        said = place_in_name(pattern, name)
+        if said and said[0] is not None:
+            steps.setdefault(said[0], []).append(name)
     if not steps:
-        raise HubError(f"no branch of {repository} matches the pattern {pattern!r}")
+        raise HubError(f"no {kind} of {place} matches the pattern {pattern!r}")
     if step not in steps:
         nearest = sorted(sorted(steps, key=lambda other: abs(other - step))[:NEAREST])
         raise HubError(
-            f"{repository} has no checkpoint of step {step}; the nearest are "
+            f"{place} has no checkpoint of step {step}; the nearest are "
             f"{', '.join(f'step{other}' for other in nearest)} (of {len(steps)})"
         )
     if len(steps[step]) > 1:
         raise HubError(
-            f"{repository} has several branches of step {step}: {', '.join(steps[step])}. Name one "
-            f"in the model's file: checkpoints: {{step{step}: {{step: {step}, branch: …}}}}"
+            f"{place} has more than one {kind} of step {step}: {', '.join(steps[step])}. Name one "
+            f"in the model's file: checkpoints: {{step{step}: {{step: {step}, {kind}: …}}}}"
         )
     return steps[step][0]
 
@@ -133,24 +186,24 @@ def _list_files(repository: str, kind: str, commit: str) -> list[RepoFile]:
 
 
 def _model_files(
-    repository: str, branch: str, files: Sequence[RepoFile], allow_pickle: bool
+    place: str, files: Mapping[str, RepoFile], allow_pickle: bool, tokenizer: bool
 ) -> tuple[PinnedFile, ...]:
-    names = [file.path for file in files]
-    weights = weights_among(names)
+    """What is fetched of a model's files; with its tokenizer, or without."""
+    weights = weights_among(files)
     if weights and PICKLES.fullmatch(weights[0]) and not allow_pickle:
         raise HubError(
-            f"{repository} ({branch}) has its weights as {weights[0]} only: reading a pickle "
-            "can run foreign code. If you trust its makers, set `allow_pickle: true` in the "
-            "model's file; else look for a branch with safetensors"
+            f"{place} has its weights as {weights[0]} only: reading a pickle can run foreign code. "
+            "If you trust its makers, set `allow_pickle: true` in the model's file; else look for "
+            "a branch with safetensors"
         )
-    if not weights or CONFIG not in names:
+    if not weights or CONFIG not in files:
         raise HubError(
-            f"{repository} ({branch}) is not a model in the Hub's layout: config.json and "
-            f"model.safetensors are expected, found {_some(names)}"
+            f"{place} is not a model in the Hub's layout: config.json and model.safetensors are "
+            f"expected, found {_some(sorted(files))}"
         )
     sharded = [name for name in weights if "-of-" in name or name.endswith(".json")]
-    wanted = {*CONFIGURATION, *TOKENIZER, *(sharded or weights)}
-    return tuple(_pinned(file) for file in files if file.path in wanted)
+    wanted = {*CONFIGURATION, *(TOKENIZER if tokenizer else ()), *(sharded or weights)}
+    return tuple(_pinned(file) for name, file in files.items() if name in wanted)
 
 
 def _is_of_split(path: str, config: str, split: str) -> bool:
