@@ -39,7 +39,7 @@ envs/container.sif: envs/container.def envs/lock.txt
 	apptainer build --force $@ envs/container.def
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
-	$(BIN)/snakemake --logger brief --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES)
 
 test: lint $(PLUGINS)/installed  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT)

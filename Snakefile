@@ -13,7 +13,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
@@ -31,12 +30,9 @@ from ptft.planning.gpus import Gpu, require_room
 from ptft.tools.status import Progress, tell_gone
 from ptft.planning.estimates import JobResources
 from ptft.planning.site import read_site
-from ptft.tools.status import RunEnd
-from ptft.planning.targets import require_targets
 from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
-from ptft.runtime.failures import tell_causes_first
 from ptft.runtime.gpus import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
@@ -54,6 +50,7 @@ from ptft.study.slices import (
     split_slice,
 )
 from ptft.study.sources import require_sources
+from snakemake_logger_plugin_ptft import announce
 
 if not workflow.configfiles:
 
@@ -119,15 +116,15 @@ workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in S
 correct_status_queries()
 look_behind_ancient_inputs()
 protect_reports(Path(DOCUTILS), STUDY.report.language)
-tell_causes_first(logger.handlers)
-# The handler of `--logger brief`, if that is asked for, tells at its end what came out of all.
-BRIEF = [known for known in workflow.logger_manager.plugin_handlers if hasattr(known, "outcome")]
-for handler in BRIEF:
-    handler.outcome = lambda: [] if workflow.dag_settings.targets else outcome(RESULTS)
+announce(
+    RESULTS,
+    *((None, ()) if GRID.finished else (GRID, GPUS)),
+    answers=partial(outcome, RESULTS),
+)
+
 
 if workflow.is_main_process:
     with exit_with_message():
-        require_targets(workflow, GRID)
         if not GRID.finished:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPUS)
@@ -146,10 +143,6 @@ if workflow.is_main_process and not GRID.finished:
     )
     for note in [*notes(GRID), *tell_gone(INCOMPLETE)]:
         print(note, file=sys.stderr)
-    if workflow.output_settings.dryrun:
-        from ptft.planning.dry_run import PlanPrinter
-
-        logger.addHandler(PlanPrinter(workflow, GRID, GPUS))
 
 
 # A job on another machine finds the files of the main process, or makes its own.
@@ -176,22 +169,3 @@ onstart:
             remote = workflow.remote_execution_settings
             loader = Path(workflow.basedir) / "slurm/load_modules.sh"
             remote.precommand = SITE.precommand(loader, remote.precommand)
-        for handler in BRIEF:
-            handler.log_files = log
-            if not GRID.finished:
-                from ptft.planning.dry_run import expected_of
-
-                handler.expected = expected_of(workflow, GRID, GPUS)
-
-
-END = RunEnd(*((None, None) if GRID.finished else (GRID, SITE.notify)), quiet=bool(BRIEF))
-
-
-onsuccess:
-    if workflow.is_main_process:
-        END.tell(True)
-
-
-onerror:
-    if workflow.is_main_process:
-        END.tell(False)

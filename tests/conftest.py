@@ -10,6 +10,8 @@ from ptft.runtime.gpus import CPU_STANDS_IN
 
 # Studies of the tests ask for GPUs that are names only.
 os.environ[CPU_STANDS_IN] = "1"
+# Each clone of the tests imports its own library and logger plugin.
+os.environ["PYTHONPATH"] = "scripts"
 # Workers have a core each. Threads that wait for one another on a busy machine spin: the tests of
 # training take many times as long. This is read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

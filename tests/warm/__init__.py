@@ -18,7 +18,12 @@ from tests.warm.client import CLIENT, EXECUTABLE, PROGRAMS, PYTHON, ask
 
 HERE = Path(__file__).parent
 # What libraries read when they are imported, as the workflow sets it for its jobs.
-IMPORTED_WITH = {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+IMPORTED_WITH = {
+    "PYTHONPATH": "",
+    "TQDM_DISABLE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+}
 SNAKEMAKE_IMPORTS = ["psutil", "pydantic", "smart_open", "snakemake.report", "yaml"]
 PROGRAM_IMPORTS = [
     "torch", "transformers.models.auto.modeling_auto", "transformers.models.olmo.modeling_olmo",
@@ -62,7 +67,7 @@ def _server(*imports: str) -> str:
     address = f"{folder.name}/socket"
     server = subprocess.Popen(
         [sys.executable, HERE / "server.py", address, *imports],
-        env=os.environ | IMPORTED_WITH,
+        env=os.environ | IMPORTED_WITH | {"PYTHONPATH": ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -16,6 +16,9 @@ import threading
 
 from client import EXECUTABLE, LENGTH
 
+OWN = ("ptft", "snakemake_logger_plugin_ptft")
+"""packages of this project, of which each caller has its own"""
+
 
 def serve(address: str) -> dict | None:
     """Answer each call with the process id of a child, and with its exit status.
@@ -97,14 +100,16 @@ def become(call: dict) -> int:
     os.environ.clear()
     os.environ.update(call["environment"])
     sys.executable = os.environ.get(EXECUTABLE, sys.executable)
+    own = [os.path.abspath(path) for path in filter(None, [os.environ.get("PYTHONPATH")])]
     first, *rest = call["command"]
     try:
         if first == "-m":
-            sys.path[0] = call["folder"]
+            sys.path[:1] = [call["folder"], *own]
+            find_plugins()
             sys.argv = rest
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         else:
-            sys.path[0] = os.path.dirname(os.path.abspath(first))
+            sys.path[:1] = [os.path.dirname(os.path.abspath(first)), *own]
             sys.argv = [first, *rest]
             runpy.run_path(first, run_name="__main__")
     except SystemExit as done:
@@ -112,6 +117,13 @@ def become(call: dict) -> int:
             raise
         return done.code or 0
     return 0
+
+
+def find_plugins() -> None:
+    """Look for logger plugins again: the caller's folder holds one that was not there before."""
+    if registry := sys.modules.get("snakemake_interface_logger_plugins.registry"):
+        importlib.invalidate_caches()
+        registry.LoggerPluginRegistry().collect_plugins()
 
 
 def leave(status: int) -> None:
@@ -131,6 +143,8 @@ if __name__ == "__main__":
         from snakemake.cli import get_argument_parser
 
         get_argument_parser()  # it looks for plugins and imports them
+        for module in [name for name in sys.modules if name.split(".")[0] in OWN]:
+            del sys.modules[module]
     gc.freeze()  # else a child's first collection would copy all of it
     gc.enable()
     if call := serve(sys.argv[1]):

@@ -50,7 +50,8 @@ for figure, spec in FIGURES.items():
             f"plot_{figure}"
         input:
             script=program("plot_figure"),
-            modules=library(f"figures/{spec.module}", *FIGURE_PARTS, "analysis/tuned_models") + words(),
+            modules=library(f"figures/{spec.module}", *FIGURE_PARTS, "analysis/tuned_models")
+            + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
             arms=ARMS,
             overlay=overlaid_tables(spec),

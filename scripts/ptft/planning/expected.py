@@ -2,22 +2,24 @@
 
 import itertools
 import json
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from ptft.errors import present
 from ptft.models.folder import TRAINING_SUMMARY
-from ptft.paths import Results
+from ptft.paths import Results, pretrained
 from ptft.planning.estimates import Estimates
 from ptft.planning.gpus import Gpu
 from ptft.planning.workload import ADAPTER, RATES, Workload, training_seconds
+from ptft.runtime.gpus import gpu_pool
 from ptft.runtime.job_records import JobRecord, read_records
-from ptft.runtime.run_lines import Expected
 from ptft.study.grid import Grid
 
 FINETUNE, EVALUATE, PRETRAIN = "finetune_model", "evaluate_model", "pretrain_checkpoint"
 """rules whose jobs take most of the time"""
+FETCHING = {"resolve_pin", "fetch_pin"}
 MOST_JOBS = 100
 """jobs per rule that are read"""
 
@@ -150,27 +152,94 @@ def job_seconds(
     return seconds
 
 
+JobKey = tuple[str, str | None, str | None]
+"""rule, checkpoint, arm"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the jobs of a run are expected to take, each as if nothing else ran beside it."""
+
+    jobs: Mapping[str, int]
+    """rule -> its jobs in this run"""
+    mean: Mapping[str, float]
+    """rule -> seconds of one of them on one lane"""
+    each: Mapping[JobKey, float]
+    """of jobs that have a model"""
+    lanes: float
+    """CPU cores, or GPUs, that they share"""
+
+    @property
+    def total(self) -> float:
+        """Seconds of all jobs."""
+        light = RATES["cpu"].light
+        return sum(count * self.mean.get(rule, light) for rule, count in self.jobs.items())
+
+    def seconds(self, job: JobKey) -> float:
+        """Of a job."""
+        return self.each.get(job, RATES["cpu"].light)
+
+
 def expected_run(
     grid: Grid,
-    jobs: Collection[PlannedJob],
+    jobs: Mapping[str, int],
     cores: int = 0,
-    folder: Path = Path(),
-    at_once: int | None = None,
+    nodes: int = 0,
     gpus: tuple[Gpu, ...] = (),
+    folder: Path = Path(),
 ) -> Expected:
-    """Expected time of the jobs that run; arguments as in ``make_plan``.
+    """Expected time of a run, of which only the numbers of its jobs are known.
 
     A lane is a CPU core, or else room for one job of a model (GPUs, or a job on the cluster).
+
+    Args:
+        grid: of the study.
+        jobs: rule -> number of its jobs.
+        cores: of this machine; 0 where jobs run elsewhere.
+        nodes: jobs that run elsewhere at a time.
+        gpus: models that jobs may ask for.
+        folder: working directory of the study.
     """
     estimates = Estimates(grid, Workload(grid, folder), gpus)
-    timed = job_seconds(jobs, estimates, speeds(History(grid, estimates, folder)))
-    lanes = cores if not grid.study.compute.gpus and cores else min(at_once or 1, len(timed) or 1)
-    threads = {FINETUNE, EVALUATE} if lanes == cores else set()
-    each: dict[Hashable, float] = {}
-    total = 0.0
-    for job in jobs:
-        seconds = timed.get(job, RATES["cpu"].light)
-        seconds *= grid.study.compute.threads if job.rule in threads else 1
-        each[job.rule, job.checkpoint, job.arm] = seconds
-        total += seconds
-    return Expected(each, total, lanes)
+    speed = speeds(History(grid, estimates, folder))
+    compute = grid.study.compute
+    models = [job for job in model_jobs(grid) if job.rule in jobs]
+    timed = job_seconds(models, estimates, speed)
+    left = [job for job in models if not _has_result(grid, job, folder)]
+    at_once = nodes or (len(gpu_pool()) // compute.gpus if compute.gpus else cores)
+    lanes = min(max(1, at_once), max(1, sum(jobs[rule] for rule in {job.rule for job in models})))
+    threads = compute.threads if cores and not compute.gpus and not nodes else 1
+    each = {
+        (job.rule, job.checkpoint, job.arm): seconds * (1 if job.rule == PRETRAIN else threads)
+        for job, seconds in timed.items()
+    }
+    mean = {}
+    for rule in {job.rule for job in models}:
+        of_rule = [job for job in left if job.rule == rule]
+        of_rule = of_rule or [job for job in models if job.rule == rule]
+        mean[rule] = fmean(each[rule, job.checkpoint, job.arm] for job in of_rule)
+    counted = {rule: count for rule, count in jobs.items() if rule not in ("all", "total")}
+    return Expected(counted, mean, each, lanes)
+
+
+def model_jobs(grid: Grid) -> Iterator[PlannedJob]:
+    """Every job of the study that makes or scores a model, with all of its cells."""
+    cells = tuple(grid.scores())
+    source = grid.model.source
+    if source.kind == "pocket":
+        yield from (PlannedJob(PRETRAIN, checkpoint) for checkpoint in source.checkpoints())
+    for checkpoint, arm in grid.models():
+        if arm.trained:
+            yield PlannedJob(FINETUNE, checkpoint, arm.name)
+        if not arm.parent:
+            derived = len(grid.parents[arm.name])
+            yield PlannedJob(EVALUATE, checkpoint, arm.name, cells * (1 + derived), derived)
+
+
+def _has_result(grid: Grid, job: PlannedJob, folder: Path) -> bool:
+    results, checkpoint = Results(grid.name), present(job.checkpoint, "checkpoint")
+    if job.rule == PRETRAIN:
+        return (folder / pretrained(grid.study.model, checkpoint)).exists()
+    record = results.published_cells(checkpoint, present(job.arm, "arm"))
+    model = results.tuned(checkpoint, present(job.arm, "arm"))
+    return (folder / (record if job.rule == EVALUATE else model)).exists()

@@ -16,11 +16,11 @@ from ptft.paths import Results
 from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import (
     EVALUATE,
+    FETCHING,
     FINETUNE,
     PRETRAIN,
     History,
     PlannedJob,
-    Score,
     job_seconds,
     speeds,
 )
@@ -68,7 +68,6 @@ def power_note(workload: Workload) -> str:
     )
 
 
-FETCHING = {"resolve_pin", "fetch_pin"}
 STAGES = {FINETUNE: "fine-tune", EVALUATE: "evaluate"}
 """of jobs that may ask for a GPU"""
 
@@ -101,9 +100,9 @@ class Plan:
     """splits whose rows and tokens were counted"""
     splits: int
     models: int
-    """fine-tuned models added to those on disk, at most at one time"""
+    """fine-tuned models added to those on disk"""
     disk_bytes: int
-    """of these"""
+    """of these; of the largest of them where none is kept"""
     free_bytes: int
     keep_models: bool = True
     again: int = 0
@@ -126,7 +125,6 @@ def make_plan(
     jobs: Collection[PlannedJob],
     cores: int = 0,
     folder: Path = Path(),
-    at_once: int | None = None,
     gpus: tuple[Gpu, ...] = (),
 ) -> Plan:
     """The plan of the jobs that would run.
@@ -134,9 +132,8 @@ def make_plan(
     Args:
         grid: of the study.
         jobs: that would run, without those that only name others.
-        cores: that jobs on this machine share; 0 if they run elsewhere.
+        cores: of this machine.
         folder: working directory of the study.
-        at_once: jobs of models that run at a time; None: unknown.
         gpus: GPU models that jobs may ask for.
     """
     workload = Workload(grid, folder)
@@ -144,7 +141,7 @@ def make_plan(
     fast = speeds(History(grid, estimates, folder))
     timed = job_seconds(jobs, estimates, fast)
     compute = grid.study.compute
-    sizes = _new_models(grid, jobs, folder, at_once)
+    sizes = _new_models(grid, jobs, folder)
     trained = [job for job in jobs if job.rule == FINETUNE]
     return Plan(
         study=grid.name,
@@ -155,7 +152,7 @@ def make_plan(
         counted=sum(size.counted for size in workload.sizes.values()),
         splits=len(workload.sizes),
         models=len(sizes),
-        disk_bytes=sum(sizes),
+        disk_bytes=sum(sizes) if grid.study.keep_models else max(sizes, default=0),
         free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
@@ -185,33 +182,15 @@ def render(plan: Plan) -> str:
     if plan.again:
         lines.append(f"  {plan.again} models were deleted (keep_models: false): trained again")
     if plan.models:
-        more = "more fine-tuned models"
+        more = f"{plan.models} more fine-tuned models"
         if not plan.keep_models:
-            more = "fine-tuned models at a time (keep_models: false)"
+            more = "each fine-tuned model that is there at a time (keep_models: false)"
         lines.append(
-            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {plan.models} {more}, "
+            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
     lines += [f"  {note}" for note in (plan.gpus, plan.power, *plan.notes) if note]
     return "\n".join(lines)
-
-
-def cells_to_score(
-    wanted: Iterable[Score],
-    in_place: Collection[Score],
-    asked_before: Collection[Score],
-    new_data: Collection[str],
-) -> tuple[Score, ...]:
-    """Cells that an evaluation would score of an unchanged model.
-
-    Args:
-        wanted: all of its cells.
-        in_place: cells whose files exist.
-        asked_before: cells that its last run was asked for, unchanged since.
-        new_data: datasets that are prepared again.
-    """
-    kept = set(in_place) & set(asked_before)
-    return tuple(score for score in wanted if score not in kept or score[0] in new_data)
 
 
 def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
@@ -304,18 +283,11 @@ def _shown(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
 
 
-def _new_models(
-    grid: Grid, jobs: Iterable[PlannedJob], folder: Path, at_once: int | None
-) -> list[int]:
-    """Bytes of the models added to those on disk, at most at one time.
-
-    A model that is not kept is deleted once scored, before further training: so there are as many
-    as running jobs.
-    """
+def _new_models(grid: Grid, jobs: Iterable[PlannedJob], folder: Path) -> list[int]:
+    """Bytes of each model that is not on disk yet."""
     demands = JobResources(grid)
     tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
-    sizes = sorted((demands.model_bytes(present(job.arm, "arm")) for job in tuned), reverse=True)
-    return sizes if grid.study.keep_models else sizes[:at_once]
+    return [demands.model_bytes(present(job.arm, "arm")) for job in tuned]
 
 
 def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:

@@ -13,11 +13,9 @@ BRACE = without_templates("{"), "{"
 
 
 def outcome(results: Results) -> list[str]:
-    """The front page's first findings and the report's path; empty without a report."""
-    if not Path(results.report).exists():
-        return []
-    page = Path(results.front_page).read_text(encoding="utf-8")
-    return [*first_items(page, FINDINGS), f"report: {results.report}"]
+    """The front page's first findings; none without a page."""
+    page = Path(results.front_page)
+    return first_items(page.read_text(encoding="utf-8"), FINDINGS) if page.exists() else []
 
 
 def first_items(page: str, count: int) -> list[str]:

@@ -5,14 +5,10 @@ Snakemake prints the command twice, with all inputs and outputs, and then the wh
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from snakemake.logging import DefaultFormatter, get_event, timestamp
-from snakemake_interface_logger_plugins.common import LogEvent
 
 # A refusal of one of our programs; the last line of a traceback, of any process of torchrun.
 REFUSAL = re.compile(r"error: (.+)")
@@ -71,27 +67,3 @@ def describe(error: Mapping[str, Any], show_log: bool) -> str:
         told += [f"    last lines of {name}:"]
         told += [f"        {line}" for line in lines[-LAST_LINES:]]
     return "\n".join(told)
-
-
-class CauseFirst(DefaultFormatter):
-    """Snakemake's own formatter, but for failed jobs."""
-
-    def format_job_error(self, msg: dict[str, Any]) -> str:
-        """As ``describe``, with the time."""
-        return f"{timestamp()}\n{describe(msg, self.show_failed_logs)}"
-
-
-def is_told_again(record: logging.LogRecord) -> bool:
-    """Whether a record says only that a job's command failed: its error is told by itself."""
-    message = str(record.msg)
-    failed = message.startswith("RuleException:\nCalledProcessError in file ")
-    return get_event(record) == LogEvent.ERROR and failed
-
-
-def tell_causes_first(handlers: Iterable[logging.Handler]) -> None:
-    """Change how Snakemake's handlers tell failed jobs; not those of logger plugins."""
-    for handler in handlers:
-        known: Any = handler.formatter
-        if type(known) is DefaultFormatter:
-            handler.setFormatter(CauseFirst(known.quiet, known.show_failed_logs))
-            handler.addFilter(lambda record: not is_told_again(record))

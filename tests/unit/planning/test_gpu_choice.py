@@ -216,7 +216,8 @@ def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):
     assert "GPUs:" not in render(make_plan(olmo, jobs, folder=tmp_path, gpus=of(80)))
     workload = Workload(olmo, tmp_path)
     slow = Estimates(olmo, workload, gpus[:1]).finetune_seconds(LORA)
-    expected = expected_run(olmo, jobs, folder=tmp_path, gpus=gpus).each
+    counts = {"finetune_model": 3, "evaluate_model": 1}
+    expected = expected_run(olmo, counts, nodes=9, gpus=gpus, folder=tmp_path).each
     assert expected["finetune_model", "main", LORA] == slow
     # 30 s, 750 updates of 20 ms, and eight times the 4.55 s that an H100 takes for the rest.
     assert slow == pytest.approx(81.4326, abs=1e-4)

@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from ptft.models.folder import keep_records
-from ptft.paths import Results
+from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
-from ptft.planning.expected import History, PlannedJob, expected_run
-from ptft.planning.plan import cells_to_score, make_plan, render, smallest_difference
+from ptft.planning.expected import History, PlannedJob, expected_run, model_jobs
+from ptft.planning.plan import make_plan, render, smallest_difference
+from ptft.planning.planned import planned_jobs
 from ptft.planning.workload import RATES, TEST_ROWS, TOKENS, Size, Workload, training_seconds
 from ptft.study import read_study
+from ptft.study.slices import evaluation_slice
 
 ARM = "full.pocket_nli.s0"
 
@@ -92,12 +96,11 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
 def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read, tmp_path):
     grid = read("tests/studies/cluster.yaml", keep_models=False)
     jobs = [PlannedJob("finetune_model", name, ARM, again=True) for name in ("step4", "step16")]
-    plan = make_plan(grid, jobs, folder=tmp_path, at_once=1)
-    assert (plan.models, plan.disk_bytes, plan.again) == (1, 2 * grid.model.weights, 2)
+    plan = make_plan(grid, jobs, folder=tmp_path)
+    assert (plan.models, plan.disk_bytes, plan.again) == (2, 2 * grid.model.weights, 2)
     told = render(plan)
-    assert "GB of disk for 1 fine-tuned models at a time (keep_models: false)" in told
+    assert "GB of disk for each fine-tuned model that is there at a time" in told
     assert "2 models were deleted (keep_models: false): trained again" in told
-    assert make_plan(grid, jobs, folder=tmp_path).models == 2  # nobody can tell how many run
 
 
 def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_path):
@@ -121,12 +124,81 @@ def test_nothing_to_run_is_said(grid, tmp_path):
     assert render(make_plan(grid, [], folder=tmp_path)) == "Plan of cluster: nothing would run."
 
 
-def test_cells_in_place_are_not_scored():
-    a, b, c = ("nli", "default", 0), ("nli", "io", 0), ("qa", "default", 0)
-    assert cells_to_score([a, b, c], [a, b, c], [a, b, c], []) == ()
-    assert cells_to_score([a, b, c], [a, b], [a, b, c], []) == (c,)  # its file is gone
-    assert cells_to_score([a, b, c], [a, b, c], [a, c], []) == (b,)  # its template was edited
-    assert cells_to_score([a, b, c], [a, b, c], [a, b, c], ["nli"]) == (a, b)  # new examples
+def event(rule, reason="", inputs=(), outputs=(), **wildcards):
+    """What Snakemake tells of a job that would run."""
+    return SimpleNamespace(
+        rule_name=rule, wildcards=wildcards, input=list(inputs), output=list(outputs),
+        reason=reason, shellcmd="python x.py",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def scored(grid, tmp_path):
+    """An event of an evaluation, whose cells and record are there; the folder of the cells."""
+    results = Results(grid.name)
+    folder = tmp_path / results.evaluation("step4", ARM)
+    record = tmp_path / results.published_cells("step4", ARM)
+    for path in (folder, record.parent, tmp_path / results.cell_store):
+        path.mkdir(parents=True)
+    for score in grid.scores():
+        (folder / cell_file(*score)).touch()
+    record.write_text("{}")
+    inputs = [results.tuned("step4", ARM)]
+    return event("evaluate_model", inputs=inputs, checkpoint="step4", arm=ARM), folder
+
+
+def write_slice(grid, folder, **changes):
+    """What the last evaluations were asked to score."""
+    file = folder / Results(grid.name).slice("evaluate_model")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(evaluation_slice(grid) | changes))
+
+
+def test_cells_in_place_are_not_scored(grid, scored, tmp_path):
+    """Of a model that is there: a deleted cell, an edited template, new data, another version."""
+    job, folder = scored
+    nli, summary = (score for score in grid.scores())
+
+    def cells(*others):
+        return [job.cells for job in planned_jobs(grid, [job, *others], tmp_path)][0]
+
+    write_slice(grid, tmp_path)
+    assert cells() == ()
+    (folder / cell_file(*summary)).unlink()
+    assert cells() == (summary,)
+    assert cells(event("prepare_split", dataset=nli[0], split="test")) == (nli, summary)
+    plan = evaluation_slice(grid)["datasets"]
+    plan[nli[0]] = plan[nli[0]] | {"formats": {"default": "another {premise}"}}
+    write_slice(grid, tmp_path, datasets=plan)
+    assert cells() == (nli, summary)
+    (folder / cell_file(*summary)).touch()
+    assert cells() == (nli,)
+    write_slice(grid, tmp_path, scoring_version=-1)
+    assert cells() == (nli, summary)
+
+
+def test_all_cells_of_a_new_model_are_scored(grid, read, scored, tmp_path):
+    job, folder = scored
+    write_slice(grid, tmp_path)
+    made = event("finetune_model", "Missing output files: x", outputs=job.input, **job.wildcards)
+    tuning, scoring = planned_jobs(grid, [made, job], tmp_path)
+    assert (tuning.again, scoring.cells) == (False, tuple(grid.scores()))
+    # A model that was deleted and is trained again on a CPU has the same bits.
+    cpu = read("tests/studies/cluster.yaml", keep_models=False, compute={"gpus": 0})
+    (tmp_path / Results(grid.name).training_records("step4", ARM)).mkdir(parents=True)
+    tuning, scoring = planned_jobs(cpu, [made, job], tmp_path)
+    assert (tuning.again, scoring.cells) == (True, ())
+    made.reason += "; Params have changed since last execution: lr"
+    tuning, scoring = planned_jobs(cpu, [made, job], tmp_path)
+    assert (tuning.again, len(scoring.cells)) == (False, 2)
+
+
+def test_rules_that_only_name_others_are_no_jobs(grid, tmp_path):
+    every = event("all")
+    every.shellcmd = None
+    assert planned_jobs(grid, [every, event("collect_cells")], tmp_path) == [
+        PlannedJob("collect_cells")
+    ]
 
 
 def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
@@ -340,13 +412,21 @@ def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_ar
     grid = read("tests/studies/tiny.yaml", compute={"threads": 2})
     [arm] = [name for name in grid.arms if name.startswith("full.pocket_nli.")][:1]
     checkpoint = next(iter(grid.checkpoints))
-    light = [PlannedJob("prepare_split"), PlannedJob("prepare_split")]
-    jobs = [PlannedJob("finetune_model", checkpoint, arm), *light]
-    expected = expected_run(grid, jobs, cores=4, folder=tmp_path, at_once=2)
     tuning = JobResources(grid).estimates.finetune_seconds(arm)
-    assert expected.each["finetune_model", checkpoint, arm] == pytest.approx(2 * tuning)
-    assert expected.each["prepare_split", None, None] == RATES["cpu"].light
-    assert expected.total == pytest.approx(2 * tuning + 2 * RATES["cpu"].light)
-    assert expected.lanes == 4
-    elsewhere = expected_run(grid, jobs, folder=tmp_path, at_once=100)  # one job has a model
-    assert (elsewhere.lanes, elsewhere.total) == (1, pytest.approx(expected.total - tuning))
+    jobs = {"finetune_model": 1, "prepare_split": 2, "all": 1, "total": 4}
+    expected = expected_run(grid, jobs, cores=4, folder=tmp_path)
+    assert expected.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(2 * tuning)
+    assert expected.seconds(("prepare_split", None, None)) == RATES["cpu"].light
+    every = [job for job in model_jobs(grid) if job.rule == "finetune_model"]
+    mean = fmean(expected.each[job.rule, job.checkpoint, job.arm] for job in every)
+    assert expected.total == pytest.approx(mean + 2 * RATES["cpu"].light)
+    # Once all but one are there, it is that one.
+    for job in every[1:]:
+        (tmp_path / Results(grid.name).tuned(job.checkpoint, job.arm)).mkdir(parents=True)
+    [first] = every[:1]
+    one = expected_run(grid, jobs, cores=4, folder=tmp_path)
+    assert one.mean["finetune_model"] == one.each[first.rule, first.checkpoint, first.arm]
+    assert expected.lanes == 1  # one job has a model
+    elsewhere = expected_run(grid, jobs | {"finetune_model": 9}, nodes=5, folder=tmp_path)
+    assert elsewhere.lanes == 5
+    assert elsewhere.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(tuning)

@@ -12,7 +12,7 @@ import show_status
 from ptft.evaluation.published import forget_gone, wait_for_published, write_published
 from ptft.paths import Results, cell_file
 from ptft.study import read_study
-from ptft.tools.status import Progress, status_table, tell_gone
+from ptft.tools.status import Progress, status_table, tell_gone, what_is_left
 
 
 @pytest.fixture
@@ -69,6 +69,12 @@ def test_status_shows_the_grid(grid, half_done):
         ["full.pocket_nli.s0", "tuned 1/2", "tune LOST"],
         ["full.pocket_nli.s1", "tune FAIL", "tune ."],
     ]
+
+
+def test_a_run_that_stopped_says_what_is_left(grid, half_done):
+    assert what_is_left(grid, half_done).startswith(
+        "cluster: 2 of 10 trainings and evaluations done, 2 failed, 6 left"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,9 @@
 """What is told of a failed job: its cause first, one command, the last lines of its log."""
 
-import logging
-
 import pytest
-from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.runtime.failures import LAST_LINES, cause, describe, tell_causes_first
+from ptft.runtime.failures import LAST_LINES, cause, describe
 
 COMMAND = "python scripts/prepare_split.py --spec spec.json 2> job.log"
 TRACEBACK = """Traceback (most recent call last):
@@ -80,20 +77,3 @@ def test_the_cluster_is_asked_where_the_log_is_silent(failed, tmp_path):
     assert told.splitlines()[-1] == "        slurmstepd: error: Exceeded job memory limit"
     told = describe(failed("error: disk full\n", executor), show_log=True).splitlines()
     assert told[0] == "Error: disk full" and told[2] == f"    executor: {executor}"
-
-
-def test_snakemakes_handler_tells_it_once(failed, capsys):
-    handler = logging.StreamHandler()
-    handler.setFormatter(DefaultFormatter(set(), show_failed_logs=True))
-    other = logging.StreamHandler()
-    tell_causes_first([handler, other])
-    assert other.formatter is None
-    record = logging.LogRecord("s", logging.ERROR, "f", 1, "Error in rule", (), None)
-    record.__dict__.update(failed("error: no column 'x'\n") | {"msg": "Error in rule"})
-    handler.handle(record)
-    assert capsys.readouterr().err.splitlines()[1] == "Error: no column 'x'"
-    again = f"RuleException:\nCalledProcessError in file \"a.smk\", line 2:\nCommand '{COMMAND}'"
-    record = logging.LogRecord("s", logging.ERROR, "f", 1, again, (), None)
-    record.event = LogEvent.ERROR
-    handler.handle(record)
-    assert capsys.readouterr().err == ""

@@ -5,11 +5,17 @@ It reads Snakemake's log events: which jobs there are, start and end.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptft.runtime.bars import clock
+
+if TYPE_CHECKING:
+    from ptft.planning.expected import Expected, JobKey
 
 STAGES = {
     "checkpoints": "pretrain_checkpoint",
@@ -19,20 +25,12 @@ STAGES = {
 }
 """what is told of a stage -> the rule whose jobs are counted"""
 BAR = 12
+TAIL = 300
+"""bytes of a log's end that are read"""
+AMOUNT = re.compile(r": (\d[\d.]*/\d[\d.]* \S+), \S+(?: time)? left")
+"""of a line such as ``evaluate: 40/160 examples, 0:35 left``"""
 TRUSTED = 60.0
 """seconds at the expected speed that count as much as those that were measured in this run"""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What jobs are expected to take, each as if nothing else ran beside it."""
-
-    each: Mapping[Hashable, float]
-    """seconds of a job on one lane, by what it is"""
-    total: float
-    """of all jobs"""
-    lanes: float
-    """CPU cores, or GPUs, that they share"""
 
 
 @dataclass
@@ -40,8 +38,9 @@ class Running:
     """A job at work."""
 
     message: str
-    key: Hashable
+    key: JobKey
     since: float
+    logs: Sequence[str] = ()
 
 
 @dataclass
@@ -78,10 +77,12 @@ class RunLines:
         """Of these, the finished ones."""
         return self.done.total() - self.done["all"]
 
-    def start(self, job: int, rule: str, message: str, key: Hashable, now: float) -> None:
-        """A job begins."""
-        self._rules[job] = rule
-        self.running[job] = Running(message, key, now)
+    def start(
+        self, job: int, message: str, key: JobKey, now: float, logs: Sequence[str] = ()
+    ) -> None:
+        """A job begins, whose program writes these logs."""
+        self._rules[job] = key[0]
+        self.running[job] = Running(message, key, now, logs)
 
     def finish(self, job: int) -> None:
         """A job has ended well."""
@@ -108,6 +109,8 @@ class RunLines:
 
     def how_far(self, now: float) -> str:
         """``57/104 jobs · tuned 11/24 · scored 16/30 · 5:12, about 4:30 left``."""
+        if not self.totals:
+            return f"looking what there is to do · {self.took(now)}"
         told = [f"{self.jobs_done}/{self.jobs} jobs"]
         for stage, rule in STAGES.items():
             if self.totals.get(rule):
@@ -126,14 +129,32 @@ class RunLines:
         return "█" * full + "░" * (BAR - full)
 
     def at_work(self, now: float) -> str:
-        """``now: Fine-tune step800 on pocket_nli (0:12)``, the job that runs longest first."""
-        told = [f"{job.message} ({clock(now - job.since)})" for job in self.running.values()]
-        return f"now: {' · '.join(told) or 'nothing'}"
+        """``now: Fine-tune step800 (0:42, 40/160 updates)``, the job that runs longest first."""
+        told = [
+            f"{job.message} ({', '.join([clock(now - job.since), *amount(job.logs)])})"
+            for job in self.running.values()
+        ]
+        return f"now: {' · '.join(told)}" if told else ""
 
-    def _seconds(self, key: Hashable) -> float:
-        return self.expected.each.get(key, 0.0) if self.expected else 0.0
+    def _seconds(self, key: JobKey) -> float:
+        return self.expected.seconds(key) if self.expected else 0.0
 
     def _done(self, now: float) -> float:
         """Expected seconds of what is done; a job at work counts as far as its time goes."""
         at_work = (min(now - job.since, self._seconds(job.key)) for job in self.running.values())
         return self._finished + sum(at_work)
+
+
+def amount(logs: Sequence[str]) -> list[str]:
+    """How much of a job is done, by the last line of its log (``ptft.runtime.bars``); else none."""
+    for name in logs[:1]:
+        try:
+            with Path(name).open("rb") as log:
+                log.seek(max(0, log.seek(0, 2) - TAIL))
+                lines = log.read().decode(errors="replace").split()
+        except OSError:
+            return []
+        line = " ".join(lines)
+        found = AMOUNT.findall(line)
+        return found[-1:]
+    return []

@@ -1,0 +1,297 @@
+"""The logger plugin: Snakemake's events in, the lines of a terminal or of a file out."""
+
+import io
+import logging
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.common import LogEvent
+
+import snakemake_logger_plugin_ptft as plugin
+from ptft.paths import Results
+from ptft.planning.expected import Expected
+from ptft.study import read_study
+from snakemake_logger_plugin_ptft.lines import RunLines, amount
+
+SETTINGS = SimpleNamespace(
+    dryrun=False, show_failed_logs=True, quiet=None, stdout=False, printshellcmds=False,
+    debug_dag=False,
+)  # fmt: skip
+STATS = {"finetune_model": 2, "evaluate_model": 1, "make_report": 1, "all": 1, "total": 5}
+TUNE = ("finetune_model", "step4", "full.nli.s0")
+EXPECTED = Expected(
+    {"finetune_model": 2, "evaluate_model": 1, "make_report": 1},
+    {"finetune_model": 60.0, "evaluate_model": 60.0, "make_report": 40.0},
+    {TUNE: 60.0, ("evaluate_model", "step4", "base"): 60.0, ("make_report", None, None): 40.0},
+    lanes=2,
+)
+
+
+class Screen(io.StringIO):
+    """A terminal, as far as a handler can see."""
+
+    def isatty(self):
+        return True
+
+
+class Told:
+    """A handler that is told Snakemake's events, with a clock that is set."""
+
+    def __init__(self, monkeypatch, stream, settings=SETTINGS):
+        self.now = 0.0
+        monkeypatch.setattr(plugin.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(plugin.LogHandler, "_tick", lambda handler: None)
+        self.handler = plugin.LogHandler(settings, None)
+        self.handler.stream = stream
+
+    def __call__(self, event=None, message=None, level=logging.INFO, **fields):
+        record = logging.LogRecord("snakemake", level, "", 0, message, None, None)
+        record.__dict__.update(fields | {"event": event})
+        self.handler.handle(record)
+
+    def start(self, job, rule, message, **wildcards):
+        self(
+            LogEvent.JOB_INFO, message, jobid=job, rule_name=rule, rule_msg=message,
+            wildcards=wildcards, log=[], input=[], output=[], reason="", shellcmd="x",
+        )  # fmt: skip
+
+    def finish(self, job):
+        self(LogEvent.JOB_FINISHED, job_id=job)
+
+    @property
+    def text(self):
+        return self.handler.stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def announced(monkeypatch, tmp_path):
+    """A study whose report says a sentence, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "results/tiny/report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    monkeypatch.setattr(plugin, "_announced", plugin.Announced())
+    monkeypatch.setattr(sys, "platform", "linux")
+    plugin.announce(Results("tiny"), answers=lambda: ["NLI rises."])
+
+
+@pytest.fixture
+def told(monkeypatch):
+    return Told(monkeypatch, io.StringIO())
+
+
+OPEN = "report: results/tiny/report.html (`xdg-open results/tiny/report.html`)"
+LOG = "Complete log(s): run.log"
+
+
+def begin(told):
+    """A run of known seconds of work begins."""
+    told(LogEvent.WORKFLOW_STARTED)
+    told(LogEvent.RESOURCES_INFO, cores=2)
+    told(LogEvent.RUN_INFO, stats=STATS)
+    told.handler.run.expected = EXPECTED
+
+
+def run(told):
+    """Four jobs, two of them at a time."""
+    begin(told)
+    told(message="Select jobs to execute...")
+    told.start(1, "finetune_model", "Fine-tune step4 on nli", checkpoint="step4", arm=TUNE[2])
+    told.now = 30.0
+    told.start(2, "finetune_model", "Fine-tune step4 on nli", checkpoint="step4", arm=TUNE[2])
+    told.now = 75.0
+    told.finish(1)
+    told.now = 100.0
+    told.finish(2)
+    told.start(3, "evaluate_model", "Evaluate step4", checkpoint="step4", arm="base")
+    told.finish(3)
+    told.start(4, "make_report", "Put the report together")
+    told.finish(4)
+    told.start(0, "all", None)
+    told.finish(0)
+    told(message=LOG)
+    told.now = 130.0
+    told.handler.close()
+
+
+def test_a_file_gets_plain_lines_and_what_came_out(told):
+    run(told)
+    assert told.text.splitlines() == [
+        "0/4 jobs · tuned 0/2 · scored 0/1 · 0:00, about 1:50 left",
+        "done: 4/4 jobs in 2:10",
+        "NLI rises.",
+        OPEN,
+        "log: run.log",
+    ]
+
+
+def test_a_terminal_shows_two_lines_in_the_place_of_those_before(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    told = Told(monkeypatch, Screen())
+    run(told)
+    drawn = told.text.split("\x1b[1A\x1b[2K" * 2)
+    # 105 of 220 seconds of work are done after 75: at (105 + 2 * 60) / (75 + 60) seconds of work
+    # a second, the other 115 take 69.
+    assert drawn[0] == (
+        "░░░░░░░░░░░░ 0/4 jobs · tuned 0/2 · scored 0/1 · 0:00, about 1:50 left\n"
+        "  now: Fine-tune step4 on nli (0:00)\n"
+    )
+    assert drawn[2].startswith("█████░░░░░░░ 1/4 jobs · tuned 1/2 · scored 0/1 · 1:15, about 1:10")
+    assert "  now: Fine-tune step4 on nli (0:30) · Fine-tune step4 on nli (0:00)\n" in drawn[1]
+    assert drawn[-1].splitlines()[0] == "done: 4/4 jobs in 2:10"
+    assert all(part.count("\n") == 2 for part in drawn[:-1])
+
+
+def test_lines_are_no_wider_than_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    told = Told(monkeypatch, Screen())
+    begin(told)
+    told.start(1, "finetune_model", "Fine-tune step4 on nli")
+    assert told.text.splitlines() == ["░░░░░░░░░░░░ 0/4 jo", "  now: Fine-tune st"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nothing_is_silent_for_long(monkeypatch, terminal):
+    """While one job runs, and before Snakemake knows what there is to do."""
+    monkeypatch.setattr(plugin, "DRAWN", 0.01)
+    monkeypatch.setattr(plugin, "WRITTEN", 0.02)
+    handler = plugin.LogHandler(SETTINGS, None)
+    handler.stream = Screen() if terminal else io.StringIO()
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "started", None, None)
+    record.__dict__["event"] = LogEvent.WORKFLOW_STARTED
+
+    def lines(count):
+        deadline = time.monotonic() + 20
+        while handler.stream.getvalue().count("looking what there is to do") < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    handler.handle(record)
+    lines(3)
+    handler.close()
+
+
+def test_how_far_a_job_is_comes_from_its_log(tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text(
+        "INFO 1\nevaluate: 8/160 examples, 0:50 left\nevaluate: 40/160 examples, 0:35 left\n"
+    )
+    assert amount([str(log)]) == ["40/160 examples"]
+    log.write_text("evaluate: 160/160 examples, done in 0:35\n")
+    assert amount([str(log)]) == [] == amount([str(tmp_path / "none.log")]) == amount([])
+
+
+def test_a_failure_is_told_by_its_cause_and_once(told, tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text("error: row 3: no column 'x'\n")
+    begin(told)
+    told.start(1, "finetune_model", "Fine-tune step4 on nli")
+    told(
+        LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, jobid=1, rule_name="finetune_model",
+        rule_msg=None, shellcmd="python x.py", log=[str(log)],
+    )  # fmt: skip
+    again = 'RuleException:\nCalledProcessError in file "Snakefile", line 1:'
+    told(LogEvent.ERROR, again, logging.ERROR)
+    told(None, "Exiting because a job execution failed. Look above", logging.ERROR)
+    told(None, "Will exit after finishing currently running jobs (scheduler).")
+    told(LogEvent.ERROR, "At least one job did not complete successfully.", logging.ERROR)
+    told(message=LOG)
+    told.now = 5.0
+    told.handler.close()
+    assert told.text.splitlines()[1:] == [
+        "Error: row 3: no column 'x'",
+        "    rule: finetune_model, job 1",
+        "    command: python x.py",
+        f"    log: {log}",
+        "Will exit after finishing currently running jobs (scheduler).",
+        "stopped: 0/4 jobs in 0:05; 1 failed",
+        "log: run.log",
+    ]
+
+
+def test_other_errors_and_warnings_are_shown_and_no_result_is_claimed(told):
+    told(None, "Building DAG of jobs...")
+    told(None, "the clock is wrong", logging.WARNING)
+    told(LogEvent.ERROR, "MissingInputException: data.csv", logging.ERROR)
+    told.handler.close()
+    assert told.text == "the clock is wrong\nMissingInputException: data.csv\n"
+
+
+def test_where_nothing_is_to_do_the_page_is_named(told):
+    told(None, NOTHING_TO_BE_DONE_MSG)
+    told.handler.close()
+    assert told.text == f"{NOTHING_TO_BE_DONE_MSG}\n{OPEN}\n"
+
+
+def test_a_study_that_is_no_yaml_gets_file_and_line(told, monkeypatch, tmp_path):
+    (tmp_path / "bad.yaml").write_text("study: x\nmodel: [a\n")
+    monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--configfile", "bad.yaml"])
+    told(
+        LogEvent.ERROR,
+        "WorkflowError:\nConfig file is not valid JSON or YAML. In case of YAML, make sure",
+        logging.ERROR,
+    )
+    assert told.text.startswith("bad.yaml:2: found 'model: [a'")
+
+
+@pytest.fixture
+def dry(monkeypatch, repository):
+    """A handler in a dry run of a study of two checkpoints."""
+    file = repository / "tests/studies/cluster.yaml"
+    grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+    plugin.announce(Results(grid.name), grid)
+
+    def start(**settings):
+        settings = SETTINGS.__dict__ | {"dryrun": True} | settings
+        return Told(monkeypatch, io.StringIO(), SimpleNamespace(**settings))
+
+    return start
+
+
+def plan(told):
+    """Two jobs are planned; what is told."""
+    told(message="Building DAG of jobs...")
+    told(LogEvent.RUN_INFO, "Job stats: 2", stats=STATS)
+    told.start(1, "finetune_model", "Fine-tune it", checkpoint="step4", arm="full.pocket_nli.s0")
+    told.start(2, "evaluate_model", "Score it", checkpoint="step4", arm="full.pocket_nli.s0")
+    told.handler.close()
+    return told.text
+
+
+def test_a_dry_run_lists_jobs_as_snakemake_does_and_ends_with_the_plan(dry):
+    shown = plan(dry())
+    assert shown.startswith("Building DAG of jobs...\nJob stats: 2\n\nFine-tune it\n\nScore it\n")
+    listed = shown.split("Plan of cluster: what this call would run\n")[1].splitlines()
+    assert [line.split()[:3] for line in listed[2:5]] == [
+        ["fine-tune", "4", "1"], ["evaluate", "6", "1"], ["cells", "12", "2"],
+    ]  # fmt: skip
+
+
+def test_a_quiet_dry_run_is_the_plan(dry):
+    shown = plan(dry(quiet={Quietness.RULES, Quietness.PROGRESS}))
+    assert shown.startswith("Building DAG of jobs...\nPlan of cluster: ")
+    told = dry()
+    told(None, NOTHING_TO_BE_DONE_MSG)
+    told.handler.close()
+    assert told.text.endswith("\nPlan of cluster: nothing would run.\n")
+
+
+def test_without_events_of_jobs_there_is_no_plan(dry):
+    told = dry()
+    told(LogEvent.RUN_INFO, "Job stats: 2", stats=STATS)
+    told.handler.close()
+    assert told.text == "Job stats: 2\n"
+
+
+def test_a_job_that_failed_and_ran_again_counts_once():
+    lines = RunLines(time.monotonic(), STATS)
+    lines.start(1, "tune", TUNE, 0.0)
+    lines.fail(1)
+    lines.start(1, "tune", TUNE, 5.0)
+    lines.finish(1)
+    assert (lines.jobs_done, lines.running, lines.complete) == (1, {}, False)
