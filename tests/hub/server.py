@@ -24,6 +24,7 @@ class Repository:
 
     branches: dict[str, dict[str, bytes]]
     gated: bool = False
+    parameters: int | None = None
     history: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def commit(self, branch: str) -> str:
@@ -181,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
                 for branch in found.branches
             ]
             self._json(200, {"branches": branches, "tags": [], "converts": []})
+        elif not rest:
+            total = found.parameters
+            counted = {"parameters": {"F32": total}, "total": total} if total else None
+            self._json(200, {"id": f"{owner}/{name}", "safetensors": counted})
         elif rest[0] == "revision":
             if commit := self._files(found, "/".join(rest[1:])):
                 self._json(200, {"id": f"{owner}/{name}", "sha": commit[0], "siblings": []})
