@@ -198,10 +198,10 @@ def test_settings_are_strict(tmp_path):
         make_table("gains", Scores.build(cells()), Settings(format="odd"))
 
 
-def with_answers(**audit):
+def with_answers(kind="classification", **audit):
     """Scores of one base cell at two checkpoints with what is known of its answers."""
     frame = cells({("base", "nli_in", "default"): (0.40, 0.40)}).with_columns(
-        n=pl.lit(100, pl.Int64)
+        n=pl.lit(100, pl.Int64), kind=pl.lit(kind)
     )
     known = {
         "gold_labels": 3, "gold_share": 0.4, "predictions": 3, "prediction_share": 0.5,
@@ -218,6 +218,8 @@ def flags(scores):
 def test_flags_from_answers():
     assert flags(with_answers()) == []
     assert flags(with_answers(gold_share=0.995)) == ["one gold label"]
+    # Of a question's choices the right one may always stand first.
+    assert flags(with_answers("multiple_choice", gold_share=1.0)) == []
     assert flags(with_answers(prediction_share=1.0)) == ["constant answer"]
 
 

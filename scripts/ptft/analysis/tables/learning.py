@@ -75,7 +75,10 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         "near perfect untuned": choice
         & pl.col("method").is_null()
         & (pl.col("value") >= NEAR_PERFECT),
-        "one gold label": choice & (pl.col("gold_share") >= ONE_LABEL),
+        # The right choice may always stand in one place (SciQ's does): that hides nothing.
+        "one gold label": (pl.col("kind") == "classification")
+        & choice
+        & (pl.col("gold_share") >= ONE_LABEL),
         "constant answer": CONSTANT_ANSWER,
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
