@@ -25,9 +25,10 @@ from ptft.evaluation.cells import (
 )
 from ptft.evaluation.published import write_published
 from ptft.evaluation.results import publish, to_frame
-from ptft.evaluation.scoring import evaluate_cell
+from ptft.evaluation.scoring import evaluate_cell, sample_prompts
 from ptft.files.parquet_files import write_frame
 from ptft.files.slice_files import read_slice
+from ptft.inference.agreement import checked_engine
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.derive import Parent, get_derivation
@@ -39,6 +40,9 @@ from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
 
 log = logging.getLogger("evaluate_model")
+
+# Test rows of a cell among which those are that a model is checked with.
+SAMPLED_ROWS = 16
 
 
 class CellsFailed(RuntimeError):
@@ -243,18 +247,39 @@ def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
 
 
 def load_engine(job: EvaluationJob, cells: list[CellRequest], target: Target) -> Engine:
-    """The model, with vLLM beside it if a cell asks for that.
+    """The model, with vLLM beside it if a cell asks for that; first compared with transformers.
 
     Raises:
         ModuleNotFoundError: a cell asks for what is not installed; said before the model is read.
+        Disagreement: the model can't be scored (see ``ptft.inference.agreement``).
     """
     backend = next((cell.generation_backend for cell in cells if cell.generation_backend), None)
     require_backend(backend)
     loaded = load_for_scoring(job.model, job.checkpoint, target)
-    return VllmEngine(loaded, job.model) if backend == "vllm" else Engine(loaded)
+    base = job.parent.is_checkpoint
+    samples = sample_prompts(loaded, cells, lambda cell: _first_rows(job.data, cell), few=not base)
+    engine = checked_engine(loaded, samples, whole=base)
+    if backend != "vllm":
+        return engine
+    if engine.plain:
+        raise ValueError(
+            f"evaluate.generation_backend: found {backend}, but this model is scored by plain "
+            f"transformers ({engine.loaded.plainly}); leave the key out"
+        )
+    return VllmEngine(loaded, job.model)
+
+
+def _first_rows(data: Path, cell: CellRequest) -> tuple[list, list]:
+    """The first test rows of a cell, and its shots."""
+    folder = data / cell.dataset
+    rows = list(read_examples(folder / "test.jsonl", SAMPLED_ROWS))
+    return rows, read_all(folder / "shots.jsonl") if cell.shots else []
 
 
 log = logging.getLogger("evaluate_model")
+
+# Test rows of a cell among which those are that a model is checked with.
+SAMPLED_ROWS = 16
 
 
 def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:
@@ -266,7 +291,7 @@ def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:
     log.info("derive weights: %s", spec)
     weights = derivation.weights(parent, spec["strength"], spec["seed"])
     put_weights(engine.loaded.model, weights)
-    return Engine(engine.loaded, engine.budget)
+    return engine.renewed()
 
 
 def put_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

@@ -2,27 +2,30 @@
 (``ptft.evaluation.text``).
 """
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import torch
 
-from ptft.evaluation.cells import MAIN_METRIC, CellRequest, cell_prompts, cell_shots
+from ptft.evaluation.cells import MAIN_METRIC, CellRequest, cell_prompts, cell_shots, generates
 from ptft.evaluation.results import CellResults, Ties
 from ptft.evaluation.text import loss_deviation, score_text
-from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
+from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import completion, scored_texts
-from ptft.prompts.tokens import encode_pairs, label_tokens
+from ptft.prompts.tokens import document_windows, encode_pairs, label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
 WINDOW = 2048
 # Examples that are scored alone as well, in a precision in which batching changes results.
 NOTED_EXAMPLES = 8
+# Tokens of a text that are looked at before a model is scored.
+SAMPLED_TOKENS = 64
 
 
 def evaluate_cell(
@@ -60,10 +63,11 @@ def evaluate_cell(
         first = not results.example_id
         results.extend(score(engine, cell, shots, window, progress))
         if first and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
-            alone = Engine(engine.loaded, Budget(tokens=1, memory=0), share_prefix=False)
-            sample = score(alone, cell, shots, window[:NOTED_EXAMPLES], silent)
+            sample = score(engine.alone(), cell, shots, window[:NOTED_EXAMPLES], silent)
             noted = loss_deviation if cell.kind == "text" else _deviation
             results.notes = noted(cell, results, sample, engine.loaded.model.dtype)
+    if engine.loaded.plainly:
+        results.notes["scored_plainly"] = engine.loaded.plainly
     results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
     return results
 
@@ -112,6 +116,52 @@ def _encode(
     engine: Engine, cell: CellRequest, shots: Sequence[Mapping], examples: Sequence[Mapping]
 ) -> list[Prompt]:
     return cell_prompts(engine.loaded.tokenizer, cell, shots, examples, engine.loaded.max_length)
+
+
+def sample_prompts(
+    loaded: LoadedModel,
+    cells: Iterable[CellRequest],
+    rows_of: Callable[[CellRequest], tuple[Sequence[Mapping], Sequence[Mapping]]],
+    few: bool = False,
+) -> list[Prompt]:
+    """Prompts of a study that show how it runs a model: short and long, with shots and without.
+
+    Args:
+        cells: of one model.
+        rows_of: first test rows and shots of a cell.
+        few: one prompt of each kind of scoring, the longest.
+    """
+    by_kind: dict[tuple[str, bool], list[CellRequest]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.shots):
+        by_kind.setdefault((cell.kind, generates(cell.kind, cell.also)), []).append(cell)
+    samples = []
+    for group in by_kind.values():
+        for cell in {group[0], group[-1]}:
+            with contextlib.suppress(Exception):  # whatever it is, scoring the cell will say it
+                found = sorted(_sampled(loaded, cell, *rows_of(cell)), key=lambda one: one.tokens)
+                samples += found[-1:] if few else [found[0], found[-1]]
+    return samples
+
+
+def _sampled(
+    loaded: LoadedModel, cell: CellRequest, rows: Sequence[Mapping], pool: Sequence[Mapping]
+) -> list[Prompt]:
+    tokenizer, most = loaded.tokenizer, loaded.max_length
+    if cell.kind == "text":
+        texts = [row["text"] for row in rows]
+        documents = document_windows(tokenizer, texts, cell.window or 0, cell.stride or 0, most)
+        return [
+            Prompt(list(window.read[:1]), [list(window.scored[:SAMPLED_TOKENS])], 0, False)
+            for window, *_ in documents
+        ]
+    prompts = cell_prompts(tokenizer, cell, cell_shots(cell, pool), rows, most)
+    asked = [Prompt(one.context, [], one.shots, False) for one in prompts]
+    if cell.kind == "classification":
+        labels = label_tokens(tokenizer, cell.labels or ()).values()
+        starts = [[token] for pair in labels for token in pair]
+        scored = [replace(one, continuations=starts) for one in asked]
+        return scored + asked if generates(cell.kind, cell.also) else scored
+    return asked if cell.kind == "generation" else prompts
 
 
 def _classify(engine, cell, shots, examples, progress) -> CellResults:

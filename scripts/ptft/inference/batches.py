@@ -37,15 +37,19 @@ class Budget:
     layers: int = 1
 
     @classmethod
-    def measured(cls, model: torch.nn.Module) -> "Budget":
-        """A budget from the memory that is free now and the shape of the model."""
+    def measured(cls, model: torch.nn.Module, crowded: bool = False) -> "Budget":
+        """A budget from the memory that is free now and the shape of the model.
+
+        Args:
+            crowded: let batches have as many tokens as fit, whether they are faster or not.
+        """
         config, size = model.config, model.dtype.itemsize
         hidden, heads = config.hidden_size, config.num_attention_heads
         wide = getattr(config, "intermediate_size", None) or 4 * hidden
         key_heads = getattr(config, "num_key_value_heads", None) or heads
         head_size = getattr(config, "head_dim", None) or hidden // heads
         return cls(
-            tokens=CUDA_TOKENS if model.device.type == "cuda" else CPU_TOKENS,
+            tokens=CUDA_TOKENS if crowded or model.device.type == "cuda" else CPU_TOKENS,
             memory=MEMORY_SHARE * free_memory(model.device),
             # Residuals and projections, the block's inner layer, and float32 logits, twice.
             token_bytes=size * (12 * hidden + 3 * wide) + 2 * 4 * config.vocab_size,

@@ -29,11 +29,16 @@ def silent(_prompts: int) -> None:
 class Engine:
     """Runs one model over many prompts.
 
+    Attributes:
+        plain: whether transformers runs the model by itself, a prompt at a time.
+
     Args:
         loaded: the model.
         budget: what a batch may hold; by default measured from the free memory.
         share_prefix: run what prompts have in common once (off: to measure what it brings).
     """
+
+    plain = False
 
     def __init__(
         self,
@@ -45,6 +50,14 @@ class Engine:
         use_engine_attention(loaded.model)
         self.budget = budget or Budget.measured(loaded.model)
         self.groups = PromptGroups(loaded.model, share_prefix)
+
+    def renewed(self) -> "Engine":
+        """An engine for the same model with other weights: what it keeps of prompts is of these."""
+        return Engine(self.loaded, self.budget)
+
+    def alone(self) -> "Engine":
+        """An engine that runs each whole prompt alone in a batch."""
+        return Engine(self.loaded, Budget(tokens=1, memory=0), share_prefix=False)
 
     @property
     def coarse(self) -> torch.dtype | None:

@@ -302,5 +302,5 @@ def engine_attention(module, query, key, value, attention_mask, scaling=None, **
     weights = torch.cat([far, near], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
     far, near = weights.split([far.shape[-1], near.shape[-1]], -1)
     far = far.transpose(0, 1).reshape(key_heads, -1, far.shape[-1]) @ far_values
-    far = far.view(key_heads, batch, -1, size).transpose(0, 1)
-    return (far + near @ value).reshape(batch, 1, heads, size), None
+    far = far.view(key_heads, batch, -1, value.shape[-1]).transpose(0, 1)
+    return (far + near @ value).reshape(batch, 1, heads, value.shape[-1]), None

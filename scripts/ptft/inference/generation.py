@@ -32,10 +32,12 @@ class Answer:
     Attributes:
         text: up to the first stop string, stripped.
         ended: what ended it: ``stop`` (a stop string), ``end`` (an end token) or ``length``.
+        ids: its tokens, those of a stop string with them.
     """
 
     text: str
     ended: str
+    ids: tuple[int, ...] = ()
 
 
 class StopStrings:
@@ -90,7 +92,7 @@ def generate(
                 budget.shrink(len(numbers), STEP_TOKENS)
                 continue
             for number, (ids, ended) in zip(numbers, generated, strict=True):
-                answers[number] = Answer(text_before(tokenizer, stop, ids), ended)
+                answers[number] = Answer(text_before(tokenizer, stop, ids), ended, tuple(ids))
             progress(len(numbers))
             start += len(numbers)
     return answers

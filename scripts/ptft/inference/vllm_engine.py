@@ -78,7 +78,7 @@ class VllmEngine(Engine):
         progress(len(prompts))
         tokenizer = self.loaded.tokenizer
         return [
-            Answer(text_before(tokenizer, stop, ids), why)
+            Answer(text_before(tokenizer, stop, ids), why, tuple(ids))
             for ids, why in zip(generated, ended, strict=True)
         ]
 

@@ -52,13 +52,14 @@ def quiet_loading() -> Iterator[None]:
 
 def load_model(
     folder: Path,
-    attention: str = "sdpa",
+    attention: str | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | None = None,
 ) -> PreTrainedModel:
     """Load a causal language model from a folder in Hugging Face layout, whole or not at all.
 
     Args:
+        attention: how transformers computes it; None for what it prefers, mostly ``sdpa``.
         device: where the weights go; on ``meta`` they are compared with the architecture and not
             read. The CPU where not given.
 
@@ -150,9 +151,18 @@ def save_model(
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+# What transformers' configurations call the positions that a model knows.
+LENGTHS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+UNLIMITED = 10**6
+"""a tokenizer that names more tokens than these names no limit"""
+USUAL_LENGTH = 2048
+"""tokens of context of a model without a limit (BLOOM, Mamba): what these were trained with"""
+
+
 def context_length(config: PreTrainedConfig) -> int | None:
     """Positions that a model knows; None where its configuration names no limit."""
-    return getattr(config, "max_position_embeddings", None)
+    named = (getattr(config, name, None) for name in LENGTHS)
+    return next((length for length in named if length), None)
 
 
 def load_tuned(
@@ -223,6 +233,7 @@ class LoadedModel:
         max_length: tokens of context that the model was built for.
         pad: id that fills rows up; it is masked everywhere, so any id will do.
         eos_ids: ids that end a generation.
+        plainly: why it is scored by transformers itself, a prompt at a time; None if it is not.
     """
 
     model: torch.nn.Module
@@ -230,6 +241,7 @@ class LoadedModel:
     max_length: int
     pad: int
     eos_ids: frozenset[int]
+    plainly: str | None = None
 
     @property
     def device(self) -> torch.device:
@@ -261,24 +273,14 @@ def wrap_model(
 ) -> LoadedModel:
     """A model and tokenizer that are in memory already, ready to be scored.
 
-    Raises:
-        ValueError: the model names no length of its context, or attends to a window that is
-            shorter.
+    A model that names no length of its context gets the tokenizer's, or else ``USUAL_LENGTH``.
     """
     avoid_cudnn_attention()
     config = model.config
     max_length = context_length(config)
     if max_length is None:
-        raise ValueError(
-            f"{config.name_or_path}/config.json has no max_position_embeddings; without it nobody "
-            "knows how long a prompt may be"
-        )
-    window = getattr(config, "sliding_window", None)
-    if window and window < max_length:
-        raise ValueError(
-            f"the model attends to a sliding window of {window} tokens, which is shorter than its "
-            f"context of {max_length}; prefix sharing is exact for full attention only"
-        )
+        named = tokenizer.model_max_length
+        max_length = named if named < UNLIMITED else USUAL_LENGTH
     eos_ids = {tokenizer.eos_token_id}
     for settings in (config, model.generation_config):  # generation_config.json may name more
         configured = getattr(settings, "eos_token_id", None)

@@ -10,14 +10,17 @@ import torch
 from safetensors.torch import load_file
 from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
+from transformers import MistralConfig, MistralForCausalLM
 
 import evaluate_model
+from ptft.data.jsonl import read_all
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.inference.engine import Engine
-from ptft.models.loading import Target, wrap_model
+from ptft.models.loading import Target, load_for_scoring, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots
+from ptft.prompts.tokens import label_tokens
 
 LABELS = ("yes", "no", "maybe")
 TEMPLATE = "Text: {text}\n Answer: "
@@ -435,6 +438,30 @@ def test_a_failing_cell_does_not_stop_the_others(job, capsys):
     assert not (folder / "output").exists()
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: cell nli.bad.0shot failed: KeyError: 'nothing' (2 of 5 cells")
+
+
+def test_a_model_that_the_engine_gets_wrong_is_scored_plainly_and_noted(job):
+    folder, plan, run = job
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(tiny_tokenizer()), hidden_size=32, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, sliding_window=4,
+        max_position_embeddings=256, initializer_range=0.3, eos_token_id=0, bos_token_id=0,
+    )  # fmt: skip
+    MistralForCausalLM(config).save_pretrained(folder / "model")
+    assert run() == 0
+    for file in (folder / "output").iterdir():
+        assert pl.read_parquet_metadata(file)["scored_plainly"]
+    table = pl.read_parquet(folder / "output" / "nli.default.0shot.parquet")
+    loaded = load_for_scoring(folder / "model")
+    rows = read_all(folder / "data" / "nli" / "test.jsonl")
+    labels = label_tokens(loaded.tokenizer, LABELS)
+    for row, found in zip(rows, table["logprobs"], strict=True):
+        ids = loaded.tokenizer(TEMPLATE.format(**row["fields"]).rstrip(" "))["input_ids"]
+        with torch.inference_mode():
+            logprobs = loaded.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        expected = [max(logprobs[token].item() for token in labels[label]) for label in LABELS]
+        assert found.to_list() == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_model_of_nan_fails_its_cells(job, capsys):

@@ -1,0 +1,308 @@
+"""Whether the engine is right for a model: behaviour decides, not a list of architectures.
+
+At the start of a job a handful of the study's own prompts, short and long, is scored and continued
+by plain transformers, one prompt at a time without a cache, and by the engine in one batch, both in
+float32. A model that the engine would score more than rounding apart is scored the plain way.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from ptft.inference.batches import Budget
+from ptft.inference.engine import Engine, OnProgress, silent
+from ptft.inference.generation import Answer, StopStrings, likeliest
+from ptft.models.loading import LoadedModel
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.tokens import text_before
+
+log = logging.getLogger("evaluate_model")
+
+TOLERANCE = 1e-3
+"""most that a token's log-probability may differ in float32, natural logarithm"""
+COARSE_TOLERANCE = 0.5
+"""the same where there is no memory for float32"""
+NEW_TOKENS = 6
+"""that each checked prompt is continued by"""
+LONGEST = 8192
+"""tokens of a prompt that is made to reach beyond a model's window"""
+BEYOND = 8
+"""tokens of it that are beyond"""
+
+
+class Disagreement(ValueError):
+    """A model that the engine scores otherwise, and that can't be scored plainly either."""
+
+
+class PlainEngine(Engine):
+    """As ``Engine``, but as transformers computes it: one prompt at a time, without a cache.
+
+    Args:
+        loaded: the model.
+    """
+
+    plain = True
+
+    def __init__(self, loaded: LoadedModel):
+        self.loaded = loaded
+        self.budget = Budget(tokens=1, memory=0)  # a row at a time, of text as well
+
+    def renewed(self) -> "PlainEngine":
+        """As ``Engine.renewed``."""
+        return PlainEngine(self.loaded)
+
+    def alone(self) -> "PlainEngine":
+        """As ``Engine.alone``: itself."""
+        return self
+
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        progress: OnProgress = silent,
+        rounded: dict[int, list[float]] | None = None,
+    ) -> list[list[float]]:
+        """As ``Engine.score``; ``rounded`` gets nothing, since the logits are the model's own."""
+        return [[math.fsum(one) for one in row] for row in self.score_tokens(prompts, progress)]
+
+    def score_tokens(
+        self,
+        prompts: Sequence[Prompt],
+        progress: OnProgress = silent,
+        rounded: dict[int, list[list[float]]] | None = None,
+    ) -> list[list[list[float]]]:
+        """As ``Engine.score_tokens``; ``rounded`` gets nothing."""
+        found = []
+        for prompt in prompts:
+            found.append(self._score_one(prompt))
+            progress(1)
+        return found
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        stop: Sequence[str],
+        progress: OnProgress = silent,
+    ) -> list[Answer]:
+        """As ``Engine.generate``."""
+        stops = StopStrings(self.loaded.tokenizer, stop)
+        answers = []
+        for prompt in prompts:
+            ids, ended = self._continue(prompt.context, max_new_tokens, stops)
+            text = text_before(self.loaded.tokenizer, stop, ids)
+            answers.append(Answer(text, ended, tuple(ids)))
+            progress(1)
+        return answers
+
+    @torch.inference_mode()
+    def logprobs(self, ids: Sequence[int]) -> torch.Tensor:
+        """Log-probabilities (T, V), float32, of the token behind each one."""
+        tokens = torch.tensor([ids], device=self.loaded.device)
+        logits = self.loaded.model(tokens, use_cache=False).logits[0].float()
+        if not torch.isfinite(logits[-1]).any():
+            raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
+        return logits.log_softmax(-1)
+
+    def _score_one(self, prompt: Prompt) -> list[list[float]]:
+        given = prompt.given or (0,) * len(prompt.continuations)
+        behind: dict[tuple[int, ...], torch.Tensor] = {}  # continuations of one token share a run
+        scores = []
+        for ids, known in zip(prompt.continuations, given, strict=True):
+            read = (*prompt.context, *ids[:-1])
+            if read not in behind:
+                behind = {read: self.logprobs(read)}
+            first = len(prompt.context) + known
+            values = [
+                behind[read][first + at - 1, token].item() for at, token in enumerate(ids[known:])
+            ]
+            if not all(map(math.isfinite, values)):
+                raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
+            scores.append(values)
+        return scores
+
+    def _continue(
+        self, context: Sequence[int], most: int, stops: StopStrings
+    ) -> tuple[list[int], str]:
+        ids: list[int] = []
+        for _ in range(most):
+            token = int(likeliest(self.logprobs([*context, *ids])[-1:]))
+            if token in self.loaded.eos_ids:
+                return ids, "end"
+            ids.append(token)
+            if stops.reached(ids):
+                return ids, "stop"
+        return ids, "length"
+
+
+def checked_engine(loaded: LoadedModel, prompts: Sequence[Prompt], whole: bool = True) -> Engine:
+    """The engine for a model, after it was compared with plain transformers on prompts.
+
+    Args:
+        prompts: of the study: those without continuations are generated behind, the others scored.
+        whole: also try prompts longer than what the configuration names; not needed where the
+            checkpoint that a model was trained from was checked.
+
+    Returns:
+        ``Engine`` where both agree, else ``PlainEngine``; why is logged.
+
+    Raises:
+        Disagreement: the plain way does not work either, or does not give the same twice.
+    """
+    if whole:
+        prompts = [*prompts, *_beyond_windows(loaded, prompts)]
+    try:
+        with in_float32(loaded.model):
+            reason = _disagreement(loaded, prompts, TOLERANCE)
+    except torch.OutOfMemoryError:
+        dtype = str(loaded.model.dtype).removeprefix("torch.")
+        log.info("too little memory for float32: compared with transformers in %s", dtype)
+        reason = _disagreement(loaded, prompts, COARSE_TOLERANCE)
+    except FloatingPointError:
+        return Engine(loaded)  # no matter of the engine: each cell will say so
+    if reason is None:
+        return Engine(loaded)
+    log.warning("scored plainly, one prompt at a time, which is slower: %s", reason)
+    return PlainEngine(replace(loaded, plainly=reason))
+
+
+def _disagreement(loaded: LoadedModel, prompts: Sequence[Prompt], tolerance: float) -> str | None:
+    """Why a model is to be scored plainly; None if the engine is right.
+
+    Raises:
+        Disagreement: as ``checked_engine``.
+    """
+    plain = PlainEngine(loaded)
+    try:
+        expected = _answers(plain, prompts)
+    except (FloatingPointError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise Disagreement(
+            f"{_name(loaded)} can't be run by transformers itself ({_first_line(error)}), so this "
+            "study can't score it: leave it out"
+        ) from error
+    try:
+        # Room for all at once, so that short prompts have long ones beside them.
+        engine = Engine(loaded, Budget.measured(loaded.model, crowded=True))
+        reason = _compare(plain, prompts, expected, _answers(engine, prompts), tolerance)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = f"the engine can't run it ({_first_line(error)})"
+    if reason is None:
+        return None
+    for attention in ("sdpa", "eager"):  # the model's own in place of the engine's
+        with contextlib.suppress(ValueError, ImportError):
+            loaded.model.set_attn_implementation(attention)
+            if _compare(plain, prompts, expected, _answers(plain, prompts), tolerance) is None:
+                return reason
+    raise Disagreement(
+        f"{_name(loaded)}: the engine's scores are not those of plain transformers ({reason}), and "
+        "these are others each time, so this study can't score it: leave it out"
+    )
+
+
+@contextlib.contextmanager
+def in_float32(model: torch.nn.Module) -> Iterator[None]:
+    """While in force, weights are in float32; buffers stay, rotary positions among them."""
+    own = {name: weight.dtype for name, weight in model.named_parameters()}
+    try:
+        for weight in model.parameters():
+            weight.data = weight.data.float()
+        yield
+    finally:
+        for name, weight in model.named_parameters():
+            weight.data = weight.data.to(own[name])
+
+
+def _beyond_windows(loaded: LoadedModel, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Prompts longer than the windows, chunks and former contexts that a configuration names.
+
+    There some models begin to attend otherwise, which shorter prompts would not show.
+    """
+    ids = [token for prompt in prompts for token in prompt.context]
+    made = []
+    for length in sorted(_named_lengths(loaded.model.config.to_dict(), loaded.max_length)):
+        size = min(length + BEYOND, loaded.max_length - NEW_TOKENS)
+        if ids and length < size <= LONGEST:
+            context = (ids * (size // len(ids) + 1))[:size]
+            made.append(Prompt(context, [], 0, False))
+            made.append(Prompt(context, [context[:3]], 0, False))
+    return made
+
+
+def _named_lengths(config: Mapping, most: int) -> set[int]:
+    """Lengths below the context's that a configuration names."""
+    found = set()
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= _named_lengths(value, most)
+        elif isinstance(value, int) and 1 < value < most and _names_a_length(name):
+            found.add(value)
+    return found
+
+
+def _names_a_length(name: str) -> bool:
+    return any(word in name for word in ("window", "chunk", "original_max_position"))
+
+
+def _answers(engine: Engine, prompts: Sequence[Prompt]) -> tuple[list, list[Answer]]:
+    """Log-probabilities of the continuations, and continuations of the other prompts."""
+    scored = [prompt for prompt in prompts if prompt.continuations]
+    asked = [prompt for prompt in prompts if not prompt.continuations]
+    return engine.score_tokens(scored), engine.generate(asked, NEW_TOKENS, [])
+
+
+def _compare(
+    plain: PlainEngine, prompts: Sequence[Prompt], expected, found, tolerance: float
+) -> str | None:
+    """How two of ``_answers`` differ; None if it is by rounding alone."""
+    ours, theirs = (
+        [value for row in scores for one in row for value in one]
+        for scores in (found[0], expected[0])
+    )
+    most = max((abs(one - other) for one, other in zip(ours, theirs, strict=True)), default=0.0)
+    if most > tolerance:
+        return f"log-probabilities differ by up to {most:.2g}"
+    asked = [prompt for prompt in prompts if not prompt.continuations]
+    differing = sum(
+        not _same(plain, prompt, one.ids, other.ids, tolerance)
+        for prompt, one, other in zip(asked, found[1], expected[1], strict=True)
+    )
+    if differing:
+        return f"{differing} of {len(asked)} greedy texts differ"
+    log.info(
+        "as plain transformers: log-probabilities of %d tokens to %.1e, %d greedy texts",
+        len(ours), most, len(asked),
+    )  # fmt: skip
+    return None
+
+
+def _same(
+    plain: PlainEngine,
+    prompt: Prompt,
+    one: Sequence[int],
+    other: Sequence[int],
+    tolerance: float,
+) -> bool:
+    """Whether two greedy continuations are the same, or part where two tokens tie."""
+    if one == other:
+        return True
+    at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if at is None:
+        return False
+    logprobs = plain.logprobs([*prompt.context, *other[:at]])[-1]
+    return abs(logprobs[one[at]] - logprobs[other[at]]).item() <= tolerance
+
+
+def _name(loaded: LoadedModel) -> str:
+    return f"{loaded.model.config.name_or_path or 'the model'} ({type(loaded.model).__name__})"
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return f"{type(error).__name__}: {line[:160]}"
