@@ -33,8 +33,8 @@ import torch  # noqa: E402
 from gpu_context import Context, NeedsCuda, Texts, made_up_texts, read_texts, small  # noqa: E402
 
 import gpu_checks  # noqa: E402  # isort: skip
-import gpu_options  # noqa: E402  # isort: skip
 import gpu_speed  # noqa: E402  # isort: skip
+import gpu_ways  # noqa: E402  # isort: skip
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ALL_SECONDS = 530.0  # the rest of nine minutes is for imports
@@ -57,8 +57,7 @@ SECTIONS = {
     "updates": Section(gpu_speed.updates, 120),
     "engine": Section(gpu_speed.engine, 90),
     "logits": Section(gpu_checks.float32_logits_of_the_head, 40),
-    "compiled": Section(gpu_speed.compiled, 80),
-    "options": Section(gpu_options.options, 100),
+    "ways": Section(gpu_ways.ways, 180),
     "survival": Section(gpu_checks.survival, 50),
 }
 CONTESTANTS = {

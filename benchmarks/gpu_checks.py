@@ -13,10 +13,9 @@ from gpu_context import BATCH, Context, build, losses, trainer_of
 
 from ptft.inference.forward import float32_logits
 from ptft.runtime.gpus import driver_version
-from ptft.training.loss import Objective
-from ptft.training.methods import get_method
-from ptft.training.methods.lora import LoraSettings
+from ptft.training.methods import LoraSettings, get_method
 from ptft.training.packing import example_weights, pack
+from ptft.training.remedies import Objective
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 NEW_SHAPES = 20
@@ -212,13 +211,13 @@ def _out_of_memory(context: Context) -> dict:
         work = trainer.gradients.accumulate
 
         def full(batch):
-            if trainer.gradients.token_budget > OUT_OF_MEMORY_AT * whole:
+            if trainer.gradients.budget.whole > OUT_OF_MEMORY_AT * whole:
                 raise torch.OutOfMemoryError("by hand")
             return work(batch)
 
         trainer.gradients.accumulate = full
     try:
-        found = {"loss": losses(trainer, 1)[0], "tokens_after": trainer.gradients.token_budget}
+        found = {"loss": losses(trainer, 1)[0], "tokens_after": trainer.gradients.budget.whole}
     finally:
         if context.cuda:
             torch.cuda.set_per_process_memory_fraction(1.0)

@@ -14,12 +14,12 @@ from training_texts import read_prompts, read_tokens
 
 from ptft.models.loading import avoid_cudnn_attention
 from ptft.prompts.encoding import Prompt
-from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import Example
-from ptft.training.loop import Trainer
-from ptft.training.run import Run
+from ptft.training.loop import Run, Trainer
+from ptft.training.packing import NAME
 from ptft.training.settings import TrainingSettings
+from ptft.training.updates import PLAIN, Way
 
 BATCH = 8
 LONG = 625  # tokens of an example of a long run: 5,000 a batch
@@ -183,11 +183,15 @@ def build(
 
 
 def trainer_of(
-    model: torch.nn.Module, examples: list[Example], device: torch.device, **changes: Any
+    model: torch.nn.Module,
+    examples: list[Example],
+    device: torch.device,
+    way: Way = PLAIN,
+    **changes: Any,
 ) -> Trainer:
     """This project's loop, ready for any number of updates."""
     settings = TrainingSettings(**({"epochs": 10_000, "batch_size": BATCH, "lr": 2e-6} | changes))
-    trainer = Trainer(Run(model, examples, [], settings, settings.lr, 0, Devices(device)))
+    trainer = Trainer(Run(model, examples, [], settings, settings.lr, 0, Devices(device), way=way))
     trainer.model.train()
     return trainer
 
@@ -195,6 +199,6 @@ def trainer_of(
 def losses(trainer: Trainer, updates: int) -> list[float]:
     """Do some updates; their losses."""
     for _ in range(updates):
-        trainer._update()
+        trainer.update()
     trainer.readings.read()
     return [row["loss"] for row in trainer.curve[-updates:]]

@@ -14,13 +14,11 @@ from ptft.inference.forward import exact_head
 from ptft.models.loading import LoadedModel, scoring_dtype, wrap_model
 from ptft.prompts.encoding import Prompt
 from ptft.training.examples import Example
-from ptft.training.loop import Trainer
-from ptft.training.loss import Objective
-from ptft.training.memory import flops_per_token, utilisation
-from ptft.training.methods import get_method
-from ptft.training.methods.lora import LoraSettings
+from ptft.training.gradients import flops_per_token, utilisation
+from ptft.training.loop import CHECK_EVERY_ON_CUDA, Trainer
+from ptft.training.methods import LoraSettings, get_method
 from ptft.training.packing import example_weights, pack
-from ptft.training.readings import CHECK_EVERY_ON_CUDA
+from ptft.training.remedies import Objective
 
 WARM_UP, UPDATES, PARTS = 5, 20, 5
 SHARE_OF_TIME = 0.2  # of a section, for the updates of one kind of text
@@ -67,7 +65,7 @@ def _speed(
         "tokens_an_update": (trainer.seen["tokens"] - tokens) / done,
         "flops_per_second": flops_per_token(model) * per_second,
         "utilisation": utilisation(model, per_second, context.device),
-        "token_budget": trainer.gradients.token_budget,
+        "token_budget": trainer.gradients.budget.whole,
         "loss": trainer.curve[-1]["loss"],
     }
     if context.cuda:
@@ -108,24 +106,6 @@ def free_memory(context: Context) -> None:
     if context.cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-
-
-def compiled(context: Context) -> dict:
-    """Compiled layers against eager ones, at short and at long texts."""
-    context.need_cuda()
-    found: dict[str, dict] = {}
-    for length in ("mnli", "long"):
-        examples = context.batches()[length]
-        for name, wanted in (("eager", False), ("compiled", True)):
-            model = build("olmo", context.device)
-            row = _speed(model, examples, context, parts=False, compile=wanted)
-            found.setdefault(length, {})[name] = row
-            context.note(**found)
-        pair = found[length]
-        pair["times_as_fast"] = (
-            pair["compiled"]["updates_per_second"] / pair["eager"]["updates_per_second"]
-        )
-    return found
 
 
 def _ready(context: Context) -> LoadedModel:

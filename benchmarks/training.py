@@ -44,13 +44,12 @@ from training_texts import (  # isort: skip
 
 from ptft import paper
 from ptft.models.loading import avoid_cudnn_attention
-from ptft.training.attention import NAME as PACKED_ATTENTION
-from ptft.training.batches import epoch_order
 from ptft.training.devices import Devices
-from ptft.training.examples import Example
+from ptft.training.examples import Example, epoch_order
+from ptft.training.gradients import flops_per_token
+from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
-from ptft.training.memory import flops_per_token
-from ptft.training.run import Run
+from ptft.training.packing import NAME as PACKED_ATTENTION
 from ptft.training.settings import TrainingSettings
 
 BATCH = 8
@@ -165,7 +164,7 @@ def time_packed(examples: list[Example], warmup: int, device: torch.device) -> C
     trainer.model.train()
     begun = Clock.now(device)
     while trainer.step < trainer.steps:
-        trainer._update()
+        trainer.update()
         if trainer.readings.due or trainer.step in (warmup, trainer.steps):
             trainer.readings.read()
         if trainer.step == warmup:

@@ -35,10 +35,8 @@ def main(
         import torch
 
         from ptft.runtime.gpus import GpusMissing, require_leased_gpus
-        from ptft.training.job import finetune
-        from ptft.training.request import read_request
-        from ptft.training.run import Diverged, OutOfMemory
-        from ptft.training.state import Interrupted
+        from ptft.training.job import finetune, read_request
+        from ptft.training.state import Diverged, Interrupted, OutOfMemory
 
     if threads:
         torch.set_num_threads(threads)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ptft.training.batches import batch_indices, updates_per_epoch
+from ptft.training.examples import batch_indices, updates_per_epoch
 
 
 def plain_train(model, examples, settings, lr, seed, updates):

@@ -5,16 +5,15 @@ import torch
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.models.loading import load_model
-from ptft.training.attention import NAME
-from ptft.training.blocks import freeze
-from ptft.training.devices import Devices
+from ptft.training.devices import Devices, works_in_bfloat16
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Trainer
+from ptft.training.loop import Run, Trainer
 from ptft.training.methods import get_method
-from ptft.training.reference import Reference
-from ptft.training.run import Run, works_in_bfloat16
+from ptft.training.packing import NAME
+from ptft.training.remedies import Reference, freeze
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
+from ptft.training.updates import PLAIN
 
 
 def some_examples(count=20, seed=0):
@@ -23,7 +22,7 @@ def some_examples(count=20, seed=0):
 
 def trainer_of(
     checkpoint, kind=TrainingSettings, method="full", replayed=None, validation=(), examples=None,
-    model=None, **changes,
+    model=None, way=PLAIN, **changes,
 ):  # fmt: skip
     """A trainer of the checkpoint or a model; of 20 examples, if not given, in batches of 8."""
     changes = {"epochs": 2, "batch_size": 8, "token_budget": 40, "lr": 3e-3} | changes
@@ -31,7 +30,7 @@ def trainer_of(
     torch.manual_seed(3)
     chosen = get_method(method)
     model = chosen.prepare(model or load_model(checkpoint, attention=NAME), settings)
-    if works_in_bfloat16(settings, device):
+    if works_in_bfloat16(settings.dtype, device):
         chosen.lighten(model, torch.bfloat16)
     freeze(model, settings.freeze)
     base = None
@@ -41,7 +40,18 @@ def trainer_of(
         base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False))
     examples = examples or some_examples()
     return Trainer(
-        Run(model, examples, validation, settings, settings.lr, 5, Devices(device), replayed, base)
+        Run(
+            model,
+            examples,
+            validation,
+            settings,
+            settings.lr,
+            5,
+            Devices(device),
+            replayed,
+            base,
+            way,
+        )  # fmt: skip
     )
 
 
@@ -55,13 +65,13 @@ def trained(make, folder):
 def stopped_and_resumed(make, folder, after):
     """A trainer that was stopped after some updates, and resumed by another."""
     stopped, stop = make(), StopRequest()
-    update = stopped._update
+    update = stopped.update
 
     def update_and_stop():
         update()
         stop.requested = stopped.step == after
 
-    stopped._update = update_and_stop
+    stopped.update = update_and_stop
     with pytest.raises(Interrupted):
         stopped.train(StateFolder(folder, "same"), stop)
     return trained(make, folder)

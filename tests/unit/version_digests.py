@@ -38,7 +38,7 @@ HARMLESS = {
     "ptft.errors",
     "ptft.paths",
     "ptft.evaluation.published",
-    "ptft.training.curve",
+    "ptft.training.records",
     "ptft.training.state",
     "ptft.versions",
 }

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptft.data.jsonl import read_all
-from ptft.training.batches import split_off
-from ptft.training.examples import check_examples, truncate
+from ptft.training.examples import check_examples, split_off, truncate
 from ptft.training.methods import get_method
-from ptft.training.replay import Replayed, replay_examples
+from ptft.training.remedies import Replayed, replay_examples
 
 
 class AuditError(ValueError):

@@ -229,16 +229,13 @@ class Training:
         self.tokens = min(longest, settings.max_length)
         # The checkpoint's weights: to be near them, and to be compared with them.
         self.copies = (settings.l2sp > 0) + (settings.kl > 0 and arm.method != ADAPTER)
-        self.extra = settings.extra_bytes
         self.gigabytes = self.on(self.gpus, self.sharded)
 
     def on(self, gpus: int, sharded: bool) -> float:
         """GB of each of so many GPUs."""
         adapter = self.arm.method == ADAPTER
         copies = self.copies * WEIGHT * self.memory.weights / (gpus if sharded else 1)
-        # Nothing but the adapter is trained, so what is extra is of little.
-        extra = 0 if adapter else self.extra * self.memory.weights
-        return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies + extra) / GB
+        return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies) / GB
 
     def refused(self, gpu: Gpu) -> str:
         """Why it can't run on GPUs of this model, and how many it needs."""

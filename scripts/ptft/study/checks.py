@@ -65,7 +65,6 @@ def check_tasks(grid: Grid) -> None:
         StudyError: one is not.
     """
     for arm in grid.arms.values():
-        _check_devices(grid, arm)
         _check_remedies(grid, arm)
     for dataset, split in grid.splits():
         grid.split_expression(dataset, split)
@@ -93,14 +92,6 @@ def check_tasks(grid: Grid) -> None:
             near = suggest(format_name, known)
             message = f"{format_name!r} is not a format of task {arm.task!r}; {near}"
             raise refusal(grid.files, ("train_format",), message)
-
-
-def _check_devices(grid: Grid, arm: Arm) -> None:
-    """What is for one GPU is trained on one."""
-    gpus = grid.study.compute.gpus
-    if arm.trained and gpus > 1 and (key := grid.settings(arm.name).of_one_device):
-        message = f"this is for one GPU, and compute.gpus is {gpus}; set that to 1, or remove this"
-        raise refusal(grid.files, _place(grid, arm, key), message)
 
 
 def _check_remedies(grid: Grid, arm: Arm) -> None:

@@ -6,6 +6,8 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from ptft.errors import locate, present
 from ptft.evaluation.cells import KINDS
 from ptft.models.derive import DERIVATIONS
@@ -14,7 +16,6 @@ from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
 from ptft.study.load import dump
 from ptft.training.methods import METHODS
-from ptft.training.settings import plain_settings
 from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
 OPTIONAL = ("swept", "setting", "derived", "strength")
@@ -51,7 +52,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
         "seed": grid.arms[arm].seed,
         "template": grid.training_template(grid.task_dataset(task)),
         **({"replay_template": grid.training_template(replay.dataset)} if replay else {}),
-        "settings": plain_settings(settings),
+        "settings": asdict(settings),
     }
 
 
@@ -135,7 +136,7 @@ def arms_slice(grid: Grid) -> dict:
     arms = {}
     for arm in grid.arms.values():
         if arm.trained:
-            settings = plain_settings(grid.settings(arm.name))
+            settings = asdict(grid.settings(arm.name))
             values = {key: value_of(settings, key) for key in swept}
             arms[arm.name] = {
                 **_about(grid, arm),

@@ -1,14 +1,11 @@
-"""Fine-tuning: exact, resumable and fast on short tasks. One module per concern.
+"""Fine-tuning: exact, resumable and fast on short tasks.
 
-``settings`` what can be chosen · ``request`` what a job is asked for · ``examples`` tokens and
-which of them are learned · ``replay`` those of another dataset · ``data`` all of a run's ·
-``batches`` order and micro-batches · ``packing`` padding-free tensors · ``attention`` over packed
-sequences · ``loss`` of learned tokens · ``reference`` the checkpoint's predictions · ``l2sp`` its
-weights' · ``blocks`` what is frozen · ``gradients`` of an update · ``schedule`` learning rate ·
-``early_stopping`` · ``snapshots`` and ``state`` resume · ``curve`` learning curve · ``loop`` the
-updates · ``predictors`` how far the model went · ``summary`` what it took · ``job`` one fine-tuning
-from files to a finished model folder.
+``settings`` keys of a study · ``methods`` full, LoRA, instruction tuning · ``remedies`` against
+forgetting · ``examples`` tokens, their order, micro-batches · ``packing`` padding-free rows and
+attention over them · ``losses`` · ``gradients`` of an update, and the memory that they take ·
+``optimizer`` schedule and AdamW · ``updates`` ways to the same updates · ``devices`` one or more ·
+``state`` resume · ``loop`` the updates of a run · ``records`` beside a model · ``job`` one
+fine-tuning, from files to a finished model folder.
 
-Imports only the standard library, torch, transformers and numpy (pyarrow to write the
-curve), so that it runs alone on a GPU machine. This file and ``settings`` import no torch.
+``settings``, ``methods`` and ``records`` import no torch: the study and the analysis read them.
 """

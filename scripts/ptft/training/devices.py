@@ -3,15 +3,17 @@
 Replicated (DistributedDataParallel) or sharded (FSDP2) models give the same updates as one device
 does: every process knows the whole batch, weighs its examples as parts of it, and works on its
 share. The host holds one whole copy of the model at a time: processes load in turn, and only the
-main one gathers weights to save them. The sharded path and the multi-GPU path are tested with
-gloo on CPU processes only.
+main one gathers weights to save them, as plain tensors on the CPU. The sharded path and the
+multi-GPU path are tested with gloo on CPU processes only.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -52,13 +54,21 @@ class Devices:
         dist.broadcast(shared, src=0)
         return float(shared)
 
-    def least(self, value: int) -> int:
-        """The smallest of the processes' values."""
+    def least(self, *values: int) -> list[int]:
+        """Of each value the smallest that a process has."""
         if self.world == 1:
-            return value
-        shared = torch.tensor(value, device=self.device)
+            return list(values)
+        shared = torch.tensor(values, device=self.device)
         dist.all_reduce(shared, dist.ReduceOp.MIN)
-        return int(shared)
+        return shared.tolist()
+
+    def any(self, *wishes: bool) -> list[bool]:
+        """Wishes that any of the processes has; no GPU is waited for."""
+        if self.world == 1:
+            return list(wishes)
+        votes = torch.tensor(wishes, dtype=torch.int64)
+        dist.all_reduce(votes, group=self.waiting)
+        return [vote > 0 for vote in votes.tolist()]
 
     def wait(self) -> None:
         """Wait until all processes have come here."""
@@ -97,6 +107,27 @@ def join_devices() -> Devices:
     return Devices(device, dist.get_rank(), world, waiting)
 
 
+def works_in_bfloat16(dtype: str, device: torch.device) -> bool:
+    """Whether the forward pass is in bfloat16; weights and optimizer are in float32.
+
+    Args:
+        dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 on CUDA.
+    """
+    return dtype == "bfloat16" or (dtype == "auto" and device.type == "cuda")
+
+
+def blocks(model: nn.Module) -> list[nn.Module]:
+    """The blocks of a model, in order: what its longest list of modules holds."""
+    lists = [part for part in model.modules() if isinstance(part, nn.ModuleList)]
+    return list(max(lists, key=len, default=()))
+
+
+def block_of(name: str) -> int | None:
+    """Number of the block, from 0, that a weight belongs to; None outside of the blocks."""
+    found = re.search(r"\.(\d+)\.", name)
+    return int(found[1]) if found else None
+
+
 def leave_devices() -> None:
     """Undo :func:`join_devices`."""
     if dist.is_initialized():
@@ -124,10 +155,8 @@ def place(model: nn.Module, devices: Devices, sharding: str, bfloat16: bool) -> 
     inner = MixedPrecisionPolicy(
         torch.bfloat16 if bfloat16 else None, torch.float32, cast_forward_inputs=False
     )
-    blocks = set(getattr(model, "_no_split_modules", None) or ())
-    for part in list(model.modules()):
-        if type(part).__name__ in blocks:
-            fully_shard(part, mesh=mesh, mp_policy=inner)
+    for block in blocks(model):
+        fully_shard(block, mesh=mesh, mp_policy=inner)
     return fully_shard(model, mesh=mesh)
 
 
@@ -177,3 +206,59 @@ def scattered(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None
     )
     return shares.clone()
+
+
+def snapshot(
+    trained: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, devices: Devices
+) -> dict[str, Any]:
+    """Trained weights and the optimizer's state, whole on the main process; all must call it."""
+    state = optimizer.state_dict()
+    moments = {
+        index: {key: gathered(value, devices) for key, value in entry.items()}
+        for index, entry in state["state"].items()
+    }
+    return {
+        "parameters": gathered_weights(trained, devices),
+        "optimizer": state | {"state": moments},
+        "rng": torch.get_rng_state(),
+    }
+
+
+def restore(
+    saved: dict[str, Any],
+    trained: Mapping[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """The reverse of :func:`snapshot`; every process reads its own share."""
+    moments = saved["optimizer"]["state"]
+    load_weights(saved["parameters"], trained)
+    for index, own in enumerate(trained.values()):
+        for key in ("exp_avg", "exp_avg_sq"):
+            moments[index][key] = scattered(moments[index][key], own)
+    optimizer.load_state_dict(saved["optimizer"])
+    torch.set_rng_state(saved["rng"])
+
+
+def gathered_weights(trained: Mapping[str, torch.Tensor], devices: Devices) -> dict[str, Any]:
+    """Weights by name, whole on the main process, None on others; all must call it."""
+    return {name: gathered(value, devices) for name, value in trained.items()}
+
+
+@torch.no_grad()
+def load_weights(saved: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor]) -> None:
+    """Put saved weights in place."""
+    for name, own in trained.items():
+        own.copy_(scattered(saved[name], own))
+
+
+def whole_weights(model: nn.Module, devices: Devices) -> dict[str, torch.Tensor | None]:
+    """All weights of a model, whole, on the main process; every process must call it.
+
+    What is tied is gathered once and stays one tensor.
+    """
+    weights = model.state_dict(keep_vars=True)
+    whole: dict[int, torch.Tensor | None] = {}
+    for value in weights.values():
+        if id(value) not in whole:
+            whole[id(value)] = gathered(value, devices)
+    return {name: whole[id(value)] for name, value in weights.items()}

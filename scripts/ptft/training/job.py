@@ -4,44 +4,190 @@ import contextlib
 import json
 import logging
 import shutil
+import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from torch import nn
+from typing_extensions import TypedDict
 
-from ptft.models.folder import copy_tokenizer
-from ptft.models.loading import StoredWeights, load_model, scoring_dtype
+from ptft.data.jsonl import read_all
+from ptft.files.slice_files import check_slice, read_slice
+from ptft.models.folder import copy_tokenizer, model_files
+from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
-from ptft.training.attention import NAME as PACKED_ATTENTION
-from ptft.training.blocks import freeze
-from ptft.training.curve import write_curve, write_tensorboard
-from ptft.training.data import read_data
-from ptft.training.devices import Devices, join_devices, leave_devices, place
-from ptft.training.loop import Trainer
-from ptft.training.memory import peak_memory
-from ptft.training.methods import get_method
-from ptft.training.predictors import compared_examples, distances, kl_from_base
-from ptft.training.reference import Reference
-from ptft.training.request import Request
-from ptft.training.run import Diverged, Run, works_in_bfloat16
-from ptft.training.selection import Candidate, best_candidate, write_selection
-from ptft.training.snapshots import whole_weights
+from ptft.training.devices import (
+    Devices,
+    join_devices,
+    leave_devices,
+    local,
+    place,
+    whole_weights,
+    works_in_bfloat16,
+)
+from ptft.training.examples import Example, check_examples, split_off, truncate
+from ptft.training.gradients import peak_memory
+from ptft.training.loop import Run, Trainer
+from ptft.training.losses import constant_loss
+from ptft.training.methods import METHODS, Method, get_method
+from ptft.training.packing import NAME as PACKED_ATTENTION
+from ptft.training.records import (
+    Candidate,
+    best_candidate,
+    summary_of,
+    verdict,
+    write_curve,
+    write_selection,
+    write_tensorboard,
+)
+from ptft.training.remedies import Reference, Replayed, freeze, replay_examples
+from ptft.training.settings import TrainingSettings
 from ptft.training.state import (
+    Diverged,
     StateFolder,
     StopRequest,
     fingerprint,
     finished_folder,
     link_folder,
 )
-from ptft.training.summary import summary_of
+from ptft.training.updates import PLAIN, Way, choose_way, possible_ways
+from ptft.versions import TRAINING_VERSION
 
 log = logging.getLogger(__name__)
+
+
+class Slice(TypedDict):
+    """The part of the study that a job is given (``Grid.finetune_slice``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    training_version: NotRequired[int]
+    method: Literal[tuple(METHODS)]
+    seed: int
+    template: NotRequired[str | None]
+    replay_template: NotRequired[str | None]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which method, with which settings, from where to where."""
+
+    method: str
+    seed: int
+    template: str | None
+    settings: TrainingSettings
+    checkpoint: Path
+    train: Path
+    state: Path
+    output: Path
+    replay: Path | None = None
+    """what is replayed, where ``settings`` ask for it"""
+    replay_template: str | None = None
+    ways: Path | None = None
+    """where the study keeps which way of updates this method takes"""
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that decides the weights."""
+        replay = [self.replay] if self.replay else []
+        return [*model_files(self.checkpoint), self.train, *replay]
+
+    @property
+    def kept(self) -> Path:
+        """Links to the finished model, beside its state."""
+        return self.state / "finished"
+
+    def identity(self) -> dict[str, Any]:
+        """All else that decides the weights, as plain data."""
+        return {
+            "training_version": TRAINING_VERSION,
+            "method": self.method,
+            "seed": self.seed,
+            "template": self.template,
+            **({"replay_template": self.replay_template} if self.replay else {}),
+            "settings": asdict(self.settings),
+        }
+
+
+def read_request(given: Path, **paths: Path | None) -> Request:
+    """A request from a slice of the study in a file, and the paths of the command line.
+
+    Raises:
+        ValueError: an unknown method, key or value; the message names file and line. Or something
+            to replay without a file, or a file without that.
+    """
+    found = read_slice(given, Slice)
+    settings = check_slice(given, METHODS[found["method"]], ("settings",), found["settings"])
+    version = found.get("training_version", TRAINING_VERSION)
+    if version != TRAINING_VERSION:
+        raise ValueError(f"training_version: found {version}, this code is {TRAINING_VERSION}")
+    if (settings.replay is None) != (paths.get("replay") is None):
+        raise ValueError(
+            "--train: a second file, and settings.replay, are given together or not at all"
+        )
+    return Request(
+        method=found["method"],
+        seed=found["seed"],
+        template=found.get("template"),
+        replay_template=found.get("replay_template"),
+        settings=settings,
+        **paths,
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examples to train on, held out for validation and replayed; what was cut or left out."""
+
+    train: list[Example]
+    validation: list[Example]
+    replayed: Replayed | None
+    dropped: list[str]
+    cut: int
+
+    def counts(self) -> Mapping[str, Any]:
+        """Numbers of examples, for the model's summary."""
+        return {
+            "train_examples": len(self.train),
+            "validation_examples": len(self.validation),
+            "dropped_examples": self.dropped,
+            "cut_examples": self.cut,
+            **({"replay_set": len(self.replayed.examples)} if self.replayed else {}),
+        }
+
+
+def read_data(request: Request, method: Method) -> Data:
+    """The examples of a request.
+
+    Raises:
+        ValueError: they cannot be trained on.
+    """
+    settings, seed = request.settings, request.seed
+    config = transformers.AutoConfig.from_pretrained(request.checkpoint, local_files_only=True)
+    longest = min(settings.max_length, context_length(config) or sys.maxsize)
+    tokenizer = load_tokenizer(request.checkpoint)
+    rows = read_all(request.train)
+    kept, dropped = truncate(method.examples(tokenizer, rows, request.template, longest), longest)
+    train, validation = kept, []
+    if settings.validation_examples:
+        cut = split_off(len(kept), settings.validation_examples, seed)
+        train, validation = ([kept[i] for i in part] for part in cut)
+    check_examples([*train, *validation], settings.batch_size)
+    replayed = None
+    if settings.replay and request.replay:
+        others = read_all(request.replay)
+        made = replay_examples(tokenizer, others, request.replay_template, longest)
+        replayed = Replayed(made, settings.replay.share, seed)
+    return Data(train, validation, replayed, dropped, sum(item.cut for item in kept))
 
 
 def finetune(request: Request) -> None:
@@ -57,8 +203,7 @@ def finetune(request: Request) -> None:
     try:
         with lock, StopRequest() as stop:
             devices.wait()
-            kept = _kept(request)
-            places = [request.output, kept]
+            places = [request.output, request.kept]
             finished = [place for place in places if _finished_identity(place) == identity]
             if devices.main:
                 note(reused=min(len(finished), 1))
@@ -66,10 +211,16 @@ def finetune(request: Request) -> None:
                 _Finetuning(request, identity, devices, stop).run()
             elif devices.main:
                 log.info("%s was finished by an earlier attempt", finished[0])
-                if finished[0] == kept:
-                    link_folder(kept, request.output)
+                if finished[0] == request.kept:
+                    link_folder(request.kept, request.output)
     finally:
         leave_devices()
+
+
+def _finished_identity(output: Path) -> str | None:
+    """The identity of a finished model folder; None where there is none."""
+    summary = output / "training.json"
+    return json.loads(summary.read_text())["identity"] if summary.exists() else None
 
 
 class _Finetuning:
@@ -83,21 +234,34 @@ class _Finetuning:
         self.settings = request.settings
         self.method = get_method(request.method)
         self.data = read_data(request, self.method)
+        self.bfloat16 = works_in_bfloat16(self.settings.dtype, devices.device)
+        self.saved_dtype = self.method.saved_dtype(scoring_dtype(devices.device))
+        self.way = PLAIN
+        self.start_sums: list[int] = []
 
     def run(self) -> None:
         """Train, choose where there is a choice, write."""
+        rate = (self.settings.learning_rates or [self.settings.lr])[0]
+        ways = possible_ways(self.settings, self.devices)
+        self.way = choose_way(ways, self.request.ways, partial(self._trainer, rate))
         trainer, candidates = self._trained()
         weights = whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
+        learned = self._learned(trainer)
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
-                self._write(folder, trainer, candidates, weights)
+                self._write(folder, trainer, candidates, weights, learned)
             self._keep()
             if self.devices.device.type == "cuda":
                 note(gpu_gib=peak_memory(self.devices.device) / 2**30)
         self.devices.wait()
 
     def _write(
-        self, folder: Path, trainer: Trainer, candidates: list[Candidate], weights: dict | None
+        self,
+        folder: Path,
+        trainer: Trainer,
+        candidates: list[Candidate],
+        weights: dict | None,
+        learned: Mapping[str, Any],
     ) -> None:
         """Fill the folder of the finished model.
 
@@ -108,8 +272,7 @@ class _Finetuning:
             OSError: it cannot be written (a full disk).
         """
         try:
-            dtype = scoring_dtype(self.devices.device)
-            self.method.save(trainer.run.model, folder, dtype, weights)
+            self.method.save(trainer.run.model, folder, self.saved_dtype, weights)
         except SafetensorError as error:
             raise OSError(f"could not write the weights to {folder}: {error}") from error
         copy_tokenizer(self.request.checkpoint, folder)
@@ -121,8 +284,8 @@ class _Finetuning:
             **self.request.identity(),
             "identity": self.identity,
             **self.data.counts(),
-            **summary_of(trainer),  # its peak of memory is without a second model
-            **self._predictors(trainer, weights),
+            **summary_of(trainer),
+            **learned,
             "total_seconds": time.monotonic() - self.begun,
         }
         (folder / "training.json").write_text(json.dumps(summary, indent=1, sort_keys=True))
@@ -134,11 +297,31 @@ class _Finetuning:
         deletes the output and tries again: then the next try is instant. Whoever has used the
         model removes the links.
         """
-        kept = _kept(self.request)
+        kept = self.request.kept
         link_folder(self.request.output, kept)
         for path in kept.parent.iterdir():
             if path != kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _learned(self, trainer: Trainer) -> dict[str, Any]:
+        """Whether the training learned, by its own examples; a warning where it did not."""
+        final, start = trainer.final_loss(), trainer.start_loss
+        constant = constant_loss(self.data.train, self.settings.weighting)
+        sums = weight_sums(trainer.trained.values(), self.saved_dtype)
+        [moved] = self.devices.any(sums != self.start_sums)
+        found = verdict(final, start, constant, moved)
+        if found != "learned" and self.devices.main:
+            log.warning(
+                "the training did not learn (%s): its loss on its own examples is %.3f, was %.3f "
+                "before, and is %s for a constant answer. Try other seeds, more epochs, another lr",
+                *(found, final, start, "unknown" if constant is None else f"{constant:.3f}"),
+            )
+        return {
+            "final_loss": final,
+            "start_loss": start,
+            "constant_loss": constant,
+            "verdict": found,
+        }
 
     def _trained(self) -> tuple[Trainer, list[Candidate]]:
         """A trained model; with several learning rates, that of the best, and their table."""
@@ -174,72 +357,53 @@ class _Finetuning:
     def _state_of(self, rate: float) -> StateFolder:
         return self._state(self.request.state / f"lr-{rate:g}")
 
-    def _trainer(self, rate: float) -> Trainer:
+    def _trainer(self, rate: float, way: Way | None = None) -> Trainer:
         """A trainer of the checkpoint's model, new each time."""
-        seed, settings = self.request.seed, self.settings
+        seed, settings, data = self.request.seed, self.settings, self.data
         torch.manual_seed(seed)
-        bfloat16 = works_in_bfloat16(settings, self.devices.device)
         with self.devices.in_turn():  # the host has room for one whole model, not for one each
             model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
             model = self.method.prepare(model, settings)
-            if bfloat16:
+            if self.bfloat16:
                 self.method.lighten(model, torch.bfloat16)
             freeze(model, settings.freeze)
-            model = place(model, self.devices, settings.sharding, bfloat16)
+            model = place(model, self.devices, settings.sharding, self.bfloat16)
             base = self._reference(model) if settings.kl else None
-        data = self.data
         run = Run(
             model,
             *(data.train, data.validation, settings, rate, seed, self.devices),
-            *(data.replayed, base),
+            *(data.replayed, base, way or self.way),
         )
-        return Trainer(run)
+        trainer = Trainer(run)
+        self.start_sums = weight_sums(trainer.trained.values(), self.saved_dtype)
+        return trainer
 
     def _reference(self, model: nn.Module) -> Reference:
         """The checkpoint, for its predictions: in the tuned model itself, or loaded beside it."""
         if self.method.keeps_base:
             return Reference(model, partial(self.method.as_base, model))
-        bfloat16 = works_in_bfloat16(self.settings, self.devices.device)
         base = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
         base.requires_grad_(False)
-        return Reference(place(base, self.devices, self.settings.sharding, bfloat16).eval())
-
-    def _predictors(self, trainer: Trainer, weights: dict | None) -> dict[str, Any]:
-        """How far the model is from its checkpoint; None, with a warning, where that fails.
-
-        The optimizer's memory is given back first: it is more than a second model takes.
-        """
-        trainer.release()
-        model = trainer.run.model
-        whole = weights or {name: weight.detach() for name, weight in trainer.trained.items()}
-        trained = {name: whole[name] for name in trainer.trained}
-        stored = StoredWeights(self.request.checkpoint)
-        return {
-            "kl_from_base": self._kl_from_base(trainer),
-            **distances(self.method, model, trained, stored),
-        }
-
-    def _kl_from_base(self, trainer: Trainer) -> float | None:
-        run, device = trainer.run, self.devices.device
-        if self.devices.world > 1 and self.settings.sharding == "full":
-            log.warning("kl_from_base is not measured of weights that are cut over devices")
-            return None
-        examples = compared_examples(run.train, run.validation, run.seed)
-        try:
-            base = run.base or self._reference(run.model)
-            return kl_from_base(run.model, base, examples, device, trainer.bfloat16)
-        except torch.OutOfMemoryError:
-            log.warning(
-                "kl_from_base is not measured: the checkpoint does not fit beside the model"
-            )
-            return None
+        if self.bfloat16 and self.settings.sharding == "data":
+            lighten_linear(base, torch.bfloat16)
+        return Reference(place(base, self.devices, self.settings.sharding, self.bfloat16).eval())
 
 
-def _kept(request: Request) -> Path:
-    return request.state / "finished"
+def lighten_linear(model: nn.Module, dtype: torch.dtype) -> None:
+    """Keep linear layers that are not trained in the precision they are multiplied in.
+
+    Autocast rounds them to the same values in every pass. The output layer, which may be tied to
+    the embeddings, stays as it is.
+    """
+    head = model.get_output_embeddings()
+    for part in model.modules():
+        if isinstance(part, nn.Linear) and part is not head:
+            part.to(dtype)
 
 
-def _finished_identity(output: Path) -> str | None:
-    """The identity of a finished model folder; None where there is none."""
-    summary = output / "training.json"
-    return json.loads(summary.read_text())["identity"] if summary.exists() else None
+@torch.no_grad()
+def weight_sums(weights: Iterable[torch.Tensor], dtype: torch.dtype) -> list[int]:
+    """A number for each weight that changes when its bits in a precision do."""
+    whole = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+    sums = [local(weight).detach().to(dtype).view(whole[dtype]).sum() for weight in weights]
+    return torch.stack(sums).tolist()

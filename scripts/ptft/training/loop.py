@@ -9,33 +9,122 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from ptft.runtime.bars import ProgressBar, progress
 from ptft.runtime.job_records import note
-from ptft.training.batches import batch_indices, updates_per_epoch
-from ptft.training.cuda_graphs import CudaGraphs, Recorder
-from ptft.training.devices import replicate
-from ptft.training.early_stopping import EarlyStopping
-from ptft.training.examples import Example
-from ptft.training.gradients import Gradients
-from ptft.training.l2sp import StartingPoint
-from ptft.training.loss import Objective
-from ptft.training.memory import automatic_token_budget
-from ptft.training.optimizer import Optimizer
-from ptft.training.packing import PackedBatch, example_weights
-from ptft.training.readings import Readings
-from ptft.training.recorded_updates import RecordedUpdates, can_record
-from ptft.training.run import OutOfMemory, Run, compile_layers, works_in_bfloat16
-from ptft.training.schedule import learning_rate
-from ptft.training.snapshots import gathered_weights, load_weights, restore, snapshot
-from ptft.training.state import Interrupted, StateFolder, StopRequest
-from ptft.training.validation import validate
+from ptft.training.devices import (
+    Devices,
+    blocks,
+    gathered_weights,
+    load_weights,
+    replicate,
+    restore,
+    snapshot,
+    works_in_bfloat16,
+)
+from ptft.training.examples import Example, batch_indices, updates_per_epoch
+from ptft.training.gradients import Gradients, TokenBudget, automatic_token_budget
+from ptft.training.losses import validate
+from ptft.training.optimizer import Optimizer, learning_rate
+from ptft.training.remedies import EarlyStopping, Objective, Reference, Replayed, penalties
+from ptft.training.settings import TrainingSettings
+from ptft.training.state import Diverged, Interrupted, OutOfMemory, StateFolder, StopRequest
+from ptft.training.updates import PLAIN, Way
 
 log = logging.getLogger(__name__)
+
+DIVERGED_AFTER = 20
+"""Updates in a row with a loss twice that of guessing evenly over the vocabulary."""
+CHECK_EVERY_ON_CUDA = 10
+"""Reading a loss waits for the device, so on CUDA several are read at once."""
+JUDGED_EXAMPLES = 256
+"""The first of the training set; the loss on them is measured before the first and after the last
+update, to see whether anything was learned."""
+
+
+@dataclass
+class Run:
+    """One training run: what learns, from what (validation may be empty), and how.
+
+    ``model`` is on its device or devices already (``devices.place``), and so is ``base``, which
+    ``settings.kl`` needs.
+    """
+
+    model: nn.Module
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    settings: TrainingSettings
+    lr: float
+    seed: int
+    devices: Devices
+    replayed: Replayed | None = None
+    base: Reference | None = None
+    way: Way = PLAIN
+
+
+class Readings:
+    """Losses and gradient norms: left on the device by updates, read together, and watched.
+
+    Args:
+        steps: updates of the whole run, for messages.
+        vocabulary: tokens that a model chooses from.
+        device: that the updates run on.
+
+    Attributes:
+        curve: rows of the learning curve (``ptft.training.records``).
+        hopeless: updates in a row whose loss is worse than knowing nothing.
+    """
+
+    def __init__(self, steps: int, vocabulary: int, device: torch.device) -> None:
+        self.steps, self.guessing = steps, math.log(vocabulary)
+        self.together = CHECK_EVERY_ON_CUDA if device.type == "cuda" else 1
+        self.curve: list[dict[str, Any]] = []
+        self.hopeless = 0
+        self._unread: list[tuple[dict[str, Any], torch.Tensor, list[str]]] = []
+
+    def leave(self, row: dict[str, Any], measured: torch.Tensor, ids: list[str]) -> None:
+        """Take an update's measurements, unread.
+
+        Args:
+            row: of the curve, but for what was measured.
+            measured: (2,) loss and gradient norm.
+            ids: the update's examples.
+        """
+        self._unread.append((row, measured, ids))
+
+    def took(self, seconds: float) -> None:
+        """Note when the last update was over."""
+        self._unread[-1][0]["seconds"] = seconds
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to read."""
+        return len(self._unread) >= self.together
+
+    def read(self) -> None:
+        """Move finished updates to the curve.
+
+        Raises:
+            Diverged: the loss or norm is not finite, or the loss has been hopeless for long.
+        """
+        for row, measured, ids in self._unread:
+            loss, norm = measured.tolist()
+            self.curve.append(row | {"loss": loss, "grad_norm": norm})
+            self.hopeless = self.hopeless + 1 if loss > 2 * self.guessing else 0
+            if not (math.isfinite(loss) and math.isfinite(norm)) or (
+                self.hopeless >= DIVERGED_AFTER
+            ):
+                raise Diverged(
+                    f"training diverged at update {row['step']} of {self.steps}: loss "
+                    f"{loss:.4g}, gradient norm {norm:.4g}, learning rate {row['lr']:.4g}, "
+                    f"examples {ids}. No model is saved; use a lower lr or a lower max_grad_norm"
+                )
+        self._unread.clear()
 
 
 class Trainer:
@@ -44,51 +133,40 @@ class Trainer:
     def __init__(self, run: Run) -> None:
         self.run = run
         settings, device = run.settings, run.devices.device
-        if run.devices.world > 1 and (key := settings.of_one_device):
-            raise ValueError(f"{key} is for one device, there are {run.devices.world}")
-        self.bfloat16 = works_in_bfloat16(settings, device)
+        self.bfloat16 = works_in_bfloat16(settings.dtype, device)
         self.model = replicate(run.model, run.devices, settings.sharding)
-        if settings.compile:
-            compile_layers(run.model)
+        if run.way.compiled:
+            for block in blocks(run.model):
+                block.compile(dynamic=True)  # for any number of tokens
         self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
-        recording = settings.cuda_graphs and can_record(device, self.bfloat16)
-        self.optimizer = Optimizer(run.model, settings, self.bfloat16, recording)
+        self.optimizer = Optimizer(run.model, settings, run.way.masters)
         self.trained = self.optimizer.trained
-        self.start = self._starting_point()
+        self.penalties = penalties(settings, self.trained, run.devices)
         self.gradients = self._gradients()
-        self.recorded = self._recorded(CudaGraphs()) if recording else None
         self.readings = Readings(self.steps, run.model.config.vocab_size, device)
         self.step = 0
         replayed = ("replayed_examples", "replayed_tokens") if run.replayed else ()
         self.seen = dict.fromkeys(("examples", "tokens", *replayed), 0)
         self.stopping = EarlyStopping(settings.early_stopping)
         self.seconds = 0.0
+        self.start_loss: float | None = None
 
     def _gradients(self) -> Gradients:
         run, settings = self.run, self.run.settings
         objective, device = Objective(settings.kl, run.base), run.devices.device
         replayed = run.replayed.examples if run.replayed else ()
-        budget = settings.token_budget or run.devices.least(
-            automatic_token_budget(
+        if settings.token_budget:
+            budget = TokenBudget(settings.token_budget, settings.token_budget)
+        else:
+            found = automatic_token_budget(
                 *(self.model, [*run.train, *replayed], objective, device, self.bfloat16),
-                settings.extra_bytes,
+                run.way.extra_bytes,
             )
-        )
+            budget = TokenBudget(*run.devices.least(found.whole, found.parts))
         return Gradients(
             *(self.model, objective, self.optimizer),
             *(settings.weighting, run.devices, self.bfloat16, budget),
         )
-
-    def _recorded(self, graphs: Recorder) -> RecordedUpdates:
-        share = self.run.replayed.share if self.run.replayed else 0
-        most = math.ceil(self.run.settings.batch_size / (1 - share)) + 1
-        return RecordedUpdates(most, self.run.devices.device, graphs)
-
-    def _starting_point(self) -> StartingPoint | None:
-        run, strength = self.run, self.run.settings.l2sp
-        sharded = run.devices.world > 1 and run.settings.sharding == "full"
-        weights = self.trained.values()
-        return StartingPoint(weights, strength, run.devices, sharded) if strength else None
 
     @property
     def curve(self) -> list[dict[str, Any]]:
@@ -120,8 +198,8 @@ class Trainer:
             OutOfMemory: an example alone does not fit, or one of several devices ran out.
         """
         self._resume(state)
-        budget = self.gradients.token_budget
-        self.gradients.token_budget = min(budget, state.token_limit() or budget)
+        if limit := state.token_limit():
+            self.gradients.budget = self.gradients.budget.limited(limit)
         self.model.train()
         shown = self.run.devices.main
         with progress("fine-tune", self.steps, "updates", self.step, shown) as bar:
@@ -131,12 +209,9 @@ class Trainer:
             load_weights(state.load_best(best), self.trained)
         self.optimizer.end()
 
-    def release(self) -> None:
-        """Give back what only updates need: optimizer, gradients, a copy of the first weights."""
-        self.optimizer.zero_grad()
-        del self.optimizer, self.gradients, self.recorded, self.start
-        if self.run.devices.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def final_loss(self) -> float:
+        """The loss on the first training examples, as ``start_loss`` is that before training."""
+        return self._loss_on(self.run.train[:JUDGED_EXAMPLES])[0]
 
     def _go_on(
         self, state: StateFolder, stop: StopRequest, keep_state: bool, bar: ProgressBar
@@ -145,17 +220,18 @@ class Trainer:
         saved = begun = time.monotonic()
         before = self.seconds
         if self.step == 0:
+            self.start_loss = self._loss_on(self.run.train[:JUDGED_EXAMPLES])[0]
             self._validate(state)
         while not self.ended:
             try:
-                self._update()
+                self.update()
             except OutOfMemory:
-                state.limit_tokens(self.gradients.token_budget)
+                state.limit_tokens(self.gradients.budget.whole)
                 raise
             self.seconds = before + time.monotonic() - begun
             self.readings.took(self.seconds)
             measuring = self.step == self.steps or self.step in self.run.settings.validation_steps
-            stopping, saving = self._agree(stop.requested, self._save_due(saved))
+            stopping, saving = self.run.devices.any(stop.requested, self._save_due(saved))
             if self.readings.due or measuring or stopping or saving:
                 self.readings.read()
             if measuring:
@@ -168,11 +244,13 @@ class Trainer:
             if stopping and not last:
                 raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.steps}")
 
-    def _update(self) -> None:
+    def update(self) -> None:
         """One update; its loss and gradient norm are left to be read."""
         run, settings = self.run, self.run.settings
         chosen = batch_indices(len(run.train), settings.batch_size, run.seed, self.step)
-        replayed = self._replayed()
+        replayed = []
+        if run.replayed:
+            replayed = run.replayed.batch(self.step, len(run.train), settings.batch_size)
         batch = [*(run.train[index] for index in chosen), *replayed]
         rate = learning_rate(self.step, self.steps, run.lr, settings.warmup_ratio)
         self.optimizer.set_rate(rate)
@@ -183,66 +261,32 @@ class Trainer:
             self._count(replayed, "replayed_")
         epoch = self.step / self.steps * settings.epochs
         row = {"step": self.step, "epoch": epoch, **self.seen, "lr": rate}
-        ids = [item.example_id for item in batch]
-        self.readings.leave(row, measured, ids)
+        self.readings.leave(row, measured, [item.example_id for item in batch])
 
     def _learn(self, batch: Sequence[Example]) -> torch.Tensor:
         """Learn from a batch; returns (2,) its loss and the norm of its gradient."""
-        if self.recorded and self.recorded.takes(batch, self.gradients.token_budget):
-            weights = example_weights(batch, self.run.settings.weighting)
-            try:
-                return self.recorded.run(self._learn_at_once, batch, weights)
-            except torch.OutOfMemoryError:
-                log.warning("out of memory with CUDA graphs: going on without them")
-        else:
-            try:
-                return self._learn_in_parts(batch)
-            except OutOfMemory:
-                if self.recorded is None:
-                    raise
-        # What failed, and what is recorded, is given back when the block above has ended.
-        self.recorded = None
-        self.optimizer.zero_grad()
-        return self._learn_in_parts(batch)
-
-    def _learn_in_parts(self, batch: Sequence[Example]) -> torch.Tensor:
-        return self._apply(self.gradients.add_up(batch, self.step + 1))
-
-    def _learn_at_once(self, packed: PackedBatch) -> torch.Tensor:
-        """Learn from a batch that is one micro-batch, without looking at a value."""
-        return self._apply(self.gradients.add(packed))
-
-    def _apply(self, loss: torch.Tensor) -> torch.Tensor:
-        """Move the weights by the gradients of a loss; returns (2,) it and the gradients' norm."""
-        if self.start is not None:
+        loss = self.gradients.add_up(batch, self.step + 1)
+        for penalty in self.penalties:
             self.optimizer.collect()
-            loss = loss + self.start.add_gradient()
+            loss = loss + penalty.add_gradient()
         return torch.stack([loss, self.optimizer.step()])
-
-    def _replayed(self) -> list[Example]:
-        """What is replayed in the next update."""
-        run = self.run
-        if run.replayed is None:
-            return []
-        return run.replayed.batch(self.step, len(run.train), run.settings.batch_size)
 
     def _count(self, examples: Sequence[Example], kind: str) -> None:
         self.seen[f"{kind}examples"] += len(examples)
         self.seen[f"{kind}tokens"] += sum(len(item.ids) for item in examples)
+
+    def _loss_on(self, examples: Sequence[Example]) -> tuple[float, float]:
+        """Loss of examples, and the share of them whose completion is exact."""
+        device, weighting = self.run.devices.device, self.run.settings.weighting
+        budget = self.gradients.budget.whole
+        return validate(self.model, examples, weighting, budget, device, self.bfloat16)
 
     def _validate(self, state: StateFolder) -> None:
         """Measure validation, where there is any, and keep the weights if they may be the best."""
         run = self.run
         if not run.validation:
             return
-        loss, exact = validate(
-            self.model,
-            run.validation,
-            run.settings.weighting,
-            self.gradients.token_budget,
-            run.devices.device,
-            self.bfloat16,
-        )
+        loss, exact = self._loss_on(run.validation)
         if not self.curve:
             start = dict.fromkeys(("step", *self.seen), 0)
             self.curve.append(start | {"epoch": 0.0, "seconds": 0.0})
@@ -255,13 +299,6 @@ class Trainer:
                 state.save_best(self.step, weights)
             run.devices.wait()
 
-    def _agree(self, *wishes: bool) -> list[bool]:
-        """What any of the processes wishes, all do."""
-        if self.run.devices.world == 1:
-            return list(wishes)
-        votes = torch.tensor(wishes, dtype=torch.float32, device=self.run.devices.device)
-        return [vote > 0 for vote in self.run.devices.total(votes).tolist()]
-
     def _save_due(self, saved: float) -> bool:
         settings = self.run.settings
         by_steps = settings.save_steps is not None and self.step % settings.save_steps == 0
@@ -273,8 +310,9 @@ class Trainer:
             "step": self.step,
             **self.seen,
             "seconds": self.seconds,
+            "start_loss": self.start_loss,
             "hopeless": self.readings.hopeless,
-            "token_budget": self.gradients.token_budget,
+            "token_budget": asdict(self.gradients.budget),
             "curve": self.curve,
             "stopping": asdict(self.stopping),
             **snapshot(self.trained, self.optimizer.adamw, devices),
@@ -290,9 +328,9 @@ class Trainer:
             return
         self.step, self.seen = saved["step"], {key: saved[key] for key in self.seen}
         self.readings.curve, self.readings.hopeless = saved["curve"], saved["hopeless"]
-        self.seconds, self.gradients.token_budget = saved["seconds"], saved["token_budget"]
-        if "stopping" in saved:  # not in a state of before there was such a thing
-            self.stopping = EarlyStopping(**saved["stopping"])
+        self.seconds, self.start_loss = saved["seconds"], saved["start_loss"]
+        self.gradients.budget = TokenBudget(**saved["token_budget"])
+        self.stopping = EarlyStopping(**saved["stopping"])
         restore(saved, self.trained, self.optimizer.adamw)
         self.optimizer.publish()
         if self.run.devices.main:

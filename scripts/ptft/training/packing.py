@@ -1,17 +1,178 @@
 """Padding-free tensors: the examples of a micro-batch end to end in one row.
 
-Positions restart at every example, attention stays within each (``ptft.training.attention``), and
-only the hidden states that predict a learned token go through the output projection.
+Positions restart at every example, attention stays within each, and only the hidden states that
+predict a learned token go through the output projection.
+
+Attention is registered with transformers under the name ``ptft_packed``. Because transformers knows
+no mask function of that name it builds no mask at all, and the layout of the row arrives here
+through the model's keyword arguments, computed once a micro-batch instead of once a layer. On CUDA
+in bfloat16 it is flash attention over variable lengths (``torch.nn.attention.varlen``, which knows
+no float32). Elsewhere the rows are laid out as rectangles, one for sequences of similar length, and
+go through ``scaled_dot_product_attention``: causal, so that padding at the end is never seen and
+needs no mask.
 """
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
 
-from ptft.training.attention import SequenceLayout, sequence_layout
 from ptft.training.examples import Example
+
+NAME = "ptft_packed"
+
+# A sequence shorter than this share of the longest in its rectangle starts a new one: below it,
+# the attention wasted on padding costs more than another call does.
+MIN_FILL = 0.6
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Sequences of similar length. rows: (tokens,) their places in the packed row. cells: (tokens,)
+    the places in the flattened (sequences x length) rectangle."""
+
+    sequences: int
+    length: int
+    rows: torch.Tensor
+    cells: torch.Tensor
+
+
+@dataclass(frozen=True)
+class SequenceLayout:
+    """Where the sequences of a packed row begin and end.
+
+    boundaries: (B + 1,) int32, cumulative lengths, for flash attention. rectangles: without it.
+    """
+
+    longest: int
+    boundaries: torch.Tensor | None
+    rectangles: tuple[Rectangle, ...]
+
+
+def sequence_layout(
+    lengths: Sequence[int], device: torch.device, bfloat16: bool = False
+) -> SequenceLayout:
+    """Layout of sequences of the given lengths, one after the other, for work in a precision."""
+    ends = np.cumsum([0, *lengths])
+    if device.type == "cuda" and bfloat16:
+        boundaries = torch.from_numpy(ends.astype(np.int32)).to(device, non_blocking=True)
+        return SequenceLayout(max(lengths), boundaries, ())
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if not groups or lengths[index] < MIN_FILL * lengths[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(index)
+    rectangles = tuple(
+        _rectangle([(ends[i], lengths[i]) for i in group], device) for group in groups
+    )
+    return SequenceLayout(max(lengths), None, rectangles)
+
+
+def _rectangle(spans: Sequence[tuple[int, int]], device: torch.device) -> Rectangle:
+    """The rectangle of sequences given as (start, length), the longest first."""
+    width = spans[0][1]
+    rows = np.concatenate([np.arange(start, start + n) for start, n in spans])
+    cells = np.concatenate([np.arange(n) + place * width for place, (_, n) in enumerate(spans)])
+    places = (torch.from_numpy(array).to(device, non_blocking=True) for array in (rows, cells))
+    return Rectangle(len(spans), width, *places)
+
+
+class _Move(torch.autograd.Function):
+    """Copy rows ``source`` of an (n, F) tensor to rows ``target`` of a zero (size, F) tensor.
+
+    Each row is used once, so the gradient is the same move backwards: faster than the gradient of
+    an index, which must add up.
+    """
+
+    @staticmethod
+    def forward(ctx, tensor, source, target, size):
+        ctx.save_for_backward(source, target)
+        ctx.size = tensor.shape[0]
+        return tensor.new_zeros(size, tensor.shape[1]).index_copy_(
+            0, target, tensor.index_select(0, source)
+        )
+
+    @staticmethod
+    def backward(ctx, grad):
+        source, target = ctx.saved_tensors
+        moved = grad.new_zeros(ctx.size, grad.shape[1]).index_copy_(
+            0, source, grad.index_select(0, target)
+        )
+        return moved, None, None, None
+
+
+def packed_attention(
+    module, query, key, value, attention_mask, scaling=None, dropout=0.0, layout=None, **_
+):
+    """Attention function of transformers' interface.
+
+    query: (1, H, T, D); key, value: (1, H_kv, T, D). Returns ((1, T, H, D), None).
+
+    Raises:
+        ValueError: called without a layout, or with attention dropout, which is not supported.
+    """
+    if layout is None:
+        raise ValueError(f"attention {NAME!r} needs layout=, see ptft.training.attention")
+    if dropout:
+        raise ValueError(f"attention_dropout={dropout} is not supported over packed sequences")
+    if layout.boundaries is not None:
+        return _varlen(query, key, value, scaling, layout), None
+    # (1, H, T, D) -> (T, H, D): the projections' own memory order, so nothing is copied
+    query, key, value = (tensor.transpose(1, 2)[0] for tensor in (query, key, value))
+    tokens, heads, width = query.shape
+    out = None
+    for box in layout.rectangles:
+        boxed = [_to_rectangle(tensor, box) for tensor in (query, key, value)]
+        answer = F.scaled_dot_product_attention(
+            *boxed, is_causal=True, scale=scaling, enable_gqa=key.shape[1] != heads
+        )  # (sequences, H, length, D)
+        flat = answer.transpose(1, 2).reshape(-1, heads * width)
+        part = _Move.apply(flat, box.cells, box.rows, tokens)
+        out = part if out is None else out + part
+    return out.view(1, tokens, heads, width), None
+
+
+def _to_rectangle(tensor: torch.Tensor, box: Rectangle) -> torch.Tensor:
+    """(T, H, D) -> (sequences, H, length, D), zero where a sequence is shorter."""
+    tokens, heads, width = tensor.shape
+    flat = tensor.reshape(tokens, heads * width)
+    moved = _Move.apply(flat, box.rows, box.cells, box.sequences * box.length)
+    return moved.view(box.sequences, box.length, heads, width).transpose(1, 2)
+
+
+def _varlen(query, key, value, scaling, layout: SequenceLayout) -> torch.Tensor:
+    """Flash attention over the packed row on CUDA; (1, H, T, D) -> (1, T, H, D)."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:  # not every torch with varlen_attn has grouped queries in it
+        key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
+    # Rotary positions of Llama and GPT-NeoX leave float32 behind under autocast; the kernel wants
+    # what the projection of the values gave.
+    query, key, value = (t.transpose(1, 2)[0].to(value.dtype) for t in (query, key, value))
+    ends, longest = layout.boundaries, layout.longest
+    causal = _causally(varlen_attn)
+    out = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scaling, **causal)
+    return out[None]
+
+
+@functools.cache
+def _causally(varlen_attn: Callable) -> dict[str, Any]:
+    """How a torch's kernel is told to be causal: 2.10 has a word for it, later ones a window.
+
+    Kept, since looking takes the host longer than a call of the kernel does.
+    """
+    windowed = "window_size" in inspect.signature(varlen_attn).parameters
+    return {"window_size": (-1, 0)} if windowed else {"is_causal": True}
+
+
+AttentionInterface.register(NAME, packed_attention)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The defaults are those of Sun & Dredze (arXiv 2408.06663) for OLMo-1B on the sup
 """
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 
@@ -12,24 +12,6 @@ def require(holds: bool, key: str, found: Any, expected: str) -> None:
     """Raise a ValueError that names a setting, its value and what was expected of it."""
     if not holds:
         raise ValueError(f"{key}: found {found!r}, expected {expected}")
-
-
-def added(default: Any) -> Any:
-    """A setting that was added after models were trained: at its default it is left out.
-
-    So the identity of older models, and the slices of their jobs, do not change.
-    """
-    return field(default=default, metadata={"added": True})
-
-
-def plain_settings(settings: Any) -> dict[str, Any]:
-    """A dataclass of settings as plain data, without those of :func:`added` at their default."""
-    unsaid = {
-        item.name
-        for item in fields(settings)
-        if "added" in item.metadata and getattr(settings, item.name) == item.default
-    }
-    return {name: value for name, value in asdict(settings).items() if name not in unsaid}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,52 +58,33 @@ class TrainingSettings:
     """Maximum tokens of a micro-batch; an update accumulates micro-batches. None: by memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the forward pass; weights and optimizer stay float32. auto: bfloat16 on CUDA."""
-    compile: bool = False
-    """torch.compile the decoder's layers: worthwhile for long runs on a GPU."""
-    optimizer: Literal["adamw", "adamw_clip", "adamw_masters"] = added("adamw")
-    """Ways to the same updates, on one GPU: adamw_clip clips inside of the fused AdamW;
-    adamw_masters also keeps linear layers in bfloat16, with float32 masters."""
-    cuda_graphs: bool = added(False)
-    """Record updates of up to 2,048 tokens as CUDA graphs: for short texts on one GPU."""
+    updates: Literal["auto", "plain"] = "auto"
+    """How updates are computed. auto: on one GPU the fastest of the ways that agree with the plain
+    one, tried by the first training of a method; elsewhere plain."""
     sharding: Literal["data", "full"] = "data"
     """Under torchrun: a copy of the model on each device, or weights sharded over them (FSDP2)."""
     validation_examples: int = 0
     """Examples held out of the training set, drawn by the seed, for the validation loss."""
     validation_steps: list[int] = field(default_factory=list)
     """Updates after which the validation loss is measured, besides the start and the end."""
-    replay: Replay | None = added(None)
+    replay: Replay | None = None
     """Examples of another dataset, learned together with those of the task."""
-    l2sp: float = added(0.0)
+    l2sp: float = 0.0
     """L2-SP: weight of half the squared distance to the checkpoint's weights, added to the loss.
     Not for LoRA."""
-    kl: float = added(0.0)
+    kl: float = 0.0
     """Weight of KL(checkpoint ‖ model) of the next-token probabilities at the learned tokens,
     added to the loss."""
-    freeze: int = added(0)
+    freeze: int = 0
     """The input embeddings (with a tied output layer) and this many first blocks are frozen; 0:
     nothing is."""
-    early_stopping: int | None = added(None)
+    early_stopping: int | None = None
     """Stop after this many validation measurements in a row without a new lowest loss; the weights
     with the lowest are saved. Needs ``validation_steps``."""
     save_steps: int | None = None
     """Updates between saves of resumable state."""
     save_minutes: float = 10.0
     """Minutes between saves of resumable state, at most."""
-
-    @property
-    def of_one_device(self) -> str | None:
-        """A setting with a value that several devices can't work with."""
-        if self.optimizer != "adamw":
-            return "optimizer"
-        return "cuda_graphs" if self.cuda_graphs else None
-
-    @property
-    def extra_bytes(self) -> int:
-        """Bytes of GPU memory that the ways of one device take more, a trained weight.
-
-        Masters' gradients are in both precisions where they add up; recordings have their own.
-        """
-        return 2 * (self.optimizer == "adamw_masters") + 4 * self.cuda_graphs
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):
@@ -151,12 +114,6 @@ class TrainingSettings:
             "validation_steps",
             self.validation_steps,
             "at least one update, because early_stopping is set",
-        )
-        require(
-            not (self.compile and self.cuda_graphs),
-            "cuda_graphs",
-            self.cuda_graphs,
-            "false, because compile is set: that is for long texts, this for short ones",
         )
         needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(

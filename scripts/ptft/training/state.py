@@ -1,4 +1,4 @@
-"""Resumable state: one file, replaced atomically.
+"""Resumable state: one file, replaced atomically; and how a run ends without a model.
 
 Nothing here decides when to save. A fingerprint of all that determines the result goes with the
 state; state of another run is set aside, never resumed.
@@ -20,6 +20,14 @@ log = logging.getLogger(__name__)
 
 class Interrupted(Exception):
     """SIGTERM came and the state is saved: the job may be started again."""
+
+
+class Diverged(Exception):
+    """Training cannot go on: the loss is not finite, or worse than knowing nothing."""
+
+
+class OutOfMemory(Exception):
+    """Not even one example fits into memory, or several devices must start again with less."""
 
 
 class StopRequest:
@@ -66,7 +74,7 @@ class StateFolder:
         # Mapped, so that each of several processes reads its own share of the tensors only.
         saved = torch.load(self.file, map_location="cpu", weights_only=True, mmap=True)
         if saved["identity"] != self.identity:
-            log.warning("%s belongs to other settings or data: starting anew", self.file)
+            log.warning("%s is of other settings or data: it is not resumed", self.file)
             return None
         return saved
 

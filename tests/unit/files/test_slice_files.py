@@ -22,7 +22,7 @@ from ptft.study.slices import (
     finetune_slice,
     split_slice,
 )
-from ptft.training.request import read_request
+from ptft.training.job import read_request
 
 STUDIES = ["pocket", "olmo-1b", "llama3-8b", "pythia-410m", "table3"]
 

@@ -15,8 +15,7 @@ from ptft.models.loading import (
     scoring_dtype,
     target_here,
 )
-from ptft.training.methods import get_method
-from ptft.training.methods.lora import LoraSettings
+from ptft.training.methods import LoraSettings, get_method
 
 
 def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):

@@ -88,26 +88,6 @@ def test_only_a_backend_with_weights_of_its_own_counts_twice(read):
     assert gigabytes["vllm"] - gigabytes["transformers"] == pytest.approx(2 * weights / 2**30)
 
 
-def test_ways_of_one_gpu_take_more_of_it(repository):
-    """Two bytes of each of OLMo-1B's trained weights for masters, four for recordings."""
-    file = repository / "config/olmo-1b.yaml"
-
-    def gigabytes(arm, **settings):
-        text = yaml.safe_load(file.read_text()) | {"finetune": FINETUNE, "data": {"train": 6000}}
-        text["finetune"] = {
-            name: group | {"settings": group["settings"] | settings}
-            for name, group in FINETUNE.items()
-        }
-        grid = read_study(text, [file], repository / "config")
-        return JobResources(grid).estimates.choice.of_arm(grid.arms[arm]).gigabytes
-
-    weights, whole = 1_176_764_416, gigabytes(FULL)
-    for settings, extra in (({"optimizer": "adamw_masters"}, 2), ({"cuda_graphs": True}, 4)):
-        more = gigabytes(FULL, **settings) - whole
-        assert more == pytest.approx(extra * weights / 2**30, rel=1e-6)
-    assert gigabytes(LORA, cuda_graphs=True) == gigabytes(LORA)
-
-
 def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
     grid = read(compute={"gpus": 2})
     require_room(grid, of(80), tmp_path)

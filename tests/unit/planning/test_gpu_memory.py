@@ -15,7 +15,7 @@ from transformers import (
 from ptft.planning.gpus import GB, GpuMemory, table
 from ptft.study import read_study
 from ptft.study.models import Shape
-from ptft.training.attention import NAME, sequence_layout
+from ptft.training.packing import NAME, sequence_layout
 
 # Blocks of (1000 - 2 x 10 x 10) / 2 = 400 weights: attention 300, an inner layer of 2 x 50.
 SHAPE = Shape(

@@ -149,7 +149,7 @@ def test_remedies_against_forgetting_are_swept(read):
     assert arms[1] == "full.own.share0.1-l2sp0.5-kl0.1-freeze0.s0" and len(arms) == 4
     shares = [finetune_slice(grid, arm)["settings"]["replay"]["share"] for arm in arms]
     assert shares == [0.1, 0.1, 0.3, 0.3]
-    assert [finetune_slice(grid, arm)["settings"].get("l2sp") for arm in arms[:2]] == [None, 0.5]
+    assert [finetune_slice(grid, arm)["settings"]["l2sp"] for arm in arms[:2]] == [0, 0.5]
     assert grid.splits().count(("pocket_summary", "train")) == 1
     tuning = audit_slice(grid)["tuning"]
     assert tuning.keys() == {"full.pocket_nli", "full.own"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from ptft.training.attention import NAME, SequenceLayout, sequence_layout
+from ptft.training.packing import NAME, SequenceLayout, sequence_layout
 
 CPU = torch.device("cpu")
 LENGTHS = [5, 1, 17, 9, 16]

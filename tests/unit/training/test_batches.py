@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from ptft.training.batches import (
+from ptft.training.examples import (
+    Example,
     batch_indices,
     device_micro_batches,
     micro_batches,
     split_off,
+    truncate,
     updates_per_epoch,
 )
-from ptft.training.examples import Example, truncate
+from ptft.training.optimizer import learning_rate
 from ptft.training.packing import example_weights, pack
-from ptft.training.schedule import learning_rate
 
 
 def example(name, length, targets=1):

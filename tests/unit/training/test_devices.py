@@ -14,9 +14,7 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
 from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
-from ptft.training import snapshots
-from ptft.training.attention import NAME
-from ptft.training.blocks import freeze
+from ptft.training import devices as device_module
 from ptft.training.devices import (
     LONGEST_WAIT,
     Devices,
@@ -24,16 +22,15 @@ from ptft.training.devices import (
     leave_devices,
     place,
     scattered,
+    whole_weights,
 )
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Trainer
-from ptft.training.memory import OPTIMIZER_BYTES, optimizer_bytes
-from ptft.training.methods import get_method
-from ptft.training.methods.lora import LoraSettings
-from ptft.training.reference import Reference
-from ptft.training.run import Run
+from ptft.training.gradients import trained_numbers
+from ptft.training.loop import Run, Trainer
+from ptft.training.methods import LoraSettings, get_method
+from ptft.training.packing import NAME
+from ptft.training.remedies import Reference, freeze
 from ptft.training.settings import TrainingSettings
-from ptft.training.snapshots import whole_weights
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 REMEDIES = {
@@ -139,7 +136,7 @@ def shares(deep, devices):
     trainer.gradients.accumulate(run.train[:10])
     own = sum(p.grad.to_local().numel() for p in run.model.parameters())
     whole = sum(p.numel() for p in run.model.parameters())
-    return {"gradient": own, "whole": whole, "optimizer": optimizer_bytes(run.model),
+    return {"gradient": own, "whole": whole, "trained": trained_numbers(run.model),
             "whole_gradients": kept}  # fmt: skip
 
 
@@ -165,7 +162,7 @@ def saving(deep, folder, devices):
     measured = {"validation_examples": 4, "validation_steps": [1], "early_stopping": 1}
     trainer = Trainer(run_of(deep, "full", devices=devices, **measured))
     state = SlowState(folder / "deep", "same")
-    trainer._update()
+    trainer.update()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already must not be used again unseen
     Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
     before = resident("VmHWM")
@@ -188,7 +185,7 @@ def reading(trainer, state):
         return scattered(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshots, "scattered", sampled)
+        patch.setattr(device_module, "scattered", sampled)
         trainer._resume(state)
     return grown[0]
 
@@ -222,13 +219,13 @@ def stop_and_resume(rank, checkpoint, sharding, folder, devices):
     state = StateFolder(folder / "state", "same")
     stop = StopRequest()
     first = Trainer(run_of(checkpoint, sharding, devices=devices))
-    update = first._update
+    update = first.update
 
     def update_and_stop():
         update()
         stop.requested = first.step == 4 and rank == 1  # only one process hears of it
 
-    first._update = update_and_stop
+    first.update = update_and_stop
     with pytest.raises(Interrupted, match="after update 4 of 12"):
         first.train(state, stop)
     stop.requested = False
@@ -359,7 +356,7 @@ def taken(two_devices):
 def test_a_device_holds_and_counts_its_share_only(taken):
     for process in taken:
         assert process["gradient"] == process["whole"] // 2
-        assert process["optimizer"] == OPTIMIZER_BYTES * process["whole"] // 2
+        assert process["trained"] == process["whole"] // 2
         assert len(process["whole_gradients"]) > 1  # before each micro-batch
         assert set(process["whole_gradients"]) == {0}
 

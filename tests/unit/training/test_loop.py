@@ -7,13 +7,13 @@ from plain_loop import plain_train
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.models.loading import load_model
-from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples, truncate
-from ptft.training.loop import Trainer
-from ptft.training.run import Diverged, OutOfMemory, Run
+from ptft.training.gradients import TokenBudget
+from ptft.training.loop import Run, Trainer
+from ptft.training.packing import NAME
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import Interrupted, StateFolder, StopRequest
+from ptft.training.state import Diverged, Interrupted, OutOfMemory, StateFolder, StopRequest
 
 CPU = torch.device("cpu")
 
@@ -66,13 +66,13 @@ def test_interrupted_run_ends_with_the_same_weights(checkpoint, examples, tmp_pa
     stopped, resumed = fresh(), fresh()
     with StopRequest() as stop:
         undisturbed.train(StateFolder(tmp_path / "a", "same"), stop)
-        update = stopped._update
+        update = stopped.update
 
         def interrupt_at_seven():
             stop.requested = stopped.step == 6
             return update()
 
-        stopped._update = interrupt_at_seven
+        stopped.update = interrupt_at_seven
         with pytest.raises(Interrupted, match="after update 7 of 15"):
             stopped.train(StateFolder(tmp_path / "b", "same"), stop)
         stop.requested = False
@@ -104,7 +104,7 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     forward = tight.run.model.model.forward
 
     def small_device(input_ids, **inputs):
-        if input_ids.shape[1] > 40:
+        if input_ids.shape[1] > 40 and torch.is_grad_enabled():
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(input_ids=input_ids, **inputs)
 
@@ -112,10 +112,22 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     with StopRequest() as stop:
         calm.train(StateFolder(tmp_path / "a", "a"), stop)
         tight.train(StateFolder(tmp_path / "b", "b"), stop)
-    assert tight.gradients.token_budget <= 40 and "micro-batches of" in caplog.text
+    assert tight.gradients.budget.whole <= 40 and "micro-batches of" in caplog.text
     np.testing.assert_allclose(
         [row["loss"] for row in tight.curve], [row["loss"] for row in calm.curve], rtol=1e-5
     )
+
+
+def full_in_training(trainer):
+    """A forward pass that runs out of memory where it keeps something for gradients."""
+    forward = trainer.run.model.model.forward
+
+    def full(**inputs):
+        if torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(**inputs)
+
+    return full
 
 
 def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
@@ -128,19 +140,16 @@ def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
     # Its place among two; it fails before it would meet the other.
     first.run.devices = first.gradients.devices = Devices(torch.device("cpu"), rank=0, world=2)
 
-    def full(**_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(first.run.model.model, "forward", full)
+    monkeypatch.setattr(first.run.model.model, "forward", full_in_training(first))
     state = StateFolder(tmp_path / "b", "b")
     with StopRequest() as stop:
-        with pytest.raises(OutOfMemory, match="one of 2 devices with micro-batches of 60 tokens"):
+        with pytest.raises(OutOfMemory, match="one of 2 devices with micro-batches of 55 tokens"):
             first.train(state, stop)
-        assert state.token_limit() == 30
+        assert state.token_limit() == 27
         assert StateFolder(tmp_path / "b", "another run").token_limit() is None
         second.train(state, stop)
         calm.train(StateFolder(tmp_path / "a", "a"), stop)
-    assert second.gradients.token_budget == 30
+    assert second.gradients.budget == TokenBudget(27, 27)
     np.testing.assert_allclose(
         [row["loss"] for row in second.curve], [row["loss"] for row in calm.curve], rtol=1e-5
     )
@@ -149,10 +158,7 @@ def test_one_of_several_devices_that_is_full_leaves_a_limit_for_the_next_start(
 def test_an_example_that_never_fits_is_named(checkpoint, examples, tmp_path, monkeypatch):
     trainer = trainer_of(load_model(checkpoint, attention=NAME), examples[:8])
 
-    def full(**_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(trainer.run.model.model, "forward", full)
+    monkeypatch.setattr(trainer.run.model.model, "forward", full_in_training(trainer))
     with StopRequest() as stop, pytest.raises(OutOfMemory, match="longest example: t-"):
         trainer.train(StateFolder(tmp_path, "a"), stop)
 

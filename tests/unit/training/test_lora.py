@@ -7,13 +7,11 @@ from plain_loop import plain_train
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.models.loading import load_model, load_tuned
-from ptft.training.attention import NAME
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
-from ptft.training.loop import Trainer
-from ptft.training.methods import get_method
-from ptft.training.methods.lora import LoraSettings
-from ptft.training.run import Run
+from ptft.training.loop import Run, Trainer
+from ptft.training.methods import LoraSettings, get_method
+from ptft.training.packing import NAME
 from ptft.training.state import StateFolder, StopRequest
 
 

@@ -7,12 +7,10 @@ import torch
 from remedy_runs import assert_same_run, some_examples, stopped_and_resumed, trained, trainer_of
 
 from ptft.models.loading import load_model
-from ptft.training.blocks import block_of
-from ptft.training.devices import Devices
-from ptft.training.early_stopping import EarlyStopping
-from ptft.training.l2sp import StartingPoint
-from ptft.training.loss import divergence
-from ptft.training.methods.lora import LoraSettings
+from ptft.training.devices import Devices, block_of
+from ptft.training.losses import divergence
+from ptft.training.methods import LoraSettings
+from ptft.training.remedies import EarlyStopping, StartingPoint
 from ptft.training.settings import TrainingSettings
 
 LORA = {"kind": LoraSettings, "method": "lora", "rank": 2}
@@ -68,8 +66,8 @@ def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
     loss = naive_loss(model, base, batch, trainer.run.settings, start)
     loss.backward()
     found = trainer.gradients.add_up(batch, 1)
-    if trainer.start:
-        found = found + trainer.start.add_gradient()
+    for penalty in trainer.penalties:
+        found = found + penalty.add_gradient()
     assert found.item() == pytest.approx(loss.item(), rel=1e-5)
     for (name, own), weight in zip(trainer.trained.items(), model.parameters(), strict=True):
         assert (own.grad - weight.grad).norm() < 1e-5 * weight.grad.norm(), name
@@ -150,7 +148,7 @@ def test_early_stopping_ends_and_keeps_the_best_weights(checkpoint, tmp_path, mo
     assert stopped.outcome["step"] == 2 and stopped.outcome["validation_loss"] == 4.0
     plain = trainer_of(checkpoint)
     for _ in range(2):
-        plain._update()
+        plain.update()
     for name, weight in plain.trained.items():
         assert torch.equal(stopped.trained[name], weight), name
 

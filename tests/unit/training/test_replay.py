@@ -6,9 +6,8 @@ from remedy_runs import assert_same_run, stopped_and_resumed, trained, trainer_o
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
 from ptft.prompts.tokens import encode
-from ptft.training.batches import examples_before
-from ptft.training.examples import Example, text_examples
-from ptft.training.replay import Replayed, replay_examples
+from ptft.training.examples import Example, examples_before, text_examples
+from ptft.training.remedies import Replayed, replay_examples
 
 
 def named(count):

@@ -5,11 +5,9 @@ import torch
 from tiny import save_tiny_checkpoint
 
 from ptft.models.loading import load_model
-from ptft.training.attention import NAME
 from ptft.training.examples import Example
-from ptft.training.loss import token_losses
-from ptft.training.packing import example_weights, pack
-from ptft.training.validation import validate
+from ptft.training.losses import token_losses, validate
+from ptft.training.packing import NAME, example_weights, pack
 
 CPU = torch.device("cpu")
 FIRST, SECOND = 40, 41

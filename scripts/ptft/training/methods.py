@@ -1,0 +1,240 @@
+"""Fine-tuning methods: what is learned, which weights are trained, what is saved.
+
+A method is one class here and one entry of ``_METHODS``. Importing this module imports no torch:
+the study's schema reads the settings only, and methods import what they need when they are used.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ptft.training.settings import TrainingSettings, require
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ptft.training.examples import Example
+
+
+class Method:
+    """What a method may decide: its settings, what is learned, what is trained, what is saved."""
+
+    Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
+    keeps_base: ClassVar[bool] = False
+    """Whether the checkpoint's weights are still in the trained model (``as_base``)."""
+
+    def examples(
+        self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
+    ) -> "list[Example]":
+        """Turn prepared rows into tokens; here, completions of a template are learned.
+
+        Args:
+            max_length: tokens of an example that are kept; a method may shorten what is longer
+                in its own way, and what still is gets cut at its end.
+        """
+        from ptft.training.examples import completion_examples
+
+        if not template:
+            raise ValueError("template: this method needs one, found none")
+        return completion_examples(tokenizer, rows, template, max_length)
+
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """The model to train, its trainable parameters marked by ``requires_grad``."""
+        return model
+
+    def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
+        """Keep in the forward pass's precision what is not trained, where that changes no result.
+
+        Args:
+            model: as prepared, on the CPU, not yet placed on its devices.
+            dtype: that the forward pass works in, below float32.
+        """
+
+    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
+        """A context in which the trained model gives the checkpoint's predictions."""
+        raise NotImplementedError
+
+    def saved_dtype(self, evaluated: "torch.dtype") -> "torch.dtype":
+        """Precision of the saved weights, for a model that is evaluated in another or the same."""
+        return evaluated
+
+    def save(
+        self,
+        model: "nn.Module",
+        folder: Path,
+        dtype: "torch.dtype",
+        weights: dict | None = None,
+    ) -> None:
+        """Write the trained weights to a folder that evaluation can load.
+
+        Args:
+            model: as prepared, and trained.
+            folder: to write to.
+            dtype: of the saved weights.
+            weights: the model's weights by name, where they are sharded over devices.
+        """
+        from ptft.models.loading import save_model
+
+        save_model(model, folder, dtype, weights)
+
+
+class Full(Method):
+    """Full fine-tuning: trains every weight, as in the paper.
+
+    The defaults of the interface, nothing else.
+    """
+
+
+class Instruct(Method):
+    """Instruction tuning: trains every weight on the assistant's turns of conversations.
+
+    Rows hold ``messages``, each with a ``role`` and a ``content``, instead of fields and gold.
+
+    The template is a chat template in Jinja, whose ``{% generation %}`` block marks what is
+    learned; None stands for TÜLU's.
+    """
+
+    def examples(
+        self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
+    ) -> "list[Example]":
+        """Turn conversations into tokens, all turns of the assistant (EOS included) learned.
+
+        Raises:
+            ValueError: the template marks nothing to learn, or a row is no conversation.
+        """
+        from ptft.prompts.tokens import encode_chats
+        from ptft.training.examples import Example
+
+        chats = encode_chats(tokenizer, rows, template, max_length)
+        return [Example(c.example_id, c.ids, c.loss_mask, c.truncated) for c in chats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings(TrainingSettings):
+    """Settings of LoRA, in addition to those of every method."""
+
+    lr: float = 2e-4
+    """Peak learning rate of AdamW; adapters start at zero and tolerate higher rates."""
+    rank: int = 16
+    """Rank of each adapted matrix's update."""
+    alpha: float = 32.0
+    """The update is scaled by alpha / rank."""
+    targets: list[str] = field(default_factory=list)
+    """Last parts of the names of the linear layers to adapt; empty: all but the output layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.rank >= 1, "rank", self.rank, "1 or more")
+        require(self.alpha > 0, "alpha", self.alpha, "more than 0")
+        message = "0 for LoRA, whose weight_decay draws the update of each matrix to 0"
+        require(self.l2sp == 0, "l2sp", self.l2sp, message)
+
+
+class Lora(Method):
+    """LoRA: trains low-rank updates of linear layers; the checkpoint is frozen."""
+
+    Settings = LoraSettings
+    keeps_base: ClassVar[bool] = True
+
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """Add the adapters.
+
+        Raises:
+            ValueError: a target names no linear layer of the model.
+        """
+        from peft import LoraConfig, get_peft_model
+
+        assert isinstance(settings, LoraSettings)
+        check_targets(model, settings.targets)
+        return get_peft_model(
+            model,
+            LoraConfig(
+                task_type="CAUSAL_LM",
+                r=settings.rank,
+                lora_alpha=settings.alpha,
+                target_modules=settings.targets or "all-linear",
+            ),
+        )
+
+    def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
+        """Keep the frozen matrices that are adapted in the precision they are multiplied in.
+
+        Autocast rounds them to the same values in every pass. Embeddings, norms and the output
+        layer stay as they are: what is between the blocks, and validation, is in float32.
+        """
+        from peft.tuners.lora import LoraLayer
+
+        base = model.get_base_model()
+        whole = {id(base.get_input_embeddings().weight), id(base.get_output_embeddings().weight)}
+        for part in model.modules():
+            if isinstance(part, LoraLayer) and id(part.base_layer.weight) not in whole:
+                part.base_layer.to(dtype)
+
+    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
+        """With updates scaled by 0; which weights are trained stays as it is."""
+        from peft.helpers import rescale_adapter_scale
+
+        return rescale_adapter_scale(model, 0)
+
+    def saved_dtype(self, evaluated: "torch.dtype") -> "torch.dtype":
+        """Adapters are small, and merged into their base when they are loaded."""
+        import torch
+
+        return torch.float32
+
+    def save(
+        self,
+        model: "nn.Module",
+        folder: Path,
+        dtype: "torch.dtype",
+        weights: dict | None = None,
+    ) -> None:
+        """Write the adapter alone, in float32; its configuration names its checkpoint."""
+        model.save_pretrained(folder, state_dict=weights)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+
+def check_targets(model: "nn.Module", targets: list[str]) -> None:
+    """Refuse targets that name no linear layer, and list the layers."""
+    from torch import nn
+
+    linear = {
+        name.split(".")[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)
+    }
+    unknown = sorted(set(targets) - linear)
+    if unknown:
+        raise ValueError(
+            f"targets: {unknown} name no linear layer of this model, which has {sorted(linear)}"
+        )
+
+
+_METHODS: dict[str, type[Method]] = {
+    "full": Full,
+    "lora": Lora,
+    "instruct": Instruct,
+}
+
+METHODS: dict[str, type[TrainingSettings]] = {
+    name: method.Settings for name, method in _METHODS.items()
+}
+"""Name of a method to the class of its settings."""
+
+
+def summary(name: str) -> str:
+    """What a method is, in one line."""
+    return inspect.getdoc(_METHODS[name]).splitlines()[0]
+
+
+def get_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if name not in _METHODS:
+        raise ValueError(f"method: found {name!r}, expected one of {sorted(_METHODS)}")
+    return _METHODS[name]()

@@ -1,0 +1,155 @@
+"""Learning curve, chosen rate, verdict and summary: what a training leaves beside its model."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptft.training.loop import Trainer
+
+COLUMNS = {
+    "step": "int64",  # updates done
+    "epoch": "float64",
+    "examples": "int64",  # seen so far
+    "tokens": "int64",  # seen so far
+    "replayed_examples": "int64",  # of the examples; null without replay
+    "replayed_tokens": "int64",  # of the tokens
+    "lr": "float64",  # of this update
+    "loss": "float64",  # the weighted loss of this update's batch, with what remedies add
+    "grad_norm": "float64",  # before clipping
+    "seconds": "float64",  # of training so far, resumed parts added up
+    "validation_loss": "float64",
+    "validation_exact": "float64",  # share of completions that greedy decoding would reproduce
+}
+
+NO_BETTER = 0.9
+"""A loss above this share of that of the constant answer, or of the start, is not learned."""
+
+
+def write_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a row for every update and validation, null where a row lacks a column, as parquet."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {
+        name: pyarrow.array([row.get(name) for row in rows], type=kind)
+        for name, kind in COLUMNS.items()
+    }
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def write_tensorboard(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write the same curve as TensorBoard events, one scalar per column, against the step."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for row in rows:
+            for name in ("loss", "lr", "grad_norm", "validation_loss", "validation_exact"):
+                if row.get(name) is not None:
+                    writer.add_scalar(name, row[name], row["step"])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One learning rate and where it led; a diverged one has no validation."""
+
+    lr: float
+    validation_loss: float | None
+    validation_exact: float | None
+    final_loss: float | None
+    diverged: str | None
+    chosen: bool = False
+
+
+def best_candidate(candidates: Sequence[Candidate]) -> int:
+    """Index of the lowest validation loss; of equals, the lower learning rate (the paper's B).
+
+    Raises:
+        ValueError: all have diverged.
+    """
+    alive = [
+        (item.validation_loss, item.lr, index)
+        for index, item in enumerate(candidates)
+        if item.validation_loss is not None and math.isfinite(item.validation_loss)
+    ]
+    if not alive:
+        rates = [item.lr for item in candidates]
+        raise ValueError(f"every learning rate of {rates} diverged: {candidates[0].diverged}")
+    return min(alive)[2]
+
+
+def write_selection(candidates: Sequence[Candidate], path: Path) -> None:
+    """Write the table of candidates, a row each, as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, [item.name for item in fields(Candidate)])
+        writer.writeheader()
+        writer.writerows(asdict(item) for item in candidates)
+
+
+def verdict(
+    final: float,
+    start: float,
+    constant: float | None = None,
+    moved: bool = True,
+    others: Sequence[float] = (),
+) -> str:
+    """Whether a training learned, by the loss on its own training examples; no test set is
+    involved.
+
+    Args:
+        final, start: the loss after and before training.
+        constant: that of the best answer that ignores its input (``losses.constant_loss``); None
+            where there is no such answer.
+        moved: whether the saved weights differ from the checkpoint's.
+        others: final losses of the same training with other seeds.
+
+    Returns:
+        ``learned``, or why not: ``not moved``; ``no lower`` than at the start; ``constant``: hardly
+        below the constant answer; ``behind``: nearer to the constant answer (or to the start) than
+        to the best of the other seeds. A loss that is not a number is ``no lower``.
+    """
+    if not moved:
+        return "not moved"
+    if not final < start:
+        return "no lower"
+    if constant is not None and final > NO_BETTER * constant:
+        return "constant"
+    ceiling = start if constant is None else min(start, constant)
+    if others and final > (min(others) + ceiling) / 2:
+        return "behind"
+    return "learned"
+
+
+def summary_of(trainer: "Trainer") -> dict[str, Any]:
+    """For training.json: of all updates what they took, of the saved weights how good they are."""
+    import torch
+    import transformers
+
+    from ptft.training.gradients import peak_memory, utilisation
+
+    run, model = trainer.run, trainer.run.model
+    device, speed = run.devices.device, trainer.seen["tokens"] / trainer.seconds
+    reached, best = trainer.outcome, trainer.stopping.step
+    return {
+        "lr": run.lr,
+        "steps": trainer.step,
+        **({"best_step": best} if best else {}),
+        **trainer.seen,
+        "updates": run.way.name,
+        "token_budget": trainer.gradients.budget.whole,
+        "seconds": trainer.seconds,
+        "tokens_per_second": speed,
+        "mfu": utilisation(model, speed / run.devices.world, device),
+        "peak_memory_bytes": peak_memory(device),
+        **{key: reached.get(key) for key in ("loss", "validation_loss", "validation_exact")},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": sum(p.numel() for p in trainer.trained.values()),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "devices": run.devices.world,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
