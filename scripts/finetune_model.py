@@ -14,6 +14,7 @@ def main(
     state: Path,
     output: Path,
     threads: int | None = None,
+    updates: Path | None = None,
 ) -> int:
     """Fine-tune a checkpoint.
 
@@ -28,6 +29,7 @@ def main(
         state: folder for resumable state
         output: folder of the finished model
         threads: CPU threads
+        updates: folder in which the study keeps how a method's updates are computed on a GPU
     """
     if len(train) > 2:
         sys.exit(f"error: --train: found {len(train)} files, expected one or two")
@@ -43,7 +45,8 @@ def main(
     try:
         files = dict(zip(("train", "replay"), train, strict=False))
         require_leased_gpus()
-        finetune(read_request(settings, checkpoint=checkpoint, state=state, output=output, **files))
+        files |= {"checkpoint": checkpoint, "state": state, "output": output, "ways": updates}
+        finetune(read_request(settings, **files))
     except (ValueError, GpusMissing) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -156,6 +156,11 @@ class Results:
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
 
     @property
+    def update_ways(self) -> str:
+        """Folder of how the updates of each method are computed on a GPU (``METHOD.json``)."""
+        return f"{self.root}/state/updates"
+
+    @property
     def trained(self) -> str:
         """Folder of what is kept of tuned models that are deleted; no rule declares it."""
         return f"{self.root}/state/trained"

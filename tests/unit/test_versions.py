@@ -38,22 +38,22 @@ def edit(file, old, new):
 
 def test_words_and_places_do_not_count(scripts):
     before = code_digest("finetune_model", scripts)
-    edit(scripts / "finetune_model.py", 'help="CPU threads"', 'help="threads"')
-    schedule = scripts / "ptft/training/schedule.py"
-    edit(schedule, "def ", "# a comment\n\n\ndef ")
-    edit(schedule, '"""', '"""Edited: ')
+    edit(scripts / "finetune_model.py", "threads: CPU threads", "threads: of the CPU")
+    moved = scripts / "ptft/training/optimizer.py"
+    edit(moved, "def ", "# a comment\n\n\ndef ")
+    edit(moved, '"""', '"""Edited: ')
     edit(scripts / "ptft/data/jsonl.py", "holds no examples", "is empty")
-    schedule.rename(scripts / "ptft/schedule.py")
+    moved.rename(scripts / "ptft/optimizer.py")
     for file in (scripts / "ptft/training").glob("*.py"):
-        file.write_text(file.read_text().replace("ptft.training.schedule", "ptft.schedule"))
+        file.write_text(file.read_text().replace("ptft.training.optimizer", "ptft.optimizer"))
     assert code_digest("finetune_model", scripts) == before
 
 
 @pytest.mark.parametrize(
     ("program", "module", "old", "new"),
     [
-        ("finetune_model", "training/schedule", "warmup", "warm_up"),
-        ("finetune_model", "training/methods/lora", 'or "all-linear"', 'or "q_proj"'),
+        ("finetune_model", "training/optimizer", "warmup", "warm_up"),
+        ("finetune_model", "training/methods", 'or "all-linear"', 'or "q_proj"'),
         ("evaluate_model", "evaluation/metrics", "100_000", "100_001"),
         ("prepare_split", "data/mapping", "def ", "@print\ndef "),
         ("pretrain_checkpoint", "pocket/muon", "return", "return 2 *"),

@@ -31,6 +31,7 @@ rule finetune_model:
         slice=slice_of("finetune_model", "arm"),
         settings=slice_file("finetune_model", "arm"),
         state=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
+        updates=place(RESULTS.update_ways),
         job=place(JOB),
         record=place(RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}")),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
@@ -40,7 +41,7 @@ rule finetune_model:
         "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
         " {params.launcher} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
         " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
-        " --threads {threads} 2> {log:q}"
+        " --updates {params.updates:q} --threads {threads} 2> {log:q}"
 
 
 rule finetuning:

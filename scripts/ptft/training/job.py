@@ -93,7 +93,7 @@ class Request:
     """what is replayed, where ``settings`` ask for it"""
     replay_template: str | None = None
     ways: Path | None = None
-    """where the study keeps which way of updates this method takes"""
+    """folder in which the study keeps which way of updates each method takes"""
 
     @property
     def files(self) -> list[Path]:
@@ -243,7 +243,8 @@ class _Finetuning:
         """Train, choose where there is a choice, write."""
         rate = (self.settings.learning_rates or [self.settings.lr])[0]
         ways = possible_ways(self.settings, self.devices)
-        self.way = choose_way(ways, self.request.ways, partial(self._trainer, rate))
+        record = self.request.ways and self.request.ways / f"{self.request.method}.json"
+        self.way = choose_way(ways, record, partial(self._trainer, rate))
         trainer, candidates = self._trained()
         weights = whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
         learned = self._learned(trainer)

@@ -118,7 +118,7 @@ def packed_attention(
         ValueError: called without a layout, or with attention dropout, which is not supported.
     """
     if layout is None:
-        raise ValueError(f"attention {NAME!r} needs layout=, see ptft.training.attention")
+        raise ValueError(f"attention {NAME!r} needs layout=, see ptft.training.packing")
     if dropout:
         raise ValueError(f"attention_dropout={dropout} is not supported over packed sequences")
     if layout.boundaries is not None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
@@ -22,9 +22,6 @@ from ptft.runtime.locks import exclusive
 from ptft.training.devices import Devices, works_in_bfloat16
 from ptft.training.settings import TrainingSettings
 from ptft.training.state import Diverged, OutOfMemory
-
-if TYPE_CHECKING:
-    from ptft.training.loop import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +83,13 @@ def possible_ways(settings: TrainingSettings, devices: Devices) -> tuple[Way, ..
     return WAYS if able and settings.updates == "auto" else (PLAIN,)
 
 
-def choose_way(ways: Sequence[Way], record: Path | None, make: Callable[[Way], "Trainer"]) -> Way:
+def choose_way(ways: Sequence[Way], record: Path | None, make: Callable[[Way], Any]) -> Way:
     """The fastest way that agrees with the plain one; that of an earlier job, if there is one.
 
     Args:
         ways: those that are possible, the plain one first.
         record: where the choice is kept, with the table of trials.
-        make: a trainer that works in a way, new each time.
+        make: a trainer (``loop.Trainer``) that works in a way, new each time.
     """
     if len(ways) == 1:
         return ways[0]
@@ -111,7 +108,7 @@ def choose_way(ways: Sequence[Way], record: Path | None, make: Callable[[Way], "
     return way
 
 
-def _tried(ways: Sequence[Way], make: Callable[[Way], "Trainer"]) -> tuple[Way, list[Trial]]:
+def _tried(ways: Sequence[Way], make: Callable[[Way], Any]) -> tuple[Way, list[Trial]]:
     trials, expected = [], []
     for way in ways:
         try:
@@ -135,7 +132,7 @@ def _tried(ways: Sequence[Way], make: Callable[[Way], "Trainer"]) -> tuple[Way, 
 
 
 def _try(
-    way: Way, make: Callable[[Way], "Trainer"], expected: Sequence[float]
+    way: Way, make: Callable[[Way], Any], expected: Sequence[float]
 ) -> tuple[Trial, list[float]]:
     """Some updates in a way, and their losses; the trainer is thrown away."""
     trainer = make(way)
