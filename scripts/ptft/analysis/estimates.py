@@ -158,17 +158,25 @@ class Changes:
     """(N, S) with the score of each training seed in the place of their mean"""
 
     @classmethod
-    def of(cls, view: Scores, pairs: pl.DataFrame, change: Change = np.subtract) -> Changes:
-        """``change(tuned, base)``."""
+    def of(
+        cls,
+        view: Scores,
+        pairs: pl.DataFrame,
+        change: Callable[..., np.ndarray] = np.subtract,
+        *more: np.ndarray,
+    ) -> Changes:
+        """``change(tuned, base, *more)``; each of ``more`` (N,) has one number per pair."""
         rows, base_rows = pairs["row"].to_numpy(), pairs["base_row"].to_numpy()
-        base = pairs["base"].to_numpy()
+        base, columns = pairs["base"].to_numpy(), [one[:, None] for one in more]
+
+        def drawn(at: np.ndarray) -> np.ndarray:
+            own = (one[at] for one in columns)
+            return change(view.draws[rows[at]], view.draws[base_rows[at]], *own)
+
         return cls(
-            change(pairs["value"].to_numpy(), base),
-            Derived(
-                (len(rows), view.draws.shape[1]),
-                lambda at: change(view.draws[rows[at]], view.draws[base_rows[at]]),
-            ),
-            change(view.by_seed[rows], base[:, None]),
+            change(pairs["value"].to_numpy(), base, *more),
+            Derived((len(rows), view.draws.shape[1]), drawn),
+            change(view.by_seed[rows], base[:, None], *columns),
         )
 
     @property

@@ -71,6 +71,8 @@ def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]
 METHOD = ["method", "setting", "derived", "strength"]
+# What a constant answer earns at best; null where no chance level is known.
+GUESS = pl.when(pl.col("chance").is_not_null()).then(pl.max_horizontal("chance", "gold_share"))
 BASE = pl.col("method").is_null() & pl.col("derived").is_null()
 # What is left of the key when runs that differ in their seed only are averaged.
 GROUP = ["checkpoint", *ARM, "dataset", "format", "shots"]

@@ -25,6 +25,8 @@ class Settings:
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02
     """Pre-training can stop once the tuned score is at most this much below the last one."""
+    headroom_margin: float = 0.05
+    """Forgetting is measured where the base score is above guessing by at least this much."""
     gain_margin: float = 0.01
     """Methods are compared at a gain this much below the smallest of their best gains."""
     gain_share: float = 0.95
@@ -47,7 +49,7 @@ class Settings:
             raise ValueError(
                 f"analysis setting 'gain_share' is {self.gain_share}, expected above 0, at most 1"
             )
-        for name in ("rise_margin", "stop_margin", "gain_margin"):
+        for name in ("rise_margin", "stop_margin", "headroom_margin", "gain_margin"):
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"analysis setting {name!r} is {getattr(self, name)}, expected 0 or more"

@@ -80,6 +80,48 @@ def test_ratio_and_bounded_change():
     assert np.isnan(bounded_change(np.array([np.nan]), np.array([0.1]))).all()
 
 
+def test_forgetting_where_there_is_something_to_forget():
+    """Of nli's models at step 10 only story's base score, .10, is above guessing by .05 or more; at
+    step 100 quiz falls from .65 to .60, of which .40 was above chance, story from .20 to .05."""
+    table = make_table("forgetting", Scores.build(cells()), Settings())
+    own = table.filter(train_task="nli")
+    to_choices = own.filter(direction="classification>classification").sort("index")
+    assert to_choices["headroom"].to_list() == [None, pytest.approx(-0.05 / 0.40)]
+    assert to_choices["headroom_pairs"].to_list() == [0, 1]
+    to_texts = own.filter(direction="classification>generation").sort("index")
+    assert to_texts["headroom"].to_list() == pytest.approx([-0.5, -0.75])
+    assert to_texts["headroom_ci_high"][1] < 0
+    # A base score of .003, or one that only seems to be above chance, is nothing to forget.
+    little = {("base", "story", "default"): (0.003, 0.2), ("base", "quiz", "default"): (0.25, 0.30)}
+    scores = Scores.build(cells(VALUES | little, stderr=0.02))
+    rows = make_table("forgetting", scores, Settings()).filter(train_task="nli").sort("index")
+    assert rows["headroom_pairs"].to_list() == [0, 0, 0, 1]
+    # A score below guessing has lost all that there was, not more.
+    fallen = {("full.nli.s0", "quiz", "default"): (0.25, 0.05)}
+    scores = Scores.build(cells(VALUES | fallen))
+    row = pick(
+        make_table("forgetting", scores, Settings()), train_task="nli", checkpoint="step100",
+        direction="classification>classification",
+    )  # fmt: skip
+    assert row["headroom"] == -1.0
+
+
+def test_the_papers_ratio_is_pooled_over_checkpoints():
+    # Of a base score near zero one pair decides the sign of the mean ratio.
+    values = VALUES | {
+        ("base", "story", "default"): (0.01, 0.2),
+        ("full.nli.s0", "story", "default"): (0.03, 0.05),
+    }
+    row = pick(
+        make_table("transfer", Scores.build(cells(values)), Settings()),
+        direction="classification>generation",
+    )
+    assert row["mrc"] == pytest.approx((2.0 - 0.75) / 2) and row["n_cells"] == 2
+    assert row["bounded"] == pytest.approx((0.02 / 0.03 - 0.75) / 2) and row["opposite"]
+    assert (row["lowest"], row["highest"]) == pytest.approx((-0.75, 2.0))
+    assert (row["lowest_checkpoint"], row["highest_checkpoint"]) == ("step100", "step10")
+
+
 def test_forgetting(tables):
     table = tables["forgetting"]
     lost = pick(

@@ -25,6 +25,7 @@ TABLES: dict[str, str] = {
     "gain_trends": "gains",
     "paper_groups": "gains",
     "forgetting": "forgetting",
+    "transfer": "forgetting",
     "formats": "formats",
     "format_trends": "formats",
     "stopping": "stopping",

@@ -1,6 +1,6 @@
 """What fine-tuning on one task does to the others.
 
-Tables `forgetting`, `cross_evaluation`, `transitions` and `generic_text`.
+Tables `forgetting`, `transfer`, `cross_evaluation`, `transitions` and `generic_text`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ptft.analysis.estimates import (
     with_comparison,
     with_interval,
 )
-from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GROUP, Scores
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GROUP, GUESS, METHOD, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import adjust_p_values, sign_test
+from ptft.analysis.statistics import adjust_p_values, score_interval, sign_test
 
 # Multiple choice is scored by likelihood, as classification is: one direction for both.
 DIRECTION = {
@@ -35,6 +35,8 @@ DIRECTION = {
     "generation": "generation",
 }
 ALL_TASKS = "(mean over tasks)"
+SMALLEST = 1e-6
+"""least headroom that is divided by"""
 
 
 def ratio_change(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -55,50 +57,127 @@ def bounded_change(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
         return np.where(np.isnan(larger) | (larger > 0), (tuned - base) / larger, 0.0)
 
 
+def headroom_change(tuned: np.ndarray, base: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """(tuned - base) / (base - floor), at least -1: all that was above the floor is lost."""
+    return np.maximum((tuned - base) / np.maximum(base - floor, SMALLEST), -1.0)
+
+
 def forgetting(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Change on the datasets a model was not tuned for, by checkpoint, task and direction.
 
-    Three measures, each a mean over datasets d outside the task's own family:
+    Four measures, each a mean over datasets d outside the task's own family. The first takes those
+    where there is something to forget:
+    ``headroom``, mean_d (tuned - base) / (base - guess), at least -1, over the ``headroom_pairs``
+    pairs whose base score is above guessing with confidence (adjusted for the number of pairs) and
+    by ``headroom_margin``; null if there is none. ``guess`` is what a constant answer earns, 0
+    where texts are generated.
     ``mrc``, the paper's mean ratio of change, mean_d (tuned - base) / base (section 6.3; null
-    where a base score is 0); ``bounded``, mean_d (tuned - base) / max(tuned, base), see
-    :func:`bounded_change`; ``difference``, mean_d (tuned - base) in points.
+    where a base score is 0; pooled over checkpoints, as in the paper: table `transfer`);
+    ``bounded``, mean_d (tuned - base) / max(tuned, base), see :func:`bounded_change`;
+    ``difference``, mean_d (tuned - base) in points.
 
     One row per (checkpoint, arm, direction); direction is the kind of the task and of the
     datasets, ``classification>generation``. ``train_task`` "(mean over tasks)" averages every
-    (task, dataset) pair of a direction. Intervals (prefixes mrc_, bounded_ and difference_)
-    are paired over examples where there are per-example results.
+    (task, dataset) pair of a direction. Intervals (prefixes headroom_, mrc_, bounded_ and
+    difference_) are paired over examples where there are per-example results.
     """
     view = scores.main_view(settings.format, settings.shots)
-    task_kind = (
-        view.cells.filter(pl.col("domain") == "in")
-        .group_by("train_task")
-        .agg(pl.col("kind").first().alias("task_kind"))
-    )
-    transfer = pl.col("dataset").is_in(settings.transfer_datasets) | (
-        not settings.transfer_datasets
-    )
-    pairs = (
-        view.pairs()
-        .filter(transfer)
-        .filter(pl.col("domain") == "cross")
-        .join(task_kind, on="train_task", how="inner")
-        .with_columns(
-            pl.format(
-                "{}>{}",
-                pl.col("task_kind").replace_strict(DIRECTION, return_dtype=pl.String),
-                pl.col("kind").replace_strict(DIRECTION, return_dtype=pl.String),
-            ).alias("direction")
-        )
-    )
+    pairs = transfer_pairs(view, settings)
     single = _measure(view, pairs, settings)
     overall = _measure(view, pairs.with_columns(train_task=pl.lit(ALL_TASKS)), settings)
     return pl.concat([single, overall]).sort("direction", *ARM, "index")
 
 
+def transfer(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """The paper's mean ratio of change (its section 6.3): over all tasks, datasets and checkpoints.
+
+    One row per (direction, method): ``mrc`` (null where a base score is 0), ``bounded`` and
+    ``difference`` as in table `forgetting`, but pooled over checkpoints, with their intervals;
+    ``lowest`` and ``highest``, the mean ratio of the checkpoints at which it is lowest and highest,
+    with their names. ``opposite``: mrc and bounded have opposite signs. A ratio grows without bound
+    where the base score is close to 0, so one such pair can decide the sign of the mean.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = transfer_pairs(view, settings)
+    line = ["direction", *METHOD]
+    table = _pooled(view, pairs, line, settings)
+    ratio = pl.Series("ratio", ratio_change(pairs["value"].to_numpy(), pairs["base"].to_numpy()))
+    by_checkpoint = (
+        pairs.with_columns(ratio)
+        .group_by(*line, "checkpoint", "index", maintain_order=True)
+        .agg(pl.col("ratio").mean())
+        .filter(pl.col("ratio").is_not_nan())
+        .sort("ratio", "index")
+        .group_by(line)
+        .agg(
+            pl.col("ratio").first().alias("lowest"),
+            pl.col("checkpoint").first().alias("lowest_checkpoint"),
+            pl.col("ratio").last().alias("highest"),
+            pl.col("checkpoint").last().alias("highest_checkpoint"),
+        )
+    )
+    opposite = (pl.col("mrc").sign() * pl.col("bounded").sign() < 0).alias("opposite")
+    return (
+        table.join(by_checkpoint, on=line, how="left", nulls_equal=True)
+        .with_columns(opposite)
+        .sort(line)
+    )
+
+
+def transfer_pairs(view: Scores, settings: Settings) -> pl.DataFrame:
+    """Rows of ``Scores.pairs`` on other families, with ``direction``, ``floor`` and ``headroom``.
+
+    ``floor`` is what guessing earns; ``headroom``: the base score is above it with confidence, and
+    by the margin.
+    """
+    task_kind = (
+        view.cells.filter(pl.col("domain") == "in")
+        .group_by("train_task")
+        .agg(pl.col("kind").first().alias("task_kind"))
+    )
+    chosen = settings.transfer_datasets
+    direction = pl.format(
+        "{}>{}",
+        pl.col("task_kind").replace_strict(DIRECTION, return_dtype=pl.String),
+        pl.col("kind").replace_strict(DIRECTION, return_dtype=pl.String),
+    )
+    pairs = (
+        view.pairs()
+        .filter(pl.col("domain") == "cross", pl.col("dataset").is_in(chosen) | (not chosen))
+        .join(task_kind, on="train_task", how="inner")
+        .with_columns(direction.alias("direction"))
+    )
+    base = view.cells.filter(BASE).select(
+        base_row="row", floor=GUESS.fill_null(0.0), base_stderr="stderr", base_n="n"
+    )
+    pairs = pairs.join(base, on="base_row", maintain_order="left")
+    low, _ = score_interval(
+        pairs["base"].to_numpy(),
+        pairs["base_stderr"].fill_null(np.nan).to_numpy() ** 2,
+        pairs["base_n"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        1 - (1 - settings.level) / max(1, pairs["base_row"].n_unique()),
+    )
+    above = pl.Series(low).fill_nan(None).fill_null(pairs["base"]) > pairs["floor"]
+    return pairs.with_columns(
+        headroom=above & (pl.col("base") - pl.col("floor") >= settings.headroom_margin)
+    )
+
+
 def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The three measures of ``pairs``, averaged by checkpoint, arm and direction."""
+    """The measures of ``pairs``, averaged by checkpoint, arm and direction."""
     line = ["direction", *ARM]
     by = [*line, *CHECKPOINT]
+    room = pairs.filter("headroom")
+    floor = room["floor"].to_numpy()
+    changes = Changes.of(view, room, headroom_change, floor)
+    found = aggregate(room, "headroom", changes, by, settings.level, prefix="headroom_")
+    found = found.drop("n_seeds", "datasets").rename({"n_cells": "headroom_pairs"})
+    table = _pooled(view, pairs, by, settings).join(found, on=by, how="left", nulls_equal=True)
+    return flag_incomplete(table.with_columns(pl.col("headroom_pairs").fill_null(0)), line)
+
+
+def _pooled(view: Scores, pairs: pl.DataFrame, by: list[str], settings: Settings) -> pl.DataFrame:
+    """mrc, bounded and difference of ``pairs``, averaged over groups ``by``."""
 
     def measured(name: str, change: Change) -> pl.DataFrame:
         changes = Changes.of(view, pairs, change)
@@ -107,7 +186,7 @@ def _measure(view: Scores, pairs: pl.DataFrame, settings: Settings) -> pl.DataFr
     table = measured("mrc", ratio_change)
     for other in (measured("bounded", bounded_change), measured("difference", np.subtract)):
         table = table.join(other.drop(COUNTS), on=by, nulls_equal=True)
-    return flag_incomplete(table, line)
+    return table
 
 
 def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:

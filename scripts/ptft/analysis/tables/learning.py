@@ -12,7 +12,7 @@ import polars as pl
 
 from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
-from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.trends import Axis, curve_trend
@@ -249,10 +249,7 @@ def _curves(view: Scores, rows: Sequence[Sequence[int]]) -> pl.DataFrame:
             below.first().alias("below"),
             pl.col("row").first().alias("first_row"),
             pl.col("row").last().alias("last_row"),
-            pl.when(pl.col("chance").is_not_null())
-            .then(pl.max_horizontal("chance", "gold_share"))
-            .last()
-            .alias("guess"),
+            GUESS.last().alias("guess"),
             CONSTANT_ANSWER.fill_null(False).last().alias("constant"),
         )
     )
