@@ -75,11 +75,11 @@ def pick(table, **wanted):
     return found.row(0, named=True)
 
 
-def scores_of(base, tuned, **audit):
-    """Scores of 120 answers at two checkpoints; ``audit`` is known of every cell's answers."""
+def scores_of(base, tuned, n=120, **audit):
+    """Scores of ``n`` answers at two checkpoints; ``audit`` is known of every cell's answers."""
     values = {("base", "nli_in", "default"): base, ("full.nli.s0", "nli_in", "default"): tuned}
     frame = cells(values).with_columns(
-        n=pl.lit(120, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / 120).sqrt()
+        n=pl.lit(n, pl.Int64), stderr=(pl.col("value") * (1 - pl.col("value")) / n).sqrt()
     )
     known = {"gold_share": 0.4, "prediction_share": 0.5} | audit
     drawn = np.random.default_rng(0).normal(size=(len(frame), 2000))

@@ -136,6 +136,15 @@ def rank_correlation(
     return RankCorrelation(*(float(value) for value in (test.statistic, p, smallest, low, high)))
 
 
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values (1979, family-wise error rate), in the order given; NaN stays."""
+    adjusted = np.full(len(p_values), np.nan)
+    order = np.argsort(p_values)[: int((~np.isnan(p_values)).sum())]
+    steps = p_values[order] * (len(order) - np.arange(len(order)))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
+    return adjusted
+
+
 def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (false discovery rate), in the order given.
 

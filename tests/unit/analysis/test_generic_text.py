@@ -54,7 +54,7 @@ def test_a_cells_value_is_the_ratio_over_the_corpus(collected):
     assert base == ["bits_per_byte", "nats_per_token"]  # there is nothing to compare it with
 
 
-@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"generic_text", "tradeoff"}))
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"generic_text", "tradeoff", "claims"}))
 def test_no_table_of_prompts_knows_of_it(collected, scores, name):
     plain = Scores.build(collected[0].cells, collected[0].replicates)
     with_text = make_table(name, scores, Settings())

@@ -41,6 +41,7 @@ TABLES: dict[str, str] = {
     "along_pretraining": "overtraining",
     "noise_sensitivity": "overtraining",
     "generic_text": "forgetting",
+    "claims": "claims",
 }
 
 # Tables of single examples' results, which released scores lack.
@@ -48,6 +49,7 @@ BY_EXAMPLE = {"transitions"}
 
 # Tables that compare arms: all settings and derived arms belong to what they say.
 COMPARING = {
+    "claims",
     "suspicious",
     "tradeoff",
     "equal_gain",

@@ -1,0 +1,405 @@
+"""The claims of a study's first page, as one family: tested together, with joint intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.estimates import Changes, Estimates, SeedPart, difference, mean_changes
+from ptft.analysis.scores import BASE, GUESS, METHOD, Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.simultaneous import Together, together
+from ptft.analysis.statistics import holm
+from ptft.analysis.tables.forgetting import headroom_change, transfer_pairs
+from ptft.analysis.tables.formats import ALL_DATASETS, format_gaps, format_trends
+from ptft.analysis.tables.gains import gain_trends, grouped_pairs
+from ptft.analysis.tables.learning import CONSTANT_ANSWER, hidden_labels, suspicious
+from ptft.analysis.tables.overtraining import mean_points
+from ptft.analysis.tables.remedies import (
+    REFERENCE,
+    TARGETS,
+    Points,
+    best_gain,
+    chosen,
+    gain_of_all,
+    is_reference,
+    remedy_trends,
+)
+from ptft.analysis.tuned_models import shown
+
+KEYS = {
+    **dict.fromkeys(["question", "claim", "checkpoint", *METHOD[:-1], "swept"], pl.String),
+    **dict.fromkeys(["train_task", "dataset", "direction", "format", "group"], pl.String),
+    "datasets": pl.String,
+}
+SCHEMA = {
+    **KEYS,
+    "n_seeds": pl.Int64,
+    **dict.fromkeys(["value", "stderr", "ci_low", "ci_high", "p", "detectable"], pl.Float64),
+    "margin": pl.Float64,
+    "verdict": pl.String,
+}
+# Claims with a margin within which a change counts as none: what of the settings it is.
+MARGINS = {"rise": "rise_margin", "tuned rise": "rise_margin", "excess": "rise_margin"}
+Part = tuple[pl.DataFrame, Estimates]
+"""columns of ``KEYS`` (as far as known), n_seeds, and ``outer``: candidates of one claim, and
+``inner``: what each is compared with; and the estimates"""
+
+
+def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """What the first page may claim, each with an interval that holds for all claims at once.
+
+    One row per claim, with the ``datasets`` of a mean, by ``question`` of the page: how base scores
+    rise (taught: `rise`) and are above guessing (`rise above guessing`, last checkpoint); gains on
+    own test sets at the last checkpoint (added: `gain`, `mean gain` of a group); how tuned scores
+    rise (latent: `tuned rise`), are above guessing, and by how much more they rise
+    than the base's (`excess`); what is lost on other families where there is
+    something to forget (forgotten: `headroom`), of generic text (texts: `text`, bits per byte);
+    what a method keeps more than full fine-tuning at equal gain (spared); what another format costs
+    (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`). Of a
+    swept method only the setting that validation chooses, except in `spared`.
+
+    ci_low and ci_high: in at most 1 - ``level`` of studies any of these intervals misses the truth;
+    so "the largest of", "any of" and "k of n" are covered. p is adjusted for all claims likewise.
+    With one training seed the truth is that of these models, with several of the method; few seeds'
+    variances are pooled (``analysis.simultaneous``). detectable: the smallest true value that is
+    claimed in 80 % of studies.
+
+    verdict: `rises` or `falls`, the interval excludes zero (and a rise is learning: by
+    ``rise_margin`` or more, above guessing); `flat`, the whole interval is within ``margin``
+    (equivalence, two one-sided tests); else `undecided`. An excess `rises` where the tuned score
+    rises, more than the base score does, and the base score is flat.
+
+    Slopes along pre-training (claim `trend`) treat the checkpoints as a sample; they are a family
+    of their own, their p-values adjusted by Holm (1979).
+    """
+    hidden = hidden_labels(suspicious(scores, settings))
+    view = scores.main_view(settings.format, settings.shots)
+    parts = [
+        part
+        for part in (
+            *_taught(view, hidden),
+            *_changes(view, scores, settings, hidden),
+            *_latent(view, scores, hidden),
+            *_texts(scores),
+            *_formats(scores, settings),
+            *_spared(scores, settings),
+            *_overtraining(view, scores),
+        )
+        if len(part[0])
+    ]
+    runs = view.cells.filter(pl.col("method").is_not_null())["run"].n_unique()
+    found = together([estimates for _, estimates in parts], settings.level, runs)
+    schema = {**KEYS, "n_seeds": pl.Int64, "outer": pl.Int64, "inner": pl.Int64}
+    tables = [
+        table.select(
+            pl.col(name).cast(dtype) if name in table.columns else pl.lit(None, dtype).alias(name)
+            for name, dtype in schema.items()
+        )
+        for table, _ in parts
+    ]
+    rows = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+    table = _with_verdicts(_combined(rows, found), view, settings)
+    return pl.concat([table.select(*SCHEMA), _trends(scores, settings).select(*SCHEMA)])
+
+
+def _combined(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
+    """One row per claim, from its candidates: the largest, over ``outer``, of the smallest."""
+    numbers = ("value", "stderr", "ci_low", "ci_high", "score", "detectable")
+    known = (found.values, found.stderr, found.low, found.high, found.score, found.detectable)
+    rows = rows.with_columns(
+        pl.Series(name, column, pl.Float64) for name, column in zip(numbers, known, strict=True)
+    )
+    keys = list(KEYS)
+    smallest = rows.group_by(*keys, "outer", maintain_order=True).agg(
+        pl.col("n_seeds", *numbers).sort_by("value").first(),
+        low=pl.col("ci_low").min(),
+        high=pl.col("ci_high").min(),
+        least=pl.col("score").min(),
+    )
+    table = smallest.group_by(keys, maintain_order=True).agg(
+        pl.col("n_seeds", "value", "stderr", "detectable").sort_by("value").last(),
+        ci_low=pl.col("low").max(),
+        ci_high=pl.col("high").max(),
+        score=pl.col("least").max(),
+    )
+    p = [found.p(score) for score in table["score"]]
+    return table.with_columns(pl.Series("p", p, pl.Float64)).with_columns(
+        pl.col(pl.Float64).fill_nan(None)
+    )
+
+
+def _with_verdicts(table: pl.DataFrame, view: Scores, settings: Settings) -> pl.DataFrame:
+    """Add margin and verdict."""
+    verdicts: list[str] = []
+    margins = [_margin(claim, settings) for claim in table["claim"]]
+    plain = [
+        _verdict(low, high, margin)
+        for low, high, margin in zip(table["ci_low"], table["ci_high"], margins, strict=True)
+    ]
+    known = {
+        (row["claim"], row["method"], row["train_task"], row["dataset"]): verdict
+        for row, verdict in zip(table.iter_rows(named=True), plain, strict=True)
+    }
+    guessed = _guessed(view)
+    for row, verdict in zip(table.iter_rows(named=True), plain, strict=True):
+        arm = (row["method"], row["train_task"], row["dataset"])
+        base = known.get(("rise", None, None, row["dataset"]))
+        if row["claim"] in ("rise", "tuned rise") and verdict == "rises":
+            above = known.get((f"{row['claim']} above guessing", *arm), "rises") == "rises"
+            learned = row["value"] >= settings.rise_margin and above and arm not in guessed
+            verdict = "rises" if learned else "undecided"
+            known[row["claim"], *arm] = verdict
+        if row["claim"] == "excess" and verdict == "rises":
+            tuned = known.get(("tuned rise", *arm))
+            verdict = "rises" if (tuned, base) == ("rises", "flat") else "undecided"
+        verdicts.append(verdict)
+    return table.with_columns(
+        pl.Series("margin", margins, pl.Float64), pl.Series("verdict", verdicts, pl.String)
+    )
+
+
+def _margin(claim: str, settings: Settings) -> float | None:
+    return getattr(settings, MARGINS[claim]) if claim in MARGINS else None
+
+
+def _verdict(low: float | None, high: float | None, margin: float | None) -> str:
+    if low is None or high is None:
+        return "undecided"
+    if margin is not None and -margin < low and high < margin:
+        return "flat"
+    return "rises" if low > 0 else "falls" if high < 0 else "undecided"
+
+
+def _guessed(view: Scores) -> set[tuple[str | None, str | None, str]]:
+    """Method, task and dataset whose last score is a constant answer."""
+    last = view.cells.filter(
+        pl.col("index") == pl.col("index").max().over("method", "train_task", "dataset")
+    )
+    constant = last.filter(CONSTANT_ANSWER.fill_null(False))
+    return set(constant.select("method", "train_task", "dataset").iter_rows())
+
+
+def _ends(curves: pl.DataFrame, by: list[str], *more: pl.Expr) -> pl.DataFrame:
+    """First and last row of each curve of several checkpoints."""
+    return (
+        curves.sort("index")
+        .group_by(by, maintain_order=True)
+        .agg(
+            pl.col("row").first().alias("first"),
+            pl.col("row").last(),
+            pl.col("checkpoint").last(),
+            pl.col("index").n_unique().alias("points"),
+            pl.col("n_seeds").min(),
+            *more,
+        )
+        .sort(by, nulls_last=False)
+    )
+
+
+def _single(table: pl.DataFrame, question: str, claim: str) -> pl.DataFrame:
+    """Rows of claims that have one candidate each."""
+    return table.with_columns(
+        question=pl.lit(question), claim=pl.lit(claim), outer=pl.lit(0), inner=pl.lit(0)
+    )
+
+
+def _above_guessing(view: Scores, table: pl.DataFrame) -> Estimates:
+    """Last scores less what a constant answer earns."""
+    rows, guess = table["row"].to_numpy(), table["guess"].to_numpy()
+    draws = view.draws[rows] - guess[:, None].astype(np.float32)
+    values = np.nanmean(view.by_seed[rows], axis=1) - guess
+    return Estimates(values, draws, SeedPart.of(view.by_seed[rows]))
+
+
+def _taught(view: Scores, hidden: list[str]) -> Iterator[Part]:
+    base = view.cells.filter(BASE, ~pl.col("dataset").is_in(hidden))
+    ends = _ends(base, ["dataset"], GUESS.last().alias("guess"))
+    several = ends.filter(pl.col("points") > 1)
+    rows = several["row"].to_numpy(), several["first"].to_numpy()
+    yield _single(several, "taught", "rise"), difference(view, *rows, same_run=False)
+    known = ends.filter(pl.col("guess").is_not_null())
+    yield _single(known, "taught", "rise above guessing"), _above_guessing(view, known)
+
+
+def _at_last(rows: pl.DataFrame, *over: str) -> pl.DataFrame:
+    return rows.filter(pl.col("index") == pl.col("index").max().over(over))
+
+
+def _changes(view: Scores, scores: Scores, settings: Settings, hidden: list[str]) -> Iterator[Part]:
+    """Gains on own test sets, their means by group, and what is lost elsewhere."""
+    pairs = shown(view.pairs(), scores.arms)
+    own = _at_last(pairs.filter(pl.col("domain") == "in"), "dataset", "train_task", "method")
+    own = own.filter(~pl.col("dataset").is_in(hidden)).sort("method", "train_task", "dataset")
+    yield _single(own, "added", "gain"), Changes.of(view, own).estimates
+    grouped = shown(grouped_pairs(view, scores, settings), scores.arms)
+    grouped = _at_last(grouped.filter(pl.col("tuned_for") == "own task"), "group", "method")
+    if len(grouped):
+        by = ["group", "method", "setting", "checkpoint"]
+        means, estimates = mean_changes(grouped, Changes.of(view, grouped), by)
+        yield _single(means, "added", "mean gain"), estimates
+    room = shown(transfer_pairs(view, settings), scores.arms)
+    room = _at_last(room, "direction", "method").filter("headroom")
+    room = room.filter(~pl.col("dataset").is_in(hidden))
+    if len(room):
+        changes = Changes.of(view, room, headroom_change, room["floor"].to_numpy())
+        means, estimates = mean_changes(
+            room, changes, ["direction", "method", "setting", "checkpoint"]
+        )
+        yield _single(means, "forgotten", "headroom"), estimates
+
+
+def _latent(view: Scores, scores: Scores, hidden: list[str]) -> Iterator[Part]:
+    pairs = shown(view.pairs(), scores.arms).filter(
+        pl.col("domain") == "in", ~pl.col("dataset").is_in(hidden)
+    )
+    pairs = pairs.join(
+        view.cells.select("row", guess=GUESS), on="row", how="left", maintain_order="left"
+    )
+    more = [
+        pl.col("base_row").first().alias("base_first"),
+        pl.col("base_row").last().alias("base_last"),
+        pl.col("guess").last(),
+    ]
+    ends = _ends(pairs, ["method", "setting", "train_task", "dataset"], *more)
+    ends = ends.filter(pl.col("points") > 1)
+    last, first, base_last, base_first = (
+        ends[name].to_numpy() for name in ("row", "first", "base_last", "base_first")
+    )
+    tuned = difference(view, last, first, same_run=False)
+    yield _single(ends, "latent", "tuned rise"), tuned
+    base = difference(view, base_last, base_first, same_run=False)
+    assert tuned.seeds is not None and base.seeds is not None
+    excess = Estimates(
+        tuned.values - base.values,
+        tuned.draws[:] - base.draws[:],
+        SeedPart.total([tuned.seeds, base.seeds]),
+    )
+    yield _single(ends, "latent", "excess"), excess
+    known = ends.filter(pl.col("guess").is_not_null())
+    yield _single(known, "latent", "tuned rise above guessing"), _above_guessing(view, known)
+
+
+def _texts(scores: Scores) -> Iterator[Part]:
+    if scores.texts is None:
+        return
+    pairs = shown(scores.texts.pairs(), scores.arms).filter(pl.col("train_task").is_not_null())
+    last = _at_last(pairs, "dataset", "train_task", "method")
+    last = last.sort("dataset", "method", "train_task")
+    yield _single(last, "texts", "text"), Changes.of(scores.texts, last).estimates
+
+
+def _formats(scores: Scores, settings: Settings) -> Iterator[Part]:
+    gaps, estimates = format_gaps(scores, settings)
+    gaps = gaps.with_row_index("at").filter(
+        pl.col("method").is_not_null(), pl.col("format") != settings.format
+    )
+    gaps = _at_last(shown(gaps, scores.arms), "dataset", "train_task", "method", "format")
+    at = gaps["at"].to_numpy().astype(int)
+    assert estimates.seeds is not None
+    seeds = SeedPart(estimates.seeds.variance[at], estimates.seeds.freedom[at])
+    if len(gaps):
+        yield (
+            _single(gaps, "formats", "gap"),
+            Estimates(estimates.values[at], estimates.draws[at], seeds),
+        )
+
+
+def _spared(scores: Scores, settings: Settings) -> Iterator[Part]:
+    """Every pair of candidates of a method and of full fine-tuning, at each task's last point."""
+    points = Points.of(scores, settings)
+    last = points.table["index"].max() if len(points.table) else None
+    rows: list[dict[str, Any]] = []
+    made: list[np.ndarray] = []
+    for key, numbers in points.groups():
+        paths = points.paths(numbers)
+        if key["index"] != last or REFERENCE not in paths or len(paths) < 2:
+            continue
+        gain, kept = points.take(numbers)
+        least = gain_of_all(gain, paths.values(), settings.gain_margin)
+        if best_gain(gain, paths[REFERENCE])[0] <= 0:
+            continue
+        others = chosen(gain, kept, paths[REFERENCE], least)
+        for (method, swept, derived), path in paths.items():
+            if (method, swept, derived) == REFERENCE:
+                continue
+            for outer, own in enumerate(chosen(gain, kept, path, least)):
+                for inner, other in enumerate(others):
+                    rows.append(
+                        {
+                            "question": "spared", "claim": TARGETS[0],
+                            "checkpoint": key["checkpoint"], "train_task": key["train_task"],
+                            "method": method, "swept": swept, "derived": derived,
+                            "n_seeds": points.table["n_seeds"][numbers].min(),
+                            "outer": outer, "inner": inner,
+                        }
+                    )  # fmt: skip
+                    made.append(own - other)
+    if rows:
+        whole = np.array(made)
+        yield pl.DataFrame(rows, infer_schema_length=None), points.kept.estimates(whole)
+
+
+def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
+    """Each checkpoint's tuned score less that of the last."""
+    pairs = shown(view.pairs(), scores.arms).filter(
+        pl.col("domain") == "in", pl.col("train_task").is_not_null()
+    )
+    means, versions = mean_points(view, pairs, lambda tuned, base: tuned)
+    curve = ["method", "setting", "train_task"]
+    whole = pl.col("datasets") == pl.col("datasets").sort_by("index").last().over(curve)
+    kept = means.with_row_index("point").filter(whole)
+    last = pl.col("point").sort_by("index").last().over(curve)
+    earlier = kept.with_columns(
+        last=last, to=pl.col("checkpoint").sort_by("index").last().over(curve)
+    )
+    earlier = earlier.filter(pl.col("point") != pl.col("last"))
+    if earlier.is_empty():
+        return
+    ends = [earlier[name].to_numpy().astype(int) for name in ("point", "last")]
+    parts = [versions.estimates(versions.values[at]).seeds for at in ends]
+    found = versions.estimates(versions.values[ends[0]] - versions.values[ends[1]])
+    seeds = SeedPart.total([part for part in parts if part is not None])
+    table = _single(earlier.drop("checkpoint"), "overtraining", "drop").with_columns(
+        checkpoint=pl.col("to"), outer=pl.col("index")
+    )
+    yield table, Estimates(found.values, found.draws, seeds)
+
+
+def _trends(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Slopes along pre-training that the page speaks of, adjusted for their number (Holm)."""
+    gains = gain_trends(scores, settings).filter(pl.col("tuned_for") == "own task")
+    formats = format_trends(scores, settings).filter(pl.col("dataset") == ALL_DATASETS)
+    remedies = remedy_trends(scores, settings).filter(
+        pl.col("target") == TARGETS[0], ~is_reference()
+    )
+    parts = [
+        ("added", shown(gains, scores.arms), "slope_p"),
+        ("formats", shown(formats, scores.arms), "p"),
+        ("spared", remedies, "slope_p"),
+    ]
+    rows = pl.concat(
+        [
+            table.with_columns(
+                p=p, value="slope", stderr="slope_stderr", ci_low="slope_ci_low",
+                ci_high="slope_ci_high", detectable="slope_detectable",
+                question=pl.lit(question), claim=pl.lit("trend"), margin=pl.lit(None, pl.Float64),
+            ).select(
+                pl.col(name).cast(dtype)
+                if name in (*table.columns, "question", "claim", "p", "value", "stderr", "ci_low",
+                            "ci_high", "detectable", "margin")
+                else pl.lit(None, dtype).alias(name)
+                for name, dtype in SCHEMA.items()
+                if name != "verdict"
+            )
+            for question, table, p in parts
+        ]
+    )  # fmt: skip
+    rows = rows.with_columns(p=pl.Series(holm(rows["p"].fill_null(np.nan).to_numpy())))
+    rows = rows.with_columns(pl.col("p").fill_nan(None))
+    sign = pl.when(pl.col("value") > 0).then(pl.lit("rises")).otherwise(pl.lit("falls"))
+    clear = pl.col("p").fill_null(1.0) <= 1 - settings.level
+    return rows.with_columns(verdict=pl.when(clear).then(sign).otherwise(pl.lit("undecided")))
