@@ -21,6 +21,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 # Names that appear as one part of an arm (method.task.seed) or of a cell's file name.
 PART = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
+SUBFOLDER = r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$"
 GPU_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.]*$"
 Found = TypeVar("Found")
 COMMAND_LINE = "--config"
@@ -297,6 +298,7 @@ _LETTERS = "a name holds letters, digits, '_', '-'"
 PATTERNS = {
     NAME: f"{_LETTERS} and '.', and begins with a letter or digit",
     PART: f"{_LETTERS}, no '.', and begins with a letter or digit",
+    SUBFOLDER: "expected a folder of the repository, as final or step/100",
     GPU_NAME: "the name of a GPU model holds letters, digits, '_' and '.'",
     REPOSITORY: "expected OWNER/NAME, as on the Hub",
 }

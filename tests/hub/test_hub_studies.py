@@ -1,10 +1,11 @@
 """The studies of real models: their grids, and the branches and files they name."""
 
-import re
-
 import pytest
 import yaml
+from conftest import noise
+from server import Repository
 
+from ptft.hub.resolve import resolve_checkpoint
 from ptft.study import read_study
 
 # study: checkpoints, tuned arms a checkpoint, cells an arm, prepared splits
@@ -36,54 +37,90 @@ def test_the_grid_is_of_the_size_that_was_meant(study, capsys):
         print(f"\n{name}: {jobs} GPU jobs, {checkpoints * (arms + 1) * cells} cells", end=" ")
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["olmo-1b", "olmo2-1b", "llama3-8b", "tinyllama-1b"]
-    + [f"pythia-{size}" for size in ("70m", "160m", "410m", "1b")],
-)
-def test_every_model_file_can_be_named_by_a_study(model, repository, tmp_path):
-    study = yaml.safe_load((repository / "config/pythia-410m.yaml").read_text())
-    source = yaml.safe_load((repository / f"config/models/{model}.yaml").read_text())["source"]
-    by_step = ["step1000"] if "branches" in source else []
-    study.update(model=model, checkpoints=["main", *by_step])
-    file = tmp_path / "study.yaml"
-    grid = read_study(study, [file], repository / "config")
-    assert grid.checkpoints["main"] is not None
-    reference = grid.model.source.reference("main")
-    assert (reference["repository"], reference["branch"]) == (source["repository"], "main")
-    if by_step:
-        assert grid.model.source.reference("step1000")["step"] == 1000
-        assert grid.model.source.reference("step1000")["branch"] is None
-
-
-@pytest.mark.parametrize(
-    ("model", "branch", "step"),
-    [
-        ("olmo-1b", "step425000-tokens1781B", 425000),
-        ("olmo2-1b", "stage1-step10000-tokens21B", 10000),
-        ("olmo2-1b", "step10000-tokens21B", 10000),
-        ("pythia-410m", "step512", 512),
+MODELS = {
+    "allenai/OLMo-1B-hf": ["main", "step1000-tokens4B", "step425000-tokens1781B"],
+    "allenai/OLMo-2-0425-1B-early-training": ["stage1-step0-tokens0B", "stage1-step1000-tokens3B"],
+    "allenai/OLMo-2-0425-1B": [
+        *("main", "stage1-step10000-tokens21B", "step150000-tokens315B"),
+        *("stage1-step1907359-tokens4001B", "stage2-ingredient3-step1000-tokens3B"),
+        *(f"stage2-ingredient{n}-step23852-tokens51B" for n in (1, 2, 3)),
     ],
-)
-def test_branch_patterns_fit_the_names_on_the_hub(model, branch, step, repository):
-    source = yaml.safe_load((repository / f"config/models/{model}.yaml").read_text())["source"]
-    assert int(re.fullmatch(source["branches"], branch)["step"]) == step
+    "allenai/Olmo-3-1025-7B": [
+        *("main", "stage1-step2000", "stage1-step1413814", "stage2-step8000", "stage2-step47684"),
+        *("stage3-step5000", "stage3-step11921"),
+    ],
+    "HuggingFaceTB/SmolLM2-135M": ["main"],
+    "HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints": ["step-240000", "step-480000"],
+    "HuggingFaceTB/SmolLM3-3B-checkpoints": [
+        *("stage1-step-40000", "stage1-step-3440000", "stage2-step-4200000", "stage3-step-4720000"),
+        *("it-SFT", "it-soup-APO"),
+    ],
+    "LLM360/Amber": ["main", "ckpt_000", "ckpt_356", "ckpt_358"],
+    "EleutherAI/pythia-14m": ["main", "step0", "step512", "step143000"],
+    "EleutherAI/pythia-160m-weight-seed2": ["main", "step512", "step143000"],
+    "TinyLlama/TinyLlama-1.1B-intermediate-step-480k-1T": ["main"],
+}
+"""repository -> some of its branches, under their names on the Hub"""
+B = 10**9
+FOUND = [
+    ("olmo-1b", "step425000", "step425000-tokens1781B", 425_000, 1781 * B),
+    ("olmo-1b", "main", "main", 738_020, 3094 * B),
+    ("olmo2-1b", "early-step1000", "stage1-step1000-tokens3B", 1000, 3 * B),
+    ("olmo2-1b", "stage1-step10000", "stage1-step10000-tokens21B", 10_000, 21 * B),
+    ("olmo2-1b", "stage1-step150000", "step150000-tokens315B", 150_000, 315 * B),
+    ("olmo2-1b", "ingredient3-step1000", "stage2-ingredient3-step1000-tokens3B", 1_908_359,
+     4004 * B),
+    ("olmo2-1b", "stage2-ingredient1-step23852-tokens51B",
+     "stage2-ingredient1-step23852-tokens51B", 1_931_211, 4052 * B),
+    ("olmo3-7b", "stage1-step2000", "stage1-step2000", 2000, 2000 * 4_194_304),
+    ("olmo3-7b", "stage2-step47684", "stage2-step47684", 1_461_498, 6_029_966_311_424),
+    ("olmo3-7b", "stage3-step11921", "stage3-step11921", 1_473_419, 6_079_966_609_408),
+    ("smollm2-135m", "step240000", "step-240000", 240_000, 240_000 * 1_048_576),
+    ("smollm2-135m", "step-480000", "step-480000", 480_000, 480_000 * 1_048_576),
+    ("smollm2-135m", "main", "main", None, 2000 * B),
+    ("smollm3-3b", "stage1-step3440000", "stage1-step-3440000", 3_440_000, 3_440_000 * 2_359_296),
+    ("smollm3-3b", "stage3-step-4720000", "stage3-step-4720000", 4_720_000, 4_720_000 * 2_359_296),
+    ("amber-7b", "ckpt_000", "ckpt_000", None, 3_497_583_333),
+    ("amber-7b", "ckpt_356", "ckpt_356", None, 357 * 3_497_583_333),
+    ("pythia-14m", "step512", "step512", 512, 512 * 2_097_152),
+    ("pythia-160m-weight-seed2", "step143000", "step143000", 143_000, 299_892_736_000),
+    ("tinyllama-1b", "step480000", "main", 480_000, 1000 * B),
+]  # fmt: skip
+"""model, checkpoint as a study names it, its branch, step, tokens"""
 
 
-def test_a_checkpoint_with_a_repository_of_its_own(repository):
-    from ptft.study.models import Model
+@pytest.mark.parametrize(("model", "checkpoint", "branch", "step", "tokens"), FOUND)
+def test_checkpoints_are_found_under_their_names_on_the_hub(
+    hub, model, checkpoint, branch, step, tokens, repository, tmp_path
+):
+    files = {"config.json": b"{}", "model.safetensors": noise(1)}
+    hub.models = {name: Repository(dict.fromkeys(found, files)) for name, found in MODELS.items()}
+    study = yaml.safe_load((repository / "config/pythia-410m.yaml").read_text())
+    study |= {"model": model, "checkpoints": [checkpoint]}
+    grid = read_study(study, [tmp_path / "study.yaml"], repository / "config")
+    [reference] = grid.fetched_checkpoints().values()
+    pin = resolve_checkpoint(reference)
+    assert (pin.revision, pin.step, pin.tokens) == (branch, step, tokens)
+    # What the parse knows already is the same.
+    info = grid.checkpoints[checkpoint]
+    assert info.step in (None, step) and info.tokens in (None, tokens)
 
-    content = yaml.safe_load((repository / "config/models/tinyllama-1b.yaml").read_text())
-    reference = Model.model_validate(content).source.reference("step480000")
-    assert reference["repository"] == "TinyLlama/TinyLlama-1.1B-intermediate-step-480k-1T"
-    assert (reference["branch"], reference["step"]) == ("main", 480_000)
 
-
-def test_tokens_of_pythia_follow_from_the_step(repository):
-    from ptft.study.models import Model
-
-    content = yaml.safe_load((repository / "config/models/pythia-410m.yaml").read_text())
-    source = Model.model_validate(content).source
-    assert source.info("step1000").tokens == 2_097_152_000
-    assert source.info("main").tokens == source.info("step143000").tokens == 299_892_736_000
-    assert source.info("step01") is None
+def test_every_model_of_the_hub_is_planned(repository, tmp_path):
+    """With a checkpoint of each of its stages."""
+    study = yaml.safe_load((repository / "config/pythia-410m.yaml").read_text())
+    planned = 0
+    for file in sorted((repository / "config/models").glob("*.yaml")):
+        model = yaml.safe_load(file.read_text())
+        source = model["source"]
+        if source["kind"] != "hub":
+            continue
+        stages = [stage for stage in source.get("stages", {}) if not stage.startswith("ingredient")]
+        names = [*source.get("checkpoints", {}), *(f"{stage}-step5" for stage in stages)]
+        names = [name for name in names if not name.startswith("pretraining")]  # by an index
+        for name in [file.stem, *model.get("variants", {})]:
+            study |= {"model": name, "checkpoints": [*names, *["step5"] * ("branches" in source)]}
+            grid = read_study(study, [tmp_path / "study.yaml"], repository / "config")
+            assert len(grid.fetched_checkpoints()) == len(study["checkpoints"]) > 0
+            planned += 1
+    assert planned > 50

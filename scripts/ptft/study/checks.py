@@ -6,6 +6,7 @@ from ptft.data.rows import may_overlap
 from ptft.errors import refusal, suggest
 from ptft.study.arms import check_derivations, check_sweep
 from ptft.study.grid import Arm, Grid
+from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
 
 
@@ -34,7 +35,7 @@ def check_names(grid: Grid) -> None:
     Raises:
         StudyError: the first that is not, with the one that it may have been meant for.
     """
-    study, source = grid.study, grid.model.source
+    study = grid.study
     scored = [name for name, f in grid.family_of.items() if grid.families[f].kind != "chat"]
     _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
     if not grid.prompted:
@@ -44,9 +45,7 @@ def check_names(grid: Grid) -> None:
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
     _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
-    found = [name for name in study.checkpoints if source.info(name) is not None]
-    known = dict.fromkeys([*source.checkpoints(), *found])
-    _require_known(grid, ("checkpoints",), study.checkpoints, known)
+    _check_checkpoints(grid)
     _require_known(grid, ("same_weights",), study.same_weights, study.checkpoints)
     for method in METHODS:
         group = getattr(study.finetune, method)
@@ -54,6 +53,29 @@ def check_names(grid: Grid) -> None:
         _require_known(grid, ("finetune", method, "tasks"), tasks, grid.task_family)
         only = (group.checkpoints if group else None) or ()
         _require_known(grid, ("finetune", method, "checkpoints"), only, study.checkpoints)
+
+
+def _check_checkpoints(grid: Grid) -> None:
+    """Each checkpoint can be looked up, and none is of a stage after the next one has begun."""
+    source, places = grid.model.source, {}
+    for position, name in enumerate(grid.study.checkpoints):
+        at = ("checkpoints", position)
+        try:
+            known = source.info(name) is not None
+            place = source.place(name) if isinstance(source, HubSource) else None
+        except ValueError as error:
+            raise refusal(grid.files, at, str(error)) from None
+        if not known:
+            patterns = source.patterns() if isinstance(source, HubSource) else []
+            others = f"; others are named {' or '.join(patterns)}" if patterns else ""
+            message = f"unknown {name!r}; {suggest(name, list(source.checkpoints()))}{others}"
+            raise refusal(grid.files, at, message)
+        if place is not None:
+            places[at] = place
+    used = [place.stage for place in places.values()]
+    for at, place in places.items():
+        if isinstance(source, HubSource) and (overlap := source.overlap(place, used)):
+            raise refusal(grid.files, at, overlap)
 
 
 def check_tasks(grid: Grid) -> None:

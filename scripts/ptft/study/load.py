@@ -51,17 +51,28 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
     require_keys_once(files)
     study = checked(Study, dict(config), files)
     folders = list(dict.fromkeys([*(path.parent for path in files), library]))
-    model_files = {path.stem: path for path in reversed(_yaml_files(folders, "models"))}
-    if study.model not in model_files:
-        raise StudyError(
-            f"{locate(('model',), files)}: unknown model {study.model!r}; "
-            f"{suggest(study.model, sorted(model_files))} (looked for models/{study.model}.yaml in "
-            f"{', '.join(map(str, folders))})"
-        )
-    model_file = model_files[study.model]
-    model = checked(Model, read_mapping(model_file), [model_file])
+    model, model_file = _model(study.model, folders, files)
     families, family_files = read_families(folders)
     return Loaded(study, model, families, files, model_file, family_files)
+
+
+def _model(name: str, folders: Sequence[Path], files: Sequence[Path]) -> tuple[Model, Path]:
+    """The model of a name, by its own file or as a variant in another's, and the file."""
+    found = {path.stem: path for path in reversed(_yaml_files(folders, "models"))}
+    if name in found:
+        return checked(Model, read_mapping(found[name]), [found[name]]), found[name]
+    variants: dict[str, Path] = {}
+    for path in found.values():
+        if isinstance(listed := read_mapping(path).get("variants"), Mapping):
+            variants |= dict.fromkeys(listed, path)
+    if name in variants:
+        file = variants[name]
+        return checked(Model, read_mapping(file), [file]).variant(name), file
+    raise StudyError(
+        f"{locate(('model',), files)}: unknown model {name!r}; "
+        f"{suggest(name, sorted({**found, **variants}))} (looked for models/{name}.yaml, and for "
+        f"`variants`, in {', '.join(map(str, folders))})"
+    )
 
 
 def read_families(folders: Sequence[Path]) -> tuple[dict[str, Family], dict[str, list[Path]]]:

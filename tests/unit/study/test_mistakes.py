@@ -219,7 +219,7 @@ IN_STUDY = [
         "begins with a letter or digit",
     ),
     # Names
-    ("step16", "step17", "study.yaml:3: checkpoints: unknown 'step17'; did you mean 'step16'?"),
+    ("step16", "step17", "study.yaml:3: checkpoints.1: unknown 'step17'; did you mean 'step16'?"),
     (
         "      own: {}",
         "      pocket_nil: {}",
@@ -233,8 +233,8 @@ IN_STUDY = [
     (
         "model: tiny",
         "model: tinny",
-        "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'? (looked for models/tinny.yaml "
-        "in {at}, config)",
+        "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'? (looked for models/tinny.yaml, "
+        "and for `variants`, in {at}, config)",
     ),
     (
         "[default, io]",
