@@ -5,7 +5,7 @@ A program of its own, so that it makes neither the corpus nor what was pre-train
 
 from pathlib import Path
 
-from ptft.pocket.held_out import write_held_out
+from ptft.pocket.tasks import write_held_out
 from ptft.pocket.world import build_world
 from ptft.runtime.programs import command_line
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ptft.pocket.export import write_corpus, write_datasets
+from ptft.pocket.tasks import write_corpus, write_datasets
 from ptft.pocket.world import build_world
 from ptft.runtime.programs import command_line
 

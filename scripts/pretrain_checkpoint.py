@@ -31,9 +31,9 @@ def main(
         import torch
 
         from ptft.files.slice_files import read_slice
-        from ptft.pocket.encoded_corpus import EncodedCorpus
         from ptft.pocket.pretraining import Pretraining
         from ptft.pocket.settings import PretrainSettings
+        from ptft.pocket.tokenizer import EncodedCorpus
         from ptft.runtime.locks import exclusive
 
     torch.set_num_threads(threads)

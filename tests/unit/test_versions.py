@@ -56,7 +56,7 @@ def test_words_and_places_do_not_count(scripts):
         ("finetune_model", "training/methods", 'or "all-linear"', 'or "q_proj"'),
         ("evaluate_model", "evaluation/metrics", "100_000", "100_001"),
         ("prepare_split", "data/mapping", "def ", "@print\ndef "),
-        ("pretrain_checkpoint", "pocket/muon", "return", "return 2 *"),
+        ("pretrain_checkpoint", "pocket/pretraining", "return", "return 2 *"),
     ],
 )
 def test_whatever_may_change_a_number_does(scripts, program, module, old, new):

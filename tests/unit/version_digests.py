@@ -68,8 +68,7 @@ def code_digest(program: str, scripts: Path = SCRIPTS) -> str:
 def pocket_world() -> Iterator[str]:
     """The text of the pocket study's corpus and datasets."""
     from ptft.pocket.corpus import write_documents
-    from ptft.pocket.export import DOCUMENTS
-    from ptft.pocket.tasks import CHOICES, DATASETS, draw_dataset
+    from ptft.pocket.tasks import CHOICES, DATASETS, DOCUMENTS, draw_dataset
     from ptft.pocket.world import build_world
 
     world = build_world(0)

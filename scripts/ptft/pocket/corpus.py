@@ -6,21 +6,28 @@ uses a label word or a prompt format of a task.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
-from ptft.pocket.grammar import DESCRIPTIONS, THINGS, describe, draw_scene, listing, with_article
-from ptft.pocket.plots import ASIDES, PLOTS, tell
 from ptft.pocket.world import (
+    ASIDES,
     CATEGORIES,
+    DESCRIPTIONS,
     JOBS,
     PEOPLE,
+    PLOTS,
     RELATIONS,
     SCALES,
+    THINGS,
     World,
     category_of,
+    describe,
+    draw_scene,
+    listing,
     random_word,
     related_word,
     synonym,
+    tell,
+    with_article,
 )
 
 ALL_SCALES = tuple(range(len(SCALES)))
@@ -221,3 +228,24 @@ def write_documents(world: World, count: int, stream: str = "corpus") -> list[st
     rng = random.Random(f"pocket-{stream}-{world.seed}")
     kinds, weights = zip(*MIXTURE, strict=True)
     return [kind(rng, world) for kind in rng.choices(kinds, weights, k=count)]
+
+
+# Documents of each split; those of the train split are for whoever mixes text into fine-tuning.
+SPLITS = {"train": 2000, "test": 500}
+
+
+def held_out_documents(world: World, corpus: Iterable[str]) -> dict[str, list[str]]:
+    """Documents of each split, the same for the same world, from a stream of their own.
+
+    Those that are in the corpus as well, word for word, are left out, and so are repetitions.
+    """
+    fresh = _fresh(world, set(corpus))
+    return {split: [next(fresh) for _ in range(count)] for split, count in SPLITS.items()}
+
+
+def _fresh(world: World, seen: set[str]) -> Iterator[str]:
+    # Of world 0, one in seven documents was drawn before; three times as many are more than enough.
+    for document in write_documents(world, 3 * sum(SPLITS.values()), stream="text"):
+        if document not in seen:
+            seen.add(document)
+            yield document

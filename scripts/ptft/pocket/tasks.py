@@ -1,18 +1,50 @@
-"""The pocket study's datasets: every task, its out-of-domain twin, and the multiple-choice sets.
+"""The pocket study's datasets: tasks, their out-of-domain twins, multiple choice; and its files.
 
 A dataset is drawn twice, once per split. Relations between two adjectives are held out:
 the test split uses scales that the train split never shows. Classes are exactly balanced, and each
 class is built from the same scenes, patterns and words, so that only the relation
-distinguishes them.
+distinguishes them. Multiple-choice sets complete lines of the corpus, as pre-training teaches
+directly: rows {context, choices, answer}, no context twice, wrong choices of the right one's kind.
 """
 
+import json
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from ptft.pocket.choices import facts_rows, stories_rows, synonyms_rows
-from ptft.pocket.grammar import DESCRIPTIONS, describe, draw_scene
-from ptft.pocket.plots import tell
-from ptft.pocket.world import World, random_word, related_word
+import pyarrow
+import pyarrow.parquet
+
+from ptft.pocket.corpus import (
+    HOME_LINES,
+    JOB_LINES,
+    OPPOSITE_LINES,
+    SUMMARY_OPENINGS,
+    SYNONYM_LINES,
+    THING_LINES,
+    held_out_documents,
+    write_documents,
+)
+from ptft.pocket.world import (
+    CATEGORIES,
+    DESCRIPTIONS,
+    JOBS,
+    PEOPLE,
+    SCALES,
+    THINGS,
+    TOWNS,
+    World,
+    category_of,
+    describe,
+    draw_scene,
+    random_word,
+    related_word,
+    tell,
+    with_article,
+)
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, str | int | list[str]]
 Draw = Callable[[random.Random, World, str, int], list[Row]]
@@ -118,6 +150,90 @@ def unlike_rows(rng: random.Random, row: Callable[[int], Row], count: int) -> li
     return rows
 
 
+STORY_ROWS = 240
+
+
+def choice_row(rng: random.Random, context: str, right: str, wrong: list[str]) -> dict:
+    """A row with the right choice at a random place among the wrong ones."""
+    choices = [right, *wrong]
+    rng.shuffle(choices)
+    return {"context": context, "choices": choices, "answer": choices.index(right)}
+
+
+def split_line(line: str, **words: str) -> tuple[str, str]:
+    """Cut a corpus line before its last {placeholder}: the context, and the pattern left over."""
+    cut = line.rindex("{")
+    return line[:cut].format(**words).rstrip(), line[cut:]
+
+
+def facts_rows(rng: random.Random, world: World) -> list[dict]:
+    """Which category a thing belongs to, what a person does, where they live."""
+    rows = []
+    for line in THING_LINES:
+        for thing in THINGS:
+            right = category_of(thing)
+            others = rng.sample([name for name in CATEGORIES if name != right], 3)
+            context, rest = split_line(line, x=thing)
+            endings = [rest.format(c=c, a_c=with_article(c)) for c in (right, *others)]
+            rows.append(choice_row(rng, context, endings[0], endings[1:]))
+    for lines, facts, names in (
+        (JOB_LINES, world.jobs, JOBS),
+        (HOME_LINES, world.homes, TOWNS),
+    ):
+        for line in lines:
+            for person in PEOPLE:
+                right = facts[person]
+                others = rng.sample([name for name in names if name != right], 3)
+                context, rest = split_line(line, p=person)
+                endings = [rest.format(job=name, town=name) for name in (right, *others)]
+                rows.append(choice_row(rng, context, endings[0], endings[1:]))
+    rng.shuffle(rows)
+    return rows
+
+
+def synonyms_rows(rng: random.Random, world: World) -> list[dict]:
+    """Which word means the same as, or the opposite of, another."""
+    rows = []
+    for number, scale in enumerate(SCALES):
+        for end in range(2):
+            for position, word in enumerate(scale.ends[end]):
+                alike, unlike = scale.ends[end][1 - position], rng.choice(scale.ends[1 - end])
+                for lines, right, wrong in (
+                    (SYNONYM_LINES, alike, unlike),
+                    (OPPOSITE_LINES, unlike, alike),
+                ):
+                    for line in lines:
+                        context, rest = split_line(line, a=word)
+                        scales = rng.sample([i for i in range(len(SCALES)) if i != number], 2)
+                        others = [rng.choice(SCALES[i].ends[rng.randrange(2)]) for i in scales]
+                        endings = [rest.format(b=other) for other in (right, wrong, *others)]
+                        rows.append(choice_row(rng, context, endings[0], endings[1:]))
+    rng.shuffle(rows)
+    return rows
+
+
+def stories_rows(rng: random.Random, world: World) -> list[dict]:
+    """What a story comes to: wrong choices swap the people, the thing or the sense."""
+    rows = []
+    contexts = set()
+    while len(rows) < STORY_ROWS:
+        story = tell(rng, rng.choice(("home", "away")), world.scales("corpus"))
+        context = " ".join([*story.sentences, SUMMARY_OPENINGS[0]])
+        if context in contexts:
+            continue
+        contexts.add(context)
+        scale = next(s for s in SCALES if any(story.adjective in end for end in s.ends))
+        against = rng.choice(next(end for end in scale.ends if story.adjective not in end))
+        thing = rng.choice([thing for thing in THINGS if thing != story.thing])
+        wrong = [
+            story.summarize(p=story.words["q"], q=story.words["p"]),
+            story.summarize(syn_x=with_article(f"{against} {story.thing}")),
+            story.summarize(syn_x=story.words["syn_x"].replace(story.thing, thing)),
+        ]
+        rows.append(choice_row(rng, context, story.summary, wrong))
+    return rows
+
+
 # name -> (how its rows are drawn, rows of its train split)
 DATASETS: dict[str, tuple[Draw, int]] = {
     "nli": (nli_rows("home"), TRAIN_ROWS),
@@ -144,3 +260,39 @@ def draw_dataset(world: World, name: str) -> dict[str, list[Row]]:
         "train": draw(rng, world, "train", train_rows),
         "test": draw(rng, world, "test", TEST_ROWS),
     }
+
+
+# 1.7 M tokens: a full pre-training run reads them about three times.
+DOCUMENTS = 70_000
+
+
+def write_corpus(world: World, root: Path) -> Path:
+    """Write `root/corpus.txt`, one document per line."""
+    root.mkdir(parents=True, exist_ok=True)
+    target = root / "corpus.txt"
+    documents = write_documents(world, DOCUMENTS)
+    target.write_text("\n".join(documents) + "\n", encoding="utf-8")
+    log.info("%s: %d documents", target, len(documents))
+    return target
+
+
+def write_datasets(world: World, root: Path) -> list[Path]:
+    """Write every dataset's splits below `root/datasets/pocket/`, as a Hub repository has them."""
+    written = []
+    for name in (*DATASETS, *CHOICES):
+        for split, rows in draw_dataset(world, name).items():
+            target = root / f"datasets/pocket/{name}/default/{split}-00000-of-00001.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), target)
+            log.info("%s: %d rows", target, len(rows))
+            written.append(target)
+    return written
+
+
+def write_held_out(world: World, corpus: Iterable[str], folder: Path) -> None:
+    """Write `folder/SPLIT.jsonl`, an object with the column `text` a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, documents in held_out_documents(world, corpus).items():
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in documents)
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+        log.info("%s: %d documents", folder / f"{split}.jsonl", len(documents))

@@ -1,4 +1,4 @@
-"""The pocket world: a few hundred English words and the relations between them.
+"""The pocket world: a few hundred English words, the relations between them, sentences, stories.
 
 All content of the corpus and the tasks is drawn from one `World`: adjectives on scales
 (two words at each end: *synonyms*, against the other end: *opposites*), things in categories, and
@@ -6,7 +6,9 @@ people with a job and a home. The world is small on purpose: a model of 0.4 M pa
 able to learn it in minutes.
 
 The scales are split into two halves by the seed. Fine-tuning sets use one half, test sets the
-other: what relates two test words can only have been learned in pre-training.
+other: what relates two test words can only have been learned in pre-training. Likewise for
+sentences: a task uses one family of patterns for its training and in-domain test sets (`home`) and
+another for its out-of-domain set (`away`); the corpus uses all.
 """
 
 import random
@@ -129,3 +131,183 @@ def related_word(
 def random_word(rng: random.Random, scales: tuple[int, ...] | None = None) -> str:
     """Any adjective of `scales` (default: all)."""
     return rng.choice(SCALES[rng.choice(scales or range(len(SCALES)))].ends[rng.randrange(2)])
+
+
+THINGS = tuple(thing for members in CATEGORIES.values() for thing in members)
+
+# Every pattern names the thing and the adjective once: the words that two sentences about the same
+# scene share do not depend on how their adjectives relate.
+DESCRIPTIONS: dict[str, tuple[str, ...]] = {
+    "home": (
+        "{person} has {a_thing}.",
+        "{person} saw {a_thing} in the {place}.",
+        "The {thing} of {person} is {adjective}.",
+        "{person} likes the {adjective} {thing}.",
+    ),
+    "away": (
+        "There is {a_thing} in the {place}.",
+        "The {thing} near the {place} looks {adjective}.",
+        "People call the {thing} {adjective}.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who, what and where: the words that two sentences of a pair share."""
+
+    person: str
+    thing: str
+    place: str
+
+
+def draw_scene(rng: random.Random) -> Scene:
+    """A random scene, each word independent of the others."""
+    return Scene(rng.choice(PEOPLE), rng.choice(THINGS), rng.choice(PLACES))
+
+
+def with_article(words: str) -> str:
+    """`a big dog`, `an old dog`: the words with the indefinite article that fits the first."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def describe(pattern: str, scene: Scene, adjective: str) -> str:
+    """The pattern as a sentence about the scene, with this adjective for the thing."""
+    return pattern.format(
+        person=scene.person,
+        thing=scene.thing,
+        place=scene.place,
+        adjective=adjective,
+        a_thing=with_article(f"{adjective} {scene.thing}"),
+    )
+
+
+def listing(words: list[str]) -> str:
+    """`a, b and c`."""
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+# Stories: a handful of patterns over {p} and {q} (two people), {x} (a thing), {a_x} (the thing with
+# its adjective), {syn_x} (the thing with a synonym of the adjective), {place}. A summary says the
+# adjective in other words: only who knows the synonym can write it well.
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A kind of story: its sentences, its summary, and (answer, question) pairs about it."""
+
+    sentences: tuple[str, ...]
+    summary: str
+    questions: tuple[tuple[str, str], ...]
+
+
+PLOTS: dict[str, tuple[Plot, ...]] = {
+    "home": (
+        Plot(
+            ("{p} went to the {place}.", "There {p} found {a_x}.", "{p} gave the {x} to {q}."),
+            "{p} gave {q} {syn_x}.",
+            (
+                ("{p}", "Who found the {x}?"),
+                ("{q}", "Who got the {x}?"),
+                ("the {place}", "Where did {p} find the {x}?"),
+                ("the {x}", "What did {p} give to {q}?"),
+            ),
+        ),
+        Plot(
+            ("{q} wanted {a_x}.", "{p} went to the {place}.", "{p} bought the {x} for {q}."),
+            "{p} bought {q} {syn_x}.",
+            (
+                ("{p}", "Who bought the {x}?"),
+                ("{q}", "Who wanted the {x}?"),
+                ("the {place}", "Where did {p} buy the {x}?"),
+                ("the {x}", "What did {p} buy for {q}?"),
+            ),
+        ),
+        Plot(
+            ("{p} had {a_x}.", "{q} came to the {place}.", "{p} lent the {x} to {q}."),
+            "{p} lent {q} {syn_x}.",
+            (
+                ("{p}", "Who had the {x}?"),
+                ("{q}", "Who came to the {place}?"),
+                ("the {place}", "Where did {q} come?"),
+                ("the {x}", "What did {p} lend to {q}?"),
+            ),
+        ),
+    ),
+    "away": (
+        Plot(
+            ("{p} lost {a_x}.", "{q} searched the {place}.", "{q} brought the {x} to {p}."),
+            "{q} brought {p} {syn_x}.",
+            (
+                ("{p}", "Who lost the {x}?"),
+                ("{q}", "Who searched the {place}?"),
+                ("the {place}", "Where did {q} look?"),
+                ("the {x}", "What did {q} bring to {p}?"),
+            ),
+        ),
+        Plot(
+            ("{p} made {a_x}.", "{q} walked to the {place}.", "{p} sold the {x} to {q}."),
+            "{p} sold {q} {syn_x}.",
+            (
+                ("{p}", "Who made the {x}?"),
+                ("{q}", "Who walked to the {place}?"),
+                ("the {place}", "Where did {q} walk?"),
+                ("the {x}", "What did {p} sell to {q}?"),
+            ),
+        ),
+    ),
+}
+
+ASIDES = (
+    "{q} smiled.", "It rained all day.", "The bells rang.", "{p} sang a song.", "They had tea.",
+    "{p} was in a hurry.", "{q} thanked {p}.", "The sun went down.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Story:
+    """A plot with its words filled in."""
+
+    plot: Plot
+    words: dict[str, str]  # what each name in a pattern stands for
+    adjective: str
+    thing: str
+    sentences: tuple[str, ...]  # the plot's, with an aside somewhere among them
+
+    def fill(self, pattern: str) -> str:
+        """A pattern of the plot as a sentence of this story."""
+        return pattern.format(**self.words)
+
+    @property
+    def summary(self) -> str:
+        """The story in one sentence."""
+        return self.summarize()
+
+    def summarize(self, **changed: str) -> str:
+        """The summary, with some of its words changed (to make a wrong one)."""
+        return self.plot.summary.format(**{**self.words, **changed})
+
+
+def tell(rng: random.Random, family: str, scales: tuple[int, ...]) -> Story:
+    """A random story of a family of plots, its adjective from one of `scales`."""
+    plot = rng.choice(PLOTS[family])
+    scene = draw_scene(rng)
+    other = rng.choice([person for person in PEOPLE if person != scene.person])
+    adjective = random_word(rng, scales)
+    words = {
+        "p": scene.person,
+        "q": other,
+        "x": scene.thing,
+        "a_x": with_article(f"{adjective} {scene.thing}"),
+        "syn_x": with_article(f"{synonym(adjective)} {scene.thing}"),
+        "place": scene.place,
+    }
+    sentences = [pattern.format(**words) for pattern in plot.sentences]
+    sentences.insert(rng.randrange(1, 4), rng.choice(ASIDES).format(**words))
+    return Story(
+        plot=plot,
+        words=words,
+        adjective=adjective,
+        thing=scene.thing,
+        sentences=tuple(sentences),
+    )

@@ -10,8 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import pretrain_checkpoint
 from ptft.pocket.corpus import write_documents
-from ptft.pocket.muon import Muon, orthogonalize
-from ptft.pocket.pretraining import attention_mask, packed_batches
+from ptft.pocket.pretraining import Muon, attention_mask, orthogonalize, packed_batches
 from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import LABELS, train_tokenizer
 from ptft.pocket.world import build_world
@@ -166,19 +165,6 @@ def test_pretraining_in_parts_is_that_in_one_bit_for_bit(tmp_path, documents):
     assert facts[0]["step"] == 5
     assert facts[0]["tokens"] == 5 * 4 * 32
     assert 3 < facts[0]["loss"] < 9
-
-
-def test_a_state_without_the_corpus_is_gone_on_from_as_well(tmp_path, documents):
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(documents) + "\n", encoding="utf-8")
-    pretrain(tmp_path, corpus, [1])
-    state = torch.load(tmp_path / "step1.pt", weights_only=True)
-    first = pretrain(tmp_path, corpus, [2], before=tmp_path / "step1.pt")
-    weights = (first / "model.safetensors").read_bytes()
-    torch.save({k: v for k, v in state.items() if k not in ("tokenizer", "tokens", "lengths")},
-               tmp_path / "step1.pt")  # fmt: skip
-    again = pretrain(tmp_path, corpus, [2], before=tmp_path / "step1.pt")
-    assert (again / "model.safetensors").read_bytes() == weights
 
 
 def test_checkpoints_load_without_our_code(tmp_path, documents):

@@ -5,10 +5,8 @@ from collections import Counter
 
 import pytest
 
-from ptft.pocket.corpus import write_documents
-from ptft.pocket.export import write_datasets
-from ptft.pocket.held_out import SPLITS, held_out_documents
-from ptft.pocket.tasks import CHOICES, DATASETS, TEST_ROWS, TRAIN_ROWS, draw_dataset
+from ptft.pocket.corpus import SPLITS, held_out_documents, write_documents
+from ptft.pocket.tasks import CHOICES, DATASETS, TEST_ROWS, TRAIN_ROWS, draw_dataset, write_datasets
 from ptft.pocket.tokenizer import LABELS
 from ptft.pocket.world import SCALES, build_world, related_word, synonym
 
