@@ -9,6 +9,9 @@ from ptft.study.grid import Arm, Grid
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
 
+SEEDS_OF_A_CLAIM = 3
+"""from so many trainings alike a sentence may be about the method"""
+
 
 def check(grid: Grid) -> None:
     """Everything that a study names is there, fits together, and can be trained and scored.
@@ -209,7 +212,27 @@ def check_analysis(grid: Grid) -> None:
 
 
 def notes(grid: Grid) -> list[str]:
-    """What is not as asked for, and yet as it should be."""
+    """What a user may not expect of the study, in sentences for the beginning of a run."""
+    return [*_single_formats(grid), *_few_seeds(grid)]
+
+
+def _few_seeds(grid: Grid) -> list[str]:
+    """Methods with too few seeds to say something about the method, not these models alone."""
+    groups = {method: getattr(grid.study.finetune, method) for method in METHODS}
+    few = {method: group.seeds for method, group in groups.items() if group}
+    few = {method: seeds for method, seeds in few.items() if len(seeds) < SEEDS_OF_A_CLAIM}
+    if not few:
+        return []
+    keys = ", ".join(f"finetune.{method}.seeds" for method in few)
+    most = max(map(len, few.values()))
+    return [
+        f"{keys}: {most} seed{'s' if most > 1 else ''}: findings will be about these models; "
+        f"claims about a method need {SEEDS_OF_A_CLAIM} seeds"
+    ]
+
+
+def _single_formats(grid: Grid) -> list[str]:
+    """Datasets that are scored in one format alone, whatever was asked for."""
     asked = grid.study.evaluate.formats
     single: dict[str, list[str]] = {}
     for dataset in grid.prompted:

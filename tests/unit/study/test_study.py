@@ -74,11 +74,20 @@ def test_grid_is_the_product_of_checkpoints_arms_and_scores(read):
     assert grid.checkpoints["step16"].tokens == 16 * 8 * 128
 
 
-def test_a_dataset_of_one_format_is_scored_in_it_and_said_so(read):
-    assert notes(read(STUDY)) == [
+def test_what_a_user_may_not_expect_is_said(read):
+    """A dataset of one format is scored in it; few seeds say nothing about a method."""
+    enough = STUDY.replace("seeds: [0, 1]", "seeds: [0, 1, 2]")
+    assert notes(read(enough)) == [
         "evaluate.formats: pocket_facts in 'default' alone, the only format there"
     ]
-    assert notes(read(STUDY.replace("[default, io]", "[default]"))) == []
+    assert notes(read(enough.replace("[default, io]", "[default]"))) == []
+    one_format = STUDY.replace("[default, io]", "[default]")
+    [note] = notes(read(one_format))
+    assert note.startswith("finetune.full.seeds: 2 seeds: findings will be about these models; ")
+    lora = "  lora: {seeds: [0, 1, 2], tasks: {pocket_nli: {}}}\nevaluate:"
+    assert notes(read(one_format.replace("evaluate:", lora))) == [note]
+    [note] = notes(read(one_format.replace("    seeds: [0, 1]\n", "")))
+    assert "1 seed: " in note and "need 3 seeds" in note
 
 
 def test_domain_says_how_far_a_dataset_is_from_the_task(read):
