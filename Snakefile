@@ -26,14 +26,12 @@ from ptft.figures import FIGURES, figures_of
 from ptft.errors import exit_with_message
 from ptft.files.slice_files import Slices, as_text
 from ptft.language.translation import translator
-from ptft.planning.gpus import Gpu, require_room
+from ptft.planning.gpus import gpu_models, gpus_here, require_room
 from ptft.tools.status import Progress, tell_gone
 from ptft.planning.estimates import JobResources
-from ptft.planning.site import read_site
 from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
 from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
-from ptft.runtime.gpus import gpu_memory_gb, gpu_pool
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.runtime.undeclared_files import look_behind_records
@@ -165,7 +163,3 @@ onstart:
         SLICES.write()
         for model in INCOMPLETE:
             forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
-        if not GRID.finished and workflow.nodes is not None:
-            remote = workflow.remote_execution_settings
-            loader = Path(workflow.basedir) / "slurm/load_modules.sh"
-            remote.precommand = SITE.precommand(loader, remote.precommand)

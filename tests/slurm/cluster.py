@@ -141,9 +141,9 @@ class Cluster:
 
     def jobs(self, *states: str) -> list[dict[str, str]]:
         """Jobs that the controller remembers: comment holds rule and wildcards, memory MB."""
-        fields = ["id", "name", "state", "node", "comment", "memory"]
+        fields = ["id", "name", "state", "node", "comment", "memory", "partition"]
         options = ["--all", "--states=all", "--noheader", "--noconvert"]
-        output = self.call("squeue", *options, "-o", "%i|%j|%T|%N|%k|%m")
+        output = self.call("squeue", *options, "-o", "%i|%j|%T|%N|%k|%m|%P")
         found = [dict(zip(fields, line.split("|"), strict=True)) for line in output.splitlines()]
         return [job for job in found if not states or job["state"] in states]
 
@@ -222,6 +222,7 @@ NodeName=DEFAULT Gres=gpu:a100:{self.gpus} State=UNKNOWN
             text += f"NodeName=d{name} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port}\n"
         text += f"PartitionName=gpu Nodes=d[0-{self.nodes - 1}] Default=YES"
         text += " MaxTime=INFINITE State=UP OverTimeLimit=0\n"
+        text += f"PartitionName=chosen Nodes=d[0-{self.nodes - 1}] MaxTime=INFINITE State=UP\n"
         gres = f"{MARK}AutoDetect=off\n"
         gres += f"NodeName=d[0-{self.nodes - 1}] Name=gpu Type=a100"
         gres += f" File={DEVICES}[0-{self.gpus - 1}]\n"

@@ -134,7 +134,6 @@ def clone(repository: Path, root: Path) -> Path:
     """A copy of the workflow with the profile and the study."""
     made = make_clone(repository, root, "cluster")
     shutil.copytree(repository / "slurm", root / "slurm")
-    (root / "slurm/site.yaml").unlink(missing_ok=True)
     return made.root
 
 

@@ -1,6 +1,7 @@
 """What dies overnight: each failure ends in a finished study with the tables of a quiet night."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -42,19 +43,25 @@ def replace_unnoticed(file, content):
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def test_an_undisturbed_run(study, reference, monkeypatch, tmp_path):
+def test_an_undisturbed_run(study, reference, tmp_path):
     """All nodes work, no GPU is booked twice, the tables are those of a local run.
 
-    Each job asks for the GPU that is there, the preferred one being too small, and loads a module.
+    Each job asks for the GPU that is there, the preferred one being too small, in the partition
+    that has it, and loads a module.
     """
     study.narrow("[step4]", "[0, 1]")
-    (study.root / "slurm/site.yaml").write_text(
-        "gpus: {l4: {memory_gb: 1.0e-5}, a100: {memory_gb: 80}}\nmodules: [python/3.11]\n"
+    file = study.root / "study.yaml"
+    models = "gpus: 1, gpu_models: {l4: 1.0e-5, a100: 80}"
+    file.write_text(file.read_text().replace("gpus: 1", models))
+    (study.root / "slurm/partitions.yaml").write_text(
+        "partitions:\n  gpu: {max_gpu: 1, available_gpu_models: [l4]}\n"
+        "  chosen: {max_gpu: 1, available_gpu_models: [a100]}\n"
     )
-    (tmp_path / "init").mkdir()
     loaded = tmp_path / "loaded"
-    (tmp_path / "init/sh").write_text(f'module() {{ echo "$@ $SLURM_JOB_ID" >> {loaded}; }}\n')
-    monkeypatch.setenv("MODULESHOME", str(tmp_path))
+    profile = study.root / "slurm/config.yaml"
+    text = profile.read_text().replace("# slurm-partition", "slurm-partition")
+    load = f"precommand: echo $SLURM_JOB_ID >> {loaded}"
+    profile.write_text(re.sub("# precommand: .*", load, text))
     earlier = {job["id"] for job in study.cluster.jobs()}
     study.start(stops=1)
     trainings = [study.hold() for _ in range(2)]  # pause, so that a third job has a third node
@@ -69,8 +76,9 @@ def test_an_undisturbed_run(study, reference, monkeypatch, tmp_path):
     calls = loaded.read_text().splitlines()
     jobs = [job for job in study.cluster.jobs() if job["comment"].startswith("rule_")]
     submitted = {job["id"] for job in jobs} - earlier
-    assert sorted(calls) == sorted(f"load python/3.11 {job}" for job in submitted)
+    assert sorted(calls) == sorted(submitted)
     assert len(calls) == 2 + 1 + 2
+    assert {job["partition"] for job in jobs if job["id"] in submitted} == {"chosen"}
     assert {job["memory"] for job in jobs} == {"4001M"}  # the profile's default is 4000
     for rule, jobs in (("finetune_model", 2), ("evaluate_model", 1 + 2)):
         attempts = list(study.records(rule).values())

@@ -62,3 +62,9 @@ def test_a_missing_image_is_refused(repository, tmp_path, installed):
     assert output.splitlines()[-1] == (
         "--sdm apptainer: envs/container.sif does not exist; build it with `make container`"
     )
+
+
+def test_one_machine_with_gpus_is_a_profile(repository, tmp_path):
+    clone = make_clone(repository, tmp_path / "clone", "cluster")
+    planned = clone.planned_counts("--profile", "profiles/workstation")
+    assert planned["finetune_model"] == 4

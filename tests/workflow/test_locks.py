@@ -107,7 +107,6 @@ def test_under_a_profile_a_study_has_one_main_process(
         (tools / needed).chmod(0o755)
         monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
     shutil.copytree(repository / "slurm", clone.root / "slurm")
-    (clone.root / "slurm/site.yaml").unlink(missing_ok=True)
     options = ["--profile", profile]
     first, gate = start(clone, RESOLVED, *options)
     said = refused(clone, RESOLVED, *options)

@@ -118,13 +118,10 @@ def test_nothing_is_left_to_do(paper):
     assert paper.planned_counts() == {}
 
 
-def test_other_gpus_and_modules_make_nothing_again(paper):
-    site = paper.root / "slurm/site.yaml"
-    site.parent.mkdir()
-    site.write_text("gpus: {l4: {memory_gb: 24}, a100: {memory_gb: 80}}\nmodules: [cuda/12.4]\n")
+def test_other_gpus_make_nothing_again(paper):
+    edit(paper, "gpus: 1", "gpus: 1\n  gpu_models: {l4: 24, a100: 80}")
     output = paper.snakemake("-n", "--jobs", "9", "--executor", "slurm")
     assert "Plan of olmo-1b: nothing would run." in output
-    shutil.rmtree(site.parent)
 
 
 def test_a_new_dataset_is_fetched_prepared_and_scored(paper):

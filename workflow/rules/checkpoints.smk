@@ -64,7 +64,6 @@ if SOURCE.kind == "pocket":
             "../../envs/environment.yaml"
         threads: 1  # of a model this small, more threads wait for one another
         resources:
-            **SITE.resources(0),
             nodes=1,
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:

@@ -3,15 +3,8 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-with exit_with_message():
-    SITE = read_site(Path(os.path.relpath(workflow.basedir), "slurm/site.yaml"))
-GPUS = SITE.gpu_models()
-if STUDY.compute.gpus and workflow.nodes is None:
-    # Local jobs share the GPUs that are here. A cluster's jobs must not be capped by them.
-    if "gpu" not in workflow.global_resources:
-        workflow.register_resource("gpu", len(gpu_pool()))
-    if workflow.is_main_process:
-        GPUS = tuple(map(Gpu, filter(None, [gpu_memory_gb()])))
+# What jobs may ask for; else what is here, if anything is.
+GPUS = gpu_models(STUDY.compute) or gpus_here(STUDY.compute)
 DEMANDS = JobResources(GRID, GPUS)
 # Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"

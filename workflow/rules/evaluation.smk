@@ -58,13 +58,12 @@ rule evaluate_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        **SITE.resources(DEMANDS.evaluation_gpus()),
         gpu=DEMANDS.evaluation_gpus(),
         gpu_model=lambda wildcards, attempt: DEMANDS.evaluate_gpu(attempt),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt, wildcards.arm),
         runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt, wildcards.arm),
-        slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
+        slurm_extra=DEMANDS.early_signal(),
     params:
         slice=lambda wildcards: SLICES.text("evaluate_model", *own_slice(wildcards.arm)),
         plan=lambda wildcards, input: SLICES.file("evaluate_model", *own_slice(wildcards.arm)),

@@ -20,13 +20,12 @@ rule finetune_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        **SITE.resources(STUDY.compute.gpus),
         gpu=STUDY.compute.gpus,
         gpu_model=lambda wildcards, attempt: DEMANDS.finetune_gpu(wildcards.arm, attempt),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(wildcards.arm, attempt),
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
-        slurm_extra=SITE.extra(DEMANDS.warning_seconds()),
+        slurm_extra=DEMANDS.early_signal(),
     params:
         slice=slice_of("finetune_model", "arm"),
         settings=slice_file("finetune_model", "arm"),

@@ -230,6 +230,10 @@ class JobResources:
         """How long before its time limit a job is told to save its state (at 500 MB/s)."""
         return 40 + math.ceil(12 * self.weights / 5e8)
 
+    def early_signal(self) -> str:
+        """Option of sbatch: SIGTERM so long before the time limit."""
+        return f"--signal=TERM@{self.warning_seconds()}"
+
     def _evaluate_seconds(self, derived: int) -> float:
         """The same for every model with as many derived arms, and asked for by each of them."""
         once, start = self._scoring_seconds, self.estimates.scoring_rates.start

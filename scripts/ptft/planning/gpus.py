@@ -5,6 +5,7 @@ tokens, the temporary memory of kernels and what the allocator can't use. Nothin
 on a GPU; the activations are those that a forward pass saves on a CPU.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,13 @@ from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
 from ptft.paths import Results
-from ptft.planning.workload import ADAPTER, ADAPTER_SHARE, SMALL_MODEL, Workload
+from ptft.planning.workload import ADAPTER, ADAPTER_SHARE, SMALL_MODEL, TFLOPS, Workload
+from ptft.runtime.gpus import gpu_memory_gb
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import Shape
+from ptft.study.schema import Compute
 
+FASTEST = TFLOPS["h100"]
 GB = 2**30
 """as vendors name GPUs: one of 80 GB has 80 times as much"""
 WEIGHT, OPTIMIZER = 4, 12
@@ -117,6 +121,34 @@ class Gpu:
     def __str__(self) -> str:
         """As refusals name it."""
         return f"the largest GPU ({self.name})" if self.name else "a GPU"
+
+
+ANY = "any"
+"""name of a GPU that is asked for without its model: --gpus=1"""
+
+
+def gpu_models(compute: Compute) -> tuple[Gpu, ...]:
+    """The models of GPU that a study names, the preferred first; none where it names none.
+
+    One whose speed is not known is taken to be as slow as the slowest that is: its time limits are
+    generous.
+    """
+    return tuple(
+        Gpu(memory, None if name == ANY else name, speed(name) or min(TFLOPS.values()) / FASTEST)
+        for name, memory in compute.gpu_models.items()
+    )
+
+
+def gpus_here(compute: Compute) -> tuple[Gpu, ...]:
+    """This machine's largest GPU, where a study asks for GPUs and there are some."""
+    memory = gpu_memory_gb() if compute.gpus else None
+    return (Gpu(memory),) if memory else ()
+
+
+def speed(name: str) -> float | None:
+    """Of a model, relative to an H100; None where it is not known."""
+    known = [model for model in TFLOPS if re.split(r"[_.]", name.lower())[0] == model]
+    return TFLOPS[known[0]] / FASTEST if known else None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from ptft.errors import StudyError
 from ptft.paths import Results
 from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import PlannedJob, expected_run
-from ptft.planning.gpus import Gpu, require_room
+from ptft.planning.gpus import Gpu, gpu_models, require_room
 from ptft.planning.plan import make_plan, render
-from ptft.planning.site import read_site
 from ptft.planning.workload import RATES, Workload
 from ptft.study import read_study
 
@@ -203,41 +202,9 @@ def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):
     assert slow == pytest.approx(81.4326, abs=1e-4)
 
 
-def test_a_site_names_its_gpus(tmp_path, repository):
-    example = read_site(repository / "slurm/site.example.yaml").gpu_models()
-    assert example == (Gpu(48, "l40s", 362 / 989), Gpu(80, "a100", A100), Gpu(64, "mi250", 0.3))
-    file = tmp_path / "site.yaml"
-    file.write_text("gpus: {any: {memory_gb: 40, speed: 0.3}, A100: {memory_gb: 80, speed: 1}}")
-    assert read_site(file).gpu_models() == (Gpu(40, None, 0.3), Gpu(80, "A100", 1))
-    file.write_text("account: lab\n")
-    assert read_site(file).gpu_models() == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("gpus:\n  a100: {memory_gb: 0}", "site.yaml:2: gpus.a100.memory_gb = 0: expected greater"),
-        ("gpus:\n  a100: {speed: 1}", "site.yaml:2: key 'gpus.a100.memory_gb' is missing"),
-        ("gpus:\n  a100: {memory_gb: 80, speed: 0}", "site.yaml:2: gpus.a100.speed = 0: expected"),
-        ("gpus: a100", "site.yaml:1: gpus = 'a100': expected keys and values"),
-        (
-            "gpus:\n  a100: {memory_gb: 80}\n  mi250: {memory_gb: 64}",
-            "site.yaml:3: gpus.mi250.speed: missing, and known only of h100, h200, a100, l40s, "
-            "a40, l4; give the speed relative to an H100, .* TFLOP/s / 989$",
-        ),
-        ("gpus:\n  any: {memory_gb: 64}", "site.yaml:2: gpus.any.speed: missing"),
-        (
-            "qos: x\ngpu_model: a100\ngpu_memory_gb: 80",
-            r"site.yaml:2: gpu_model: .* write gpus: \{a100: \{memory_gb: 80\}\}$",
-        ),
-        (
-            "gpu_memory_gb: 40",
-            r"site.yaml:1: gpu_memory_gb: .* write gpus: \{any: \{memory_gb: 40, speed: …\}\}$",
-        ),
-    ],
-)
-def test_what_a_site_says_wrongly_of_its_gpus_is_refused(tmp_path, text, said):
-    file = tmp_path / "site.yaml"
-    file.write_text(text + "\n")
-    with pytest.raises(StudyError, match=said):
-        read_site(file)
+def test_a_study_names_models_of_gpu_and_the_unknown_are_taken_to_be_slow(read):
+    models = {"A100_80GB": 80, "any": 40, "mi250": 64}
+    assert gpu_models(read(compute={"gpus": 1, "gpu_models": models}).study.compute) == (
+        Gpu(80, "A100_80GB", A100), Gpu(40, None, 121 / 989), Gpu(64, "mi250", 121 / 989),
+    )  # fmt: skip
+    assert gpu_models(read().study.compute) == ()
