@@ -15,7 +15,7 @@ import torch
 from ptft.inference.batches import MEMORY_SHARE
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.inference.generation import Answer
-from ptft.models.folder import ADAPTER_CONFIG
+from ptft.models.folder import holds_adapter
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
@@ -129,7 +129,7 @@ def _start(loaded: LoadedModel, folder: Path):
 
     with tempfile.TemporaryDirectory() as merged:
         weights = folder
-        if (folder / ADAPTER_CONFIG).exists():
+        if holds_adapter(folder):
             loaded.model.save_pretrained(merged)
             weights = merged
         return LLM(

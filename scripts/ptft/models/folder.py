@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 CONFIG = "config.json"
@@ -32,6 +32,9 @@ TRAINING_SUMMARY = "training.json"
 RECORDS = ("curve.parquet", "selection.csv", "tensorboard", TRAINING_SUMMARY)
 SHARD = r"(-\d+-of-\d+)?"
 SAFETENSORS = re.compile(rf"(pytorch_)?model{SHARD}\.safetensors|model\.safetensors\.index\.json")
+# How transformers' classes of causal language models end, and what they call the output layer.
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer)\.weight$")
 PICKLES = re.compile(rf"pytorch_model{SHARD}\.bin|pytorch_model\.bin\.index\.json")
 
 
@@ -50,13 +53,23 @@ def model_files(folder: Path) -> list[Path]:
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     weights = weights_among(names)
-    if not (CONFIG in names and weights or names.issuperset(ADAPTER)):
+    whole = CONFIG in names and weights
+    if not (whole or names.issuperset(ADAPTER)):
         raise ValueError(
             f"{folder} is not a model folder: expected {CONFIG} and weights (model.safetensors), "
             f"found {', '.join(sorted(names)) or 'nothing'}"
         )
-    known = {*CONFIGURATION, *TOKENIZER, *ADAPTER, *weights}
+    # An adapter beside whole weights is merged in them already.
+    known = {*CONFIGURATION, *TOKENIZER, *(weights if whole else ADAPTER)}
     return [folder / name for name in sorted(names & known)]
+
+
+def holds_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no whole weights."""
+    if not (folder / ADAPTER_CONFIG).exists():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not (CONFIG in names and weights_among(names))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -71,16 +84,42 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Refuse a folder without a tokenizer, for which transformers would make an empty one.
+    """Refuse a folder without a tokenizer, or with one that knows more tokens than the model.
+
+    Without any, transformers would make an empty one.
 
     Raises:
-        ValueError: naming the files that are expected.
+        ValueError: naming the files that are expected, or the numbers of tokens.
     """
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise ValueError(
             f"{folder} has no tokenizer: expected {' or '.join(VOCABULARIES)}; copy the one that "
             "the model was trained with"
         )
+    rows = read_json(folder / CONFIG).get("vocab_size") if (folder / CONFIG).exists() else None
+    if (folder / VOCABULARIES[0]).is_file() and isinstance(rows, int):
+        last = _last_token((folder / VOCABULARIES[0]).read_bytes())
+        if last >= rows:
+            raise ValueError(
+                f"{folder / VOCABULARIES[0]} numbers its tokens up to {last}, but the model's "
+                f"embedding has {rows} rows ({CONFIG}, vocab_size): copy the tokenizer that the "
+                "model was trained with"
+            )
+
+
+@cache
+def _last_token(tokenizer: bytes) -> int:
+    """Largest number of a token that a text may have, by a tokenizer.json; -1 if it has none.
+
+    Special tokens stand for no text, and are often added without a row of the embedding.
+    """
+    content = json.loads(tokenizer)
+    vocabulary = content.get("model", {}).get("vocab", {})
+    added = content.get("added_tokens", [])
+    special = {token["id"] for token in added if token.get("special")}
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    plain = [token["id"] for token in added]
+    return max((number for number in (*ids, *plain) if number not in special), default=-1)
 
 
 def check_model(folder: Path) -> None:
@@ -91,16 +130,33 @@ def check_model(folder: Path) -> None:
     """
     names = {path.name for path in model_files(folder)}
     if names.issuperset(ADAPTER):
-        return
-    if not read_json(folder / CONFIG).get("architectures"):
+        base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+        raise ValueError(
+            f"{folder} holds an adapter (of {base}) and no whole weights: merge it into its model "
+            "(peft's merge_and_unload, then save_pretrained), and name that folder"
+        )
+    config = read_json(folder / CONFIG)
+    if not config.get("architectures"):
         raise ValueError(f"{folder / CONFIG} names no `architectures`: nobody can build the model")
+    kind = str(config["architectures"][0])
+    if not kind.endswith(CAUSAL):
+        raise ValueError(
+            f"{folder / CONFIG}: architectures names {kind}, which has no output layer to predict "
+            "tokens with: save the model as a causal language model (…ForCausalLM)"
+        )
     for index in (name for name in names if name.endswith(".index.json")):
         shards = read_json(folder / index).get("weight_map")
         if not isinstance(shards, dict):
             raise ValueError(f"{folder / index} has no `weight_map`; fetch it again")
         for shard in sorted(set(map(str, shards.values())) - names):
             raise ValueError(f"{folder / shard} is missing, which {index} names; fetch it again")
-    model_shapes(folder)
+    shapes = model_shapes(folder)
+    untied = config.get("tie_word_embeddings") is False
+    if untied and shapes and not any(HEAD.search(name) for name in shapes):
+        raise ValueError(
+            f"{folder} has weights without an output layer (lm_head), and {CONFIG} says that it is "
+            "not the embedding (tie_word_embeddings: false): save the whole model"
+        )
 
 
 def model_shapes(folder: Path) -> dict[str, list[int]]:
@@ -111,6 +167,13 @@ def model_shapes(folder: Path) -> dict[str, list[int]]:
     """
     files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
     return {name: shape for file in files for name, shape in weight_shapes(file).items()}
+
+
+def untied_shapes(folder: Path) -> dict[str, list[int]]:
+    """As ``model_shapes``, without an output layer that repeats the embedding."""
+    tied = read_json(folder / CONFIG).get("tie_word_embeddings", False)
+    shapes = model_shapes(folder)
+    return {name: shape for name, shape in shapes.items() if not (tied and HEAD.search(name))}
 
 
 def weight_shapes(file: Path) -> dict[str, list[int]]:
@@ -191,7 +254,7 @@ class ModelFolder:
     @cached_property
     def is_adapter(self) -> bool:
         """Whether the folder holds an adapter of the checkpoint, not whole weights."""
-        return (self.folder / ADAPTER_CONFIG).exists()
+        return holds_adapter(self.folder)
 
     @cached_property
     def origin(self) -> "ModelFolder":

@@ -6,6 +6,7 @@ Also their weights file by file, and how they are written.
 import contextlib
 import json
 import pickle
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from ptft.models.folder import (
     CONFIG,
     check_model,
     check_tokenizer,
+    holds_adapter,
+    model_files,
     read_json,
     weight_files,
 )
@@ -68,7 +71,8 @@ def load_model(
             missing, left over or of another shape (transformers would re-initialise them silently).
     """
     avoid_cudnn_attention()
-    check_model(Path(folder))
+    folder = Path(folder)
+    check_model(folder)
     # Naming the class spares the imports behind AutoModelForCausalLM.
     architecture = read_json(Path(folder) / CONFIG)["architectures"][0]
     kind = getattr(transformers, str(architecture), None)
@@ -76,9 +80,9 @@ def load_model(
         raise ValueError(
             f"{folder}/{CONFIG}: transformers {transformers.__version__} knows no {architecture}"
         )
-    with quiet_loading(), _told_briefly(folder):
+    with quiet_loading(), _told_briefly(folder), _without_adapter(folder) as place:
         model, report = kind.from_pretrained(
-            folder,
+            place,
             dtype=dtype,
             attn_implementation=attention,
             device_map=device,
@@ -94,6 +98,18 @@ def load_model(
                 f"{' ...' if len(found) > 5 else ''}; check config.json against the weights"
             )
     return model
+
+
+@contextlib.contextmanager
+def _without_adapter(folder: Path) -> Iterator[Path]:
+    """A folder of whole weights where transformers finds no adapter, which it would put on them."""
+    if not (folder / ADAPTER_CONFIG).exists():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as links:
+        for file in model_files(folder):
+            (Path(links) / file.name).symlink_to(file.absolute())
+        yield Path(links)
 
 
 @contextlib.contextmanager
@@ -186,7 +202,7 @@ def load_tuned(
             there, or one that peft can't scale.
     """
     folder = Path(folder)
-    if not (folder / ADAPTER_CONFIG).exists():
+    if not holds_adapter(folder):
         return load_model(folder, dtype=dtype)
     from peft import PeftModel
     from peft.helpers import rescale_adapter_scale
@@ -257,7 +273,7 @@ def load_for_scoring(
 
     Args:
         folder: holds ``config.json`` and weights, or an adapter; and the tokenizer's files.
-        checkpoint: what an adapter is put on.
+        checkpoint: what an adapter is put on; its tokenizer is the one that counts.
         target: what is here, if not given.
 
     Raises:
@@ -265,7 +281,7 @@ def load_for_scoring(
     """
     target = target or target_here()
     model = load_tuned(folder, checkpoint, dtype=getattr(torch, target.dtype))
-    return wrap_model(model.to(target.device), load_tokenizer(folder))
+    return wrap_model(model.to(target.device), load_tokenizer(checkpoint or folder))
 
 
 def wrap_model(
@@ -285,12 +301,12 @@ def wrap_model(
     for settings in (config, model.generation_config):  # generation_config.json may name more
         configured = getattr(settings, "eos_token_id", None)
         eos_ids.update(configured if isinstance(configured, list) else [configured])
-    pad = tokenizer.pad_token_id
+    pad, rows = tokenizer.pad_token_id, model.get_input_embeddings().num_embeddings
     return LoadedModel(
         model=model.eval(),
         tokenizer=tokenizer,
         max_length=max_length,
-        pad=0 if pad is None else pad,
+        pad=0 if pad is None or pad >= rows else pad,
         eos_ids=frozenset(end for end in eos_ids if end is not None),
     )
 

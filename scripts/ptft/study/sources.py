@@ -10,7 +10,7 @@ from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal, suggest
 from ptft.evaluation.published import names_in
-from ptft.models.folder import check_model, check_tokenizer, model_shapes
+from ptft.models.folder import check_model, check_tokenizer, untied_shapes
 from ptft.study.grid import Grid
 from ptft.study.models import FolderSource
 
@@ -80,7 +80,7 @@ def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
         try:
             check_model(folder)
             check_tokenizer(folder)
-            shapes = model_shapes(folder)
+            shapes = untied_shapes(folder)
             first = first or shapes
             for name in sorted(first.keys() | shapes.keys()):
                 if shapes and shapes.get(name) != first.get(name):

@@ -1,11 +1,13 @@
 """Models in memory and on disk: their precision, and what computes their attention."""
 
+import shutil
+
 import pytest
 import torch
-from safetensors.torch import load_file
-from tiny import save_tiny_checkpoint
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny_checkpoint, tiny_tokenizer
 
-from ptft.models.folder import copy_tokenizer
+from ptft.models.folder import ModelFolder, copy_tokenizer, model_files, untied_shapes
 from ptft.models.loading import (
     Target,
     load_for_scoring,
@@ -73,3 +75,70 @@ def test_no_loaded_model_attends_by_cudnn(load, tmp_path):
     torch.backends.cuda.enable_cudnn_sdp(True)
     load(checkpoint)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """A checkpoint, an adapter of it, and the merged weights with the adapter beside them."""
+    from peft import LoraConfig, get_peft_model
+
+    folder = tmp_path_factory.mktemp("adapted")
+    save_tiny_checkpoint(folder / "checkpoint")
+    torch.manual_seed(2)
+    config = LoraConfig(r=4, lora_alpha=40, target_modules="all-linear", init_lora_weights=False)
+    model = get_peft_model(load_model(folder / "checkpoint"), config)
+    model.save_pretrained(folder / "adapter")
+    shutil.copytree(folder / "adapter", folder / "merged")
+    model.merge_and_unload().save_pretrained(folder / "merged")
+    for name in ("adapter", "merged"):
+        copy_tokenizer(folder / "checkpoint", folder / name)
+    return folder
+
+
+def logits_of(folder, checkpoint=None):
+    with torch.inference_mode():
+        return load_tuned(folder, checkpoint)(torch.tensor([[3, 12, 20, 5]])).logits
+
+
+def test_an_adapter_beside_merged_weights_is_not_put_on_them_again(adapted):
+    expected = logits_of(adapted / "adapter", adapted / "checkpoint")
+    assert (expected - logits_of(adapted / "checkpoint")).abs().max() > 0.1
+    torch.testing.assert_close(logits_of(adapted / "merged", adapted / "checkpoint"), expected)
+    names = [file.name for file in model_files(adapted / "merged")]
+    assert "adapter_model.safetensors" not in names
+    assert not ModelFolder(adapted / "merged", adapted / "checkpoint").is_adapter
+
+
+def test_an_adapter_reads_the_tokens_of_its_checkpoint(adapted, tmp_path):
+    """Beside an adapter, with no config.json, transformers may build another tokenizer."""
+    shutil.copytree(adapted / "adapter", tmp_path / "adapter")
+    file = tmp_path / "adapter/tokenizer.json"
+    file.write_text(file.read_text().replace('"w1"', '"x1"'))
+    found = load_for_scoring(tmp_path / "adapter", adapted / "checkpoint").tokenizer
+    assert found("w1 w2")["input_ids"] == tiny_tokenizer()("w1 w2")["input_ids"]
+
+
+@pytest.mark.parametrize("difference", [0.0, 1.0])
+def test_a_tied_model_may_name_its_output_layer(tmp_path, difference):
+    """As transformers has it: one that differs from the embedding counts."""
+    folder = save_tiny_checkpoint(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    embedding = weights["model.embed_tokens.weight"]
+    head = embedding + difference
+    save_file(weights | {"lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
+    model = load_model(folder)
+    assert torch.equal(model.lm_head.weight, head)
+    assert torch.equal(model.model.embed_tokens.weight, embedding)
+    assert load_model(folder, device="meta").lm_head.weight.shape == head.shape
+    assert untied_shapes(folder).keys() == weights.keys()
+
+
+def test_a_padding_token_without_a_row_pads_nothing(tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "model")
+    tokenizer = load_for_scoring(folder).tokenizer
+    tokenizer.add_special_tokens({"pad_token": "<more>"})
+    tokenizer.add_tokens([f"<{number}>" for number in range(40)], special_tokens=True)
+    tokenizer.pad_token = "<39>"
+    tokenizer.save_pretrained(folder)
+    loaded = load_for_scoring(folder)
+    assert loaded.tokenizer.pad_token_id > 64 > loaded.pad

@@ -1,12 +1,17 @@
 """One list of a model folder's files: what is fetched, copied, hashed."""
 
+import json
+
 import pytest
-from tiny import tiny_config, tiny_tokenizer
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny_checkpoint, tiny_config, tiny_tokenizer
 
 from ptft.models.folder import (
     CONFIGURATION,
     TOKENIZER,
     ModelFolder,
+    check_model,
+    check_tokenizer,
     copy_tokenizer,
     model_files,
 )
@@ -88,3 +93,43 @@ def test_all_of_a_tokenizer_is_copied(tmp_path):
     assert {path.name: path.read_text() for path in (tmp_path / "to").iterdir()} == {
         name: name for name in TOKENIZER
     }
+
+
+def rewrite(file, **changes):
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_folder_as_a_whole_is_checked_without_its_weights(tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "model", tie_word_embeddings=False)
+    check_model(folder)
+    check_tokenizer(folder)
+    weights = load_file(folder / "model.safetensors")
+    headless = {name: weight for name, weight in weights.items() if "lm_head" not in name}
+    save_file(headless, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="model has weights without an output layer .lm_head"):
+        check_model(folder)
+    rewrite(folder / "config.json", tie_word_embeddings=True)
+    check_model(folder)
+    rewrite(folder / "config.json", architectures=["OlmoModel"])
+    with pytest.raises(ValueError, match="names OlmoModel, which has no output layer"):
+        check_model(folder)
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).unlink()
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "olmo"}')
+    (folder / "adapter_model.safetensors").write_text("")
+    with pytest.raises(ValueError, match="model holds an adapter .of olmo. and no whole weights"):
+        check_model(folder)
+
+
+def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "model")
+    known = json.loads((folder / "tokenizer.json").read_text())
+    last = max(known["model"]["vocab"].values())
+    rewrite(folder / "config.json", vocab_size=last + 1)
+    check_tokenizer(folder)
+    special = {"id": last + 1, "content": "<more>", "special": True}
+    rewrite(folder / "tokenizer.json", added_tokens=[*known["added_tokens"], special])
+    check_tokenizer(folder)  # it stands for no text
+    rewrite(folder / "config.json", vocab_size=last)
+    with pytest.raises(ValueError, match=f"up to {last}, but .* embedding has {last} rows"):
+        check_tokenizer(folder)

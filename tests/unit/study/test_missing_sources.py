@@ -107,7 +107,7 @@ def test_checkpoints_that_are_not_there(files, missing):
 def write_model(folder: Path, width: int = 2, **config) -> None:
     """A folder that looks like a model of one weight."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"architectures": ["A"], **config}))
+    (folder / "config.json").write_text(json.dumps({"architectures": ["AForCausalLM"], **config}))
     (folder / "tokenizer.json").write_text("{}")
     save_file({"w": np.zeros((2, width), dtype=np.float32)}, folder / "model.safetensors")
 
