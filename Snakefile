@@ -20,34 +20,38 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from ptft import paths, versions
 from ptft.analysis.tables import BY_EXAMPLE, TABLES
-from ptft.evaluation.published import forget_gone
+from ptft.audit.tokenizers import tokenizer_wanted
 from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES, figures_of
 from ptft.errors import exit_with_message
-from ptft.files.slice_files import Slices, as_text
+from ptft.files.slice_files import Slices
+from ptft.hub.pins import unresolved
 from ptft.language.translation import translator
 from ptft.planning.gpus import gpu_models, gpus_here, require_room
-from ptft.tools.status import Progress, tell_gone
 from ptft.planning.estimates import JobResources
 from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
-from ptft.runtime.ancient_inputs import look_behind_ancient_inputs
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
-from ptft.runtime.undeclared_files import look_behind_records
 from ptft.study import open_study
 from ptft.study.checks import notes
 from ptft.study.load import note_owner
 from ptft.study.slices import (
     arms_slice,
-    audit_slice,
+    check_of,
+    checked_trainings,
+    checks_slice,
     collection_slice,
     evaluation_slice,
+    export_slice,
     finetune_slice,
     resolved_study,
+    samples_slice,
+    scored_slice,
     split_slice,
+    trained_slice,
 )
-from ptft.study.sources import require_sources
+from ptft.study.sources import references, require_sources, shared_and_absent
 from snakemake_logger_plugin_ptft import announce
 
 if not workflow.configfiles:
@@ -105,6 +109,7 @@ report: os.path.abspath(RESULTS.front_page)
 rule all:
     default_target: True
     input:
+        SCORED,
         RESULTS.report,
 
 
@@ -112,7 +117,6 @@ rule all:
 SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
-look_behind_ancient_inputs()
 protect_reports(Path(DOCUTILS), STUDY.report.language)
 announce(
     RESULTS,
@@ -126,40 +130,20 @@ if workflow.is_main_process:
         if not GRID.finished:
             require_sources(GRID, RESULTS, Path(workflow.basedir))
             require_room(GRID, GPUS)
-INCOMPLETE = []
 if workflow.is_main_process and not GRID.finished:
-    PROGRESS = Progress(GRID)
-    SCORED = list(PROGRESS.published())
-    INCOMPLETE = [model for model in SCORED if model.absent]
-    # Snakemake does not miss a record that nobody asks for again: there is a table already. Nor
-    # digests that went when their job failed: the data may be other than that of the scores.
-    UNRECORDED = PROGRESS.unrecorded() if os.path.exists(CELLS) else []
-    LOST = [RESULTS.digests] if DIGESTED and not os.path.exists(RESULTS.digests) else []
-    look_behind_records(
-        [*UNRECORDED, *LOST, *(model.declared for model in INCOMPLETE)],
-        {model.record: f"{model.folder}/{model.there}" for model in SCORED if model.there},
-    )
-    for note in [*notes(GRID), *tell_gone(INCOMPLETE)]:
+    for note in notes(GRID):
         print(note, file=sys.stderr)
-
-
-# A job on another machine finds the files of the main process, or makes its own.
-if not workflow.is_main_process:
-    SLICES.write(only_missing=True)
 
 
 onstart:
     if workflow.is_main_process:
-        made = {file for job in workflow.dag.needrun_jobs() for file in job.output}
-        shared = {file for file in made if not file.startswith(f"{RESULTS.root}/")}
         with exit_with_message(StudyLockError, ModuleNotFoundError):
             # An environment that Snakemake makes for a job may hold what is missing here.
             if not GRID.finished and not workflow.deployment_settings.deployment_method:
                 require_backend(GRID.generation_backend)
             lock_study(Path(RESULTS.root))
-            # All who fetch touch that one; it holds nothing.
-            lock_shared(shared - {paths.PINS_RESOLVED}, Path(paths.SHARED_LOCK))
+            if not GRID.finished:
+                lock_shared(shared_and_absent(GRID), Path(paths.SHARED_LOCK))
         note_owner(RESULTS, GRID.files)
         SLICES.write()
-        for model in INCOMPLETE:
-            forget_gone(Path(model.record), model.absent, Path(RESULTS.cell_store))
+        SHARED_SLICES.write()

@@ -1,25 +1,25 @@
-"""Note what prepared splits hold, in one small file that stands for all of them."""
+"""Note what the splits that models are scored on hold, in one small file for all of them."""
 
 import json
 from pathlib import Path
 
-from ptft.files.slice_files import read_slice
-from ptft.models.folder import hash_files
 from ptft.runtime.programs import command_line
 
 
 @command_line
-def main(splits: Path, data: Path, output: Path) -> None:
-    """Write a digest for each prepared split.
+def main(checks: tuple[Path, ...], output: Path) -> None:
+    """Write the digest of each split, from the check of its dataset.
 
     Args:
-        splits: datasets and splits, JSON file
-        data: folder of prepared datasets
+        checks: of the datasets, JSON files
         output: digests by split, JSON
     """
-    names = [f"{dataset}/{split}" for dataset, split in read_slice(splits, list[list[str]])]
-    digests = {name: hash_files([data / f"{name}.jsonl"]) for name in names}
-    output.write_text(json.dumps(digests, indent=1) + "\n")
+    digests = {
+        f"{check.stem}/{split}": digest
+        for check in checks
+        for split, digest in json.loads(check.read_text(encoding="utf-8"))["digests"].items()
+    }
+    output.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

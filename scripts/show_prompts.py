@@ -18,8 +18,7 @@ def main(plan: Path, data: Path, model: Path, output: Path) -> None:
     """
     from transformers import AutoConfig
 
-    from ptft.audit.samples import show_prompts
-    from ptft.audit.study import AuditSlice
+    from ptft.audit.samples import SamplesSlice, show_prompts
     from ptft.files.slice_files import read_slice
     from ptft.models.loading import context_length, load_tokenizer
 
@@ -27,7 +26,7 @@ def main(plan: Path, data: Path, model: Path, output: Path) -> None:
     if length is None:
         sys.exit(f"error: {model}/config.json has no max_position_embeddings")
     try:
-        text = show_prompts(read_slice(plan, AuditSlice), data, load_tokenizer(model), length)
+        text = show_prompts(read_slice(plan, SamplesSlice), data, load_tokenizer(model), length)
     except ValueError as error:
         sys.exit(f"error: {error}")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POCKET = "resources/pocket"
-PINS_RESOLVED = "resources/pins.resolved"
-"""made when every name that a study fetches has been looked up on the Hub"""
 HUB = "resources/hub"
+SLICES = "resources/slices"
+"""slices of what studies share"""
 SHARED_LOCK = "resources/main.lock"
 """locks of what studies share, held by those who are going to make it"""
 
@@ -133,9 +133,22 @@ class Results:
         return f"{self.datasets}/{dataset}/{split}.audit.json"
 
     @property
-    def audit(self) -> str:
-        """Table of all splits; training and evaluation wait for it."""
-        return self.table("audit_splits")
+    def checks(self) -> str:
+        """Folder of the checks that trainings and evaluations wait for."""
+        return f"{self.root}/checks"
+
+    @property
+    def tokenizer(self) -> str:
+        """What tells the checks of the study's tokenizer: its hash, the length of the context."""
+        return f"{self.checks}/tokenizer.json"
+
+    def scored_check(self, dataset: str) -> str:
+        """Check of a dataset that models are scored on."""
+        return f"{self.checks}/scored/{dataset}.json"
+
+    def trained_check(self, name: str) -> str:
+        """Check of a training, shared by its seeds."""
+        return f"{self.checks}/trained/{name}.json"
 
     @property
     def prompts(self) -> str:
@@ -173,9 +186,10 @@ class Results:
         """Folder with a record of each attempt of a job, or of all jobs; no rule declares it."""
         return "/".join([self.root, "state/jobs", *parts])
 
-    def slice(self, rule: str, *wildcards: str) -> str:
-        """What a job is given of the study; no rule declares it."""
-        return "/".join([self.root, "state/slices", rule, *wildcards]) + ".json"
+    @property
+    def slices(self) -> str:
+        """Folder of what jobs are given of the study; no rule declares it."""
+        return f"{self.root}/state/slices"
 
     @property
     def cell_store(self) -> str:

@@ -13,6 +13,8 @@ SCORING_VERSION = 4
 """per-example results"""
 POCKET_VERSION = 2
 """the pocket world, and the model that is pre-trained on its corpus"""
+CHECKS_VERSION = 1
+"""what the checks of data and prompts count; what they refused before trains nothing again"""
 
 
 def stages() -> dict[str, int]:
@@ -22,4 +24,5 @@ def stages() -> dict[str, int]:
         "training": TRAINING_VERSION,
         "scoring": SCORING_VERSION,
         "pocket": POCKET_VERSION,
+        "checks": CHECKS_VERSION,
     }

@@ -4,12 +4,20 @@ import pytest
 import yaml
 from slice_files import slice_file
 
-from ptft.audit.study import audit_study
+from ptft.audit.scored import check_scored
+from ptft.audit.tables import audit_tables
+from ptft.audit.trained import check_trained
 from ptft.data.rows import read_rows
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_split
 from ptft.study import read_study
-from ptft.study.slices import audit_slice, split_slice
+from ptft.study.slices import (
+    checked_trainings,
+    checks_slice,
+    scored_slice,
+    split_slice,
+    trained_slice,
+)
 
 pytestmark = pytest.mark.shared
 
@@ -47,7 +55,10 @@ def tables(shared, repository, tmp_path_factory):
         argv += ["--output", str(place / f"{split}.jsonl")]
         prepare_split.main([*argv, "--audit", str(place / f"{split}.audit.json")])
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
-    return audit_study(audit_slice(grid), folder, tokenizer, 2048)
+    place, about = (folder, tokenizer, 2048), checks_slice(grid)
+    checks = [check_scored(scored_slice(grid, name), *place) for name in grid.datasets]
+    checks += [check_trained(trained_slice(grid, name), *place) for name in checked_trainings(grid)]
+    return audit_tables(checks, about["splits"], about["sources"], folder)
 
 
 def test_long_prompts_of_xsum_are_counted(tables):

@@ -27,6 +27,7 @@ PROGRAMS = {
     "TRAINING_VERSION": "finetune_model",
     "SCORING_VERSION": "evaluate_model",
     "POCKET_VERSION": "pretrain_checkpoint",
+    "CHECKS_VERSION": "collect_checks",
 }
 # Reached by the programs, but none of their numbers depends on them.
 HARMLESS = {

@@ -4,8 +4,7 @@ TRANSLATE = translator(STUDY.report.language)
 FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks"))
 # Captions of other languages stand in a folder of their own.
 CAPTIONS = "../report" if STUDY.report.language == "en" else f"../report/{STUDY.report.language}"
-SLICES.add("titles", content=lambda: TITLES)
-SLICES.add("analyse_cells", content=lambda: dataclasses.asdict(STUDY.analysis))
+analysis_settings = slice_of("analyse_cells", lambda: dataclasses.asdict(STUDY.analysis))
 
 
 rule analyse_cells:
@@ -29,8 +28,7 @@ rule analyse_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("analyse_cells"),
-        settings=slice_file("analyse_cells"),
+        settings=analysis_settings,
         folder=lambda wildcards, output: folder_of(output.tables[0]),
         arms=f"--arms {ARMS}" if ARMS else "",
         tables=" ".join(TABLES),
@@ -72,8 +70,7 @@ for figure, spec in FIGURES.items():
             language=STUDY.report.language,
             axis=STUDY.report.axis,
             arms=f"--arms {ARMS}" if ARMS else "",
-            slice=slice_of("titles"),
-            titles=slice_file("titles"),
+            titles=titles_slice,
             folder=lambda wildcards, input: folder_of(input.tables[0]),
             overlay=overlay_arguments(spec),
         message:
@@ -110,13 +107,9 @@ rule compare_models:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("analyse_cells"),
-        settings=slice_file("analyse_cells"),
-        names=slice_of("titles"),
-        titles=slice_file("titles"),
+        settings=analysis_settings,
+        titles=titles_slice,
         arms=f"--arms {ARMS}" if ARMS else "",
-        # Where there are any; made again when any cell is.
-        evaluations=place(RESULTS.evaluations),
         language=STUDY.report.language,
     message:
         "Compare the models"
@@ -124,11 +117,16 @@ rule compare_models:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --suspicious {input.suspicious:q} --settings {params.settings:q} {params.arms}"
         " --titles {params.titles:q} --language {params.language}"
-        " --evaluations {params.evaluations:q} --output {output:q} 2> {log:q}"
+        # Cells, where there are any: the page is made again when any of them is.
+        f" --evaluations {RESULTS.evaluations}"
+        " --output {output:q} 2> {log:q}"
 
 
+# Whoever asks for results asks for every record of cells: a table that is there would hide from
+# Snakemake that an evaluation failed.
 rule tables:
     input:
+        SCORED,
         CELLS,
         ARMS,
         [RESULTS.table(name) for name in TABLES],
@@ -136,4 +134,5 @@ rule tables:
 
 rule figures:
     input:
+        SCORED,
         [RESULTS.figure(name) for name in FIGURES],

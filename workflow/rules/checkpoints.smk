@@ -1,7 +1,5 @@
-# Checkpoints of the model: made here (pocket) or found in a folder.
+# Checkpoints of the model: made here (pocket), fetched (hub.smk) or found in a folder.
 if SOURCE.kind == "pocket":
-    for name in SOURCE.checkpoints():
-        SLICES.add("pretrain_checkpoint", name, content=partial(SOURCE.pretraining_slice, name))
 
     rule make_pocket_world:
         input:
@@ -67,13 +65,13 @@ if SOURCE.kind == "pocket":
             nodes=1,
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
-            slice=slice_of("pretrain_checkpoint", "checkpoint"),
-            settings=slice_file("pretrain_checkpoint", "checkpoint"),
+            # Of one name for all studies, or each would make the checkpoints of the others again.
+            slice=slice_of("pretrain", SOURCE.pretraining_slice, "checkpoint", slices=SHARED_SLICES),
             before=lambda wildcards, input: f"--before {input.before}" if input.before else "",
         message:
             "Pre-train the pocket model to {wildcards.checkpoint}"
         shell:
-            "python {input.script:q} --corpus {input.corpus:q} --settings {params.settings:q}"
+            "python {input.script:q} --corpus {input.corpus:q} --settings {params.slice:q}"
             " {params.before} --output {output.checkpoint:q} --state {output.state:q}"
             " --threads {threads} 2> {log:q}"
 

@@ -1,9 +1,6 @@
 # From per-example files to the cells table, what it cost, and formats of others.
 LEFT_OUT = RESULTS.table("missing", "csv")
 EXPORTED = RESULTS.exported
-SLICES.add("write_study", content=partial(resolved_study, GRID))
-SLICES.add("collect_cells", content=partial(collection_slice, GRID))
-SLICES.add("collect_arms", content=partial(arms_slice, GRID))
 
 
 rule write_study:
@@ -17,9 +14,8 @@ rule write_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("write_study"),
-        study=slice_file("write_study"),
-        pins=slice_file("pins"),
+        study=slice_of("write_study", partial(resolved_study, GRID)),
+        pins=slice_of("fetched", lambda: PINS),
     message:
         "Write the resolved study"
     shell:
@@ -47,20 +43,16 @@ rule collect_cells:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("collect_cells"),
-        study=slice_file("collect_cells"),
-        pins=slice_file("checkpoint_pins"),
-        evaluations=place(RESULTS.evaluations),
-        records=place(RESULTS.published),
-        parts=place(RESULTS.collected),
+        study=slice_of("collect_cells", partial(collection_slice, GRID)),
+        pins=slice_of("fetched", lambda: CHECKPOINT_PINS),
     message:
         "Collect the cells"
     shell:
         "python {input.script:q} --study {params.study:q}"
-        " --evaluations {params.evaluations:q} --records {params.records:q}"
-        " --parts {params.parts:q} --output {output.cells:q} --csv {output.csv:q}"
-        " --replicates {output.replicates:q} --missing {output.missing:q} --pins {params.pins:q}"
-        " 2> {log:q}"
+        f" --evaluations {RESULTS.evaluations} --records {RESULTS.published}"
+        f" --parts {RESULTS.collected}"
+        " --output {output.cells:q} --csv {output.csv:q} --replicates {output.replicates:q}"
+        " --missing {output.missing:q} --pins {params.pins:q} 2> {log:q}"
 
 
 rule collect_arms:
@@ -81,17 +73,15 @@ rule collect_arms:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("collect_arms"),
-        study=slice_file("collect_arms"),
-        models=RESULTS.models,
-        records=place(RESULTS.trained),
+        study=slice_of("collect_arms", partial(arms_slice, GRID)),
         folder=lambda wildcards, output: folder_of(output.table),
         language=STUDY.report.language,
     message:
         "Collect the fine-tuned models' settings and losses"
     shell:
-        "python {input.script:q} --study {params.study:q} --models {params.models:q}"
-        " --records {params.records:q} --output-dir {params.folder:q}"
+        "python {input.script:q} --study {params.study:q}"
+        f" --models {RESULTS.models} --records {RESULTS.trained}"
+        " --output-dir {params.folder:q}"
         " --language {params.language} 2> {log:q}"
 
 
@@ -116,20 +106,6 @@ rule collect_costs:
         " --output {output:q} 2> {log:q}"
 
 
-SLICES.add(
-    "export_results",
-    content=lambda: {
-        "repository": getattr(SOURCE, "repository", None),
-        "license": None,
-        "settings": {
-            name: finetune_slice(GRID, name)["settings"]
-            for name, arm in GRID.arms.items()
-            if arm.trained
-        },
-    },
-)
-
-
 rule export_results:
     input:
         script=program("export_results"),
@@ -144,8 +120,7 @@ rule export_results:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
-        slice=slice_of("export_results"),
-        about=slice_file("export_results"),
+        about=slice_of("export_results", partial(export_slice, GRID)),
     message:
         "Export results"
     shell:

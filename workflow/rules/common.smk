@@ -9,6 +9,8 @@ DEMANDS = JobResources(GRID, GPUS)
 # Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
 JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
 SOURCE = GRID.model.source
+# Of a job's places that are no parameters: no result depends on where they are.
+MODEL = ("{wildcards.checkpoint}", "{wildcards.arm}")
 COSTS = RESULTS.table("costs", "csv")
 ARMS = RESULTS.table("arms")
 
@@ -42,20 +44,12 @@ def scored_models(wildcards):
     ]
 
 
+SCORED = scored_models
+
+
 def tuned_models(wildcards):
     """All fine-tuned models."""
     return [RESULTS.tuned(checkpoint, arm.name) for checkpoint, arm in GRID.models() if arm.trained]
-
-
-def compared_checkpoints():
-    """What tells whether two checkpoints hold the same weights: their pins, or they themselves.
-
-    Those of the pocket model are made here, one from another.
-    """
-    if SOURCE.kind == "pocket":
-        return []
-    folders = [checkpoint_folder(checkpoint) for checkpoint in GRID.checkpoints]
-    return [paths.pin(folder) for folder in folders] if SOURCE.kind == "hub" else folders
 
 
 def state_before(wildcards):
@@ -77,15 +71,15 @@ def split_source(wildcards):
     return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
 
 
-def reference_text(wildcards):
-    """What is looked up, worded as ever: a pin that is there must not be looked up again."""
-    kind, found = REFERENCES[wildcards.folder]
-    return f"--{kind}={as_text(found)}"
-
-
-def training_split(wildcards):
+def trained_splits(arm):
     """Prepared examples that an arm is fine-tuned on; behind them those that are replayed."""
-    return [RESULTS.split(dataset, "train") for dataset in GRID.learned(wildcards.arm)]
+    return [RESULTS.split(dataset, "train") for dataset in GRID.learned(arm.name)]
+
+
+def scored_splits(wildcards):
+    """Prepared examples that a dataset is scored on, and those that its shots are drawn from."""
+    splits = ["test", *(["shots"] if max(GRID.shots(wildcards.dataset)) else [])]
+    return [RESULTS.split(wildcards.dataset, split) for split in splits]
 
 
 def evaluated_model(wildcards):
@@ -93,11 +87,6 @@ def evaluated_model(wildcards):
     if GRID.arms[wildcards.arm].method is None:
         return checkpoint_folder(wildcards.checkpoint)
     return RESULTS.tuned(wildcards.checkpoint, wildcards.arm)
-
-
-def own_slice(arm):
-    """What its slice is filed under, beside the rule: all arms that nothing is derived from share one."""
-    return [arm] if GRID.parents[arm] else []
 
 
 wildcard_constraints:

@@ -1,9 +1,8 @@
-# Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted.
-for dataset, split in GRID.splits():
-    SLICES.add("prepare_split", dataset, split, content=partial(split_slice, GRID, dataset, split))
-SLICES.add("audit_study", content=partial(audit_slice, GRID))
-SLICES.add("show_prompts", content=partial(audit_slice, GRID))
-SLICES.add("compared_checkpoints", content=compared_checkpoints)
+# Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted. Before
+# any GPU hour, each is checked for what trains on it or is scored on it: a refusal stops the study.
+CHECKED = [RESULTS.scored_check(dataset) for dataset in GRID.datasets]
+TRAININGS = checked_trainings(GRID)
+AUDITS = ["audit_splits", "audit_prompts"]
 
 
 rule prepare_split:
@@ -18,8 +17,7 @@ rule prepare_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("prepare_split", "dataset", "split"),
-        spec=slice_file("prepare_split", "dataset", "split"),
+        spec=slice_of("prepare_split", partial(split_slice, GRID), "dataset", "split"),
         root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
@@ -29,28 +27,79 @@ rule prepare_split:
         " --output {output.examples:q} --audit {output.audit:q} 2> {log:q}"
 
 
-# Before any GPU hour: a refusal here stops the study, a warning goes into the report.
-AUDITS = ["audit_splits", "audit_prompts"]
+# Once it is there no rule is known for it: a new first checkpoint makes no check run again.
+if tokenizer_wanted(RESULTS):
+
+    rule take_tokenizer:
+        input:
+            script=steady_program("take_tokenizer"),
+            checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
+        output:
+            RESULTS.tokenizer,
+        log:
+            RESULTS.log("take_tokenizer"),
+        conda:
+            "../../envs/environment.yaml"
+        message:
+            "Take the tokenizer of {input.checkpoint}"
+        shell:
+            "python {input.script:q} --checkpoint {input.checkpoint:q} --output {output:q} 2> {log:q}"
 
 
-rule audit_study:
+rule check_scored:
     input:
-        script=program("audit_study"),
-        modules=library(
-            "audit/checkpoints",
-            "audit/study",
-            "audit/prompts",
-            "audit/training",
-            "audit/limits",
-        )
-        + table_pages()
-        + words(),
-        checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
-        examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
-        checkpoints=compared_checkpoints(),
-        found=[RESULTS.split_audit(dataset, split) for dataset, split in GRID.splits()],
+        script=steady_program("check_data"),
+        tokenizer=RESULTS.tokenizer,
+        splits=scored_splits,
     output:
-        splits=RESULTS.audit,
+        RESULTS.scored_check("{dataset}"),
+    log:
+        RESULTS.log("check_scored", "{dataset}"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        plan=slice_of("check_scored", partial(scored_slice, GRID), "dataset"),
+    message:
+        "Check what is scored of {wildcards.dataset}"
+    shell:
+        "python {input.script:q} --plan {params.plan:q} --tokenizer {input.tokenizer:q}"
+        f" --data {RESULTS.datasets}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule check_trained:
+    input:
+        script=steady_program("check_data"),
+        tokenizer=RESULTS.tokenizer,
+        splits=lambda wildcards: trained_splits(TRAININGS[wildcards.training]),
+    output:
+        RESULTS.trained_check("{training}"),
+    log:
+        RESULTS.log("check_trained", "{training}"),
+    wildcard_constraints:
+        training=one_of(TRAININGS),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        plan=slice_of("check_trained", partial(trained_slice, GRID), "training"),
+    message:
+        "Check what {wildcards.training} is trained on"
+    shell:
+        "python {input.script:q} --plan {params.plan:q} --tokenizer {input.tokenizer:q}"
+        f" --data {RESULTS.datasets}"
+        " --output {output:q} 2> {log:q}"
+
+
+# For the report; nothing waits for it. What compares datasets is told here and refuses nothing.
+rule collect_checks:
+    input:
+        script=program("collect_checks"),
+        modules=library("audit/tables") + table_pages() + words(),
+        checks=[*CHECKED, *map(RESULTS.trained_check, TRAININGS)],
+        tokenizer=RESULTS.tokenizer,
+        examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
+    output:
+        splits=RESULTS.table("audit_splits"),
         prompts=RESULTS.table("audit_prompts"),
         csv=[RESULTS.table(name, "csv") for name in AUDITS],
         html=[
@@ -62,21 +111,18 @@ rule audit_study:
             for name in AUDITS
         ],
     log:
-        RESULTS.log("audit_study"),
+        RESULTS.log("collect_checks"),
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("audit_study"),
-        plan=slice_file("audit_study"),
-        checkpoints=slice_file("compared_checkpoints"),
-        data=lambda wildcards, input: folder_of(input.examples[0], 2),
+        plan=slice_of("collect_checks", partial(checks_slice, GRID)),
         language=STUDY.report.language,
     message:
-        "Audit the data and the prompts of the study"
+        "Put the checks of the data into tables"
     shell:
-        "python {input.script:q} --plan {params.plan:q} --data {params.data:q}"
-        " --model {input.checkpoint:q} --checkpoints {params.checkpoints:q}"
-        " --splits {output.splits:q} --prompts {output.prompts:q}"
+        "python {input.script:q} --plan {params.plan:q} --checks {input.checks:q}"
+        f" --data {RESULTS.datasets}"
+        " --tokenizer {input.tokenizer:q} --splits {output.splits:q} --prompts {output.prompts:q}"
         " --language {params.language} 2> {log:q}"
 
 
@@ -96,11 +142,10 @@ rule show_prompts:
         "../../envs/environment.yaml"
     params:
         script=program("show_prompts"),
-        plan=slice_file("show_prompts"),
-        data=lambda wildcards, input: folder_of(input.examples[0], 2),
-        output=RESULTS.prompts,
+        plan=slice_of("show_prompts", partial(samples_slice, GRID)),
     message:
-        "Show prompts and training examples: {params.output}"
+        f"Show prompts and training examples: {RESULTS.prompts}"
     shell:
-        "python {params.script:q} --plan {params.plan:q} --data {params.data:q}"
-        " --model {input.checkpoint:q} --output {params.output:q} 2> {log:q}"
+        "python {params.script:q} --plan {params.plan:q} --model {input.checkpoint:q}"
+        f" --data {RESULTS.datasets} --output {RESULTS.prompts}"
+        " 2> {log:q}"

@@ -34,14 +34,9 @@ rule write_examples:
     conda:
         "../../envs/environment.yaml"
     params:
-        scores=slice_of("evaluate_model"),
-        plan=slice_file("evaluate_model"),
-        slice=slice_of("analyse_cells"),
-        settings=slice_file("analyse_cells"),
-        names=slice_of("titles"),
-        titles=slice_file("titles"),
-        evaluations=place(RESULTS.evaluations),
-        data=place(RESULTS.datasets),
+        plan=slice_of("evaluate_model", partial(evaluation_slice, GRID)),
+        settings=slice_of("analyse_cells", lambda: dataclasses.asdict(STUDY.analysis)),
+        titles=titles_slice,
         seed=STUDY.data.seed,
         language=STUDY.report.language,
     message:
@@ -49,5 +44,5 @@ rule write_examples:
     shell:
         "python {input.script:q} --cells {input.cells:q} --arms {input.arms:q}"
         " --plan {params.plan:q} --settings {params.settings:q} --titles {params.titles:q}"
-        " --evaluations {params.evaluations:q} --data {params.data:q} --seed {params.seed}"
-        " --language {params.language} --output {output:q} 2> {log:q}"
+        f" --evaluations {RESULTS.evaluations} --data {RESULTS.datasets}"
+        " --seed {params.seed} --language {params.language} --output {output:q} 2> {log:q}"

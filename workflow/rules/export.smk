@@ -2,6 +2,7 @@
 rule export:
     input:
         script=program("export_study"),
+        scored=SCORED,
         modules=library("study/finished"),
         study=RESULTS.resolved,
         cells=[CELLS, RESULTS.table("cells", "csv"), REPLICATES, LEFT_OUT, COSTS],
@@ -22,13 +23,10 @@ rule export:
         "../../envs/environment.yaml"
     params:
         study=RESULTS.study,
-        results=place(RESULTS.root),
-        files=lambda wildcards, input: input[1 + len(input.modules) :],
-        models=place(RESULTS.models),
-        records=place(RESULTS.trained),
+        files=lambda wildcards, input: input[1 + len(input.scored) + len(input.modules) :],
     message:
         "Put the study into {output}"
     shell:
-        "python {input.script:q} --study {params.study} --results {params.results:q}"
-        " --files {params.files:q} --models {params.models:q} --records {params.records:q}"
+        "python {input.script:q} --study {params.study} --files {params.files:q}"
+        f" --results {RESULTS.root} --models {RESULTS.models} --records {RESULTS.trained}"
         " --output {output:q} 2> {log:q}"

@@ -1,15 +1,10 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
-for arm in GRID.arms.values():
-    if arm.trained:
-        SLICES.add("finetune_model", arm.name, content=partial(finetune_slice, GRID, arm.name))
-
-
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
-        train=training_split,
-        audit=ancient(RESULTS.audit),
+        train=lambda wildcards: trained_splits(GRID.arms[wildcards.arm]),
+        check=lambda wildcards: RESULTS.trained_check(check_of(GRID, GRID.arms[wildcards.arm])),
     output:
         tuned_folder(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:
@@ -27,20 +22,16 @@ rule finetune_model:
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
         slurm_extra=DEMANDS.early_signal(),
     params:
-        slice=slice_of("finetune_model", "arm"),
-        settings=slice_file("finetune_model", "arm"),
-        state=place(RESULTS.tuning_state("{checkpoint}", "{arm}")),
-        updates=place(RESULTS.update_ways),
-        job=place(JOB),
-        record=place(RESULTS.job_records("finetune_model", "{checkpoint}", "{arm}")),
+        settings=slice_of("finetune_model", partial(finetune_slice, GRID), "arm"),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"
     shell:
-        "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
-        " {params.launcher} {input.script:q} --checkpoint {input.checkpoint:q} --train {input.train:q}"
-        " --settings {params.settings:q} --state {params.state:q} --output {output:q}"
-        " --updates {params.updates:q} --threads {threads} 2> {log:q}"
+        f"{JOB} --record {RESULTS.job_records('finetune_model', *MODEL)}"
+        " --gpus {resources.gpu} -- {params.launcher} {input.script:q}"
+        " --checkpoint {input.checkpoint:q} --train {input.train:q} --settings {params.settings:q}"
+        f" --state {RESULTS.tuning_state(*MODEL)} --updates {RESULTS.update_ways}"
+        " --output {output:q} --threads {threads} 2> {log:q}"
 
 
 rule finetuning:

@@ -7,8 +7,7 @@ LEFT_OUT = [RESULTS.table(name, "csv") for name in ("missing", "unknown")]
 LEFT_OUT = [file for file in LEFT_OUT if file in READ]
 EXPORTED = []  # no models to write cards for
 EXAMPLES = []  # no answers to look at
-SLICES.add("write_study", content=lambda: GRID.resolved)
-SLICES.add("read_finished", content=lambda: GRID.reading)
+SCORED = []  # no records of cells
 
 
 rule write_study:
@@ -21,8 +20,7 @@ rule write_study:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("write_study"),
-        study=slice_file("write_study"),
+        study=slice_of("write_study", lambda: GRID.resolved),
     message:
         "Write the resolved study"
     shell:
@@ -56,11 +54,10 @@ rule read_finished:
     conda:
         "../../envs/environment.yaml"
     params:
-        slice=slice_of("read_finished"),
-        reading=slice_file("read_finished"),
-        results=place(RESULTS.root),
+        reading=slice_of("read_finished", lambda: GRID.reading),
     message:
         "Read the finished cells"
     shell:
-        "python {input.script:q} --reading {params.reading:q} --results {params.results:q}"
+        "python {input.script:q} --reading {params.reading:q}"
+        f" --results {RESULTS.root}"
         " 2> {log:q}"

@@ -25,10 +25,8 @@ rule write_front_page:
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
         models=RESULTS.models,
-        records=place(RESULTS.trained),
         figures=lambda wildcards, input: folder_of(input.figures[0]),
-        slice=slice_of("titles"),
-        titles=slice_file("titles"),
+        titles=titles_slice,
         shown=" ".join(FIGURES),
         examples=f"--examples {Path(EXAMPLES[0]).name}" if EXAMPLES else "",
         language=STUDY.report.language,
@@ -36,6 +34,7 @@ rule write_front_page:
         "Write the findings"
     shell:
         "python {input.script:q} --cells {input.cells:q} --tables {params.folder:q}"
-        " --study {input.study:q} --models {params.models:q} --records {params.records:q}"
+        " --study {input.study:q} --models {params.models:q} "
+        f" --records {RESULTS.trained}"
         " --figures {params.figures:q} --shown {params.shown} --titles {params.titles:q}"
         " {params.examples} --language {params.language} --output {output:q} 2> {log:q}"

@@ -8,10 +8,13 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get
 # No program inherits the Hub's tokens but those that talk to it (hub.smk exports them again).
 shell.prefix(f"set -euo pipefail; export -n {' '.join(TOKENS)}; ")
 
+# For those that do.
+HUB_TOKENS = " ".join(TOKENS)
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
-SLICES = Slices(RESULTS)
+SLICES = Slices(RESULTS.slices, at_once=not workflow.is_main_process)
+SHARED_SLICES = Slices(paths.SLICES, at_once=not workflow.is_main_process)
 
 
 def program(name):
@@ -33,26 +36,20 @@ def modules(package):
     return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).rglob("*.py"))
 
 
-def slice_of(rule, *names):
-    """Parameter: a job's slice of the study, by wildcards; an edit that changes it reruns the job."""
-    return lambda wildcards: SLICES.text(rule, *(wildcards[name] for name in names))
+def slice_of(rule, content, *names, slices=SLICES):
+    """Parameter: the file with a job's slice of the study; a change of it reruns the job.
 
+    What decides no result (where a state is kept, what starts a program) is no parameter: it is
+    written into the command.
 
-def place(pattern):
-    """Where a job leaves or finds what is no result, as a parameter whose change reruns nothing.
-
-    Snakemake does not compare parameters that are functions of the input.
+    Args:
+        rule: whose slice it is.
+        content: gives the slice, from the values of the wildcards of these names.
     """
-    return lambda wildcards, input: pattern.format(**dict(wildcards.items()))
+    return lambda wildcards: slices.file(rule, content, *(wildcards[name] for name in names))
 
 
-# The names of the variables that hold the Hub's tokens, for the programs that may read them.
-HUB_TOKENS = place(" ".join(TOKENS))
-
-
-def slice_file(rule, *names):
-    """Parameter: the file that hands the slice to the program, by the same wildcards."""
-    return place(SLICES.file(rule, *(f"{{{name}}}" for name in names)))
+titles_slice = slice_of("titles", lambda: TITLES)
 
 
 def folder_of(path, levels=1):

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
 from pathlib import Path
 
-from ptft.audit.prompts import audited_cells
-from ptft.audit.study import AuditSlice
+from typing_extensions import TypedDict
+
+from ptft.audit.scored import ScoredSlice, scored_cells
+from ptft.audit.trained import TrainedSlice
 from ptft.data.jsonl import read_all
 from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
 from ptft.prompts.encoding import Prompt
@@ -25,7 +27,16 @@ LEGEND = (
 )
 
 
-def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -> str:
+class SamplesSlice(TypedDict):
+    """What models read: the slices of all checks."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    scored: list[ScoredSlice]
+    trained: dict[str, TrainedSlice]
+
+
+def show_prompts(plan: SamplesSlice, data: Path, tokenizer, context_length: int) -> str:
     """Three prompts per dataset and format, with most shots, and three examples per training set.
 
     Args:
@@ -35,16 +46,17 @@ def show_prompts(plan: AuditSlice, data: Path, tokenizer, context_length: int) -
         context_length: tokens that the model reads at most.
     """
     parts = [f"The model reads at most {context_length} tokens.\n{LEGEND}"]
-    for cell in audited_cells(plan):
-        if cell.shots == max(plan["scores"][cell.dataset]["shots"]):
+    for scored in plan["scored"]:
+        most = max(scored["scoring"]["shots"])
+        for cell in (cell for cell in scored_cells(scored) if cell.shots == most):
             if cell.kind == "text":
                 title = f"{cell.dataset}, windows of {cell.window} tokens, stride: {cell.stride}"
                 parts += _section(title, _text_samples(cell, data, tokenizer, context_length))
                 continue
             title = f"{cell.dataset}, format {cell.format}, shots: {cell.shots} ({cell.kind})"
             parts += _section(title, _cell_samples(cell, data, tokenizer, context_length))
-    for arms in _alike(plan["tuning"]):
-        spec = plan["tuning"][arms[0]]
+    for arms in _alike(plan["trained"]):
+        spec = plan["trained"][arms[0]]
         title = f"Training of {', '.join(arms)} on {spec['dataset']}"
         parts += _section(title, _training_samples(spec, data, tokenizer, context_length))
     return "\n\n".join(parts) + "\n"

@@ -98,7 +98,7 @@ def evaluate(job: EvaluationJob) -> None:
             note(examples=sum(sizes[cell.dataset] for cell in missing))
             _score(job, arms, load_engine(job, missing, target), target, asked)
         for arm in reversed(arms):  # the model's own record, which the job declares, comes last
-            arm.publish()
+            arm.publish(job.plan)
     if job.records is not None:
         keep_records(job.model, job.records)
 
@@ -129,11 +129,12 @@ class ScoredArm:
         files = {cell: self._stored(cell) for cell in self.keys}
         return {cell: file for cell, file in files.items() if not file.exists()}
 
-    def publish(self) -> None:
-        """Put all cells where people find them, then the record."""
+    def publish(self, plan: Path) -> None:
+        """Put all cells where people find them, then the record of them, which names the plan."""
         for cell in self.keys:
             publish(self._stored(cell), self.output / cell.file)
-        write_published({cell.file: key for cell, key in self.keys.items()}, self.record)
+        keys = {cell.file: key for cell, key in self.keys.items()}
+        write_published(keys, self.record, plan)
 
     def _stored(self, cell: CellRequest) -> Path:
         return Path(stored_cell(self.store, self.keys[cell]))

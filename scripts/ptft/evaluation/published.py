@@ -11,38 +11,46 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ptft.paths import stored_cell
+
+class CellsGoneError(RuntimeError):
+    """Cells were deleted or moved after they were scored; the message says how to mend that."""
 
 
-def write_published(keys: Mapping[str, str], record: Path) -> None:
-    """Note the file name and the key of every cell of a model; the record is whole or absent."""
+def write_published(keys: Mapping[str, str], record: Path, plan: Path | None = None) -> None:
+    """Note the file name and the key of every cell of a model; the record is whole or absent.
+
+    Args:
+        plan: slice of the study that asked for them.
+    """
     record.parent.mkdir(parents=True, exist_ok=True)
     partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(keys, indent=0, sort_keys=True))
+    content = {"slice": None if plan is None else str(plan), "cells": dict(keys)}
+    partial.write_text(json.dumps(content, indent=0, sort_keys=True))
     partial.replace(record)
 
 
-def forget_gone(record: Path, absent: Collection[str], store: Path) -> None:
-    """Take cells from the store whose files are gone since they were published.
+def recorded_cells(record: Path) -> dict[str, str]:
+    """File name -> key of a model's cells; nothing where there is no record.
 
-    Args:
-        record: as written by ``write_published``.
-        absent: names of files that are not there; those never published are passed over.
-        store: folder of finished cells.
+    Raises:
+        ValueError: the file is no record.
     """
-    for name, key in _listed(record).items():
-        if name in absent:
-            Path(stored_cell(store, key)).unlink(missing_ok=True)
+    return dict(_read(record)["cells"])
 
 
-def gone(record: Path, absent: Collection[str]) -> list[str]:
-    """Those of the absent cells that were published."""
-    return sorted(_listed(record).keys() & set(absent))
+def recorded_slice(record: Path) -> Path | None:
+    """The slice of the study that a record's cells were scored by; None where nothing tells."""
+    plan = _read(record)["slice"]
+    return None if plan is None else Path(plan)
 
 
-def _listed(record: Path) -> dict[str, str]:
-    """File name -> key; nothing where there is no record."""
-    return json.loads(record.read_text()) if record.exists() else {}
+def _read(record: Path) -> dict:
+    if not record.exists():
+        return {"slice": None, "cells": {}}
+    content = json.loads(record.read_text())
+    if not isinstance(content, dict) or content.keys() != {"slice", "cells"}:
+        raise ValueError(f"expected a slice and cells, found {str(content)[:60]}")
+    return content
 
 
 def names_in(folder: Path) -> set[str]:
@@ -57,7 +65,7 @@ def names_in(folder: Path) -> set[str]:
         return set()
 
 
-def wait_for_published(
+def require_published(
     folders: Mapping[Path, Path], wanted: Collection[str], seconds: float
 ) -> None:
     """Wait until the cells that records list can be seen here, at most so long.
@@ -67,13 +75,24 @@ def wait_for_published(
     Args:
         folders: record -> folder of its cells; a record need not be there.
         wanted: names of cells; others are not waited for.
-        seconds: after which the rest is given up.
+        seconds: after which the rest counts as deleted.
+
+    Raises:
+        CellsGoneError: naming a cell, and the command after which its job runs again.
     """
     deadline = time.monotonic() + seconds
-    waiting = {folder: _listed(record).keys() & set(wanted) for record, folder in folders.items()}
-    while waiting := {
-        folder: names for folder, names in waiting.items() if not names <= names_in(folder)
+    listed = {record: recorded_cells(record).keys() & set(wanted) for record in folders}
+    while gone := {
+        record: absent
+        for record, names in listed.items()
+        if (absent := names - names_in(folders[record]))
     }:
         if time.monotonic() > deadline:
-            return
+            record, absent = next(iter(gone.items()))
+            cells, records = sum(map(len, gone.values())), " ".join(map(str, gone))
+            more = f" and {cells - 1} more cells" if cells > 1 else ""
+            raise CellsGoneError(
+                f"{folders[record] / min(absent)}{more}: gone since the evaluation; "
+                f"`rm {records}` and call snakemake again, which puts them back"
+            )
         time.sleep(1)

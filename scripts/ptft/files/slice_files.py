@@ -1,56 +1,66 @@
 """Slices of a study: what each job is given of it, in a file that its program reads.
 
-The text of a slice is in its rule's `params`, where it decides what runs again; the file
-carries it to the program, so that a command stays short. Standard library only: the Snakefile
-imports it in every job; pydantic is imported where a file is read.
+A slice's file is named by a hash of its content, and its path is a parameter of its rule: so the
+parameter changes, and the job runs again, exactly when the content does, and two slices can be
+compared with `diff`. The Snakefile imports this in every job: standard library only; pydantic is
+imported where a file is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-
-from ptft.paths import Results
 
 Slice = TypeVar("Slice")
 _PYDANTIC_CONFIG = "__pydantic_config__"
 
 
 class Slices:
-    """The slices of a study's jobs, by rule and wildcards."""
+    """The slices of the jobs that Snakemake plans, gathered while it does so, then written.
 
-    def __init__(self, results: Results) -> None:
-        self._results = results
-        self._contents: dict[str, Callable[[], Any]] = {}
-        self._texts = cache(lambda file: as_text(self._contents[file]()))
+    Args:
+        folder: gets a folder for each rule.
+        at_once: write each slice as it is asked for (in a job on another machine, where the files
+            that the main process wrote may not be).
+    """
 
-    def add(self, rule: str, *wildcards: str, content: Callable[[], Any]) -> None:
-        """Say what gives a job's slice: plain data, asked for once and only if it is needed."""
-        self._contents[self.file(rule, *wildcards)] = content
+    def __init__(self, folder: str, at_once: bool = False) -> None:
+        self._folder, self._at_once = folder, at_once
+        self._files: dict[tuple, str] = {}
+        self._texts: dict[str, str] = {}
 
-    def file(self, rule: str, *wildcards: str) -> str:
-        """Path of a job's slice."""
-        return self._results.slice(rule, *wildcards)
-
-    def text(self, rule: str, *wildcards: str) -> str:
-        """A job's slice as one line."""
-        return self._texts(self.file(rule, *wildcards))
-
-    def write(self, only_missing: bool = False) -> None:
-        """Write every slice that is not on disk as it is now.
+    def file(self, rule: str, content: Callable[..., Any], *values: str) -> str:
+        """Path of a job's slice.
 
         Args:
-            only_missing: leave the files that are there (a job beside the main process, where
-                these are on another disk).
+            rule: whose slice it is.
+            content: gives plain data; called once for each set of values.
+            values: of the job's wildcards, handed to ``content``.
         """
-        for name, content in self._contents.items():
+        key = (rule, content, *values)
+        if key not in self._files:
+            text = as_file(content(*values))
+            name = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self._files[key] = path = f"{self._folder}/{rule}/{name}.json"
+            self._texts[path] = text
+            if self._at_once:
+                self.write()
+        return self._files[key]
+
+    def write(self) -> None:
+        """Write every slice that was asked for and is not there."""
+        for name, text in self._texts.items():
             path = Path(name)
-            if not (only_missing and path.exists()):
-                _write(path, content())
+            if path.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.write_text(text, encoding="utf-8")
+            os.replace(draft, path)
 
 
 def closed(kind: type[Slice]) -> type[Slice]:
@@ -59,20 +69,14 @@ def closed(kind: type[Slice]) -> type[Slice]:
     return kind
 
 
+def as_file(content: Any) -> str:
+    """Plain data as the text of a slice; sorted: the order of keys must not cause reruns."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 def as_text(content: Any) -> str:
-    """Plain data as one line; sorted, because the order of keys must not cause reruns."""
+    """Plain data as one line, with its keys sorted."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
-
-
-def _write(path: Path, content: Any) -> None:
-    """Replace a file by a rename, unless it is the same: a job may be reading it."""
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
 
 
 def read_slice(path: Path, schema: Any) -> Any:

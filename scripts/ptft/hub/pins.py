@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -92,6 +92,8 @@ class Pin:
         commit: its commit at that time.
         files: what is fetched.
         step, tokens: a checkpoint's place in pre-training, if its name contains it.
+        reference: what the study's files say of it; a pin of another one is looked up again.
+        sizes: of a model's parts, as its config.json names them.
     """
 
     repository: str
@@ -101,6 +103,8 @@ class Pin:
     files: tuple[PinnedFile, ...]
     step: int | None = None
     tokens: int | None = None
+    reference: dict | None = None
+    sizes: dict | None = None
 
     @property
     def size(self) -> int:
@@ -201,24 +205,27 @@ class TwinsError(ValueError):
     """
 
 
-def refuse_twins(checkpoints: Sequence[Path], allowed: Collection[str]) -> None:
+class ArchitectureError(ValueError):
+    """Checkpoints of one study are of different architectures; the message names them."""
+
+
+def refuse_twins(checkpoints: Mapping[str, Pin | Path], allowed: Collection[str]) -> None:
     """Refuse checkpoints with equal weights.
 
     Args:
-        checkpoints: pins, whose hashes are compared, or model folders, which are read: completely
-            only if a sample is equal.
+        checkpoints: name -> pin, whose hashes are compared, or model folder, which is read:
+            completely only if a sample is equal.
         allowed: names of checkpoints that may equal another.
 
     Raises:
         TwinsError: two that are not in ``allowed`` are equal.
     """
-    pins = [path for path in checkpoints if path.name.endswith(SUFFIX)]
-    folders = [path for path in checkpoints if path not in pins]
-    twins = _equal(pins, _pinned_weights)
-    for alike in _equal(folders, _sample):
-        twins += _equal(alike, lambda folder: hash_files(weight_files(folder)))
-    for group in twins:
-        names = [_name(path) for path in group]
+    pins = {name: found for name, found in checkpoints.items() if isinstance(found, Pin)}
+    folders = {name: found for name, found in checkpoints.items() if isinstance(found, Path)}
+    twins = _equal(pins, lambda name: _pinned_weights(pins[name]))
+    for alike in _equal(folders, lambda name: _sample(folders[name])):
+        twins += _equal(alike, lambda name: hash_files(weight_files(folders[name])))
+    for names in twins:
         if sum(name not in allowed for name in names) > 1:
             raise TwinsError(
                 f"checkpoints {' and '.join(names)} hold the same weights, byte for byte: expected "
@@ -228,20 +235,50 @@ def refuse_twins(checkpoints: Sequence[Path], allowed: Collection[str]) -> None:
             )
 
 
-def _name(path: Path) -> str:
-    return pinned_folder(path).name if path.name.endswith(SUFFIX) else path.name
+def refuse_other_architectures(checkpoints: Mapping[str, Pin]) -> None:
+    """Refuse checkpoints whose sizes differ from those of the first: curves would compare models.
+
+    Args:
+        checkpoints: name -> pin.
+
+    Raises:
+        ArchitectureError: naming both, and the size.
+    """
+    told = {name: pin.sizes for name, pin in checkpoints.items() if pin.sizes}
+    first = next(iter(told), "")
+    for name, sizes in told.items():
+        for key in sorted(told[first].keys() & sizes.keys()):
+            if sizes[key] != told[first][key]:
+                raise ArchitectureError(
+                    f"checkpoint {name} is of another architecture than {first}: its config.json "
+                    f"has {key}: {sizes[key]}, not {told[first][key]}; leave it out, or correct "
+                    "its `branch` or `repository` in the model's file"
+                )
 
 
-def _equal(paths: Iterable[Path], key: Callable[[Path], Hashable]) -> list[list[Path]]:
-    """Groups of two or more paths with the same key."""
-    groups: dict[Hashable, list[Path]] = {}
-    for path in paths:
-        groups.setdefault(key(path), []).append(path)
+def unresolved(references: Mapping[str, dict]) -> list[str]:
+    """Pins that are not there, or of something else than the study's files name now.
+
+    Args:
+        references: path of a pin -> what it is for (``ptft.hub.resolve.Reference``).
+    """
+
+    def known(path: Path, reference: dict) -> bool:
+        return path.exists() and json.loads(path.read_text()).get("reference") == reference
+
+    return [path for path, reference in references.items() if not known(Path(path), reference)]
+
+
+def _equal(names: Iterable[str], key: Callable[[str], Hashable]) -> list[list[str]]:
+    """Groups of two or more names with the same key."""
+    groups: dict[Hashable, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _pinned_weights(path: Path) -> Hashable:
-    files = {file.path: file.digest for file in Pin.read(path).files}
+def _pinned_weights(pin: Pin) -> Hashable:
+    files = {file.path: file.digest for file in pin.files}
     return tuple(files[name] for name in weights_among(files) if not name.endswith(".json"))
 
 

@@ -1,15 +1,26 @@
 """From what a study names to a pin: a step to a branch, a split to its files."""
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from huggingface_hub import RepoFile
+from huggingface_hub import RepoFile, get_session, hf_hub_url
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from typing_extensions import TypedDict
 
 from ptft.hub.client import HubError, api, listed
-from ptft.hub.pins import Pin, PinnedFile, place_in_name
+from ptft.hub.fetch import check_disk
+from ptft.hub.pins import (
+    Pin,
+    PinnedFile,
+    pinned_folder,
+    place_in_name,
+    refuse_other_architectures,
+    refuse_twins,
+    unresolved,
+)
 from ptft.models.folder import (
     CONFIG,
     CONFIGURATION,
@@ -21,6 +32,12 @@ from ptft.models.folder import (
 
 NEAREST = 4
 CONVERTED = "refs/convert/parquet"
+SIZES = (
+    *("model_type", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"),
+    *("num_attention_heads", "num_key_value_heads", "head_dim", "tie_word_embeddings"),
+    *("n_layer", "n_embd", "n_head", "n_inner", "d_model"),
+)
+"""keys of a config.json that say how large the weights are, in the words of several families"""
 
 
 class Reference(TypedDict, total=False):
@@ -32,11 +49,90 @@ class Reference(TypedDict, total=False):
     split: dict[str, Any]
 
 
+class PinsSlice(TypedDict):
+    """What a study names on the Hub."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    references: dict[str, Reference]
+    """path of a pin -> what it is for"""
+    same_weights: list[str]
+    """checkpoints that may equal another one"""
+
+
+def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
+    """Look up what is not pinned, compare all checkpoints, and only then write the pins.
+
+    So a name that does not exist, checkpoints that do not belong together, or a disk too small
+    stop the study before any download.
+
+    Args:
+        again: look up what is pinned, too; pins that did not move are not touched.
+
+    Returns:
+        a line for each pin that moved.
+
+    Raises:
+        HubError: the Hub does not have something; one line for each.
+        TwinsError, ArchitectureError: of two checkpoints.
+    """
+    references = plan["references"]
+    asked = list(references) if again else unresolved(references)
+    found: dict[str, Pin] = {}
+    refusals = []
+    for path in asked:
+        try:
+            found[path] = resolve(references[path])
+        except HubError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise HubError("\n".join(refusals))
+    known = {path: found.get(path) or Pin.read(Path(path)) for path in references}
+    refuse_twins(_models(known), plan["same_weights"])
+    for path in found:
+        if known[path].kind == "model":
+            known[path] = replace(known[path], sizes=_sizes(known[path]))
+    refuse_other_architectures(_models(known))
+    moved = []
+    for path in asked:
+        place = Path(path)
+        before = Pin.read(place) if place.exists() else None
+        if known[path] != before:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            known[path].write(place)
+            moved.append(f"{path}: {before.commit if before else 'new'} -> {known[path].commit}")
+    check_disk([Path(path) for path in references], Path("."))
+    return moved
+
+
+def _models(pins: Mapping[str, Pin]) -> dict[str, Pin]:
+    """Checkpoints by their names."""
+    return {
+        pinned_folder(Path(path)).name: pin for path, pin in pins.items() if pin.kind == "model"
+    }
+
+
+def _sizes(pin: Pin) -> dict:
+    """Sizes of a model's parts, from its config.json at the pin's commit."""
+    place = pin.places()[CONFIG].path
+    url = hf_hub_url(pin.repository, place, repo_type="model", revision=pin.commit)
+
+    def ask() -> dict:
+        response = get_session().get(url, headers=build_hf_headers())
+        hf_raise_for_status(response)
+        return response.json()
+
+    config = listed(ask, f"reading {CONFIG} of {pin.repository}")
+    return {key: config[key] for key in SIZES if config.get(key) is not None}
+
+
 def resolve(reference: Reference) -> Pin:
     """Find the pin of a reference; raises what the two functions below raise."""
     if "checkpoint" in reference:
-        return resolve_checkpoint(reference["checkpoint"])
-    return resolve_split(**reference["split"])
+        pin = resolve_checkpoint(reference["checkpoint"])
+    else:
+        pin = resolve_split(**reference["split"])
+    return replace(pin, reference=dict(reference))
 
 
 def resolve_checkpoint(source: Mapping) -> Pin:
@@ -112,7 +208,7 @@ def _tokenizer_files(repository: str, revision: str) -> tuple[PinnedFile, ...]:
             f"{' or '.join(VOCABULARIES)}; correct `tokenizer` in the model's file"
         )
     return tuple(
-        dataclasses.replace(_pinned(file), repository=repository, commit=commit)
+        replace(_pinned(file), repository=repository, commit=commit)
         for name, file in files.items()
         if name in TOKENIZER
     )

@@ -19,7 +19,7 @@ from ptft.study.grid import Grid
 
 FINETUNE, EVALUATE, PRETRAIN = "finetune_model", "evaluate_model", "pretrain_checkpoint"
 """rules whose jobs take most of the time"""
-FETCHING = {"resolve_pin", "fetch_pin"}
+FETCHING = {"resolve_pins", "fetch_pin"}
 MOST_JOBS = 100
 """jobs per rule that are read"""
 

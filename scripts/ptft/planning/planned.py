@@ -2,18 +2,18 @@
 
 An event tells a job's rule, wildcards, inputs, outputs and reason. Of an evaluation of a model that
 is there, the cells to score are the difference between what its slice asks for and what the slice
-of its last run did: the slices are files.
+that its record names did.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ptft.evaluation.cells import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
-from ptft.evaluation.published import names_in
+from ptft.evaluation.published import names_in, recorded_slice
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import EVALUATE, FETCHING, FINETUNE, PRETRAIN, PlannedJob, Score
 from ptft.study.grid import Grid
@@ -104,7 +104,7 @@ class _Planned:
     def _to_score(self, checkpoint: str, arm: str, name: str) -> tuple[Score, ...]:
         """Of one arm of an unchanged model: cells that are missing, changed, or have new data."""
         there = names_in(self.folder / self.results.evaluation(checkpoint, name))
-        now, before = self._wanted[arm], self._asked_before(arm)
+        now, before = self._wanted[arm], self._asked_before(checkpoint, arm)
         kept = set(self._all)
         if before is not None:
             kept = {(cell.dataset, cell.format, cell.shots) for cell in now.cells & before.cells}
@@ -116,14 +116,10 @@ class _Planned:
             if score not in kept or score[0] in self.new_data or cell_file(*score) not in there
         )
 
-    def _asked_before(self, arm: str) -> _Asked | None:
-        """What the last run was asked for, by its slice; None: unknown."""
-        own = [arm] if self.grid.parents[arm] else []
-        try:
-            file = self.folder / self.results.slice(EVALUATE, *own)
-            return _asked(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError):
-            return None
+    def _asked_before(self, checkpoint: str, arm: str) -> _Asked | None:
+        """What the last run was asked for, by the slice that its record names; None: unknown."""
+        plan = recorded_slice(self.folder / self.results.published_cells(checkpoint, arm))
+        return None if plan is None else _asked_by(self.folder / plan)
 
     @cached_property
     def _all(self) -> tuple[Score, ...]:
@@ -136,6 +132,12 @@ class _Planned:
             arm: _asked(cast(EvaluationPlan, evaluation_slice(self.grid, arm)))
             for arm in self.grid.parents
         }
+
+
+@lru_cache(maxsize=16)
+def _asked_by(plan: Path) -> _Asked | None:
+    """What a slice asks for; None where it is not there any more."""
+    return _asked(json.loads(plan.read_text(encoding="utf-8"))) if plan.exists() else None
 
 
 def _asked(plan: EvaluationPlan) -> _Asked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ptft.errors import locate, present
+from ptft.errors import present
 from ptft.evaluation.cells import KINDS
 from ptft.models.derive import DERIVATIONS
 from ptft.study.arms import value_of
@@ -16,8 +16,10 @@ from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
 from ptft.study.load import dump
 from ptft.training.methods import METHODS
-from ptft.versions import DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
+from ptft.versions import CHECKS_VERSION, DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
+CHECKED_SETTINGS = ("batch_size", "max_length", "validation_examples")
+"""of a training, that its check hangs on"""
 OPTIONAL = ("swept", "setting", "derived", "strength")
 """of an arm; they are in a slice only where there are some"""
 
@@ -80,28 +82,72 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
     }
 
 
-def audit_slice(grid: Grid) -> dict:
-    """What decides the audit, apart from the prepared splits and the tokenizer."""
-    names = list(dict.fromkeys(dataset for dataset, _ in grid.splits()))
-    format_name = grid.study.train_format
-    templates = {name: grid.templates(name) for name in names}
+def scored_slice(grid: Grid, dataset: str) -> dict:
+    """What decides the check of an evaluated dataset, apart from its splits and the tokenizer."""
+    known = grid.templates(dataset)
     return {
-        **({"same_weights": same} if (same := grid.study.same_weights) else {}),
+        "dataset": dataset,
+        "template": known.get(grid.study.train_format, next(iter(known.values()), None)),
+        "shots_seed": grid.study.evaluate.shots_seed,
+        "scoring": _scoring(grid, dataset),
+        **({"window_key": _window_key(grid, dataset)} if grid.is_text(dataset) else {}),
+    }
+
+
+def trained_slice(grid: Grid, name: str) -> dict:
+    """What decides the check of a training, apart from its rows and the tokenizer.
+
+    Args:
+        name: one of ``checked_trainings``.
+    """
+    arm = checked_trainings(grid)[name]
+    (method, task), settings = arm.tuning, grid.settings(arm.name)
+    dataset, replay = grid.task_dataset(task), settings.replay
+    learned = grid.learned(arm.name)
+    return {
+        "method": method,
+        "task": task,
+        "dataset": dataset,
+        "template": grid.training_template(dataset),
+        "settings": {key: getattr(settings, key) for key in CHECKED_SETTINGS},
+        **({"replay": _replay(grid, replay.dataset)} if replay else {}),
+        "limits": {
+            name: limit for name in learned if (limit := grid.limit(name, "train")) is not None
+        },
+    }
+
+
+def checked_trainings(grid: Grid) -> dict[str, Arm]:
+    """Name of a check of a training -> the first of the arms that it is for (``check_of``)."""
+    found: dict[str, Arm] = {}
+    for arm in grid.arms.values():
+        if arm.trained:
+            found.setdefault(check_of(grid, arm), arm)
+    return found
+
+
+def check_of(grid: Grid, arm: Arm) -> str:
+    """The check that an arm waits for: all seeds, and settings that decide no check, share one."""
+    own = [arm.setting] if arm.setting and arm.changes.keys() & set(CHECKED_SETTINGS) else []
+    replay = grid.settings(arm.name).replay
+    return ".".join([*arm.tuning, *own, *([f"replay-{replay.dataset}"] if replay else [])])
+
+
+def samples_slice(grid: Grid) -> dict:
+    """What models read: the slices of all checks, from which samples are shown."""
+    return {
+        "scored": [scored_slice(grid, dataset) for dataset in grid.datasets],
+        "trained": {name: trained_slice(grid, name) for name in checked_trainings(grid)},
+    }
+
+
+def checks_slice(grid: Grid) -> dict:
+    """What puts the checks into tables."""
+    names = dict.fromkeys(dataset for dataset, _ in grid.splits())
+    return {
+        "version": CHECKS_VERSION,
         "splits": [list(pair) for pair in grid.splits()],
         "sources": {name: grid.dataset(name).source for name in names},
-        "templates": {
-            name: found.get(format_name, next(iter(found.values()), None))
-            for name, found in templates.items()
-        },
-        "shots_seed": grid.study.evaluate.shots_seed,
-        "scores": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
-        **({"windows": places} if (places := _window_places(grid)) else {}),
-        "tuning": _tuning(grid),
-        "train_rows": {
-            name: limit
-            for name, split in grid.splits()
-            if split == "train" and (limit := grid.limit(name, split)) is not None
-        },
     }
 
 
@@ -151,6 +197,19 @@ def arms_slice(grid: Grid) -> dict:
     return {"checkpoints": infos, "arms": arms, "sweeps": sweeps}
 
 
+def export_slice(grid: Grid) -> dict:
+    """What the results in other people's formats say of the models."""
+    return {
+        "repository": getattr(grid.model.source, "repository", None),
+        "license": None,
+        "settings": {
+            name: finetune_slice(grid, name)["settings"]
+            for name, arm in grid.arms.items()
+            if arm.trained
+        },
+    }
+
+
 def resolved_study(grid: Grid) -> dict:
     """The whole study with everything it names, as plain data."""
     used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
@@ -182,40 +241,15 @@ def _about(grid: Grid, arm: Arm) -> dict:
     }
 
 
-def _tuning(grid: Grid) -> dict[str, dict]:
-    """What decides whether an arm can be trained on its rows, by method, task and setting."""
-    keys = ("batch_size", "max_length", "validation_examples")
-    found = {}
-    for arm in grid.arms.values():
-        if not arm.trained:
-            continue
-        (method, task), settings = arm.tuning, grid.settings(arm.name)
-        # A sweep of other settings than these has nothing more to be audited.
-        setting = [arm.setting] if arm.setting and arm.changes.keys() & set(keys) else []
-        found[".".join([method, task, *setting])] = {
-            "method": method,
-            "task": task,
-            "dataset": grid.task_dataset(task),
-            "template": grid.training_template(grid.task_dataset(task)),
-            "settings": {key: getattr(settings, key) for key in keys},
-            **({"replay": _replay(grid, settings.replay.dataset)} if settings.replay else {}),
-        }
-    return found
-
-
 def _replay(grid: Grid, dataset: str) -> dict:
     return {"dataset": dataset, "template": grid.training_template(dataset)}
 
 
-def _window_places(grid: Grid) -> dict[str, str]:
-    """Where the window of each dataset of text is written down, for messages."""
-    places = {}
-    for dataset in filter(grid.is_text, grid.datasets):
-        family = grid.family(dataset)
-        own = grid.dataset(dataset).window is not None
-        loc = ("datasets", dataset, "window") if own else ("window",)
-        places[dataset] = f"{locate(loc, grid.family_files[family])}: {'.'.join(loc)}"
-    return places
+def _window_key(grid: Grid, dataset: str) -> list:
+    """Family files and key that give the window of a dataset of text, for messages."""
+    own = grid.dataset(dataset).window is not None
+    files = list(map(str, grid.family_files[grid.family(dataset)]))
+    return [files, ["datasets", dataset, "window"] if own else ["window"]]
 
 
 def _scoring(grid: Grid, dataset: str) -> dict:

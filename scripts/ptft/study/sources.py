@@ -10,9 +10,17 @@ from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal, suggest
 from ptft.evaluation.published import names_in
+from ptft.hub.pins import (
+    ArchitectureError,
+    Pin,
+    TwinsError,
+    refuse_other_architectures,
+    refuse_twins,
+    unresolved,
+)
 from ptft.models.folder import check_model, check_tokenizer, untied_shapes
 from ptft.study.grid import Grid
-from ptft.study.models import FolderSource
+from ptft.study.models import FolderSource, HubSource
 
 
 def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
@@ -31,6 +39,7 @@ def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
             raise refusal(files, loc, _absent(path, meant))
     if isinstance(grid.model.source, FolderSource):
         _require_models(grid, results, Path(grid.model.source.path))
+    _require_distinct(grid, results)
 
 
 def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Sequence[Path], str]]:
@@ -91,6 +100,44 @@ def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
         except ValueError as error:
             loc = ("source", "checkpoints", checkpoint)
             raise refusal([grid.model_file], loc, str(error)) from None
+
+
+def references(grid: Grid) -> dict[str, dict]:
+    """Pin of what is fetched -> what it is for (``ptft.hub.resolve.Reference``)."""
+    kinds = {"checkpoint": grid.fetched_checkpoints(), "split": grid.fetched_splits()}
+    return {
+        paths.pin(folder): {kind: found}
+        for kind, folders in kinds.items()
+        for folder, found in folders.items()
+    }
+
+
+def shared_and_absent(grid: Grid) -> list[str]:
+    """What a study shares with others and somebody has yet to make: a main process locks it."""
+    shared = [*references(grid), *grid.fetched_checkpoints(), *grid.fetched_splits()]
+    source = grid.model.source
+    if source.kind == "pocket":
+        shared += [paths.pocket_corpus(), paths.pocket_text()]
+        shared += [paths.pretrained(grid.study.model, name) for name in source.checkpoints()]
+    return [path for path in shared if not Path(path).exists()]
+
+
+def _require_distinct(grid: Grid, results: paths.Results) -> None:
+    """Checkpoints that are known here, by folder or pin, are different points of one model."""
+    source = grid.model.source
+    known: dict[str, Pin | Path] = {}
+    if isinstance(source, FolderSource):
+        known = {name: Path(source.path) / name for name in _unscored(grid, results)}
+    elif isinstance(source, HubSource):
+        pins = {name: paths.pin(grid.checkpoint_folder(name)) for name in grid.checkpoints}
+        absent = unresolved(references(grid))
+        known = {name: Pin.read(Path(pin)) for name, pin in pins.items() if pin not in absent}
+    try:
+        refuse_twins(known, grid.study.same_weights)
+        pinned = {name: pin for name, pin in known.items() if isinstance(pin, Pin)}
+        refuse_other_architectures(pinned)
+    except (ArchitectureError, TwinsError) as error:
+        raise refusal([grid.model_file], ("source",), str(error)) from None
 
 
 def _unscored(grid: Grid, results: paths.Results) -> list[str]:

@@ -1,11 +1,11 @@
 """How far a study has come: each job's state, and the log and cause of each failure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.evaluation.published import gone, names_in
+from ptft.evaluation.published import names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import EVALUATE, FINETUNE
@@ -26,35 +26,6 @@ class JobStatus:
     cells_done: int = 0
     """of an evaluation, finished"""
     attempts: int = 0
-
-
-@dataclass(frozen=True)
-class Published:
-    """A model that was scored."""
-
-    record: str
-    """of its cells"""
-    declared: str
-    """record that Snakemake knows: its own, or its parent's if the arm is derived"""
-    folder: str
-    """of its cells"""
-    absent: set[str]
-    """file names of the study's cells that are missing"""
-    there: str | None
-    """file name of a cell that exists"""
-
-
-def tell_gone(models: Iterable[Published]) -> list[str]:
-    """Lines that tell of cells deleted or moved since they were scored."""
-    files = [
-        f"{model.folder}/{name}"
-        for model in models
-        for name in gone(Path(model.record), model.absent)
-    ]
-    if not files:
-        return []
-    more = f" and {len(files) - 1} more cells" if len(files) > 1 else ""
-    return [f"{files[0]}{more}: gone since the evaluation, which scores them again"]
 
 
 @dataclass(frozen=True)
@@ -79,30 +50,6 @@ class Progress:
             if arm.trained:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
             yield evaluation
-
-    def published(self) -> Iterator["Published"]:
-        """Every scored model, derived ones too, with its missing cells."""
-        wanted, records = self._wanted(), self._records()
-        for checkpoint, arm in self.grid.models():
-            record, declared = (
-                self.results.published_cells(checkpoint, name)
-                for name in (arm.name, arm.parent or arm.name)
-            )
-            if declared in records:
-                folder = self.results.evaluation(checkpoint, arm.name)
-                found = names_in(self.folder / folder)
-                there = next((name for name in found if name in wanted), None)
-                yield Published(record, declared, folder, wanted - found, there)
-
-    def unrecorded(self) -> list[str]:
-        """Missing records of jobs that score models."""
-        records, results = self._records(), self.results
-        asked = (
-            results.published_cells(name, arm.name)
-            for name, arm in self.grid.models()
-            if not arm.parent
-        )
-        return [record for record in asked if record not in records]
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""

@@ -20,7 +20,7 @@ import polars as pl
 from ptft import paths
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
-from ptft.evaluation.published import names_in
+from ptft.evaluation.published import names_in, recorded_cells
 from ptft.files.slice_files import as_text
 from ptft.hub.pins import CONVERTED, Pin
 from ptft.models.folder import TRAINING_SUMMARY
@@ -38,6 +38,7 @@ STORED = re.compile(r"[0-9a-f]{64}\.parquet")
 KNOWN = {
     *(
         "benchmarks",
+        "checks",
         "comparison.html",
         "datasets",
         "evaluations",
@@ -122,23 +123,23 @@ class Verification:
             yield Finding(record, "is not there: the model was not scored to its end", RERUN)
             return
         try:
-            keys = dict(json.loads(record.read_text()))
+            keys = recorded_cells(record)
         except ValueError as error:
             yield Finding(record, f"is no record ({error})", f"remove it, then {RERUN}")
             return
         for name in sorted(wanted - keys.keys()):
             yield Finding(record, f"does not list {name}, which the study asks for", RERUN)
         for name in sorted(wanted & keys.keys()):
-            yield from self._cell(folder / name, keys[name])
+            yield from self._cell(record, folder / name, keys[name])
         for name in sorted(names_in(folder) - keys.keys()):
             yield Finding(folder / name, f"is not among the cells of {record}", "remove it")
 
-    def _cell(self, file: Path, key: str) -> Iterator[Finding]:
+    def _cell(self, record: Path, file: Path, key: str) -> Iterator[Finding]:
         """Check that a file is complete and equals the stored cell of its recorded key."""
         stored = self.folder / paths.stored_cell(self.results.cell_store, key)
-        again = f"remove both it and {stored}, then {RERUN}"
+        again = f"remove it, {stored} and {record}, then {RERUN}"
         if not file.exists():
-            yield Finding(file, "is not there", RERUN)
+            yield Finding(file, "is not there", f"remove {record}, then {RERUN}")
             return
         try:
             rows = len(pl.read_parquet(file))
@@ -150,7 +151,7 @@ class Verification:
             yield Finding(file, "holds no example", again)
         if not stored.exists():
             yield Finding(
-                stored, f"is not there, the cell of {file}", f"remove {file}, then {RERUN}"
+                stored, f"is not there, the cell of {file}", f"remove {record}, then {RERUN}"
             )
         elif not file.samefile(stored) and file.read_bytes() != stored.read_bytes():
             yield Finding(file, f"is another one than {stored}, which has its key", again)
@@ -191,8 +192,8 @@ class Verification:
         """Compare a record's keys with the current ones of its arms, on each kind of machine."""
         record = arms[0].record
         try:
-            recorded = dict(json.loads(record.read_text()))
-        except (ValueError, OSError):
+            recorded = recorded_cells(record)
+        except ValueError:
             return  # that was said before
         differing = []
         for arm in arms:

@@ -7,8 +7,10 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ptft.audit.study import audit_study
-from ptft.audit.training import AuditError
+from ptft.audit.scored import check_scored
+from ptft.audit.splits import AuditError
+from ptft.audit.tables import audit_tables
+from ptft.audit.trained import check_trained
 
 TEMPLATE = "{a} {b} ="
 
@@ -58,8 +60,9 @@ def data(tmp_path):
     return tmp_path
 
 
-def plan(**changes) -> dict:
-    scores = {
+def plan(trained=None, **changes) -> dict:
+    """What is checked of the pairs: how they are scored, and an arm that is trained on them."""
+    scoring = {
         "kind": "classification",
         "labels": ["g", "h"],
         "formats": {"default": TEMPLATE},
@@ -68,28 +71,26 @@ def plan(**changes) -> dict:
         "stop": ["\n"],
         **changes,
     }
-    return {
-        "splits": [["pairs", "train"], ["pairs", "test"], ["pairs", "shots"]],
-        "sources": {"pairs": "someone/pairs (default)"},
-        "templates": {"pairs": TEMPLATE},
-        "shots_seed": 0,
-        "scores": {"pairs": scores},
-        "tuning": {},
-        "train_rows": {},
-    }
+    scored = {"dataset": "pairs", "template": TEMPLATE, "shots_seed": 0, "scoring": scoring}
+    return {"scored": [scored], "trained": tuning() if trained is None else trained}
 
 
 def tuning(**settings) -> dict:
-    """The plan of an arm that is trained on the pairs."""
-    return {
-        "full.pairs": {
-            "method": "full",
-            "task": "pairs",
-            "dataset": "pairs",
-            "template": TEMPLATE,
-            "settings": {"batch_size": 2, "max_length": 2048, "validation_examples": 0, **settings},
-        }
-    }
+    """An arm that is trained on the pairs."""
+    settings = {"batch_size": 2, "max_length": 2048, "validation_examples": 0, **settings}
+    spec = {"method": "full", "task": "pairs", "dataset": "pairs", "template": TEMPLATE}
+    return {"full.pairs": {**spec, "settings": settings, "limits": {}}}
+
+
+def audit(plan, data, tokenizer, context_length) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Run all checks; their tables."""
+    place = (data, tokenizer, context_length)
+    checks = [check_scored(spec, *place) for spec in plan["scored"]]
+    checks += [check_trained(spec, *place) for spec in plan["trained"].values()]
+    rows = [row for check in checks for row in check["splits"]]
+    splits = list(dict.fromkeys((row["dataset"], row["split"]) for row in rows))
+    sources = {dataset: f"someone/{dataset} (default)" for dataset, _ in splits}
+    return audit_tables(checks, splits, sources, data)
 
 
 def row(table: pl.DataFrame, **where) -> dict:
@@ -98,7 +99,7 @@ def row(table: pl.DataFrame, **where) -> dict:
 
 
 def test_splits_are_counted(data, tokenizer):
-    splits, _ = audit_study(plan(), data, tokenizer, 100)
+    splits, _ = audit(plan(), data, tokenizer, 100)
     test = row(splits, split="test")
     assert test["source"] == "someone/pairs (default), test"
     assert (test["rows"], test["kept"], test["used"]) == (4, 3, 3)
@@ -110,7 +111,7 @@ def test_splits_are_counted(data, tokenizer):
 
 
 def test_rows_seen_otherwise_are_found_and_warned_of(data, tokenizer, caplog):
-    splits, _ = audit_study(plan(), data, tokenizer, 100)
+    splits, _ = audit(plan(), data, tokenizer, 100)
     test = row(splits, split="test")
     assert (test["also_in_train"], test["also_in_shots"]) == (1, 1)
     assert "1 evaluated rows are also training rows; 1 evaluated rows are" in caplog.text
@@ -118,7 +119,7 @@ def test_rows_seen_otherwise_are_found_and_warned_of(data, tokenizer, caplog):
 
 
 def test_prompts_are_measured_and_what_is_cut_is_counted(data, tokenizer):
-    _, prompts = audit_study(plan(), data, tokenizer, 14)
+    _, prompts = audit(plan(), data, tokenizer, 14)
     bare = row(prompts, shots=0)
     assert (bare["prompts"], bare["tokens_median"], bare["tokens_max"]) == (3, 3, 5)
     assert bare["truncated"] == 0
@@ -131,7 +132,7 @@ def test_prompts_are_measured_and_what_is_cut_is_counted(data, tokenizer):
 
 def test_generation_keeps_room_for_the_answer(data, tokenizer):
     generation = {"kind": "generation", "labels": None, "shots": [0], "max_new_tokens": 4}
-    _, prompts = audit_study(plan(**generation), data, tokenizer, 8)
+    _, prompts = audit(plan(**generation), data, tokenizer, 8)
     # 3 + 4 fit into 8, 5 + 4 do not
     assert row(prompts, shots=0)["truncated"] == 1
 
@@ -140,7 +141,7 @@ def test_room_for_free_answers_is_measured_as_scoring_leaves_it(data, tokenizer)
     """A context that holds every prompt alone has no room for four tokens behind it."""
 
     def cut(**changes):
-        _, prompts = audit_study(plan(**changes), data, tokenizer, 17)
+        _, prompts = audit(plan(**changes), data, tokenizer, 17)
         return row(prompts, shots=2)["truncated"]
 
     assert (cut(), cut(also=["free"])) == (0, 3)
@@ -151,7 +152,7 @@ def test_training_rows_that_are_cut_are_counted(data, tokenizer):
 
     def counted(context, **settings):
         arms = tuning() | {"lora.pairs": tuning(**settings)["full.pairs"]}
-        splits, _ = audit_study(plan(shots=[0]) | {"tuning": arms}, data, tokenizer, context)
+        splits, _ = audit(plan(arms, shots=[0]), data, tokenizer, context)
         assert row(splits, split="test")["cut"] is None
         train = row(splits, split="train")
         assert train["warning"] == ""
@@ -170,10 +171,8 @@ def test_a_few_rows_without_an_answer_are_warned_of(data, tokenizer, caplog):
         item["fields"]["question"] = item["fields"].pop("b")  # which is never cut
     (data / "pairs/train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     arm = tuning(max_length=5)
-    arm["full.pairs"]["template"] = template = "{a}{question} ="
-    changed = {"tuning": arm, "templates": {"pairs": template}}
-    changed |= {"splits": [["pairs", "train"]], "scores": {}}
-    splits, _ = audit_study(plan() | changed, data, tokenizer, 100)
+    arm["full.pairs"]["template"] = "{a}{question} ="
+    splits, _ = audit({"scored": [], "trained": arm}, data, tokenizer, 100)
     train = row(splits, split="train")
     assert (train["cut"], train["unlearned"]) == (1, 1)
     assert "1 training examples keep nothing to learn and are left out" in caplog.text
@@ -187,7 +186,7 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
 
     def audited(**scoring):
         caplog.clear()
-        splits, _ = audit_study(plan(**generation, **scoring), data, tokenizer, 100)
+        splits, _ = audit(plan(**generation, **scoring), data, tokenizer, 100)
         return row(splits, split="test")["gold_score"], caplog.text
 
     earned, text = audited(stop=["\n\n"], max_new_tokens=4)
@@ -200,7 +199,7 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
     earned, text = audited(stop=["\n\n"], max_new_tokens=3)
     assert earned == pytest.approx((1 + 1 + 6 / 7) / 3)
     assert "would earn" not in text  # .952
-    assert row(audit_study(plan(), data, tokenizer, 100)[0], split="test")["gold_score"] is None
+    assert row(audit(plan(), data, tokenizer, 100)[0], split="test")["gold_score"] is None
 
 
 @pytest.mark.parametrize(
@@ -239,15 +238,15 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
     ],
 )
 def test_a_training_set_that_the_job_would_refuse(data, tokenizer, settings, context, sentence):
-    asked = {**plan(), "tuning": tuning(**settings)}
     with pytest.raises(AuditError) as refusal:
-        audit_study(asked, data, tokenizer, context)
+        audit({"scored": [], "trained": tuning(**settings)}, data, tokenizer, context)
     assert str(refusal.value) == f"finetune.full.tasks.pairs (dataset pairs): {sentence}"
 
 
 def test_a_training_set_that_fits_is_let_through(data, tokenizer):
-    asked = {**plan(), "tuning": tuning(), "train_rows": {"pairs": 3}}
-    splits, _ = audit_study(asked, data, tokenizer, 100)
+    arm = tuning()
+    arm["full.pairs"]["limits"] = {"pairs": 3}
+    splits, _ = audit(plan(arm), data, tokenizer, 100)
     train = row(splits, split="train")
     assert (train["cut"], train["unlearned"]) == (0, 0)
 
@@ -264,13 +263,15 @@ def test_what_can_not_be_replayed_is_refused(data, tokenizer, template, sentence
     arm = tuning()
     arm["full.pairs"]["replay"] = {"dataset": "pairs", "template": template}
     with pytest.raises(AuditError) as refusal:
-        audit_study({**plan(), "tuning": arm}, data, tokenizer, 100)
+        audit(plan(arm), data, tokenizer, 100)
     assert str(refusal.value) == f"finetune.full.tasks.pairs (replay of pairs): {sentence}"
 
 
 def test_more_training_rows_than_there_are(data, tokenizer):
+    arm = tuning()
+    arm["full.pairs"]["limits"] = {"pairs": 4}
     with pytest.raises(AuditError) as refusal:
-        audit_study({**plan(), "train_rows": {"pairs": 4}}, data, tokenizer, 100)
+        audit(plan(arm), data, tokenizer, 100)
     assert str(refusal.value) == (
         "data.train: more training rows asked for than there are: pairs has 3, not 4; ask for "
         "fewer, as in data.train_of: {pairs: 3}"
@@ -279,7 +280,7 @@ def test_more_training_rows_than_there_are(data, tokenizer):
 
 def test_more_shots_than_rows_to_draw_them_from(data, tokenizer):
     with pytest.raises(AuditError) as refusal:
-        audit_study(plan(shots=[0, 3]), data, tokenizer, 100)
+        audit(plan(shots=[0, 3]), data, tokenizer, 100)
     assert str(refusal.value) == (
         "dataset pairs, format default: 3 shots asked for, but only 2 rows to draw them from; ask "
         "for fewer, or name a larger split under splits.shots"
@@ -292,22 +293,22 @@ def test_prompts_that_are_all_the_same(data, tokenizer):
     (data / "pairs" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     formats = {"default": "{a} ="}
     with pytest.raises(AuditError) as refusal:
-        audit_study(plan(formats=formats), data, tokenizer, 100)
+        audit(plan(formats=formats), data, tokenizer, 100)
     assert str(refusal.value) == (
         "dataset pairs, format default: all 4 prompts are the same; check the template '{a} =' and "
         "the columns that fill its fields (a)"
     )
-    audit_study(plan(formats={"default": "{b} ="}), data, tokenizer, 100)
+    audit(plan(formats={"default": "{b} ="}), data, tokenizer, 100)
 
 
 def test_labels_that_begin_alike_are_refused(data, tokenizer):
     with pytest.raises(AuditError, match="dataset pairs: labels 'g' and 'g h' begin with the same"):
-        audit_study(plan(labels=["g", "g h"]), data, tokenizer, 100)
+        audit(plan(labels=["g", "g h"]), data, tokenizer, 100)
 
 
 def test_a_prompt_that_never_fits_is_refused(data, tokenizer):
     with pytest.raises(AuditError, match="dataset pairs, format default: example 'x-4' does not"):
-        audit_study(plan(), data, tokenizer, 1)
+        audit(plan(), data, tokenizer, 1)
 
 
 def chats(folder, *questions: str) -> dict:
@@ -327,24 +328,13 @@ def chats(folder, *questions: str) -> dict:
     audit = json.loads((folder / "pairs/train.audit.json").read_text())
     (folder / "chat/train.audit.json").write_text(json.dumps({**audit, "gold": {}}))
     arm = tuning()["full.pairs"]
-    return {
-        **plan(),
-        "splits": [["chat", "train"]],
-        "sources": {"chat": "someone/chat (default)"},
-        "templates": {"chat": None},
-        "scores": {},
-        "tuning": {
-            "instruct.chat": {
-                **arm,
-                **{"method": "instruct", "task": "chat", "dataset": "chat", "template": None},
-            }
-        },
-    }
+    arm |= {"method": "instruct", "task": "chat", "dataset": "chat", "template": None}
+    return {"scored": [], "trained": {"instruct.chat": arm}}
 
 
 def test_a_long_conversation_is_cut_at_its_end(data, tokenizer):
     """It learns from the turns that are left."""
-    splits, _ = audit_study(chats(data, "a", "a b"), data, tokenizer, 33)
+    splits, _ = audit(chats(data, "a", "a b"), data, tokenizer, 33)
     found = row(splits, split="train")
     # A turn is 15 tokens and the question: twice 16, and twice 17.
     assert found["tokens_max"] == 34
@@ -353,7 +343,7 @@ def test_a_long_conversation_is_cut_at_its_end(data, tokenizer):
 
 def test_conversations_that_leave_no_answer_are_refused(data, tokenizer):
     with pytest.raises(AuditError) as refusal:
-        audit_study(chats(data, "a", 30 * "a "), data, tokenizer, 34)
+        audit(chats(data, "a", 30 * "a "), data, tokenizer, 34)
     assert str(refusal.value) == (
         "finetune.instruct.tasks.chat (dataset chat): 1 of 2 training examples keep no completion "
         "token within max_length=34 (first: c-1), more than 1%: raise max_length or shorten the "
@@ -377,7 +367,7 @@ def test_a_line_of_ten_megabytes_is_not_read_again_and_again(data, tokenizer, mo
         return call(self, short, *arguments, **options)
 
     monkeypatch.setattr(type(tokenizer), "__call__", counted)
-    splits, prompts = audit_study({**plan(), "tuning": tuning()}, data, tokenizer, 20)
+    splits, prompts = audit(plan(), data, tokenizer, 20)
     assert row(splits, split="train")["cut"] == row(prompts, shots=0)["truncated"] == 1
     # Both lines once for their length, the training row as a context and with its answer.
     assert sum(encoded) < 4.01 * len(text)
@@ -400,18 +390,17 @@ def news(data):
     return data
 
 
-def with_news(window=8, stride=4):
-    study = plan()
-    scores = {"kind": "text", "formats": {"default": ""}, "shots": [0], "metric": "bits_per_byte"}
-    study["splits"].append(["news", "test"])
-    study["sources"]["news"], study["templates"]["news"] = "news.jsonl", ""
-    study["scores"]["news"] = scores | {"window": window, "stride": stride}
-    study["windows"] = {"news": "families/news.yaml:2: window"}
+def with_news(window=8, stride=4, file="families/news.yaml"):
+    study = plan({})
+    scoring = {"kind": "text", "formats": {"default": ""}, "shots": [0], "metric": "bits_per_byte"}
+    scoring |= {"window": window, "stride": stride}
+    news = {"dataset": "news", "template": "", "shots_seed": 0, "scoring": scoring}
+    study["scored"].append(news | {"window_key": [[str(file)], ["window"]]})
     return study
 
 
 def test_text_is_counted_in_documents_and_windows(news, tokenizer):
-    splits, prompts = audit_study(with_news(), news, tokenizer, 100)
+    splits, prompts = audit(with_news(), news, tokenizer, 100)
     found = row(splits, dataset="news")
     assert (found["rows"], found["used"], found["dropped"]) == (4, 2, "no text 2")
     assert (found["tokens_mean"], found["tokens_max"]) == (7, 12)
@@ -423,9 +412,11 @@ def test_text_is_counted_in_documents_and_windows(news, tokenizer):
 
 
 def test_a_window_beyond_the_context_is_refused(news, tokenizer):
+    file = news / "news.yaml"
+    file.write_text("kind: text\nwindow: 101\n")
     with pytest.raises(AuditError) as refusal:
-        audit_study(with_news(window=101), news, tokenizer, 100)
+        audit(with_news(window=101, file=file), news, tokenizer, 100)
     assert str(refusal.value) == (
-        "families/news.yaml:2: window: found a window of 101 tokens for dataset 'news', expected "
+        f"{file}:2: window: found a window of 101 tokens for dataset 'news', expected "
         "at most the 100 of the model's context; lower it"
     )

@@ -37,7 +37,7 @@ def shown(text: str, name: str) -> list[str]:
 
 
 def test_a_prompt_with_its_shots_and_the_labels(data, exact):
-    text = show_prompts(plan(), data, exact, 100)
+    text = show_prompts(plan({}), data, exact, 100)
     assert "pairs, format default, shots: 2 (classification)" in text
     [first] = shown(text, "x-4")
     assert first.rstrip() == ("x-4: 15 tokens\na d = g\n\na e = h\n\na b =\n>   [[ g]]\n> * [[ h]]")
@@ -47,14 +47,14 @@ def test_a_prompt_with_its_shots_and_the_labels(data, exact):
 
 
 def test_a_prompt_that_is_cut_says_where(data, exact):
-    [cut] = shown(show_prompts(plan(), data, exact, 8), "x-9")
+    [cut] = shown(show_prompts(plan({}), data, exact, 8), "x-9")
     assert cut.startswith(
         "x-9: 8 tokens; too long: 0 of 2 shots are left\na b c d e f g<<cut>> =\n"
     )
 
 
 def test_training_examples_mark_what_is_learned_and_where_they_are_cut(data, exact):
-    asked = {**plan(), "tuning": tuning(max_length=8)}
+    asked = plan(tuning(max_length=8))
     text = show_prompts(asked, data, exact, 100)
     assert "Training of full.pairs on pairs" in text
     [first] = shown(text, "x-0")
@@ -75,7 +75,7 @@ def test_choices_and_generations(data, exact):
 
 
 def test_what_would_be_refused_is_said_in_its_place(data, exact):
-    text = show_prompts({**plan(shots=[3]), "tuning": tuning()}, data, exact, 100)
+    text = show_prompts(plan(shots=[3]), data, exact, 100)
     assert "refused: 3 shots asked for, but only 2 rows to draw them from" in text
     assert shown(text, "x-0")
 

@@ -1,7 +1,5 @@
 """An evaluation that scores arms derived from its model: their cells, keys and records."""
 
-import json
-
 import polars as pl
 import pytest
 import torch
@@ -9,6 +7,7 @@ from slice_files import slice_file
 from tiny import LABELS, TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import evaluate_model
+from ptft.evaluation.published import recorded_cells
 from ptft.models.loading import load_model
 
 CELL = "words.default.0shot.parquet"
@@ -98,7 +97,7 @@ def test_a_new_strength_computes_its_own_cells_alone(study):
     tables = [cell(folder, name) for name in ("base", *weak, *strong)]
     assert not any(one.equals(other) for one in tables for other in tables if one is not other)
     # Scored alone they are the same: weights are read again for each.
-    record = json.loads((folder / "published/step4/base@noise0.01.json").read_text())
+    record = recorded_cells(folder / "published/step4/base@noise0.01.json")
     (folder / "store" / f"{record[CELL]}.parquet").unlink()
     assert run("base", **weak) == 0
     assert cell(folder, "base@noise0.01").equals(tables[1])

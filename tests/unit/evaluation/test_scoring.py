@@ -16,6 +16,7 @@ import evaluate_model
 from ptft.data.jsonl import read_all
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
+from ptft.evaluation.published import recorded_cells
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.inference.engine import Engine
 from ptft.models.loading import Target, load_for_scoring, wrap_model
@@ -411,7 +412,7 @@ def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
 def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     folder, plan, run = job
     assert run() == 0
-    before, record = stored(folder), json.loads((folder / "published").read_text())
+    before, record = stored(folder), recorded_cells(folder / "published")
     assert record.keys() == {file.name for file in (folder / "output").iterdir()}
     for name, key in record.items():
         assert (folder / "store" / f"{key}.parquet").samefile(folder / "output" / name)
@@ -426,7 +427,7 @@ def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     plan["datasets"]["nli"]["formats"] = {"renamed": TEMPLATE}
     assert run() == 0
     assert stored(folder) == before
-    renamed = json.loads((folder / "published").read_text())
+    renamed = recorded_cells(folder / "published")
     assert renamed["nli.renamed.2shot.parquet"] == record[cell] and cell not in renamed
 
 

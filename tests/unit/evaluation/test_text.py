@@ -15,6 +15,7 @@ from ptft.data.jsonl import write_examples
 from ptft.evaluation import text as text_module
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.job import EvaluationJob, evaluate
+from ptft.evaluation.published import recorded_cells
 from ptft.evaluation.results import linearised, to_frame
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.batches import Budget
@@ -196,7 +197,7 @@ def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
     keys, frames = {}, {}
     for model in ("base", "tuned"):
         evaluate(job_of(folders, model))
-        keys[model] = json.loads((folders / f"{model}.json").read_text())
+        keys[model] = recorded_cells(folders / f"{model}.json")
         frames[model] = pl.read_parquet(folders / "output" / model / "t.default.0shot.parquet")
     assert frames["base"]["same_top_token"].null_count() == len(frames["base"])
     assert 0 < frames["tuned"]["same_top_token"].mean() < 1
@@ -204,7 +205,7 @@ def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
     config = folders / "base/generation_config.json"
     config.write_text(config.read_text().replace("{", '{"max_length": 99,', 1))
     evaluate(job_of(folders, "tuned"))
-    again = json.loads((folders / "tuned.json").read_text())
+    again = recorded_cells(folders / "tuned.json")
     text, choices = "t.default.0shot.parquet", "c.default.0shot.parquet"
     assert again[text] != keys["tuned"][text] and again[choices] == keys["tuned"][choices]
 
@@ -214,7 +215,7 @@ def test_a_job_scores_anew_in_another_precision(folders, monkeypatch):
     for dtype in (torch.float32, torch.bfloat16):
         monkeypatch.setattr("ptft.models.loading.scoring_dtype", lambda _, dtype=dtype: dtype)
         evaluate(job_of(folders, "tuned"))
-        keys.append(json.loads((folders / "tuned.json").read_text()))
+        keys.append(recorded_cells(folders / "tuned.json"))
         notes = pl.read_parquet_metadata(folders / "output/tuned/c.default.0shot.parquet")
         assert notes.get("dtype") == (None if dtype == torch.float32 else "bfloat16")
     assert keys[0].keys() == keys[1].keys() and not set(keys[0].values()) & set(keys[1].values())

@@ -1,5 +1,6 @@
 """Slices: written once, read strictly, and of the types that programs read them as."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,56 +10,55 @@ import yaml
 
 from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
-from ptft.audit.study import AuditSlice
+from ptft.audit.scored import ScoredSlice
+from ptft.audit.trained import TrainedSlice
 from ptft.data.prepare import SplitSlice
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.files.slice_files import Slices, read_slice
-from ptft.paths import Results
 from ptft.study import StudyError, read_study
 from ptft.study.slices import (
-    audit_slice,
+    checked_trainings,
     collection_slice,
     evaluation_slice,
     finetune_slice,
+    scored_slice,
     split_slice,
+    trained_slice,
 )
 from ptft.training.job import read_request
 
 STUDIES = ["pocket", "olmo-1b", "llama3-8b", "pythia-410m", "table3"]
 
 
-@pytest.fixture
-def slices(tmp_path, monkeypatch):
+def test_a_slice_is_named_by_its_content_and_written_at_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return Slices(Results("tiny"))
+    slices, asked = Slices("slices"), []
 
+    def content(arm):
+        asked.append(arm)
+        return {"b": [1], "a": "ü"}
 
-def test_a_slice_is_written_for_people_and_compared_as_one_line(slices):
-    slices.add("finetune_model", "full.x.s0", content=lambda: {"b": [1], "a": "ü"})
-    path = Path(slices.file("finetune_model", "full.x.s0"))
-    assert str(path) == "results/tiny/state/slices/finetune_model/full.x.s0.json"
-    assert slices.text("finetune_model", "full.x.s0") == '{"a": "ü", "b": [1]}'
+    path = Path(slices.file("finetune_model", content, "full.x.s0"))
+    text = '{\n "a": "ü",\n "b": [\n  1\n ]\n}\n'
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert str(path) == f"slices/finetune_model/{name}.json"
+    # The order of keys decides nothing, and what is asked for again is not made again.
+    other = slices.file("finetune_model", lambda: {"a": "ü", "b": [1]})
+    assert Path(other) == Path(slices.file("finetune_model", content, "full.x.s0")) == path
+    assert asked == ["full.x.s0"]
+    assert not Path("slices").exists()
     slices.write()
-    assert path.read_text() == '{\n "a": "ü",\n "b": [\n  1\n ]\n}\n'
+    assert path.read_text() == text
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-
-def test_a_file_is_replaced_only_if_it_differs(slices):
-    content = {"a": 1}
-    slices.add("one", content=lambda: content)
-    path = Path(slices.file("one"))
-    slices.write()
     before = path.stat().st_ino
     slices.write()
     assert path.stat().st_ino == before
-    content["a"] = 2
-    slices.write(only_missing=True)
-    assert json.loads(path.read_text()) == {"a": 1}
-    slices.write()
-    assert json.loads(path.read_text()) == {"a": 2}
-    path.unlink()
-    slices.write(only_missing=True)
-    assert json.loads(path.read_text()) == {"a": 2}
+
+
+def test_in_a_job_on_another_machine_a_slice_is_written_as_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Slices("slices", at_once=True).file("one", lambda: {"a": 1})
+    assert json.loads(Path(path).read_text()) == {"a": 1}
 
 
 @dataclass
@@ -87,27 +87,34 @@ def test_a_broken_slice_is_one_sentence(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_slice_of_a_study_is_of_the_type_its_program_reads(repository, slices, study):
+def test_every_slice_of_a_study_is_of_the_type_its_program_reads(
+    repository, tmp_path, monkeypatch, study
+):
+    monkeypatch.chdir(tmp_path)
+    slices = Slices("slices", at_once=True)
     file = repository / f"config/{study}.yaml"
     grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
 
     def there_and_back(content, schema):
-        slices.add("job", content=lambda: content)
-        slices.write()
-        return read_slice(Path(slices.file("job")), schema)
+        return read_slice(Path(slices.file("job", lambda: content)), schema)
 
     for dataset, split in grid.splits():
         content = split_slice(grid, dataset, split)
         assert there_and_back(content, SplitSlice) == content
     assert there_and_back(evaluation_slice(grid), EvaluationPlan) == evaluation_slice(grid)
-    assert there_and_back(audit_slice(grid), AuditSlice)["scores"] == audit_slice(grid)["scores"]
+    for dataset in grid.datasets:
+        found = there_and_back(scored_slice(grid, dataset), ScoredSlice | TrainedSlice)
+        assert found["scoring"] == scored_slice(grid, dataset)["scoring"]
+    for name in checked_trainings(grid):
+        found = there_and_back(trained_slice(grid, name), ScoredSlice | TrainedSlice)
+        assert found == trained_slice(grid, name)
     collected = there_and_back(collection_slice(grid), CollectionSlice)
     assert collected["arms"] == collection_slice(grid)["arms"]
     assert there_and_back({"level": 0.9}, Settings) == Settings(level=0.9)
     paths = dict.fromkeys(("checkpoint", "train", "state", "output"), Path("x"))
     for name, arm in grid.arms.items():
         if arm.method:
-            there_and_back(finetune_slice(grid, name), dict)
-            request = read_request(Path(slices.file("job")), **paths)
+            file = slices.file("finetune", lambda name=name: finetune_slice(grid, name))
+            request = read_request(Path(file), **paths)
             assert (request.method, request.seed) == (arm.method, arm.seed)
             assert request.settings == grid.settings(arm.name)

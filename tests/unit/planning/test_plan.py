@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from ptft.evaluation.published import write_published
 from ptft.models.folder import keep_records
 from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
@@ -142,16 +144,16 @@ def scored(grid, tmp_path):
         path.mkdir(parents=True)
     for score in grid.scores():
         (folder / cell_file(*score)).touch()
-    record.write_text("{}")
+    write_published({}, record, Path("asked.json"))
     inputs = [results.tuned("step4", ARM)]
     return event("evaluate_model", inputs=inputs, checkpoint="step4", arm=ARM), folder
 
 
 def write_slice(grid, folder, **changes):
-    """What the last evaluations were asked to score."""
-    file = folder / Results(grid.name).slice("evaluate_model")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(evaluation_slice(grid) | changes))
+    """What the last evaluations were asked to score: another slice has another name."""
+    name = f"asked{len(list(folder.glob('asked*.json')))}.json"
+    (folder / name).write_text(json.dumps(evaluation_slice(grid) | changes))
+    write_published({}, folder / Results(grid.name).published_cells("step4", ARM), Path(name))
 
 
 def test_cells_in_place_are_not_scored(grid, scored, tmp_path):

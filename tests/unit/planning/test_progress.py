@@ -3,16 +3,15 @@
 import json
 import os
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 
 import show_status
-from ptft.evaluation.published import forget_gone, wait_for_published, write_published
+from ptft.evaluation.published import CellsGoneError, require_published, write_published
 from ptft.paths import Results, cell_file
 from ptft.study import read_study
-from ptft.tools.status import Progress, status_table, tell_gone, what_is_left
+from ptft.tools.status import Progress, status_table, what_is_left
 
 
 @pytest.fixture
@@ -77,56 +76,17 @@ def test_a_run_that_stopped_says_what_is_left(grid, half_done):
     )
 
 
-@pytest.mark.parametrize(
-    ("published", "left", "absent", "gone"),
-    [
-        ("abc", "bc", "a", "a"),
-        ("abc", "abc", "", ""),
-        ("bc", "bc", "a", ""),  # a new cell, or one under a new name, is not one that was deleted
-        ("abcd", "abc", "", ""),  # one that the study does not ask for any more
-        ("abc", "", "abc", "abc"),
-    ],
-)
-def test_a_cell_that_is_gone_is_scored_anew(
-    grid, tmp_path, monkeypatch, published, left, absent, gone
-):
-    """However it went: another link to the same file, as after `mv`, says nothing."""
-    monkeypatch.setattr(type(grid), "scores", lambda self: [(name, "f", 0) for name in "abc"])
-    monkeypatch.chdir(tmp_path)
-    results = Results(grid.name)
-    store, output = Path(results.cell_store), Path(results.evaluation("step4", "base"))
-    for folder in (store, output, tmp_path / "elsewhere"):
-        folder.mkdir(parents=True)
-    for name in "abcd":
-        (store / f"key-{name}.parquet").touch()
-        os.link(store / f"key-{name}.parquet", tmp_path / "elsewhere" / name)
-    for name in left:
-        (output / cell_file(name, "f", 0)).touch()
-    keys = {cell_file(name, "f", 0): f"key-{name}" for name in published}
-    record = Path(results.published_cells("step4", "base"))
-    write_published(keys, record)
-    [model] = Progress(grid).published()  # the others were not scored
-    assert (Path(model.record), Path(model.folder)) == (record, output)
-    assert model.absent == {cell_file(name, "f", 0) for name in absent}
-    assert (model.there is None) == (not left) and (not left or (output / model.there).exists())
-    forget_gone(record, model.absent, store)
-    assert {path.stem.removeprefix("key-") for path in store.iterdir()} == set("abcd") - set(gone)
-    more = f" and {len(gone) - 1} more cells" if len(gone) > 1 else ""
-    first = f"{output}/{cell_file(gone[:1], 'f', 0)}"
-    assert tell_gone([model]) == (
-        [f"{first}{more}: gone since the evaluation, which scores them again"] if gone else []
-    )
-
-
 def test_cells_that_are_seen_late_are_waited_for(tmp_path, monkeypatch):
     """As over NFS: a record is there before its cells are; nobody waits for what was not wanted."""
     record, cells = tmp_path / "base.json", tmp_path / "base"
     write_published({"a": "key-a", "b": "key-b"}, record)
     folders = {record: cells, tmp_path / "none.json": tmp_path / "none"}
     monkeypatch.setattr("time.sleep", lambda seconds: (cells.mkdir(), (cells / "a").touch()))
-    wait_for_published(folders, ["a", "c"], seconds=600)
+    require_published(folders, ["a", "c"], seconds=600)
     assert [path.name for path in cells.iterdir()] == ["a"]
-    wait_for_published(folders, ["a", "b"], seconds=-1)  # at most so long
+    # What does not come was deleted: the command that mends it is told.
+    with pytest.raises(CellsGoneError, match=f"^{cells}/b: gone .* `rm {record}` and call"):
+        require_published(folders, ["a", "b"], seconds=-1)
 
 
 def test_status_names_the_log_of_each_failure(repository, half_done, capsys):

@@ -109,7 +109,8 @@ def write_model(folder: Path, width: int = 2, **config) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"architectures": ["AForCausalLM"], **config}))
     (folder / "tokenizer.json").write_text("{}")
-    save_file({"w": np.zeros((2, width), dtype=np.float32)}, folder / "model.safetensors")
+    weights = np.full((2, width), len(folder.name), dtype=np.float32)  # no two are the same
+    save_file({"w": weights}, folder / "model.safetensors")
 
 
 def cut(file: Path) -> None:

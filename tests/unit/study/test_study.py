@@ -13,12 +13,12 @@ from ptft.study.checks import notes
 from ptft.study.finished import ReleasedStudy, read_finished
 from ptft.study.schema import SCHEMAS
 from ptft.study.slices import (
-    audit_slice,
     collection_slice,
     evaluation_slice,
     finetune_slice,
     resolved_study,
     split_slice,
+    trained_slice,
 )
 
 STUDY = """\
@@ -167,8 +167,8 @@ def test_replay_is_in_the_slice_of_its_arms_alone(read):
     assert set(grid.splits()) - set(read(STUDY).splits()) == {("pocket_question", "train")}
     assert grid.learned("full.pocket_nli.s1") == ["pocket_nli", "pocket_question"]
     assert grid.learned("full.pocket_summary.s0") == ["pocket_summary"]
-    [replaying] = [spec for spec in audit_slice(grid)["tuning"].values() if "replay" in spec]
-    assert replaying["replay"]["dataset"] == "pocket_question"
+    check = trained_slice(grid, "full.pocket_nli.replay-pocket_question")
+    assert check["replay"]["dataset"] == "pocket_question"
     assert resolved_study(grid)["study"]["finetune"]["full"]["tasks"]["pocket_nli"]["l2sp"] == 0.1
 
 

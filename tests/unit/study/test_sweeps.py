@@ -8,7 +8,14 @@ from small_study import edit, write_study
 
 from ptft.study import StudyError, read_study
 from ptft.study.arms import _settings, changed, swept, swept_values, value_of
-from ptft.study.slices import audit_slice, collection_slice, evaluation_slice, finetune_slice
+from ptft.study.slices import (
+    check_of,
+    checked_trainings,
+    collection_slice,
+    evaluation_slice,
+    finetune_slice,
+    trained_slice,
+)
 
 
 @pytest.fixture
@@ -151,15 +158,16 @@ def test_remedies_against_forgetting_are_swept(read):
     assert shares == [0.1, 0.1, 0.3, 0.3]
     assert [finetune_slice(grid, arm)["settings"]["l2sp"] for arm in arms[:2]] == [0, 0.5]
     assert grid.splits().count(("pocket_summary", "train")) == 1
-    tuning = audit_slice(grid)["tuning"]
-    assert tuning.keys() == {"full.pocket_nli", "full.own"}
-    assert {spec["replay"]["dataset"] for spec in tuning.values()} == {"pocket_summary"}
+    checks = [f"full.{task}.replay-pocket_summary" for task in ("pocket_nli", "own")]
+    assert list(checked_trainings(grid)) == checks
+    assert {trained_slice(grid, name)["replay"]["dataset"] for name in checks} == {"pocket_summary"}
 
 
 def test_another_value_changes_no_job_of_the_others(read):
     few, many = read("sweep: {epochs: [2]}"), read("sweep: {epochs: [3, 2]}")
     assert evaluation_slice(few) == evaluation_slice(many)
-    assert audit_slice(few) == audit_slice(many)
+    for name in ("full.pocket_nli", "full.own"):
+        assert trained_slice(few, name) == trained_slice(many, name)
     tuned = [name for name, arm in few.arms.items() if arm.trained]
     assert tuned == ["full.pocket_nli.epochs2.s0", "full.own.epochs2.s0"]
     assert [finetune_slice(few, arm) for arm in tuned] == [
@@ -185,10 +193,11 @@ def test_a_group_can_be_at_some_checkpoints_alone(read):
 
 
 def test_the_audit_asks_only_of_settings_that_decide_what_is_trained_on(read):
-    tuning = audit_slice(read("sweep: {epochs: [2, 3]}"))["tuning"]
-    assert list(tuning) == ["full.pocket_nli", "full.own"]
-    tuning = audit_slice(read("sweep: {batch_size: [2, 4]}"))["tuning"]
-    assert tuning["full.own.batch_size4"]["settings"]["batch_size"] == 4
+    grid = read("sweep: {epochs: [2, 3]}")
+    assert list(checked_trainings(grid)) == ["full.pocket_nli", "full.own"]
+    assert check_of(grid, grid.arms["full.own.epochs3.s0"]) == "full.own"
+    grid = read("sweep: {batch_size: [2, 4]}")
+    assert trained_slice(grid, "full.own.batch_size4")["settings"]["batch_size"] == 4
 
 
 SWEEP = "finetune.full.sweep"

@@ -6,7 +6,7 @@ from small_study import edit, write_study
 
 from ptft.evaluation.cells import cells_of_plan
 from ptft.study import StudyError, read_study
-from ptft.study.slices import audit_slice, evaluation_slice, resolved_study, split_slice
+from ptft.study.slices import evaluation_slice, resolved_study, scored_slice, split_slice
 
 NEWS = """\
 kind: text
@@ -150,7 +150,7 @@ def test_one_cell_whatever_the_formats_and_shots(files, read):
     [cell] = [cell for cell in cells_of_plan(evaluation_slice(grid)) if cell.dataset == "news"]
     assert (cell.kind, cell.template, cell.window, cell.stride) == ("text", "", 64, 64)
     assert split_slice(grid, "news", "test")["dataset"]["text"] == "body"
-    assert audit_slice(grid)["windows"] == {"news": f"{files / FILE}:2: window"}
+    assert scored_slice(grid, "news")["window_key"] == [[str(files / FILE)], ["window"]]
 
 
 def test_a_window_of_its_own_decides_no_row(files, read):
@@ -159,7 +159,7 @@ def test_a_window_of_its_own_decides_no_row(files, read):
     after = read()
     assert after.families["news"].windows("news") == (32, 8)
     assert split_slice(before, "news", "test") == split_slice(after, "news", "test")
-    assert audit_slice(after)["windows"] == {"news": f"{files / FILE}:8: datasets.news.window"}
+    assert scored_slice(after, "news")["window_key"][1] == ["datasets", "news", "window"]
 
 
 def test_text_changes_no_slice_of_other_datasets(files, read):
@@ -169,6 +169,5 @@ def test_text_changes_no_slice_of_other_datasets(files, read):
     without = read()
     scored = evaluation_slice(with_text)["datasets"]
     assert scored.pop("news") and scored == evaluation_slice(without)["datasets"]
-    assert "windows" not in audit_slice(without)
     told = yaml.safe_dump([evaluation_slice(without), resolved_study(without)])
     assert "window" not in told and "stride" not in told

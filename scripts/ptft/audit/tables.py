@@ -1,0 +1,185 @@
+"""The tables of the audit: what the checks of a study found, side by side.
+
+``audit_splits`` has a row per dataset and split: rows, dropped rows, balance, duplicates, overlap
+with training rows and shots, lengths. ``audit_prompts`` has a row per dataset, format and number
+of shots: how long the prompts are and how many do not fit. Nothing waits for them: what compares
+datasets (rows that are both trained on and evaluated) is told here and refuses nothing.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+from typing_extensions import TypedDict
+
+from ptft.audit.scored import ScoredSlice, check_scored
+from ptft.audit.splits import contents
+from ptft.audit.trained import TrainedSlice, check_trained
+from ptft.files.slice_files import read_slice
+from ptft.versions import CHECKS_VERSION
+
+log = logging.getLogger(__name__)
+
+
+SPLIT_COLUMNS = {
+    "dataset": pl.String,
+    "split": pl.String,
+    "source": pl.String,
+    "rows": pl.Int64,
+    "kept": pl.Int64,
+    "used": pl.Int64,
+    "dropped": pl.String,
+    "gold": pl.String,
+    "largest_share": pl.Float64,
+    "duplicates": pl.Int64,
+    "empty_fields": pl.Int64,
+    "also_in_train": pl.Int64,
+    "also_in_shots": pl.Int64,
+    "tokens_mean": pl.Float64,
+    "tokens_median": pl.Float64,
+    "tokens_max": pl.Int64,
+    "cut": pl.Int64,
+    "unlearned": pl.Int64,
+    "gold_score": pl.Float64,
+    "warning": pl.String,
+}
+PROMPT_COLUMNS = {
+    "dataset": pl.String,
+    "format": pl.String,
+    "shots": pl.Int64,
+    "prompts": pl.Int64,
+    "tokens_median": pl.Float64,
+    "tokens_max": pl.Int64,
+    "context_length": pl.Int64,
+    "truncated": pl.Int64,
+}
+ABOUT = {
+    "audit_splits": (
+        "What is in each prepared split. rows: in the source; kept: with a gold answer; used: "
+        "drawn for the study; dropped: why the others were left out; gold: how often each answer "
+        "is right; largest_share: of the most frequent answer; duplicates, empty_fields: among "
+        "the rows used; also_in_train, also_in_shots: rows of a test split that some task is "
+        "trained on, or that shots are drawn from; tokens: of an example with its answer, "
+        "without shots; cut: training examples whose prompt is shortened, or whose end is cut off, "
+        "to fit max_length and the context; unlearned: those of them that keep no answer and are "
+        "left out; gold_score: what the gold answers themselves would earn under the stop "
+        "strings and the length that a generation ends at."
+    ),
+    "audit_prompts": (
+        "How long the prompts of each cell are, shots included, under the model's tokenizer. "
+        "truncated: prompts that lost shots, or the tail of their longest field, so as to fit. "
+        "Text has no prompts: there these are the windows that it is read in."
+    ),
+}
+
+
+class ChecksSlice(TypedDict):
+    """What puts the checks of a study into tables."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    version: int
+    splits: list[tuple[str, str]]
+    sources: dict[str, str]
+
+
+def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
+    """Run a check, of data that is scored or trained on, whichever the slice is of.
+
+    Args:
+        plan: file of a ``ScoredSlice`` or ``TrainedSlice``.
+        data: folder of prepared splits.
+        tokenizer: note of ``ptft.audit.tokenizers``, beside the tokenizer.
+
+    Returns:
+        what was counted, the check's ``plan``, and the ``version`` of the checks.
+
+    Raises:
+        AuditError: the study can't be run as described.
+    """
+    from ptft.models.loading import load_tokenizer
+
+    length = json.loads(tokenizer.read_text())["context_length"]
+    found = read_slice(plan, ScoredSlice | TrainedSlice)
+    check = check_scored if "scoring" in found else check_trained
+    counted = check(found, data, load_tokenizer(tokenizer.with_suffix("")), length)
+    return {"version": CHECKS_VERSION, "plan": str(plan), **counted}
+
+
+def collect_checks(
+    plan: ChecksSlice, checks: Sequence[Path], data: Path, tokenizer: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put all checks into tables; one of an earlier version is run again, for what it counts.
+
+    Trainings and evaluations do not wait for that: what passed once stays as it is.
+
+    Raises:
+        AuditError: a check that is run again refuses the study.
+    """
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in checks]
+    current = [
+        check
+        if check["version"] == plan["version"]
+        else run_check(Path(check["plan"]), data, tokenizer)
+        for check in found
+    ]
+    return audit_tables(current, plan["splits"], plan["sources"], data)
+
+
+def audit_tables(
+    checks: Iterable[Mapping],
+    splits: Sequence[tuple[str, str]],
+    sources: Mapping[str, str],
+    data: Path,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put the rows of all checks together.
+
+    Args:
+        checks: of ``check_scored`` and ``check_trained``, in the order of the study.
+        splits: (dataset, split) of the study, in the order of the table.
+        sources: dataset -> where it is from.
+        data: folder of prepared splits.
+
+    Returns:
+        The tables ``audit_splits`` and ``audit_prompts``.
+    """
+    rows: dict[tuple[str, str], dict] = {}
+    prompts = []
+    for check in checks:
+        prompts += check.get("prompts", [])
+        for row in check["splits"]:
+            known = rows.setdefault((row["dataset"], row["split"]), row)
+            # A training set that several arms take: shown for the one that takes the least.
+            if row.get("cut", -1) > known.get("cut", -1):
+                rows[row["dataset"], row["split"]] = row
+    trained = {
+        content
+        for dataset, split in splits
+        if split == "train"
+        for content in contents(data, dataset, split)
+    }
+    table = []
+    for dataset, split in splits:
+        row = dict(rows[dataset, split])
+        audit = row.pop("expression")
+        warnings = row.pop("warnings")
+        also = 0
+        if split != "train":
+            also = sum(content in trained for content in contents(data, dataset, split))
+        if split == "test" and also:
+            warnings = [f"{also} evaluated rows are also training rows", *warnings]
+        table.append(
+            {
+                "also_in_shots": 0,
+                **({"cut": 0, "unlearned": 0} if split == "train" else {}),
+                **row,
+                "source": f"{sources[dataset]}, {audit}",
+                "also_in_train": also,
+                "warning": "; ".join(warnings),
+            }
+        )
+        if warnings:
+            log.warning("%s (%s): %s", dataset, split, "; ".join(warnings))
+    return pl.DataFrame(table, SPLIT_COLUMNS), pl.DataFrame(prompts, PROMPT_COLUMNS)
