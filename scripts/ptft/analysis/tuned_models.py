@@ -32,10 +32,12 @@ SCHEMA = {
     "lr": pl.Float64,
 }
 # Column -> its name in a model's own record.
-ENDS = {"train_loss": "loss", "validation_loss": "validation_loss"}
-ENDS |= {name: name for name in ("validation_exact",)}
-# What some trainings measure besides.
-MORE = ("kl_from_base", "distance", "relative_distance")
+ENDS = {"train_loss": "loss"} | {
+    name: name
+    for name in ("validation_loss", "validation_exact", "start_loss", "constant_loss", "final_loss")
+}
+LEARNED, BEHIND = "learned", "behind"
+"""verdicts on a training; others say why it did not learn (``ptft.training.records.verdict``)"""
 
 
 @closed
@@ -54,8 +56,13 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     the checkpoint, if the model's file gives it; lr (of fine-tuning) and a column for each other
     setting that a method sweeps; train_loss of the last update; validation_loss and
     validation_exact (share of held-out completions that are exactly right) if the study holds
-    examples out; kl_from_base, distance and relative_distance if training measured them. Null if a
-    model's record is gone.
+    examples out. Null if a model's record is gone.
+
+    ``training`` says whether it learned, by its own examples alone: start_loss and final_loss on
+    them, before and after, and constant_loss, that of the best answer that ignores its input.
+    `learned`, or why not: `not moved`, `no lower` than at the start, hardly below the `constant`
+    answer, or `behind`: nearer to the constant answer (or to the start) than to the best of its
+    other seeds. ``learned``: whether it is the first.
 
     ``chosen`` is true for the setting with the lowest validation loss, averaged over seeds, among
     those of its checkpoint, method and task; of equal ones, the first in the study's file. It is
@@ -69,12 +76,14 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     """
     rows = list(_rows(study, models, kept))
     swept = dict.fromkeys(key for sweep in study["sweeps"].values() for key in sweep)
-    more = [name for name in MORE if any(row.get(name) is not None for row in rows)]
+    columns = dict.fromkeys([*SCHEMA, *swept, *ENDS, "training"])
+    numbers = dict.fromkeys(ENDS, pl.Float64)
     table = pl.DataFrame(
-        {name: [row.get(name) for row in rows] for name in _columns(swept, more)},
-        schema_overrides={**SCHEMA, **dict.fromkeys([*ENDS, *more], pl.Float64)},
+        {name: [row.get(name) for row in rows] for name in columns},
+        schema_overrides={**SCHEMA, **numbers, "training": pl.String},
         strict=False,
-    )
+    ).with_columns(training=_training())
+    table = table.with_columns(learned=pl.col("training") == LEARNED)
     edges = [_at_edge(row, study["arms"][row["arm"]]["changes"], study["sweeps"]) for row in rows]
     edge = pl.Series("edge", edges, pl.Boolean)
     chosen = table.join(
@@ -173,7 +182,7 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
                 # One of several candidates (``learning_rates``), where there were some.
                 "lr": noted.get("lr", about["settings"]["lr"]),
                 **{name: noted.get(key) for name, key in ENDS.items()},
-                **{name: noted.get(name) for name in MORE},
+                "training": noted.get("verdict"),
             }
 
 
@@ -185,8 +194,29 @@ def _record(model: str, models: Path, kept: Path | None) -> dict[str, Any]:
     return {}
 
 
-def _columns(swept: Mapping[str, None], more: list[str]) -> list[str]:
-    return list(dict.fromkeys([*SCHEMA, *swept, *ENDS, *more]))
+def _training() -> pl.Expr:
+    """The verdict on a training, in the light of its other seeds."""
+    final = pl.col("final_loss")
+    ceiling = pl.min_horizontal("start_loss", "constant_loss")
+    best = final.min().over(*CHOICE, "setting")  # its own, if it is the best
+    behind = (pl.col("training") == LEARNED) & (final > (best + ceiling) / 2)
+    return pl.when(behind).then(pl.lit(BEHIND)).otherwise(pl.col("training"))
+
+
+def learned_seeds(table: pl.DataFrame) -> pl.DataFrame:
+    """How many seeds learned, one row per checkpoint, method, task and setting, chosen ones twice.
+
+    Columns ``CHOICE``, setting, trained (how many records say whether they learned), learned, and
+    seeds (a list of those that learned).
+    """
+    by = [*CHOICE, "setting"]
+    counts = table.group_by(by, maintain_order=True).agg(
+        trained=pl.col("learned").count().cast(pl.Int64),
+        learned=pl.col("learned").sum().cast(pl.Int64),
+        seeds=pl.col("seed").filter("learned"),
+    )
+    chosen = counts.join(chosen_settings(table), on=by, how="semi", nulls_equal=True)
+    return pl.concat([counts, chosen.with_columns(setting=pl.lit(CHOSEN))])
 
 
 def _at_edge(

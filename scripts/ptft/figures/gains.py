@@ -13,12 +13,14 @@ from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.figures.axis import at_last, checkpoint_axis
 from ptft.figures.marks import (
+    FAILED,
     METHOD_LINES,
     colour,
     curve,
     from_zero,
     legend_below,
     line_key,
+    mark_failed,
     method_suffix,
     named,
     outer_labels,
@@ -93,6 +95,7 @@ def _tuned_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Sequ
             if dataset in hidden:
                 label += language.label(" (no score)")
             curve(ax, tuned, "tuned", label, number, "tuned_", **{"linestyle": line} | look)
+            mark_failed(ax, tuned, "tuned", colour(number))
         _lay_over(ax, other, lines, number)
     for chance in rows["chance"].drop_nulls().unique().sort():
         ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6)
@@ -123,7 +126,12 @@ def _key(figure: Figure, table: pl.DataFrame) -> None:
     }
     base = {language.label("base"): {"color": "black", "linestyle": ":"}}
     chance = {language.label("chance"): {"color": GREY, "linestyle": "--", "linewidth": 0.6}}
-    line_key(figure, tuned | base | (chance if table["chance"].count() else {}))
+    crossed = {language.label("not every seed learned"): {"color": "black", **FAILED}}
+    failed = len(table.filter(pl.col("n_learned") < pl.col("n_seeds")))
+    line_key(
+        figure,
+        tuned | base | (chance if table["chance"].count() else {}) | (crossed if failed else {}),
+    )
 
 
 def _found_raised(table: pl.DataFrame, hidden: Sequence[str]) -> str:

@@ -90,6 +90,16 @@ def curve(
         ax.plot(partial["x"], partial[value], linestyle="", zorder=3, **hollow)
 
 
+def mark_failed(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> bool:
+    """Cross out points of which some seed's training did not learn; whether there are any."""
+    failed = rows.filter(pl.col("n_learned") < pl.col("n_seeds"))
+    ax.plot(failed["x"], failed[value], **(FAILED | {"color": color}))
+    return len(failed) > 0
+
+
+FAILED = {"linestyle": "", "marker": "x", "markersize": 7, "markeredgewidth": 1.2, "zorder": 4}
+
+
 def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides: object) -> None:
     """Draw a line of an overlaid study, if it has rows: thin, dashed, no points, no band."""
     if len(rows):

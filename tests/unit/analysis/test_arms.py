@@ -17,6 +17,7 @@ from ptft.analysis.tuned_models import (
     CHOSEN,
     arms,
     chosen_settings,
+    learned_seeds,
     shown,
     shown_settings,
     with_chosen,
@@ -57,7 +58,8 @@ def write_records(study, folder, losses=LOSS):
                 continue
             loss = of_rates[RATES.index(about["settings"]["lr"])] + (-0.1, 0.1)[about["seed"]]
             noted = {"lr": about["settings"]["lr"], "loss": 0.5, "validation_loss": loss}
-            noted |= {"validation_exact": 0.25, "distance": 7.0}
+            noted |= {"validation_exact": 0.25, "start_loss": 3.0, "constant_loss": 1.0}
+            noted |= {"final_loss": 0.1, "verdict": "learned"}
             (folder / checkpoint / arm).mkdir(parents=True)
             (folder / checkpoint / arm / "training.json").write_text(json.dumps(noted))
 
@@ -86,7 +88,11 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
         "train_loss": 0.5,
         "validation_loss": pytest.approx(1.1),
         "validation_exact": 0.25,
-        "distance": 7.0,
+        "start_loss": 3.0,
+        "constant_loss": 1.0,
+        "final_loss": 0.1,
+        "training": "learned",
+        "learned": True,
         "chosen": True,
         "at_edge": False,
     }
@@ -140,7 +146,7 @@ def test_records_of_deleted_models_count(tmp_path):
     gone = arms(study, tmp_path / "models")
     assert gone["lr"].to_list() == found["lr"].to_list()
     assert gone["validation_loss"].null_count() == len(gone)
-    assert "distance" not in gone.columns
+    assert gone["training"].null_count() == gone["learned"].null_count() == len(gone)
 
 
 def test_without_a_sweep_there_is_nothing_to_choose(tmp_path):
@@ -215,7 +221,8 @@ def test_the_settings_as_they_are_can_be_chosen_and_make_one_curve():
     table = pl.DataFrame(
         [
             {"checkpoint": f"step{at}", "method": "full", "train_task": "nli", "setting": setting,
-             "chosen": setting == settings[at % 2], "pretraining_lr": None}
+             "chosen": setting == settings[at % 2], "pretraining_lr": None,
+             "seed": 0, "learned": None}
             for at in range(4) for setting in settings
         ]
     )  # fmt: skip
@@ -248,3 +255,45 @@ def test_generic_text_has_every_setting_and_draws_the_chosen_one(swept, table):
     drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
     own = texts.filter(train_task="nli", setting=CHOSEN).sort("index")
     assert drawn["tuned on nli (full, chosen)"] == own["bits_per_byte"].to_list()
+
+
+def test_a_training_that_is_behind_its_other_seeds_did_not_learn(tmp_path):
+    """The constant answer has a loss of 1.0: halfway to the best seed's 0.02 is .51."""
+    study = arms_study(seeds=2)
+    write_records(study, tmp_path)
+    ends = {"full.nli.lr0.001.s0": 0.02, "full.nli.lr0.001.s1": 0.60, "full.nli.lr0.01.s1": 0.40}
+    for arm, loss in ends.items():
+        file = tmp_path / "main" / arm / "training.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"final_loss": loss}))
+    flat = tmp_path / "main/full.story.lr0.1.s0/training.json"
+    flat.write_text(json.dumps(json.loads(flat.read_text()) | {"verdict": "constant"}))
+    table = arms(study, tmp_path).filter(checkpoint="main")
+    failed = dict(table.filter(~pl.col("learned")).select("arm", "training").iter_rows())
+    assert failed == {"full.nli.lr0.001.s1": "behind", "full.story.lr0.1.s0": "constant"}
+    counts = learned_seeds(table)
+    row = pick(counts, checkpoint="main", train_task="nli", setting="lr0.001")
+    assert (row["trained"], row["learned"], row["seeds"]) == (2, 1, [0])
+
+
+def test_gains_with_and_without_trainings_that_failed():
+    """Three seeds gain .4, one nothing: it did not learn."""
+    base = Model([0.5], [0.8], method=None)
+    good = Model([0.9], [0.4], seeds=(0, 1, 2))
+    failed = Model([0.5], [0.8], seeds=(3,))
+    scores = remedy_scores([base, good, failed], 3000, np.random.default_rng(0))
+    table = pl.DataFrame(
+        {"checkpoint": "step0", "method": "full", "train_task": "nli", "setting": None,
+         "seed": [0, 1, 2, 3], "learned": [True, True, True, False], "chosen": None},
+        schema_overrides={"setting": pl.String, "chosen": pl.Boolean},
+    )  # fmt: skip
+    scores = with_chosen(scores, table)
+    [row] = make_table("trainings", scores, Settings()).iter_rows(named=True)
+    assert (row["trained"], row["learned"], row["share"]) == (4, 3, 0.75)
+    # Wilson's interval of 3 of 4.
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.301, 0.954), abs=1e-3)
+    assert row["gain"] == pytest.approx(0.3, abs=0.02)
+    assert row["gain_if_learned"] == pytest.approx(0.4, abs=0.02)
+    assert row["kept"] == pytest.approx(-0.375, abs=0.02)
+    assert row["kept_if_learned"] == pytest.approx(-0.5, abs=0.02)
+    own = make_table("gains", scores, Settings()).filter(dataset=OWN)
+    assert own.select("n_seeds", "n_learned").rows() == [(4, 3)]

@@ -263,6 +263,11 @@ def test_flags_from_answers():
     # Of a question's choices the right one may always stand first.
     assert flags(with_answers("multiple_choice", gold_share=1.0)) == []
     assert flags(with_answers(prediction_share=1.0)) == ["constant answer"]
+    # 95 of 100 answers are one label: no chance where it is right for 40, or 82; it is for 93.
+    for majority, found in ((0.4, ["near-constant answer"]), (0.82, ["near-constant answer"])):
+        assert flags(with_answers(prediction_share=0.95, gold_share=majority)) == found
+    assert flags(with_answers(prediction_share=0.95, gold_share=0.93)) == []
+    assert flags(with_answers(prediction_share=0.85)) == []  # a lean is no constant answer
 
 
 def test_a_flag_for_shots_that_did_not_fit():

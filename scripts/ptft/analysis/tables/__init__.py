@@ -20,6 +20,7 @@ TABLES: dict[str, str] = {
     "base_scores": "learning",
     "groups": "learning",
     "gains": "gains",
+    "trainings": "gains",
     "latent": "learning",
     "group_gains": "gains",
     "gain_trends": "gains",

@@ -16,7 +16,7 @@ from ptft.analysis.statistics import holm
 from ptft.analysis.tables.forgetting import headroom_change, transfer_pairs
 from ptft.analysis.tables.formats import ALL_DATASETS, format_gaps, format_trends
 from ptft.analysis.tables.gains import gain_trends, grouped_pairs
-from ptft.analysis.tables.learning import CONSTANT_ANSWER, hidden_labels, suspicious
+from ptft.analysis.tables.learning import GUESSED, hidden_labels, suspicious
 from ptft.analysis.tables.overtraining import mean_points
 from ptft.analysis.tables.remedies import (
     REFERENCE,
@@ -179,7 +179,7 @@ def _guessed(view: Scores) -> set[tuple[str | None, str | None, str]]:
     last = view.cells.filter(
         pl.col("index") == pl.col("index").max().over("method", "train_task", "dataset")
     )
-    constant = last.filter(CONSTANT_ANSWER.fill_null(False))
+    constant = last.filter(GUESSED)
     return set(constant.select("method", "train_task", "dataset").iter_rows())
 
 

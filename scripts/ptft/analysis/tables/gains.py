@@ -1,6 +1,6 @@
 """What fine-tuning adds: tuned minus base, by dataset and by group of datasets.
 
-Tables `gains`, `group_gains`, `gain_trends`, `paper_groups` and `domains`.
+Tables `gains`, `trainings`, `group_gains`, `gain_trends`, `paper_groups` and `domains`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import polars as pl
 
 from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
+    Change,
     Changes,
     Estimates,
     SeedPart,
@@ -21,7 +22,10 @@ from ptft.analysis.estimates import (
 )
 from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
+from ptft.analysis.statistics import score_interval
+from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.learning import curve_of, groups, trend_table
+from ptft.analysis.tuned_models import CHOICE, learned_seeds
 
 
 def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -32,6 +36,7 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     and so on are that of each score by itself. With several seeds they cover them; with one
     (``n_seeds``) they are about this one tuned model, not about the method. detectable: the
     smallest true gain that would be found, i.e. whose interval excludes zero, with a power of 80 %.
+    n_learned: of how many seeds the training learned (table `trainings`).
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().sort(*ARM, "domain", "dataset", "index")
@@ -48,14 +53,29 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
         "shots",
         "n",
         "chance",
+        pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority"),
         "base",
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
     table = with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
+    table = _with_learned(table, scores)
     for name, row in (("base", "base_row"), ("tuned", "row")):
         table = _with_own_interval(table, view, pairs[row].to_numpy(), name, settings.level)
     return table
+
+
+def _with_learned(table: pl.DataFrame, scores: Scores) -> pl.DataFrame:
+    """Add n_learned, after n_seeds; null where it is not known or the arm is derived."""
+    null = pl.lit(None, pl.Int64).alias("n_learned")
+    if scores.arms is None or not scores.arms["learned"].count():
+        return table.with_columns(null)
+    counts = learned_seeds(scores.arms).filter(pl.col("trained") > 0)
+    counts = counts.select(*CHOICE, "setting", n_learned="learned")
+    joined = table.join(
+        counts, on=[*CHOICE, "setting"], how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined.with_columns(n_learned=pl.when(pl.col("derived").is_null()).then("n_learned"))
 
 
 def _with_own_interval(
@@ -67,6 +87,63 @@ def _with_own_interval(
     # A score is between 0 and 1; where few seeds widen it, its interval is, too.
     limits = pl.col(f"{name}_ci_low", f"{name}_ci_high").clip(0, 1)
     return with_interval(table, scores, level, f"{name}_").with_columns(limits)
+
+
+TRAININGS = {
+    "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64, "index": pl.Int64,
+    **dict.fromkeys(["method", "train_task", "setting"], pl.String),
+    "trained": pl.Int64, "learned": pl.Int64,
+    **dict.fromkeys(["share", "ci_low", "ci_high"], pl.Float64),
+    **dict.fromkeys(["gain", "gain_if_learned", "kept", "kept_if_learned"], pl.Float64),
+}  # fmt: skip
+KEPT_BY: dict[str, tuple[str, Change]] = {
+    "gain": ("in", np.subtract),
+    "kept": ("cross", bounded_change),
+}
+"""mean -> domain of its datasets, and what of tuned and base score it takes"""
+
+
+def trainings(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """How many trainings learned, and what is gained and kept with and without the others.
+
+    One row per (checkpoint, arm): ``trained``, seeds of which it is known; ``learned``, how many of
+    these learned, by their own examples (column ``training`` of table `arms`); their ``share`` with
+    Wilson's interval. ``gain``: mean gain on the task's own test sets, over all seeds;
+    ``gain_if_learned``: over those that learned; ``kept`` and ``kept_if_learned``: the mean bounded
+    change on other families (as in table `tradeoff`). No rows where nothing is known.
+    """
+    arms = scores.arms
+    if arms is None or not arms["learned"].count():
+        return pl.DataFrame(schema=TRAININGS)
+    by = [*CHOICE, "setting"]
+    view = scores.main_view(settings.format, settings.shots)
+    pairs = view.pairs().filter(pl.col("derived").is_null(), pl.col("train_task").is_not_null())
+    seeds = sorted(arms["seed"].unique())
+    found = []
+    for key, counts in (
+        learned_seeds(arms).filter(pl.col("trained") > 0).group_by(by, maintain_order=True)
+    ):
+        own = pairs.filter(pl.col(k).eq_missing(pl.lit(v)) for k, v in zip(by, key, strict=True))
+        if own.is_empty():
+            continue
+        learned = counts["seeds"].to_list()[0]
+        row = own.row(0, named=True) | counts.row(0, named=True)
+        for name, (domain, change) in KEPT_BY.items():
+            part = own.filter(pl.col("domain") == domain)
+            scored = view.by_seed[part["row"].to_numpy()]
+            by_seed = change(scored, part["base"].to_numpy()[:, None])
+            chosen = by_seed[:, [seed in learned for seed in seeds]]
+            row |= {name: _mean(by_seed), f"{name}_if_learned": _mean(chosen)}
+        row["share"] = share = row["learned"] / row["trained"]
+        limits = score_interval(share, share * (1 - share) / row["trained"], row["trained"])
+        row |= dict(zip(("ci_low", "ci_high"), map(float, limits), strict=True))
+        found.append({name: row[name] for name in TRAININGS})
+    return pl.DataFrame(found, schema=TRAININGS).sort("method", "train_task", "setting", "index")
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 LINE = ["group", "tuned_for", *METHOD]

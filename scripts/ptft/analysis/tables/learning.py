@@ -23,8 +23,20 @@ ONE_LABEL = 0.99
 FAR_BELOW = 0.05
 # Below this many examples two checkpoints often have the same accuracy by chance.
 MANY = 1000
-# Both also keep a rise from being called learning (``ptft.analysis.tables.learning``).
+# These also keep a rise from being called learning (:func:`curve_table`).
+NEARLY_ALL, NORMAL_P001 = 0.9, 3.09
+# Nearly one answer for all, and more often than the most frequent label is right (one-sided test,
+# p < .001): who knows the answers gives each as often as it is right.
+NEAR_CONSTANT = (
+    pl.col("chance").is_not_null()
+    & (pl.col("prediction_share") >= NEARLY_ALL)
+    & (
+        pl.col("prediction_share") - pl.col("gold_share")
+        > NORMAL_P001 * (pl.col("gold_share") * (1 - pl.col("gold_share")) / pl.col("n")).sqrt()
+    )
+)
 CONSTANT_ANSWER = pl.col("chance").is_not_null() & (pl.col("prediction_share") == 1)
+GUESSED = (CONSTANT_ANSWER | NEAR_CONSTANT).fill_null(False)
 BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("chance") - FAR_BELOW
 
 # Flag -> what it means, for whoever reads the table.
@@ -35,6 +47,8 @@ FLAGS = {
     ),
     "one gold label": "99 % or more of the gold labels are the same",
     "constant answer": "the model gives the same answer to every example",
+    "near-constant answer": "the model gives one answer to 90 % or more of the examples, more "
+    "often than the most frequent label is right",
     "no variance": "every example has the same score",
     "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
     "model evaluated under two names",
@@ -80,6 +94,7 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         & choice
         & (pl.col("gold_share") >= ONE_LABEL),
         "constant answer": CONSTANT_ANSWER,
+        "near-constant answer": NEAR_CONSTANT & (pl.col("prediction_share") < 1),
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
         "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
@@ -121,7 +136,8 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
     find with a power of 80 %. tau, tau_p: Kendall's test of their order; its null is
     that the checkpoints are exchangeable. guess: what a constant answer earns at best, the larger
     of chance and the most frequent gold answer's share; null where no chance level is known.
-    guessing: the last score is a constant answer, or not above ``guess`` by more than its interval.
+    guessing: the last score is a (nearly) constant answer, or not above ``guess`` by more than its
+    interval.
 
     learned: the curve rises by at least ``rise_margin``, the interval of the rise excludes zero,
     and guessing does not explain it: it does not end in guessing, and where it starts clearly
@@ -250,7 +266,7 @@ def _curves(view: Scores, rows: Sequence[Sequence[int]]) -> pl.DataFrame:
             pl.col("row").first().alias("first_row"),
             pl.col("row").last().alias("last_row"),
             GUESS.last().alias("guess"),
-            CONSTANT_ANSWER.fill_null(False).last().alias("constant"),
+            GUESSED.last().alias("constant"),
         )
     )
 
@@ -264,8 +280,9 @@ def _above_zero(estimates: Estimates, level: float) -> np.ndarray:
 def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Score of every base checkpoint on every dataset, with its interval.
 
-    One row per (dataset, checkpoint): value, chance (null for generation), truncated (share of the
-    prompts that were cut to fit the context), stderr, ci_low, ci_high.
+    One row per (dataset, checkpoint): value, chance (null for generation), majority (what the most
+    frequent gold answer earns; null for generation and without per-example results), truncated
+    (share of the prompts that were cut to fit the context), stderr, ci_low, ci_high.
     """
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(BASE).sort("family", "dataset", "index")
@@ -279,6 +296,7 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
         *CHECKPOINT,
         "n",
         "chance",
+        pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority"),
         "truncated",
         "value",
     )
