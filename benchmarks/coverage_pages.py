@@ -90,6 +90,7 @@ def is_false(row: Mapping, true: float) -> bool:
     verdict, margin = row["verdict"], row["margin"] or 0.0
     return {
         "rises": true <= 1e-9,
+        "only tuned": true <= 1e-9,
         "falls": true >= -1e-9,
         "flat": abs(true) >= margin,
         "undecided": False,

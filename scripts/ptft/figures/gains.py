@@ -15,9 +15,11 @@ from ptft.figures.axis import at_last, checkpoint_axis
 from ptft.figures.marks import (
     FAILED,
     METHOD_LINES,
+    Bars,
     colour,
     curve,
     from_zero,
+    guess_lines,
     legend_below,
     line_key,
     mark_failed,
@@ -26,8 +28,10 @@ from ptft.figures.marks import (
     outer_labels,
     panel_legend,
     points,
+    score_bars,
     thin_curve,
 )
+from ptft.figures.pretraining import draw_base_scores
 from ptft.figures.style import GREY, PAGE, PALE, headline, nothing_to_draw, panel_grid, panels
 
 COLUMNS = 5
@@ -40,12 +44,14 @@ def draw_base_vs_tuned(
     """One column per task, on one scale: its own test sets above, others of its family below.
 
     Solid: tuned; dotted, in the same colour: base. Datasets whose labels seem to be hidden are
-    pale. Thin: another study's models on the same task and dataset.
+    pale. Thin: another study's models on the same task and dataset. Of a single checkpoint bars.
     """
     table = tables["gains"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
         return nothing_to_draw(language.label("no tuned model was evaluated on its own family"))
     hidden = hidden_labels(tables["suspicious"])
+    if table["index"].n_unique() == 1:
+        return _single_checkpoint(table, hidden)
     other = table.clear() if overlay is None else overlay
     tasks = table["train_task"].unique().sort().to_list()
     domains = [domain for domain in ROWS if domain in table["domain"]]
@@ -97,9 +103,40 @@ def _tuned_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Sequ
             curve(ax, tuned, "tuned", label, number, "tuned_", **{"linestyle": line} | look)
             mark_failed(ax, tuned, "tuned", colour(number))
         _lay_over(ax, other, lines, number)
-    for chance in rows["chance"].drop_nulls().unique().sort():
-        ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.6)
+    guess_lines(ax, rows)
     from_zero(ax)
+
+
+def _single_checkpoint(table: pl.DataFrame, hidden: Sequence[str]) -> Figure:
+    """Bars of base and tuned scores on each dataset of a task's family."""
+    methods = table["method"].unique().sort().to_list()
+    by = ["train_task", "domain", "dataset"]
+    sets = table.sort(*by).unique(by, keep="first", maintain_order=True)
+    names = [
+        f"{language.task(task)} → {language.dataset(name)}"
+        + (language.label(" (no score)") if name in hidden else "")
+        for task, name in sets.select("train_task", "dataset").iter_rows()
+    ]
+    kinds = [
+        Bars(
+            language.label("base"), GREY,
+            *(sets[f"base{end}"].to_list() for end in ("", "_ci_low", "_ci_high")),
+        )
+    ]  # fmt: skip
+    for number, method in enumerate(methods):
+        own = sets.select(by).join(
+            table.filter(method=method), on=by, how="left", maintain_order="left"
+        )
+        label = language.label("tuned") + method_suffix(method, methods)
+        values = own["tuned"].fill_null(0.0)
+        kinds.append(Bars(label, colour(number), values, own["tuned_ci_low"], own["tuned_ci_high"]))
+    figure, [ax] = panels(1, 1, height=0.6 + 0.14 * len(names) * (len(kinds) + 0.6))
+    score_bars(ax, names, kinds, sets)
+    ax.set_xlabel(", ".join(dict.fromkeys(map(language.metric, table["metric"]))))
+    legend_below(figure, [ax])
+    below = language.label("Scores before and after fine-tuning, with their intervals.")
+    headline(figure, _found_raised(table, hidden), below)
+    return figure
 
 
 def _lay_over(ax: Axes, other: pl.DataFrame, rows: pl.DataFrame, number: int) -> None:
@@ -271,10 +308,15 @@ MOST = 3
 
 
 def draw_abstract(tables: Mapping[str, pl.DataFrame]) -> Figure:
-    """Four panels of the first method; learned and unlearned datasets keep their colours."""
+    """Four panels of the first method; learned and unlearned datasets keep their colours.
+
+    Without tuned models, base scores; of a single checkpoint, base and tuned scores.
+    """
     gains = tables["gains"]
-    if gains.is_empty() or tables["groups"].is_empty():
-        return nothing_to_draw(language.label("no tuned model was evaluated"))
+    if gains.is_empty():
+        return draw_base_scores(tables)
+    if tables["groups"].is_empty():
+        return draw_base_vs_tuned(tables)
     method = gains["method"].min()
     of_method = {
         name: tables[name].filter(pl.col("method") == method)

@@ -6,6 +6,7 @@ seaborn would estimate intervals from rows; ours are paired and come from the ta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 import seaborn
@@ -14,7 +15,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ptft.figures.style import COLOURS, MARKERS, PALE, THIN, wrapped
+from ptft import language
+from ptft.figures.style import COLOURS, GREY, MARKERS, PALE, THIN, wrapped
 
 
 def colour(number: int) -> str:
@@ -79,7 +81,10 @@ def curve(
     } | overrides
     ax.plot(rows["x"], rows[value], **style)
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
-    if len(known):
+    if len(known) == 1:  # a band has no width there
+        ends = known[f"{prefix}ci_low"], known[f"{prefix}ci_high"]
+        ax.vlines(known["x"], *ends, color=style["color"], linewidth=0.8)
+    elif len(known):
         ax.fill_between(
             known["x"], known[f"{prefix}ci_low"], known[f"{prefix}ci_high"],
             color=style["color"], alpha=0.18, linewidth=0,
@@ -88,6 +93,58 @@ def curve(
         partial = rows.filter(~pl.col("complete"))
         hollow = {"marker": style["marker"], "color": style["color"], "markerfacecolor": "white"}
         ax.plot(partial["x"], partial[value], linestyle="", zorder=3, **hollow)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars of one kind, one per group: values, the ends of their intervals (None if unknown)."""
+
+    label: str
+    color: str
+    values: Sequence[float]
+    lows: Sequence[float | None]
+    highs: Sequence[float | None]
+
+
+def score_bars(
+    ax: Axes, names: Sequence[str], kinds: Sequence[Bars], guesses: pl.DataFrame
+) -> None:
+    """Horizontal bars with their intervals, a group per name, and what guessing earns.
+
+    Args:
+        guesses: of each group, columns chance and majority, null where there is none.
+    """
+    width = 0.8 / len(kinds)
+    for number, kind in enumerate(kinds):
+        shift = (number - (len(kinds) - 1) / 2) * width
+        places = [at + shift for at in range(len(names))]
+        ax.barh(places, kind.values, 0.9 * width, color=kind.color, label=kind.label)
+        for place, low, high in zip(places, kind.lows, kind.highs, strict=True):
+            if low is not None and high is not None:
+                ax.plot([low, high], [place, place], color="black", linewidth=0.8, marker="")
+    for column, line in (("chance", "--"), ("majority", ":")):
+        known = [(at, value) for at, value in enumerate(guesses[column]) if value is not None]
+        for number, (at, value) in enumerate(known):
+            label = language.label(column) if not number else f"_{column}"
+            ax.vlines(value, at - 0.48, at + 0.48, color="black", linestyle=line, label=label)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.grid(visible=False, axis="y")
+
+
+def guess_lines(ax: Axes, rows: pl.DataFrame) -> None:
+    """Chance, and what the most frequent label earns where that is clearly more."""
+    for chance in rows["chance"].drop_nulls().unique().sort():
+        label = language.label("chance")
+        ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=label)
+    more = rows.filter(pl.col("majority") > pl.col("chance") + CLEARLY)
+    for majority in more["majority"].round(3).unique().sort():
+        label = language.label("majority")
+        ax.axhline(majority, color=GREY, linestyle=":", linewidth=0.8, label=label)
+
+
+CLEARLY = 0.02
 
 
 def mark_failed(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> bool:

@@ -16,12 +16,16 @@ from ptft.analysis.tables.overtraining import NOISED
 from ptft.analysis.tables.stopping import CURVE
 from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, distances
 from ptft.figures.marks import (
+    Bars,
     colour,
     curve,
     from_zero,
+    guess_lines,
     heat_map,
+    legend_below,
     method_suffix,
     panel_legend,
+    score_bars,
     thin_curve,
 )
 from ptft.figures.style import (
@@ -40,12 +44,17 @@ from ptft.figures.style import (
 def draw_base_scores(
     tables: Mapping[str, pl.DataFrame], overlay: pl.DataFrame | None = None
 ) -> Figure:
-    """One line per dataset with its interval; dashed: chance; thin: another study."""
+    """One line per dataset with its interval; dashed: chance; thin: another study.
+
+    Of a single checkpoint a bar per dataset.
+    """
     table = tables["base_scores"]
     other = table.clear() if overlay is None else overlay
     if table.is_empty():
         return nothing_to_draw(language.label("no base model was evaluated"))
     hidden = hidden_labels(tables["suspicious"])
+    if table["index"].n_unique() == 1:
+        return _single_checkpoint(table, hidden)
     shown = table.select("kind", "family").unique().sort(pl.all())
     figure, axes = panels(len(shown), columns=3, height=2.5)
     for ax, (kind, family) in zip(axes, shown.iter_rows(), strict=True):
@@ -75,10 +84,31 @@ def _family_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Seq
     shared = other.filter(pl.col("dataset").is_in(rows["dataset"].unique().to_list()))
     if len(shared):
         ax.plot([], [], label=shared["study"][0], **THIN)
-    for chance in rows["chance"].drop_nulls().unique().sort():
-        ax.axhline(
-            chance, color=GREY, linestyle="--", linewidth=0.8, label=language.label("chance")
-        )
+    guess_lines(ax, rows)
+
+
+def _single_checkpoint(table: pl.DataFrame, hidden: Sequence[str]) -> Figure:
+    """A bar per dataset, and what guessing earns."""
+    table = table.sort("kind", "family", "dataset")
+    figure, [ax] = panels(1, 1, height=0.6 + 0.24 * len(table))
+    names = [
+        language.dataset(name) + (language.label(" (no score)") if name in hidden else "")
+        for name in table["dataset"]
+    ]
+    scores = Bars(
+        language.label("base"), COLOURS[0], *(table[n] for n in ("value", "ci_low", "ci_high"))
+    )
+    score_bars(ax, names, [scores], table)
+    ax.set_xlabel(", ".join(dict.fromkeys(map(language.metric, table["metric"]))))
+    legend_below(figure, [ax])
+    known = table.filter(pl.col("chance").is_not_null(), ~pl.col("dataset").is_in(list(hidden)))
+    guess = pl.max_horizontal("chance", "majority")
+    title = language.label("The base model is above guessing on {k} of {n} datasets").format(
+        k=len(known.filter(pl.col("ci_low") > guess)), n=len(known)
+    )
+    below = language.label("Scores of the base model, with their intervals.")
+    headline(figure, title if len(known) else language.label("Base scores"), below)
+    return figure
 
 
 def _taught(groups: pl.DataFrame, hidden: Sequence[str]) -> str:

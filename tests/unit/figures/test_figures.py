@@ -238,3 +238,55 @@ def test_hidden_labels_are_no_scores(tables):
     axes = draw("base_vs_tuned", marked).axes
     label = {line.get_label(): line for ax in axes for line in ax.get_lines()}
     assert label["nli_out (no score)"].get_color() == PALE and label["nli_in"].get_color() != PALE
+
+
+def at_last_only(tables):
+    """Tables of the last checkpoint; what compares checkpoints is empty."""
+    across = {"groups", "latent", "group_gains", "gain_trends", "stopping"}
+    return {
+        name: table.clear() if name in across
+        else table.filter(pl.col("index") == 2) if "index" in table.columns else table
+        for name, table in tables.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["base_vs_tuned", "abstract"])
+def test_a_study_of_one_checkpoint_has_bars_with_intervals(tables, name):
+    [ax] = draw(name, at_last_only(tables)).axes
+    row = tables["gains"].row(
+        by_predicate=(pl.col("train_task") == "nli")
+        & (pl.col("dataset") == "nli_in")
+        & (pl.col("checkpoint") == "main"),
+        named=True,
+    )
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    base, tuned = ([bar.get_width() for bar in kind] for kind in ax.containers)
+    at = names.index("nli → nli_in")
+    assert (base[at], tuned[at]) == pytest.approx((row["base"], row["tuned"]))
+    intervals = [list(line.get_xdata()) for line in ax.lines]
+    assert [row["tuned_ci_low"], row["tuned_ci_high"]] in intervals
+
+
+def test_a_study_of_base_models_shows_their_scores(tables):
+    none = {name: tables[name].clear() for name in ("gains", "latent", "group_gains", "forgetting")}
+    drawn = draw("abstract", tables | none)
+    quiz = tables["base_scores"].filter(dataset="quiz").sort("index")["value"].to_list()
+    assert quiz in [list(line.get_ydata()) for ax in drawn.axes for line in ax.lines]
+    [ax] = draw("base_scores", at_last_only(tables)).axes
+    assert quiz[-1] in [bar.get_width() for bar in ax.patches]
+
+
+def test_points_of_trainings_that_failed_are_crossed_out(tables):
+    failed = (pl.col("train_task") == "nli") & (pl.col("index") == 1)
+    gains = tables["gains"].with_columns(n_learned=pl.when(failed).then(0).otherwise(1))
+    figure = draw("base_vs_tuned", tables | {"gains": gains})
+    crossed = [
+        list(line.get_ydata())
+        for ax in figure.axes
+        for line in ax.lines
+        if line.get_marker() == "x" and len(line.get_xdata())
+    ]
+    own = gains.filter(failed, dataset="nli_in")["tuned"].to_list()
+    assert crossed[0] == own
+    key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert "not every seed learned" in key

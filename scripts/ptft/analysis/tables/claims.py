@@ -71,7 +71,7 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     verdict: `rises` or `falls`, the interval excludes zero (and a rise is learning: by
     ``rise_margin`` or more, above guessing); `flat`, the whole interval is within ``margin``
     (equivalence, two one-sided tests); else `undecided`. An excess `rises` where the tuned score
-    rises, more than the base score does, and the base score is flat.
+    rises, and more than the base score does; `only tuned`, where the base score is also flat.
 
     Slopes along pre-training (claim `trend`) treat the checkpoints as a sample; they are a family
     of their own, their p-values adjusted by Holm (1979).
@@ -126,6 +126,11 @@ def _combined(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
         ci_high=pl.col("high").max(),
         score=pl.col("least").max(),
     )
+    bounded = pl.col("claim") != "text"  # a change of a score, or a share of what was there
+    table = table.with_columns(
+        pl.when(bounded).then(pl.col(end).clip(-1, 1)).otherwise(end).alias(end)
+        for end in ("ci_low", "ci_high")
+    )
     p = [found.p(score) for score in table["score"]]
     return table.with_columns(pl.Series("p", p, pl.Float64)).with_columns(
         pl.col(pl.Float64).fill_nan(None)
@@ -155,7 +160,9 @@ def _with_verdicts(table: pl.DataFrame, view: Scores, settings: Settings) -> pl.
             known[row["claim"], *arm] = verdict
         if row["claim"] == "excess" and verdict == "rises":
             tuned = known.get(("tuned rise", *arm))
-            verdict = "rises" if (tuned, base) == ("rises", "flat") else "undecided"
+            verdict = (
+                "undecided" if tuned != "rises" else "only tuned" if base == "flat" else "rises"
+            )
         verdicts.append(verdict)
     return table.with_columns(
         pl.Series("margin", margins, pl.Float64), pl.Series("verdict", verdicts, pl.String)

@@ -59,6 +59,7 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
     table = with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
+    table = table.with_columns(pl.col("ci_low", "ci_high").clip(-1, 1))
     table = _with_learned(table, scores)
     for name, row in (("base", "base_row"), ("tuned", "row")):
         table = _with_own_interval(table, view, pairs[row].to_numpy(), name, settings.level)
