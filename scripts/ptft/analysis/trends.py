@@ -239,6 +239,43 @@ def _divided(polynomial: list[int], power: int) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """How far the points of a curve, and two models alike, differ by chance; NaN if not known."""
+
+    steps: float
+    """standard deviation of a checkpoint about the line between its neighbours"""
+    twins: float
+    """root mean square of the difference of two models that should be alike"""
+    twins_of: str | None
+    """which these are: `seeds`, `same tokens`, or `neighbours` (from ``steps``)"""
+
+
+def curve_scatter(places: ArrayLike, values: ArrayLike, by_seed: np.ndarray) -> Scatter:
+    """The scatter of a curve.
+
+    A point between two others that are on a line differs from their mean by an error of variance
+    1.5 sigma^2; the steps of a curve that bends count as scatter, too.
+
+    Args:
+        places: (K,) of the checkpoints (``Axis.places``); those at one place are twins.
+        values: (K,)
+        by_seed: (K, S) of each training seed; NaN where there is none.
+    """
+    at, values = np.asarray(places), np.asarray(values, dtype=float)
+    means = np.array([values[at == place].mean() for place in np.unique(at)])
+    bends = means[1:-1] - (means[:-2] + means[2:]) / 2
+    steps = float(np.sqrt((bends**2).mean() / 1.5)) if len(bends) else np.nan
+    several = (~np.isnan(by_seed)).sum(axis=1) > 1
+    if several.any():
+        spread = np.nanvar(by_seed[several], axis=1, ddof=1)
+        return Scatter(steps, float(np.sqrt(2 * spread.mean())), "seeds")
+    pairs = values[1:][at[1:] == at[:-1]] - values[:-1][at[1:] == at[:-1]]
+    if len(pairs):
+        return Scatter(steps, float(np.sqrt((pairs**2).mean())), "same tokens")
+    return Scatter(steps, np.sqrt(2) * steps, None if np.isnan(steps) else "neighbours")
+
+
+@dataclass(frozen=True)
 class Decline:
     """How far the last point of a curve is below its best point."""
 

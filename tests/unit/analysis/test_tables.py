@@ -1,10 +1,12 @@
 """Analyses on hand-made cells whose answers can be computed on paper."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from remedy_scores import Model, remedy_scores
 from score_tables import VALUES, cells, pick
 from slice_files import slice_file
 
@@ -148,6 +150,21 @@ def test_mrc_is_null_where_base_is_zero():
     row = pick(table, direction="classification>generation", train_task="nli", checkpoint="step10")
     assert row["mrc"] is None
     assert row["bounded"] == 1.0
+
+
+def test_noise_of_a_curve():
+    """Three checkpoints, two of them twins: a rise of .30 beside a difference of .10."""
+    base = Model([0.3, 0.5, 0.6], [0.6, 0.6, 0.6], method=None)
+    scores = remedy_scores([base], 50_000, np.random.default_rng(0))
+    near = pl.when(pl.col("step") == 2).then(1.001).otherwise(pl.col("step")) * 1000
+    scores = dataclasses.replace(
+        scores, cells=scores.cells.with_columns(tokens=near.cast(pl.Int64))
+    )
+    row = pick(make_table("noise", scores, Settings()), dataset="own_set")
+    assert row["range"] == pytest.approx(0.3, abs=0.01) and row["n_checkpoints"] == 3
+    assert (row["twins"], row["twins_of"]) == (pytest.approx(0.1, abs=0.01), "same tokens")
+    assert row["scatter"] is None  # two places have no neighbours on both sides
+    assert row["example_error"] == pytest.approx(np.sqrt(0.235 / 50_000), rel=0.05)
 
 
 def test_formats(tables):

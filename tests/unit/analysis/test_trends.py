@@ -14,7 +14,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values, rank_correlation
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.formats import ALL_DATASETS
-from ptft.analysis.trends import Axis, curve_trend, kendall_trend, line_trend
+from ptft.analysis.trends import Axis, curve_scatter, curve_trend, kendall_trend, line_trend
 from ptft.report.conditions import Conditions
 from ptft.report.curve_findings import latent_findings
 
@@ -257,3 +257,24 @@ def test_a_verdict_that_hangs_on_an_end_says_so():
     assert hangs_on(0.27, 0.3, 0.2, 0.25, 0.15, 0.0) == (True, "last")
     assert hangs_on(0.0, 0.1, 0.2, 0.3, 0.4, 0.5) == (True, None)
     assert hangs_on(0.9, 0.1, 0.2, 0.3, 0.4, 0.5) == (False, "first")  # a trend but for one
+
+
+def test_scatter_about_a_line_is_that_of_the_points():
+    rng = np.random.default_rng(0)
+    curve = 0.01 * np.arange(4000) + rng.normal(0, 0.05, 4000)
+    none = np.full((4000, 1), np.nan)
+    found = curve_scatter(range(4000), curve, none)
+    assert found.steps == pytest.approx(0.05, rel=0.05)
+    assert (found.twins, found.twins_of) == (pytest.approx(0.0707, rel=0.05), "neighbours")
+    # Three seeds each: their differences say more of twins than neighbours do.
+    seeds = curve[:, None] + rng.normal(0, 0.2, (4000, 3))
+    found = curve_scatter(range(4000), seeds.mean(axis=1), seeds)
+    assert (found.twins, found.twins_of) == (pytest.approx(np.sqrt(2) * 0.2, rel=0.05), "seeds")
+
+
+def test_checkpoints_with_nearly_the_same_tokens_are_twins():
+    found = curve_scatter([0, 1, 1, 2], [0.1, 0.2, 0.5, 0.6], np.full((4, 1), 0.3))
+    assert (found.twins, found.twins_of) == (pytest.approx(0.3), "same tokens")
+    assert found.steps == pytest.approx(0.0)  # .35, their mean, is on the line
+    two = curve_scatter([0, 1], [0.1, 0.2], np.full((2, 1), 0.3))
+    assert np.isnan(two.steps) and two.twins_of is None

@@ -39,6 +39,7 @@ TABLES: dict[str, str] = {
     "equal_gain": "remedies",
     "remedy_trends": "remedies",
     "overtraining": "overtraining",
+    "noise": "overtraining",
     "along_pretraining": "overtraining",
     "noise_sensitivity": "overtraining",
     "generic_text": "forgetting",
@@ -56,6 +57,7 @@ COMPARING = {
     "equal_gain",
     "remedy_trends",
     "overtraining",
+    "noise",
     "along_pretraining",
     "noise_sensitivity",
 }

@@ -1,6 +1,6 @@
 """More pre-training, worse fine-tuning? And what noise on the weights costs.
 
-Tables `overtraining`, `along_pretraining` and `noise_sensitivity`.
+Tables `overtraining`, `noise`, `along_pretraining` and `noise_sensitivity`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.estimates import Change, Estimates, SeedPart, with_interval
-from ptft.analysis.scores import BASE, CHECKPOINT, Scores
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.learning import adjusted
 from ptft.analysis.tables.remedies import Versions, mean_points
-from ptft.analysis.trends import decline
+from ptft.analysis.trends import Axis, curve_scatter, decline
 from ptft.analysis.tuned_models import CHOSEN
 
 CURVE = ["train_task", "method", "swept", "setting"]
@@ -38,13 +38,14 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
     drop = best - last; drop_low, its lower limit, and p are corrected for selecting the best
     (``ptft.analysis.trends``), p_adjusted over the table as well (Benjamini and Hochberg,
     1995); drop_detectable is the smallest true drop found with a power of 80 %. All of it is about
-    these checkpoints: public ones also differ in their pre-training learning rate, and a falling
-    rate alone makes weights more sensitive. best_pretraining_lr and last_pretraining_lr are these
-    rates, if the model's file has them.
+    these checkpoints: ``twins`` says how far two models that should be alike differ in this measure
+    (table `noise`). Public checkpoints also differ in their pre-training learning rate, and a
+    falling rate alone makes weights more sensitive. best_pretraining_lr and last_pretraining_lr are
+    these rates, if the model's file has them.
     """
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
-    rates = _pretraining_rates(scores.arms)
+    rates, axis = _pretraining_rates(scores.arms), Axis.of(scores.checkpoints)
     rows = []
     for measure, (domain, change) in MEASURES.items():
         means, versions = mean_points(view, pairs.filter(pl.col("domain") == domain), change)
@@ -54,12 +55,18 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
             .sort("index")
             .filter(whole)
             .group_by(CURVE, maintain_order=True)
-            .agg("point", "checkpoint", pl.col("n_seeds").min())
+            .agg("point", "checkpoint", "index", pl.col("n_seeds").min())
             .filter(pl.col("point").list.len() > 1)
             .sort(CURVE, nulls_last=False)
         )
         for curve in curves.iter_rows(named=True):
-            rows.append(_row(curve, measure, versions, settings.level, rates))
+            row = _row(curve, measure, versions, settings.level, rates)
+            points = curve["point"]
+            by_seed = versions.values[points, 1 + versions.draws :]
+            places = axis.places[curve["index"]]
+            found = curve_scatter(places, versions.values[points, 0], by_seed)
+            twins = None if np.isnan(found.twins) else found.twins
+            rows.append(row | {"twins": twins, "twins_of": found.twins_of})
     table = pl.DataFrame(rows, schema=SCHEMA)
     return table.with_columns(p_adjusted=adjusted(table["p"]))
 
@@ -112,8 +119,67 @@ SCHEMA = {
     **dict.fromkeys(["best_pretraining_lr", "best"], pl.Float64),
     "last_checkpoint": pl.String,
     **dict.fromkeys(
-        ["last_pretraining_lr", "last", "drop", "drop_low", "drop_detectable", "p"], pl.Float64
+        ["last_pretraining_lr", "last", "drop", "drop_low", "drop_detectable", "p", "twins"],
+        pl.Float64,
     ),
+    "twins_of": pl.String,
+}
+
+
+def noise(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """How far scores scatter from checkpoint to checkpoint, and how far two models alike differ.
+
+    One row per curve (base models or tuned ones, by dataset) with at least two checkpoints:
+    ``scatter``, the standard deviation of a checkpoint about the line between its neighbours (null
+    with fewer than three); ``range``, the highest score less the lowest; ``signal_to_noise``, range
+    over scatter: choose datasets where it is high (Heineman et al. 2025, arXiv 2508.13144, compare
+    what models differ by with what checkpoints do). ``example_error``: what the choice of examples
+    alone adds to each score. ``twins``: root mean square of the difference of two models that
+    should be alike, by ``twins_of``: `seeds`, checkpoints with nearly the `same tokens`, or
+    `neighbours` (square root of 2 times the scatter). A difference of two points of a curve that is
+    no larger says nothing about more pre-training, however small its p-value.
+    """
+    view = scores.main_view(settings.format, settings.shots)
+    axis = Axis.of(view.checkpoints)
+    line = [*ARM, "domain", "family", "dataset", "kind", "metric"]
+    cells = view.cells.filter(pl.col("derived").is_null()).sort("index")
+    rows = []
+    for key, curve in cells.group_by(line, maintain_order=True):
+        if len(curve) < 2:
+            continue
+        values = curve["value"].to_numpy()
+        by_seed = view.by_seed[curve["row"].to_numpy()]
+        found = curve_scatter(axis.places[curve["index"].to_numpy()], values, by_seed)
+        spread = float(np.ptp(values))
+        rows.append(
+            dict(zip(line, key, strict=True))
+            | {
+                "n_checkpoints": len(curve),
+                "n_seeds": curve["n_seeds"].min(),
+                "range": spread,
+                "scatter": found.steps,
+                "signal_to_noise": spread / found.steps if found.steps > 0 else None,
+                "example_error": _root_mean_square(curve["stderr"]),
+                "twins": found.twins,
+                "twins_of": found.twins_of,
+            }
+        )
+    table = pl.DataFrame(rows, schema=NOISE_SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return table.sort("dataset", *ARM, nulls_last=False)
+
+
+def _root_mean_square(errors: pl.Series) -> float | None:
+    known = errors.drop_nulls()
+    return float(np.sqrt((known.to_numpy() ** 2).mean())) if len(known) else None
+
+
+NOISE_SCHEMA = {
+    **dict.fromkeys(ARM, pl.String),
+    "strength": pl.Float64,
+    **dict.fromkeys(["domain", "family", "dataset", "kind", "metric"], pl.String),
+    **dict.fromkeys(["n_checkpoints", "n_seeds"], pl.Int64),
+    **dict.fromkeys(["range", "scatter", "signal_to_noise", "example_error", "twins"], pl.Float64),
+    "twins_of": pl.String,
 }
 
 
