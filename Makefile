@@ -28,6 +28,7 @@ $(INSTALLED): envs/lock.txt pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt \
 	  | awk '/(Downloading|Using cached) .*[0-9][0-9].* MB|^Installing/ {print substr($$0, 1, 100); fflush()}'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@! command -v nvidia-smi > /dev/null || $(BIN)/python scripts/check_gpu.py --driver || true
 	@touch $@
 
 install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its commands known
@@ -35,7 +36,7 @@ install: $(INSTALLED)  ## set up .venv; `source .venv/bin/activate` makes its co
 container: envs/container.sif  ## build the image for `--sdm apptainer` (docs/slurm.md)
 
 envs/container.sif: envs/container.def envs/lock.txt
-	apptainer build --force $@ envs/container.def
+	apptainer build --force $(if $(CUDA),--build-arg cuda=$(CUDA)) $@ envs/container.def
 
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	$(BIN)/snakemake --cores $(CORES)

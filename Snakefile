@@ -114,7 +114,7 @@ rule all:
 
 
 # On a cluster only the models' jobs are submitted; the rest runs where Snakemake runs.
-SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model"}
+SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model", "check_gpu"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
 protect_reports(Path(DOCUTILS), STUDY.report.language)

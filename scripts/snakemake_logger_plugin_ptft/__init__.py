@@ -21,12 +21,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from ptft.runtime.failures import describe
+from ptft.runtime.failures import describe, log_lines
 from snakemake_logger_plugin_ptft.lines import RunLines
 from snakemake_logger_plugin_ptft.refusals import mended
 
@@ -41,6 +42,8 @@ NOTHING, LOG_FILES = "Nothing to be done", "Complete log(s): "
 """how Snakemake's messages begin where all is made, and where its log is"""
 NEWS = ("Terminating processes", "Trying to restart", "Will exit after", "Shutting down")
 """how messages begin that say of a run in trouble what happens next"""
+TOLD_LOGS = ("check_gpu",)
+"""rules whose log is what they are for"""
 TOLD = (
     "At least one job did not complete",
     "Exiting because a job execution failed",
@@ -206,6 +209,8 @@ class LogHandler(LogHandlerBase):
         self._redraw()
 
     def _job_finished(self, record: Any) -> None:
+        if (job := self.run.running.get(record.job_id)) and job.key[0] in TOLD_LOGS:
+            self._say(*(line for name in job.logs for line in log_lines(Path(name))))
         self.run.finish(record.job_id)
         self._failed.discard(record.job_id)
         self._redraw()

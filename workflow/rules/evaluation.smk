@@ -63,3 +63,27 @@ rule evaluate_model:
 rule evaluation:
     input:
         scored_models,
+
+
+# What the queue would meet, in a minute, before a study is submitted: it always runs.
+rule check_gpu:
+    log:
+        RESULTS.log("check_gpu"),
+    conda:
+        "../../envs/environment.yaml"
+    threads: STUDY.compute.threads
+    resources:
+        gpu=STUDY.compute.gpus,
+        gpu_model=lambda wildcards: DEMANDS.evaluate_gpu(1),
+        nodes=1,
+        mem_mb=8000,
+        runtime=10,
+    params:
+        script=program("check_gpu"),
+        job=JOB,
+        record=RESULTS.job_records("check_gpu"),
+    message:
+        "Check GPU, driver and torch"
+    shell:
+        "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
+        " python {params.script:q} --gpus {resources.gpu} > {log:q} 2>&1"

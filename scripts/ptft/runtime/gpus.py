@@ -132,6 +132,9 @@ def _lock_name(gpu: str) -> str:
     return f"ptft-gpu/slurm-{allocation}/{gpu}" if allocation else f"ptft-gpu/{gpu}"
 
 
+OLDEST_DRIVER = {"12": 525, "13": 580}
+"""CUDA's major version -> oldest driver of NVIDIA that runs all of its builds"""
+BUILDS = "https://download.pytorch.org/whl"
 LEASED = "PTFT_LEASED_GPUS"
 """environment variable: how many GPUs the job of a program leased"""
 CPU_STANDS_IN = "PTFT_CPU_STANDS_IN_FOR_GPUS"
@@ -157,13 +160,46 @@ def require_leased_gpus() -> None:
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if usable >= leased:
         return
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    driver, cuda = driver_version(), torch.version.cuda
+    why = driver_problem(driver, cuda, torch.__version__) or (
+        f"torch {torch.__version__} is built for {f'CUDA {cuda}' if cuda else 'the CPU alone'}, "
+        f"the driver is {driver}; `snakemake check_gpu` says more"
+    )
     raise GpusMissing(
         f"the job leased {leased} GPUs (CUDA_VISIBLE_DEVICES="
-        f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')}), but torch can use {usable}: torch "
-        f"{torch.__version__} is built for {built}, the driver is {driver_version()}. Install a "
-        "torch built for this driver (CUDA 13 needs driver 580 or newer, CUDA 12.6 needs 560; "
-        "https://pytorch.org/get-started lists the builds), or set compute.gpus: 0 in the study"
+        f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')}), but torch can use {usable}: {why}; or set "
+        "compute.gpus: 0 in the study"
+    )
+
+
+def driver_problem(driver: str, cuda: str | None, torch: str) -> str | None:
+    """Why a driver does not run a build of torch, and the way out.
+
+    Args:
+        driver: version of NVIDIA's driver.
+        cuda: that torch is built for; None: a CPU.
+        torch: its version.
+
+    Returns:
+        None where it does, or where it is not known.
+    """
+    number, major = driver.split(".")[0], (cuda or "").split(".")[0]
+    if not number.isdigit():
+        return None
+    version = torch.split("+")[0]
+    install = (
+        f"install torch's build for CUDA 12.6, which runs from driver {OLDEST_DRIVER['12']}: pip "
+        f"install --force-reinstall torch=={version} --index-url {BUILDS}/cu126 (for the "
+        "container: make container CUDA=cu126)"
+    )
+    if not major:
+        return f"torch {torch} is built for the CPU alone, the driver is {driver}; {install}"
+    needed = OLDEST_DRIVER.get(major, 0)
+    if int(number) >= needed:
+        return None
+    return (
+        f"torch {torch} is built for CUDA {cuda}, which needs NVIDIA driver {needed} or newer; "
+        f"found {driver}; {install}"
     )
 
 

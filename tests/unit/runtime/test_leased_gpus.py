@@ -7,7 +7,14 @@ import sys
 import pytest
 import torch
 
-from ptft.runtime.gpus import CPU_STANDS_IN, LEASED, GpusMissing, require_leased_gpus
+from ptft.runtime.gpus import (
+    CPU_STANDS_IN,
+    LEASED,
+    GpusMissing,
+    driver_problem,
+    require_leased_gpus,
+)
+from ptft.tools.check_gpu import GpuCheckFailed, check
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +38,28 @@ def test_fewer_gpus_than_leased_are_refused(monkeypatch, tmp_path):
     gpus(monkeypatch, 1)
     with pytest.raises(GpusMissing) as refused:
         require_leased_gpus()
-    assert str(refused.value) == (
-        "the job leased 2 GPUs (CUDA_VISIBLE_DEVICES=GPU-a,GPU-b), but torch can use 1: torch "
-        f"{torch.__version__} is built for CUDA 13.0, the driver is 535.161.08. Install a torch "
-        "built for this driver (CUDA 13 needs driver 580 or newer, CUDA 12.6 needs 560; "
-        "https://pytorch.org/get-started lists the builds), or set compute.gpus: 0 in the study"
+    assert "leased 2 GPUs (CUDA_VISIBLE_DEVICES=GPU-a,GPU-b), but torch can use 1" in str(
+        refused.value
     )
+    assert "needs NVIDIA driver 580 or newer; found 535.161.08" in str(refused.value)
+    assert "--index-url https://download.pytorch.org/whl/cu126" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "found"),
+    [
+        ("525.60.13", "12.6", None),  # minor versions of CUDA 12 are compatible
+        ("520.61.05", "12.6", "needs NVIDIA driver 525 or newer; found 520.61.05"),
+        ("570.86.15", "13.0", "needs NVIDIA driver 580 or newer; found 570.86.15"),
+        ("580.65.06", "13.0", None),
+        ("580.65.06", None, "built for the CPU alone, the driver is 580.65.06"),
+        ("not found", "13.0", None),
+    ],
+)
+def test_a_driver_is_held_against_the_build(driver, cuda, found):
+    problem = driver_problem(driver, cuda, "2.13.0+cu130")
+    assert problem is None if found is None else found in problem
+    assert found is None or "torch==2.13.0 --index-url" in problem
 
 
 def test_a_driver_too_old_counts_for_nothing(monkeypatch):
@@ -83,3 +106,18 @@ def test_the_programs_stop_before_they_read_a_model(repository, tmp_path, progra
     assert done.returncode == 2, done.stderr
     assert "error: the job leased 1 GPUs (CUDA_VISIBLE_DEVICES=GPU-a)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_machine_without_gpu_is_checked_on_its_cpu():
+    told = list(check(0))
+    assert told[0].startswith(f"torch {torch.__version__}, built for ")
+    # Random weights: the loss is that of guessing evenly among 32,000 tokens, ln 32000 = 10.37.
+    loss = float(told[2].rsplit(" ", 1)[1])
+    assert told[2].startswith("one update of 8 examples: ") and abs(loss - 10.37) < 0.6
+    assert told[3].startswith("one scored batch of 8 prompts: ")
+
+
+def test_a_check_says_that_gpus_are_missing(monkeypatch):
+    gpus(monkeypatch, 1)
+    with pytest.raises(GpuCheckFailed, match="asks for 2 GPUs a job, torch can use 1 here"):
+        list(check(2))
