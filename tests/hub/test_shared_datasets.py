@@ -94,8 +94,9 @@ def test_shots_and_test_rows_do_not_meet(shared, dataset):
 
 @pytest.mark.parametrize("dataset", [d for d in SCORED if FAMILIES[d].kind == "generation"])
 def test_gold_answers_are_whole_under_stop_and_length(shared, dataset):
-    from ptft.audit.limits import gold_score
     from transformers import AutoTokenizer
+
+    from ptft.audit.scored import gold_score
 
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
     family = FAMILIES[dataset]

@@ -1,12 +1,13 @@
 """Contracts of the DAG: what a study plans, and which jobs an edit makes again, exactly."""
 
-import base64
+import hashlib
 import json
 import re
 import shutil
 
 import polars as pl
 
+from ptft.evaluation.published import recorded_slice
 from ptft.figures import figures_of
 from ptft.runtime.job_records import read_records
 
@@ -27,7 +28,7 @@ TAIL = [
     "Write the findings",
     "Put the report together",
 ]
-AUDIT = "Audit the data and the prompts of the study"
+CHECKS = "Put the checks of the data into tables"
 DIGEST = "Digest the data that models are scored on"
 RESOLVED = "Write the resolved study"
 # Full fine-tuning alone, in two formats, and no generic text.
@@ -42,6 +43,14 @@ def finetunings(arms, checkpoints=CHECKPOINTS):
     return [f"Fine-tune {checkpoint} as {arm}" for checkpoint in checkpoints for arm in arms]
 
 
+def scored(*datasets):
+    return [f"Check what is scored of pocket_{dataset}" for dataset in datasets]
+
+
+def trained(*trainings):
+    return [f"Check what {training} is trained on" for training in trainings]
+
+
 def test_a_finished_study_has_nothing_to_do(finished):
     output = finished.snakemake("-n")
     assert finished.messages(output) == []
@@ -49,10 +58,13 @@ def test_a_finished_study_has_nothing_to_do(finished):
     cells = pl.read_parquet(finished.root / "results/tiny/tables/cells.parquet")
     logs = list((finished.root / "results/tiny/logs").rglob("*.log"))
     assert logs and not [log for log in logs if b"\r" in log.read_bytes()]
-    # Its programs were given files, whose names are all that a command tells.
-    slices = finished.root / "results/tiny/state/slices"
-    given = {str(file.relative_to(slices)) for file in slices.rglob("*.json")}
-    assert {"evaluate_model.json", "finetune_model/full.pocket_nli.s0.json", "pins.json"} <= given
+    # Each job was given its slice in a file that is named by its content; records name theirs.
+    for file in (finished.root / "results/tiny/state/slices").rglob("*.json"):
+        assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    plans = {recorded_slice(finished.root / record) for record in RECORDS}
+    [plan] = plans
+    assert plan.match("results/tiny/state/slices/evaluate_model/*.json")
+    assert len(list((finished.root / plan).parent.iterdir())) == 1
     main = cells.filter("main")
     # nli 2 x 2 x 2, summary 2 x 2, question 2 x 2, facts 1 x 2 (dataset x format x shots)
     assert len(main) == 2 * 3 * (8 + 4 + 4 + 2)
@@ -134,22 +146,64 @@ def test_replay_beside_one_task_reruns_its_arm(finished):
     )
 
 
-def test_what_makes_the_audit_again_does_not_hide_what_else_has_changed(finished):
-    """Training and evaluation wait for the audit, but run again for reasons of their own."""
+def test_what_runs_a_check_again_does_not_hide_what_else_has_changed(finished):
+    """Training and evaluation wait for checks, but run again for reasons of their own."""
     study = (finished.root / "study.yaml").read_text()
     finished.edit("study.yaml", "batch_size: 16", "batch_size: 8")
+    again = [*trained("full.pocket_nli", "full.pocket_summary"), CHECKS]
     assert finished.planned() == sorted(
-        [AUDIT, *finetunings(ARMS[1:]), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, RESOLVED]
+        [*again, *finetunings(ARMS[1:]), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, RESOLVED]
     )
     (finished.root / "study.yaml").write_text(study)
     finished.edit("config/families/nli.yaml", "### Input_1: {premise}", "### First: {premise}")
     tuned = finetunings(["full.pocket_nli.s0"])
-    assert finished.planned() == sorted([AUDIT, *tuned, *evaluations(), *TAIL, *DRAWN, RESOLVED])
+    again = [*scored("nli", "nli_ood"), *trained("full.pocket_nli"), CHECKS, DIGEST]
+    assert finished.planned() == sorted([*again, *tuned, *evaluations(), *TAIL, *DRAWN, RESOLVED])
+    # A new dataset beside a new learning rate: both are done at once.
+    finished.edit("config/families/nli.yaml", "### First: {premise}", "### Input_1: {premise}")
+    finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
+    finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
+    tuned = finetunings(["full.pocket_summary.s0"])
+    planned = finished.planned()
+    assert [job for job in planned if job.startswith("Fine-tune")] == sorted(tuned)
+    assert {*evaluations(), *scored("stories"), RESOLVED} <= set(planned)
+
+
+def test_a_check_that_is_edited_trains_nothing_again(finished):
+    """Nor does a raised version of the checks: what they count is counted again for the tables."""
+    for module in ("audit/scored", "audit/trained", "audit/splits"):
+        finished.edit(f"scripts/ptft/{module}.py", '"""', '"""Edited. ')
+    finished.edit("scripts/check_data.py", '"""', '"""Edited. ')
+    assert finished.planned() == []
+    finished.edit("scripts/ptft/versions.py", "CHECKS_VERSION = 1", "CHECKS_VERSION = 99")
+    report = ["Write the findings", "Put the report together"]
+    assert finished.planned() == sorted([CHECKS, *report])
+    before = pl.read_parquet(finished.root / "results/tiny/tables/audit_prompts.parquet")
+    finished.snakemake("--until", "collect_checks")
+    after = pl.read_parquet(finished.root / "results/tiny/tables/audit_prompts.parquet")
+    assert after.equals(before) and after.height == 18
+
+
+def test_evaluations_that_failed_are_planned_again(finished):
+    """There is a table of before; what asks for it asks for every record, too."""
+    finished.edit(
+        "config/families/nli.yaml", 'io: "{premise} {hypothesis}"', 'io: "{premise}. {hypothesis}"'
+    )
+    program = finished.root / "scripts/evaluate_model.py"
+    text = program.read_text()
+    program.write_text("raise SystemExit('error: not today')")
+    finished.snakemake("--keep-going", fails=True)
+    assert [record for record in RECORDS if (finished.root / record).exists()] == []
+    program.write_text(text)
+    assert set(evaluations()) <= set(finished.planned())
+    for target in ("tables", "figures", "export"):
+        assert set(evaluations()) <= set(finished.planned(target))
 
 
 def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
-    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT, DIGEST]
+    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", CHECKS, DIGEST]
+    new += scored("stories")
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted([*new, *evaluations(), *TAIL, *DRAWN, RESOLVED])
     stages = finished.stages(output)
@@ -171,9 +225,10 @@ def test_other_rows_of_a_dataset_score_its_cells_again(finished):
     finished.snakemake("--forcerun", "digest_splits", "--until", "digest_splits")
     assert finished.planned() == []
     draw_other_facts(finished)
-    again = [AUDIT, *evaluations(), *TAIL, *DRAWN, RESOLVED]
+    again = [CHECKS, *evaluations(), *TAIL, *DRAWN, RESOLVED]
     output = finished.snakemake("-n")
-    assert finished.messages(output) == sorted(["Prepare pocket_facts (test)", DIGEST, *again])
+    new = ["Prepare pocket_facts (test)", *scored("facts"), DIGEST]
+    assert finished.messages(output) == sorted([*new, *again])
     assert finished.stages(output)["cells"] == 6 * 2  # one format, two numbers of shots
     finished.snakemake("--until", "digest_splits")
     after = json.loads(digests.read_text())
@@ -183,33 +238,6 @@ def test_other_rows_of_a_dataset_score_its_cells_again(finished):
     assert finished.planned() == sorted([DIGEST, *again])
 
 
-def test_a_study_that_was_scored_with_the_splits_as_inputs(finished):
-    """Earlier versions had no digests: nothing runs again for them, and other rows are seen."""
-    results = finished.root / "results/tiny"
-    for made in ("datasets/digests.json", "state/slices/digest_splits.json"):
-        (results / made).unlink()
-    evaluated = ["facts", "nli", "nli_ood", "question", "summary"]
-    splits = [
-        f"results/tiny/datasets/pocket_{dataset}/{split}.jsonl"
-        for dataset in evaluated
-        for split in ("shots", "test")
-    ]
-    for record in RECORDS:
-        name = base64.urlsafe_b64encode(record.encode()).decode()
-        file = finished.root / ".snakemake/metadata" / name
-        noted = json.loads(file.read_text())
-        noted["input"].remove("results/tiny/datasets/digests.json")
-        noted["input"] = sorted([*noted["input"], *splits])
-        file.write_text(json.dumps(noted))
-    assert finished.planned() == []
-    draw_other_facts(finished)
-    output = finished.snakemake("-n")
-    assert finished.messages(output) == sorted(
-        ["Prepare pocket_facts (test)", AUDIT, *evaluations(), *TAIL, *DRAWN, RESOLVED]
-    )
-    assert finished.stages(output)["cells"] == 6 * 2
-
-
 def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
     """Nor is the pocket world made again, of which the text is."""
     finished.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_text]")
@@ -217,9 +245,7 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
         [
-            *new,
-            AUDIT,
-            DIGEST,
+            *(*new, *scored("text"), CHECKS, DIGEST),
             *evaluations(),
             *TAIL,
             *DRAWN,
@@ -232,7 +258,8 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
 
 
 def test_a_new_checkpoint_is_tuned_and_evaluated_alone(finished):
-    finished.edit("study.yaml", "[step4, step16]", "[step4, step8, step16]")
+    """Also one before the first, whose tokenizer the data was checked with."""
+    finished.edit("study.yaml", "[step4, step16]", "[step8, step4, step16]")
     tuned = finetunings(ARMS[1:], ["step8"])
     assert finished.planned() == sorted([*tuned, *evaluations(["step8"]), *TAIL, *DRAWN, RESOLVED])
 
@@ -244,7 +271,8 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
         [
-            *(AUDIT, *finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
+            *(*trained("lora.pocket_nli"), CHECKS),
+            *(*finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
             *(*TAIL, *DRAWN, "Draw remedies", RESOLVED),
         ]
     )
@@ -266,59 +294,23 @@ def test_a_figures_script_redraws_that_figure(finished):
     assert finished.planned() == expected
 
 
-def inodes(finished):
-    """Which file each cell of the store is."""
-    store = finished.root / "results/tiny/state/cells"
-    return {file: file.stat().st_ino for file in store.rglob("*.parquet")}
-
-
-def test_a_cell_that_was_moved_away_is_scored_again_alone(finished):
+def test_who_reads_a_cell_that_is_gone_says_how_to_get_it_back(finished):
     cell = "results/tiny/evaluations/step4/base/pocket_nli.io.2shot.parquet"
     before = pl.read_parquet(finished.root / cell)
-    (finished.root / cell).rename(finished.root / "moved.parquet")
-    output = finished.snakemake("-n", "--forcerun", "evaluate_model")
-    assert f"{cell}: gone since the evaluation, which scores them again" in output
-    assert finished.messages(output) == sorted([*evaluations(), *TAIL, *DRAWN])
-    stages = finished.stages(output)
-    assert (stages["evaluate"], stages["cells"]) == (6, 1)  # the others are in the store
+    (finished.root / cell).unlink()
+    assert finished.planned() == []  # no table would differ
+    said = finished.snakemake("--forcerun", "collect_cells", "--until", "collect_cells", fails=True)
+    assert f"{cell}: gone since the evaluation; `rm {RECORDS[0]}` and call snakemake" in said
+    (finished.root / RECORDS[0]).unlink()
     assert finished.planned() == sorted([*evaluations(["step4"], ["base"]), *TAIL, *DRAWN])
-    stored = inodes(finished)
     finished.snakemake("--until", "evaluate_model")
     assert pl.read_parquet(finished.root / cell).equals(before)
-    assert not (finished.root / cell).samefile(finished.root / "moved.parquet")
-    [scored] = [file for file, inode in inodes(finished).items() if inode != stored[file]]
-    assert scored.samefile(finished.root / cell)
     *_, last = read_records(finished.root / "results/tiny/state/jobs/evaluate_model/step4/base")
-    assert (last.cells, last.reused) == (18, 17)
-
-
-def test_a_study_whose_cells_were_declared(finished):
-    """Earlier versions declared each cell: Snakemake has notes of these, and none of the record."""
-    metadata = finished.root / ".snakemake/metadata"
-    notes = {base64.urlsafe_b64encode(record.encode()).decode(): record for record in RECORDS}
-    for name, record in notes.items():
-        folder = record.replace("state/published", "evaluations").removesuffix(".json")
-        for cell in sorted((finished.root / folder).iterdir()):
-            path = str(cell.relative_to(finished.root))
-            encoded = base64.urlsafe_b64encode(path.encode()).decode()
-            shutil.copy2(metadata / name, metadata / encoded)
-        (metadata / name).unlink()
-    assert finished.planned() == []
-    finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
-    tuned = ["full.pocket_summary.s0"]
-    assert finished.planned() == sorted(
-        [*finetunings(tuned), *evaluations(arms=tuned), *TAIL, *DRAWN, RESOLVED]
-    )
-    finished.edit("study.yaml", "lr: 4.0e-4", "lr: 5.0e-4")
-    finished.edit(
-        "config/families/nli.yaml", 'io: "{premise} {hypothesis}"', 'io: "{premise}. {hypothesis}"'
-    )
-    output = finished.snakemake("-n")
-    assert set(evaluations()) <= set(finished.messages(output))
+    assert (last.cells, last.reused) == (18, 18)
 
 
 def test_a_derived_arm_is_scored_by_its_parents_job(finished):
-    """A new strength computes its own cells, and so does one of whose cells a file is gone."""
+    """A new strength computes its own cells."""
     noise = "derive: {noise: {of: [base], strengths: [0.01]}}\nevaluate:"
     finished.edit("study.yaml", "evaluate:", noise)
     output = finished.snakemake("-n")
@@ -334,17 +326,6 @@ def test_a_derived_arm_is_scored_by_its_parents_job(finished):
     assert finished.stages(finished.snakemake("-n"))["cells"] == 18  # of the other checkpoint
     finished.edit("study.yaml", "[0.01]", "[0.01, 0.03]")
     assert finished.stages(finished.snakemake("-n", RECORDS[0]))["cells"] == 18
-    finished.edit("study.yaml", "[0.01, 0.03]", "[0.01]")
-    cell = "results/tiny/evaluations/step4/base@noise0.01/pocket_nli.io.2shot.parquet"
-    before = pl.read_parquet(finished.root / cell)
-    (finished.root / cell).unlink()
-    output = finished.snakemake("-n", RECORDS[0])
-    assert f"{cell}: gone since the evaluation" in output
-    assert finished.stages(output)["cells"] == 1
-    finished.snakemake(RECORDS[0])
-    assert pl.read_parquet(finished.root / cell).equals(before)
-    *_, last = read_records(jobs)
-    assert (last.cells, last.reused) == (36, 35)
 
 
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):

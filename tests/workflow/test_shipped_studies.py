@@ -26,14 +26,22 @@ def drawn(has):
     return {f"plot_{figure}": 1 for figure in figures_of(has.split())}
 
 
-def grid(checkpoints, arms, splits, fetched, has):
-    """Jobs of a study: tuned arms per checkpoint, prepared splits, splits from the Hub, figures."""
+def grid(checkpoints, arms, splits, fetched, has, checks):
+    """Jobs of a study: tuned arms per checkpoint, prepared splits, splits from the Hub, figures.
+
+    Args:
+        checks: of data that is scored, of trainings.
+    """
     pins = checkpoints + fetched
+    scored, trained = checks
     return (
         TABLES_ON
         | drawn(f"examples {has}")
         | {
-            "audit_study": 1,
+            "check_scored": scored,
+            "check_trained": trained,
+            "collect_checks": 1,
+            "take_tokenizer": 1,
             "collect_arms": 1,
             "collect_cells": 1,
             "collect_costs": 1,
@@ -42,23 +50,24 @@ def grid(checkpoints, arms, splits, fetched, has):
             "finetune_model": checkpoints * arms,
             "prepare_split": splits,
             "write_examples": 1,
-            **({"resolve_pins": 1, "resolve_pin": pins, "fetch_pin": pins} if fetched else {}),
+            **({"resolve_pins": 1, "fetch_pin": pins} if fetched else {}),
         }
     )
 
 
 PLANS = {
-    "llama3-8b": grid(1, 4, 41, 28, "formats"),
-    "olmo-1b": grid(8, 5, 42, 29, "formats"),
-    "overtraining": grid(8, 6, 12, 12, "texts"),
-    "pocket-remedies": grid(2, 16, 10, 0, "methods texts")
+    "llama3-8b": grid(1, 4, 41, 28, "formats", (24, 4)),
+    "olmo-1b": grid(8, 5, 42, 29, "formats", (24, 5)),
+    "overtraining": grid(8, 6, 12, 12, "texts", (10, 2)),
+    "pocket-remedies": grid(2, 16, 10, 0, "methods texts", (7, 6))
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
-    "pocket": grid(6, 4, 26, 0, "formats") | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
+    "pocket": grid(6, 4, 26, 0, "formats", (11, 4))
+    | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
     "published": TABLES_ON | drawn("formats") | {"read_finished": 1},
-    "pythia-410m": grid(6, 18, 18, 13, "methods"),
-    "remedies": grid(3, 42, 14, 14, "methods texts"),
-    "smollm2-135m": grid(4, 36, 21, 16, "methods texts"),
-    "table3": grid(1, 1, 7, 5, ""),
+    "pythia-410m": grid(6, 18, 18, 13, "methods", (9, 6)),
+    "remedies": grid(3, 42, 14, 14, "methods texts", (11, 6)),
+    "smollm2-135m": grid(4, 36, 21, 16, "methods texts", (10, 12)),
+    "table3": grid(1, 1, 7, 5, "", (3, 1)),
 }
 FILES = {file.stem for file in Path(__file__).parents[2].glob("config/*.yaml")}
 
@@ -75,4 +84,4 @@ def test_a_bare_clone_plans_every_job(repository, tmp_path, monkeypatch, study):
         stages = clone.stages(output)
         assert stages["fine-tune"] == counts["finetune_model"]
         assert stages["evaluate"] == counts["evaluate_model"]
-        assert stages.get("fetch", 0) == counts["resolve_pin"] + counts["fetch_pin"]
+        assert stages.get("fetch", 0) == counts["resolve_pins"] + counts["fetch_pin"]

@@ -9,7 +9,8 @@ import yaml
 
 import clean_study
 import verify_study
-from ptft.evaluation import cell_key
+from ptft.evaluation import cells
+from ptft.evaluation.published import recorded_cells
 from ptft.runtime.locks import StudyLockError, lock_study
 from ptft.study import read_study
 from ptft.tools.verify import Verification
@@ -17,6 +18,7 @@ from ptft.tools.verify import Verification
 ROOT = "results/tiny"
 CELL = f"{ROOT}/evaluations/step4/base/pocket_nli.default.0shot.parquet"
 RECORD = f"{ROOT}/state/published/step4/base.json"
+NOTHING = '{"slice": null, "cells": {}}'
 TUNED = f"{ROOT}/models/step16/full.pocket_nli.s0"
 
 
@@ -28,7 +30,7 @@ def found(clone) -> list[str]:
     """What is found, a line each."""
     file = clone.root / "study.yaml"
     grid = read_study(yaml.safe_load(file.read_text()), [file], clone.root / "config")
-    cell_key._hash_splits.cache_clear()
+    cells._hash_splits.cache_clear()
     return [str(finding) for finding in Verification(grid, clone.root).findings()]
 
 
@@ -40,7 +42,7 @@ def rewrite(file: Path, content: bytes) -> None:
 
 
 def stored(clone) -> Path:
-    key = json.loads((clone.root / RECORD).read_text())[Path(CELL).name]
+    key = recorded_cells(clone.root / RECORD)[Path(CELL).name]
     return clone.root / ROOT / "state/cells" / f"{key}.parquet"
 
 
@@ -55,9 +57,9 @@ def flip(file: Path) -> None:
 
 
 def unlisted(file: Path) -> None:
-    keys = json.loads(file.read_text())
-    del keys[Path(CELL).name]
-    rewrite(file, json.dumps(keys).encode())
+    record = json.loads(file.read_text())
+    del record["cells"][Path(CELL).name]
+    rewrite(file, json.dumps(record).encode())
 
 
 def add(file: Path) -> None:
@@ -67,7 +69,7 @@ def add(file: Path) -> None:
 # What is damaged, how, and what is said: of which file, and in which words.
 DAMAGES = [
     (CELL, cut, CELL, "can't be read"),
-    (CELL, Path.unlink, CELL, "is not there; rerun snakemake"),
+    (CELL, Path.unlink, CELL, f"{RECORD}, then rerun snakemake"),
     (RECORD, Path.unlink, RECORD, "was not scored to its end; rerun snakemake"),
     (RECORD, unlisted, RECORD, f"does not list {Path(CELL).name}"),
     (RECORD, cut, RECORD, "is no record"),
@@ -123,7 +125,7 @@ def test_what_may_go_is_listed_then_deleted_and_nothing_is_planned(finished, cap
     ]
     for file in planted:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("{}" if file.suffix == ".json" else "x" * 2**20)
+        file.write_text(NOTHING if file.suffix == ".json" else "x" * 2**20)
     kept = {path for path in finished.root.rglob("*") if path.is_file()}
     assert clean_study.main(asked(finished)) == 0
     said = capsys.readouterr().out

@@ -37,8 +37,7 @@ def take_tokenizer(checkpoint: Path, note: Path) -> None:
     Raises:
         ValueError: the checkpoint can't be loaded or scored; its weights are not read.
     """
-    from ptft.inference.model import wrap_model
-    from ptft.models.loading import load_model, load_tokenizer
+    from ptft.models.loading import load_model, load_tokenizer, wrap_model
 
     model = wrap_model(load_model(checkpoint, device="meta"), load_tokenizer(checkpoint))
     folder = note.with_suffix("")

@@ -6,9 +6,8 @@ import json
 import polars as pl
 import pytest
 import yaml
-from ptft.audit.prompts import PROMPT_COLUMNS
-from ptft.audit.study import SPLIT_COLUMNS
 
+from ptft.audit.tables import PROMPT_COLUMNS, SPLIT_COLUMNS
 from ptft.language.translation import translator
 from ptft.report.deviations import deviations
 from ptft.report.provenance import audit_summary, provenance
