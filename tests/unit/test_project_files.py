@@ -102,6 +102,17 @@ def test_what_the_guides_for_contributors_name_is_there(repository, make_targets
         assert set(re.findall(r"`make ([a-z-]+)`", text)) <= make_targets
 
 
+@pytest.mark.parametrize("name", ["README.md", "config/README.md", "docs", "benchmarks"])
+def test_each_block_of_yaml_in_the_documents_can_be_read(repository, name):
+    place = repository / name
+    blocks = [
+        block
+        for file in (sorted(place.glob("*.md")) if place.is_dir() else [place])
+        for block in re.findall(r"^```yaml\n(.*?)^```", file.read_text(), re.S | re.M)
+    ]
+    assert all(isinstance(yaml.safe_load(block), dict | list) for block in blocks)
+
+
 def test_rooms_import_from_the_lines_below_their_own(repository):
     text = (repository / "CONTRIBUTING.md").read_text()
     text = text.split("## Where things go")[1].split("## ")[0]
