@@ -24,7 +24,7 @@ from ptft.audit.tokenizers import tokenizer_wanted
 from ptft.evaluation.cells import require_backend
 from ptft.figures import FIGURES, figures_of
 from ptft.errors import exit_with_message
-from ptft.files.slice_files import Slices
+from ptft.files import Slices
 from ptft.hub.pins import unresolved
 from ptft.language.translation import translator
 from ptft.planning.gpus import gpu_models, gpus_here, require_room

@@ -35,7 +35,7 @@ def main(
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables import TABLES, about_table, make_table
     from ptft.analysis.tuned_models import with_chosen
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table
 

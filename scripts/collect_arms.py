@@ -21,7 +21,7 @@ def main(
     from inspect import getdoc
 
     from ptft.analysis.tuned_models import ArmsSlice, arms
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.report.table_page import write_table
 

@@ -39,7 +39,7 @@ def main(
     from ptft.analysis.collect import CollectionSlice, Parts, find_cells
     from ptft.analysis.csv_tables import write_csv
     from ptft.evaluation.published import require_published
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.hub.pins import fill_in
     from ptft.paths import cell_file, cells_record
 

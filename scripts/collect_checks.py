@@ -28,7 +28,7 @@ def main(
     """
     from ptft.analysis.csv_tables import write_csv
     from ptft.audit.tables import ABOUT, ChecksSlice, collect_checks
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.report.table_page import table_page
 

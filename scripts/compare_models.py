@@ -38,7 +38,7 @@ def main(
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables.learning import hidden_labels
     from ptft.analysis.tuned_models import with_chosen
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.language.words import Words
     from ptft.report.comparison_page import comparison_page

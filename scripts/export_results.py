@@ -20,7 +20,7 @@ def main(cells: Path, tables_dir: Path, about: Path, output_dir: Path) -> None:
 
     from ptft.analysis.csv_tables import without_empty
     from ptft.analysis.tables import TABLES
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.report.export import AboutModels, harness_results, latex_table, model_card
 
     described = read_slice(about, AboutModels)

@@ -38,7 +38,7 @@ def main(
     from ptft import language as said
     from ptft.figures import FIGURES, Overlay, draw
     from ptft.figures.style import save
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
 
     def read(folder: Path, names: Sequence[str]) -> dict[str, pl.DataFrame]:
         return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}

@@ -8,7 +8,7 @@ from ptft.data.jsonl import write_examples
 from ptft.data.mapping import used_columns
 from ptft.data.prepare import RowError, SplitSlice, Unlabelled, labelled_splits, prepare
 from ptft.data.rows import read_rows, row_place
-from ptft.files.slice_files import read_slice
+from ptft.files import read_slice
 from ptft.runtime.programs import command_line
 
 

@@ -30,7 +30,7 @@ def main(
     with quick_imports():
         import torch
 
-        from ptft.files.slice_files import read_slice
+        from ptft.files import read_slice
         from ptft.pocket.pretraining import Pretraining
         from ptft.pocket.settings import PretrainSettings
         from ptft.pocket.tokenizer import EncodedCorpus

@@ -13,7 +13,7 @@ def main(reading: Path, results: Path) -> None:
         reading: what is read, JSON file
         results: folder of the study
     """
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.study.finished import ArchivedCells, ReleasedCells
 
     read_slice(reading, ArchivedCells | ReleasedCells).read_into(results)

@@ -13,7 +13,7 @@ def main(plan: Path, again: bool = False) -> None:
         plan: the study's slice, JSON file
         again: look up what is pinned, too
     """
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.hub.resolve import PinsSlice, resolve_pins
 
     for line in resolve_pins(read_slice(plan, PinsSlice), again):

@@ -19,7 +19,7 @@ def main(plan: Path, data: Path, model: Path, output: Path) -> None:
     from transformers import AutoConfig
 
     from ptft.audit.samples import SamplesSlice, show_prompts
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.models.loading import context_length, load_tokenizer
 
     length = context_length(AutoConfig.from_pretrained(model, local_files_only=True))

@@ -37,7 +37,7 @@ def main(
     from ptft.analysis.examples import cells_reader, pick_examples
     from ptft.analysis.settings import Settings
     from ptft.evaluation.cells import EvaluationPlan, cells_of_plan
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.language.words import Words
     from ptft.report.examples import examples_data

@@ -35,7 +35,7 @@ def main(
         language: of the page
     """
     from ptft.figures import FIGURES, LINKED
-    from ptft.files.slice_files import read_slice
+    from ptft.files import read_slice
     from ptft.language.translation import translator
     from ptft.language.words import Words
     from ptft.report.rst import without_templates

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ptft.files.slice_files import read_slice
+from ptft.files import read_slice
 from ptft.runtime.programs import command_line
 
 

@@ -27,8 +27,7 @@ from typing_extensions import TypedDict
 
 from ptft.analysis import cell_scores, statistics
 from ptft.analysis.cell_scores import KEY, KEY_SCHEMA, SCORE_SCHEMA, domain_of, score_cells
-from ptft.files.parquet_files import write_frame
-from ptft.files.slice_files import closed
+from ptft.files import closed, write_frame
 from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_path
 

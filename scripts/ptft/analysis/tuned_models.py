@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from ptft.analysis.draws import Draws
 from ptft.analysis.scores import Scores
-from ptft.files.slice_files import closed
+from ptft.files import closed
 from ptft.models.folder import TRAINING_SUMMARY
 
 CHOSEN = "(chosen)"

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from ptft.audit.scored import ScoredSlice, check_scored
 from ptft.audit.splits import contents
 from ptft.audit.trained import TrainedSlice, check_trained
-from ptft.files.slice_files import read_slice
+from ptft.files import read_slice
 from ptft.versions import CHECKS_VERSION
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,7 @@ from ptft.evaluation.cells import (
 from ptft.evaluation.published import write_published
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts
-from ptft.files.parquet_files import write_frame
-from ptft.files.slice_files import read_slice
+from ptft.files import read_slice, write_frame
 from ptft.inference.agreement import checked_engine
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine

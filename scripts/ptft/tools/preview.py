@@ -30,7 +30,7 @@ from ptft.analysis.tables import TABLES, about_table, make_table
 from ptft.analysis.tuned_models import arms, with_chosen
 from ptft.figures import FigureSpec, draw, figures_of
 from ptft.figures.style import save
-from ptft.files.slice_files import as_text
+from ptft.files import as_read
 from ptft.hub.pins import fill_in
 from ptft.language.translation import translator
 from ptft.language.words import Words
@@ -115,7 +115,7 @@ class Preview:
 
     def _collect(self) -> pl.DataFrame:
         """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
-        study = json.loads(as_text(collection_slice(self.grid)))
+        study = as_read(collection_slice(self.grid))
         fill_in(study["checkpoints"], self._pins(self.grid.fetched_checkpoints()))
         evaluations = self.folder / self.results.evaluations
         found = find_cells(study, evaluations, self._is_scored)
@@ -148,7 +148,7 @@ class Preview:
         return (self.folder / self.results.published_cells(checkpoint, arm)).exists()
 
     def _arms(self) -> pl.DataFrame:
-        study = json.loads(as_text(arms_slice(self.grid)))
+        study = as_read(arms_slice(self.grid))
         models, records = (
             self.folder / place for place in (self.results.models, self.results.trained)
         )
@@ -181,7 +181,7 @@ class Preview:
         pins = self._pins({**self.grid.fetched_checkpoints(), **self.grid.fetched_splits()})
         fetched = {str(pin): json.loads(pin.read_text()) for pin in pins}
         study: Mapping[str, Any] = {
-            **json.loads(as_text(resolved_study(self.grid))),
+            **as_read(resolved_study(self.grid)),
             "fetched": fetched,
         }
         resolved.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))

@@ -6,7 +6,6 @@ the cells scored with them, cells with the store, records with the study.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ptft import paths
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
 from ptft.evaluation.published import names_in, recorded_cells
-from ptft.files.slice_files import as_text
+from ptft.files import as_read
 from ptft.hub.pins import CONVERTED, Pin
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.models.loading import Target
@@ -173,7 +172,7 @@ class Verification:
                 yield from self._model_keys(checkpoint, name, model, start)
 
     def _model_keys(self, checkpoint: str, arm: str, model: Path, start: Path) -> Iterator[Finding]:
-        plan = cast(EvaluationPlan, json.loads(as_text(evaluation_slice(self.grid, arm))))
+        plan = cast(EvaluationPlan, as_read(evaluation_slice(self.grid, arm)))
         results = self.results
         job = EvaluationJob(
             model, start, self.folder / results.datasets, Path(), self.folder / results.cell_store,

@@ -19,7 +19,7 @@ from torch import nn
 from typing_extensions import TypedDict
 
 from ptft.data.jsonl import read_all
-from ptft.files.slice_files import check_slice, read_slice
+from ptft.files import check_slice, read_slice
 from ptft.models.folder import copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note

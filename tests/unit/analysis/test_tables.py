@@ -15,7 +15,7 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS, bounded_change, ratio_change
-from ptft.files.slice_files import read_slice
+from ptft.files import read_slice
 
 
 @pytest.fixture(scope="module")

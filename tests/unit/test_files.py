@@ -14,7 +14,7 @@ from ptft.audit.scored import ScoredSlice
 from ptft.audit.trained import TrainedSlice
 from ptft.data.prepare import SplitSlice
 from ptft.evaluation.cells import EvaluationPlan
-from ptft.files.slice_files import Slices, read_slice
+from ptft.files import Slices, read_slice
 from ptft.study import StudyError, read_study
 from ptft.study.slices import (
     checked_trainings,

@@ -1,9 +1,8 @@
-"""Slices of a study: what each job is given of it, in a file that its program reads.
+"""Files that jobs are given and leave: slices of a study, tables that are whole or absent.
 
-A slice's file is named by a hash of its content, and its path is a parameter of its rule: so the
-parameter changes, and the job runs again, exactly when the content does, and two slices can be
-compared with `diff`. The Snakefile imports this in every job: standard library only; pydantic is
-imported where a file is read.
+A slice is what a job is given of a study, in a file that its program reads. The file is named by a
+hash of its content, and its path is a parameter of its rule: so the parameter changes, and the job
+runs again, exactly when the content does, and two slices can be compared with `diff`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ptft.errors import StudyError, explain
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Slice = TypeVar("Slice")
 _PYDANTIC_CONFIG = "__pydantic_config__"
@@ -74,9 +80,9 @@ def as_file(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def as_text(content: Any) -> str:
-    """Plain data as one line, with its keys sorted."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+def as_read(content: Any) -> Any:
+    """Plain data as a program reads it from its slice."""
+    return json.loads(as_file(content))
 
 
 def read_slice(path: Path, schema: Any) -> Any:
@@ -89,7 +95,7 @@ def read_slice(path: Path, schema: Any) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _refusal(f"{path}: {error.strerror}") from None
+        raise StudyError(f"{path}: {error.strerror}") from None
     return _checked(path, schema, (), content)
 
 
@@ -107,20 +113,18 @@ def check_slice(path: Path, schema: Any, place: tuple[str, ...], content: Any) -
 
 
 def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | bytes) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    from ptft.errors import explain
-
     try:
         return TypeAdapter(schema).validate_json(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            raise _refusal(f"{path}: not JSON: {first['ctx']['error']}") from None
+            raise StudyError(f"{path}: not JSON: {first['ctx']['error']}") from None
         raise explain(error, schema, [path], place) from None
 
 
-def _refusal(message: str) -> Exception:
-    from ptft.errors import StudyError
-
-    return StudyError(message)
+def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
+    """Write a Parquet file, notes in its metadata, by a rename: it is whole or absent."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    frame.write_parquet(partial, metadata=notes)
+    partial.replace(file)
