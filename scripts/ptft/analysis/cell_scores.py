@@ -105,12 +105,18 @@ class DatasetExamples:
     """One row per file, in order: see :func:`_audit`."""
 
 
-def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
+def read_aligned(
+    paths: Sequence[Path], main: str, labels: Sequence[str] | None = None
+) -> DatasetExamples:
     """Read the per-example files of one dataset.
+
+    Where the answers' log-probabilities are stored, metrics of ``probability_metrics`` are added.
 
     Args:
         paths: the files.
         main: name of the main metric; a column of that name repeats `score` and is left out.
+        labels: of a classification, in the order of its log-probabilities; else a gold answer is
+            the number of a choice.
 
     Raises:
         ValueError: naming the file: a score is missing or not finite, an example occurs twice, the
@@ -122,6 +128,7 @@ def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
         for name, dtype in schema.items()
         if name not in (*COMMON_COLUMNS, main) and (dtype.is_numeric() or dtype == pl.Boolean)
     ]
+    chosen = schema.get("logprobs", pl.Null()).base_type() == pl.List
     try:
         frame = (
             pl.scan_parquet(
@@ -136,14 +143,72 @@ def read_aligned(paths: Sequence[Path], main: str) -> DatasetExamples:
                 pl.col("logprobs").list.len().alias("choices"),
                 "truncated",
                 "prompt_tokens",
+                *([pl.col("logprobs"), pl.col("gold").alias("gold_answer")] if chosen else []),
             )
             .collect()
         )
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{paths[0].parent}: per-example files do not fit: {error}") from error
     sizes = _check(frame, paths)
-    groups = _align(frame, paths, sizes, ["score", *extra])
+    names = ["score", *extra]
+    if chosen and not frame["logprobs"].null_count():
+        added = probability_metrics(frame["logprobs"], _gold_places(frame["gold_answer"], labels))
+        frame = frame.with_columns(pl.Series(name, values) for name, values in added.items())
+        names += list(added)
+    if "label_mass" not in frame.columns:
+        frame = frame.with_columns(label_mass=pl.lit(None, pl.Float64))
+    groups = _align(frame, paths, sizes, names)
     return DatasetExamples(groups, _audit(frame))
+
+
+def probability_metrics(logprobs: pl.Series, gold: np.ndarray) -> dict[str, np.ndarray]:
+    """What the log-probabilities of N answers to choose from say, beside which is likeliest.
+
+    ``gold_probability``: that of the right answer among the choices, exp(l_gold) / sum exp(l);
+    ``brier``: sum over choices of (probability - right)^2, 0 to 2 (Brier, 1950); ``gold_bits``:
+    -log2 of the right answer's own probability (of a label's first sub-token, of a choice's whole
+    text); ``confidence``: the largest probability among the choices.
+
+    Args:
+        logprobs: (N,) lists, one number per choice.
+        gold: (N,) place of the right answer in each list; -1 gives NaN.
+    """
+    lengths = logprobs.list.len().to_numpy().astype(np.int64)
+    flat = logprobs.explode().to_numpy()
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    largest = np.maximum.reduceat(flat, starts)
+    with np.errstate(invalid="ignore"):  # all choices may be impossible
+        shares = np.exp(flat - np.repeat(largest, lengths))
+        shares /= np.repeat(np.add.reduceat(shares, starts), lengths)
+    known = (gold >= 0) & (gold < lengths)
+    at = starts + np.where(known, gold, 0)
+    right = np.where(known, shares[at], np.nan)
+    squares = np.add.reduceat(shares**2, starts)
+    return {
+        "gold_probability": right,
+        "brier": squares - 2 * right + 1,
+        "gold_bits": np.where(known, -flat[at] / np.log(2), np.nan),
+        CONFIDENCE: np.maximum.reduceat(shares, starts) + 0 * right,
+    }
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error in ten bins (Guo et al., 2017): the mean over examples of
+    |share that is right - mean confidence| of the example's bin. Both (n,)."""
+    bins = np.minimum((10 * confidence).astype(int), 9)
+    gaps = np.bincount(bins, right - confidence, minlength=10)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _gold_places(gold: pl.Series, labels: Sequence[str] | None) -> np.ndarray:
+    """Place of each right answer among the choices; -1 where it is none of them."""
+    if labels:
+        places = gold.replace_strict(
+            {name: at for at, name in enumerate(labels)}, default=None, return_dtype=pl.Int64
+        )
+    else:
+        places = gold.cast(pl.Int64, strict=False)
+    return places.fill_null(-1).to_numpy()
 
 
 def _check(frame: pl.DataFrame, paths: Sequence[Path]) -> np.ndarray:
@@ -214,8 +279,7 @@ def _audit(frame: pl.DataFrame) -> pl.DataFrame:
     keys = {"gold": "gold_labels", "prediction": "predictions"}
     audit = frame.group_by("file", maintain_order=True).agg(
         pl.len().alias("n"),
-        pl.col("truncated").mean(),
-        pl.col("prompt_tokens").mean(),
+        pl.col("truncated", "prompt_tokens", "label_mass").mean(),
     )
     # By counts, since the mean of many thirds hangs on the order in which they are added up.
     chance = (
@@ -252,6 +316,15 @@ log = logging.getLogger(__name__)
 
 # Metrics of text without an upper end; the share of its tokens that agree has one.
 LOSSES = ("score", "nats_per_token", "cross_entropy_to_base")
+UNBOUNDED = ("gold_bits", "brier")
+"""metrics of answers that may be above 1"""
+CONFIDENCE = "confidence"
+ERROR_OF_NONE: dict[str, Any] = {
+    **dict.fromkeys(["stderr", "ci_low", "ci_high", "chance"]),
+    "metric": "calibration_error",
+    "main": False,
+}
+"""of a metric that is no mean over examples"""
 KEY_SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),
     "arm": pl.String(),
@@ -268,6 +341,7 @@ AUDIT_SCHEMA: dict[str, pl.DataType] = {
     "predictions": pl.Int64(),
     "prediction_share": pl.Float64(),
     "prompt_tokens": pl.Float64(),
+    "label_mass": pl.Float64(),
     "gained": pl.Float64(),
     "lost": pl.Float64(),
 }
@@ -361,7 +435,7 @@ def _score_dataset(
     """Rows of the cells of one dataset, whose examples are resampled once."""
     about, bootstrap = study["datasets"][dataset], study["bootstrap"]
     files = [Path(cell_path(evaluations, *cell)) for cell in cells]
-    examples = read_aligned(files, about["metric"])
+    examples = read_aligned(files, about["metric"], about.get("labels"))
     audit = examples.audit.drop("file", "n").to_dicts()
     if len(examples.groups) > 1:
         sizes = sorted(group.n for group in examples.groups)
@@ -377,8 +451,9 @@ def _score_dataset(
         summaries = {
             about["metric"] if name == "score" else name: _summary(scores, name, text)
             for name, scores in measured.items()
+            if name != CONFIDENCE
         }
-        scores = measured["score"]
+        scores, confidence = measured["score"], measured.get(CONFIDENCE)
         for name, i, means in _replicates(measured, bootstrap["resamples"], seed):
             row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, COLUMN: packed(means)}
             if name != "score":
@@ -388,7 +463,11 @@ def _score_dataset(
             row |= {name: answers[i][name] for name in AUDIT_SCHEMA if name in answers[i]}
             if base is not None and not text:
                 row |= compare(scores[:, i], scores[:, base])
-            yield row | {"scores": _scores_of(i, group.n, about["metric"], summaries, answers[i])}
+            calibration = {}
+            if confidence is not None and not np.isnan(confidence[:, i]).any():
+                calibration = {"value": calibration_error(confidence[:, i], scores[:, i])}
+            told = (i, group.n, about["metric"], summaries, answers[i], calibration)
+            yield row | {"scores": _scores_of(*told)}
 
 
 def _bases(cells: Sequence[tuple]) -> list[int | None]:
@@ -451,7 +530,7 @@ def _summary(scores: np.ndarray, name: str, text: bool) -> dict[str, np.ndarray]
         for what in ("mean", "std")
     )
     stderr = spread / np.sqrt(n)
-    bounded = not (text and name in LOSSES)
+    bounded = not (text and name in LOSSES) and name not in UNBOUNDED
     low, high = score_interval(values, stderr**2, np.full(cells, n), bounded=bounded)
     return {"value": values, "stderr": stderr, "ci_low": low, "ci_high": high}
 
@@ -462,9 +541,15 @@ def _scores_of(
     main: str,
     summaries: Mapping[str, Mapping[str, np.ndarray]],
     audit: Mapping[str, Any],
+    calibration: Mapping[str, float],
 ) -> list[dict]:
-    """What ``SCORE_SCHEMA`` says of one cell, a metric after another."""
-    return [
+    """What ``SCORE_SCHEMA`` says of one cell, a metric after another.
+
+    Args:
+        calibration: `value` of the calibration error, which is no mean over examples; empty where
+            there are no probabilities.
+    """
+    rows: list[dict[str, Any]] = [
         {
             "metric": metric,
             **{name: float(column[cell]) for name, column in summary.items()},
@@ -476,6 +561,7 @@ def _scores_of(
         for metric, summary in summaries.items()
         if not np.isnan(summary["value"][cell])  # a base model has nothing to compare with
     ]
+    return [*rows, *([rows[0] | ERROR_OF_NONE | dict(calibration)] if calibration else [])]
 
 
 def _blocks(scores: np.ndarray) -> list[np.ndarray]:

@@ -71,7 +71,7 @@ class CollectionSlice(TypedDict):
     model: str
     checkpoints: dict[str, dict[str, Any]]
     arms: dict[str, dict[str, Any]]
-    datasets: dict[str, dict[str, str]]
+    datasets: dict[str, dict[str, Any]]
     in_domain: dict[str, list[str]]
     task_family: dict[str, str]
     scores: list[tuple[str, str, int]]

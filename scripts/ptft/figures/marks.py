@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ptft import language
+from ptft.analysis.tables.learning import LITTLE_MASS
 from ptft.figures.style import COLOURS, GREY, MARKERS, PALE, THIN, wrapped
 
 
@@ -145,6 +146,13 @@ def guess_lines(ax: Axes, rows: pl.DataFrame) -> None:
 
 
 CLEARLY = 0.02
+
+
+def mark_unlikely(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> None:
+    """Draw points hollow at which the model would say none of the labels."""
+    unlikely = rows.filter(pl.col("label_mass") < LITTLE_MASS)
+    hollow = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "zorder": 3}
+    ax.plot(unlikely["x"], unlikely[value], linestyle="", color=color, **hollow)
 
 
 def mark_failed(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from seaborn import light_palette
 
 from ptft import language
-from ptft.analysis.tables.learning import hidden_labels
+from ptft.analysis.tables.learning import LITTLE_MASS, hidden_labels
 from ptft.analysis.tables.overtraining import NOISED
 from ptft.analysis.tables.stopping import CURVE
 from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, distances
@@ -23,6 +23,7 @@ from ptft.figures.marks import (
     guess_lines,
     heat_map,
     legend_below,
+    mark_unlikely,
     method_suffix,
     panel_legend,
     score_bars,
@@ -78,6 +79,7 @@ def _family_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Seq
             language.label(" (no score)") if dataset in hidden else ""
         )
         curve(ax, line, "value", label, number, **look)
+        mark_unlikely(ax, line, "value", PALE if dataset in hidden else colour(number))
         same = other.filter(pl.col("dataset") == dataset, pl.col("metric") == line["metric"][0])
         # In the colour of the dataset, whose own label is enough: the legend says whose it is.
         thin_curve(ax, same, "value", f"_{dataset}", color=colour(number))
@@ -123,6 +125,10 @@ def _taught(groups: pl.DataFrame, hidden: Sequence[str]) -> str:
 
 def _of_base_scores(table: pl.DataFrame, hidden: Sequence[str]) -> str:
     said = language.label("Score of the base models over pre-training, a panel a family of tasks.")
+    if (table["label_mass"] < LITTLE_MASS).any():
+        said += " " + language.label(
+            "Hollow: all labels together have less than 1 % of the probability."
+        )
     if set(hidden) & set(table["dataset"]):
         said += " " + language.label(
             "Grey: untrained models are right already, as a constant answer is where labels are "

@@ -161,10 +161,12 @@ def collection_slice(grid: Grid) -> dict:
         "datasets": {
             dataset: {
                 "family": grid.family(dataset),
-                "kind": grid.families[grid.family(dataset)].kind,
-                "metric": grid.families[grid.family(dataset)].metric(dataset),
+                "kind": family.kind,
+                "metric": family.metric(dataset),
+                "labels": grid.dataset(dataset).labels or family.labels,
             }
             for dataset in grid.datasets
+            for family in [grid.families[grid.family(dataset)]]
         },
         "in_domain": {
             task: grid.families[grid.task_family[task]].tasks[task].in_domain for task in grid.tasks

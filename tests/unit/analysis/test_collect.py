@@ -9,8 +9,16 @@ from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
 import collect_cells
-from ptft.analysis.cell_scores import AGAINST_BASE, domain_of
+from ptft.analysis.cell_scores import (
+    AGAINST_BASE,
+    calibration_error,
+    domain_of,
+    probability_metrics,
+)
 from ptft.analysis.collect import CELLS_SCHEMA, collect
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import make_table
 from ptft.paths import cell_path
 
 
@@ -202,3 +210,46 @@ def test_equal_answers_are_counted_on_other_families(study, tmp_path):
     assert (same["value"], same["n"], same["main"]) == (0.98, 200, False)
     own = collected.cells.filter(pl.col("dataset") == "nli_in", pl.col("arm") == "full.nli.s0")
     assert "same_answer" not in own["metric"]
+
+
+def test_what_probabilities_of_answers_say_by_hand():
+    third = np.log([1 / 4, 1 / 4, 1 / 4])  # the labels hold 3/4 of the probability
+    logprobs = pl.Series([np.log([0.5, 0.25, 0.25]).tolist(), third.tolist(), [-4.0, -1.0]])
+    found = probability_metrics(logprobs, np.array([0, 2, -1]))
+    assert found["gold_probability"][:2] == pytest.approx([0.5, 1 / 3])
+    assert found["brier"][:2] == pytest.approx([0.25 + 2 * 0.0625, (2 / 3) ** 2 + 2 / 9])
+    assert found["gold_bits"][:2] == pytest.approx([1.0, 2.0])
+    assert found["confidence"][:2] == pytest.approx([0.5, 1 / 3])
+    assert all(np.isnan(values[2]) for values in found.values())  # no right answer is known
+    # Bin of .9: three of four right, confidence .95; bin of .5: none of one, .55.
+    error = calibration_error(np.array([0.95] * 4 + [0.55]), np.array([1, 1, 1, 0, 0.0]))
+    assert error == pytest.approx((4 * 0.2 + 0.55) / 5)
+
+
+def test_probabilities_of_labels_are_metrics_of_their_cells(tmp_path):
+    study = study_slice(formats=("default",))
+    write_evaluations(study, tmp_path)
+    study["datasets"]["nli_in"]["labels"] = ["a", "b", "c"]
+    for file in tmp_path.rglob("nli_in.default.4shot.parquet"):
+        frame = pl.read_parquet(file)
+        masses = pl.Series("label_mass", [0.004] * len(frame))
+        # The model is as sure of b as of c, and not at all of a.
+        logprobs = pl.Series("logprobs", [[-1e9, -5.0, -5.0]] * len(frame))
+        gold = pl.Series("gold", ["abc"[at % 3] for at in range(len(frame))])
+        frame.with_columns(masses, logprobs, gold).write_parquet(file)
+    collected = collect(study, tmp_path)
+    cell = collected.cells.filter(checkpoint="main", arm="base", dataset="nli_in")
+    value = dict(cell.select("metric", "value").iter_rows())
+    assert value["gold_probability"] == pytest.approx(0.5 * 133 / 200)  # 67 of 200 are a
+    assert value["brier"] == pytest.approx((67 * 1.5 + 133 * 0.5) / 200)
+    assert value["label_mass"] == pytest.approx(0.004)
+    right = 68 / 200
+    assert value["calibration_error"] == pytest.approx(abs(right - 0.5), abs=0.01)
+    errors = cell.filter(metric="calibration_error")
+    assert errors["stderr"].null_count() == 1 and not errors["main"][0]
+    scores = Scores.build(collected.cells, collected.replicates)
+    flagged = make_table("suspicious", scores, Settings()).filter(flag="unlikely labels")
+    assert set(flagged["dataset"]) == {"nli_in"} and len(flagged) == 9
+    table = make_table("base_scores", scores, Settings())
+    assert set(table.filter(dataset="nli_in")["label_mass"].round(6)) == {0.004}
+    assert table.filter(dataset="quiz")["label_mass"].null_count() == 3

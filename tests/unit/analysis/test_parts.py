@@ -28,9 +28,9 @@ def read(monkeypatch):
     """Models whose files are read, in the order of reading."""
     seen = []
 
-    def reading(paths, main):
+    def reading(paths, *args):
         seen.extend((path.parent.parent.name, path.parent.name) for path in paths)
-        return real(paths, main)
+        return real(paths, *args)
 
     real = cell_scores.read_aligned
     monkeypatch.setattr(cell_scores, "read_aligned", reading)

@@ -24,6 +24,8 @@ FAR_BELOW = 0.05
 # Below this many examples two checkpoints often have the same accuracy by chance.
 MANY = 1000
 # These also keep a rise from being called learning (:func:`curve_table`).
+LITTLE_MASS = 0.01
+UNLIKELY_LABELS = pl.col("label_mass") < LITTLE_MASS
 NEARLY_ALL, NORMAL_P001 = 0.9, 3.09
 # Nearly one answer for all, and more often than the most frequent label is right (one-sided test,
 # p < .001): who knows the answers gives each as often as it is right.
@@ -49,6 +51,8 @@ FLAGS = {
     "constant answer": "the model gives the same answer to every example",
     "near-constant answer": "the model gives one answer to 90 % or more of the examples, more "
     "often than the most frequent label is right",
+    "unlikely labels": "the labels have less than 1 % of the probability together: which of them "
+    "is likeliest compares what the model would not say",
     "no variance": "every example has the same score",
     "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
     "model evaluated under two names",
@@ -95,6 +99,7 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         & (pl.col("gold_share") >= ONE_LABEL),
         "constant answer": CONSTANT_ANSWER,
         "near-constant answer": NEAR_CONSTANT & (pl.col("prediction_share") < 1),
+        "unlikely labels": UNLIKELY_LABELS,
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
         "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
@@ -281,8 +286,10 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Score of every base checkpoint on every dataset, with its interval.
 
     One row per (dataset, checkpoint): value, chance (null for generation), majority (what the most
-    frequent gold answer earns; null for generation and without per-example results), truncated
-    (share of the prompts that were cut to fit the context), stderr, ci_low, ci_high.
+    frequent gold answer earns; null for generation and without per-example results), label_mass
+    (probability of all labels together, of a classification: under 0.01 the score compares what the
+    model would not say), truncated (share of the prompts that were cut to fit the context), stderr,
+    ci_low, ci_high.
     """
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(BASE).sort("family", "dataset", "index")
@@ -297,6 +304,7 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
         "n",
         "chance",
         pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority"),
+        "label_mass",
         "truncated",
         "value",
     )
