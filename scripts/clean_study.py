@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ptft.runtime.locks import lock_study
 from ptft.runtime.programs import command_line
-from ptft.study.programs import POCKET, named_study
+from ptft.study import named_study
+from ptft.study.load import POCKET
 from ptft.tools import clean
 from ptft.tools.clean import REASONS, Deletable, Kind
 

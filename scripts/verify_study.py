@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ptft.runtime.programs import command_line
-from ptft.study.programs import POCKET, named_study
+from ptft.study import named_study
+from ptft.study.load import POCKET
 
 
 @command_line

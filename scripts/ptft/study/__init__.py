@@ -4,13 +4,29 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ptft.errors import ConfigFiles, StudyError, exit_with_message
+from ptft.errors import (
+    ConfigFiles,
+    StudyError,
+    exit_with_message,
+    read_mapping,
+    require_readable,
+)
 from ptft.study.checks import check
 from ptft.study.finished import FinishedStudy, read_finished
 from ptft.study.grid import BASE, Arm, Cell, Grid
 from ptft.study.load import LIBRARY, load, require_own_results
 
-__all__ = ["BASE", "Arm", "Cell", "FinishedStudy", "Grid", "StudyError", "open_study", "read_study"]
+__all__ = [
+    "BASE",
+    "Arm",
+    "Cell",
+    "FinishedStudy",
+    "Grid",
+    "StudyError",
+    "named_study",
+    "open_study",
+    "read_study",
+]
 
 
 def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> Grid | FinishedStudy:
@@ -43,3 +59,16 @@ def read_study(config: Mapping, files: Sequence[Path], library: Path = LIBRARY) 
     grid = Grid(load(config, files, library))
     check(grid)
     return grid
+
+
+def named_study(file: Path) -> Grid:
+    """The study of a file, for programs that people call.
+
+    Raises:
+        StudyError: the file can't be read or is no study.
+    """
+    try:
+        require_readable([file])
+        return read_study(read_mapping(file), [file])
+    except OSError as error:
+        raise StudyError(str(error)) from None

@@ -17,6 +17,8 @@ from ptft.study.schema import Study
 
 LIBRARY = Path(__file__).resolve().parents[3] / "config"
 """the workflow's own models, families and studies"""
+POCKET = LIBRARY / "pocket.yaml"
+"""the study that is run where none is named"""
 
 
 @dataclass(frozen=True)
