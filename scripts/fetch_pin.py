@@ -12,13 +12,13 @@ def main(pin: Path) -> None:
     Args:
         pin: what is fetched
     """
-    from ptft.hub.check import check_checkpoint
+    from ptft.hub.check import CHECKS
     from ptft.hub.fetch import check_disk, fetch
     from ptft.hub.pins import Pin, pinned_folder
 
     check_disk([pin], pin.parent)
     fetched = Pin.read(pin)
-    fetch(fetched, pinned_folder(pin), check_checkpoint if fetched.kind == "model" else None)
+    fetch(fetched, pinned_folder(pin), CHECKS.get(fetched.kind))
 
 
 if __name__ == "__main__":

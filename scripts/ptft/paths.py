@@ -51,6 +51,11 @@ def pin(folder: str) -> str:
     return f"{folder}.pin.json"
 
 
+def metric(name: str) -> str:
+    """Folder of a metric's code that was fetched from the Hub."""
+    return f"resources/metrics/{name}"
+
+
 def hub_split(repository: str, config: str, split: str) -> str:
     """Folder with the parquet files of a split that was fetched from the Hub."""
     return f"{hub_dataset(HUB, repository, config)}/{split}"

@@ -79,11 +79,12 @@ class _Server(ThreadingHTTPServer):
 
 
 class HubServer:
-    """Serves repositories; ``models`` and ``datasets`` may be changed while it runs."""
+    """Serves repositories; ``models``, ``datasets``, ``spaces`` may be changed while it runs."""
 
     def __init__(self) -> None:
         self.models: dict[str, Repository] = {}
         self.datasets: dict[str, Repository] = {}
+        self.spaces: dict[str, Repository] = {}
         self.token: str | None = None
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.requests: Counter[str] = Counter()
@@ -199,8 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": f"unknown endpoint {path}"})
 
     def _resolve(self, path: str, fault: Fault | None) -> None:
-        kind = "datasets" if path.startswith("/datasets/") else "models"
-        where, _, rest = path.removeprefix("/datasets").partition("/resolve/")
+        first = path.split("/")[1]
+        kind = first if first in ("datasets", "spaces") else "models"
+        where, _, rest = path.removeprefix(f"/{kind}").partition("/resolve/")
         found = self._repository(kind, where.strip("/"))
         if found is None:
             return

@@ -48,7 +48,8 @@ class Study:
     """A folder with a study, and Snakemake in it."""
 
     def __init__(self, folder: Path, repository: Path, endpoint: str):
-        self.folder, self.snakefile, self.endpoint = folder, repository / "Snakefile", endpoint
+        self.folder, self.snakefile = folder, repository / "Snakefile"
+        self.hub = {"HF_ENDPOINT": endpoint, "PYTHONPATH": str(repository / "scripts")}
         for name, text in (("study", STUDY), ("models/remote", MODEL), ("families/words", FAMILY)):
             path = folder / f"{name}.yaml"
             path.parent.mkdir(exist_ok=True)
@@ -58,8 +59,10 @@ class Study:
         """Run Snakemake; its whole output."""
         command = ["--configfile", "study.yaml", "--cores", "2", "-s", self.snakefile, *arguments]
         # What was imported offline stays so.
-        programs = warm_programs() if environment else {**os.environ, "HF_ENDPOINT": self.endpoint}
-        status, output = run_snakemake(command, self.folder, {**programs, **environment})
+        programs = warm_programs() if environment else os.environ
+        status, output = run_snakemake(
+            command, self.folder, {**programs, **self.hub, **environment}
+        )
         assert (status != 0) == fails, output[-4000:]
         return output
 
@@ -164,3 +167,56 @@ def test_an_absent_step_stops_before_any_download(hub, tmp_path, repository):
     assert re.search(r"^Error: org/model has no checkpoint of step 3", output, re.M)
     assert "CalledProcessError" not in output
     assert not hub.sent
+
+
+METRIC = b"""
+import datasets
+import evaluate
+
+
+class Lengths(evaluate.Metric):
+    def _info(self):
+        text = datasets.Value("string")
+        features = datasets.Features({"predictions": text, "references": text})
+        return evaluate.MetricInfo(description="", citation="", features=features)
+
+    def _compute(self, predictions, references):
+        return {"lengths": sum(map(len, references))}
+"""
+WRITING = """\
+kind: generation
+formats: {default: "# {text} : "}
+metrics: [lengths]
+max_new_tokens: 3
+datasets:
+  words:
+    repository: org/words
+    splits: {shots: train, test: validation}
+    fields: {text: text}
+    target: text
+"""
+
+
+@pytest.mark.slow
+def test_a_metric_is_fetched_with_the_data_and_used_offline(hub, tmp_path, repository):
+    study = Study(tmp_path, repository, hub.endpoint)
+    (tmp_path / "families/words.yaml").write_text(WRITING)
+    file = tmp_path / "study.yaml"
+    text = file.read_text().replace("[step1, main]", "[main]").replace("shots: [2]", "shots: [0]")
+    file.write_text(text)
+    assert "looking up main of the metric evaluate-metric/lengths: no such repository" in study.run(
+        "fetch", fails=True
+    )
+    assert not hub.sent
+    hub.spaces["evaluate-metric/lengths"] = Repository(
+        {"main": {"lengths.py": METRIC, "app.py": b"import gradio"}}
+    )
+    study.run("fetch")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    study.run("results/remote/tables/cells.parquet", **offline)
+    cells = pl.read_parquet(tmp_path / "results/remote/tables/cells.parquet")
+    examples = pl.read_parquet(
+        tmp_path / "results/remote/evaluations/main/base/words.default.0shot.parquet"
+    )
+    [mean] = cells.filter(metric="lengths")["value"]
+    assert mean == pytest.approx(examples["gold"].str.len_chars().mean())

@@ -9,7 +9,7 @@ from server import Fault, Repository
 from ptft.hub.client import HubError
 from ptft.hub.fetch import fetch
 from ptft.hub.pins import Pin, PinnedFile, fill_in
-from ptft.hub.resolve import resolve_checkpoint, resolve_split
+from ptft.hub.resolve import resolve_checkpoint, resolve_metric, resolve_split
 
 BRANCHES = r"step(?P<step>\d+)-tokens(?P<tokens>\d+)B"
 
@@ -244,3 +244,16 @@ def test_a_missing_revision_of_a_data_set(hub):
     hub.datasets["org/data"] = Repository({"main": {"train.parquet": b"x"}})
     with pytest.raises(HubError, match="looking up v9 of the dataset org/data: no such branch"):
         resolve_split("org/data", "default", "train", "v9")
+
+
+def test_a_metric_is_pinned_without_its_page(hub, tmp_path):
+    files = {"chrf.py": b"a = 1", "part.py": b"", "app.py": b"import gradio", "README.md": b"x"}
+    hub.spaces["evaluate-metric/chrf"] = Repository({"main": {}, "v1": files})
+    pin = resolve_metric("chrf", "evaluate-metric/chrf", "v1")
+    assert [file.path for file in pin.files] == ["chrf.py", "part.py"]
+    fetch(pin, tmp_path / "chrf")
+    assert (tmp_path / "chrf/chrf.py").read_bytes() == b"a = 1"
+    with pytest.raises(HubError, match=r"evaluate-metric/chrf \(main\) has no chrf.py; it has "):
+        resolve_metric("chrf", "evaluate-metric/chrf", "main")
+    with pytest.raises(HubError, match="looking up main of the metric evaluate-metric/x: no such"):
+        resolve_metric("x", "evaluate-metric/x", "main")

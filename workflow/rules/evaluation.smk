@@ -21,12 +21,17 @@ rule digest_splits:
 KEEP_RECORDS = "" if STUDY.keep_models else f" --records {RESULTS.training_records(*MODEL)}"
 
 
+# Their code; what it is decides the key of a cell.
+METRICS = list(GRID.fetched_metrics())
+
+
 rule evaluate_model:
     input:
         script=steady_program("evaluate_model"),
         model=evaluated_model,
         checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
         splits=RESULTS.digests,
+        metrics=ancient(METRICS),
     output:
         RESULTS.published_cells("{checkpoint}", "{arm}"),
     log:

@@ -1,7 +1,7 @@
 # What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
 # pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
 REFERENCES = references(GRID)
-FETCHED = [*GRID.fetched_checkpoints(), *GRID.fetched_splits()]
+FETCHED = list(GRID.fetched())
 CHECKPOINT_PINS = [paths.pin(folder) for folder in GRID.fetched_checkpoints()]
 PINS = list(REFERENCES)
 pins_slice = slice_of(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from ptft.evaluation.named_metrics import NamedMetric, metric_hash
 from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_name
 from ptft.prompts.encoding import Prompt, encode_examples
@@ -63,6 +64,7 @@ class CellRequest:
         generation_backend: what generates in place of the engine's usual way; None for that.
         metric: the main one, whose scores are the cell's; None for that of the kind.
         window, stride: of text, in tokens (see ``ptft.prompts.tokens``).
+        metrics: further ones of a generation, each a ``NamedMetric`` as JSON.
     """
 
     dataset: str
@@ -80,6 +82,7 @@ class CellRequest:
     metric: str | None = None
     window: int | None = None
     stride: int | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -108,6 +111,7 @@ class Scoring(TypedDict):
     max_examples: NotRequired[int | None]
     window: NotRequired[int]
     stride: NotRequired[int]
+    metrics: NotRequired[list[NamedMetric]]
 
 
 class DerivedPlan(TypedDict):
@@ -176,6 +180,10 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
                         metric=dataset.get("metric"),
                         window=dataset.get("window"),
                         stride=dataset.get("stride"),
+                        metrics=tuple(
+                            json.dumps(metric, sort_keys=True)
+                            for metric in dataset.get("metrics") or ()
+                        ),
                     )
                 )
     return cells
@@ -211,7 +219,11 @@ def cell_key(
         base_hash: of the model that a tuned one is compared with; it counts for text alone.
     """
     parts = asdict(cell)
-    del parts["dataset"], parts["format"]
+    del parts["dataset"], parts["format"], parts["metrics"]
+    if cell.metrics:
+        parts["metrics"] = [
+            metric | {"folder": metric_hash(metric)} for metric in map(json.loads, cell.metrics)
+        ]
     for part in ("generation_backend", "window", "stride"):
         if parts[part] is None:
             del parts[part]

@@ -23,6 +23,7 @@ from ptft.evaluation.cells import (
     cells_of_plan,
     require_backend,
 )
+from ptft.evaluation.named_metrics import load_metric
 from ptft.evaluation.published import write_published
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts
@@ -95,6 +96,8 @@ def evaluate(job: EvaluationJob) -> None:
         if missing:
             sizes = split_sizes(missing, job.data)
             note(examples=sum(sizes[cell.dataset] for cell in missing))
+            for metric in {metric for cell in missing for metric in cell.metrics}:
+                load_metric(**json.loads(metric))  # what can't be used is said before hours
             _score(job, arms, load_engine(job, missing, target), target, asked)
         for arm in reversed(arms):  # the model's own record, which the job declares, comes last
             arm.publish(job.plan)

@@ -5,6 +5,7 @@ file a cell, named by its key (``cells.cell_key``) and published by a rename; a 
 there and computes the rest.
 """
 
+import json
 import math
 import os
 import shutil
@@ -17,6 +18,7 @@ import polars as pl
 
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.metrics import example_scores
+from ptft.evaluation.named_metrics import named_scores
 from ptft.prompts.encoding import Prompt
 
 
@@ -123,6 +125,7 @@ def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
         predictions = [str(value) for value in results.predicted]
         golds = [str(value) for value in results.gold]
         scores = example_scores(cell.kind, predictions, golds)
+        scores |= named_scores(list(map(json.loads, cell.metrics)), predictions, golds)
     columns = {
         "example_id": results.example_id,
         "prediction": predictions,

@@ -38,6 +38,24 @@ def check_checkpoint(folder: Path) -> None:
         raise HubError(str(error)) from error
 
 
+def check_metric(folder: Path) -> None:
+    """Load a metric, so that it downloads what it needs.
+
+    Raises:
+        HubError: it can't be loaded, or needs a package that is not installed.
+    """
+    from ptft.evaluation.named_metrics import MetricError, load_metric
+
+    try:
+        load_metric(folder.name.removesuffix(".part"), folder)
+    except MetricError as error:
+        raise HubError(str(error)) from error
+
+
+CHECKS = {"model": check_checkpoint, "space": check_metric}
+"""kind of a pin -> what refuses a fetched folder that is of no use"""
+
+
 def check_tokens(folder: Path, tokenizer) -> None:
     """Refuse a tokenizer that transformers builds otherwise than its file says.
 

@@ -87,7 +87,7 @@ class Pin:
 
     Attributes:
         repository: ``owner/name``.
-        kind: ``model`` or ``dataset``.
+        kind: ``model``, ``dataset``, or ``space``, which holds a metric.
         revision: the branch that the name was resolved to.
         commit: its commit at that time.
         files: what is fetched.
@@ -97,7 +97,7 @@ class Pin:
     """
 
     repository: str
-    kind: Literal["model", "dataset"]
+    kind: Literal["model", "dataset", "space"]
     revision: str
     commit: str
     files: tuple[PinnedFile, ...]

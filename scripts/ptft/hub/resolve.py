@@ -41,12 +41,13 @@ SIZES = (
 
 
 class Reference(TypedDict, total=False):
-    """What a pin is for: a checkpoint or a dataset's split (arguments of its function)."""
+    """What a pin is for: a checkpoint, a split or a metric (arguments of its function)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     checkpoint: dict[str, Any]
     split: dict[str, Any]
+    metric: dict[str, Any]
 
 
 class PinsSlice(TypedDict):
@@ -127,9 +128,11 @@ def _sizes(pin: Pin) -> dict:
 
 
 def resolve(reference: Reference) -> Pin:
-    """Find the pin of a reference; raises what the two functions below raise."""
+    """Find the pin of a reference; raises what the functions below raise."""
     if "checkpoint" in reference:
         pin = resolve_checkpoint(reference["checkpoint"])
+    elif "metric" in reference:
+        pin = resolve_metric(**reference["metric"])
     else:
         pin = resolve_split(**reference["split"])
     return replace(pin, reference=dict(reference))
@@ -245,6 +248,24 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
         f"the dataset {repository} has no parquet files of config {config!r}, split {split!r}. It "
         f"has {places}. Correct `config` or `splits` in the family's file"
     )
+
+
+def resolve_metric(name: str, repository: str, revision: str) -> Pin:
+    """Find the code of a metric of ``evaluate`` in a Space, without the page that shows it.
+
+    Raises:
+        HubError: there is no such Space or revision, or no such metric in it.
+    """
+    what = f"looking up {revision} of the metric {repository}"
+    commit = listed(lambda: api().space_info(repository, revision=revision).sha, what)
+    files = _inside(_list_files(repository, "space", commit), None)
+    code = [file for path, file in files.items() if path.endswith(".py") and path != "app.py"]
+    if f"{name}.py" not in files:
+        raise HubError(
+            f"{repository} ({revision}) has no {name}.py; it has {_some(sorted(files))}. Name "
+            "another `repository` of the metric in the family's file"
+        )
+    return Pin(repository, "space", revision, commit, tuple(map(_pinned, code)))
 
 
 def _of_step(place: str, kind: str, source: Mapping, names: Iterable[str]) -> str:

@@ -6,9 +6,16 @@ family; checks of the names in it.
 
 from collections.abc import Collection, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from ptft.data.mapping import TRANSFORMS
 from ptft.data.rows import check_split, split_name
@@ -38,10 +45,12 @@ GOLD = {
         *("answer", "choices", "choice_texts", "choice_transform", "choice_template"),
         *("continuation", "metric"),
     ),
-    "generation": ("target", "max_new_tokens", "stop"),
+    "generation": ("target", "max_new_tokens", "stop", "metrics"),
     "chat": ("messages",),
     "text": ("text", "window", "stride"),
 }
+# Columns of the scores of generations; metrics by name come beside them.
+OWN_SCORES = {"score", "rouge1", "rouge2", "rougeL", "rougeLsum", "exact_match", "f1"}
 NEEDED = {
     "classification": ("label",),
     "multiple_choice": ("answer",),
@@ -162,6 +171,38 @@ class Splits(Strict):
     """what is evaluated"""
 
 
+class Metric(Strict):
+    """A metric of the package `evaluate`, beside the usual ones of generations."""
+
+    name: Part
+    """name of its module, and of its scores"""
+    path: str | None = None
+    """folder with NAME.py, relative to the working directory; default: fetched from the Hub"""
+    repository: Repository | None = None
+    """Space of the Hub that it is fetched from; default: evaluate-metric/NAME"""
+    revision: Name = "main"
+    """branch, tag or commit of the Space"""
+    options: dict[str, Any] = {}
+    """of its `compute`: {word_order: 2}"""
+    score: str | None = None
+    """which of its results counts; default: the one called as itself, `score`, or the only one"""
+    per: Literal["example", "corpus"] = "example"
+    """what it is computed of; that of a corpus (BLEU) has the corpus's value and the jackknife's
+    interval"""
+
+    @property
+    def space(self) -> str:
+        """The Space that it is fetched from."""
+        return self.repository or f"evaluate-metric/{self.name}"
+
+
+def _metric(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+NamedMetric = Annotated[Metric, BeforeValidator(_metric)]
+
+
 class Dataset(Strict):
     """A dataset of a family: where it comes from and which columns fill the template.
 
@@ -194,6 +235,8 @@ class Dataset(Strict):
     """generation: longest answer in tokens, if not the family's"""
     stop: list[Stop] | None = None
     """generation: strings that end the answer, if not the family's"""
+    metrics: list[NamedMetric] | None = None
+    """generation: further metrics of `evaluate`, if not the family's"""
     choices: str | list[str] | None = None
     """multiple choice: a column with the list of choices, or one column per choice"""
     choice_texts: Annotated[list[str], Field(min_length=2), *ONCE] | None = None
@@ -282,6 +325,8 @@ class Family(Strict):
     """generation: longest answer in tokens"""
     stop: list[Stop] = ["\n"]
     """generation: strings that end the answer"""
+    metrics: list[NamedMetric] = []
+    """generation: further metrics of `evaluate`, by name (chrf) or with more details"""
     window: Window | None = None
     """text: tokens that the model reads at once; default 1024; at most its context"""
     stride: Count | None = None
@@ -310,6 +355,11 @@ class Family(Strict):
         own = self.datasets[dataset].stop
         return self.stop if own is None else own
 
+    def named_metrics(self, dataset: str) -> list[Metric]:
+        """Metrics of `evaluate` that a dataset of generations is scored by, too."""
+        own = self.datasets[dataset].metrics
+        return self.metrics if own is None else own
+
     def windows(self, dataset: str) -> tuple[int, int]:
         """Window and stride, in tokens, of a dataset of text."""
         own = self.datasets[dataset]
@@ -326,6 +376,7 @@ class Family(Strict):
             kinds = " and ".join(PROMPTLESS)
             raise PlacedError(("formats",), f"needed except for kinds {kinds}; kind: {self.kind}")
         self._check_text()
+        self._check_metrics()
         for name, dataset in self.datasets.items():
             self._check_gold(("datasets", name), dataset)
             if self.kind not in PROMPTLESS:
@@ -360,6 +411,20 @@ class Family(Strict):
                     f"found {stride}, expected at most the window of dataset {name!r}, {window} "
                     "tokens: those between two windows would not be scored",
                 )
+
+    def _check_metrics(self) -> None:
+        """Only generations have metrics of `evaluate`, each once, under names of their own."""
+        if self.kind != "generation" and "metrics" in self.model_fields_set:
+            raise PlacedError(("metrics",), f"not for a family of kind {self.kind}")
+        listed = {("datasets", name): dataset.metrics for name, dataset in self.datasets.items()}
+        for loc, metrics in {(): self.metrics, **listed}.items():
+            names = [metric.name for metric in metrics or []]
+            for number, name in enumerate(names):
+                if name in OWN_SCORES or names.count(name) > 1:
+                    reason = "is that of a usual score" if name in OWN_SCORES else "is named twice"
+                    raise PlacedError(
+                        (*loc, "metrics", number), f"{name!r} {reason}; take another name"
+                    )
 
     def _check_gold(self, loc: tuple, dataset: Dataset) -> None:
         """A dataset says where the gold answer is in the way of its kind, and in no other."""

@@ -268,6 +268,29 @@ class Grid:
             return {}
         return {self.checkpoint_folder(name): source.reference(name) for name in self.checkpoints}
 
+    def fetched_metrics(self) -> dict[str, dict]:
+        """Folder -> what is looked up for it, of the metrics that are named without a path."""
+        found = {}
+        for dataset in self.datasets:
+            for metric in self.families[self.family(dataset)].named_metrics(dataset):
+                if metric.path is None:
+                    where = {"repository": metric.space, "revision": metric.revision}
+                    found[paths.metric(metric.name)] = {"name": metric.name, **where}
+        return found
+
+    def fetched(self) -> dict[str, dict]:
+        """Folder -> what is looked up on the Hub for it (``ptft.hub.resolve.Reference``)."""
+        kinds = {
+            "checkpoint": self.fetched_checkpoints(),
+            "split": self.fetched_splits(),
+            "metric": self.fetched_metrics(),
+        }
+        return {
+            folder: {kind: found}
+            for kind, folders in kinds.items()
+            for folder, found in folders.items()
+        }
+
     # Expansion ------------------------------------------------------------------------------------
 
     def _expand_arms(self) -> Iterator[Arm]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ptft import paths
 from ptft.errors import present
 from ptft.evaluation.cells import KINDS
 from ptft.models.derive import DERIVATIONS
@@ -29,7 +30,16 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
     content = dump(spec)
     # They do not decide what a row holds.
-    unread = ("splits", "formats", "metric", "max_new_tokens", "stop", "window", "stride")
+    unread = (
+        "splits",
+        "formats",
+        "metric",
+        "max_new_tokens",
+        "stop",
+        "metrics",
+        "window",
+        "stride",
+    )
     for key in ("title", *unread):
         content.pop(key, None)
     return {
@@ -279,4 +289,19 @@ def _scoring(grid: Grid, dataset: str) -> dict:
         "metric": family.metric(dataset),
         "max_new_tokens": grid.max_new_tokens(dataset),
         "stop": family.stops(dataset),
+        **({"metrics": metrics} if (metrics := _named_metrics(family, dataset)) else {}),
     }
+
+
+def _named_metrics(family: Family, dataset: str) -> list[dict]:
+    """Metrics of `evaluate` that a dataset is scored by, too, and where their code is."""
+    return [
+        {
+            "name": metric.name,
+            "folder": metric.path or paths.metric(metric.name),
+            "options": metric.options,
+            "score": metric.score,
+            "per": metric.per,
+        }
+        for metric in family.named_metrics(dataset)
+    ]

@@ -104,17 +104,12 @@ def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
 
 def references(grid: Grid) -> dict[str, dict]:
     """Pin of what is fetched -> what it is for (``ptft.hub.resolve.Reference``)."""
-    kinds = {"checkpoint": grid.fetched_checkpoints(), "split": grid.fetched_splits()}
-    return {
-        paths.pin(folder): {kind: found}
-        for kind, folders in kinds.items()
-        for folder, found in folders.items()
-    }
+    return {paths.pin(folder): found for folder, found in grid.fetched().items()}
 
 
 def shared_and_absent(grid: Grid) -> list[str]:
     """What a study shares with others and somebody has yet to make: a main process locks it."""
-    shared = [*references(grid), *grid.fetched_checkpoints(), *grid.fetched_splits()]
+    shared = [*references(grid), *grid.fetched()]
     source = grid.model.source
     if source.kind == "pocket":
         shared += [paths.pocket_corpus(), paths.pocket_text()]

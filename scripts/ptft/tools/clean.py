@@ -135,7 +135,7 @@ class Deletable:
 
     def _fetched(self) -> list[Path]:
         """Fetched folders and their pins that no study names; none if a study can't be read."""
-        used = {*self.grid.fetched_checkpoints(), *self.grid.fetched_splits()}
+        used = set(self.grid.fetched())
         for study in self.folder.glob("results/*/state/study_file"):
             resolved = study.parents[1] / "study.yaml"
             if not resolved.exists():  # it has begun, and what it fetches is not known yet

@@ -178,7 +178,7 @@ class Preview:
 
     def _write_page(self, progress: list[str]) -> None:
         resolved = self.output / "study.yaml"
-        pins = self._pins({**self.grid.fetched_checkpoints(), **self.grid.fetched_splits()})
+        pins = self._pins(self.grid.fetched())
         fetched = {str(pin): json.loads(pin.read_text()) for pin in pins}
         study: Mapping[str, Any] = {
             **as_read(resolved_study(self.grid)),

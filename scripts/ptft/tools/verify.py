@@ -19,6 +19,7 @@ import polars as pl
 from ptft import paths
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
+from ptft.evaluation.named_metrics import NEEDS
 from ptft.evaluation.published import names_in, recorded_cells
 from ptft.files import as_read
 from ptft.hub.pins import CONVERTED, Pin
@@ -93,7 +94,7 @@ class Verification:
 
     def _pins(self) -> Iterator[Finding]:
         """Compare fetched files with the hashes that the Hub published."""
-        for name in {**self.grid.fetched_checkpoints(), **self.grid.fetched_splits()}:
+        for name in self.grid.fetched():
             folder, pin_file = self.folder / name, self.folder / paths.pin(name)
             fetch_again = "run `snakemake fetch` with the study"
             if not pin_file.exists() or not folder.exists():
@@ -111,7 +112,8 @@ class Verification:
             for place, wrong in differences.items():
                 yield Finding(folder / place, f"not as {pin_file} says: {wrong}", again)
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                if file.relative_to(folder).as_posix() not in {*places, CONVERTED}:
+                own = file.relative_to(folder).as_posix()
+                if own not in {*places, CONVERTED} and not own.startswith(f"{NEEDS}/"):
                     yield Finding(file, f"is not among the files of {pin_file}", "remove it")
 
     def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:

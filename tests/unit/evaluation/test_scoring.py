@@ -431,6 +431,45 @@ def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     assert renamed["nli.renamed.2shot.parquet"] == record[cell] and cell not in renamed
 
 
+METRIC = """
+import datasets
+import evaluate
+
+
+class Lengths(evaluate.Metric):
+    def _info(self):
+        text = datasets.Value("string")
+        features = datasets.Features({"predictions": text, "references": text})
+        return evaluate.MetricInfo(description="", citation="", features=features)
+
+    def _compute(self, predictions, references):
+        return {"lengths": FACTOR * sum(map(len, references))}
+
+
+FACTOR = 1
+"""
+
+
+def test_a_metric_by_name_is_a_column_and_its_code_part_of_the_key(job, tmp_path):
+    folder, plan, run = job
+    (tmp_path / "metrics").mkdir()
+    code = tmp_path / "metrics/lengths.py"
+    code.write_text(METRIC)
+    lengths = {"name": "lengths", "folder": str(code.parent), "options": {}, "per": "example"}
+    plan["datasets"]["sums"]["metrics"] = [lengths]
+    for factor in (1, 2):
+        code.write_text(METRIC.replace("FACTOR = 1", f"FACTOR = {factor}"))
+        before = stored(folder)
+        assert run() == 0
+        texts = pl.read_parquet(folder / "output/sums.default.0shot.parquet")
+        assert texts["lengths"].to_list() == [factor * len(gold) for gold in texts["gold"]]
+        assert len(stored(folder)) - len(before) == (3 if factor == 1 else 1)
+    code.unlink()
+    with pytest.raises(SystemExit, match="metric lengths: .*lengths.py does not exist"):
+        run()
+    assert len(stored(folder)) == 4  # it was said before anything was generated
+
+
 def test_a_failing_cell_does_not_stop_the_others(job, capsys):
     folder, plan, run = job
     plan["datasets"]["nli"]["formats"] = {"bad": "{nothing}", "good": TEMPLATE}
