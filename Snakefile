@@ -26,10 +26,8 @@ from ptft.figures import FIGURES, figures_of
 from ptft.errors import exit_with_message
 from ptft.files import Slices
 from ptft.hub.pins import unresolved
-from ptft.language.translation import translator
 from ptft.planning.gpus import gpu_models, gpus_here, require_room
 from ptft.planning.estimates import JobResources
-from ptft.report.embedding import protect_reports
 from ptft.report.outcome import outcome
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.runtime.slurm_plugin import correct_status_queries
@@ -93,17 +91,8 @@ else:
 
 
 include: "workflow/rules/analysis.smk"
-include: "workflow/rules/front_page.smk"
-include: "workflow/rules/export.smk"
-
-
-DOCUTILS = os.path.relpath(Path(workflow.basedir) / "workflow/report/docutils.conf")
-
-
 include: "workflow/rules/report.smk"
-
-
-report: os.path.abspath(RESULTS.front_page)
+include: "workflow/rules/export.smk"
 
 
 rule all:
@@ -117,7 +106,6 @@ rule all:
 SUBMITTED = {"pretrain_checkpoint", "finetune_model", "evaluate_model", "check_gpu"}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in SUBMITTED))
 correct_status_queries()
-protect_reports(Path(DOCUTILS), STUDY.report.language)
 announce(
     RESULTS,
     *((None, ()) if GRID.finished else (GRID, GPUS)),

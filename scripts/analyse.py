@@ -13,9 +13,8 @@ def main(
     arms: Path | None = None,
     settings: Path | None = None,
     tables: tuple[str, ...] = (),
-    language: str = "en",
 ) -> None:
-    """Make tables of the analyses: NAME.parquet, .csv and .html for every table.
+    """Make tables of the analyses: NAME.parquet and .csv for every table.
 
     Args:
         cells: cells.parquet
@@ -25,19 +24,17 @@ def main(
         arms: arms.parquet, for what validation chooses
         settings: analysis settings, JSON file; without, the defaults
         tables: names of tables; without, all
-        language: of the pages
     """
     import logging
 
     import polars as pl
 
+    from ptft.analysis.csv_tables import write_table
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
-    from ptft.analysis.tables import TABLES, about_table, make_table
+    from ptft.analysis.tables import TABLES, make_table
     from ptft.analysis.tuned_models import with_chosen
     from ptft.files import read_slice
-    from ptft.language.translation import translator
-    from ptft.report.table_page import write_table
 
     chosen = read_slice(settings, Settings) if settings else Settings()
     scores = Scores.build(
@@ -47,8 +44,7 @@ def main(
         scores = with_chosen(scores, pl.read_parquet(arms))
     for name in tables or TABLES:
         table = make_table(name, scores, chosen)
-        file = output_dir / f"{name}.parquet"
-        write_table(table, file, about_table(name), translator(language), language)
+        write_table(table, output_dir / f"{name}.parquet")
         logging.info("%s: %d rows", name, len(table))
 
 

@@ -33,18 +33,17 @@ def main(
     """
     import polars as pl
 
+    from ptft import language as said
     from ptft.analysis.model_pairs import model_pairs, paired_wins
     from ptft.analysis.scores import Scores
     from ptft.analysis.settings import Settings
     from ptft.analysis.tables.learning import hidden_labels
     from ptft.analysis.tuned_models import with_chosen
     from ptft.files import read_slice
-    from ptft.language.translation import translator
-    from ptft.language.words import Words
-    from ptft.report.comparison_page import comparison_page
+    from ptft.report.comparison import comparison_page
 
     chosen = read_slice(settings, Settings)
-    words = Words(translator(language), read_slice(titles, dict[str, dict[str, str]]))
+    said.use(language, read_slice(titles, dict[str, dict[str, str]]))
     table = pl.read_parquet(cells)
     scores = Scores.build(table, pl.scan_parquet(replicates))
     trained = pl.read_parquet(arms) if arms else None
@@ -54,9 +53,7 @@ def main(
     found = replace(found, pairs=paired_wins(found, table, evaluations, trained))
     hidden = hidden_labels(pl.read_parquet(suspicious))
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(
-        comparison_page(found, hidden, chosen.level, words, language), encoding="utf-8"
-    )
+    output.write_text(comparison_page(found, hidden, chosen.level), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,36 +1,43 @@
-"""Let Snakemake make its report of a study; the Snakefile keeps the study's texts texts."""
+"""Write the page of a study, from its tables and figures."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from ptft.runtime.programs import command_line
 
 
 @command_line
-def main(snakefile: Path, configfiles: tuple[Path, ...], stylesheet: Path, output: Path) -> int:
-    """Let Snakemake make its report of a study; ends with Snakemake's exit status.
+def main(
+    study: Path,
+    tables: Path,
+    figures: Path,
+    output: Path,
+    shown: tuple[str, ...] = (),
+    records: tuple[Path, ...] = (),
+    beside: tuple[Path, ...] = (),
+    titles: Path | None = None,
+    language: str = "en",
+) -> None:
+    """Write the page of a study, and findings.parquet and .csv beside its tables.
 
     Args:
-        snakefile: of the workflow
-        configfiles: of the study
-        stylesheet: added to Snakemake's own
-        output: the report, HTML
+        study: the resolved study
+        tables: folder of cells.parquet, NAME.parquet, missing.csv, costs.csv
+        figures: folder of NAME.svg
+        output: the page, HTML
+        shown: figures of the page; without, all
+        records: folders of tuned models' records, the more recent last
+        beside: pages in the folder of the output, to be linked: examples, comparison
+        titles: names as people write them, JSON file
+        language: of the page
     """
-    draft = output.with_name(f".{output.name}")  # Snakemake wants the suffix
-    # On the same study as the run that needs the report: no lock is taken for it.
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--nolock"),
-        *("--configfiles", *map(str, configfiles), "--report", str(draft)),
-        *("--report-stylesheet", str(stylesheet), "--quiet", "--", "report_contents"),
-    ]
-    try:
-        status = subprocess.run(command, check=False).returncode
-        if status == 0:
-            draft.replace(output)
-    finally:
-        draft.unlink(missing_ok=True)
-    return status
+    from ptft import language as said
+    from ptft.figures import FIGURES
+    from ptft.files import read_slice
+    from ptft.report.page import StudyFiles, write_page
+
+    said.use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
+    pages = {page.stem: page.name for page in beside}
+    write_page(StudyFiles(study, tables, figures, records, pages), output, shown or list(FIGURES))
 
 
 if __name__ == "__main__":

@@ -34,14 +34,12 @@ def main(
     """
     import polars as pl
 
+    from ptft import language as said
     from ptft.analysis.examples import cells_reader, pick_examples
     from ptft.analysis.settings import Settings
     from ptft.evaluation.cells import EvaluationPlan, cells_of_plan
     from ptft.files import read_slice
-    from ptft.language.translation import translator
-    from ptft.language.words import Words
-    from ptft.report.examples import examples_data
-    from ptft.report.examples_page import examples_page
+    from ptft.report.examples import examples_data, examples_page
 
     asked = cells_of_plan(read_slice(plan, EvaluationPlan))
     labels = {cell.dataset: cell.labels for cell in asked}
@@ -49,8 +47,8 @@ def main(
     reader = cells_reader(table, evaluations, labels)
     chosen = read_slice(settings, Settings)
     picked = pick_examples(table, pl.read_parquet(arms), chosen, reader, seed)
-    words = Words(translator(language), read_slice(titles, dict[str, dict[str, str]]))
-    page = examples_page(examples_data(picked, asked, data, words), seed, words, language)
+    said.use(language, read_slice(titles, dict[str, dict[str, str]]))
+    page = examples_page(examples_data(picked, asked, data), seed)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")
 

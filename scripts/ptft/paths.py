@@ -249,11 +249,6 @@ class Results:
         return f"{self.root}/comparison.html"
 
     @property
-    def front_page(self) -> str:
-        """First page of the report, written from the tables."""
-        return f"{self.root}/front_page.rst"
-
-    @property
     def report(self) -> str:
         """The self-contained report."""
         return f"{self.root}/report.html"

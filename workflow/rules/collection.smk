@@ -58,16 +58,11 @@ rule collect_cells:
 rule collect_arms:
     input:
         script=program("collect_arms"),
-        modules=library("analysis/tuned_models") + table_pages() + words(),
+        modules=library("analysis/tuned_models"),
         cells=CELLS,
     output:
         table=ARMS,
         csv=RESULTS.table("arms", "csv"),
-        html=report(
-            RESULTS.table("arms", "html"),
-            category=translator(STUDY.report.language)("Tables"),
-            labels={"table": "arms"},
-        ),
     log:
         RESULTS.log("collect_arms"),
     conda:
@@ -75,14 +70,12 @@ rule collect_arms:
     params:
         study=slice_of("collect_arms", partial(arms_slice, GRID)),
         folder=lambda wildcards, output: folder_of(output.table),
-        language=STUDY.report.language,
     message:
         "Collect the fine-tuned models' settings and losses"
     shell:
         "python {input.script:q} --study {params.study:q}"
         f" --models {RESULTS.models} --records {RESULTS.trained}"
-        " --output-dir {params.folder:q}"
-        " --language {params.language} 2> {log:q}"
+        " --output-dir {params.folder:q} 2> {log:q}"
 
 
 rule collect_costs:
@@ -109,7 +102,7 @@ rule collect_costs:
 rule export_results:
     input:
         script=program("export_results"),
-        modules=library("report/conditions", "report/export", "report/rst"),
+        modules=library("report/export"),
         cells=CELLS,
         tables=[RESULTS.table(name) for name in TABLES],
     output:

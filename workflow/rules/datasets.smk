@@ -94,7 +94,7 @@ rule check_trained:
 rule collect_checks:
     input:
         script=program("collect_checks"),
-        modules=library("audit/tables") + table_pages() + words(),
+        modules=library("audit/tables"),
         checks=[*CHECKED, *map(RESULTS.trained_check, TRAININGS)],
         tokenizer=RESULTS.tokenizer,
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
@@ -102,28 +102,19 @@ rule collect_checks:
         splits=RESULTS.table("audit_splits"),
         prompts=RESULTS.table("audit_prompts"),
         csv=[RESULTS.table(name, "csv") for name in AUDITS],
-        html=[
-            report(
-                RESULTS.table(name, "html"),
-                category=translator(STUDY.report.language)("Tables"),
-                labels={"table": name},
-            )
-            for name in AUDITS
-        ],
     log:
         RESULTS.log("collect_checks"),
     conda:
         "../../envs/environment.yaml"
     params:
         plan=slice_of("collect_checks", partial(checks_slice, GRID)),
-        language=STUDY.report.language,
     message:
         "Put the checks of the data into tables"
     shell:
         "python {input.script:q} --plan {params.plan:q} --checks {input.checks:q}"
         f" --data {RESULTS.datasets}"
         " --tokenizer {input.tokenizer:q} --splits {output.splits:q} --prompts {output.prompts:q}"
-        " --language {params.language} 2> {log:q}"
+        " 2> {log:q}"
 
 
 rule datasets:

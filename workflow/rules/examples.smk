@@ -5,16 +5,7 @@ EXAMPLES = [RESULTS.examples] if GRID.tasks and GRID.prompted else []
 rule write_examples:
     input:
         script=program("write_examples"),
-        modules=library(
-            "analysis/examples",
-            "prompts/templates",
-            "report/embedded_json",
-            "report/examples",
-            "report/examples_page",
-            "report/web_page",
-        )
-        + words()
-        + [f"{SCRIPTS}/ptft/report/examples.{kind}" for kind in ("css", "js")],
+        modules=library("analysis/examples", "prompts/templates", "report/examples") + page_parts(),
         # It is made again when any cell is; the files of cells are not declared.
         cells=CELLS,
         arms=ARMS,
@@ -24,11 +15,7 @@ rule write_examples:
             if dataset in GRID.prompted and split != "train"
         ],
     output:
-        report(
-            RESULTS.examples,
-            category=translator(STUDY.report.language)("Examples"),
-            labels={"page": "examples"},
-        ),
+        RESULTS.examples,
     log:
         RESULTS.log("write_examples"),
     conda:

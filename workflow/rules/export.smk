@@ -10,10 +10,10 @@ rule export:
         audits=[
             RESULTS.table(name, suffix)
             for name in [*AUDITS, "arms"]
-            for suffix in ("parquet", "csv", "html")
+            for suffix in ("parquet", "csv")
         ],
         figures=[RESULTS.figure(name, suffix) for name in FIGURES for suffix in ("svg", "png")],
-        page=RESULTS.front_page,
+        page=[RESULTS.report, *(RESULTS.table("findings", kind) for kind in ("parquet", "csv"))],
         exported=EXPORTED,
     output:
         RESULTS.archive,

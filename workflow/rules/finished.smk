@@ -39,16 +39,7 @@ rule read_finished:
         ),
         sources=GRID.sources,
     output:
-        [file for file in READ if not file.endswith(".html")],
-        [
-            report(
-                file,
-                category=translator(STUDY.report.language)("Tables"),
-                labels={"table": Path(file).stem},
-            )
-            for file in READ
-            if file.endswith(".html")
-        ],
+        READ,
     log:
         RESULTS.log("read_finished"),
     conda:

@@ -62,17 +62,17 @@ def library(*names):
     return [f"{SCRIPTS}/ptft/{name}.py" for name in names]
 
 
-def table_pages():
-    """What writes a table as CSV and as a page."""
-    names = ("analysis/csv_tables", "report/embedded_json", "report/table_page", "report/web_page")
-    return [*library(*names), f"{SCRIPTS}/ptft/report/table_page.js"]
-
-
 def words():
-    """What says a report's phrases: an edited translation writes and draws its pages again."""
-    language = STUDY.report.language
-    translations = [] if language == "en" else [f"{SCRIPTS}/ptft/language/{language}.yaml"]
-    return library("language/translation", "language/words") + translations
+    """The labels of a language: an edited one writes pages and draws figures again."""
+    code = STUDY.report.language
+    labels = [] if code == "en" else [f"{SCRIPTS}/ptft/language/{code}.yaml"]
+    return library("language/__init__") + labels
+
+
+def page_parts():
+    """What all pages are made of: templates, styles, scripts, words."""
+    templates = Path(SCRIPTS, "ptft/report/templates").rglob("*.*")
+    return library("report/rendering") + sorted(map(str, templates)) + words()
 
 
 def overlaid_tables(spec):

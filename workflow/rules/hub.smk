@@ -49,8 +49,7 @@ rule fetch_pin:
     message:
         "Fetch {wildcards.folder}"
     shell:
-        f"export {HUB_TOKENS};"
-        " python {params.script:q} --pin {input.pin:q} 2>&1 | tee {log:q}"
+        f"export {HUB_TOKENS};" " python {params.script:q} --pin {input.pin:q} 2>&1 | tee {log:q}"
 
 
 rule fetch:

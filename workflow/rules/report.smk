@@ -1,46 +1,77 @@
-# The report: Snakemake's own self-contained page, led by a front page.
+# The page of the study, from findings, tables and figures; beside it any two models, and examples.
+COMPARISON = [RESULTS.comparison]
+
+
+rule compare_models:
+    input:
+        script=program("compare_models"),
+        modules=modules("analysis") + library("report/comparison") + page_parts(),
+        cells=CELLS,
+        replicates=REPLICATES,
+        suspicious=RESULTS.table("suspicious"),
+        arms=ARMS,
+    output:
+        RESULTS.comparison,
+    log:
+        RESULTS.log("compare_models"),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=analysis_settings,
+        titles=titles_slice,
+        arms=f"--arms {ARMS}" if ARMS else "",
+        language=STUDY.report.language,
+    message:
+        "Compare the models"
+    shell:
+        "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
+        " --suspicious {input.suspicious:q} --settings {params.settings:q} {params.arms}"
+        " --titles {params.titles:q} --language {params.language}"
+        # Cells, where there are any: the page is made again when any of them is.
+        f" --evaluations {RESULTS.evaluations}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule make_report:
     input:
         script=program("make_report"),
-        module=library(
-            "report/embedded_json", "report/embedding", "report/ready_style", "report/rst"
+        modules=library(
+            "analysis/findings",
+            "analysis/findings_of_changes",
+            "analysis/findings_of_study",
+            "analysis/tuned_models",
+            "analysis/costs",
+            "paper",
+            "report/page",
+            "versions",
         )
-        + [f"{SCRIPTS}/ptft/report/report_{part}" for part in ("names.js", "style.css")]
-        + words(),
-        front_page=RESULTS.front_page,
-        figures=SHOWN_FIGURES,
-        tables=[RESULTS.table(name, "html") for name in SHOWN_TABLES],
-        examples=EXAMPLES,
-        comparison=COMPARISON,
-        stylesheet=os.path.relpath(Path(workflow.basedir) / "workflow/report/style.css"),
-        docutils=DOCUTILS,
-        captions=sorted(
-            os.path.relpath(path)
-            for path in Path(workflow.basedir).glob("workflow/report/**/*.rst")
-        ),
+        + page_parts(),
+        study=RESULTS.resolved,
+        cells=[CELLS, REPLICATES],
+        tables=[RESULTS.table(name) for name in TABLES],
+        audits=[RESULTS.table(name) for name in AUDITS],
+        figures=[RESULTS.figure(name) for name in FIGURES],
+        costs=COSTS,
+        arms=ARMS,
+        beside=[*EXAMPLES, *COMPARISON],
     output:
-        RESULTS.report,
+        page=RESULTS.report,
+        findings=[RESULTS.table("findings", kind) for kind in ("parquet", "csv")],
     log:
         RESULTS.log("make_report"),
     conda:
         "../../envs/environment.yaml"
     params:
-        configfiles=[os.path.relpath(path) for path in workflow.configfiles],
-        snakefile=os.path.relpath(workflow.main_snakefile),
+        tables=lambda wildcards, input: folder_of(input.tables[0]),
+        figures=lambda wildcards, input: folder_of(input.figures[0]),
+        titles=titles_slice,
+        shown=" ".join(FIGURES),
+        language=STUDY.report.language,
     message:
-        "Put the report together"
+        "Write the report"
     shell:
-        "python {input.script:q} --snakefile {params.snakefile:q}"
-        " --configfiles {params.configfiles:q} --stylesheet {input.stylesheet:q}"
-        " --output {output:q} 2> {log:q}"
-
-
-rule report_contents:
-    input:
-        RESULTS.front_page,
-        SHOWN_FIGURES,
-        [RESULTS.table(name, "html") for name in SHOWN_TABLES],
-        EXAMPLES,
-        COMPARISON,
+        "python {input.script:q} --study {input.study:q} --tables {params.tables:q}"
+        " --figures {params.figures:q} --shown {params.shown}"
+        f" --records {RESULTS.trained} {RESULTS.models}"
+        " --titles {params.titles:q} --language {params.language} --beside {input.beside:q}"
+        " --output {output.page:q} 2> {log:q}"

@@ -28,3 +28,10 @@ def csv_text(table: pl.DataFrame) -> str:
 def write_csv(table: pl.DataFrame, path: Path) -> None:
     """Write a table as CSV."""
     path.write_text(csv_text(table), encoding="utf-8")
+
+
+def write_table(table: pl.DataFrame, file: Path) -> None:
+    """Write a table as parquet, and beside it as CSV."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(file)
+    write_csv(table, file.with_suffix(".csv"))

@@ -112,8 +112,6 @@ def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
     return {name: spec for name, spec in FIGURES.items() if spec.needs in needed}
 
 
-LINKED = {f"{name}.svg": spec.title for name, spec in FIGURES.items()}
-"""file name in the report -> title"""
 AXES = ("index", "tokens")
 
 

@@ -1,36 +1,78 @@
-"""Single examples for readers: prompts and answers, as data of a page.
+"""The page of single examples: prompts and answers of any of the models that were drawn.
 
 Cells do not store prompts: these are built again from the prepared examples.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ptft.analysis.examples import GROUPS, Pick, Picked
+from ptft import language
+from ptft.analysis.examples import DRAWN, GROUPS, LARGEST, MARGIN, Pick, Picked
 from ptft.data.jsonl import read_all, read_examples
 from ptft.evaluation.cells import CellRequest, cell_shots
-from ptft.language.words import Words
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
+from ptft.report import rendering
 
 PROMPT, ANSWER = 1200, 300
 """characters shown of a prompt and of an answer"""
+CARDS_SHOWN = 20
+"""shown at first, and added at each request"""
 
 
-def examples_data(
-    picked: Picked, cells: Iterable[CellRequest], data: Path, words: Words
-) -> dict[str, Any]:
+def examples_page(data: Mapping[str, Any], seed: int) -> str:
+    """A whole HTML page, in the language in use.
+
+    Args:
+        data: :func:`examples_data`.
+        seed: with which the examples were drawn.
+    """
+    label = language.label
+    counted = {
+        True: label("{shown} of {drawn} shown"),
+        False: label("{shown} of {drawn} shown, drawn from {all}"),
+    }
+    groups = [
+        {"number": GROUPS.index(name), "name": name, "count": counted[name == LARGEST]}
+        for name in data["groups"]
+    ]
+    words = {
+        "all": label("all"),
+        "base": label("base model"),
+        "cut": label("(prompt cut to the model's context)"),
+        "gold": label("Gold"),
+        "prompt": label("Prompt"),
+        "right": label("right"),
+        "score": "ROUGE-L",
+        "shots": label("Solved examples before it"),
+        "tuned": label("tuned on {task}"),
+        "wrong": label("wrong"),
+    }
+    return rendering.render(
+        "examples.jinja",
+        groups=groups,
+        margin=MARGIN,
+        drawn=DRAWN,
+        seed=seed,
+        empty=not data["cards"],
+        packed=rendering.packed(
+            json.dumps({**data, "groups": groups, "words": words, "limit": CARDS_SHOWN})
+        ),
+    )
+
+
+def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> dict[str, Any]:
     """The page's data as plain lists, in which names are indices into other lists.
 
     Args:
         picked: the examples.
         cells: that every model of the study is scored on, datasets in its order.
         data: folder of prepared splits.
-        words: language and titles of the page.
     """
     asked = {(c.dataset, c.format): c for c in cells if picked.shots.get(c.dataset) == c.shots}
     by_dataset: dict[str, list[Pick]] = {dataset: [] for dataset, _ in asked}
@@ -43,12 +85,12 @@ def examples_data(
         formats = sorted({name for pick in picks for _, name, _ in pick.answers})
         requests = {name: asked[dataset, name] for name in formats}
         prompts = _Prompts(picks, requests, data / dataset)
-        datasets.append({"title": words.dataset(dataset), "shots": prompts.shots})
+        datasets.append({"title": language.dataset(dataset), "shots": prompts.shots})
         rows.append(prompts.rows)
         kind = next(iter(requests.values())).kind
         cards += [_card(pick, names, prompts.places[pick.example_id], kind) for pick in picks]
     return {
-        "tasks": [words.task(task) for task in names.tasks],
+        "tasks": [language.task(task) for task in names.tasks],
         "checkpoints": names.checkpoints,
         "arms": names.arms,
         "groups": [group for group in GROUPS if any(p.group == group for p in picked.picks)],

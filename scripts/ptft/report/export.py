@@ -9,7 +9,6 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.paths import cell_name
-from ptft.report.conditions import number_of_shots
 
 # Names the harness and the Hub use for our metrics.
 HARNESS_METRIC = {"accuracy": "acc", "acc_norm": "acc_norm", "rougeL": "rougeL"}
@@ -81,7 +80,13 @@ def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str,
 
 
 def _shots(row: Mapping[str, Any]) -> str:
-    return number_of_shots(row["shots"], row["truncated"], str)
+    """The number of shots asked for, with a note if prompts were cut to fewer."""
+    shots, truncated = row["shots"], row["truncated"]
+    if not shots or not truncated:
+        return str(shots)
+    if truncated == 1:
+        return f"fewer than {shots} (all prompts were cut)"
+    return f"{shots} (fewer in {100 * truncated:.2g} % of the prompts)"
 
 
 class AboutModels(TypedDict):

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import csv
 from pathlib import Path
 
 from ptft.paths import Results
-from ptft.report.rst import without_templates
 
-FINDINGS = 2
-BRACE = without_templates("{"), "{"
+LINES = 5
+QUESTIONS = ("taught", "added", "latent", "forgotten", "spared", "texts", "formats", "stopping")
+"""whose first sentence is told, in this order"""
 
 
 def outcome(results: Results) -> list[str]:
-    """The front page's first findings; none without a page."""
-    page = Path(results.front_page)
-    return first_items(page.read_text(encoding="utf-8"), FINDINGS) if page.exists() else []
-
-
-def first_items(page: str, count: int) -> list[str]:
-    """The first items of a page's lists, one line each, as text without marks.
-
-    Args:
-        page: reStructuredText, as ``ptft.report.front_page`` writes it.
-        count: how many.
-    """
-    from docutils.core import publish_doctree
-
-    items = [line for line in page.splitlines() if line.startswith("* ")][:count]
-    # Links lead to elsewhere on the page; braces are escaped for Snakemake.
-    items = [re.sub(r"`([^`]+)`_", r"\1", item.replace(*BRACE)) for item in items]
-    settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
-    trees = [publish_doctree(item, settings_overrides=settings) for item in items]
-    return [" ".join(tree.astext().split()) for tree in trees]
+    """The page's first answers, a sentence or two each; none without a page."""
+    findings = Path(results.table("findings", "csv"))
+    if not findings.exists():
+        return []
+    first: dict[str, str] = {}
+    with findings.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["sentence"]:
+                first.setdefault(row["question"], row["sentence"])
+    return [first[question] for question in QUESTIONS if question in first][:LINES]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from ptft import language as said
+from ptft.analysis.csv_tables import write_table
 from ptft.analysis.studies import QUANTITIES, differences, joined, study_curves
-from ptft.analysis.tables import TABLES, about_table
+from ptft.analysis.tables import TABLES
 from ptft.errors import StudyError
-from ptft.language.translation import translator
-from ptft.language.words import Words
 from ptft.paths import Results
+from ptft.report.studies import studies_page
 from ptft.study.load import LIBRARY, read_families, titles
 
 NEEDED = ("cells", "base_scores", "gains", "forgetting")
@@ -76,62 +76,24 @@ def compare_studies(
     if any(Path(Results(study).root).resolve() == output.resolve() for study in studies):
         raise StudyError(f"{output} is the folder of a study that is compared; name another one")
     tables = read_tables(studies)
-    names = titles(read_families([LIBRARY])[0])
-    said.use(language, names)
-    words = Words(translator(language), names)
+    said.use(language, titles(read_families([LIBRARY])[0]))
     curves = study_curves(tables)
-    _write_tables(tables, curves, output / "tables", words, language)
-    pictures = _draw(curves, output)
-    _write_page(tables, curves, pictures, output, description, words)
+    found = differences(curves)
+    common = [name for name in TABLES if all(name in own for own in tables.values())]
+    joint = {name: joined(name, tables) for name in common}
+    for name, table in {"compared": curves, "differences": found, **joint}.items():
+        write_table(table, output / "tables" / f"{name}.parquet")
+    _draw(curves, found, output / "figures")
+    cells = pl.concat([own["cells"] for own in tables.values()], how="diagonal_relaxed")
+    shown = {"cells": cells, "compared": curves, "differences": found}
+    page = studies_page(output.name, description, shown, output / "figures")
+    (output / "report.html").write_text(page, encoding="utf-8")
 
 
-def _write_tables(
-    tables: Mapping[str, Mapping[str, pl.DataFrame]],
-    curves: pl.DataFrame,
-    folder: Path,
-    words: Words,
-    language: str,
-) -> None:
-    from ptft.report.table_page import write_table
-
-    common = [name for name in TABLES if all(name in found for found in tables.values())]
-    made = {
-        "compared": (curves, study_curves.__doc__),
-        "differences": (differences(curves), differences.__doc__),
-        **{name: (joined(name, tables), about_table(name)) for name in common},
-    }
-    for name, (table, about) in made.items():
-        write_table(table, folder / f"{name}.parquet", about or "", words.translate, language)
-
-
-def _draw(curves: pl.DataFrame, output: Path) -> dict[str, bytes]:
-    """Quantity -> SVG of its figure."""
+def _draw(curves: pl.DataFrame, found: pl.DataFrame, folder: Path) -> None:
     from ptft.figures.studies import draw_studies
     from ptft.figures.style import save
 
-    found = {}
     for quantity in QUANTITIES:
-        svg, png = (output / "figures" / f"{quantity}.{kind}" for kind in ("svg", "png"))
-        save(draw_studies(curves, differences(curves), quantity), svg, png)
-        found[quantity] = svg.read_bytes()
-    return found
-
-
-def _write_page(
-    tables: Mapping[str, Mapping[str, pl.DataFrame]],
-    curves: pl.DataFrame,
-    pictures: Mapping[str, bytes],
-    output: Path,
-    description: str,
-    words: Words,
-) -> None:
-    from docutils.core import publish_string
-
-    from ptft.report.compared_page import compared_page
-
-    cells = pl.concat([found["cells"] for found in tables.values()], how="diagonal_relaxed")
-    shown = {"cells": cells, "compared": curves, "differences": differences(curves)}
-    page = compared_page(output.name, description, shown, pictures, words)
-    settings = {"file_insertion_enabled": False, "raw_enabled": False}
-    html = publish_string(page, writer="html5", settings_overrides=settings)
-    (output / "report.html").write_bytes(html)
+        svg, png = (folder / f"{quantity}.{kind}" for kind in ("svg", "png"))
+        save(draw_studies(curves, found, quantity), svg, png)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +22,22 @@ import yaml
 from ptft import language, paths
 from ptft.analysis.collect import Parts, find_cells
 from ptft.analysis.costs import read_costs
-from ptft.analysis.csv_tables import write_csv
+from ptft.analysis.csv_tables import write_csv, write_table
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables import TABLES, about_table, make_table
+from ptft.analysis.tables import TABLES, make_table
 from ptft.analysis.tuned_models import arms, with_chosen
 from ptft.figures import FigureSpec, draw, figures_of
 from ptft.figures.style import save
 from ptft.files import as_read
 from ptft.hub.pins import fill_in
-from ptft.language.translation import translator
-from ptft.language.words import Words
-from ptft.report.progress import holes, page_of, progress_said, tables_said
-from ptft.report.study_page import AUDITS, StudyFiles, study_page
-from ptft.report.table_page import write_table
+from ptft.report.page import Progress, StudyFiles, write_page
 from ptft.study.grid import Grid
 from ptft.study.slices import arms_slice, collection_slice, resolved_study
 
 log = logging.getLogger(__name__)
 
-STYLE = Path(__file__).resolve().parents[3] / "workflow/report/style.css"
+AUDITS = ("audit_splits", "audit_prompts")
 
 
 class NothingYetError(RuntimeError):
@@ -82,16 +77,6 @@ class Preview:
         return paths.Results(self.grid.name)
 
     @cached_property
-    def words(self) -> Words:
-        """The report's language."""
-        return Words(translator(self.language), self.grid.titles)
-
-    @property
-    def language(self) -> str:
-        """Its code."""
-        return self.grid.study.report.language
-
-    @cached_property
     def drawn(self) -> dict[str, FigureSpec]:
         """Its figures."""
         return figures_of(self.grid.contents)
@@ -106,14 +91,14 @@ class Preview:
             NothingYetError: there is no cell yet.
             ValueError: a cell's file is broken.
         """
-        table = self._collect()
-        made = f"{datetime.now():%Y-%m-%d %H:%M}"
+        language.use(self.grid.study.report.language, self.grid.titles)
+        progress = self._collect()
         self._analyse()
         self._draw()
-        self._write_page(progress_said(table, made, self.words.translate))
-        return int(table["cells"].sum()), int(table["of"].sum())
+        self._write_page(progress)
+        return int(progress.cells["cells"].sum()), int(progress.cells["of"].sum())
 
-    def _collect(self) -> pl.DataFrame:
+    def _collect(self) -> Progress:
         """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
         study = as_read(collection_slice(self.grid))
         fill_in(study["checkpoints"], self._pins(self.grid.fetched_checkpoints()))
@@ -132,16 +117,14 @@ class Preview:
         write_csv(cells, self.tables / "cells.csv")
         parts.write_replicates(self.tables / "replicates.parquet")
         write_csv(found.missing, self.tables / "missing.csv")
-        table = holes(found.cells, found.missing)
-        self._write("holes", table, getdoc(holes) or "")
-        self._write("arms", self._arms(), getdoc(arms) or "")
+        write_table(self._arms(), self.tables / "arms.parquet")
         root = self.folder / self.results.root
         costs = read_costs(root / "benchmarks", self.folder / self.results.job_records())
         write_csv(costs, self.tables / "costs.csv")
         for name in AUDITS:
             if (made := self.folder / self.results.table(name)).exists():
-                self._write(name, pl.read_parquet(made), "")
-        return table
+                write_table(pl.read_parquet(made), self.tables / f"{name}.parquet")
+        return Progress.of(found.cells, found.missing, f"{datetime.now():%Y-%m-%d %H:%M}")
 
     def _is_scored(self, checkpoint: str, arm: str) -> bool:
         """Cells without a record do not count: they may be of an earlier model."""
@@ -162,13 +145,12 @@ class Preview:
         replicates = pl.scan_parquet(self.tables / "replicates.parquet")
         scores = with_chosen(Scores.build(cells, replicates), trained)
         for name in TABLES:
-            self._write(name, make_table(name, scores, settings), about_table(name))
+            write_table(make_table(name, scores, settings), self.tables / f"{name}.parquet")
 
     def _draw(self) -> None:
         figures = self.output / "figures"
         figures.mkdir(exist_ok=True)
         trained = pl.read_parquet(self.tables / "arms.parquet")
-        language.use(self.language, self.grid.titles)
         for name, spec in self.drawn.items():
             tables = {
                 table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
@@ -176,7 +158,7 @@ class Preview:
             figure = draw(name, tables, self.grid.study.report.axis, None, trained)
             save(figure, figures / f"{name}.svg", figures / f"{name}.png")
 
-    def _write_page(self, progress: list[str]) -> None:
+    def _write_page(self, progress: Progress) -> None:
         resolved = self.output / "study.yaml"
         pins = self._pins(self.grid.fetched())
         fetched = {str(pin): json.loads(pin.read_text()) for pin in pins}
@@ -185,33 +167,11 @@ class Preview:
             "fetched": fetched,
         }
         resolved.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))
-        files = StudyFiles(
-            resolved,
-            self.tables / "cells.parquet",
-            self.tables,
-            self.folder / self.results.models,
-            self.folder / self.results.trained,
-            self.output / "figures",
-            progress=progress,
+        records = tuple(
+            self.folder / place for place in (self.results.trained, self.results.models)
         )
-        shown = [name for name in ("holes", *AUDITS, "arms", *TABLES) if self._has(name)]
-        linked = {f"{name}.svg": spec.title for name, spec in self.drawn.items()}
-        page = (
-            f"{study_page(files, linked, self.words)}\n{tables_said(shown, self.words.translate)}\n"
-        )
-        links = {name: f"figures/{name}" for name in linked}
-        links |= {name: f"tables/{name}.html" for name in shown}
-        text = page_of(page, links, self.grid.name, self.language, STYLE)
-        draft = self.page.with_suffix(".partial")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.page)
-
-    def _has(self, table: str) -> bool:
-        return (self.tables / f"{table}.html").exists()
-
-    def _write(self, name: str, table: pl.DataFrame, about: str) -> None:
-        file = self.tables / f"{name}.parquet"
-        write_table(table, file, about, self.words.translate, self.language)
+        files = StudyFiles(resolved, self.tables, self.output / "figures", records)
+        write_page(files, self.page, list(self.drawn), progress)
 
     def _pins(self, folders: Mapping[str, Any]) -> list[Path]:
         """Existing pins."""

@@ -46,7 +46,7 @@ KNOWN = {
         "export",
         "figures",
     ),
-    *("front_page.rst", "logs"),
+    "logs",
     *("models", "preview", "prompts.txt", "report.html", "state", "study.yaml", "tables"),
 }
 RERUN = "rerun snakemake with the study"

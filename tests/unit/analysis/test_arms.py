@@ -10,6 +10,7 @@ from score_tables import pick
 from synthetic_scores import SETTING_LOSS, add_text, study_slice, write_evaluations
 
 from ptft.analysis.collect import collect
+from ptft.analysis.findings_of_changes import texts as findings_on_texts
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -23,7 +24,6 @@ from ptft.analysis.tuned_models import (
     with_chosen,
 )
 from ptft.figures import draw
-from ptft.report.text_findings import generic_text_findings
 
 RATES = [1e-3, 1e-2, 1e-1]
 # Validation loss of the rates, by checkpoint and task; the two seeds are .1 above and below.
@@ -249,8 +249,8 @@ def test_generic_text_has_every_setting_and_draws_the_chosen_one(swept, table):
     last = texts.filter(checkpoint="main", train_task="nli")
     losses = dict(last.select("setting", "bits_per_byte").iter_rows())
     assert set(losses) == {CHOSEN, *SETTING_LOSS} and losses[CHOSEN] == losses["lr0.01"]
-    [said] = [part for part in generic_text_findings(texts, Settings(), str) if "csv-table" in part]
-    assert all(said.count(setting) == 2 for setting in SETTING_LOSS)  # of both tasks
+    told = [found.about.get("setting") for found in findings_on_texts({"generic_text": texts})]
+    assert all(told[1:].count(setting) == 2 for setting in SETTING_LOSS)  # of both tasks
     [ax] = draw("generic_text", {"generic_text": texts}, arms=table).axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
     own = texts.filter(train_task="nli", setting=CHOSEN).sort("index")

@@ -7,8 +7,7 @@ import pytest
 
 import collect_costs
 from ptft.analysis.costs import SCHEMA, read_costs, with_totals
-from ptft.language.translation import translator
-from ptft.report.cost_table import costs_table
+from ptft.report.page import costs_table
 from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"
@@ -71,16 +70,15 @@ def test_totals_stand_before_their_arms_and_beside_the_paper(costs):
         ("pretrain_checkpoint", "all", None),
     ]
     assert table["gpu_hours"][2] == pytest.approx(0.75)
-    page, explained = costs_table(costs, translator("en"))
-    assert "finetune_model, all, 2, 3, 0.550, 0.750, 28, 2.00, 8.50" in page
-    assert "A100" in explained
-    japanese, _ = costs_table(costs, translator("ja"))
-    assert "段階, アーム, ジョブ, 試行, 時間, GPU 時間, 論文" in japanese
+    page = costs_table(costs)
+    row = ["finetune_model", "all", "2", "3", "0.550", "0.750", "28", "2.00", "8.50"]
+    assert row in page["rows"] and page["paper"]
 
 
 def test_a_study_without_gpus_has_no_columns_for_them(costs):
-    page, explained = costs_table(costs.with_columns(gpu_hours=0.0), translator("en"))
-    assert "stage, arm, jobs, attempts, hours, peak (GiB)\n" in page and "A100" not in explained
+    page = costs_table(costs.with_columns(gpu_hours=0.0))
+    assert page["heads"] == ["stage", "arm", "jobs", "attempts", "hours", "peak (GiB)"]
+    assert not page["paper"]
 
 
 def test_a_program_notes_what_it_met_on_its_record(tmp_path, monkeypatch):

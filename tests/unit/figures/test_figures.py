@@ -25,11 +25,6 @@ def lines(figure):
     }
 
 
-def test_every_figure_has_a_caption(repository):
-    for name in FIGURES:
-        assert (repository / f"workflow/report/{name}.rst").exists(), name
-
-
 def test_lines_are_the_tables_values(tables):
     drawn = lines(draw("base_vs_tuned", tables))
     rows = tables["gains"].filter(pl.col("dataset") == "nli_in", pl.col("train_task") == "nli")

@@ -9,15 +9,10 @@ import yaml
 
 import preview_study
 from ptft.evaluation.published import write_published
-from ptft.language.translation import translator
 from ptft.paths import Results
-from ptft.report.progress import holes, page_of, progress_said
 from ptft.runtime.locks import lock_study
 from ptft.study import read_study
 from ptft.tools.preview import NothingYetError, Preview
-
-STYLE = "workflow/report/style.css"
-NAMES = ["checkpoint", "arm", "dataset", "format", "shots"]
 
 
 @pytest.fixture
@@ -71,19 +66,9 @@ def test_a_study_at_work_is_shown_and_not_touched(grid, repository, tmp_path, ca
     assert files_in(tmp_path) == before
     assert not held.closed
     text = page.read_text(encoding="utf-8")
-    assert re.search(r"Study in progress: 4 of 12 cells at \d{4}-\d\d-\d\d \d\d:\d\d\.", text)
-    links = re.findall(r'href="((?:tables|figures)/[^"]*)"', text)
-    assert len(links) > 20
-    assert [link for link in links if not (page.parent / link).is_file()] == []
-    table = pl.read_csv(page.parent / "tables/holes.csv")
-    assert table.rows() == [
-        ("step16", "base", 0, 2, 2),
-        ("step16", "full.pocket_nli.s0", 0, 2, 2),
-        ("step16", "full.pocket_nli.s1", 0, 2, 2),
-        ("step4", "base", 2, 2, 0),
-        ("step4", "full.pocket_nli.s0", 2, 2, 0),
-        ("step4", "full.pocket_nli.s1", 0, 2, 2),
-    ]
+    assert re.search(r"In progress: 4 / 12 scores, \d{4}-\d\d-\d\d \d\d:\d\d\.", text)
+    assert "full.pocket_nli.s1: 0 / 2 checkpoints, 0 / 4 scores" in text
+    assert (page.parent / "tables/findings.csv").is_file()
     # Another model is there: what was read of the first is not read again.
     part = page.parent / "collected/step4/base.parquet"
     first = part.stat().st_mtime_ns
@@ -91,35 +76,9 @@ def test_a_study_at_work_is_shown_and_not_touched(grid, repository, tmp_path, ca
     score(grid, tmp_path, "step4", "full.pocket_nli.s1")
     assert Preview(grid, tmp_path).make() == (6, 12)
     assert part.stat().st_mtime_ns == first
-    assert "Study in progress: 6 of 12 cells" in page.read_text(encoding="utf-8")
+    assert "In progress: 6 / 12 scores" in page.read_text(encoding="utf-8")
 
 
 def test_a_study_without_scores_is_told(grid, tmp_path):
     with pytest.raises(NothingYetError, match="none of the study's 12 cells is there yet"):
         Preview(grid, tmp_path).make()
-
-
-def test_holes_are_counted_and_said_in_both_languages(repository):
-    there = [("c1", "base", "d", "default", 0), ("c1", "tuned", "d", "default", 0)]
-    gone = [("c2", "base", "d", "default", 0), ("c1", "tuned", "e", "default", 0)]
-    table = holes(there, pl.DataFrame(gone, schema=NAMES, orient="row"))
-    assert table.rows() == [
-        ("c1", "base", 1, 1, 0),
-        ("c1", "tuned", 1, 2, 1),
-        ("c2", "base", 0, 1, 1),
-    ]
-    said, rows = progress_said(table, "noon", str)
-    assert said.startswith("**Study in progress: 2 of 4 cells at noon.**")
-    assert rows.splitlines()[-2:] == ["   base, 1 / 2, 1 / 2", "   tuned, 0 / 1, 1 / 2"]
-    said, _ = progress_said(table, "12:00", translator("ja"))
-    assert "4 セル中 2 セル（12:00 現在）" in said
-    whole = holes(there, pl.DataFrame([], schema=dict.fromkeys(NAMES, pl.String)))
-    assert len(progress_said(whole, "noon", str)) == 1  # no table of holes
-
-
-def test_the_page_holds_no_markup_of_a_study(repository):
-    page = "Title\n=====\n\n<script>alert(1)</script> `a.svg`_\n\n.. raw:: html\n\n   <b>bold</b>\n"
-    links = {"a.svg": "figures/a.svg"}
-    text = page_of(page, links, "</title><script>", "ja", repository / STYLE)
-    assert "<script>" not in text and "<b>" not in text
-    assert 'href="figures/a.svg"' in text and '<html lang="ja">' in text

@@ -11,14 +11,13 @@ from page_data import page_data
 from remedy_scores import Model, remedy_scores
 from synthetic_scores import study_slice, write_evaluations
 
+from ptft import language
 from ptft.analysis.collect import collect
 from ptft.analysis.model_pairs import COUNTS, model_pairs
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-from ptft.language.translation import translator
-from ptft.language.words import Words
-from ptft.report.comparison_page import comparison_page
+from ptft.report.comparison import comparison_page
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +87,15 @@ def test_pairs_differ_in_the_checkpoint_or_the_method():
 
 def test_no_tuned_model_no_matrix():
     base = remedy_scores([Model((0.5,), (0.5,), method=None)], 20, np.random.default_rng(0))
-    page = comparison_page(model_pairs(base, Settings()), [], 0.95, Words())
+    page = comparison_page(model_pairs(base, Settings()), [], 0.95)
     assert "no tuned model was evaluated" in page and "<script" not in page
 
 
 def test_the_page_holds_numbers_once_and_names_as_texts(scores):
     found = with_counts(model_pairs(scores, Settings()))
     hostile = "</script><!--<script>\u2028"
-    words = Words(translator("ja"), {"datasets": {"quiz": hostile}})
-    page = comparison_page(found, ["nli_out"], 0.9, words, "ja")
+    language.use("ja", {"datasets": {"quiz": hostile}})
+    page = comparison_page(found, ["nli_out"], 0.9)
     assert page.count("</script>") == page.count("<script") == 2 and "<!--" not in page
     assert "\u2028" not in page and not re.search(r"(src|href)=\"(http|//)", page)
     data = embedded(page)
@@ -125,9 +124,9 @@ def test_settings_and_derived_models_are_methods_of_their_own():
     ]
     scores = remedy_scores(models, 20, np.random.default_rng(0))
     found = with_counts(model_pairs(scores, Settings()))
-    data = embedded(comparison_page(found, [], 0.95, Words()))
+    data = embedded(comparison_page(found, [], 0.95))
     assert data["methods"] == ["full, lr0.001", "full, lr0.001, interpolated 0.5"]
     unknown = replace(scores, draws=np.full_like(scores.draws, np.nan))
     found = with_counts(model_pairs(unknown, Settings()))
-    data = embedded(comparison_page(found, [], 0.95, Words()))
+    data = embedded(comparison_page(found, [], 0.95))
     assert [pair[2:4] for pair in data["pairs"]] == [[None, None]] * 2

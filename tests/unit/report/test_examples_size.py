@@ -14,10 +14,8 @@ from ptft.analysis.examples import DRAWN, Answers, pick_examples
 from ptft.analysis.settings import Settings
 from ptft.data.jsonl import write_examples
 from ptft.evaluation.cells import cells_of_plan
-from ptft.language.words import Words
 from ptft.prompts.templates import template_fields
-from ptft.report.examples import examples_data
-from ptft.report.examples_page import examples_page
+from ptft.report.examples import examples_data, examples_page
 from ptft.study import read_study
 from ptft.study.slices import collection_slice, evaluation_slice
 
@@ -108,8 +106,8 @@ def test_the_page_of_the_papers_grid_is_under_three_megabytes(repository, tmp_pa
         return lambda *cell: answered(dataset, random.Random("-".join(cell)).randrange(8))
 
     picked = pick_examples(cells, arms, Settings(), reader, 42)
-    data = examples_data(picked, asked, Path(tmp_path), Words())
-    size = len(examples_page(data, 42, Words()).encode())
+    data = examples_data(picked, asked, Path(tmp_path))
+    size = len(examples_page(data, 42).encode())
     assert {len(data["tasks"]), len(data["arms"]) - 1} == {5} and len(data["checkpoints"]) == 8
     # Labels and choices change in every group; all are full but for what no remedy changes.
     assert len(data["cards"]) == 5 * 24 * 3 * DRAWN + 5 * len(several(grid)) * DRAWN

@@ -1,293 +1,211 @@
-"""The front page says what the tables hold."""
+"""Records of findings: numbers and verdicts of made-up studies whose truth is known."""
 
-import base64
-import csv
-import html
-import json
-import re
-
-import docutils.core
-import jinja2
+import numpy as np
 import polars as pl
 import pytest
-import yaml
+from remedy_scores import Model, remedy_scores
 from score_tables import scores_of
-from slice_files import slice_file
-from synthetic_scores import study_slice, write_evaluations
 
-import analyse
-import collect_cells
-import write_front_page
+from ptft.analysis.findings import Condition, Finding, findings_table, latent, verdict_of
+from ptft.analysis.findings_of_changes import doubts, forgotten, overtraining, spared, texts
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-from ptft.language.translation import FOLDER
-from ptft.language.words import Words
-from ptft.report.conditions import Conditions, arm_said
-from ptft.report.curve_findings import latent_findings
-from ptft.report.hypothesis import hypothesis
-from ptft.report.rst import (
-    change,
-    csv_table,
-    literal,
-    number,
-    parted,
-    picture,
-    plain,
-    without_templates,
-)
-from ptft.study import read_study
-from ptft.study.slices import resolved_study
+from ptft.report.rendering import bar, points, sentence, spark
 
-# What a description from someone else may hold: directives, links, markup, templates.
-HOSTILE = """.. include:: /etc/passwd
-
-.. raw:: html
-
-   <script>alert(1)</script>
-
-.. csv-table:: x
-   :file: /etc/passwd
-
-`x <javascript:alert(1)>`_ and |sub| and name_ and *star `` tick {{ 7 * 191 }} {% raw %} {# x #}
-
-- 1. (a) :field: +---+ ==== >>> ::"""
-SETTINGS = {"file_insertion_enabled": False, "raw_enabled": False, "halt_level": 2}
+POINTS = 4
+BASE = Model([0.5] * POINTS, [0.8] * POINTS, method=None)
+FULL = Model([0.9, 0.9, 0.9, 0.7], [0.4] * POINTS)
+LORA = Model([0.9, 0.9, 0.9, 0.8], [0.4, 0.48, 0.56, 0.64], method="lora")
+WEAK = Model([0.6] * POINTS, [0.79] * POINTS, method="lora", swept="rank", setting="rank1")
+NOISE = [
+    Model([0.48, 0.46, 0.44, 0.42], [0.8] * POINTS, method=None, derived="noise", strength=0.01)
+]
 
 
 @pytest.fixture(scope="module")
-def page_in(tmp_path_factory, repository):
-    """Language -> the front page of a made-up study."""
-    folder = tmp_path_factory.mktemp("study")
-    study = study_slice()
-    write_evaluations(study, folder / "evaluations")
-    (folder / "evaluations/main/base/quiz.io.4shot.parquet").unlink()
-    for file in (folder / "evaluations").rglob("quiz.*"):  # every prompt lost shots
-        pl.read_parquet(file).with_columns(truncated=True).write_parquet(file)
-    constant = folder / "evaluations/main/full.story.s0/nli_out.default.4shot.parquet"
-    pl.read_parquet(constant).with_columns(prediction=pl.lit("a")).write_parquet(constant)
-    (folder / "models/main/full.nli.s0").mkdir(parents=True)
-    (folder / "models/main/full.nli.s0/training.json").write_text(
-        json.dumps({"train_examples": 60, "validation_examples": 0, "dropped_examples": []})
-    )
-    tables = folder / "tables"
-    collect_cells.main(
-        [
-            "--study",
-            slice_file(folder / "slice.json", study),
-            "--evaluations",
-            str(folder / "evaluations"),
-            "--output",
-            str(tables / "cells.parquet"),
-            "--csv",
-            str(tables / "cells.csv"),
-            "--replicates",
-            str(tables / "replicates.parquet"),
-            "--missing",
-            str(tables / "missing.csv"),
-        ]
-    )
-    analyse.main(
-        [
-            "--cells",
-            str(tables / "cells.parquet"),
-            "--replicates",
-            str(tables / "replicates.parquet"),
-            "--output-dir",
-            str(tables),
-        ]
-    )
-    config = repository / "config/pocket.yaml"
-    resolved = resolved_study(
-        read_study(yaml.safe_load(config.read_text()), [config], repository / "config")
-    )
-    resolved["study"] |= {"study": "made_up", "description": HOSTILE}
-    (folder / "study.yaml").write_text(yaml.safe_dump(resolved))
-
-    def write(language):
-        write_front_page.main(
-            [
-                *("--study", str(folder / "study.yaml"), "--cells", str(tables / "cells.parquet")),
-                *("--tables", str(tables), "--models", str(folder / "models")),
-                *("--language", language, "--output", str(folder / "page.rst")),
-            ]
-        )
-        return (folder / "page.rst").read_text()
-
-    return write
+def remedies():
+    scores = remedy_scores([BASE, FULL, LORA, WEAK, *NOISE], 20_000, np.random.default_rng(0))
+    names = ("gains", "equal_gain", "remedy_trends", "overtraining", "noise_sensitivity")
+    return {name: make_table(name, scores, Settings(gain_margin=0.0)) for name in names}
 
 
-@pytest.fixture(scope="module")
-def page(page_in):
-    return page_in("en")
+def of_kind(found, kind):
+    return [finding for finding in found if finding.kind == kind]
 
 
-def row_of(page, *begin):
-    """The row of a table that begins with these cells."""
-    rows = (line[3:] for line in page.splitlines() if line.startswith("   "))
-    cells = (next(csv.reader([row], skipinitialspace=True)) for row in rows if row.count(",") > 2)
-    [found] = [row for row in cells if row[: len(begin)] == list(begin)]
-    return found
-
-
-def test_sentences(page):
-    assert "``tiny``: pre-training checkpoints: 3 (``step10``, ``step100``, ``main``)" in page
-    assert "and fine-tuned: 2 (``full`` on ``nli``, ``story``; seeds: 1)" in page
-    assert "Scores in all: 107, over answers: 21,400." in page
-    assert "Scores of the study that are missing: 1 (" in page
-    curve = row_of(page, "nli (full, one seed)", "nli_in", "0.400")
-    assert curve[3] == "0.800" and curve[4].startswith("+0.400 (0.")
-    assert curve[5:7] == ["0.330", "0.340"] and curve[7].startswith("+0.010 (−0.")
-    assert "Pre-training alone teaches 1 of 4 datasets, by rule" in page
-    assert row_of(page, "``quiz``")[1:4] == ["0.250", "0.600", "learned"]
-    assert row_of(page, "``nli_in``")[1:4] == ["0.330", "0.340", "not learned"]
-    assert "by the rule above; format ``default``, shots: 4): ``nli_in``, ``nli_out``." in page
-    assert '   "nli (full, one seed)", nli_out, 0.360, 0.600, 0.340, 0.330' in page
-    assert '   "nli (full, one seed)", nli_in, main, 100, main, –' in page
-    assert "datasets of other families (format ``default``, shots: 4" in page
-    lost = row_of(page, "classification", "generation", "full, one seed", "main")
-    assert lost[4].startswith("−7") and float(lost[7].replace("−", "-")) < -0.5
-    assert "Gap of other formats to ``default`` (shots: 4" in page
-    assert row_of(page, "io", "base")[2] == "−0.050"
-    assert "predict the stop (full, one seed; tasks: 2)? too few tasks to tell." in page
-    assert "* Training examples: full.nli 60; the paper uses 6000 per task." in page
-    assert "* Model ``pocket``, pre-trained here" in page
-    assert "**constant answer** (1), on ``nli_out``" in page
-
-
-def test_trends_and_the_papers_claims(page):
-    # 0.4, 0.6, 0.8: a line, known as well as its examples are.
-    nli = row_of(page, "nli (full, one seed)", "nli_in", "0.400")
-    assert nli[8].startswith("+0.200 (") and nli[10] == "it rises"
-    gain = row_of(page, "not learned", "full, one seed")
-    assert gain[2:4] == ["0.055", "0.280"] and gain[6] == "it rises"
-    assert (
-        "\nThe paper's claim that fine-tuning adds more to later checkpoints holds here.\n" in page
-    )
-    narrows = row_of(page, "instruct", "full, one seed")
-    assert narrows[6] == "no trend is shown"
-    assert page.count("narrows this gap is not shown here.") == 1
-
-
-def test_scores_with_fewer_shots_are_not_called_by_the_number_asked_for(page):
-    assert "shots: 4 (fewer in 25 % of the prompts)" in page  # of all scores together
-    learned = next(line for line in page.splitlines() if ", by rule (" in line)
-    # Among datasets with four shots, the one without them.
-    assert "shots: 4 (fewer in 25 % of the prompts)" in learned
-    quiz = Conditions(
-        pl.DataFrame({"dataset": "quiz", "format": "default", "shots": 2, "truncated": 1.0}), str
-    )
-    assert quiz.of(["quiz"]) == "format ``default``, shots: fewer than 2 (all prompts were cut)"
-    assert "**shots cut** (26), on ``quiz``: most prompts lost shots" in page
+def test_verdicts_are_three_and_flat_needs_an_equivalence():
+    assert verdict_of(0.02, 0.2, 0.1) == "rises"
+    assert verdict_of(-0.05, 0.2, 0.1) == "undecided"
+    assert verdict_of(-0.05, 0.05, 0.1) == "flat"
+    assert verdict_of(0.01, 0.05, 0.1) == "flat"  # above zero, but less than what counts
+    assert verdict_of(-0.2, -0.05, 0.1) == "falls"
+    assert verdict_of(None, None, 0.1) == "undecided"
 
 
 @pytest.mark.parametrize(
-    ("tuned", "audit", "said"),
+    ("tuned", "checked", "verdict"),
     [
-        ((0.375, 0.550), {"gold_share": 0.55, "prediction_share": 1.0},
-         "no learning is shown: a constant answer earns 0.550"),
-        ((0.10, 0.43), {"gold_share": 0.34}, "no learning is shown: it starts below chance"),
+        ((0.375, 0.550), {"gold_share": 0.55, "prediction_share": 1.0}, "guessing"),
+        ((0.10, 0.43), {"gold_share": 0.34}, "starts below chance"),
+        ((0.35, 0.80), {"gold_share": 0.34}, "rises"),
     ],
-)  # fmt: skip
-def test_no_sentence_contradicts_the_warnings(tuned, audit, said):
-    scores = scores_of((0.35, 0.36), tuned, **audit)
-    tables = {
-        name: make_table(name, scores, Settings())
-        for name in ("latent", "suspicious", "base_scores")
-    }
-    conditions = Conditions(tables["base_scores"], str)
-    first, _, table = latent_findings(
-        tables["latent"], tables["suspicious"], conditions, Settings(), str
-    )
-    assert first.endswith("shots: 4): –.")
-    assert table.endswith(f", –, –, {said}, –")
-
-
-def test_seeds_are_named():
-    assert arm_said({"method": "lora", "n_seeds": 1}, str) == "lora, one seed"
-    assert arm_said({"method": "lora", "n_seeds": 3}, str) == "lora, 3 seeds"
-
-
-def rendered(page: str) -> str:
-    """The text that a reader of the page sees, as Snakemake renders it."""
-    # Snakemake adds the targets of the figures' links.
-    links = "".join(
-        f"\n.. _{line.split('`')[1]}: x\n" for line in page.splitlines() if line.endswith("`_")
-    )
-    # Level 2: a warning already raises.
-    source = jinja2.Environment().from_string(page + links).render()
-    parts = docutils.core.publish_parts(source, writer="html5", settings_overrides=SETTINGS)
-    return " ".join(html.unescape(re.sub("<.*?>", "", parts["html_body"])).split())
-
-
-def test_it_is_valid_restructuredtext_and_text_of_the_study_stays_text(page):
-    text = rendered(page)
-    assert "What only fine-tuning shows" in text
-    assert " ".join(HOSTILE.split()) in text
-
-
-@pytest.mark.parametrize(
-    "name", ["a", "a b", "a`b", "`a", " a", "a\nb", "``", "a_", "x` ``_", "\\"]
 )
-def test_names_and_cells_stay_what_they_are(name):
-    cells = [plain('say "a, b"'), literal(name)]
-    text = rendered(without_templates(csv_table(["one", "two"], [cells, cells])))
-    assert text == " ".join(f'one two say "a, b" {name} say "a, b" {name}'.split())
+def test_no_rise_is_learning_that_guessing_explains(tuned, checked, verdict):
+    scores = scores_of((0.35, 0.36), tuned, **checked)
+    tables = {name: make_table(name, scores, Settings()) for name in ("latent", "base_scores")}
+    headline, *_, row = latent(tables, Settings(), [])
+    assert row.verdict == verdict
+    assert (headline.count, headline.of) == (int(verdict == "rises"), 1)
 
 
-def test_numbers():
-    assert number(-0.1234) == "−0.123"
-    assert change(0.4, 0.35, 0.45, str, 0.95) == "+0.400 (95 % interval 0.350 to 0.450)"
-    assert change(-0.4, None, None, str, 0.95) == "−0.400"
+def test_the_best_method_those_that_gain_too_little_and_the_trend(remedies):
+    found = list(spared(remedies, Settings()))
+    best = found[0]
+    assert best.kind == "spared" and best.verdict == "keeps more" and best.about["method"] == "lora"
+    # Rank 1 loses an 80th, full fine-tuning half.
+    assert best.about["setting"] == "rank" and 0.4 < best.value < 0.55 and best.low > 0
+    [weak] = of_kind(found, "too_weak")
+    assert weak.about["setting"] == "rank"
+    assert sentence(weak) == "LoRA, rank never gains 95 % of what full fine-tuning gains on nli."
+    assert any(trend.value > 0.05 for trend in of_kind(found, "remedy_trend"))
+    assert len(of_kind(found, "remedy")) == 2
 
 
-def test_literals_are_parted_from_wide_letters():
-    assert parted("値``a``の、``b``（``c`` ``d``。") == ("値\\ ``a``\\ の、``b``\\ （``c`` ``d``。")
+def test_without_a_shown_gain_no_remedy_is_praised(remedies):
+    nothing = remedies["gains"].with_columns(ci_low=pl.lit(-0.1))
+    headline, idle, *rest = spared(remedies | {"gains": nothing}, Settings())
+    assert (headline.verdict, headline.count, headline.of) == ("no gain", 0, 0)
+    assert idle.kind == "no_gain" and idle.about["tasks"] == ["nli"]
+    assert not of_kind(rest, "too_weak")
+    assert sentence(headline).startswith("No task has a gain that is shown")
 
 
-HALF = r"[\u3040-\u30ff\u3400-\u9fff々] ?[,:()?]|[,:()?] ?[\u3040-\u30ff\u3400-\u9fff々]"
+def test_a_method_that_is_sure_comes_before_a_larger_one_that_is_not(remedies):
+    """Two tasks: what is spared more on the second one may be nothing."""
+    table = remedies["equal_gain"]
+    unsure = table.with_columns(
+        pl.lit("other").alias("train_task"),
+        *(pl.col(name) + 0.3 for name in ("spared", "spared_ci_high")),
+        pl.lit(-0.1).alias("spared_ci_low"),
+    )
+    other = remedies["gains"].with_columns(train_task=pl.lit("other"))
+    gains = pl.concat([remedies["gains"], other])
+    both = {"equal_gain": pl.concat([table, unsure], how="diagonal_relaxed"), "gains": gains}
+    assert next(spared(both, Settings())).about["task"] == "nli"
+    alone = {"equal_gain": unsure, "gains": other}
+    assert next(spared(alone, Settings())).verdict == "not shown"
 
 
-def test_japanese_has_its_own_punctuation(page_in, repository):
-    text = rendered(page_in("ja")).replace(" ".join(HOSTILE.split()), "")
-    assert "自身のテストセット" in text
-    assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", text) == []
-    for file in [*repository.glob("workflow/report/ja/*.rst"), FOLDER / "ja.yaml"]:
-        text = re.sub(
-            r"``[^`]*``|\{\{.*?\}\}|^#.*|^\"(?:[^\"\\\\]|\\\\.)*\": ",
-            "",
-            file.read_text(),
-            flags=re.M,
+def test_a_decline_what_noise_costs_and_that_a_base_of_nothing_is_told(remedies):
+    found = list(overtraining(remedies, Settings()))
+    headline = found[0]
+    assert (headline.count, headline.verdict) == (2, "falls")
+    assert headline.value == pytest.approx(0.2, abs=0.02)
+    assert headline.about["since"] in ("step0", "step1", "step2")
+    noise = next(row for row in of_kind(found, "noise") if row.about["dataset"] == "own_set")
+    assert noise.more["first"] == pytest.approx(-2, abs=0.4)
+    nothing = remedies["gains"].with_columns(base=pl.lit(0.0))
+    told = next(overtraining(remedies | {"gains": nothing}, Settings()))
+    assert told.more["base_at_zero"] and "scores nothing there" in sentence(told)
+    assert "scores nothing there" not in sentence(headline)
+
+
+def test_the_learning_rate_of_pretraining_is_named_as_what_else_may_be_the_reason(remedies):
+    def confounded(best, last):
+        told = remedies["overtraining"].with_columns(
+            best_pretraining_lr=pl.lit(best), last_pretraining_lr=pl.lit(last)
         )
-        assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", text) == [], file
+        return of_kind(overtraining(remedies | {"overtraining": told}, Settings()), "confounded")[0]
+
+    falling = confounded(4e-4, 4e-5)
+    assert falling.verdict == "differs" and "step3 4.0e-05): its effect" in sentence(falling)
+    assert confounded(4e-4, 4e-4).verdict == "same"
 
 
-def test_answers_come_first(page):
-    box = page[page.index(".. container:: answers") : page.index("What was run")]
-    assert "**Learned in pre-training alone?** 1 of 4 datasets. Most: quiz, +0.350 (95 %" in box
-    assert "**Is it there before it shows?** On 1 of 2 own test sets only the tuned score" in box
-    assert "**When could pre-training have stopped?** Earlier, with confidence, for" in box
-    assert box.count("* **") <= 8
+def test_nothing_is_said_of_nothing(remedies):
+    empty = {name: table.clear() for name, table in remedies.items()}
+    assert [*spared(empty, Settings())] == [*overtraining(empty, Settings())] == []
+    assert [*spared({}, Settings())] == [*texts({})] == [*forgotten({}, Settings())] == []
 
 
-def test_a_picture_is_in_the_page_in_short_lines():
-    text = picture(b"<svg/>" * 2000, "A title")
-    assert max(map(len, text.split("\n"))) < 10_000
-    shown = docutils.core.publish_string(text, writer="html5", settings_overrides=SETTINGS).decode()
-    data = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', shown)[1]
-    assert base64.b64decode(data) == b"<svg/>" * 2000 and 'alt="A title"' in shown
+def test_generic_text_counts_where_no_task_is_forgotten(tables):
+    means = tables["forgetting"].with_columns(bounded_ci_high=pl.lit(0.1))
+    headline = next(forgotten(tables | {"forgetting": means}, Settings()))
+    assert headline.kind == "forgotten_text" and headline.low > 0
+    assert "generic text becomes harder" in sentence(headline)
+    lost = next(forgotten(tables, Settings()))
+    assert lost.kind == "forgotten" and lost.verdict == "falls" and lost.high < 0
+    worst, *rows = texts(tables)
+    assert (worst.verdict, worst.count, worst.of) == ("rises", 2, 2)
+    base, *tuned = rows
+    assert "task" not in base.about and base.value < -1 and [row.about["task"] for row in tuned]
 
 
-def test_hypothesis_is_answered_by_its_row():
-    table = pl.DataFrame({"group": ["learned", "not_learned"], "gain": [0.1, 0.29]})
-    expected = {"text": "It *adds*.", "table": "group_gains", "row": {"group": "learned"}}
-    said, about, answer = hypothesis(expected, {"group_gains": table}, Words())
-    assert said == r"**Hypothesis:** It \*adds\*\." and "``group_gains``" in about
-    assert answer.endswith("``gain``, 0.100") and "0.29" not in answer
-    assert hypothesis({"text": "Only words."}, {}, Words()) == [r"**Hypothesis:** Only words\."]
-    assert hypothesis(None, {}, Words()) == []
-    for row, complaint in (
-        ({"group": "other"}, "hypothesis.row: 0 rows of table 'group_gains'"),
-        ({"grup": "learned"}, "has no column 'grup'; it has group, gain"),
-    ):
-        with pytest.raises(ValueError, match=complaint):
-            hypothesis(expected | {"row": row}, {"group_gains": table}, Words())
+def test_warnings_are_counted_of_how_many():
+    cells = pl.DataFrame(
+        {
+            "checkpoint": ["a", "a", "b", "b"],
+            **dict.fromkeys(
+                ["method", "train_task", "setting"], pl.Series([None] * 4, dtype=pl.String)
+            ),
+            "dataset": ["quiz", "news", "quiz", "nli"],
+            "kind": ["multiple_choice", "text", "multiple_choice", "classification"],
+            "format": ["io"] * 4,
+            "shots": [0] * 4,
+            "main": [True] * 4,
+        }
+    )
+    flagged = cells.filter(dataset="quiz").with_columns(
+        index=pl.Series([0, 1]), meaning=pl.lit("m"), flag=pl.lit("constant answer")
+    )
+    twice = pl.concat([flagged, flagged.head(1).with_columns(flag=pl.lit("a new kind"))])
+    whole, *warnings = doubts({"cells": cells, "suspicious": twice})
+    assert (whole.count, whole.of) == (2, 3)
+    assert [(w.verdict, w.count, w.of) for w in warnings] == [
+        ("constant answer", 2, 3),
+        ("a new kind", 1, 3),
+    ]
+    assert sentence(warnings[1]) == "m" and warnings[0].more["base"] == 2
+
+
+def test_conditions_name_shots_that_were_cut():
+    scores = pl.DataFrame(
+        {"dataset": ["a", "b"], "format": "default", "shots": [2, 4], "truncated": [1.0, 0.25]}
+    )
+    assert Condition.of(scores, ["a"]) == Condition(("default",), ((2, 1.0),))
+    assert Condition.of(scores).shots == ((2, 1.0), (4, 0.25))
+    assert Condition.of(None) == Condition((), ())
+
+
+def test_a_finding_is_a_row_with_its_objects_and_sentence():
+    about = {"dataset": "quiz", "seeds": 3, "domain": "in"}
+    condition = Condition(("io",), ((0, None), (4, 0.5)))
+    found = Finding(
+        "taught", "taught", 0.4, 0.3, 0.5, about=about, condition=condition, count=1, of=2
+    )
+    row = findings_table([found], ["It rises."]).row(0, named=True)
+    expected = {
+        "dataset": "quiz", "seeds": "3", "formats": "io", "shots": "0 4", "value": 0.4,
+        "ci_low": 0.3, "ci_high": 0.5, "count": 1, "of": 2, "sentence": "It rises.", "method": None,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+    assert found.sure and not Finding("q", "k", 0.4, -0.1, 0.5).sure
+    assert not Finding("q", "k", 0.4).sure
+
+
+def test_numbers_have_the_digits_that_their_interval_allows():
+    assert points(0.3567, 0.29, 0.42, True) == "+36"
+    assert points(0.35678, 0.351, 0.362) == "35.7"
+    assert points(-0.35678, -0.3569, -0.3565) == "−35.68"
+    assert points(-0.0004, -0.02, 0.02, True) == "0" and points(None) == "–"
+    assert points(0.5) == "50" and points(0.0123) == "1.2"
+
+
+def test_small_drawings_are_places():
+    assert bar(0.5, 0.25, 1.5, -1, 1, (0.0, None)) == {
+        "at": 75.0, "low": 62.5, "high": 100.0, "zero": 50.0, "marks": [50.0],
+    }  # fmt: skip
+    assert bar(None, None, None, 0, 1) is None
+    line = spark((("a", 0.0), ("b", None), ("c", 1.0)))
+    assert line["line"] == [(3.0, 27.0), (97.0, 3.0)] and line["text"] == "a 0.00, b –, c 1.00"
+    assert spark((("a", 1.0),)) is None

@@ -1,0 +1,485 @@
+"""Findings on what fine-tuning changes elsewhere, and on scores that should not be used.
+
+Forgetting, generic text, remedies, prompt formats, and pre-training for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from ptft.analysis.findings import (
+    Condition,
+    Finding,
+    Row,
+    Tables,
+    arm_of,
+    as_number,
+    at_last,
+    claim_of,
+    curve,
+    interval,
+    rows_of,
+    smallest,
+    trend_of,
+    trend_verdict,
+    verdict_of,
+)
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tables.formats import ALL_DATASETS
+from ptft.analysis.tables.learning import hidden_labels
+from ptft.analysis.tables.remedies import TARGETS, is_reference
+from ptft.analysis.tuned_models import CHOSEN
+
+FIXED = pl.col("setting").ne_missing(CHOSEN)
+"""rows of single settings; those of chosen ones repeat them"""
+ZERO = 0.01
+"""a base score below it is nothing"""
+FIRST_TO_READ = (
+    *("one gold label", "near perfect untuned", "constant answer", "near-constant answer"),
+    *("below chance", "no variance", "shots cut", "same score twice"),
+)
+"""flags by how much they matter; others come behind them"""
+
+
+def findings_on_changes(tables: Tables, settings: Settings) -> list[Finding]:
+    """Answers of all questions on changes elsewhere, in the order of the page."""
+    return [
+        *forgotten(tables, settings),
+        *texts(tables),
+        *spared(tables, settings),
+        *formats(tables, settings),
+        *overtraining(tables, settings),
+    ]
+
+
+def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
+    """Relative change on datasets of other families at the last checkpoint, by direction."""
+    means = rows_of(tables, "forgetting", pl.col("train_task") == ALL_TASKS)
+    if means is None:
+        return
+    last = at_last(means, "direction", "method").sort("bounded", "direction")
+    names = {name for datasets in last["datasets"] for name in datasets.split()}
+    condition = Condition.of(tables.get("base_scores"), names)
+    rows = [
+        Finding(
+            "forgotten",
+            "direction",
+            **interval(row, "bounded", "bounded_"),
+            detectable=row["bounded_detectable"],
+            verdict=verdict_of(row["bounded_ci_low"], row["bounded_ci_high"], 0),
+            about={key: value for key, value in arm_of(row).items() if key != "task"},
+            condition=condition,
+            curve=curve(_line(means, row, "direction", "method"), "bounded"),
+            more={
+                **{
+                    name: row[name]
+                    for name in ("mrc", "mrc_ci_low", "mrc_ci_high", "difference", "n_cells")
+                },
+                "opposite": row["mrc"] is not None and row["mrc"] * row["bounded"] < 0,
+            },
+        )
+        for row in last.iter_rows(named=True)
+    ]
+    most = rows[0]
+    lost = [row for row in rows if row.verdict == "falls"]
+    text = _worst_text(tables)
+    headline = replace(
+        most,
+        kind="forgotten",
+        verdict="falls" if most.verdict == "falls" else "not shown",
+        detectable=smallest(last["bounded_detectable"]),
+        count=len(lost),
+        of=len(rows),
+    )
+    if headline.verdict == "not shown" and text is not None:
+        headline = replace(text, question="forgotten", kind="forgotten_text", condition=condition)
+    yield headline
+    yield from rows
+    if any(row.more["opposite"] for row in rows):
+        yield Finding("forgotten", "opposite_signs")
+
+
+def _line(table: pl.DataFrame, row: Row, *keys: str) -> pl.DataFrame:
+    """Rows of the same curve as ``row``."""
+    return table.filter(pl.col(key).eq_missing(pl.lit(row[key])) for key in keys)
+
+
+def _tuned_texts(tables: Tables) -> pl.DataFrame | None:
+    """Losses of tuned models on generic text, at the last checkpoint."""
+    tuned = rows_of(
+        tables, "generic_text", pl.col("method").is_not_null(), pl.col("base").is_not_null()
+    )
+    return None if tuned is None else at_last(tuned, "dataset")
+
+
+def _worst_text(tables: Tables) -> Finding | None:
+    """The largest loss on generic text that is sure; None if there is none."""
+    tuned = _tuned_texts(tables)
+    worse = None if tuned is None else tuned.filter(pl.col("change_ci_low") > 0, FIXED)
+    if worse is None or worse.is_empty():
+        return None
+    row = worse.sort("change", descending=True).row(0, named=True)
+    line = _line(tables["generic_text"], row, "dataset", "method", "train_task", "setting")
+    return Finding(
+        "texts",
+        "texts",
+        **interval(row, "change", "change_"),
+        verdict="rises",
+        about=arm_of(row),
+        curve=curve(line, "change"),
+        more={"base": row["base"]},
+    )
+
+
+def texts(tables: Tables) -> Iterator[Finding]:
+    """Loss on generic text: base models from first to last, tuned models at the last."""
+    table = rows_of(tables, "generic_text")
+    if table is None:
+        return
+    tuned = _tuned_texts(tables)
+    if tuned is not None:
+        worse = tuned.filter(pl.col("change_ci_low") > 0, FIXED)
+        headline = _worst_text(tables) or Finding("texts", "texts", verdict="not shown")
+        seen = smallest(tuned["change_detectable"])
+        yield replace(headline, count=len(worse), of=len(tuned.filter(FIXED)), detectable=seen)
+    learned = list(_base_texts(table))
+    if tuned is None and learned:
+        yield replace(min(learned, key=lambda found: found.value or 0), kind="texts_of_base")
+    yield from learned
+    for row in () if tuned is None else tuned.iter_rows(named=True):
+        yield Finding(
+            "texts",
+            "text",
+            **interval(row, "change", "change_"),
+            detectable=row["change_detectable"],
+            about=arm_of(row),
+            more={
+                "before": row["base"],
+                "after": row["bits_per_byte"],
+                "same": row["same_top_token"],
+            },
+        )
+
+
+def _base_texts(table: pl.DataFrame) -> Iterator[Finding]:
+    """Change of the base models' loss from the first to the last checkpoint."""
+    for _, one in table.group_by("dataset", maintain_order=True):
+        base = one.filter(pl.col("method").is_null()).sort("index")
+        if len(base) > 1:
+            first, last = base.row(0, named=True), base.row(-1, named=True)
+            yield Finding(
+                "texts",
+                "text",
+                **interval(last, "since_first", "since_first_"),
+                about={"dataset": last["dataset"]},
+                curve=curve(base, "bits_per_byte"),
+                more={"before": first["bits_per_byte"], "after": last["bits_per_byte"]},
+            )
+
+
+def others_at_last(equal_gain: pl.DataFrame) -> pl.DataFrame:
+    """Methods except full fine-tuning, at equal gain, at each task's last checkpoint."""
+    rows = equal_gain.filter(pl.col("target") == TARGETS[0], ~is_reference())
+    return rows.filter(pl.col("index") == pl.col("index").max().over("train_task"))
+
+
+def _method(row: Row) -> dict[str, str | None]:
+    """Method, what is swept of it, and derivation, of a row of `equal_gain`."""
+    names = {"method": "method", "setting": "swept", "derived": "derived", "task": "train_task"}
+    about = {key: row[name] for key, name in names.items() if row[name] is not None}
+    return about | {"checkpoint": row.get("checkpoint"), "seeds": row.get("n_seeds")}
+
+
+def spared(tables: Tables, settings: Settings) -> Iterator[Finding]:
+    """Which method keeps more of other families than full fine-tuning at the same gain.
+
+    Where no gain is shown there is nothing that a remedy could have bought: such a task is named,
+    and no method is praised for it.
+    """
+    table = rows_of(tables, "equal_gain")
+    if table is None:
+        return
+    others = others_at_last(table)
+    gaining = _gaining_tasks(tables)
+    idle = sorted({*others["train_task"]} - gaining)
+    compared = others.filter(
+        pl.col("train_task").is_in(sorted(gaining)),
+        pl.col("enough") > 0,
+        pl.col("spared").is_not_null(),
+    )
+    sure = compared.filter(pl.col("spared_ci_low") > 0).sort("spared", descending=True)
+    headline = Finding(
+        "spared",
+        "spared",
+        verdict="not shown" if len(compared) else "no gain",
+        detectable=smallest(compared["spared_detectable"]),
+        count=len(sure),
+        of=len(compared),
+    )
+    if len(sure):
+        most = sure.row(0, named=True)
+        line = _line(table, most, "target", "train_task", "method", "swept", "derived")
+        headline = replace(
+            headline,
+            **interval(most, "spared", "spared_"),
+            verdict="keeps more",
+            about=_method(most),
+            curve=curve(line, "spared"),
+            more={"gain": most["enough"]},
+        )
+    yield headline
+    if idle:
+        yield Finding("spared", "no_gain", about={"tasks": idle}, of=len(idle))
+    yield from _too_weak(table, gaining, settings)
+    yield from _remedy_trends(tables, settings)
+    for row in others.iter_rows(named=True):
+        yield Finding(
+            "spared",
+            "remedy",
+            **interval(row, "spared", "spared_"),
+            detectable=row["spared_detectable"],
+            verdict=verdict_of(row["spared_ci_low"], row["spared_ci_high"], 0),
+            about=_method(row),
+            more={"gain": row["enough"], "kept": row["kept"]},
+        )
+
+
+def _gaining_tasks(tables: Tables) -> set[str]:
+    """Tasks on whose own test sets some tuned model of the last checkpoint gains for sure."""
+    own = rows_of(tables, "gains", pl.col("domain") == "in")
+    if own is None:
+        own = rows_of(tables, "tradeoff")
+        own = None if own is None else own.with_columns(ci_low="gain_ci_low")
+    if own is None:
+        return set()
+    return set(at_last(own, "train_task").filter(pl.col("ci_low") > 0)["train_task"])
+
+
+def _too_weak(table: pl.DataFrame, gaining: set[str], settings: Settings) -> Iterator[Finding]:
+    """Methods that never gain most of what full fine-tuning gains."""
+    share = table.filter(pl.col("target") == TARGETS[1], pl.col("train_task").is_in(gaining))
+    for row in at_last(share, "train_task").filter(~pl.col("reached")).iter_rows(named=True):
+        yield Finding("spared", "too_weak", value=settings.gain_share, about=_method(row))
+
+
+def _remedy_trends(tables: Tables, settings: Settings) -> Iterator[Finding]:
+    """Methods whose spared score changes along pre-training."""
+    known = rows_of(
+        tables,
+        "remedy_trends",
+        pl.col("target") == TARGETS[0],
+        pl.col("p_adjusted").is_not_null(),
+    )
+    if known is None:
+        return
+    clear = known.filter(pl.col("p_adjusted") <= 1 - settings.level)
+    if clear.is_empty():
+        yield Finding(
+            "spared",
+            "no_remedy_trend",
+            p=as_number(known["p_adjusted"].min()),
+            detectable=smallest(known["slope_detectable"]),
+            of=len(known),
+        )
+    for row in clear.iter_rows(named=True):
+        yield Finding(
+            "spared",
+            "remedy_trend",
+            **interval(row, "slope", "slope_"),
+            p=row["p_adjusted"],
+            verdict=trend_verdict(row["slope"], row["p_adjusted"], settings),
+            about=_method(row),
+        )
+
+
+def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
+    """What another prompt format costs the tuned models, and whether that changes."""
+    rows = rows_of(tables, "formats", pl.col("method").is_not_null())
+    if rows is None:
+        return
+    others = at_last(rows).filter(pl.col("format") != settings.format)
+    if others.is_empty():
+        return
+    condition = Condition.of(others.drop("format"))
+    lost = others.filter(pl.col("gap_ci_high") < 0).sort("gap", "dataset", "format")
+    most = lost.row(0, named=True) if len(lost) else None
+    line = None
+    if most:
+        keys = ("method", "train_task", "dataset", "format")
+        line = rows.filter(pl.col(name).eq_missing(pl.lit(most[name])) for name in keys)
+    yield Finding(
+        "formats",
+        "formats",
+        **(interval(most, "gap", "gap_") if most else {}),
+        detectable=smallest(others["gap_detectable"]),
+        count=len(lost),
+        of=len(others),
+        about=arm_of(most) if most else {},
+        condition=condition,
+        curve=curve(line, "gap"),
+        more={"trained": settings.format},
+    )
+    yield from _spreads(tables["formats"], condition)
+    trends = rows_of(tables, "format_trends")
+    if trends is None:
+        return
+    means = trends.filter(pl.col("dataset") == ALL_DATASETS)
+    for row in means.sort("method", "format", nulls_last=False).iter_rows(named=True):
+        found = trend_of("formats", "format_trend", row, "p", condition, settings)
+        if row["method"] is not None and row["format"] == "instruct":
+            yield claim_of(found, "format_claim")
+        yield found
+    single = trends.filter(pl.col("dataset") != ALL_DATASETS, pl.col("p_adjusted").is_not_null())
+    if len(single):
+        shown = int((single["p_adjusted"] <= 1 - settings.level).sum())
+        yield Finding("formats", "format_trends", count=shown, of=len(single))
+
+
+def _spreads(table: pl.DataFrame, condition: Condition) -> Iterator[Finding]:
+    """Mean spread over formats of base and tuned models, at both ends of pre-training."""
+    spread = table.unique(["index", "method", "train_task", "dataset", "shots"])
+    tuned = spread.filter(pl.col("method").is_not_null())
+    base = spread.filter(
+        pl.col("method").is_null() & pl.col("dataset").is_in(tuned["dataset"].unique().to_list())
+    )
+    ends = {
+        f"{name}_{end}": rows.filter(pl.col("index") == at)["spread"].mean()
+        for name, rows in (("base", base), ("tuned", tuned))
+        for end, at in (("first", table["index"].min()), ("last", table["index"].max()))
+    }
+    if None in ends.values() or table["index"].n_unique() < 2:
+        return  # a study in progress may lack one of them
+    seeds = tuned["n_seeds"].min()
+    yield Finding("formats", "spread", about={"seeds": seeds}, condition=condition, more=ends)
+
+
+def overtraining(tables: Tables, settings: Settings) -> Iterator[Finding]:
+    """Whether the last checkpoint is worse to fine-tune than the best, and what noise costs."""
+    table = rows_of(
+        tables,
+        "overtraining",
+        pl.col("p_adjusted").is_not_null(),
+        pl.col("measure").is_in(["tuned score", "kept"]),
+    )
+    if table is not None:
+        lines = list(_declines(table, tables, settings))
+        worse = sorted(
+            (line for line in lines if line.verdict == "falls"),
+            key=lambda line: -(line.value or 0),
+        )
+        seen = smallest(table["drop_detectable"])
+        headline = replace(worse[0] if worse else Finding("overtraining", ""), kind="overtraining")
+        verdict = "falls" if worse else "not shown"
+        yield replace(headline, verdict=verdict, count=len(worse), of=len(lines), detectable=seen)
+        yield _confounded(table)
+        yield from lines
+    noise = rows_of(tables, "noise_sensitivity")
+    if noise is None:
+        return
+    ends = noise.filter(pl.col("index").is_in([noise["index"].min(), noise["index"].max()]))
+    for _, rows in ends.sort("dataset", "index").group_by("dataset", maintain_order=True):
+        if len(rows) > 1:
+            first, last = rows.row(0, named=True), rows.row(-1, named=True)
+            yield Finding(
+                "overtraining",
+                "noise",
+                **interval(last, "sensitivity"),
+                about={"dataset": last["dataset"], "checkpoint": last["checkpoint"]},
+                more={"first": first["sensitivity"], "first_checkpoint": first["checkpoint"]},
+            )
+
+
+def _declines(table: pl.DataFrame, tables: Tables, settings: Settings) -> Iterator[Finding]:
+    for row in table.sort("measure", "train_task", "method", "setting").iter_rows(named=True):
+        base = _base_at(tables, row)
+        yield Finding(
+            "overtraining",
+            "decline",
+            value=row["drop"],
+            low=row["drop_low"],
+            p=row["p_adjusted"],
+            detectable=row["drop_detectable"],
+            verdict="falls" if row["p_adjusted"] <= 1 - settings.level else "undecided",
+            about=arm_of(row) | {"measure": row["measure"], "since": row["best_checkpoint"]},
+            curve=_along(tables, row),
+            more={
+                "best": row["best"],
+                "last": row["last"],
+                # A model of nothing falls from nothing: a reader must know.
+                "base_at_zero": row["measure"] == "tuned score"
+                and base is not None
+                and base < 0.01,
+            },
+        )
+
+
+def _base_at(tables: Tables, row: Row) -> float | None:
+    """Mean base score on the task's own test sets at the best checkpoint."""
+    own = rows_of(
+        tables,
+        "gains",
+        pl.col("domain") == "in",
+        pl.col("train_task") == row["train_task"],
+        pl.col("checkpoint") == row["best_checkpoint"],
+    )
+    return None if own is None else as_number(own["base"].mean())
+
+
+def _along(tables: Tables, row: Row) -> tuple[tuple[str, float | None], ...]:
+    line = rows_of(
+        tables,
+        "along_pretraining",
+        *(
+            pl.col(key).eq_missing(pl.lit(row[key]))
+            for key in ("train_task", "method", "swept", "setting", "measure")
+        ),
+        pl.col("fixed") == row["fixed"],
+    )
+    return () if line is None else curve(line.unique("index", keep="first"), "value")
+
+
+def _confounded(rows: pl.DataFrame) -> Finding:
+    """What else differs between the best and the last checkpoint: the pre-training rate."""
+    ends = [
+        rows.select(checkpoint=f"{end}_checkpoint", lr=f"{end}_pretraining_lr")
+        for end in ("best", "last")
+    ]
+    rates = pl.concat(ends).unique().drop_nulls().sort("lr", "checkpoint", descending=True)
+    same = rates["lr"].n_unique() == 1
+    verdict = "unknown" if rates.is_empty() else "same" if same else "differs"
+    return Finding("overtraining", "confounded", verdict=verdict, more={"rates": rates.rows()})
+
+
+def doubts(tables: Tables) -> Iterator[Finding]:
+    """Scores that should not be used, grouped by why; how many, of how many."""
+    flagged = tables.get("suspicious")
+    if flagged is None:
+        return
+    cell = ["checkpoint", "method", "train_task", "setting", "dataset", "format", "shots"]
+    scored = tables["cells"].filter(pl.col("main"), pl.col("kind") != "text")
+    every = scored.select(cell).n_unique() if len(scored) else 0
+    count = flagged.select(cell).n_unique() if len(flagged) else 0
+    hidden = hidden_labels(flagged)
+    yield Finding("doubts", "doubts", count=count, of=every, names=tuple(hidden))
+    for flag in dict.fromkeys([*FIRST_TO_READ, *flagged["flag"]]):
+        rows = flagged.filter(pl.col("flag") == flag)
+        if rows.is_empty():
+            continue
+        tuned = rows.filter(pl.col("method").is_not_null())
+        yield Finding(
+            "doubts",
+            "warning",
+            verdict=flag,
+            count=rows.select(cell).n_unique(),
+            of=every,
+            names=tuple(rows["dataset"].unique().sort()),
+            more={
+                "meaning": rows["meaning"][0],
+                "base": len(rows) - len(tuned),
+                "checkpoints": rows["checkpoint"].unique(maintain_order=True).to_list(),
+            },
+        )

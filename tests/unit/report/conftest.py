@@ -1,0 +1,66 @@
+"""Pages of made-up studies, whose true scores are known."""
+
+import pytest
+import yaml
+from synthetic_scores import add_text, study_slice, write_evaluations
+
+from ptft import language
+from ptft.analysis.collect import collect
+from ptft.analysis.csv_tables import write_csv
+from ptft.analysis.scores import Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables import TABLES, make_table
+from ptft.figures import FIGURES
+from ptft.report.page import StudyFiles, write_page
+from ptft.study import read_study
+from ptft.study.slices import resolved_study
+
+
+@pytest.fixture(autouse=True)
+def english():
+    """Each test begins and ends in English, without titles."""
+    language.use("en")
+    yield
+    language.use("en")
+
+
+@pytest.fixture(scope="session")
+def resolved_pocket(repository):
+    """The resolved pocket study."""
+    config = repository / "config/pocket.yaml"
+    return resolved_study(
+        read_study(yaml.safe_load(config.read_text()), [config], repository / "config")
+    )
+
+
+@pytest.fixture(scope="session")
+def collected(tmp_path_factory):
+    """Cells and replicates of a study with generic text, in two formats."""
+    folder = tmp_path_factory.mktemp("evaluations")
+    study = study_slice(formats=("default", "io"))
+    study["bootstrap"]["resamples"] = 100
+    write_evaluations(study, folder, n=60)
+    return collect(add_text(study, folder), folder)
+
+
+@pytest.fixture
+def page_of(tmp_path, collected, resolved_pocket):
+    """Function: the page of the cells of ``collected`` that pass a test, its study changed so."""
+
+    def make(*tests, progress=None, **changed):
+        tables = tmp_path / "tables"
+        tables.mkdir(exist_ok=True)
+        cells, replicates = collected.cells.filter(*tests), collected.replicates.filter(*tests)
+        cells.write_parquet(tables / "cells.parquet")
+        replicates.write_parquet(tables / "replicates.parquet")
+        write_csv(collected.missing, tables / "missing.csv")
+        scores = Scores.build(cells, replicates)
+        for name in TABLES:
+            make_table(name, scores, Settings()).write_parquet(tables / f"{name}.parquet")
+        study = {**resolved_pocket, "study": {**resolved_pocket["study"], **changed}}
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+        files = StudyFiles(tmp_path / "study.yaml", tables, tmp_path / "figures")
+        write_page(files, tmp_path / "report.html", list(FIGURES), progress)
+        return (tmp_path / "report.html").read_text()
+
+    return make
