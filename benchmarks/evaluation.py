@@ -8,6 +8,7 @@ Real texts of MNLI, HellaSwag and XSum under the real OLMo tokenizer.
 
     python benchmarks/evaluation.py                     # a table, and benchmarks/results/*.json
     python benchmarks/evaluation.py --tasks mnli        # one task; the others' results are kept
+    python benchmarks/evaluation.py --model FOLDER      # a real model, the harness at 1 and 16
 
 The contestants are described in ``evaluation_contestants.py``.
 """
@@ -19,6 +20,7 @@ import logging
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -40,7 +42,7 @@ from transformers import AutoTokenizer
 
 from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine
-from ptft.models.loading import LoadedModel, wrap_model
+from ptft.models.loading import LoadedModel, load_for_scoring, wrap_model
 from ptft.prompts.encoding import Prompt
 
 ENGINE, RELEASE, LEAN, VLLM = "engine", "release", "batch 1", "vllm"
@@ -48,7 +50,8 @@ ROWS = {"cpu": {"mnli": 64, "hellaswag": 12, "xsum": 16}, "cuda": dict.fromkeys(
     ("mnli", "hellaswag", "xsum"), 512)}  # fmt: skip
 # On a CPU its automatic batch begins with 64 x 2,048 tokens, whose logits take 26 GB. Batches of
 # 1, 2, 4 and 8 took 4.8, 4.6, 4.8 and 4.8 s of CPU time on four rows of HellaSwag.
-HARNESS_BATCH = {"cpu": 2, "cuda": "auto"}
+HARNESS_BATCH = {"cpu": (2,), "cuda": ("auto",)}
+REAL_BATCH = (1, 16)
 
 
 def deviation(ours: CellResults, theirs: CellResults) -> float | None:
@@ -62,8 +65,15 @@ def deviation(ours: CellResults, theirs: CellResults) -> float | None:
     )
 
 
-def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> list[dict]:
-    """One row of results a contestant; all contestants run in every round."""
+def measure_task(
+    task: Task, loaded: LoadedModel, rounds: int, peak: float, batches: tuple
+) -> list[dict]:
+    """One row of results a contestant; all contestants run in every round.
+
+    Args:
+        peak: FLOP/s of a matrix product here.
+        batches: of the harness.
+    """
     device = loaded.device
     engine, prompts = Engine(loaded), encode(loaded.tokenizer, loaded.max_length, task)
     contestants: dict[str, Callable[[], CellResults]] = {
@@ -73,8 +83,8 @@ def measure_task(task: Task, loaded: LoadedModel, rounds: int, peak: float) -> l
     if task.cell.kind != "generation":  # `generate` computes the last position's logits only
         contestants[LEAN] = lambda: run_release(loaded, task, lean=True)
     if importlib.util.find_spec("lm_eval"):
-        batch = HARNESS_BATCH[device.type]
-        contestants[f"harness x{batch}"] = lambda: run_harness(loaded, task, prompts, batch)
+        for batch in batches:
+            contestants[f"harness x{batch}"] = partial(run_harness, loaded, task, prompts, batch)
     # What is run for the first time is slower: a few rows of everything before the clock starts.
     few = Task(task.cell, task.examples[:2], task.pool)
     if task.cell.kind == "generation" and importlib.util.find_spec("vllm"):
@@ -175,11 +185,18 @@ def print_rows(rows: list[dict]) -> None:
         print(f"  {row['contestant']:<28}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
 
 
+def made_up_model(device: torch.device, hub: Path) -> LoadedModel:
+    """Random weights with OLMo's tokenizer, in the precision that models are scored in."""
+    model = new_model(device, "sdpa").to(torch.bfloat16 if device.type == "cuda" else torch.float32)
+    return wrap_model(model, AutoTokenizer.from_pretrained(hub / "models/allenai/OLMo-1B-hf"))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
     parser.add_argument("--tasks", nargs="+", default=list(ROWS["cpu"]), choices=list(ROWS["cpu"]))
+    parser.add_argument("--model", type=Path, help="folder of a real model, in place of the small")
     parser.add_argument("--rows", type=int, help="examples a task")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
@@ -188,25 +205,27 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("transformers", "lm_eval"):
         logging.getLogger(name).setLevel(logging.ERROR)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = new_model(device, "sdpa").to(torch.bfloat16 if device.type == "cuda" else torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(hub / "models/allenai/OLMo-1B-hf")
-    loaded = wrap_model(model, tokenizer)
+    loaded = load_for_scoring(arguments.model) if arguments.model else made_up_model(device, hub)
+    batches = REAL_BATCH if arguments.model else HARNESS_BATCH[device.type]
     peak = matrix_flops(device)
     about = machine(device)
     print(f"{about}\nmatrix product: {peak / 1e9:,.0f} GFLOP/s")
-    output = arguments.output or REPOSITORY / f"benchmarks/results/evaluation-{device.type}.json"
+    name = f"evaluation-{'real-' if arguments.model else ''}{device.type}.json"
+    output = arguments.output or REPOSITORY / "benchmarks/results" / name
     tasks = json.loads(output.read_text())["tasks"] if output.exists() else {}
     result = {"shots": SHOTS, "tasks": tasks}
-    if device.type == "cpu":
+    if arguments.model:
+        result["model"] = arguments.model.name
+    elif device.type == "cpu":
         result["not_measured"] = "OLMo-1B's shape in bfloat16 on a CUDA device: none was at hand"
     for name in arguments.tasks:
         task = read_task(name, hub, arguments.rows or ROWS[device.type][name])
-        rows = measure_task(task, loaded, arguments.rounds, peak)
+        rows = measure_task(task, loaded, arguments.rounds, peak, batches)
         print_rows(rows)
         tasks[name] = {"machine": about, "matrix_gflops": peak / 1e9, "rows": rows}
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1) + "\n")
-    if device.type == "cpu":
+    if "not_measured" in result:
         print(f"\nNot measured: {result['not_measured']}.")
 
 

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # What tests import is never garbage: looking through all of it again and again takes a fifth of the
 # time to collect tests, and some of each test.
 gc.disable()
-SLOW = {"workflow", "browser", "parity", "vllm"}
+SLOW = {"workflow", "browser", "parity", "real", "vllm"}
 """folders whose tests start Snakemake, a browser or an engine"""
 FIRST = ["slurm", "browser", "workflow", "parity"]
 """folders that take longest, so that no worker ends alone"""

@@ -66,10 +66,25 @@ def evaluate_cell(
             sample = score(engine.alone(), cell, shots, window[:NOTED_EXAMPLES], silent)
             noted = loss_deviation if cell.kind == "text" else _deviation
             results.notes = noted(cell, results, sample, engine.loaded.model.dtype)
+    if cell.labels:
+        results.notes |= labels_without_gold(cell.labels, results)
     if engine.loaded.plainly:
         results.notes["scored_plainly"] = engine.loaded.plainly
     results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
     return results
+
+
+def labels_without_gold(labels: Sequence[str], results: CellResults) -> dict[str, str]:
+    """Labels that no example's gold answer is, and the share of examples that chose one of them.
+
+    A family's label need not occur in each of its datasets (RTE has no contradiction); to choose it
+    is always wrong.
+    """
+    never = [label for label in labels if label not in set(results.gold)]
+    if not never:
+        return {}
+    chosen = sum(label in never for label in results.predicted) / len(results.predicted)
+    return {"labels_without_gold": ", ".join(never), "chosen_without_gold": str(chosen)}
 
 
 def _deviation(

@@ -24,6 +24,7 @@ from ptft.models.folder import copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
+from ptft.training.agreement import load_trainable
 from ptft.training.devices import (
     Devices,
     join_devices,
@@ -363,7 +364,8 @@ class _Finetuning:
         seed, settings, data = self.request.seed, self.settings, self.data
         torch.manual_seed(seed)
         with self.devices.in_turn():  # the host has room for one whole model, not for one each
-            model = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
+            where = self.devices.device if self.devices.world == 1 else torch.device("cpu")
+            model = load_trainable(self.request.checkpoint, data.train, where)
             model = self.method.prepare(model, settings)
             if self.bfloat16:
                 self.method.lighten(model, torch.bfloat16)

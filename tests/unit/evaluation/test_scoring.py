@@ -80,6 +80,16 @@ def test_token_prob_takes_the_likelier_first_sub_token(engine):
     assert results.truncated == [False] * 5
 
 
+def test_a_label_that_no_gold_answer_is_is_named_with_how_often_it_is_chosen(engine):
+    cell = CellRequest("d", "default", 0, "classification", TEMPLATE, LABELS)
+    rows = [{**row, "gold": "yes"} for row in classification_rows(20, 1)]
+    results = evaluate_cell(engine, cell, rows, [])
+    assert results.notes["labels_without_gold"] == "no, maybe"
+    wrong = sum(label != "yes" for label in results.predicted)
+    assert 0 < float(results.notes["chosen_without_gold"]) == wrong / 20
+    assert evaluate_cell(engine, cell, classification_rows(6, 1), []).notes == {}
+
+
 def test_constrained_and_free_agree_with_step_by_step_decoding(engine):
     also = ("whole_label", "constrained", "free")
     cell = CellRequest(
