@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from filelock import FileLock
 
 from ..waiting import PATIENCE, wait_until
@@ -264,15 +265,11 @@ def processes_of_job(job: int | str, with_slurms: bool = True) -> list[int]:
         with_slurms: its slurmstepd, too, without which Slurm takes the job for a running one.
     """
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        stepd = with_slurms and command.startswith(f"slurmstepd: [{job}.".encode())
-        if stepd or f"SLURM_JOB_ID={job}".encode() in environment:
-            found.append(int(folder.name))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            stepd = with_slurms and " ".join(process.cmdline()).startswith(f"slurmstepd: [{job}.")
+            if stepd or process.environ().get("SLURM_JOB_ID") == str(job):
+                found.append(process.pid)
     return found
 
 

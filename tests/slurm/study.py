@@ -58,9 +58,7 @@ class Study:
         Args:
             stops: how many attempts of each training stop in their middle.
         """
-        self.calls += 1
-        folder = self.root.parent / f"stops{self.calls}"
-        self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=stops)
+        self.stop_trainings(stops)
         environment = self.stops.environment() if stops else dict(os.environ)
         command = [sys.executable, "-m", "snakemake", CELLS, "--profile", "slurm", *self.pace]
         with self.log.open("w") as log:
@@ -71,6 +69,12 @@ class Study:
                 stderr=subprocess.STDOUT,
                 env=environment | {"HF_TOKEN": "secret"},
             )
+
+    def stop_trainings(self, times: int) -> None:
+        """Let attempts of each training of the next call stop in their middle."""
+        self.calls += 1
+        folder = self.root.parent / f"stops{self.calls}"
+        self.stops = Stops(folder, f"{self.results}/state/finetune/*/state.pt", times=times)
 
     def finish(self, succeeds: bool = True) -> str:
         """Wait for the call's end; its output."""
