@@ -15,10 +15,8 @@ import json
 import os
 import platform
 import random
-import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -39,15 +37,6 @@ from ptft.runtime.gpus import CPU_STANDS_IN  # noqa: E402
 CHECKPOINTS = 2
 """of the study of tests/slurm"""
 GPU_RULES = ("finetune_model", "evaluate_model")
-SQUEUE = shutil.which("squeue")
-EMPTY = """
-rule all:
-    input: expand("done/{number}", number=range(4))
-rule nothing:
-    output: "done/{number}"
-    resources: gpu=1
-    shell: "echo $SLURM_JOB_ID $(date +%s.%N) > {output}"
-"""
 
 
 @dataclass
@@ -116,20 +105,9 @@ def make_study(folder: Path, models: int, cluster: Cluster | None) -> Study:
     return study
 
 
-def count_queries(folder: Path) -> Path:
-    """Put a `squeue` before the real one that notes when it is called; the file of its notes."""
-    folder.mkdir()
-    notes, program = folder / "calls", folder / "squeue"
-    notes.touch()
-    program.write_text(f'#!/bin/sh\ndate +%s >> {notes}\nexec {SQUEUE} "$@"\n')
-    program.chmod(0o755)
-    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
-    return notes
-
-
 def seen(cluster: Cluster) -> dict[str, dict[str, str]]:
     """Slurm id -> id, start, end and state of each job that the controller remembers."""
-    command = [SQUEUE, "--all", "--states=all", "--noheader", "-o", "%i|%S|%e|%T"]
+    command = ["squeue", "--all", "--states=all", "--noheader", "-o", "%i|%S|%e|%T"]
     names = ("id", "started", "ended", "state")
     lines = cluster.call(*command, check=False).splitlines()
     return {line.split("|")[0]: dict(zip(names, line.split("|"), strict=True)) for line in lines}
@@ -173,28 +151,6 @@ def work_of(night: Night) -> list[tuple[str, float, float]]:
     ]
 
 
-def empty_snakefile(folder: Path, cluster: Cluster) -> dict[str, float]:
-    """The overhead of jobs of a Snakefile that holds one rule, which does nothing."""
-    (folder / "slurm").mkdir(parents=True)
-    shutil.copy(REPOSITORY / "slurm/config.yaml", folder / "slurm")
-    (folder / "Snakefile").write_text(EMPTY)
-    subprocess.run(
-        [sys.executable, "-m", "snakemake", "--profile", "slurm"], cwd=folder, check=True
-    )
-    noted = [file.read_text().split() for file in (folder / "done").iterdir()]
-    return overhead([(job, float(time), float(time)) for job, time in noted], seen(cluster))
-
-
-def fullest_folders(root: Path) -> dict[str, int]:
-    """The three folders with most entries, without what was there before the run."""
-    counted = {
-        str(Path(folder).relative_to(root)): len(folders) + len(files)
-        for part in ("results", ".snakemake", "resources")
-        for folder, folders, files in os.walk(root / part)
-    }
-    return dict(Counter(counted).most_common(3))
-
-
 def differences(study: Study, reference: Study) -> list[str]:
     """Tables that are not those of another run."""
     tables = sorted((reference.results / "tables").glob("*.csv"))
@@ -230,14 +186,11 @@ def rehearse(args: argparse.Namespace, root: Path) -> dict:
     """Run the study on this machine alone, then on a cluster through a night; what was found."""
     reference = make_study(root / "reference", args.models, None)
     reference.run_here()
-    calls = count_queries(root / "counted")
     with started(root / "slurm", nodes=args.nodes, gpus=args.slots) as cluster:
         study = make_study(root / "study", args.models, cluster)
         link_resources(reference.root, study.root)
         night = Night(study, 0 if args.quiet else args.dying)
         seconds = pass_night(night, 0 if args.quiet else args.models)
-        alone = empty_snakefile(root / "empty", cluster) if args.quiet else None
-    queries = Counter(calls.read_text().split())
     return {
         "models": night.models(),
         "cells": len(study.cells()),
@@ -246,12 +199,6 @@ def rehearse(args: argparse.Namespace, root: Path) -> dict:
         "struck": dict(night.struck),
         "minutes": round(seconds / 60, 1),
         "overhead_seconds": overhead(work_of(night), night.jobs),
-        "overhead_of_an_empty_snakefile": alone,
-        "status_queries": {
-            "a second": round(sum(queries.values()) / seconds, 2),
-            "most in one": max(queries.values(), default=0),
-        },
-        "fullest_folders": fullest_folders(study.root),
         "differing_tables": differences(study, reference),
     }
 

@@ -12,6 +12,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+UNIT = 1 if sys.platform == "darwin" else 1024
+"""bytes of `ru_maxrss`"""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -51,7 +54,7 @@ def _main(report: str, *command: str) -> int:
     usage = {
         "seconds": round(seconds, 2),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "peak_gib": round(used.ru_maxrss / 2**20, 3),
+        "peak_gib": round(used.ru_maxrss * UNIT / 2**30, 3),
     }
     with open(report, "w") as file:
         json.dump(usage, file)

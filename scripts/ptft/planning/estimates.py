@@ -11,14 +11,15 @@ from functools import cached_property
 
 from ptft.errors import present
 from ptft.evaluation.cells import generates
-from ptft.planning.gpus import Gpu, GpuChoice
+from ptft.planning.gpus import Gpu, GpuChoice, GpuMemory
 from ptft.planning.workload import (
     ADAPTER,
     ADAPTER_SHARE,
     RATES,
-    SMALL_MODEL,
+    ModelSize,
     Rates,
     Workload,
+    model_size,
     training_seconds,
 )
 from ptft.study.grid import BASE, Grid
@@ -64,10 +65,15 @@ class Estimates:
         """Those of a model; of an H100, or a CPU core, where none is named."""
         return RATES[self.device].at(gpu.speed) if gpu else RATES[self.device]
 
+    @cached_property
+    def size(self) -> ModelSize:
+        """Of the model."""
+        return model_size(self.grid, self.workload.folder)
+
     @property
     def weights(self) -> int:
         """Weights of the model."""
-        return self.grid.model.weights or SMALL_MODEL
+        return self.size.weights
 
     def finetune_seconds(self, arm: str, gpus: int | None = None) -> float:
         """One fine-tuning, all candidates of its learning rate included.
@@ -154,6 +160,10 @@ class Estimates:
 
 BASE_MEMORY_MB = 4000
 """memory of a process on the host: its libraries, the text of its examples"""
+LIBRARIES_MB = 2000
+"""of these the libraries, where all else is counted: on a CPU, of a model whose shape is known"""
+CPU_TOKENS = 4096
+"""of a micro-batch on a CPU (``ptft.training.gradients``)"""
 EXAMPLE_BYTES = 9
 """of each encoded token (``ptft.prompts.tokens``)"""
 LIMIT_FACTOR, LEAST_MINUTES = 3, 20
@@ -196,12 +206,21 @@ class JobResources:
         """MB of host memory: every process holds its libraries and all examples.
 
         The model is read in fp32 by one after another, and one saves its state (12 bytes a weight).
+        On a CPU the gradients are there, and what a forward pass saves of the tokens at work.
         """
         longest = self.grid.settings(arm).max_length
         sizes = [self.estimates.workload.sizes[name, "train"] for name in self.grid.learned(arm)]
         examples = EXAMPLE_BYTES * sum(size.rows * min(size.tokens, longest) for size in sizes)
-        processes = max(1, self.grid.study.compute.gpus)
-        return self._memory(processes * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
+        gpus = self.grid.study.compute.gpus
+        if gpus:
+            return self._memory(gpus * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
+        batch = self.grid.settings(arm).batch_size
+        tokens = min(longest, max(size.longest or size.tokens for size in sizes))
+        at_work = max(tokens, min(CPU_TOKENS, batch * tokens))
+        # In fp32 twice of what bfloat16 saves.
+        saved = 2 * at_work * GpuMemory(self.weights, self.estimates.size.shape).saved_token
+        base = LIBRARIES_MB if saved else BASE_MEMORY_MB
+        return self._memory(base + (examples + saved) / 1e6, 20, attempt)
 
     def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
         """MB of host memory: the model is read once, and again by a backend with its own weights.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
 from ptft.paths import Results
-from ptft.planning.workload import ADAPTER, ADAPTER_SHARE, SMALL_MODEL, TFLOPS, Workload
+from ptft.planning.workload import ADAPTER, ADAPTER_SHARE, TFLOPS, Workload, model_size
 from ptft.runtime.gpus import gpu_memory_gb
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import Shape
@@ -189,7 +189,8 @@ class GpuChoice:
 
     @property
     def _memory(self) -> GpuMemory:
-        return GpuMemory(self.grid.model.weights or SMALL_MODEL, self.grid.model.shape)
+        size = model_size(self.grid, self.workload.folder)
+        return GpuMemory(size.weights, size.shape)
 
     def _first(self, gigabytes: float, attempt: int) -> Gpu | None:
         """The first that holds so much; then the next larger one for each further attempt.

@@ -10,11 +10,13 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+from ptft.models.folder import CONFIG, weights_among
 from ptft.paths import POCKET, Results
 from ptft.study.grid import Grid
+from ptft.study.models import Shape
 from ptft.study.slices import split_slice
 
 SMALL_MODEL = 10_000_000
@@ -114,6 +116,55 @@ POCKET_TOKENS = 30
 TRAIN_ROWS = 50_000
 TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000, "text": 2000}
 """rows of a split if the study gives no size: about those of the shipped datasets' splits"""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """How large a model is."""
+
+    weights: int
+    shape: Shape | None = None
+    """of its parts, where they are known"""
+
+
+def model_size(grid: Grid, folder: Path = Path()) -> ModelSize:
+    """The size of a study's model: of a checkpoint that is there, else what its file says.
+
+    Args:
+        grid: of the study.
+        folder: its working directory.
+    """
+    for checkpoint in grid.checkpoints:
+        if found := _size_in(folder / grid.checkpoint_folder(checkpoint)):
+            return found
+    return ModelSize(grid.model.weights or SMALL_MODEL, grid.model.shape)
+
+
+@lru_cache(maxsize=4)
+def _size_in(folder: Path) -> ModelSize | None:
+    """Of a model's folder, by the headers of its safetensors; None where they can't be read."""
+    try:
+        names = [path.name for path in folder.iterdir() if path.suffix == ".safetensors"]
+        headers = [_header(folder / name) for name in weights_among(names)]
+        config = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError):
+        return None
+    sizes = [math.prod(about["shape"]) for header in headers for about in header.values()]
+    parts = {name: config[name] for name in Shape.model_fields if name in config}
+    parts.setdefault("num_key_value_heads", config.get("num_attention_heads"))
+    parts.setdefault("tie_word_embeddings", True)
+    try:
+        return ModelSize(sum(sizes), Shape(**parts)) if sizes else None
+    except ValueError:
+        return ModelSize(sum(sizes))
+
+
+def _header(file: Path) -> dict[str, dict]:
+    """Tensor -> its type and shape (safetensors: a length of 8 bytes, then JSON)."""
+    with file.open("rb") as content:
+        header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+    header.pop("__metadata__", None)
+    return header
 
 
 @dataclass(frozen=True)
