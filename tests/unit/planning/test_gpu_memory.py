@@ -12,9 +12,11 @@ from transformers import (
     OlmoForCausalLM,
 )
 
+from ptft.planning import estimates
 from ptft.planning.gpus import GB, GpuMemory, table
 from ptft.study import read_study
 from ptft.study.models import Shape
+from ptft.training import gradients
 from ptft.training.packing import NAME, sequence_layout
 
 # Blocks of (1000 - 2 x 10 x 10) / 2 = 400 weights: attention 300, an inner layer of 2 x 50.
@@ -123,3 +125,7 @@ def test_the_guides_table_is_what_this_code_computes(repository):
     memory = GpuMemory(model.weights, model.shape)
     assert table(memory, tokens=2048) in guide
     assert f"Scoring the model takes {memory.scoring(2048) / GB:.0f} GB" in guide
+
+
+def test_a_cpu_works_on_as_many_tokens_as_the_plan_counts():
+    assert estimates.CPU_TOKENS == gradients.CPU_TOKENS

@@ -16,8 +16,18 @@ from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import History, PlannedJob, expected_run, model_jobs
 from ptft.planning.plan import make_plan, render, smallest_difference
 from ptft.planning.planned import planned_jobs
-from ptft.planning.workload import RATES, TEST_ROWS, TOKENS, Size, Workload, training_seconds
+from ptft.planning.workload import (
+    RATES,
+    TEST_ROWS,
+    TOKENS,
+    Size,
+    Workload,
+    _size_in,
+    model_size,
+    training_seconds,
+)  # fmt: skip
 from ptft.study import read_study
+from ptft.study.models import Shape
 from ptft.study.slices import evaluation_slice
 
 ARM = "full.pocket_nli.s0"
@@ -373,6 +383,45 @@ def test_memory_on_the_host_is_that_of_all_processes(read, tmp_path, monkeypatch
     assert demands.evaluate_memory(1) == 1 + int(4000 + 6 * 1176.764)
     alone = JobResources(read("config/olmo-1b.yaml", compute={"gpus": 0}))
     assert alone.finetune_memory("instruct.tulu.s0", 1) == 1 + int(4000 + 2430 + model)
+
+
+SMOLLM = {
+    "num_hidden_layers": 30, "hidden_size": 576, "intermediate_size": 1536,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def write_header(folder, file, tensors):
+    """A safetensors file without its weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {name: {"dtype": "F32", "shape": shape} for name, shape in tensors.items()}
+    header = json.dumps(about | {"__metadata__": {"format": "pt"}}).encode()
+    (folder / file).write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path, monkeypatch):
+    """Of all shards together, whatever the model's file says; else what it says."""
+    grid = read("config/olmo-1b.yaml")
+    assert model_size(grid, tmp_path).weights == 1_176_764_416
+    folder = tmp_path / grid.checkpoint_folder(next(iter(grid.checkpoints)))
+    layer = 576 * (2 * 576 + 2 * 192) + 3 * 576 * 1536 + 2 * 576
+    write_header(folder, "model-00001-of-00002.safetensors", {"embed": [49152, 576]})
+    write_header(folder, "model-00002-of-00002.safetensors", {"l": [30, layer], "norm": [576]})
+    (folder / "config.json").write_text("no JSON")
+    assert model_size(grid, tmp_path / "elsewhere").weights == 1_176_764_416
+    (folder / "config.json").write_text(json.dumps(SMOLLM | {"model_type": "llama"}))
+    _size_in.cache_clear()
+    size = model_size(grid, tmp_path)
+    assert size.weights == 134_515_008  # as transformers counts SmolLM2-135M
+    assert size.shape == Shape(**SMOLLM)
+    # On a CPU: libraries, 6,000 examples of 260 tokens, 20 bytes a weight, and what a batch of 8
+    # saves: of each block 26 x 576 + 8 x 1536 bytes in bfloat16, twice in float32.
+    monkeypatch.chdir(tmp_path)
+    resources = JobResources(read("config/olmo-1b.yaml", compute={"gpus": 0}))
+    saved = 2 * 8 * 260 * 30 * (26 * 576 + 8 * 1536) / 1e6
+    asked = resources.finetune_memory("full.xsum.s0", 1)
+    assert asked == 1 + int(2000 + 9 * 6000 * 260 / 1e6 + 20 * 134.515008 + saved)
 
 
 def test_scores_are_made_on_one_gpu_and_planned_so(read, tmp_path):
