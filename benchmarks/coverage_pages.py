@@ -93,6 +93,7 @@ def is_false(row: Mapping, true: float) -> bool:
         "only tuned": true <= 1e-9,
         "falls": true >= -1e-9,
         "flat": abs(true) >= margin,
+        "earlier": true < -margin,
         "undecided": False,
     }[verdict]
 
@@ -122,9 +123,11 @@ def true_value(row: Mapping, truth: Truth) -> float:
     if claim == "gap":
         own = (last, method, task, dataset)
         return score(*own, row["format"]) - score(*own)
-    if claim == "drop":
+    if claim in ("drop", "stop"):
         curve = [score(at, method, task, task) for at in range(1, last + 1)]
-        return max(curve[:-1]) - curve[-1]
+        stop = int(row["checkpoint"].removeprefix("step")) - 1
+        best = max(curve[:-1]) if claim == "drop" else min(curve[stop:-1])
+        return best - curve[-1]
     if claim == "headroom":
         return _mean_loss(row, truth)
     return _kept(row, truth)

@@ -61,8 +61,9 @@ def line_trend(
     with M the projection on the residuals. The first term is that of the residual t-test: all that
     scatters independently about the line. The second is what residuals cannot show: examples that
     rise or fall themselves make the line of *these* examples steeper or flatter and leave no
-    residual. It is zero for errors that are equally correlated over checkpoints. The first term
-    has K - 2 degrees of freedom, the second counts as known
+    residual. It is zero for errors that are equally correlated over checkpoints. Together they are
+    at least w'S w: a few points that happen to lie on a line do not make the examples' error
+    smaller. The first term has K - 2 degrees of freedom, the second counts as known
     (``ptft.analysis.statistics.small_sample_quantile``).
 
     A random walk of the checkpoints breaks the independence and can look like a trend. How often,
@@ -92,6 +93,7 @@ def line_trend(
         examples = max(0.0, weights @ covariance @ weights)  # rounding can leave -1e-20
         fitted = covariance.sum() / len(x) + examples / size
         excess = max(0.0, examples - size * (np.trace(covariance) - fitted) / free)
+        excess = max(excess, examples - scatter)
     if scatter <= 1e-12 * max(examples, slope**2):  # all points on a line: no scatter to go by
         scatter, excess = 0.0, examples
     variance = scatter + excess

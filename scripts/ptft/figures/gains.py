@@ -103,7 +103,7 @@ def _tuned_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Sequ
             curve(ax, tuned, "tuned", label, number, "tuned_", **{"linestyle": line} | look)
             mark_failed(ax, tuned, "tuned", colour(number))
         _lay_over(ax, other, lines, number)
-    guess_lines(ax, rows)
+    guess_lines(ax, rows, hidden="_")
     from_zero(ax)
 
 

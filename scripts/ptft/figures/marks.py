@@ -134,15 +134,20 @@ def score_bars(
     ax.grid(visible=False, axis="y")
 
 
-def guess_lines(ax: Axes, rows: pl.DataFrame) -> None:
-    """Chance, and what the most frequent label earns where that is clearly more."""
-    for chance in rows["chance"].drop_nulls().unique().sort():
-        label = language.label("chance")
-        ax.axhline(chance, color=GREY, linestyle="--", linewidth=0.8, label=label)
+def guess_lines(ax: Axes, rows: pl.DataFrame, hidden: str = "") -> None:
+    """Chance, and what the most frequent label earns where that is clearly more.
+
+    Args:
+        hidden: `_` keeps the lines out of the panel's legend.
+    """
     more = rows.filter(pl.col("majority") > pl.col("chance") + CLEARLY)
-    for majority in more["majority"].round(3).unique().sort():
-        label = language.label("majority")
-        ax.axhline(majority, color=GREY, linestyle=":", linewidth=0.8, label=label)
+    for name, values, line in (
+        ("chance", rows["chance"].drop_nulls(), "--"),
+        ("majority", more["majority"].round(3), ":"),
+    ):
+        for value in values.unique().sort():
+            label = hidden + language.label(name)
+            ax.axhline(value, color=GREY, linestyle=line, linewidth=0.8, label=label)
 
 
 CLEARLY = 0.02

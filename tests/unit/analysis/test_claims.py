@@ -112,3 +112,16 @@ def test_a_rise_that_guessing_explains_is_none():
     constant = claims(scores_of((0.1, 0.39), (0.1, 0.39), prediction_share=1.0), Settings())
     assert pick(constant, claim="rise")["ci_low"] > 0
     assert pick(constant, claim="rise")["verdict"] == "undecided"  # the majority's share is .40
+
+
+def test_when_pretraining_could_have_stopped_with_all_other_claims():
+    """From step 1 on nothing is lost; with few examples no stop is shown."""
+    base = Model([0.3] * 4, [0.6] * 4, method=None)
+    tuned = Model([0.6, 0.8, 0.8, 0.8], [0.6] * 4)
+    stops = {}
+    for n in (60, 20_000):
+        table = claims(remedy_scores([base, tuned], n, np.random.default_rng(0)), Settings())
+        stops[n] = pick(table, claim="stop")
+        assert pick(table, claim="drop")["verdict"] == "undecided"
+    assert (stops[20_000]["verdict"], stops[20_000]["checkpoint"]) == ("earlier", "step1")
+    assert stops[20_000]["ci_low"] > -0.02 and stops[60]["verdict"] == "undecided"

@@ -274,3 +274,11 @@ def test_checkpoints_with_nearly_the_same_tokens_are_twins():
     assert found.steps == pytest.approx(0.0)  # .35, their mean, is on the line
     two = curve_scatter([0, 1], [0.1, 0.2], np.full((2, 1), 0.3))
     assert np.isnan(two.steps) and two.twins_of is None
+
+
+def test_a_few_points_on_a_line_by_luck_have_the_examples_error():
+    """The slope's error is no less than .02 / sqrt(5), the examples' part of it."""
+    curve = np.array([0.5, 0.51, 0.52, 0.5301])
+    noise = np.random.default_rng(0).normal(0, 0.02, (4, 20_000))
+    found = line_trend(range(4), curve, curve[:, None] + noise)
+    assert found.stderr == pytest.approx(0.02 / np.sqrt(5), rel=0.02) and found.p > 0.2

@@ -59,8 +59,10 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     than the base's (`excess`); what is lost on other families where there is
     something to forget (forgotten: `headroom`), of generic text (texts: `text`, bits per byte);
     what a method keeps more than full fine-tuning at equal gain (spared); what another format costs
-    (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`). Of a
-    swept method only the setting that validation chooses, except in `spared`.
+    (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`), and the
+    earliest ``checkpoint`` from which on none is below the last by ``stop_margin`` (stopping:
+    `stop`, verdict `earlier`; value is its score less the last). Of a swept method only the setting
+    that validation chooses, except in `spared`.
 
     ci_low and ci_high: in at most 1 - ``level`` of studies any of these intervals misses the truth;
     so "the largest of", "any of" and "k of n" are covered. p is adjusted for all claims likewise.
@@ -93,7 +95,7 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     ]
     runs = view.cells.filter(pl.col("method").is_not_null())["run"].n_unique()
     found = together([estimates for _, estimates in parts], settings.level, runs)
-    schema = {**KEYS, "n_seeds": pl.Int64, "outer": pl.Int64, "inner": pl.Int64}
+    schema = {**KEYS, "n_seeds": pl.Int64, "outer": pl.Int64, "inner": pl.Int64, "at": pl.String}
     tables = [
         table.select(
             pl.col(name).cast(dtype) if name in table.columns else pl.lit(None, dtype).alias(name)
@@ -102,20 +104,53 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
         for table, _ in parts
     ]
     rows = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+    rows = _with_limits(rows, found)
     table = _with_verdicts(_combined(rows, found), view, settings)
+    table = pl.concat([table.select(*SCHEMA), _stops(rows, settings).select(*SCHEMA)])
     return pl.concat([table.select(*SCHEMA), _trends(scores, settings).select(*SCHEMA)])
+
+
+NUMBERS = ("value", "stderr", "ci_low", "ci_high", "score", "detectable")
+
+
+def _with_limits(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
+    known = (found.values, found.stderr, found.low, found.high, found.score, found.detectable)
+    return rows.with_columns(
+        pl.Series(name, column, pl.Float64) for name, column in zip(NUMBERS, known, strict=True)
+    )
+
+
+def _stops(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The earliest checkpoint from which on no tuned score is below the last one by the margin.
+
+    From the same estimates as `drop`: it counts if each from there on is above by its lower limit.
+    """
+    found = []
+    earlier = rows.filter(pl.col("claim") == "drop").sort("outer", descending=True)
+    for _, curve in earlier.group_by("method", "setting", "train_task", maintain_order=True):
+        stop = None
+        for row in curve.iter_rows(named=True):
+            if not row["ci_low"] >= -settings.stop_margin:  # NaN where no error is known
+                break
+            stop = row
+        row = stop or curve.row(0, named=True)
+        found.append(
+            row
+            | {
+                "question": "stopping", "claim": "stop", "checkpoint": row["at"], "p": None,
+                "margin": settings.stop_margin, "verdict": "earlier" if stop else "undecided",
+            }
+        )  # fmt: skip
+    return pl.DataFrame(
+        [{name: row[name] for name in SCHEMA} for row in found], schema=SCHEMA
+    ).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _combined(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
     """One row per claim, from its candidates: the largest, over ``outer``, of the smallest."""
-    numbers = ("value", "stderr", "ci_low", "ci_high", "score", "detectable")
-    known = (found.values, found.stderr, found.low, found.high, found.score, found.detectable)
-    rows = rows.with_columns(
-        pl.Series(name, column, pl.Float64) for name, column in zip(numbers, known, strict=True)
-    )
     keys = list(KEYS)
     smallest = rows.group_by(*keys, "outer", maintain_order=True).agg(
-        pl.col("n_seeds", *numbers).sort_by("value").first(),
+        pl.col("n_seeds", *NUMBERS).sort_by("value").first(),
         low=pl.col("ci_low").min(),
         high=pl.col("ci_high").min(),
         least=pl.col("score").min(),
@@ -370,8 +405,8 @@ def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
     parts = [versions.estimates(versions.values[at]).seeds for at in ends]
     found = versions.estimates(versions.values[ends[0]] - versions.values[ends[1]])
     seeds = SeedPart.total([part for part in parts if part is not None])
-    table = _single(earlier.drop("checkpoint"), "overtraining", "drop").with_columns(
-        checkpoint=pl.col("to"), outer=pl.col("index")
+    table = _single(earlier, "overtraining", "drop").with_columns(
+        at="checkpoint", checkpoint="to", outer="index"
     )
     yield table, Estimates(found.values, found.draws, seeds)
 
