@@ -42,7 +42,7 @@ def split_row(data: Path, dataset: str, split: str, template: str | None, tokeni
         "tokens_mean": statistics.mean(lengths),
         "tokens_median": statistics.median(lengths),
         "tokens_max": max(lengths),
-        "warnings": [],
+        "warnings": list(found["warnings"]),
     }
 
 

@@ -55,6 +55,7 @@ def data(tmp_path):
             "gold": {gold: golds.count(gold) for gold in sorted(set(golds))},
             "duplicates": 0,
             "empty_fields": 0,
+            "warnings": [f"said of {split}"] if split == "shots" else [],
         }
         (folder / f"{split}.audit.json").write_text(json.dumps(audit))
     return tmp_path
@@ -116,6 +117,7 @@ def test_rows_seen_otherwise_are_found_and_warned_of(data, tokenizer, caplog):
     assert (test["also_in_train"], test["also_in_shots"]) == (1, 1)
     assert "1 evaluated rows are also training rows; 1 evaluated rows are" in caplog.text
     assert row(splits, split="train")["warning"] == ""
+    assert row(splits, split="shots")["warning"] == "said of shots"  # by its preparation
 
 
 def test_prompts_are_measured_and_what_is_cut_is_counted(data, tokenizer):
@@ -199,6 +201,11 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
     earned, text = audited(stop=["\n\n"], max_new_tokens=3)
     assert earned == pytest.approx((1 + 1 + 6 / 7) / 3)
     assert "would earn" not in text  # .952
+    # A gold answer without a word earns nothing, whoever says it.
+    rows[1]["gold"] = "="
+    (data / "pairs/test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    earned, text = audited(stop=["\n\n"], max_new_tokens=4)
+    assert earned == pytest.approx(2 / 3) and "would earn 0.667" in text
     assert row(audit(plan(), data, tokenizer, 100)[0], split="test")["gold_score"] is None
 
 
@@ -385,7 +392,7 @@ def news(data):
     ]
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     counts = {"rows": 4, "kept": 2, "drawn": 2, "dropped": {"no text": 2}, "gold": {}}
-    audit = {"split": "test", **counts, "duplicates": 0, "empty_fields": 0}
+    audit = {"split": "test", **counts, "duplicates": 0, "empty_fields": 0, "warnings": []}
     (folder / "test.audit.json").write_text(json.dumps(audit))
     return data
 
