@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from ptft.planning.gpus import Gpu
     from ptft.study.grid import Grid
 
-DRAWN, WRITTEN = 1.0, 45.0
-"""seconds between two drawings on a terminal; after which a file gets a line, at most"""
+DRAWN, READ, WRITTEN = 1.0, 3.0, 45.0
+"""seconds between two drawings on a terminal, and between lines while the Snakefile is read; after
+which a file gets a line, at most"""
 NOTHING, LOG_FILES = "Nothing to be done", "Complete log(s): "
 """how Snakemake's messages begin where all is made, and where its log is"""
 NEWS = ("Terminating processes", "Trying to restart", "Will exit after", "Shutting down")
@@ -101,8 +102,10 @@ class LogHandler(LogHandlerBase):
         self._drawn, self._written = 0, time.monotonic()
         self._over, self._nothing = False, ""
         self._logs: list[str] = []
-        self._clock: threading.Thread | None = None
+        self._running = False
         self._stop = threading.Event()
+        if not self.common_settings.dryrun:  # what comes next may take long on a busy machine
+            threading.Thread(target=self._tick, daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one of Snakemake's messages; a mistake in here must not end the thread of all."""
@@ -181,9 +184,8 @@ class LogHandler(LogHandlerBase):
     # A run.
 
     def _started(self, _: Any) -> None:
-        """Draw from now on: what comes next may take minutes."""
-        self._clock = threading.Thread(target=self._tick, daemon=True)
-        self._clock.start()
+        """From now on Snakemake prints nothing that a drawing could erase."""
+        self._running = True
 
     def _provided(self, record: Any) -> None:
         self._cores = getattr(record, "cores", None) or self._cores
@@ -263,15 +265,15 @@ class LogHandler(LogHandlerBase):
     def _tick(self) -> None:
         while not self._stop.wait(DRAWN):
             with self.lock or contextlib.nullcontext():
-                now = time.monotonic()
-                if self.stream.isatty():
+                now, terminal = time.monotonic(), self.stream.isatty()
+                if terminal and self._running:
                     self._redraw()
-                elif now - self._written >= WRITTEN and not self._over:
+                elif now - self._written >= (READ if terminal else WRITTEN) and not self._over:
                     self._say(*filter(None, [self.run.how_far(now), self.run.at_work(now)]))
 
     def _redraw(self) -> None:
         """The two lines, over those that were there; nothing into a file."""
-        if self.stream.isatty() and self._clock and not self._over:
+        if self.stream.isatty() and self._running and not self._over:
             now = time.monotonic()
             self._draw(f"{self.run.bar(now)} {self.run.how_far(now)}", f"  {self.run.at_work(now)}")
 

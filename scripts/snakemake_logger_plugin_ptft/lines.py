@@ -110,7 +110,7 @@ class RunLines:
     def how_far(self, now: float) -> str:
         """``57/104 jobs · tuned 11/24 · scored 16/30 · 5:12, about 4:30 left``."""
         if not self.totals:
-            return f"looking what there is to do · {self.took(now)}"
+            return f"reading the study, looking what there is to do · {self.took(now)}"
         told = [f"{self.jobs_done}/{self.jobs} jobs"]
         for stage, rule in STAGES.items():
             if self.totals.get(rule):

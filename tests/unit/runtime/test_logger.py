@@ -159,11 +159,10 @@ def test_lines_are_no_wider_than_the_terminal(monkeypatch):
 def test_nothing_is_silent_for_long(monkeypatch, terminal):
     """While one job runs, and before Snakemake knows what there is to do."""
     monkeypatch.setattr(plugin, "DRAWN", 0.01)
+    monkeypatch.setattr(plugin, "READ", 0.01)
     monkeypatch.setattr(plugin, "WRITTEN", 0.02)
     handler = plugin.LogHandler(SETTINGS, None)
     handler.stream = Screen() if terminal else io.StringIO()
-    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "started", None, None)
-    record.__dict__["event"] = LogEvent.WORKFLOW_STARTED
 
     def lines(count):
         deadline = time.monotonic() + 20
@@ -171,8 +170,11 @@ def test_nothing_is_silent_for_long(monkeypatch, terminal):
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
+    lines(2)
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "started", None, None)
+    record.__dict__["event"] = LogEvent.WORKFLOW_STARTED
     handler.handle(record)
-    lines(3)
+    lines(5)
     handler.close()
 
 
