@@ -1,4 +1,4 @@
-"""What is wrong with a file that people write, said by its file, line and key, with the way out.
+"""Errors in files that people write, told by file, line and key, with the way out.
 
 Three parts: errors and the places in files; reading YAML; from pydantic's errors to sentences.
 """
@@ -73,7 +73,7 @@ def exit_with_message(*others: type[Exception]) -> Iterator[None]:
 
 
 def present(found: Found | None, what: str) -> Found:
-    """What a checked study is known to have.
+    """A part that a checked study is known to have.
 
     Raises:
         LookupError: it is missing, so the study was not checked, or the check has a gap.
@@ -113,7 +113,7 @@ def locate(loc: tuple, files: Sequence[Path]) -> str:
 
 
 def refusal(files: Sequence[Path], loc: tuple, message: str) -> StudyError:
-    """What to raise of a key of these files: its place, the key, what is wrong."""
+    """The error to raise about a key of these files: its place, the key, what is wrong."""
     return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
 
 
@@ -134,7 +134,7 @@ def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
 
 
 def _beyond(config: Mapping, contents: Sequence[Mapping | None]) -> dict:
-    """What a config holds that is not in the contents of its files, of which the first counts."""
+    """The part of a config that is not in the contents of its files, of which the first counts."""
     given = {}
     for key, value in config.items():
         written = [content[key] for content in contents if content and key in content]

@@ -24,7 +24,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Arm:
-    """What was done to a checkpoint: nothing (base), or a method x task x setting x seed.
+    """A treatment of a checkpoint: none (base), or a method x task x setting x seed.
 
     A derived arm is computed from the weights of another, without training.
     """
@@ -88,7 +88,7 @@ def derived_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
 
 
 def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) -> None:
-    """What is derived has a parent in the study, strengths that can be, and an engine that can.
+    """Derived arms have a parent in the study, strengths that can be, and an engine that can.
 
     Raises:
         StudyError: naming what else there is.
@@ -232,7 +232,7 @@ def checked_settings(
 
 
 def _part(key: str, value: Any) -> str:
-    """What a value adds to the name of an arm: `lr2e-06`."""
+    """The part that a value adds to the name of an arm: `lr2e-06`."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, float):
         short = f"{value:g}"

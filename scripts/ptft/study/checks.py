@@ -1,4 +1,4 @@
-"""What a study names must exist and fit together; what is wrong is refused by the study's key."""
+"""All that a study names must exist and fit together; else it is refused, by the study's key."""
 
 from collections.abc import Collection
 
@@ -120,7 +120,7 @@ def check_tasks(grid: Grid) -> None:
 
 
 def _check_remedies(grid: Grid, arm: Arm) -> None:
-    """What is replayed is there and no part of what is scored; not all blocks are frozen."""
+    """Replayed rows are there and no part of those scored; not all blocks are frozen."""
     if not arm.trained:
         return
     _, task = arm.tuning
@@ -212,7 +212,7 @@ def check_analysis(grid: Grid) -> None:
 
 
 def notes(grid: Grid) -> list[str]:
-    """What a user may not expect of the study, in sentences for the beginning of a run."""
+    """Notes on the study that a user may not expect, for the beginning of a run."""
     return [*_single_formats(grid), *_few_seeds(grid)]
 
 

@@ -351,7 +351,7 @@ class Family(Strict):
         return self.datasets[dataset].metric or MAIN_METRIC[self.kind]
 
     def stops(self, dataset: str) -> list[str]:
-        """What a generation ends before: the dataset's own, or the family's."""
+        """Strings that end a generation: the dataset's own, or the family's."""
         own = self.datasets[dataset].stop
         return self.stop if own is None else own
 

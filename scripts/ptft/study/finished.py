@@ -133,7 +133,7 @@ class ArchivedStudy(Strict):
 
 
 class ReleasedCells(Strict):
-    """What decides the cells of a study whose tables others released."""
+    """All that decides the cells of a study whose tables others released."""
 
     study: Name
     """name of the study"""
@@ -159,7 +159,7 @@ class ReleasedCells(Strict):
 
 
 class ArchivedCells(Strict):
-    """What decides the cells of a study that is redrawn."""
+    """All that decides the cells of a study that is redrawn."""
 
     archive: str
     """file"""
@@ -214,7 +214,7 @@ class FinishedStudy:
 
     @property
     def contents(self) -> set[str]:
-        """What the study has that not every one has (:attr:`ptft.study.grid.Grid.contents`)."""
+        """Things that not every study has (:attr:`ptft.study.grid.Grid.contents`)."""
         return set(self.resolved["contents"])
 
     @property
@@ -232,7 +232,7 @@ class FinishedStudy:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What decides its cells: the slice of the program that reads them."""
+        """All that decides its cells: the slice of the program that reads them."""
         if isinstance(self.study, ArchivedStudy):
             trained = self.results.trained.removeprefix(f"{self.results.root}/")
             records = [name for name in self._members or () if name.startswith(f"{trained}/")]
@@ -315,7 +315,7 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive says of itself."""
+    """An archive's description of itself."""
 
     format: int
     study: str
@@ -354,7 +354,7 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
 
 
 def read_head(archive: Path) -> tuple[Manifest, bytes]:
-    """What an archive says of itself, and the resolved study; the rest is not read.
+    """An archive's description of itself, and the resolved study; the rest is not read.
 
     Raises:
         ArchiveError: naming the archive, what was found and what was expected.

@@ -113,7 +113,7 @@ class Grid:
 
     @cached_property
     def generation_backend(self) -> str | None:
-        """What generates in place of the engine's usual way; None if nothing does."""
+        """Backend that generates in place of the engine's usual way; None if none does."""
         evaluate = self.study.evaluate
         if evaluate.generation_backend == "transformers":
             return None
@@ -227,7 +227,7 @@ class Grid:
         return found
 
     def split_on_hub(self, dataset: str, split: str) -> dict | None:
-        """What is looked up on the Hub for a split; None where it is on disk."""
+        """The reference of a split that is looked up on the Hub; None where it is on disk."""
         spec = self.dataset(dataset)
         if self.study.root is not None or spec.repository is None:
             return None

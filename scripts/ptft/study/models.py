@@ -80,7 +80,7 @@ class PocketSource(Strict):
         return self.pretraining.learning_rate * rate_factor(self.pretraining, step - 1)
 
     def pretraining_slice(self, name: str) -> dict:
-        """What determines a checkpoint: the settings, without the steps of the others."""
+        """All that determines a checkpoint: the settings, without the steps of the others."""
         return dataclasses.asdict(self.pretraining) | {"steps": [self.checkpoints()[name].step]}
 
 
@@ -226,7 +226,7 @@ class HubSource(Naming):
         return dict(self.listed)
 
     def info(self, name: str) -> HubCheckpoint | None:
-        """What is known of a checkpoint without asking the Hub; None if it can't be looked up."""
+        """A checkpoint as far as it is known without the Hub; None if it can't be looked up."""
         if name in self.listed:
             return self.listed[name]
         found = self.place(name)
@@ -289,7 +289,7 @@ class HubSource(Naming):
         return None
 
     def reference(self, name: str) -> dict:
-        """What is looked up on the Hub for a checkpoint (``ptft.hub.resolve``)."""
+        """The reference of a checkpoint, by which the Hub is asked (``ptft.hub.resolve``)."""
         info = present(self.info(name), f"checkpoint {name}")
         place = None if info.branch or info.subfolder else self.place(name)
         naming: Naming = place.naming if place else self

@@ -45,7 +45,7 @@ class Data(Strict):
 
 
 class Evaluation(Strict):
-    """What every arm is evaluated on: datasets x formats x shots."""
+    """The scores of every arm: datasets x formats x shots."""
 
     datasets: Annotated[list[Part], Field(min_length=1), *ONCE]
     """names of datasets in the families' files"""
@@ -78,7 +78,7 @@ GpuName = Annotated[str, Field(pattern=GPU_NAME)]
 
 
 class Compute(Strict):
-    """What one fine-tuning or evaluation job takes."""
+    """Resources of one fine-tuning or evaluation job."""
 
     threads: Count = 1
     """CPU cores"""
@@ -195,7 +195,7 @@ else:
 
 
 class Hypothesis(Strict):
-    """What the study expects, and where its answer will be."""
+    """The expected result, and where the answer will be."""
 
     text: Annotated[str, Field(min_length=1)]
     """in words; shown at the top of the report"""

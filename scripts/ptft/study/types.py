@@ -1,4 +1,4 @@
-"""What all of a study's types are made of: names, counts, and strictness.
+"""The parts that all of a study's types are made of: names, counts, and strictness.
 
 Settings that other rooms declare as plain dataclasses (training must run where pydantic is not
 installed) are read strictly, too: pydantic takes a dataclass's instances only, never a mapping, so
