@@ -38,7 +38,7 @@ def main(
     """
     from ptft.analysis.collect import CollectionSlice, Parts, find_cells
     from ptft.analysis.csv_tables import write_csv
-    from ptft.evaluation.published import require_published
+    from ptft.evaluation.records import require_cells
     from ptft.files import read_slice
     from ptft.hub.pins import fill_in
     from ptft.paths import cell_file, cells_record
@@ -51,7 +51,7 @@ def main(
             for model in product(asked["checkpoints"], asked["arms"])
         }
         names = [cell_file(*score) for score in asked["scores"]]
-        require_published(folders, names, MOST_SECONDS)
+        require_cells(folders, names, MOST_SECONDS)
     found = find_cells(asked, evaluations)
     if not found.models:
         raise SystemExit(

@@ -12,7 +12,7 @@ def main(
     data: Path,
     plan: Path,
     store: Path,
-    published: Path,
+    record: Path,
     output: Path,
     checkpoint: Path | None = None,
     records: Path | None = None,
@@ -27,7 +27,7 @@ def main(
         data: folder of prepared datasets
         plan: what to score, JSON file
         store: finished cells by key
-        published: record of the output, to write
+        record: record of the output, to write
         output: folder of the cells asked for
         checkpoint: what the model is an adapter of, if it is one
         records: gets the model's training records, where the model is deleted
@@ -49,7 +49,7 @@ def main(
                 data=data,
                 plan=plan,
                 store=store,
-                published=published,
+                record=record,
                 output=output,
                 records=records,
             )

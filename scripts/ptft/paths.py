@@ -202,13 +202,13 @@ class Results:
         return f"{self.root}/state/cells"
 
     @property
-    def published(self) -> str:
+    def scored_models(self) -> str:
         """Folder of the records of all models that were scored."""
-        return f"{self.root}/state/published"
+        return f"{self.root}/state/scored"
 
-    def published_cells(self, checkpoint: str, arm: str) -> str:
+    def scored_model(self, checkpoint: str, arm: str) -> str:
         """Record of the cells of a checkpoint and arm, written when all of them are in place."""
-        return cells_record(self.published, checkpoint, arm)
+        return cells_record(self.scored_models, checkpoint, arm)
 
     @property
     def collected(self) -> str:

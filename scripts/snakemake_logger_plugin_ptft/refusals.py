@@ -55,15 +55,15 @@ def nearest(target: str, grid: Grid) -> str:
     """
     results, path = Results(grid.name), Path(os.path.relpath(target))
     records = [
-        results.published_cells(checkpoint, arm.name)
+        results.scored_model(checkpoint, arm.name)
         for checkpoint, arm in grid.models()
         if not arm.parent
     ]
     if path.is_relative_to(results.evaluations):
         checkpoint, name = [*path.relative_to(results.evaluations).parts, "", ""][:2]
         arm = grid.arms.get(name)
-        record = results.published_cells(checkpoint, arm.parent or name if arm else name)
-        of = record if record in records else f"one of {results.published}"
+        record = results.scored_model(checkpoint, arm.parent or name if arm else name)
+        of = record if record in records else f"one of {results.scored_models}"
         return (
             "is not a target: one job scores all cells of a model and is asked for by their "
             f"record ({of}), all jobs by `evaluation`"

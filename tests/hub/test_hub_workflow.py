@@ -127,7 +127,7 @@ def test_fetch_pin_and_run_offline(hub, tmp_path, repository, monkeypatch):
     # All other jobs need no network: the Hub is out of reach from here on.
     offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     cell = "results/remote/evaluations/step1/base/words.default.2shot.parquet"
-    record = "results/remote/state/published/step1/base.json"
+    record = "results/remote/state/scored/step1/base.json"
     study.run(record, "results/remote/study.yaml", **offline)
     assert pl.read_parquet(tmp_path / cell).height == 12
     audit = pl.read_csv(tmp_path / "results/remote/tables/audit_splits.csv")

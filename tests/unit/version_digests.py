@@ -38,7 +38,7 @@ HARMLESS = {
     "ptft.models.folder",
     "ptft.errors",
     "ptft.paths",
-    "ptft.evaluation.published",
+    "ptft.evaluation.records",
     "ptft.training.records",
     "ptft.training.state",
     "ptft.versions",

@@ -159,7 +159,7 @@ def write_cells(folder, labels):
 def run_program(repository, folder, plan, output, model):
     """The program of the workflow's rule, in a process of its own as there."""
     command = [sys.executable, repository / "scripts/evaluate_model.py", "--model", model]
-    for name in ("data", "store", "published"):
+    for name in ("data", "store", "record"):
         command += [f"--{name}", folder / name]
     command += ["--output", folder / output, "--plan", slice_file(folder / "plan.json", plan)]
     return subprocess.run(command, capture_output=True, text=True)

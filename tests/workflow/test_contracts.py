@@ -7,14 +7,14 @@ import shutil
 
 import polars as pl
 
-from ptft.evaluation.published import recorded_slice
+from ptft.evaluation.records import recorded_slice
 from ptft.figures import figures_of
 from ptft.runtime.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
 ARMS = ["base", "full.pocket_nli.s0", "full.pocket_summary.s0"]
 RECORDS = [
-    f"results/tiny/state/published/{checkpoint}/{arm}.json"
+    f"results/tiny/state/scored/{checkpoint}/{arm}.json"
     for checkpoint in CHECKPOINTS
     for arm in ARMS
 ]
@@ -339,9 +339,9 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
         "results/tiny/reprt.html": f"{unknown}nearest: results/tiny/report.html",
         "figure": f"{unknown}nearest: figures",
         "xyz": f"{unknown}`snakemake --list-target-rules` shows the rules",
-        "results/tiny/state/published/step4/bas.json": f"{unknown}nearest: {RECORDS[0]}, ",
+        "results/tiny/state/scored/step4/bas.json": f"{unknown}nearest: {RECORDS[0]}, ",
         f"{cells}/base/pocket_nli.io.2shot.parquet": f"{cell}({RECORDS[0]}), ",
-        f"{cells}/bass": f"{cell}(one of results/tiny/state/published), ",
+        f"{cells}/bass": f"{cell}(one of results/tiny/state/scored), ",
     }.items():
         refusal = clone.snakemake("-n", target, fails=True).splitlines()[-1]
         assert refusal.startswith(f"{target!r} {answer}")

@@ -15,7 +15,7 @@ from .test_recovery import kill_at_stop
 RETOLD = ["Write the resolved study", "Write the findings", "Put the report together"]
 RESULTS = "results/tiny"
 ARM = "step4/full.pocket_nli.s0"
-RECORD = f"{RESULTS}/state/published/{ARM}.json"
+RECORD = f"{RESULTS}/state/scored/{ARM}.json"
 
 
 def give_up_models(clone: Clone) -> None:
@@ -55,7 +55,7 @@ def test_models_are_gone_and_all_tables_the_same(finished):
     kept, told = tables(finished), told_of_training(finished)
     assert len(models(finished)) == 4 and len(told) >= 2
     give_up_models(finished)
-    for made in ("models", "evaluations", "state/cells", "state/published", "state/jobs"):
+    for made in ("models", "evaluations", "state/cells", "state/scored", "state/jobs"):
         shutil.rmtree(finished.root / RESULTS / made)
     finished.snakemake()
     assert models(finished) == [] and not list(finished.root.glob("results/*/models/*/*"))

@@ -32,7 +32,7 @@ TABLES = {
 }
 # Of files that the Snakefile reads, by their folders or names.
 CONTENTS = {
-    "published": '{"slice": null, "cells": {}}',
+    "scored": '{"slice": null, "cells": {}}',
     "tokenizer.json": '{"sha256": "", "context_length": 1, "checkpoint": "nowhere"}',
 }
 BASE, TUNED, CHECKPOINTS = 1, 5, 8
@@ -183,7 +183,7 @@ def test_commands_stay_short(repository, tmp_path):
     file.write_text(yaml.safe_dump(study))
     clone = make_clone(repository, tmp_path / "clone", "tiny")
     clone.study = str(file)
-    record = "state/published/step1000/full.mnli.s0.json"
+    record = "state/scored/step1000/full.mnli.s0.json"
     wanted = [f"results/olmo-1b/{name}" for name in ("study.yaml", record)]
     output = clone.snakemake("-n", "-p", *wanted, "update_pins")
     commands = re.findall(r"^Shell command: (.*)$", output, re.M)

@@ -42,7 +42,7 @@ def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     before = cells(finished)
     results = finished.root / "results/tiny"
     store = results / "state/cells"
-    records = results.glob("state/published/*/*.json")
+    records = results.glob("state/scored/*/*.json")
     for path in [*records, *results.glob("evaluations/step4/base/*"), *store.rglob("*.parquet")]:
         path.unlink()
     stops = Stops(tmp_path / "stops", f"{store}/*.parquet", nth=3)

@@ -10,14 +10,14 @@ import yaml
 import clean_study
 import verify_study
 from ptft.evaluation import cells
-from ptft.evaluation.published import recorded_cells
+from ptft.evaluation.records import recorded_cells
 from ptft.runtime.locks import StudyLockError, lock_study
 from ptft.study import read_study
 from ptft.tools.verify import Verification
 
 ROOT = "results/tiny"
 CELL = f"{ROOT}/evaluations/step4/base/pocket_nli.default.0shot.parquet"
-RECORD = f"{ROOT}/state/published/step4/base.json"
+RECORD = f"{ROOT}/state/scored/step4/base.json"
 NOTHING = '{"slice": null, "cells": {}}'
 TUNED = f"{ROOT}/models/step16/full.pocket_nli.s0"
 
@@ -118,7 +118,7 @@ def test_what_may_go_is_listed_then_deleted_and_nothing_is_planned(finished, cap
         root / "models/step4/full.dropped.s0/model.safetensors",
         root / "evaluations/step4/full.dropped.s0/x.default.0shot.parquet",
         root / "evaluations/step4/base/dropped.default.0shot.parquet",
-        root / "state/published/step4/full.dropped.s0.json",
+        root / "state/scored/step4/full.dropped.s0.json",
         root / f"state/cells/{'0' * 64}.parquet",
         finished.root / "resources/models/other/main/model.safetensors",
         finished.root / "resources/models/other/main.pin.json",

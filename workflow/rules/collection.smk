@@ -49,7 +49,7 @@ rule collect_cells:
         "Collect the cells"
     shell:
         "python {input.script:q} --study {params.study:q}"
-        f" --evaluations {RESULTS.evaluations} --records {RESULTS.published}"
+        f" --evaluations {RESULTS.evaluations} --records {RESULTS.scored_models}"
         f" --parts {RESULTS.collected}"
         " --output {output.cells:q} --csv {output.csv:q} --replicates {output.replicates:q}"
         " --missing {output.missing:q} --pins {params.pins:q} 2> {log:q}"

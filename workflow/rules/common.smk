@@ -38,7 +38,7 @@ def tuned_folder(folder):
 def scored_models(wildcards):
     """Records of all models that are scored; listed for a job that asks, not at each parse."""
     return [
-        RESULTS.published_cells(checkpoint, arm.name)
+        RESULTS.scored_model(checkpoint, arm.name)
         for checkpoint, arm in GRID.models()
         if not arm.parent
     ]

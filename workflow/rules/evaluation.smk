@@ -33,7 +33,7 @@ rule evaluate_model:
         splits=RESULTS.digests,
         metrics=ancient(METRICS),
     output:
-        RESULTS.published_cells("{checkpoint}", "{arm}"),
+        RESULTS.scored_model("{checkpoint}", "{arm}"),
     log:
         RESULTS.log("evaluate_model", "{checkpoint}", "{arm}"),
     benchmark:
@@ -59,7 +59,7 @@ rule evaluate_model:
         " --gpus {resources.gpu} -- python {input.script:q} --model {input.model:q}"
         " --checkpoint {input.checkpoint:q} --plan {params.plan:q}"
         f" --data {RESULTS.datasets} --store {RESULTS.cell_store}"
-        " --published {output:q}"
+        " --record {output:q}"
         f" --output {RESULTS.evaluation(*MODEL)} --threads {{threads}}{KEEP_RECORDS}"
         " 2> {log:q}"
         f" && rm -rf {RESULTS.tuning_state(*MODEL)}"

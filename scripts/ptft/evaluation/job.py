@@ -24,7 +24,7 @@ from ptft.evaluation.cells import (
     require_backend,
 )
 from ptft.evaluation.named_metrics import load_metric
-from ptft.evaluation.published import write_published
+from ptft.evaluation.records import write_cells_record
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts
 from ptft.files import read_slice, write_frame
@@ -59,7 +59,7 @@ class EvaluationJob:
         data: folder of prepared datasets.
         plan: what to score, a slice of the study.
         store: finished cells by key.
-        published: record of the cells, written when all are in place; the job's declared output.
+        record: of the cells, written when all are in place; the job's declared output.
         output: folder of the cells asked for.
         records: where the model's training records are kept, if the model is not.
     """
@@ -69,7 +69,7 @@ class EvaluationJob:
     data: Path
     plan: Path
     store: Path
-    published: Path
+    record: Path
     output: Path
     records: Path | None = None
 
@@ -83,7 +83,7 @@ def evaluate(job: EvaluationJob) -> None:
     """Score what the store lacks and publish all that is asked for.
 
     Raises:
-        CellsFailed: after all others were scored; nothing is published.
+        CellsFailed: after all others were scored; no record is written.
     """
     # A job that a dead main process left behind may be at the same work: wait for its cells.
     with exclusive(job.store / job.parent.hash):
@@ -111,7 +111,7 @@ class ScoredArm:
 
     Attributes:
         output: folder of its cells.
-        record: of its published cells.
+        record: of its cells.
         keys: of its cells in the store.
         store: finished cells by key.
         base: checkpoint that its predictions on text are compared with; None for itself.
@@ -136,7 +136,7 @@ class ScoredArm:
         for cell in self.keys:
             publish(self._stored(cell), self.output / cell.file)
         keys = {cell.file: key for cell, key in self.keys.items()}
-        write_published(keys, self.record, plan)
+        write_cells_record(keys, self.record, plan)
 
     def _stored(self, cell: CellRequest) -> Path:
         return Path(stored_cell(self.store, self.keys[cell]))
@@ -153,10 +153,10 @@ def scored_arms(job: EvaluationJob, plan: EvaluationPlan, target: Target) -> Ite
 
     base = None if parent.is_checkpoint else parent.checkpoint
     own = keys(parent.hash, base is not None)
-    yield ScoredArm(job.output, job.published, own, job.store, base)
+    yield ScoredArm(job.output, job.record, own, job.store, base)
     for name, spec in plan.get("derived", {}).items():
         derived = keys(derived_hash(spec, parent), True)
-        record = job.published.with_name(f"{name}{job.published.suffix}")
+        record = job.record.with_name(f"{name}{job.record.suffix}")
         output = job.output.parent / name
         yield ScoredArm(output, record, derived, job.store, parent.checkpoint, spec)
 

@@ -240,6 +240,6 @@ def _has_result(grid: Grid, job: PlannedJob, folder: Path) -> bool:
     results, checkpoint = Results(grid.name), present(job.checkpoint, "checkpoint")
     if job.rule == PRETRAIN:
         return (folder / pretrained(grid.study.model, checkpoint)).exists()
-    record = results.published_cells(checkpoint, present(job.arm, "arm"))
+    record = results.scored_model(checkpoint, present(job.arm, "arm"))
     model = results.tuned(checkpoint, present(job.arm, "arm"))
     return (folder / (record if job.rule == EVALUATE else model)).exists()

@@ -238,7 +238,7 @@ def unfinished(grid: Grid, folder: Path) -> list[Arm]:
     results = Results(grid.name)
 
     def made(checkpoint: str, arm: str) -> bool:
-        files = [results.published_cells(checkpoint, arm)]
+        files = [results.scored_model(checkpoint, arm)]
         if grid.arms[arm].trained:
             files.append(results.tuned(checkpoint, arm))
         return any((folder / file).exists() for file in files)

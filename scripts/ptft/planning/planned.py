@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ptft.evaluation.cells import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
-from ptft.evaluation.published import names_in, recorded_slice
+from ptft.evaluation.records import names_in, recorded_slice
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import EVALUATE, FETCHING, FINETUNE, PRETRAIN, PlannedJob, Score
 from ptft.study.grid import Grid
@@ -92,7 +92,7 @@ class _Planned:
 
     def _cells(self, event: JobEvent, checkpoint: str, arm: str) -> tuple[tuple[Score, ...], int]:
         """Cells that an evaluation would score, and how many derived arms these are of."""
-        record = self.folder / self.results.published_cells(checkpoint, arm)
+        record = self.folder / self.results.scored_model(checkpoint, arm)
         names = [arm, *(child.name for child in self.grid.parents[arm])]
         store = (self.folder / self.results.cell_store).exists()
         if not store or not record.exists() or self._new_model(event):
@@ -118,7 +118,7 @@ class _Planned:
 
     def _asked_before(self, checkpoint: str, arm: str) -> _Asked | None:
         """What the last run was asked for, by the slice that its record names; None: unknown."""
-        plan = recorded_slice(self.folder / self.results.published_cells(checkpoint, arm))
+        plan = recorded_slice(self.folder / self.results.scored_model(checkpoint, arm))
         return None if plan is None else _asked_by(self.folder / plan)
 
     @cached_property

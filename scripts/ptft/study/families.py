@@ -416,8 +416,8 @@ class Family(Strict):
         """Only generations have metrics of `evaluate`, each once, under names of their own."""
         if self.kind != "generation" and "metrics" in self.model_fields_set:
             raise PlacedError(("metrics",), f"not for a family of kind {self.kind}")
-        listed = {("datasets", name): dataset.metrics for name, dataset in self.datasets.items()}
-        for loc, metrics in {(): self.metrics, **listed}.items():
+        listed = [(("datasets", name), dataset.metrics) for name, dataset in self.datasets.items()]
+        for loc, metrics in [((), self.metrics), *listed]:
             names = [metric.name for metric in metrics or []]
             for number, name in enumerate(names):
                 if name in OWN_SCORES or names.count(name) > 1:

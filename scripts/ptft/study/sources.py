@@ -9,7 +9,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal, suggest
-from ptft.evaluation.published import names_in
+from ptft.evaluation.records import names_in
 from ptft.hub.pins import (
     ArchitectureError,
     Pin,
@@ -140,7 +140,7 @@ def _unscored(grid: Grid, results: paths.Results) -> list[str]:
     wanted = {paths.cell_file(*score) for score in grid.scores()}
 
     def scored(checkpoint: str, arm: str) -> bool:
-        recorded = Path(results.published_cells(checkpoint, arm)).exists()
+        recorded = Path(results.scored_model(checkpoint, arm)).exists()
         return recorded and wanted <= names_in(Path(results.evaluation(checkpoint, arm)))
 
     return [name for name in grid.checkpoints if not all(scored(name, arm) for arm in grid.arms)]

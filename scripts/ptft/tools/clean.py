@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from ptft import paths
-from ptft.evaluation.published import names_in
+from ptft.evaluation.records import names_in
 from ptft.hub.pins import SUFFIX, pinned_folder
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.study.grid import Grid
@@ -90,7 +90,7 @@ class Deletable:
         found = []
         for model, state in self._by_model(f"{self.results.root}/state/finetune"):
             summary = self.folder / self.results.tuned(*model) / TRAINING_SUMMARY
-            record = self.folder / self.results.published_cells(*model)
+            record = self.folder / self.results.scored_model(*model)
             if summary.exists() or record.exists() or model not in self._asked:
                 found.append(state)
         return found
@@ -108,7 +108,7 @@ class Deletable:
         """Files and records of cells that the study no longer has, and unused stored cells."""
         wanted = {paths.cell_file(*score) for score in self.grid.scores()}
         places, keys = [], set()
-        for checkpoint, file in self._below(self.results.published):
+        for checkpoint, file in self._below(self.results.scored_models):
             model = (checkpoint, file.stem)
             if model not in self._asked:
                 places.append(file)
@@ -128,7 +128,7 @@ class Deletable:
         return places
 
     def _is_scored(self, model: Model) -> bool:
-        return (self.folder / self.results.published_cells(*model)).exists()
+        return (self.folder / self.results.scored_model(*model)).exists()
 
     def _collected(self) -> list[Path]:
         return [*self._there(self.results.collected), *self._there(self.results.preview)]

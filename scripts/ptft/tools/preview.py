@@ -128,7 +128,7 @@ class Preview:
 
     def _is_scored(self, checkpoint: str, arm: str) -> bool:
         """Cells without a record do not count: they may be of an earlier model."""
-        return (self.folder / self.results.published_cells(checkpoint, arm)).exists()
+        return (self.folder / self.results.scored_model(checkpoint, arm)).exists()
 
     def _arms(self) -> pl.DataFrame:
         study = as_read(arms_slice(self.grid))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptft.evaluation.published import names_in
+from ptft.evaluation.records import names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, cell_file
 from ptft.planning.expected import EVALUATE, FINETUNE
@@ -45,7 +45,7 @@ class Progress:
         """Every fine-tuning and evaluation, checkpoint by checkpoint."""
         wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
-            recorded = self.results.published_cells(checkpoint, arm.name) in records
+            recorded = self.results.scored_model(checkpoint, arm.name) in records
             evaluation = self._evaluation(checkpoint, arm.name, wanted, recorded)
             if arm.trained:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
@@ -61,11 +61,11 @@ class Progress:
 
     def _records(self) -> set[str]:
         """Paths of all scored models' records, from one listing per checkpoint."""
-        published = self.results.published
+        folder = self.results.scored_models
         return {
-            f"{published}/{checkpoint}/{name}"
+            f"{folder}/{checkpoint}/{name}"
             for checkpoint in self.grid.checkpoints
-            for name in names_in(self.folder / published / checkpoint)
+            for name in names_in(self.folder / folder / checkpoint)
         }
 
     def _evaluation(self, checkpoint: str, arm: str, wanted: set[str], recorded: bool) -> JobStatus:

@@ -20,7 +20,7 @@ from ptft import paths
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
 from ptft.evaluation.named_metrics import NEEDS
-from ptft.evaluation.published import names_in, recorded_cells
+from ptft.evaluation.records import names_in, recorded_cells
 from ptft.files import as_read
 from ptft.hub.pins import CONVERTED, Pin
 from ptft.models.folder import TRAINING_SUMMARY
@@ -118,7 +118,7 @@ class Verification:
 
     def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:
         """Check a model's record, and the files that it lists against the store."""
-        record = self.folder / self.results.published_cells(*model)
+        record = self.folder / self.results.scored_model(*model)
         folder = self.folder / self.results.evaluation(*model)
         if not record.exists():
             yield Finding(record, "is not there: the model was not scored to its end", RERUN)
@@ -178,7 +178,7 @@ class Verification:
         results = self.results
         job = EvaluationJob(
             model, start, self.folder / results.datasets, Path(), self.folder / results.cell_store,
-            self.folder / results.published_cells(checkpoint, arm),
+            self.folder / results.scored_model(checkpoint, arm),
             self.folder / results.evaluation(checkpoint, arm),
         )  # fmt: skip
         try:

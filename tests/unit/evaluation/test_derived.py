@@ -7,7 +7,7 @@ from slice_files import slice_file
 from tiny import LABELS, TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 
 import evaluate_model
-from ptft.evaluation.published import recorded_cells
+from ptft.evaluation.records import recorded_cells
 from ptft.models.loading import load_model
 
 CELL = "words.default.0shot.parquet"
@@ -55,7 +55,7 @@ def study(tmp_path):
             "data": tmp_path / "data",
             "plan": slice_file(tmp_path / "plan.json", plan),
             "store": tmp_path / "store",
-            "published": tmp_path / f"published/step4/{arm}.json",
+            "record": tmp_path / f"scored/step4/{arm}.json",
             "output": tmp_path / f"evaluations/step4/{arm}",
         }
         options = [str(part) for key, value in arguments.items() for part in (f"--{key}", value)]
@@ -87,8 +87,8 @@ def test_a_new_strength_computes_its_own_cells_alone(study):
     assert run("base", **weak) == 0
     before = {file.name: file.stat().st_ino for file in (folder / "store").glob("*.parquet")}
     assert len(before) == 2
-    own = (folder / "published/step4/base.json").stat().st_mtime_ns
-    other = (folder / "published/step4/base@noise0.01.json").stat().st_mtime_ns
+    own = (folder / "scored/step4/base.json").stat().st_mtime_ns
+    other = (folder / "scored/step4/base@noise0.01.json").stat().st_mtime_ns
     assert other <= own  # the record that Snakemake knows comes last
     strong = {"base@noise0.3": spec("noise", 0.3), "base@noise0.3.s1": spec("noise", 0.3, 1)}
     assert run("base", **weak, **strong) == 0
@@ -97,7 +97,7 @@ def test_a_new_strength_computes_its_own_cells_alone(study):
     tables = [cell(folder, name) for name in ("base", *weak, *strong)]
     assert not any(one.equals(other) for one in tables for other in tables if one is not other)
     # Scored alone they are the same: weights are read again for each.
-    record = recorded_cells(folder / "published/step4/base@noise0.01.json")
+    record = recorded_cells(folder / "scored/step4/base@noise0.01.json")
     (folder / "store" / f"{record[CELL]}.parquet").unlink()
     assert run("base", **weak) == 0
     assert cell(folder, "base@noise0.01").equals(tables[1])
@@ -119,5 +119,5 @@ def test_cells_of_a_derived_arm_that_fail_are_named(study, capsys):
     folder, run = study
     assert run("base", **{"base@noise1e+30": spec("noise", 1e30)}) == 1
     assert "error: cell base@noise1e+30 words.default.0shot failed: " in capsys.readouterr().err
-    assert not (folder / "published/step4/base.json").exists()
+    assert not (folder / "scored/step4/base.json").exists()
     assert len(list((folder / "store").glob("*.parquet"))) == 1

@@ -16,7 +16,7 @@ import evaluate_model
 from ptft.data.jsonl import read_all
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
-from ptft.evaluation.published import recorded_cells
+from ptft.evaluation.records import recorded_cells
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
 from ptft.inference.engine import Engine
 from ptft.models.loading import Target, load_for_scoring, wrap_model
@@ -333,7 +333,7 @@ def test_a_model_with_pickled_weights_is_scored(job):
 
 
 CPU = Target("cpu", "float32")
-FOLDERS = ("model", "data", "store", "published", "output")
+FOLDERS = ("model", "data", "store", "record", "output")
 
 
 @pytest.fixture
@@ -422,7 +422,7 @@ def test_the_program_writes_cells_and_computes_only_what_is_missing(job):
 def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     folder, plan, run = job
     assert run() == 0
-    before, record = stored(folder), recorded_cells(folder / "published")
+    before, record = stored(folder), recorded_cells(folder / "record")
     assert record.keys() == {file.name for file in (folder / "output").iterdir()}
     for name, key in record.items():
         assert (folder / "store" / f"{key}.parquet").samefile(folder / "output" / name)
@@ -437,7 +437,7 @@ def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     plan["datasets"]["nli"]["formats"] = {"renamed": TEMPLATE}
     assert run() == 0
     assert stored(folder) == before
-    renamed = recorded_cells(folder / "published")
+    renamed = recorded_cells(folder / "record")
     assert renamed["nli.renamed.2shot.parquet"] == record[cell] and cell not in renamed
 
 

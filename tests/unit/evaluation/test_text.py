@@ -15,7 +15,7 @@ from ptft.data.jsonl import write_examples
 from ptft.evaluation import text as text_module
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.job import EvaluationJob, evaluate
-from ptft.evaluation.published import recorded_cells
+from ptft.evaluation.records import recorded_cells
 from ptft.evaluation.results import linearised, to_frame
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.batches import Budget
@@ -188,7 +188,7 @@ def job_of(folder, model):
         data=folder / "data",
         plan=folder / "plan.json",
         store=folder / "store",
-        published=folder / f"{model}.json",
+        record=folder / f"{model}.json",
         output=folder / "output" / model,
     )
 

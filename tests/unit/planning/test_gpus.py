@@ -107,7 +107,7 @@ def test_what_is_made_is_not_refused(read, tmp_path):
     for arm in grid.arms:
         with pytest.raises(StudyError):
             require_room(grid, of(10), tmp_path)
-        record = tmp_path / results.published_cells("main", arm)
+        record = tmp_path / results.scored_model("main", arm)
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
     require_room(grid, of(10), tmp_path)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from ptft.evaluation.published import write_published
+from ptft.evaluation.records import write_cells_record
 from ptft.models.folder import keep_records
 from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
@@ -149,12 +149,12 @@ def scored(grid, tmp_path):
     """An event of an evaluation, whose cells and record are there; the folder of the cells."""
     results = Results(grid.name)
     folder = tmp_path / results.evaluation("step4", ARM)
-    record = tmp_path / results.published_cells("step4", ARM)
+    record = tmp_path / results.scored_model("step4", ARM)
     for path in (folder, record.parent, tmp_path / results.cell_store):
         path.mkdir(parents=True)
     for score in grid.scores():
         (folder / cell_file(*score)).touch()
-    write_published({}, record, Path("asked.json"))
+    write_cells_record({}, record, Path("asked.json"))
     inputs = [results.tuned("step4", ARM)]
     return event("evaluate_model", inputs=inputs, checkpoint="step4", arm=ARM), folder
 
@@ -163,7 +163,7 @@ def write_slice(grid, folder, **changes):
     """What the last evaluations were asked to score: another slice has another name."""
     name = f"asked{len(list(folder.glob('asked*.json')))}.json"
     (folder / name).write_text(json.dumps(evaluation_slice(grid) | changes))
-    write_published({}, folder / Results(grid.name).published_cells("step4", ARM), Path(name))
+    write_cells_record({}, folder / Results(grid.name).scored_model("step4", ARM), Path(name))
 
 
 def test_cells_in_place_are_not_scored(grid, scored, tmp_path):

@@ -94,7 +94,7 @@ def test_the_programs_stop_before_they_read_a_model(repository, tmp_path, progra
         "finetune_model": ["--checkpoint", "none", "--train", "none", "--settings", "{}",
                            "--state", "s", "--output", "o"],
         "evaluate_model": ["--model", "none", "--data", "none", "--plan", "{}", "--store", "s",
-                           "--published", "p", "--output", "o"],
+                           "--record", "p", "--output", "o"],
     }[program]  # fmt: skip
     scripts = repository / "scripts"
     job = [sys.executable, scripts / "run_job.py", "--record", tmp_path / "record", "--gpus", "1"]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import preview_study
-from ptft.evaluation.published import write_published
+from ptft.evaluation.records import write_cells_record
 from ptft.paths import Results
 from ptft.runtime.locks import lock_study
 from ptft.study import read_study
@@ -40,7 +40,7 @@ def score(grid, folder: Path, checkpoint: str, arm: str, recorded: bool = True) 
             }
         ).write_parquet(file)
     if recorded:
-        write_published({}, folder / results.published_cells(checkpoint, arm))
+        write_cells_record({}, folder / results.scored_model(checkpoint, arm))
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:

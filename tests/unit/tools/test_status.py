@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import show_status
-from ptft.evaluation.published import CellsGoneError, require_published, write_published
+from ptft.evaluation.records import CellsGoneError, require_cells, write_cells_record
 from ptft.paths import Results, cell_file
 from ptft.study import read_study
 from ptft.tools.status import Progress, status_table, what_is_left
@@ -33,7 +33,7 @@ def half_done(grid, tmp_path):
         for file in files:
             (folder / file).touch()
         if len(files) == len(cells):
-            write_published({}, tmp_path / results.published_cells("step4", arm))
+            write_cells_record({}, tmp_path / results.scored_model("step4", arm))
 
     def record(rule, checkpoint, arm, age, **end):
         folder = tmp_path / results.job_records(rule, checkpoint, arm)
@@ -79,14 +79,14 @@ def test_a_run_that_stopped_says_what_is_left(grid, half_done):
 def test_cells_that_are_seen_late_are_waited_for(tmp_path, monkeypatch):
     """As over NFS: a record is there before its cells are; nobody waits for what was not wanted."""
     record, cells = tmp_path / "base.json", tmp_path / "base"
-    write_published({"a": "key-a", "b": "key-b"}, record)
+    write_cells_record({"a": "key-a", "b": "key-b"}, record)
     folders = {record: cells, tmp_path / "none.json": tmp_path / "none"}
     monkeypatch.setattr("time.sleep", lambda seconds: (cells.mkdir(), (cells / "a").touch()))
-    require_published(folders, ["a", "c"], seconds=600)
+    require_cells(folders, ["a", "c"], seconds=600)
     assert [path.name for path in cells.iterdir()] == ["a"]
     # What does not come was deleted: the command that mends it is told.
     with pytest.raises(CellsGoneError, match=f"^{cells}/b: gone .* `rm {record}` and call"):
-        require_published(folders, ["a", "b"], seconds=-1)
+        require_cells(folders, ["a", "b"], seconds=-1)
 
 
 def test_status_names_the_log_of_each_failure(repository, half_done, capsys):

@@ -16,7 +16,7 @@ class CellsGoneError(RuntimeError):
     """Cells were deleted or moved after they were scored; the message says how to mend that."""
 
 
-def write_published(keys: Mapping[str, str], record: Path, plan: Path | None = None) -> None:
+def write_cells_record(keys: Mapping[str, str], record: Path, plan: Path | None = None) -> None:
     """Note the file name and the key of every cell of a model; the record is whole or absent.
 
     Args:
@@ -65,9 +65,7 @@ def names_in(folder: Path) -> set[str]:
         return set()
 
 
-def require_published(
-    folders: Mapping[Path, Path], wanted: Collection[str], seconds: float
-) -> None:
+def require_cells(folders: Mapping[Path, Path], wanted: Collection[str], seconds: float) -> None:
     """Wait until the cells that records list can be seen here, at most so long.
 
     Over NFS a folder that another machine wrote to may look older than the record of it.
