@@ -150,8 +150,9 @@ def split_digits(folder) -> dict:
     return {"eos_token": "<eos>"}
 
 
-def test_a_tokenizer_that_is_read_as_another_is_refused(checkpoint):
+def test_a_tokenizer_that_is_read_as_another_is_refused(tmp_path):
     """As OLMo-2's under a generic class: transformers makes GPT-2's rules of its vocabulary."""
+    checkpoint = save_tiny_checkpoint(tmp_path / "checkpoint", vocab_size=258)
     settings = split_digits(checkpoint)
     written = checkpoint / "tokenizer_config.json"
     written.write_text(json.dumps({**settings, "tokenizer_class": "PreTrainedTokenizerFast"}))

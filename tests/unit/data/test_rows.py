@@ -3,7 +3,6 @@
 import datetime
 import decimal
 import gzip
-import hashlib
 import json
 
 import datasets
@@ -446,20 +445,13 @@ def test_prepare_split_says_which_splits_have_labels(root):
     assert "Splits here that have labels: extra (1 rows), train (6 rows)" in str(refusal.value)
 
 
-def test_digest_splits_changes_with_a_splits_content_alone(tmp_path):
+def test_digests_of_all_checks_are_put_together(tmp_path):
     import digest_splits
 
-    splits = slice_file(tmp_path / "s.json", [["nli", "shots"], ["nli", "test"]])
-    argv = ["--splits", splits, "--data", str(tmp_path), "--output", str(tmp_path / "out.json")]
-    (tmp_path / "nli").mkdir()
-    found = []
-    for content in (b"{}", b"{}", b"[]"):
-        (tmp_path / "nli/shots.jsonl").write_bytes(b"")
-        (tmp_path / "nli/test.jsonl").write_bytes(content)
-        digest_splits.main(argv)
-        found.append(json.loads((tmp_path / "out.json").read_text()))
-    assert found[0] == found[1] != found[2]
-    # SHA-256 of no byte, then of name and that
-    inner = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    expected = hashlib.sha256(f"shots.jsonl\0{inner}\0".encode()).hexdigest()
-    assert [digests["nli/shots"] for digests in found] == [expected] * 3
+    found = {"nli": {"shots": "a", "test": "b"}, "qa": {"test": "c"}}
+    for name, digests in found.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"digests": digests}))
+    checks = [str(tmp_path / f"{name}.json") for name in found]
+    digest_splits.main(["--checks", *checks, "--output", str(tmp_path / "out.json")])
+    together = json.loads((tmp_path / "out.json").read_text())
+    assert together == {"nli/shots": "a", "nli/test": "b", "qa/test": "c"}
