@@ -84,7 +84,7 @@ def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
     for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         left = shots[: prompt.shots]
         text = _text(tokenizer, prompt.context)
-        if prompt.truncated and "continuation" not in row:
+        if prompt.truncated and not cell.chat and "continuation" not in row:
             text = mark_cut(tokenizer, text, few_shot_prompt(cell.template, left, row))
         if number and left:
             text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)

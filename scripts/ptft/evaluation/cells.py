@@ -42,6 +42,8 @@ MAIN_METRIC = {
 """of each kind, where a dataset names no other"""
 OWN_WEIGHTS = ("vllm",)
 """generation backends that hold the model a second time"""
+CHAT_FORMAT = "chat"
+"""the prompt format that is set by the chat template of the model's tokenizer"""
 TEXT_FORMAT = "default"
 """what stands for the prompt format in the cells of text, which has no prompts"""
 
@@ -64,6 +66,7 @@ class CellRequest:
         generation_backend: what generates in place of the engine's usual way; None for that.
         metric: the main one, whose scores are the cell's; None for that of the kind.
         window, stride: of text, in tokens (see ``ptft.prompts.tokens``).
+        chat: whether the tokenizer's chat template sets the prompt.
         metrics: further ones of a generation, each a ``NamedMetric`` as JSON.
     """
 
@@ -83,6 +86,7 @@ class CellRequest:
     window: int | None = None
     stride: int | None = None
     metrics: tuple[str, ...] = ()
+    chat: bool = False
 
     @property
     def name(self) -> str:
@@ -180,6 +184,7 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
                         metric=dataset.get("metric"),
                         window=dataset.get("window"),
                         stride=dataset.get("stride"),
+                        chat=kind != "text" and format_name == CHAT_FORMAT,
                         metrics=tuple(
                             json.dumps(metric, sort_keys=True)
                             for metric in dataset.get("metrics") or ()
@@ -227,6 +232,8 @@ def cell_key(
     for part in ("generation_backend", "window", "stride"):
         if parts[part] is None:
             del parts[part]
+    if not cell.chat:
+        del parts["chat"]
     if cell.kind == "text" and base_hash is not None:
         parts["base"] = base_hash
     splits = ["test", "shots"] if cell.shots else ["test"]
@@ -276,6 +283,7 @@ def cell_prompts(
         lambda row: _continuations(cell, row),
         max_length,
         reserve,
+        cell.chat,
     )
 
 

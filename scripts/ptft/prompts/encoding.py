@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ptft.prompts.templates import alternatives, readable, render, shorten, shots_text
+from ptft.prompts.templates import alternatives, readable, render, shorten, shots_text, solved
 from ptft.prompts.tokens import encode, encode_pairs
 
 
@@ -56,6 +56,7 @@ def encode_examples(
     continuations: Callable[[Mapping], Sequence[str]],
     max_length: int,
     reserve: int = 0,
+    chat: bool = False,
 ) -> list[Prompt]:
     """Encode examples behind their shots, each cut to fit the context where it has to be.
 
@@ -68,11 +69,18 @@ def encode_examples(
             space); none for generation.
         max_length: tokens that the model's context holds.
         reserve: tokens to be kept free for a generation.
+        chat: let the tokenizer's chat template set contexts as a user's turns, and answers as the
+            assistant's.
 
     Raises:
-        ValueError: an example does not fit even so.
+        ValueError: an example does not fit even so, or the tokenizer has no chat template.
     """
-    encoder = _Encoder(tokenizer, template, shots, continuations, max_length, reserve)
+    if chat and not tokenizer.chat_template:
+        raise ValueError(
+            "evaluate.formats: found chat, but the model's tokenizer has no chat template; leave "
+            "the format out, or take an instruction-tuned model"
+        )
+    encoder = _Encoder(tokenizer, template, shots, continuations, max_length, reserve, chat)
     rows = [readable(row, max_length, encoder.fits_alone) for row in examples]
     prompts = encoder.encode(rows, len(shots))
     return [
@@ -91,18 +99,38 @@ class _Encoder:
     continuations: Callable[[Mapping], Sequence[str]]
     max_length: int
     reserve: int
+    chat: bool
 
     def encode(self, rows: Sequence[Mapping], count: int) -> list[Prompt]:
         """Prompts behind the first ``count`` shots, whatever their length."""
-        before, cut = shots_text(self.template, self.shots[:count]), count < len(self.shots)
+        shots, cut = self.shots[:count], count < len(self.shots)
         asked = [alternatives(self.template, row, self.continuations(row)) for row in rows]
         if not any(asked):
-            contexts = [before + render(self.template, row["fields"]) for row in rows]
-            return [Prompt(ids, [], count, cut) for ids in encode(self.tokenizer, contexts)]
+            contexts = self._behind(shots, [render(self.template, row["fields"]) for row in rows])
+            encoded = encode(self.tokenizer, contexts, special=not self.chat)
+            return [Prompt(ids, [], count, cut) for ids in encoded]
         flat = [pair for pairs in asked for pair in pairs]
-        heads, ends = [before + head for head, _ in flat], [end for _, end in flat]
-        encoded = iter(encode_pairs(self.tokenizer, heads, ends))
-        return [_tree([next(encoded) for _ in pairs], count, cut) for pairs in asked]
+        heads, ends = self._behind(shots, [head for head, _ in flat]), [end for _, end in flat]
+        if self.chat:  # an answer begins its turn: no space before it
+            ends = [end.removeprefix(" ") for end in ends]
+        pairs_of_ids = iter(encode_pairs(self.tokenizer, heads, ends, special=not self.chat))
+        return [_tree([next(pairs_of_ids) for _ in pairs], count, cut) for pairs in asked]
+
+    def _behind(self, shots: Sequence[Mapping], contexts: Sequence[str]) -> list[str]:
+        """Contexts behind solved examples: as running text, or as turns of a conversation."""
+        if not self.chat:
+            before = shots_text(self.template, shots)
+            return [before + context for context in contexts]
+        turns = []
+        for shot in shots:
+            asked, answer = solved(self.template, shot)
+            turns += [_turn("user", asked), _turn("assistant", answer.removeprefix(" "))]
+        return [
+            self.tokenizer.apply_chat_template(
+                [*turns, _turn("user", context)], tokenize=False, add_generation_prompt=True
+            )
+            for context in contexts
+        ]
 
     def fits(self, prompt: Prompt) -> bool:
         # The last token of a continuation is predicted, never read.
@@ -125,6 +153,10 @@ class _Encoder:
                 "shots and with its longest field cut; shorten its template or its answers"
             )
         return replace(self.encode([short], 0)[0], truncated=True)
+
+
+def _turn(role: str, text: str) -> dict[str, str]:
+    return {"role": role, "content": text}
 
 
 def _tree(pairs: Sequence[tuple[list[int], list[int]]], shots: int, truncated: bool) -> Prompt:

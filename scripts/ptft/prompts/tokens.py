@@ -37,7 +37,7 @@ def start_token(tokenizer) -> int:
     raise ValueError("the tokenizer has no BOS or EOS token for an empty context to begin from")
 
 
-def encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def encode(tokenizer, texts: Sequence[str], special: bool = True) -> list[list[int]]:
     """Token ids of contexts, with whatever the tokenizer puts in front (BOS or nothing).
 
     A trailing EOS that some tokenizers add is removed: a context must be open at its end. One
@@ -46,13 +46,14 @@ def encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     Raises:
         ValueError: there is an empty context, and nothing to begin it from.
     """
-    return [ids or [start_token(tokenizer)] for ids in _encode(tokenizer, texts)]
+    return [ids or [start_token(tokenizer)] for ids in _encode(tokenizer, texts, special)]
 
 
-def _encode(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def _encode(tokenizer, texts: Sequence[str], special: bool = True) -> list[list[int]]:
     if not texts:
         return []
-    ids = tokenizer(list(texts), return_attention_mask=False)["input_ids"]
+    options = {"add_special_tokens": special, "return_attention_mask": False}
+    ids = tokenizer(list(texts), **options)["input_ids"]
     eos = tokenizer.eos_token_id
     bos = tokenizer.bos_token_id
     return [row[:-1] if len(row) > 1 and row[-1] == eos and eos != bos else row for row in ids]
@@ -68,7 +69,7 @@ def encode_text(tokenizer, texts: Sequence[str]) -> list[list[int]]:
 
 
 def encode_pairs(
-    tokenizer, contexts: Sequence[str], completions: Sequence[str]
+    tokenizer, contexts: Sequence[str], completions: Sequence[str], special: bool = True
 ) -> list[tuple[list[int], list[int]]]:
     """Token ids of each context and of its completion, cut from the encoding of the whole.
 
@@ -76,13 +77,16 @@ def encode_pairs(
     and cut at the length of the encoded context, so that completions are tokenised as in
     running text. A context without any token begins from ``start_token``.
 
+    Args:
+        special: whether the tokenizer puts its special tokens around, which texts made by a chat
+            template hold already.
+
     Raises:
         ValueError: a completion has no token of its own, or nothing can begin an empty context.
     """
-    wholes = _encode(
-        tokenizer, [context + end for context, end in zip(contexts, completions, strict=True)]
-    )
-    heads = _encode(tokenizer, contexts)
+    pairs_of_texts = zip(contexts, completions, strict=True)
+    wholes = _encode(tokenizer, [context + end for context, end in pairs_of_texts], special)
+    heads = _encode(tokenizer, contexts, special)
     pairs = []
     for whole, head, context, end in zip(wholes, heads, contexts, completions, strict=True):
         if len(whole) <= len(head):

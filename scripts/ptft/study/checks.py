@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from ptft.data.rows import may_overlap
 from ptft.errors import refusal, suggest
+from ptft.evaluation.cells import CHAT_FORMAT
 from ptft.study.arms import check_derivations, check_sweep
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import HubSource
@@ -45,6 +46,7 @@ def check_names(grid: Grid) -> None:
         message = "all are of kind text; add one with prompts, which most analyses are about"
         raise refusal(grid.files, ("evaluate", "datasets"), message)
     formats = {format_name for dataset in grid.prompted for format_name in grid.templates(dataset)}
+    formats.add(CHAT_FORMAT)
     _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
     _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
     _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
@@ -178,8 +180,9 @@ def check_scores(grid: Grid) -> None:
             raise refusal(grid.files, ("evaluate", "family_shots", family), message)
     for dataset in grid.prompted:
         family, known = grid.family(dataset), list(grid.templates(dataset))
-        missing = [format_name for format_name in evaluate.formats if format_name not in known]
-        if missing and (len(known) > 1 or missing == evaluate.formats):
+        asked = [format_name for format_name in evaluate.formats if format_name != CHAT_FORMAT]
+        missing = [format_name for format_name in asked if format_name not in known]
+        if missing and (len(known) > 1 or missing == asked):
             raise refusal(
                 grid.files,
                 ("evaluate", "formats", evaluate.formats.index(missing[0])),
@@ -233,7 +236,7 @@ def _few_seeds(grid: Grid) -> list[str]:
 
 def _single_formats(grid: Grid) -> list[str]:
     """Datasets that are scored in one format alone, whatever was asked for."""
-    asked = grid.study.evaluate.formats
+    asked = [name for name in grid.study.evaluate.formats if name != CHAT_FORMAT]
     single: dict[str, list[str]] = {}
     for dataset in grid.prompted:
         known = list(grid.templates(dataset))

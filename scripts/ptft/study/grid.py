@@ -11,7 +11,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal
-from ptft.evaluation.cells import OWN_WEIGHTS, TEXT_FORMAT, generates
+from ptft.evaluation.cells import CHAT_FORMAT, OWN_WEIGHTS, TEXT_FORMAT, generates
 from ptft.study.arms import (
     BASE,
     Arm,
@@ -314,8 +314,15 @@ class Grid:
         """Prompt formats that a dataset is scored in."""
         if self.is_text(dataset):
             return [TEXT_FORMAT]
-        known = self.templates(dataset)
+        known = {*self.templates(dataset), CHAT_FORMAT}
         return [format_name for format_name in self.study.evaluate.formats if format_name in known]
+
+    def template(self, dataset: str, format_name: str) -> str:
+        """The template of a format; `chat`, where it is not given, asks as `instruct` does."""
+        known = self.templates(dataset)
+        first = next(iter(known.values()))
+        fallback = known.get("instruct", known.get("default", first))
+        return known.get(format_name, fallback if format_name == CHAT_FORMAT else first)
 
     def templates(self, dataset: str) -> dict[str, str]:
         """The prompt formats of a dataset."""

@@ -50,7 +50,8 @@ class Evaluation(Strict):
     datasets: Annotated[list[Part], Field(min_length=1), *ONCE]
     """names of datasets in the families' files"""
     formats: Annotated[list[Part], Field(min_length=1), *ONCE]
-    """prompt formats; a dataset with a single format (usually multiple choice) uses that alone"""
+    """prompt formats; a dataset with a single format (usually multiple choice) uses that alone.
+    chat: the prompt as a user's turn, set by the tokenizer's chat template"""
     shots: Shots
     """numbers of examples in the prompt, each scored separately"""
     family_shots: dict[Part, Shots] = {}

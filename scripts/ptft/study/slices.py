@@ -282,7 +282,7 @@ def _scoring(grid: Grid, dataset: str) -> dict:
         "kind": family.kind,
         "labels": spec.labels or family.labels,
         "formats": {
-            format_name: grid.templates(dataset)[format_name]
+            format_name: grid.template(dataset, format_name)
             for format_name in grid.formats(dataset)
         },
         "shots": grid.shots(dataset),

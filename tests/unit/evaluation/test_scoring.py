@@ -306,6 +306,14 @@ def test_a_backend_that_is_not_installed_is_refused(job, monkeypatch):
     assert run() == 0
 
 
+def test_a_prompt_set_as_a_conversation_is_another_cell(job):
+    folder, plan, _ = job
+    plan["datasets"]["nli"]["formats"] = {"default": TEMPLATE, "chat": TEMPLATE}
+    cells = [cell for cell in cells_of_plan(plan) if cell.name.startswith("nli") and not cell.shots]
+    keys = [cell_key(cell, "model", folder / "data", 1, CPU) for cell in cells]
+    assert [cell.chat for cell in cells] == [False, True] and keys[0] != keys[1]
+
+
 def test_precision_and_kind_of_device_are_part_of_a_cells_key(job):
     folder, plan, _ = job
     cell = cells_of_plan(plan)[0]

@@ -253,3 +253,35 @@ def test_a_budget_follows_memory_and_shape():
     assert budget.scored_rows(2000, 0) == 1
     # A generated row keeps (10 + 15) tokens of 4 bytes in 2 layers.
     assert budget.generated_rows(10, 15) == 50
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_chat_sets_prompts_as_turns_by_the_tokenizers_template():
+    """The same ids as of a conversation that transformers makes; the answer begins its turn."""
+    tokenizer = tiny_tokenizer()
+    rows = [{"example_id": str(n), "fields": {"x": f"{n} ba"}, "gold": "yes"} for n in range(3)]
+    arguments = (tokenizer, "Say {x}: ", rows[:1], rows[1:], lambda row: ["yes", "no"], 200)
+    with pytest.raises(ValueError, match="formats: found chat, but .* no chat template"):
+        encode_examples(*arguments, chat=True)
+    tokenizer.chat_template = CHATML
+    tokenizer.add_special_tokens({"bos_token": "<|begin|>"})
+    shot = [
+        {"role": "user", "content": "Say 0 ba:"},
+        {"role": "assistant", "content": "yes"},
+    ]
+    for number, prompt in enumerate(encode_examples(*arguments, chat=True), 1):
+        turns = [*shot, {"role": "user", "content": f"Say {number} ba:"}]
+        expected = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_dict=True
+        )["input_ids"]
+        assert prompt.context == expected and prompt.shots == 1
+        whole = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        for text, ids in zip(("yes", "no"), prompt.continuations, strict=True):
+            assert expected + ids == tokenizer(whole + text, add_special_tokens=False)["input_ids"]
+    [asked] = encode_examples(*arguments[:3], rows[1:2], lambda row: (), 200, chat=True)
+    assert asked.continuations == [] and asked.shots == 1

@@ -8,6 +8,7 @@ import yaml
 from small_study import QUIZ
 
 from ptft.analysis.cell_scores import domain_of
+from ptft.evaluation.cells import cells_of_plan
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
 from ptft.study.finished import ReleasedStudy, read_finished
@@ -148,6 +149,19 @@ def test_a_job_sees_no_more_than_its_slice(read):
     backed = STUDY.replace("shots: [0, 2]", "shots: [0, 2]\n  generation_backend: vllm")
     assert changed(backed) == [("evaluate",)]
     assert changed(backed.replace("vllm", "transformers")) == []
+    assert changed(STUDY.replace("[default, io]", "[default, io, chat]")) == [("evaluate",)]
+
+
+def test_chat_is_a_format_of_every_family(read):
+    """Its turn asks as `instruct` does, where the family has that, else as its only format."""
+    grid = read(STUDY.replace("[default, io]", "[default, chat]"))
+    plan = evaluation_slice(grid)
+    cells = cells_of_plan(plan | {"scoring_version": 1})
+    assert {cell.format for cell in cells if cell.chat} == {"chat"}
+    for dataset in grid.prompted:
+        known, formats = grid.templates(dataset), plan["datasets"][dataset]["formats"]
+        assert formats["chat"] == known.get("instruct", known["default"])
+        assert formats["default"] == known["default"] and len(formats) == 2
 
 
 REPLAY = STUDY.replace(
