@@ -28,7 +28,7 @@ LEGEND = (
 
 
 class SamplesSlice(TypedDict):
-    """What models read: the slices of all checks."""
+    """Slices of all checks: everything that models read."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -114,7 +114,7 @@ def _lost(cell: CellRequest, prompt: Prompt) -> str:
 
 
 def _answers(cell: CellRequest, row: Mapping, prompt: Prompt, tokenizer) -> str:
-    """What is scored or generated behind a prompt; the gold answer is marked by a star."""
+    """Texts that are scored or generated behind a prompt; a star marks the gold answer."""
     if cell.kind == "generation":
         ends = " or ".join(map(repr, cell.stop))
         return f"\n> generates {cell.max_new_tokens} tokens at most, up to {ends}; * {row['gold']}"

@@ -31,7 +31,7 @@ GOLD_SCORE = 0.95
 
 
 class ScoredSlice(TypedDict):
-    """What decides the check of a dataset, apart from its prepared splits and the tokenizer."""
+    """All that decides the check of a dataset, apart from its prepared splits and the tokenizer."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

@@ -1,4 +1,4 @@
-"""What is in one prepared split: a row of the table ``audit_splits``."""
+"""Contents of one prepared split: a row of the table ``audit_splits``."""
 
 import hashlib
 import json

@@ -76,7 +76,7 @@ ABOUT = {
 
 
 class ChecksSlice(TypedDict):
-    """What puts the checks of a study into tables."""
+    """All that puts the checks of a study into tables."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

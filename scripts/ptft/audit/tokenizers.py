@@ -15,7 +15,7 @@ from ptft.paths import Results
 
 @dataclass(frozen=True)
 class TokenizerNote:
-    """What the checks need to know.
+    """Facts of the tokenizer that the checks need.
 
     Attributes:
         sha256: of the tokenizer's files.

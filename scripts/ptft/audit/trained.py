@@ -18,7 +18,7 @@ from ptft.training.remedies import Replayed, replay_examples
 
 
 class ReplaySlice(TypedDict):
-    """What is replayed beside a task."""
+    """Dataset that is replayed beside a task."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -27,7 +27,7 @@ class ReplaySlice(TypedDict):
 
 
 class TrainedSlice(TypedDict):
-    """What decides the check of a training, apart from its prepared rows and the tokenizer."""
+    """All that decides the check of a training, apart from its prepared rows and the tokenizer."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

@@ -107,7 +107,7 @@ def column(row: Mapping, path: str) -> object:
 
 
 def _part(row: Mapping, path: str, value: object, part: str) -> object:
-    """What a struct or list on the way of a path holds under its next part."""
+    """Part of a struct or list on the way of a path."""
     if isinstance(value, Mapping) and part in value:
         return value[part]
     if isinstance(value, list):
@@ -208,7 +208,7 @@ def _listed(row: Mapping, path: str) -> list:
 
 
 def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> object:
-    """What a file's ``values`` gives for a column's value; its keys are compared as text.
+    """Entry of a file's ``values`` for a column's value; its keys are compared as text.
 
     Args:
         key: of the dataset's description that holds ``values``.
@@ -385,12 +385,12 @@ def lower_first(text: str) -> str:
 
 
 def before_blank(text: str) -> str:
-    """What comes before the blank ``_``, the space between them included."""
+    """Text before the blank ``_``, the space between them included."""
     return text.split("_", 1)[0]
 
 
 def after_blank(text: str) -> str:
-    """What comes after the blank ``_``."""
+    """Text after the blank ``_``."""
     return text.split("_", 1)[1].strip()
 
 

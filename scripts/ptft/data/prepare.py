@@ -23,7 +23,7 @@ SHOWN = 5
 
 
 class SplitSlice(TypedDict):
-    """What decides the rows of a prepared split (``Grid.split_slice``)."""
+    """All that decides the rows of a prepared split (``ptft.study.slices.split_slice``)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -103,7 +103,7 @@ def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dic
 
 
 def _warnings(audit: Mapping, kind: str, dropped: Counter[Missing]) -> Iterator[str]:
-    """What a person has to know at once of a split."""
+    """Sentences that a person has to know at once of a split."""
     lost = dropped.total()
     if lost > FEW * audit["rows"]:
         listed = [
@@ -120,7 +120,7 @@ def _warnings(audit: Mapping, kind: str, dropped: Counter[Missing]) -> Iterator[
 
 
 def content_key(example: Mapping) -> str:
-    """What an example asks, as one text: equal for two examples that differ in id and gold only."""
+    """The question of an example as one text, equal where only id and gold answer differ."""
     parts = ("fields", "choices", "continuation", "messages", "text")
     asked = {key: example[key] for key in parts if key in example}
     return json.dumps(asked, sort_keys=True, ensure_ascii=False)

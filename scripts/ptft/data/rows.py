@@ -346,7 +346,7 @@ class _ManyValues(DatasetError):
 
 
 def _json(file: str, text: str, line: int) -> object:
-    """What a text says that begins in a line of a file."""
+    """Value of a JSON text that begins in a line of a file."""
     try:
         return json.loads(
             text,

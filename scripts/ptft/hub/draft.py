@@ -32,7 +32,7 @@ class Naming:
 
     @property
     def stage(self) -> str:
-        """What stands in front of the first number that counts, as a name of a stage."""
+        """Text in front of the first number that counts, as a name of a stage."""
         begin = re.split(r"\(\?P<", self.pattern)[0].replace("\\", "")
         return (
             re.sub(r"[^A-Za-z0-9]*(step|iter|ckpt|checkpoint)?[^A-Za-z0-9]*$", "", begin) or "main"

@@ -41,7 +41,7 @@ SIZES = (
 
 
 class Reference(TypedDict, total=False):
-    """What a pin is for: a checkpoint, a split or a metric (arguments of its function)."""
+    """A pin's purpose: a checkpoint, a split or a metric (arguments of its function)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -51,7 +51,7 @@ class Reference(TypedDict, total=False):
 
 
 class PinsSlice(TypedDict):
-    """What a study names on the Hub."""
+    """All that a study names on the Hub."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -305,7 +305,7 @@ def _list_files(repository: str, kind: str, commit: str) -> list[RepoFile]:
 def _model_files(
     place: str, files: Mapping[str, RepoFile], allow_pickle: bool, tokenizer: bool
 ) -> tuple[PinnedFile, ...]:
-    """What is fetched of a model's files; with its tokenizer, or without."""
+    """The files to fetch of a model, with its tokenizer or without."""
     weights = weights_among(files)
     if weights and PICKLES.fullmatch(weights[0]) and not allow_pickle:
         raise HubError(

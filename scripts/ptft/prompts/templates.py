@@ -48,14 +48,14 @@ def gold_text(example: Mapping) -> str:
 
 
 def scored_texts(example: Mapping) -> list[str]:
-    """What is scored for each choice of a question: the choice, or what follows it."""
+    """Texts that are scored for the choices of a question: each choice, or what follows it."""
     if "continuation" in example:
         return [example["continuation"]] * len(example["choices"])
     return example["choices"]
 
 
 def completion(text: str) -> str:
-    """What follows a context: one space, then the text."""
+    """A text behind a context: one space, then the text."""
     return " " + text
 
 

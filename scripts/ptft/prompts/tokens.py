@@ -26,7 +26,7 @@ ROLES = ("system", "user", "assistant")
 
 
 def start_token(tokenizer) -> int:
-    """What an empty context consists of: BOS, or else EOS, as in lm-evaluation-harness.
+    """Token of an empty context: BOS, or else EOS, as in lm-evaluation-harness.
 
     Raises:
         ValueError: the tokenizer has neither.
@@ -151,7 +151,7 @@ def label_tokens(tokenizer, labels: Sequence[str]) -> dict[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Window:
-    """What the model reads at once, and how much of it is scored there.
+    """Tokens that the model reads at once, and those of them that are scored.
 
     Attributes:
         read: token ids that the model reads.
