@@ -39,13 +39,13 @@ class Slices:
         self._files: dict[tuple, str] = {}
         self._texts: dict[str, str] = {}
 
-    def file(self, rule: str, content: Callable[..., Any], *values: str) -> str:
+    def file(self, rule: str, content: Callable[..., Any], *values: Any) -> str:
         """Path of a job's slice.
 
         Args:
             rule: whose slice it is.
             content: gives plain data; called once for each set of values.
-            values: of the job's wildcards, handed to ``content``.
+            values: handed to ``content``: the study, values of the job's wildcards.
         """
         key = (rule, content, *values)
         if key not in self._files:

@@ -1,7 +1,6 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
 # What figures share; whether another study can be laid over one does not hang on it.
 FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks"))
-analysis_settings = slice_of("analyse_cells", lambda: dataclasses.asdict(STUDY.analysis))
 
 
 rule analyse_cells:
@@ -16,10 +15,11 @@ rule analyse_cells:
         csv=[RESULTS.table(name, "csv") for name in TABLES],
     log:
         RESULTS.log("analyse_cells"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=analysis_settings,
+        settings=analysis_slice,
         folder=lambda wildcards, output: folder_of(output.tables[0]),
         arms=f"--arms {ARMS}" if ARMS else "",
         tables=" ".join(TABLES),
@@ -48,6 +48,7 @@ for figure, spec in FIGURES.items():
             png=RESULTS.figure(figure, "png"),
         log:
             RESULTS.log("plot_figure", figure),
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         params:

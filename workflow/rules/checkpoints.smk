@@ -1,4 +1,6 @@
 # Checkpoints of the model: made here (pocket), fetched (hub.smk) or found in a folder.
+from ptft import versions
+
 if SOURCE.kind == "pocket":
 
     rule make_pocket_world:
@@ -9,6 +11,7 @@ if SOURCE.kind == "pocket":
             datasets=directory(paths.pocket_datasets()),
         log:
             RESULTS.log("make_pocket_world"),
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         params:
@@ -30,6 +33,7 @@ if SOURCE.kind == "pocket":
             test=f"{paths.pocket_text()}/test.jsonl",
         log:
             RESULTS.log("make_pocket_text"),
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         params:
@@ -66,7 +70,7 @@ if SOURCE.kind == "pocket":
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             # Of one name for all studies, or each would make the checkpoints of the others again.
-            slice=slice_of("pretrain", SOURCE.pretraining_slice, "checkpoint", slices=SHARED_SLICES),
+            slice=slice_of("pretrain", pretraining_slice, "checkpoint", folder=SHARED_SLICES),
             before=lambda wildcards, input: f"--before {input.before}" if input.before else "",
         message:
             "Pre-train the pocket model to {wildcards.checkpoint}"
@@ -78,4 +82,4 @@ if SOURCE.kind == "pocket":
 
 rule checkpoints:
     input:
-        [checkpoint_folder(checkpoint) for checkpoint in GRID.checkpoints],
+        [GRID.checkpoint_folder(checkpoint) for checkpoint in GRID.checkpoints],

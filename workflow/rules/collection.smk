@@ -11,11 +11,12 @@ rule write_study:
         RESULTS.resolved,
     log:
         RESULTS.log("write_study"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        study=slice_of("write_study", partial(resolved_study, GRID)),
-        pins=slice_of("fetched", lambda: PINS),
+        study=slice_of("write_study", slices.resolved_study),
+        pins=slice_of("fetched", lambda study: PINS),
     message:
         "Write the resolved study"
     shell:
@@ -40,11 +41,12 @@ rule collect_cells:
         missing=LEFT_OUT,
     log:
         RESULTS.log("collect_cells"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        study=slice_of("collect_cells", partial(collection_slice, GRID)),
-        pins=slice_of("fetched", lambda: CHECKPOINT_PINS),
+        study=slice_of("collect_cells", slices.collection_slice),
+        pins=slice_of("fetched", lambda study: CHECKPOINT_PINS),
     message:
         "Collect the cells"
     shell:
@@ -65,10 +67,11 @@ rule collect_arms:
         csv=RESULTS.table("arms", "csv"),
     log:
         RESULTS.log("collect_arms"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        study=slice_of("collect_arms", partial(arms_slice, GRID)),
+        study=slice_of("collect_arms", slices.arms_slice),
         folder=lambda wildcards, output: folder_of(output.table),
     message:
         "Collect the fine-tuned models' settings and losses"
@@ -87,6 +90,7 @@ rule collect_costs:
         RESULTS.table("costs", "csv"),
     log:
         RESULTS.log("collect_costs"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
@@ -109,11 +113,12 @@ rule export_results:
         directory(EXPORTED),
     log:
         RESULTS.log("export_results"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
         folder=lambda wildcards, input: folder_of(input.tables[0]),
-        about=slice_of("export_results", partial(export_slice, GRID)),
+        about=slice_of("export_results", slices.export_slice),
     message:
         "Export results"
     shell:

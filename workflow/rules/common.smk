@@ -3,6 +3,9 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+from ptft.planning.estimates import JobResources
+from ptft.planning.gpus import gpu_models, gpus_here
+
 # What jobs may ask for; else what is here, if anything is.
 GPUS = gpu_models(STUDY.compute) or gpus_here(STUDY.compute)
 DEMANDS = JobResources(GRID, GPUS)
@@ -23,11 +26,6 @@ def launcher(gpus):
 def one_of(names):
     """Constraint of a wildcard to the names of the study."""
     return "|".join(re.escape(name) for name in names) or "(?!)"
-
-
-def checkpoint_folder(checkpoint):
-    """Model folder of a checkpoint of the study."""
-    return GRID.checkpoint_folder(checkpoint)
 
 
 def tuned_folder(folder):
@@ -58,6 +56,11 @@ def state_before(wildcards):
     return [paths.pretraining_state(STUDY.model, before)] if before else []
 
 
+def pretraining_slice(study, checkpoint):
+    """What decides a checkpoint of the pocket model."""
+    return SOURCE.pretraining_slice(checkpoint)
+
+
 def split_source(wildcards):
     """Where a split's rows come from; the pocket world writes all of its datasets at once."""
     spec = GRID.dataset(wildcards.dataset)
@@ -85,7 +88,7 @@ def scored_splits(wildcards):
 def evaluated_model(wildcards):
     """Model folder of an arm: the checkpoint itself, or what fine-tuning made of it."""
     if GRID.arms[wildcards.arm].method is None:
-        return checkpoint_folder(wildcards.checkpoint)
+        return GRID.checkpoint_folder(wildcards.checkpoint)
     return RESULTS.tuned(wildcards.checkpoint, wildcards.arm)
 
 

@@ -1,7 +1,9 @@
 # Prepared splits: columns mapped to template fields, unlabelled rows dropped and counted. Before
 # any GPU hour, each is checked for what trains on it or is scored on it: a refusal stops the study.
+from ptft.audit.tokenizers import tokenizer_wanted
+
 CHECKED = [RESULTS.scored_check(dataset) for dataset in GRID.datasets]
-TRAININGS = checked_trainings(GRID)
+TRAININGS = slices.checked_trainings(GRID)
 AUDITS = ["audit_splits", "audit_prompts"]
 
 
@@ -14,10 +16,11 @@ rule prepare_split:
         audit=RESULTS.split_audit("{dataset}", "{split}"),
     log:
         RESULTS.log("prepare_split", "{dataset}", "{split}"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        spec=slice_of("prepare_split", partial(split_slice, GRID), "dataset", "split"),
+        spec=slice_of("prepare_split", slices.split_slice, "dataset", "split"),
         root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
@@ -33,11 +36,12 @@ if tokenizer_wanted(RESULTS):
     rule take_tokenizer:
         input:
             script=steady_program("take_tokenizer"),
-            checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
+            checkpoint=GRID.checkpoint_folder(next(iter(GRID.checkpoints))),
         output:
             RESULTS.tokenizer,
         log:
             RESULTS.log("take_tokenizer"),
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         message:
@@ -55,10 +59,11 @@ rule check_scored:
         RESULTS.scored_check("{dataset}"),
     log:
         RESULTS.log("check_scored", "{dataset}"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=slice_of("check_scored", partial(scored_slice, GRID), "dataset"),
+        plan=slice_of("check_scored", slices.scored_slice, "dataset"),
     message:
         "Check what is scored of {wildcards.dataset}"
     shell:
@@ -78,10 +83,11 @@ rule check_trained:
         RESULTS.log("check_trained", "{training}"),
     wildcard_constraints:
         training=one_of(TRAININGS),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=slice_of("check_trained", partial(trained_slice, GRID), "training"),
+        plan=slice_of("check_trained", slices.trained_slice, "training"),
     message:
         "Check what {wildcards.training} is trained on"
     shell:
@@ -104,10 +110,11 @@ rule collect_checks:
         csv=[RESULTS.table(name, "csv") for name in AUDITS],
     log:
         RESULTS.log("collect_checks"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=slice_of("collect_checks", partial(checks_slice, GRID)),
+        plan=slice_of("collect_checks", slices.checks_slice),
     message:
         "Put the checks of the data into tables"
     shell:
@@ -125,15 +132,16 @@ rule datasets:
 # Nothing needs it: asked for by name, it prints each time.
 rule show_prompts:
     input:
-        checkpoint=checkpoint_folder(next(iter(GRID.checkpoints))),
+        checkpoint=GRID.checkpoint_folder(next(iter(GRID.checkpoints))),
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
     log:
         RESULTS.log("show_prompts"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
         script=program("show_prompts"),
-        plan=slice_of("show_prompts", partial(samples_slice, GRID)),
+        plan=slice_of("show_prompts", slices.samples_slice),
     message:
         f"Show prompts and training examples: {RESULTS.prompts}"
     shell:

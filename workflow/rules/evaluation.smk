@@ -9,6 +9,7 @@ rule digest_splits:
         RESULTS.digests,
     log:
         RESULTS.log("digest_splits"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     message:
@@ -29,7 +30,7 @@ rule evaluate_model:
     input:
         script=steady_program("evaluate_model"),
         model=evaluated_model,
-        checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
+        checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
         splits=RESULTS.digests,
         metrics=ancient(METRICS),
     output:
@@ -51,7 +52,7 @@ rule evaluate_model:
         runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt, wildcards.arm),
         slurm_extra=DEMANDS.early_signal(),
     params:
-        plan=slice_of("evaluate_model", partial(evaluation_slice, GRID), "arm"),
+        plan=slice_of("evaluate_model", slices.evaluation_slice, "arm"),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
@@ -85,10 +86,8 @@ rule check_gpu:
         runtime=10,
     params:
         script=program("check_gpu"),
-        job=JOB,
-        record=RESULTS.job_records("check_gpu"),
     message:
         "Check GPU, driver and torch"
     shell:
-        "{params.job} --record {params.record:q} --gpus {resources.gpu} --"
-        " python {params.script:q} --gpus {resources.gpu} > {log:q} 2>&1"
+        f"{JOB} --record {RESULTS.job_records('check_gpu')}"
+        " --gpus {resources.gpu} -- python {params.script:q} --gpus {resources.gpu} > {log:q} 2>&1"

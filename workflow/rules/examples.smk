@@ -18,11 +18,12 @@ rule write_examples:
         RESULTS.examples,
     log:
         RESULTS.log("write_examples"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=slice_of("evaluate_model", partial(evaluation_slice, GRID)),
-        settings=slice_of("analyse_cells", lambda: dataclasses.asdict(STUDY.analysis)),
+        plan=slice_of("evaluate_model", slices.evaluation_slice),
+        settings=analysis_slice,
         titles=titles_slice,
         seed=STUDY.data.seed,
         language=STUDY.report.language,

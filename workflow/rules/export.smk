@@ -19,6 +19,7 @@ rule export:
         RESULTS.archive,
     log:
         RESULTS.log("export"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:

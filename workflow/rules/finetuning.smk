@@ -2,9 +2,11 @@
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
-        checkpoint=lambda wildcards: checkpoint_folder(wildcards.checkpoint),
+        checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
         train=lambda wildcards: trained_splits(GRID.arms[wildcards.arm]),
-        check=lambda wildcards: RESULTS.trained_check(check_of(GRID, GRID.arms[wildcards.arm])),
+        check=lambda wildcards: RESULTS.trained_check(
+            slices.check_of(GRID, GRID.arms[wildcards.arm])
+        ),
     output:
         tuned_folder(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:
@@ -22,7 +24,7 @@ rule finetune_model:
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
         slurm_extra=DEMANDS.early_signal(),
     params:
-        settings=slice_of("finetune_model", partial(finetune_slice, GRID), "arm"),
+        settings=slice_of("finetune_model", slices.finetune_slice, "arm"),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"

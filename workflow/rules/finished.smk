@@ -8,6 +8,7 @@ LEFT_OUT = [file for file in LEFT_OUT if file in READ]
 EXPORTED = []  # no models to write cards for
 EXAMPLES = []  # no answers to look at
 SCORED = []  # no records of cells
+GPUS = ()  # no jobs that ask for one
 
 
 rule write_study:
@@ -17,10 +18,11 @@ rule write_study:
         RESULTS.resolved,
     log:
         RESULTS.log("write_study"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        study=slice_of("write_study", lambda: GRID.resolved),
+        study=slice_of("write_study", lambda study: study.resolved),
     message:
         "Write the resolved study"
     shell:
@@ -42,10 +44,11 @@ rule read_finished:
         READ,
     log:
         RESULTS.log("read_finished"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        reading=slice_of("read_finished", lambda: GRID.reading),
+        reading=slice_of("read_finished", lambda study: study.reading),
     message:
         "Read the finished cells"
     shell:

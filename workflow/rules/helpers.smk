@@ -1,16 +1,30 @@
 # Shared by all: how a program is called, and what makes it run again.
-from ptft.hub import TOKENS
+import dataclasses
+import os
+import re
+import sys
+from pathlib import Path
+
+from ptft import paths
+from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.errors import locate
+from ptft.figures import FIGURES, figures_of
+from ptft.files import Slices
+from ptft.hub import TOKENS
+from ptft.study import slices
+
+STUDY, TITLES = GRID.study, GRID.titles
+FIGURES = figures_of(GRID.contents)
+TABLES = [name for name in TABLES if "examples" in GRID.contents or name not in BY_EXAMPLE]
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 
 # No program inherits the Hub's tokens but those that talk to it (hub.smk exports them again).
-shell.prefix(f"set -euo pipefail; export -n {' '.join(TOKENS)}; ")
-
-# For those that do.
 HUB_TOKENS = " ".join(TOKENS)
-SCRIPTS = os.path.relpath(Path(workflow.basedir) / "scripts")
+shell.prefix(f"set -euo pipefail; export -n {HUB_TOKENS}; ")
+
+SCRIPTS = os.path.relpath(LIBRARY.parent / "scripts")
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
 SLICES = Slices(RESULTS.slices, at_once=not workflow.is_main_process)
@@ -36,7 +50,7 @@ def modules(package):
     return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).rglob("*.py"))
 
 
-def slice_of(rule, content, *names, slices=SLICES):
+def slice_of(rule, content, *names, folder=SLICES):
     """Parameter: the file with a job's slice of the study; a change of it reruns the job.
 
     What decides no result (where a state is kept, what starts a program) is no parameter: it is
@@ -44,12 +58,17 @@ def slice_of(rule, content, *names, slices=SLICES):
 
     Args:
         rule: whose slice it is.
-        content: gives the slice, from the values of the wildcards of these names.
+        content: gives the slice, from the study and the values of the wildcards of these names.
     """
-    return lambda wildcards: slices.file(rule, content, *(wildcards[name] for name in names))
+
+    def file(wildcards):
+        return folder.file(rule, content, GRID, *(wildcards[name] for name in names))
+
+    return file
 
 
-titles_slice = slice_of("titles", lambda: TITLES)
+titles_slice = slice_of("titles", lambda study: study.titles)
+analysis_slice = slice_of("analysis", lambda study: dataclasses.asdict(study.study.analysis))
 
 
 def folder_of(path, levels=1):

@@ -1,11 +1,14 @@
 # What is fetched from the Hub. A name is resolved to a pin (commit, files, hashes) once; the
 # pin stays, so that a later run reads the same bytes. These rules need a network, no others do.
+from ptft.hub.pins import unresolved
+from ptft.study.sources import references
+
 REFERENCES = references(GRID)
 FETCHED = list(GRID.fetched())
 CHECKPOINT_PINS = [paths.pin(folder) for folder in GRID.fetched_checkpoints()]
 PINS = list(REFERENCES)
 pins_slice = slice_of(
-    "pins", lambda: {"references": REFERENCES, "same_weights": STUDY.same_weights}
+    "pins", lambda study: {"references": REFERENCES, "same_weights": STUDY.same_weights}
 )
 # Of what is pinned no rule is known: nothing is looked up, or fetched, again for a new dataset.
 UNRESOLVED = unresolved(REFERENCES)

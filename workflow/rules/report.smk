@@ -14,10 +14,11 @@ rule compare_models:
         RESULTS.comparison,
     log:
         RESULTS.log("compare_models"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=analysis_settings,
+        settings=analysis_slice,
         titles=titles_slice,
         arms=f"--arms {ARMS}" if ARMS else "",
         language=STUDY.report.language,
@@ -59,6 +60,7 @@ rule make_report:
         findings=[RESULTS.table("findings", kind) for kind in ("parquet", "csv")],
     log:
         RESULTS.log("make_report"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.errors import StudyError, exit_with_message
 from ptft.evaluation.cells import require_backend
-from ptft.files.slice_files import Slices
+from ptft.files import Slices
 from ptft.planning.gpus import Gpu, require_room
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.study.checks import notes
@@ -43,9 +43,7 @@ def look_ahead(study: Grid | FinishedStudy, gpus: tuple[Gpu, ...], deployment: C
                 print(note, file=sys.stderr)
 
 
-def begin(
-    study: Grid | FinishedStudy, slices: Collection[Slices], deployment: Collection
-) -> None:
+def begin(study: Grid | FinishedStudy, slices: Collection[Slices], deployment: Collection) -> None:
     """Take the study, and what it shares and is going to make, for this process; write slices.
 
     A process that can't ends with one sentence.

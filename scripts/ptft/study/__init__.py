@@ -1,5 +1,6 @@
 """A study: its types, how it is read, the grid it spans."""
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> Grid | Fin
         config: Snakemake's ``config``, what the command line gives included.
         configfiles: files that it was read from.
     """
+    with exit_with_message():
+        _require_own_library(Path(inspect.stack(context=0)[1].filename))
     files = ConfigFiles((Path(os.path.relpath(file)) for file in configfiles), config)
     library = Path(os.path.relpath(LIBRARY))
     with exit_with_message():
@@ -48,6 +51,21 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> Grid | Fin
             study = read_study(config, files, library)
         require_own_results(study.results, files)
     return study
+
+
+def _require_own_library(snakefile: Path) -> None:
+    """Refuse to run the workflow of one clone with the library of another.
+
+    Raises:
+        StudyError: naming both.
+    """
+    own = snakefile.parent / "scripts/ptft"
+    if own.is_dir() and not own.samefile(Path(__file__).parents[1]):
+        raise StudyError(
+            f"{snakefile} was called with the library of {LIBRARY.parent}: activate the "
+            f"environment of {snakefile.parent.resolve()} (`make install`), or call "
+            f"`PYTHONPATH={snakefile.parent / 'scripts'} snakemake …`"
+        )
 
 
 def read_study(config: Mapping, files: Sequence[Path], library: Path = LIBRARY) -> Grid:
