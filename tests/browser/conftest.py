@@ -48,18 +48,18 @@ class Browser:
         return [url for url in self.requests() if not url.startswith(inside)]
 
     def pictures(self) -> list[tuple[float, float, float]]:
-        """Of each picture of the front page: its own width, and its left and right edge."""
+        """Of each figure in sight: its height, and its left and right edge."""
         return self.run(
-            "return Promise.all([...document.querySelectorAll('.prose img')].map("
-            "image => image.decode().then(() => { const box = image.getBoundingClientRect();"
-            " return [image.naturalWidth, box.left, box.right] })))"
+            "return [...document.querySelectorAll('figure svg')].filter(s => s.checkVisibility())"
+            ".map(s => { const box = s.getBoundingClientRect();"
+            " return [box.height, box.left, box.right] })"
         )
 
     @staticmethod
     def seen(picture: tuple[float, float, float], width: int) -> bool:
-        """Whether a picture is drawn, large enough, within a screen of this width."""
-        natural, left, right = picture
-        return natural > 100 and left >= 0 and 0.4 * min(width, 600) < right - left <= width + 1
+        """Whether a figure is drawn, large enough to be read, from within the screen on."""
+        height, left, right = picture
+        return height > 100 and 0 <= left < width and right - left > 300
 
     def violations(self) -> list[str]:
         """What axe-core finds against WCAG 2.2 AA and good practice; skips where it is not."""

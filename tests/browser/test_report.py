@@ -1,14 +1,17 @@
 """The report in a real browser: whole, self-contained, usable at a desk and on a phone."""
 
+import polars as pl
 import pytest
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from ptft.analysis.tables import TABLES
-from ptft.figures import figures_of
-from ptft.report.front_page import SHOWN
+from tests.waiting import wait_until
 
 # One worker: a second one would wait for the same run to finish.
 pytestmark = pytest.mark.xdist_group("browser")
 DESK, TABLET, PHONE = (1400, 1000), (800, 1000), (390, 844)
+SIZES = pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
 
 
 @pytest.fixture
@@ -16,26 +19,10 @@ def report(browser, finished_once):
     """The report of the finished run, opened at a desk."""
     browser.size(*DESK)
     browser.open(finished_once / "results/tiny/report.html")
-    browser.driver.find_element("css selector", ".prose h1.title")
+    browser.driver.find_element("css selector", "#table tbody tr")  # its data is unpacked
     yield browser
     # Whatever a test did: nothing went wrong, and nothing was loaded from outside.
     assert browser.errors() == [] and browser.outside() == []
-
-
-def results(report):
-    """Path in the report -> name, of everything it holds."""
-    return report.run(
-        "return Object.fromEntries(Object.entries(results).map(([p, r]) => [p, r.name]))"
-    )
-
-
-def show(report, path):
-    """Press the button that shows a result."""
-    report.run(
-        "app.showResultInfo(arguments[0]); return new Promise(drawn => setTimeout(drawn, 100))",
-        path,
-    )
-    report.driver.find_element("css selector", "nav td a[type='button']").click()
 
 
 def fits(report) -> bool:
@@ -43,132 +30,131 @@ def fits(report) -> bool:
     return report.run("return document.documentElement.scrollWidth <= window.innerWidth + 1")
 
 
-@pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
-def test_front_page(report, size):
-    report.size(*size)
-    headings = [h.text for h in report.driver.find_elements("css selector", ".prose h1")]
-    assert headings[0] == "tiny"
-    assert "What only fine-tuning shows" in headings and "When pre-training could have stopped" in (
-        headings
+def unfold(report):
+    report.run(
+        "document.querySelectorAll('main details:not([hidden])').forEach(f => f.open = true)"
     )
-    # The top is within reach: a centred column would begin above the window.
-    assert report.run("return document.querySelector('.prose').getBoundingClientRect().top") >= 0
+
+
+@SIZES
+def test_answers_and_figures_are_in_sight_without_a_click(report, size):
+    report.size(*size)
+    assert report.driver.find_element("css selector", "h1").text == "tiny"
+    cards = report.driver.find_elements("css selector", ".card")
+    assert 6 <= len(cards) <= 10 and all(card.is_displayed() for card in cards)
+    chapters = report.run("return [...document.querySelectorAll('main > section')].map(s => s.id)")
+    for card in cards:
+        assert card.get_attribute("href").split("#")[1] in chapters
+    shown = report.pictures()
+    assert len(shown) >= 6 and all(report.seen(picture, size[0]) for picture in shown)
+    assert fits(report)
+    unfold(report)
     assert fits(report)
 
 
-@pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
-def test_front_page_answers_and_shows_without_a_click(report, size):
-    report.size(*size)
-    answers = report.driver.find_elements("css selector", ".prose .answers li")
-    assert 5 <= len(answers) <= 8 and all(answer.is_displayed() for answer in answers)
-    shown = report.pictures()
-    remedies = 1  # the section on them is not in a study of full fine-tuning alone
-    assert len(shown) == 1 + len(SHOWN) - remedies
-    assert all(report.seen(picture, size[0]) for picture in shown)
-
-
-def test_tables_of_the_front_page_unfold(report):
-    fold = report.driver.find_element("css selector", ".prose details")
-    inside = fold.find_element("css selector", "summary ~ *")
-    assert not inside.is_displayed()
-    report.run("arguments[0].querySelector('summary').click()", fold)
-    assert inside.is_displayed() and "ptft-fold" not in report.driver.page_source
-
-
-def test_links_of_the_front_page_lead_to_the_figures(report):
-    link = report.driver.find_element("link text", "domains.svg")
-    report.run("arguments[0].click()", link)
-    assert "own test sets" in report.driver.find_element("css selector", "nav").text
-
-
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_every_figure_is_visible(report, size):
-    report.size(*size)
-    figures = {p: name for p, name in results(report).items() if name.endswith(".svg")}
-    assert {name.removesuffix(".svg") for name in figures.values()} == set(
-        figures_of(["examples", "formats"])
+def test_the_contents_follow_the_reader(report):
+    report.run("document.getElementById('forgotten').scrollIntoView({behavior: 'instant'})")
+    current = ".contents a[aria-current]"
+    wait_until(
+        lambda: report.driver.find_element("css selector", current).text.endswith("forget?"),
+        "the contents follow",
     )
-    for path, name in figures.items():
-        show(report, path)
-        image = report.driver.find_element("css selector", ".grow .p-3 > img")
-        drawn = report.run(
-            "const i = arguments[0]; return i.decode().then("
-            "() => [i.naturalWidth, i.getBoundingClientRect().width, i.offsetHeight])",
-            image,
+
+
+def test_tables_sort_filter_and_download(report, finished_once, tmp_path):
+    choice = Select(report.driver.find_element("id", "table-name"))
+    offered = {option.text for option in choice.options}
+    assert {"findings", "arms", "audit_splits", "audit_prompts"} <= offered
+    assert offered <= {"findings", "arms", "audit_splits", "audit_prompts", *TABLES}
+    choice.select_by_visible_text("base_scores")
+    head = report.driver.find_element("xpath", "//th[button='value']")
+    column = report.run("return arguments[0].cellIndex", head)
+
+    def values():
+        cells = report.run(
+            "return [...document.querySelectorAll('#table tbody tr')]"
+            ".map(row => row.cells[arguments[0]].textContent)",
+            column,
         )
-        assert drawn[0] > 100 and 100 < drawn[1] <= size[0] and drawn[2] > 50, name
-        assert fits(report), name
+        return [float(cell) for cell in cells]
+
+    before = values()
+    report.run("arguments[0].querySelector('button').click()", head)
+    assert values() == sorted(before) and head.get_attribute("aria-sort") == "ascending"
+    report.run("arguments[0].querySelector('button').click()", head)
+    assert values() == sorted(before, reverse=True)
+    report.driver.find_element("id", "table-filter").send_keys("pocket_nli_ood")
+    assert 0 < len(values()) < len(before)
+    text = report.run("return fetch(arguments[0].href).then(r => r.text())",
+                      report.driver.find_element("id", "table-csv"))  # fmt: skip
+    assert text == (finished_once / "results/tiny/tables/base_scores.csv").read_text()
+    link = report.driver.find_element("css selector", "#figure-base_scores a[data-csv]")
+    assert link.get_attribute("download") == "base_scores.csv"
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_tables_sort_filter_and_download(report, finished_once, size):
+def test_a_figures_points_tell_their_numbers(report, finished_once):
+    figure = report.driver.find_element("id", "figure-base_scores")
+    points = figure.find_elements("css selector", ".point")
+    scores = pl.read_parquet(finished_once / "results/tiny/tables/base_scores.parquet")
+    assert len(points) == len(scores)
+    tip = report.driver.find_element("id", "tip")
+    report.run("arguments[0].focus()", points[0])
+    assert tip.is_displayed() and tip.text == points[0].get_attribute("aria-label")
+    points[0].send_keys(Keys.ARROW_RIGHT)
+    assert report.driver.switch_to.active_element == points[1]
+    assert tip.text == points[1].get_attribute("aria-label")
+    points[1].send_keys(Keys.ESCAPE)
+    assert not tip.is_displayed()
+    # A click on a point shows its line alone; another one all again.
+    report.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", points[1])
+    for alone in (True, False):
+        report.run(
+            "const box = arguments[0].getBoundingClientRect();"
+            "arguments[0].closest('svg').dispatchEvent(new MouseEvent('click', {bubbles: true,"
+            " clientX: box.left + box.width / 2, clientY: box.top + box.height / 2}))",
+            points[1],
+        )
+        assert ("one" in figure.get_attribute("class").split()) == alone
+
+
+HOSTILE = '</script><script>window.struck = "cell"</script>'
+CSV = 'text,count\n"a,b",1\n"say ""so""",22\n"two\nlines",\n\'=1+1,5\n"",6\n,7\n'
+
+
+def test_the_csv_of_a_page_is_read_as_it_was_written(browser, finished_once, tmp_path):
+    """Quotes, lines, nothing and the empty text; formulas without their apostrophe."""
+    from ptft.report import rendering
+
+    table = pl.DataFrame(
+        {"text": ["a,b", 'say "so"', "two\nlines", "=1+1", "", None, HOSTILE],
+         "count": [1, 22, None, 5, 6, 7, 8]}
+    )  # fmt: skip
+    page = (finished_once / "results/tiny/report.html").read_text()
+    before, _, after = page.partition('<script id="data" type="text/plain">')
+    packed = rendering.packed_tables({name: table for name in ("findings", *TABLES)})
+    after = after[after.index("</script>") :]
+    (tmp_path / "page.html").write_text(
+        f'{before}<script id="data" type="text/plain">{packed}{after}'
+    )
+    browser.open(tmp_path / "page.html")
+    browser.driver.find_element("css selector", "#table tbody tr")
+    shown = browser.run(
+        "return [...document.querySelectorAll('#table tbody tr')]"
+        ".map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    texts = ["a,b", 'say "so"', "two\nlines", "=1+1", "", "", HOSTILE]
+    assert shown == [list(row) for row in zip(texts, ["1", "22", "", *"5678"], strict=True)]
+    link = browser.driver.find_element("id", "table-csv")
+    text = browser.run("return fetch(arguments[0].href).then(r => r.text())", link)
+    assert text.startswith(CSV) and browser.run("return window.struck") is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@SIZES
+def test_it_is_accessible(report, size, scheme):
     report.size(*size)
-    tables = {name: p for p, name in results(report).items() if name.endswith(".html")}
-    assert {name.removesuffix(".html") for name in tables} == {
-        *TABLES,
-        "arms",
-        "comparison",
-        "examples",
-        "audit_splits",
-        "audit_prompts",
-    }
-    show(report, tables["base_scores.html"])
-    frame = report.driver.find_element("css selector", "iframe")
-    report.driver.switch_to.frame(frame)
-    try:
-        report.driver.find_element("css selector", "tbody tr")  # the rows are unpacked
-        head = report.driver.find_element("xpath", "//th[button='value']")
-        column = report.run("return arguments[0].cellIndex", head)
-
-        def values():
-            cells = report.run(
-                "return [...document.querySelectorAll('tbody tr')]"
-                ".map(row => row.cells[arguments[0]].textContent)",
-                column,
-            )
-            return [float(cell) for cell in cells]
-
-        before = values()
-        report.run("arguments[0].querySelector('button').click()", head)
-        assert values() == sorted(before)
-        assert head.get_attribute("aria-sort") == "ascending"
-        report.run("arguments[0].querySelector('button').click()", head)
-        assert values() == sorted(before, reverse=True)
-        box = report.driver.find_element("id", "filter")
-        box.send_keys("pocket_nli_ood")
-        assert 0 < len(values()) < len(before)
-        link = report.driver.find_element("css selector", "a[download]")
-        assert link.get_attribute("download") == "base_scores.csv"
-        text = report.run("return fetch(arguments[0].href).then(r => r.text())", link)
-        assert text == (finished_once / "results/tiny/tables/base_scores.csv").read_text()
-        # Wide tables scroll in their own frame, not with the page.
-        assert fits(report)
-    finally:
-        report.driver.switch_to.default_content()
-
-
-def test_the_front_page_leads_to_single_examples(report):
-    link = report.driver.find_element("link text", "examples.html")
-    report.run("arguments[0].click()", link)
-    report.driver.find_element("css selector", "nav td a[type='button']").click()
-    report.driver.switch_to.frame(report.driver.find_element("css selector", "iframe"))
-    try:
-        cards = report.driver.find_elements("css selector", "article")
-        assert cards and "tuned on" in cards[0].text
-        assert fits(report)
-    finally:
-        report.driver.switch_to.default_content()
-
-
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_front_page_is_accessible(report, size):
-    report.size(*size)
-    report.run("document.querySelectorAll('.prose details').forEach(fold => fold.open = true)")
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    report.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    unfold(report)
     assert report.violations() == []
-
-
-def test_tables_are_accessible(browser, finished_once):
-    browser.size(*DESK)
-    browser.open(finished_once / "results/tiny/tables/base_scores.html")
-    browser.driver.find_element("css selector", "tbody tr")
-    assert browser.violations() == []
+    report.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 from small_study import FAMILY, OWN
 
 from .conftest import make_clone
@@ -39,7 +40,7 @@ def test_a_failed_job_names_its_cause_first(repository, tmp_path):
 def test_a_run_tells_causes_and_what_came_out(finished):
     """A job that fails, then the same call with what it lacked."""
     costs = finished.root / "results/tiny/tables/costs.csv"
-    page = finished.root / "results/tiny/front_page.rst"
+    page = finished.root / "results/tiny/report.html"
     page.unlink()
     before = costs.read_text()
     costs.write_text("stage\n")
@@ -49,21 +50,20 @@ def test_a_run_tells_causes_and_what_came_out(finished):
         return finished.snakemake(fails=fails).splitlines()[2:]
 
     told = run(fails=True)
-    assert told[0].startswith("0/2 jobs · 0:"), told
+    assert told[0].startswith("0/1 jobs · 0:"), told
     assert told[1].startswith("Error: ") and "polars" in told[1], told
-    assert told[2].startswith("    rule: write_front_page, job ")
-    [stopped] = [line for line in told if line.startswith("stopped: 0/2 jobs in 0:")]
+    assert told[2].startswith("    rule: make_report, job ")
+    [stopped] = [line for line in told if line.startswith("stopped: 0/1 jobs in 0:")]
     assert stopped.endswith("; 1 failed")
     assert told[-2].startswith("tiny: 10 of 10 trainings and evaluations done, 0 failed, 0 left; ")
     assert re.fullmatch(r"log: /.+\.snakemake\.log", told[-1])
     costs.write_text(before)
     told = run(fails=False)
     assert len(told) <= 10, told
-    assert re.fullmatch(r"0/2 jobs · \d:\d\d, about \d:\d\d left", told[0])
-    done = next(place for place, line in enumerate(told) if line.startswith("done: 2/2 jobs in "))
-    found = [
-        line[2:].replace("`", "") for line in page.read_text().splitlines() if line[:2] == "* "
-    ]
-    assert told[done + 1 : done + 3] == found[:2]
-    assert told[done + 3].startswith("report: results/tiny/report.html (`")
+    assert re.fullmatch(r"0/1 jobs · \d:\d\d, about \d:\d\d left", told[0])
+    done = next(place for place, line in enumerate(told) if line.startswith("done: 1/1 jobs in "))
+    findings = pl.read_csv(finished.root / "results/tiny/tables/findings.csv")
+    said = findings.filter(question="taught")["sentence"][0]
+    assert told[done + 1] == said and "Pre-training alone teaches" in said
+    assert told[done + 6].startswith("report: results/tiny/report.html (`")
     assert "make_report" in Path(told[-1].removeprefix("log: ")).read_text()

@@ -12,7 +12,7 @@ from .conftest import Clone
 from .test_contracts import ARMS, AUDIT, DIGEST, DRAWN, TAIL, evaluations, finetunings
 from .test_recovery import kill_at_stop
 
-RETOLD = ["Write the resolved study", "Write the findings", "Put the report together"]
+RETOLD = ["Write the resolved study", "Write the report"]
 RESULTS = "results/tiny"
 ARM = "step4/full.pocket_nli.s0"
 RECORD = f"{RESULTS}/state/scored/{ARM}.json"
@@ -36,8 +36,8 @@ def tables(clone: Clone) -> dict[str, pl.DataFrame]:
 
 def told_of_training(clone: Clone) -> list[str]:
     """What the findings say of the examples that models were trained on."""
-    page = (clone.root / RESULTS / "front_page.rst").read_text()
-    return [line for line in page.splitlines() if "trained on" in line]
+    table = pl.read_csv(clone.root / RESULTS / "tables/findings.csv")
+    return table.filter(kind="trained")["sentence"].to_list()
 
 
 def most_models_at_once(clone: Clone) -> int:

@@ -26,7 +26,6 @@ TABLES = {
     "analyse_cells": 1,
     "write_examples": 1,
     "compare_models": 1,
-    "write_front_page": 1,
     **{f"plot_{figure}": 1 for figure in figures_of(["examples", "formats"])},
     **TAIL,
 }
@@ -103,7 +102,7 @@ def cells(clone):
 @pytest.fixture
 def paper(finished_paper):
     """The finished study; what a test edits is put back."""
-    kept = [Path(STUDY), Path("workflow/report")]
+    kept = [Path(STUDY), Path("scripts/ptft/report/templates")]
     backup = finished_paper.root / "backup"
     for path in kept:
         copy(finished_paper.root / path, backup / path)
@@ -169,10 +168,10 @@ def test_a_dropped_checkpoint_makes_tables_only(paper):
     assert paper.planned_counts() == {"write_study": 1, **TABLES}
 
 
-def test_a_caption_makes_the_report(paper):
-    caption = paper.root / "workflow/report/formats.rst"
-    caption.write_text(caption.read_text() + "\nMore.\n")
-    assert paper.planned_counts() == TAIL
+def test_a_template_makes_the_pages(paper):
+    template = paper.root / "scripts/ptft/report/templates/report.jinja"
+    template.write_text(template.read_text() + "\n")
+    assert paper.planned_counts() == {"compare_models": 1, "write_examples": 1, **TAIL}
 
 
 def test_commands_stay_short(repository, tmp_path):

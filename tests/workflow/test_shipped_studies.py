@@ -16,7 +16,6 @@ TABLES_ON = {
     "analyse_cells": 1,
     "compare_models": 1,
     "make_report": 1,
-    "write_front_page": 1,
     "write_study": 1,
 }
 

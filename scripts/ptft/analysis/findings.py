@@ -242,7 +242,7 @@ def taught(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterato
             best or Finding("taught", "known"),
             kind="known",
             count=len(above),
-            of=len(scores),
+            of=sum(score.verdict != "no chance level" for score in scores),
             condition=condition,
         )
         yield from scores

@@ -5,6 +5,7 @@ seaborn would estimate intervals from rows; ours are paired and come from the ta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,9 @@ def curve(
         "linestyle": line_style(number),
         "label": label,
     } | overrides
-    ax.plot(rows["x"], rows[value], **style)
+    [line] = ax.plot(rows["x"], rows[value], **style)
+    if style["marker"]:
+        tell_points(line, str(style["label"]), rows, value, prefix)
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
     if len(known) == 1:  # a band has no width there
         ends = known[f"{prefix}ci_low"], known[f"{prefix}ci_high"]
@@ -94,6 +97,40 @@ def curve(
         partial = rows.filter(~pl.col("complete"))
         hollow = {"marker": style["marker"], "color": style["color"], "markerfacecolor": "white"}
         ax.plot(partial["x"], partial[value], linestyle="", zorder=3, **hollow)
+
+
+TOLD = "ask:"
+"""begins the id of a line that tells its points"""
+
+
+def tell_points(
+    line: Line2D, series: str, rows: pl.DataFrame, value: str, prefix: str = ""
+) -> None:
+    """Put into a line's id in the SVG what each of its points is, for pages that answer readers.
+
+    The id is JSON behind ``TOLD``: `series`, and `points`, one text per mark that is drawn.
+    """
+    known = rows.filter(pl.col(value).is_not_null() & pl.col(value).is_not_nan())
+    texts = [_point(row, value, prefix) for row in known.iter_rows(named=True)]
+    name = language.label("base") if series == "_base" else series.lstrip("_")
+    told = {"series": name.replace("\n", " "), "points": texts}
+    line.set_gid(TOLD + json.dumps(told, ensure_ascii=False))
+
+
+def _point(row: Mapping, value: str, prefix: str) -> str:
+    """`step1000: 0.354 (0.348 to 0.360), n 9815, 3 seeds`, as far as it is known."""
+    low, high = row.get(f"{prefix}ci_low"), row.get(f"{prefix}ci_high")
+    text = f"{row.get('checkpoint') or row.get('study')}: {row[value]:.3f}"
+    if low is not None and high is not None:
+        ends = language.label("{low} to {high}").format(low=f"{low:.3f}", high=f"{high:.3f}")
+        text += language.label(" ({text})").format(text=ends)
+    seeds = row.get("n_seeds")
+    if row.get("n") is not None:
+        text += f", n {row['n']}"
+    if seeds is not None:
+        one = language.label("one seed")
+        text += ", " + (one if seeds == 1 else language.label("{n} seeds").format(n=seeds))
+    return text
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from ptft.analysis.tuned_models import CHOSEN
 
 TEMPLATES = Path(__file__).parent / "templates"
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-ASKED = "ask:"
-"""begins the id of a drawn line whose points a reader can ask (``ptft.figures.marks``)"""
+TOLD = "ask:"
+"""begins the id of a line that tells its points, as ``ptft.figures.marks`` writes it"""
 METHODS = {"full": "full fine-tuning", "lora": "LoRA", "instruct": "instruction tuning"}
 
 
@@ -223,7 +223,7 @@ def spark(curve: Curve) -> dict[str, Any] | None:
 def inline_svg(file: Path, name: str, title: str) -> tuple[Markup, bool]:
     """A figure as an element of a page, its ids made its own; and whether points can be asked.
 
-    A line whose id begins with ``ASKED`` holds JSON: `series`, and `points`, the text of each of
+    A line whose id begins with ``TOLD`` holds JSON: `series`, and `points`, the text of each of
     its marks. Such marks get a label that pointer, finger and keys can ask for.
 
     Args:
@@ -239,8 +239,8 @@ def inline_svg(file: Path, name: str, title: str) -> tuple[Markup, bool]:
     asked = False
     for element in root.iter():
         given = element.get("id", "")
-        if given.startswith(ASKED):
-            asked = _ask(element, json.loads(given.removeprefix(ASKED))) or asked
+        if given.startswith(TOLD):
+            asked = _ask(element, json.loads(given.removeprefix(TOLD))) or asked
             element.attrib.pop("id")
         elif given:
             element.set("id", f"{name}-{given}")

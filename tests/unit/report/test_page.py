@@ -10,13 +10,14 @@ import pytest
 from page_data import page_data
 
 from ptft import language
-from ptft.figures import FIGURES
+from ptft.figures import FIGURES, draw
+from ptft.figures.style import save
 from ptft.language import FOLDER
 from ptft.paths import Results
 from ptft.report import page as pages
 from ptft.report.outcome import outcome
 from ptft.report.page import QUESTIONS, ROWS, TITLES, Progress
-from ptft.report.rendering import TEMPLATES, environment
+from ptft.report.rendering import TEMPLATES, environment, inline_svg
 
 # What a description from someone else may hold.
 HOSTILE = """</p><script>window.struck = 1</script><img src=x onerror="window.struck = 1">
@@ -96,7 +97,7 @@ def test_a_study_in_progress_shows_what_is_there(page_of, name):
 
 def test_the_base_model_of_a_single_checkpoint_is_told_beside_chance(page_of):
     text = text_of(page_of(pl.col("checkpoint") == "main", pl.col("arm") == "base"))
-    assert "1 of 4 datasets are above chance" in text and "Highest: quiz, 60 of 100 (" in text
+    assert "1 of 3 datasets with a chance level are above it" in text and "Highest: quiz, 60 of 100 (" in text
     row = re.search(r"quiz 60 \(\d\d to \d\d\) (\d+) (\d+) above guessing", text)
     assert row.groups() == ("25", "25")
     assert re.search(r"story_in \d", text) and "fine-tuned per" not in text
@@ -180,3 +181,21 @@ def test_a_terminal_gets_the_first_answers(page_of, tmp_path, monkeypatch):
     (tmp_path / "tables").rename(tmp_path / "results/s/tables")
     told = outcome(Results("s"))
     assert len(told) == 5 and told[0].startswith("Pre-training alone teaches 1 of 4 datasets")
+
+
+def test_a_figure_tells_its_points_and_shares_no_id_with_another(tables, tmp_path):
+    svg = tmp_path / "base_scores.svg"
+    save(draw("base_scores", tables), svg, svg.with_suffix(".png"))
+    markup, asked = inline_svg(svg, "first", "A <title>")
+    assert asked and 'aria-label="A &lt;title&gt;"' in markup
+    told = re.findall(r'class="point" role="img" aria-label="([^"]*)"', markup)
+    rows = tables["base_scores"].sort("index")
+    assert len(told) == len(rows)
+    quiz = rows.filter(dataset="quiz").row(0, named=True)
+    ends = f"({quiz['ci_low']:.3f} to {quiz['ci_high']:.3f}), n {quiz['n']}"
+    assert f"quiz: {quiz['checkpoint']}: {quiz['value']:.3f} {ends}" in told
+    other, _ = inline_svg(svg, "second", "")
+    assert not set(re.findall(r'id="([^"]+)"', markup)) & set(re.findall(r'id="([^"]+)"', other))
+    for name, text in (("first", markup), ("second", other)):
+        used = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
+        assert used and set(used) <= set(re.findall(r'id="([^"]+)"', text)), name
