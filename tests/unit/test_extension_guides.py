@@ -34,7 +34,7 @@ def asked_for(guide):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "part", "files"),
-    [("methods", "Finetune", 2), ("scoring", "Evaluation", 4), ("tables", None, 8)],
+    [("methods", "Finetune", 2), ("scoring", "Evaluation", 4), ("tables", None, 6)],
 )
 def test_the_guide_works_as_written(repository, checkout, name, part, files):
     guide = (repository / f"docs/{name}.md").read_text(encoding="utf-8")

@@ -97,7 +97,8 @@ def test_a_study_in_progress_shows_what_is_there(page_of, name):
 
 def test_the_base_model_of_a_single_checkpoint_is_told_beside_chance(page_of):
     text = text_of(page_of(pl.col("checkpoint") == "main", pl.col("arm") == "base"))
-    assert "1 of 3 datasets with a chance level are above it" in text and "Highest: quiz, 60 of 100 (" in text
+    assert "1 of 3 datasets with a chance level are above it" in text
+    assert "Highest: quiz, 60 of 100 (" in text
     row = re.search(r"quiz 60 \(\d\d to \d\d\) (\d+) (\d+) above guessing", text)
     assert row.groups() == ("25", "25")
     assert re.search(r"story_in \d", text) and "fine-tuned per" not in text
