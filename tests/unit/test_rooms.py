@@ -3,6 +3,10 @@
 Which room may import from which is in CONTRIBUTING.md; ``test_project_files.py`` holds it.
 """
 
+import os
+import subprocess
+import sys
+
 import pytest
 from rooms import LIBRARY, circles, imports, long_functions, long_modules
 
@@ -22,6 +26,18 @@ def test_nothing_heavy_in_the_rooms_of_tables():
         waiting += new
     files = [LIBRARY / f"{name.replace('.', '/')}.py" for name in seen]
     assert [f.name for f in files if f.exists() and "import torch" in f.read_text()] == []
+
+
+def test_the_snakefile_imports_nothing_heavy(repository):
+    """Every job of a cluster reads it again, twice."""
+    lines = (repository / "Snakefile").read_text().splitlines()
+    rooms = {line.split()[1] for line in lines if line.startswith("from ptft.")}
+    heavy = ("numpy", "polars", "torch", "scipy", "transformers", "huggingface_hub", "matplotlib")
+    program = f"import sys, {', '.join(rooms)}; print(*[m for m in {heavy} if m in sys.modules])"
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(repository / "scripts")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert len(rooms) > 5 and done.stdout.split() == []
 
 
 @pytest.mark.parametrize("found", [long_modules, long_functions])

@@ -20,11 +20,11 @@ from typing_extensions import TypedDict
 from ptft.evaluation.named_metrics import NamedMetric, metric_hash
 from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_name
-from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import select_shots
 
 if TYPE_CHECKING:
     from ptft.models.loading import Target
+    from ptft.prompts.encoding import Prompt
 
 # Kinds of datasets, and the further ways of scoring that a plan may ask for beside the main one.
 KINDS = {
@@ -274,6 +274,8 @@ def cell_prompts(
     Raises:
         ValueError: an example does not fit even so.
     """
+    from ptft.prompts.encoding import encode_examples  # imports numpy, the Snakefile this module
+
     reserve = cell.max_new_tokens or 0 if generates(cell.kind, cell.also) else 0
     return encode_examples(
         tokenizer,
