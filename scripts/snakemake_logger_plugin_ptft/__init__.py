@@ -104,7 +104,8 @@ class LogHandler(LogHandlerBase):
         self._logs: list[str] = []
         self._running = False
         self._stop = threading.Event()
-        if not self.common_settings.dryrun:  # what comes next may take long on a busy machine
+        self._shown = not self.common_settings.dryrun and not self.quiet & {"ALL", "PROGRESS"}
+        if self._shown:  # what comes next may take long on a busy machine
             threading.Thread(target=self._tick, daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -206,7 +207,7 @@ class LogHandler(LogHandlerBase):
         key = (record.rule_name, known.get("checkpoint"), known.get("arm"))
         message = record.rule_msg or record.rule_name
         self.run.start(record.jobid, message, key, now, record.log)
-        if first and not self.stream.isatty():
+        if first and self._shown and not self.stream.isatty():
             self._say(self.run.how_far(now))
         self._redraw()
 
@@ -234,6 +235,8 @@ class LogHandler(LogHandlerBase):
     def _end(self) -> list[str]:
         """How the run ended; then what came out, or what is left."""
         now, told = time.monotonic(), []
+        if "ALL" in self.quiet:
+            return []
         if self.run.seen:
             how = f"{self.run.jobs_done}/{self.run.jobs} jobs in {self.run.took(now)}"
             failed = f"; {len(self._failed)} failed" if self._failed else ""
@@ -273,7 +276,7 @@ class LogHandler(LogHandlerBase):
 
     def _redraw(self) -> None:
         """The two lines, over those that were there; nothing into a file."""
-        if self.stream.isatty() and self._running and not self._over:
+        if self.stream.isatty() and self._running and self._shown and not self._over:
             now = time.monotonic()
             self._draw(f"{self.run.bar(now)} {self.run.how_far(now)}", f"  {self.run.at_work(now)}")
 

@@ -5,26 +5,29 @@ A finished study needs none of it: after deleting all, nothing would run.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import yaml
 
 from ptft import paths
-from ptft.evaluation.records import names_in
+from ptft.evaluation.records import names_in, recorded_cells, recorded_slice
+from ptft.files import Slices
 from ptft.hub.pins import SUFFIX, pinned_folder
 from ptft.models.folder import TRAINING_SUMMARY
+from ptft.planning.expected import EVALUATE
 from ptft.study.grid import Grid
+from ptft.study.slices import evaluation_slice
 
 REASONS = {
     "states": "of trainings that have ended",
     "models": "fine-tuned, that the study does not ask for",
     "cells": "and records, that the study does not ask for",
+    "slices": "of evaluations, by which no cell was scored",
     "collected": "and previews, made again when needed",
     "logs": "of jobs",
     "fetched": "checkpoints and datasets of no study",
@@ -75,6 +78,7 @@ class Deletable:
             "states": self._states(),
             "models": self._models(),
             "cells": self._cells(),
+            "slices": unused_slices(self.grid, self.folder),
             "collected": self._collected(),
             "logs": [*self._there(f"{self.results.root}/logs")],
             "fetched": self._fetched(),
@@ -113,8 +117,7 @@ class Deletable:
             if model not in self._asked:
                 places.append(file)
                 continue
-            listed = json.loads(file.read_text()).items()
-            keys |= {key for name, key in listed if name in wanted}
+            keys |= {key for name, key in recorded_cells(file).items() if name in wanted}
         for model, folder in self._by_model(self.results.evaluations):
             if model not in self._asked:
                 places.append(folder)
@@ -161,6 +164,17 @@ class Deletable:
     def _there(self, place: str) -> Iterator[Path]:
         if (self.folder / place).exists():
             yield self.folder / place
+
+
+def unused_slices(grid: Grid, folder: Path) -> list[Path]:
+    """Slices of evaluations that no record names, and the study does not ask for as it is now."""
+    results = paths.Results(grid.name)
+    used = {recorded_slice(record) for record in (folder / results.scored_models).glob("*/*.json")}
+    slices = Slices(results.slices)
+    asked = partial(evaluation_slice, grid)
+    used |= {Path(slices.file(EVALUATE, asked, arm)) for arm in grid.parents}
+    found = (folder / results.slices / EVALUATE).glob("*.json")
+    return sorted(file for file in found if file.relative_to(folder) not in used)
 
 
 def delete(kinds: Iterable[Kind]) -> None:

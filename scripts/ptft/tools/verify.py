@@ -27,6 +27,7 @@ from ptft.models.folder import TRAINING_SUMMARY
 from ptft.models.loading import Target
 from ptft.study.grid import BASE, Grid
 from ptft.study.slices import evaluation_slice
+from ptft.tools.clean import unused_slices
 
 # Wherever a model was scored: its keys hold one of these.
 TARGETS = [
@@ -90,6 +91,7 @@ class Verification:
             yield from self._cells((checkpoint, arm.name), wanted)
         yield from self._keys()
         yield from self._foreign()
+        yield from self._slices()
         yield from self._table(wanted)
 
     def _pins(self) -> Iterator[Finding]:
@@ -220,6 +222,11 @@ class Verification:
         for name in sorted(names_in(store)):
             if not STORED.fullmatch(name) and not name.endswith(".lock"):
                 yield Finding(store / name, "is no cell's name", "remove it")
+
+    def _slices(self) -> Iterator[Finding]:
+        """Slices of evaluations by which no cell was scored, and none will be."""
+        for file in unused_slices(self.grid, self.folder):
+            yield Finding(file, "is named by no record", "remove it, or call clean_study.py")
 
     def _table(self, wanted: set[str]) -> Iterator[Finding]:
         """Compare the table of cells with the study."""

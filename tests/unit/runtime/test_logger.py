@@ -147,6 +147,17 @@ def test_a_terminal_shows_two_lines_in_the_place_of_those_before(monkeypatch):
     assert all(part.count("\n") == 2 for part in drawn[:-1])
 
 
+@pytest.mark.parametrize(
+    ("quiet", "shown"), [(Quietness.PROGRESS, "done: 4/4 jobs"), (Quietness.ALL, "")]
+)
+def test_who_asks_for_quiet_gets_it(monkeypatch, quiet, shown):
+    settings = SimpleNamespace(**SETTINGS.__dict__ | {"quiet": {quiet}})
+    told = Told(monkeypatch, Screen(), settings)
+    run(told)
+    assert told.text.startswith(shown) and "\x1b" not in told.text
+    assert bool(told.text) == bool(shown)
+
+
 def test_lines_are_no_wider_than_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     told = Told(monkeypatch, Screen())

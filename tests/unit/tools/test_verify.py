@@ -2,12 +2,18 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from ptft.evaluation.records import write_cells_record
+from ptft.files import Slices
 from ptft.hub.pins import Pin, PinnedFile
+from ptft.paths import Results
 from ptft.study import read_study
+from ptft.study.slices import evaluation_slice
+from ptft.tools.clean import Deletable
 from ptft.tools.verify import Verification
 
 CONTENT = b"the weights"
@@ -69,3 +75,17 @@ def test_a_fetched_folder_is_what_its_pin_says(grid, fetched, tmp_path, damage, 
     [line] = own
     assert line.startswith(f"{folder / named if named else pin}: ")
     assert words in line
+
+
+def test_a_slice_that_no_record_names_is_found_and_can_be_deleted(grid, tmp_path):
+    """Not that of a record, nor the study's own, by which cells are scored next."""
+    results = Results(grid.name)
+    current = Path(Slices(results.slices).file("evaluate_model", evaluation_slice, grid, "base"))
+    named, old = (f"{results.slices}/evaluate_model/{name}.json" for name in ("named", "old"))
+    for slice_ in (current, named, old):
+        (tmp_path / slice_).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / slice_).write_text("{}")
+    write_cells_record({}, tmp_path / results.scored_model("main", "base"), named)
+    assert [finding.path for finding in Verification(grid, tmp_path)._slices()] == [tmp_path / old]
+    [slices] = [kind for kind in Deletable(grid, tmp_path).kinds() if kind.name == "slices"]
+    assert slices.places == [tmp_path / old]
