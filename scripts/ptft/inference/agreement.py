@@ -89,7 +89,7 @@ class PlainEngine(Engine):
         progress: OnProgress = silent,
     ) -> list[Answer]:
         """As ``Engine.generate``."""
-        stops = StopStrings(self.loaded.tokenizer, stop)
+        stops = StopStrings(self.loaded, stop)
         answers = []
         for prompt in prompts:
             ids, ended = self._continue(prompt.context, max_new_tokens, stops)

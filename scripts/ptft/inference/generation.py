@@ -47,14 +47,14 @@ class StopStrings:
     is decoded for such tokens only.
     """
 
-    def __init__(self, tokenizer, stop: Sequence[str]):
-        self.tokenizer = tokenizer
+    def __init__(self, loaded: LoadedModel, stop: Sequence[str]):
+        self.tokenizer = loaded.tokenizer
         self.stop = list(stop)
         self.closers: set[int] = set()
         if self.stop:
             # A replacement character stands for part of a character, which may be any.
             last = {"\N{REPLACEMENT CHARACTER}", *(text[-1] for text in self.stop)}
-            texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+            texts = loaded.token_texts
             self.closers = {token for token, text in enumerate(texts) if last & set(text)}
 
     def reached(self, ids: Sequence[int]) -> bool:
@@ -76,7 +76,7 @@ def generate(
 ) -> list[Answer]:
     """Greedy continuation of every prompt; see ``Engine.generate``."""
     tokenizer = loaded.tokenizer
-    stops = StopStrings(tokenizer, stop)
+    stops = StopStrings(loaded, stop)
     answers = [Answer("", "length")] * len(prompts)
     for prefix, members in groups.of(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))

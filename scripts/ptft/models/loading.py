@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -262,6 +263,11 @@ class LoadedModel:
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+    @cached_property
+    def token_texts(self) -> list[str]:
+        """The text of each token alone; decoding a vocabulary takes a while."""
+        return self.tokenizer.batch_decode([[token] for token in range(len(self.tokenizer))])
 
 
 def load_for_scoring(

@@ -274,7 +274,8 @@ def test_processes_load_in_turn_and_wait_while_one_writes(files, tmp_path, monke
 
     monkeypatch.setattr(job, "join_devices", lambda: Watched(torch.device("cpu")))
     for name, event in {
-        "exclusive": "lock", "load_model": "load", "place": "place", "finished_folder": "write",
+        "exclusive": "lock", "load_trainable": "load", "load_model": "load", "place": "place",
+        "finished_folder": "write",
     }.items():  # fmt: skip
         watch(name, event)
     settings = SETTINGS | {"epochs": 1, "kl": 0.1}
