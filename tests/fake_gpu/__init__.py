@@ -1,0 +1,220 @@
+"""A CUDA device that computes nothing: full-size tensors, whose memory and launches are counted.
+
+``guard.cpp`` tells torch's CPU build that there is a device ``cuda:0``; torch's FakeTensorMode gives
+the shapes of all results. The training loop and the engine run on it as on a GPU. It does not see
+fragments of memory, the context (0.6 GiB), what kernels work in, nor what inductor makes of code;
+values are made up. A process that has once begun is good for nothing else: tests start one each
+(``run``).
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+GIB = 2**30
+BLOCK = 512
+"""bytes that the allocator rounds to"""
+FREE = {
+    "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select", "unsqueeze",
+    "squeeze", "as_strided", "detach", "alias", "empty", "empty_like", "empty_strided", "new_empty",
+    "new_empty_strided", "split", "split_with_sizes", "unbind", "_reshape_alias", "lift_fresh",
+    "set_", "resize_", "device", "prim_device", "is_same_size", "size", "stride", "numel",
+    "sym_size", "sym_numel", "sym_stride", "result_type", "is_pinned", "set_data", "reshape",
+    "_has_compatible_shallow_copy_type", "record_stream", "expand_as", "lift", "lift_fresh_copy",
+}  # fmt: skip
+"""operations without a kernel"""
+
+
+def run(script: str, *arguments: str, gigabytes: float = 139) -> dict:
+    """The JSON that a script prints last, in a process with the device; skips without a compiler.
+
+    Args:
+        script: Python; ``with device() as gpu:`` begins it.
+        gigabytes: GiB of the device.
+    """
+    if not shutil.which("g++"):
+        pytest.skip("g++ makes the fake device, and is missing")
+    root = HERE.parents[1]
+    paths = [root, root / "scripts", root / "tests/unit", root / "benchmarks"]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)), "FAKE_GPU_GIB": str(gigabytes),
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    code = f"from tests.fake_gpu import device\n{script}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@functools.cache
+def _register() -> None:
+    """Compile the guard, once for a version of torch, and load it before torch."""
+    torch = Path(importlib.util.find_spec("torch").origin).parent
+    for name in ("libc10.so", "libtorch_cpu.so"):
+        ctypes.CDLL(str(torch / "lib" / name), ctypes.RTLD_GLOBAL)
+    source = HERE / "guard.cpp"
+    key = hashlib.sha256(source.read_bytes() + (torch / "version.py").read_bytes()).hexdigest()
+    library = Path(tempfile.gettempdir()) / f"ptft-fake-gpu-{os.getuid()}" / f"{key[:16]}.so"
+    if not library.exists():
+        library.parent.mkdir(exist_ok=True)
+        partial = library.with_suffix(f".{os.getpid()}")
+        includes = [f"-I{torch}/include", f"-I{torch}/include/torch/csrc/api/include"]
+        linked = [f"-L{torch}/lib", "-lc10", "-ltorch_cpu"]
+        subprocess.run(
+            ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", *includes, source, "-o", partial]
+            + linked,
+            check=True,
+        )
+        partial.replace(library)
+    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+
+
+@contextmanager
+def device() -> Iterator["Gpu"]:
+    """The device; tensors that are made within may be on ``cuda``."""
+    _register()
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+    from torch.overrides import TorchFunctionMode
+    from torch.utils import _foreach_utils
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    gpu = Gpu(int(float(os.environ["FAKE_GPU_GIB"]) * GIB))
+
+    class Count(TorchDispatchMode):
+        """Sees each operation as a device would."""
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            name = function._schema.name.split("::")[1]
+            inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+            if name == "_local_scalar_dense":
+                gpu.syncs[name] += 1
+                return True if args[0].dtype == torch.bool else 1
+            if name == "_foreach_copy_":  # not known to FakeTensorMode
+                out = None
+            else:
+                out = function(*args, **(kwargs or {}))
+            outputs = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
+            for tensor in outputs:
+                if tensor.device.type == "cuda":
+                    gpu.hold(tensor.untyped_storage())
+            if any(t.device.type == "cuda" for t in [*inputs, *outputs]) and name not in FREE:
+                gpu.launches[name] += 1
+            return out
+
+    class Answer(TorchFunctionMode):
+        """Makes up the values that a program looks at; each look waits for the device."""
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            name = getattr(function, "__name__", "")
+            if function is torch.tensor and str(kwargs.get("device", "")).startswith("cuda"):
+                made = torch.as_tensor(args[0], dtype=kwargs.get("dtype"))
+                return torch.empty(made.shape, dtype=made.dtype, device="cuda")
+            if args and isinstance(args[0], FakeTensor) and name in LOOKS:
+                gpu.syncs[name] += args[0].device.type == "cuda"
+                if name == "tolist":
+                    whole = not args[0].dtype.is_floating_point
+                    return _filled(args[0].shape, 1 if whole else 0.5)
+                return LOOKS[name]
+            return function(*args, **kwargs)
+
+    if FakeTensor not in _foreach_utils._foreach_supported_types:
+        _foreach_utils._foreach_supported_types.append(FakeTensor)
+    torch.nn.Module._apply = _apply
+    torch.cuda.amp.common.amp_definitely_not_available = lambda: False
+    for name, answer in {
+        "is_available": lambda: True, "device_count": lambda: 1, "set_device": lambda *_: None,
+        "synchronize": lambda *_: None, "empty_cache": lambda: None,
+        "is_bf16_supported": lambda *_, **__: True, "get_device_name": lambda *_: "NVIDIA H200",
+        "get_device_capability": lambda *_: (9, 0), "memory_allocated": lambda *_: gpu.live,
+        "max_memory_allocated": lambda *_: gpu.peak, "reset_peak_memory_stats": gpu.reset_peak,
+        "mem_get_info": lambda *_: (gpu.size - gpu.live, gpu.size),
+    }.items():  # fmt: skip
+        setattr(torch.cuda, name, answer)
+    with FakeTensorMode(allow_non_fake_inputs=True), Count(), Answer():
+        yield gpu
+
+
+LOOKS = {"tolist": None, "item": 0.5, "__bool__": True, "__int__": 1, "__float__": 0.5,
+         "__index__": 1}  # fmt: skip
+
+
+def _filled(shape: tuple[int, ...], value: float) -> object:
+    return value if not shape else [_filled(shape[1:], value) for _ in range(shape[0])]
+
+
+class Gpu:
+    """Counts: bytes that are held, their peak, launches and syncs by name.
+
+    A storage is held while any tensor uses it. What would not fit raises torch's error.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.live, self.peak = size, 0, 0
+        self.launches: Counter[str] = Counter()
+        self.syncs: Counter[str] = Counter()
+        self._held: dict[int, object] = {}
+
+    def hold(self, storage) -> None:
+        """Count a storage, unless it is counted."""
+        key = storage._cdata
+        if key in self._held:
+            return
+        size = -(-storage.nbytes() // BLOCK) * BLOCK
+        if self.live + size > self.size:
+            import torch
+
+            raise torch.OutOfMemoryError(f"CUDA out of memory: {self.live} + {size} bytes")
+        self._held[key] = weakref.ref(storage, lambda _: self._gone(key, size))
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+    def _gone(self, key: int, size: int) -> None:
+        if self._held.pop(key, None) is not None:
+            self.live -= size
+
+    def reset_peak(self, *_) -> None:
+        """The peak counts from now on."""
+        self.peak = self.live
+
+    def begin(self) -> None:
+        """Count launches and syncs from now on, and the peak."""
+        self.launches.clear(), self.syncs.clear(), self.reset_peak()
+
+
+def _apply(module, function, recurse=True):
+    """As torch's ``Module._apply``, which swaps data in place: fake tensors can't."""
+    import torch
+
+    for child in module.children() if recurse else ():
+        _apply(child, function)
+    for name, weight in module._parameters.items():
+        if weight is not None:
+            with torch.no_grad():
+                moved = function(weight)
+            if moved is not weight:
+                made = torch.nn.Parameter(moved.detach(), weight.requires_grad)
+                module._parameters[name] = made
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            module._buffers[name] = function(buffer)
+    return module
