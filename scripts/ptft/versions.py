@@ -11,7 +11,7 @@ TRAINING_VERSION = 3
 """weights of fine-tuned models"""
 SCORING_VERSION = 4
 """per-example results"""
-POCKET_VERSION = 2
+POCKET_VERSION = 3
 """the pocket world, and the model that is pre-trained on its corpus"""
 CHECKS_VERSION = 1
 """what the checks of data and prompts count; what they refused before trains nothing again"""

@@ -108,10 +108,8 @@ def device() -> Iterator["Gpu"]:
             if name == "_local_scalar_dense":
                 gpu.syncs[name] += 1
                 return True if args[0].dtype == torch.bool else 1
-            if name == "_foreach_copy_":  # not known to FakeTensorMode
-                out = None
-            else:
-                out = function(*args, **(kwargs or {}))
+            unknown = name == "_foreach_copy_"  # to FakeTensorMode
+            out = None if unknown else function(*args, **(kwargs or {}))
             outputs = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
             for tensor in outputs:
                 if tensor.device.type == "cuda":

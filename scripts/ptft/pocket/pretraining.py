@@ -7,6 +7,7 @@ document sees itself only, from which the model learns fastest; in the others it
 before it, as in OLMo's own pre-training, so that the model has met longer contexts.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -167,6 +168,31 @@ def seen_tokens(corpus: EncodedCorpus) -> tuple[torch.Tensor, torch.Tensor]:
     return seen, column
 
 
+@contextlib.contextmanager
+def lengthened(embedding: torch.Tensor, seen: torch.Tensor) -> Iterator[None]:
+    """Within, embeddings of tokens that never occur are on average as long as those that do.
+
+    Pre-training lengthens what it uses, here twofold, and leaves the rest as it was drawn.
+    Embeddings are the output layer, too, behind a norm without weights: with half the length, a
+    label that never occurred can have at most half the logit of other words. Then an adapter, which
+    trains no embedding, can't make it likely, and full fine-tuning spends a third of its updates on
+    lengthening it. All are lengthened alike, so what a model prefers among them stays the same.
+
+    Args:
+        embedding: (tokens, width), changed within.
+        seen: ids of the tokens that occur.
+    """
+    unseen = torch.ones(len(embedding), dtype=torch.bool)
+    unseen[seen] = False
+    with torch.no_grad():
+        kept = embedding[unseen].clone()
+        lengths = embedding.norm(dim=1)
+        if len(kept):
+            embedding[unseen] *= lengths[seen].mean() / lengths[unseen].mean()
+        yield
+        embedding[unseen] = kept
+
+
 class Pretraining:
     """A run of pre-training: starts from scratch or where an earlier part ended, goes on to a step.
 
@@ -260,7 +286,8 @@ class Pretraining:
         """Write a Hugging Face model folder with a pretraining.json, complete or not at all."""
         draft = target.with_name(f".{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
-        self.model.save_pretrained(draft)
+        with lengthened(self.model.get_input_embeddings().weight, self._seen):
+            self.model.save_pretrained(draft)
         self.tokenizer.save_pretrained(draft)
         (draft / "pretraining.json").write_text(json.dumps(self.facts(), indent=2) + "\n")
         shutil.rmtree(target, ignore_errors=True)

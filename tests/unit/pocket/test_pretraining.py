@@ -10,7 +10,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import pretrain_checkpoint
 from ptft.pocket.corpus import write_documents
-from ptft.pocket.pretraining import Muon, attention_mask, orthogonalize, packed_batches
+from ptft.pocket.pretraining import (
+    Muon,
+    attention_mask,
+    lengthened,
+    orthogonalize,
+    packed_batches,
+)
 from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import LABELS, train_tokenizer
 from ptft.pocket.world import build_world
@@ -165,6 +171,15 @@ def test_pretraining_in_parts_is_that_in_one_bit_for_bit(tmp_path, documents):
     assert facts[0]["step"] == 5
     assert facts[0]["tokens"] == 5 * 4 * 32
     assert 3 < facts[0]["loss"] < 9
+
+
+def test_words_that_never_occur_are_saved_as_long_as_the_others():
+    embedding = torch.tensor([[3.0, 4.0], [0.0, 1.0], [1.0, 0.0], [0.0, 3.0]])  # 5, 1, 1, 3 long
+    before, words = embedding.clone(), torch.tensor([0, 3])
+    with lengthened(embedding, words):
+        assert torch.equal(embedding[words], before[words])
+        assert embedding[[1, 2]].tolist() == [[0, 4], [4, 0]]  # 4, as 5 and 3 on average
+    assert torch.equal(embedding, before)
 
 
 def test_checkpoints_load_without_our_code(tmp_path, documents):
