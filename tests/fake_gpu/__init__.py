@@ -1,10 +1,10 @@
 """A CUDA device that computes nothing: full-size tensors, whose memory and launches are counted.
 
-``guard.cpp`` tells torch's CPU build that there is a device ``cuda:0``; torch's FakeTensorMode gives
-the shapes of all results. The training loop and the engine run on it as on a GPU. It does not see
-fragments of memory, the context (0.6 GiB), what kernels work in, nor what inductor makes of code;
-values are made up. A process that has once begun is good for nothing else: tests start one each
-(``run``).
+``guard.cpp`` tells torch's CPU build that there is a device ``cuda:0``; torch's FakeTensorMode
+gives the shapes of all results. The training loop and the engine run on it as on a GPU. It does not
+see fragments of memory, the context (0.6 GiB), what kernels work in, nor what inductor makes of
+code; values are made up. A process that has once begun is good for nothing else: tests start one
+each (``run``).
 """
 
 import ctypes

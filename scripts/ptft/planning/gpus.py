@@ -22,11 +22,13 @@ from ptft.study.schema import Compute
 FASTEST = TFLOPS["h100"]
 GB = 2**30
 """as vendors name GPUs: one of 80 GB has 80 times as much"""
-WEIGHT, OPTIMIZER = 4, 12
-"""bytes: a float32 weight; if it is trained its gradient and AdamW's moments besides"""
+WEIGHT, MOMENTS, GRADIENT = 4, 8, 4
+"""bytes: a float32 weight; if it is trained AdamW's moments, and its gradient"""
 CAST, BUCKET = 2, 4
-"""bytes of a weight on a device that holds it whole: its copy in bfloat16; if several devices
-exchange gradients, the copy of its gradient that they send"""
+"""bytes of a weight on a device that holds it whole: in bfloat16; if several devices exchange
+gradients, the copy of its gradient that they send"""
+ADAPTED = 1.06
+"""activations with adapters, by those without: a narrow product beside each matrix"""
 GATHERED, GATHERED_GRADIENT = 4, 6
 """bytes of a weight of the sharded block at work: it and the next one's in bfloat16; its gradient
 in bfloat16 and float32"""
@@ -40,15 +42,42 @@ class GpuMemory:
     shape: Shape | None = None
     """where not known, the weights alone are counted"""
 
-    def training(self, gpus: int, sharded: bool, tokens: float, adapter: bool = False) -> float:
-        """Of each of so many GPUs in training, with an example of so many tokens at work."""
-        share = ADAPTER_SHARE if adapter else 1
-        state = self.weights * (WEIGHT + OPTIMIZER * share)
+    def training(
+        self, gpus: int, sharded: bool, tokens: float, adapter: float | None = None
+    ) -> float:
+        """Of each of so many GPUs in training, with so many tokens at work at once.
+
+        Where nothing is cut, gradients appear as activations go: the larger of both counts.
+
+        Args:
+            adapter: weights of an adapter, where nothing else is trained.
+        """
+        trained = self.weights if adapter is None else adapter
         activations = tokens * self.saved_token
         if sharded and gpus > 1:
-            return state / gpus + self.gathered(share) + activations
-        copies = CAST + (BUCKET * share if gpus > 1 else 0)
-        return state + copies * self.weights + activations
+            state = self.weights * WEIGHT + trained * (WEIGHT + MOMENTS)
+            return state / gpus + self.gathered(trained / self.weights) + activations
+        sent = BUCKET * trained if gpus > 1 else 0
+        outside = self.shape.outside if self.shape else 0
+        rows = self.shape.rows if self.shape else 0
+        if adapter is None:
+            at_work = max(CAST * (self.weights - outside + rows) + activations,
+                          GRADIENT * trained)  # fmt: skip
+            return (WEIGHT + MOMENTS) * self.weights + sent + at_work
+        # Matrices that are adapted are in bfloat16; what is around them, and the adapter, is not.
+        base = CAST * (self.weights - outside) + WEIGHT * outside
+        at_work = CAST * rows + max(ADAPTED * activations, GRADIENT * trained)
+        return base + (WEIGHT + MOMENTS) * trained + sent + at_work
+
+    def adapter(self, rank: int) -> float:
+        """Weights of an adapter of all linear layers but the output layer."""
+        shape = self.shape
+        if shape is None:
+            return ADAPTER_SHARE * self.weights
+        hidden, inner = shape.hidden_size, shape.intermediate_size
+        keys = hidden * shape.key_share
+        matrices = 4 * hidden + 2 * (hidden + keys) + (3 if self.gated else 2) * (hidden + inner)
+        return rank * shape.num_hidden_layers * matrices
 
     def scoring(self, tokens: float, copies: int = 1) -> float:
         """Of the GPU that scores a prompt of so many tokens, in bfloat16."""
@@ -86,16 +115,21 @@ class GpuMemory:
         if shape is None:
             return 0
         hidden, inner = shape.hidden_size, shape.intermediate_size
-        attention = hidden**2 * (2 + 2 * shape.key_share)
-        gated = (self.block - attention) / (hidden * inner) > 2.5
-        layer = 26 * hidden + 8 * inner if gated else 18 * hidden + 4 * inner
+        layer = 26 * hidden + 8 * inner if self.gated else 18 * hidden + 4 * inner
         return layer * shape.num_hidden_layers
+
+    @property
+    def gated(self) -> bool:
+        """Whether a block's inner layer has three matrices, of a model whose shape is known."""
+        shape = present(self.shape, "shape of the model")
+        attention = shape.hidden_size**2 * (2 + 2 * shape.key_share)
+        return (self.block - attention) / (shape.hidden_size * shape.intermediate_size) > 2.5
 
 
 def table(memory: GpuMemory, tokens: int, counts: Collection[int] = (2, 4, 8)) -> str:
     """What sharded training takes of each of 2, 4, 8 GPUs: rows of a Markdown table, in GB."""
     rows = ["| GPUs | shares | gathered | activations | in all |", "|---|---|---|---|---|"]
-    whole = memory.weights * (WEIGHT + OPTIMIZER)
+    whole = memory.weights * (WEIGHT + MOMENTS + GRADIENT)
     for gpus in counts:
         parts = [whole / gpus, memory.gathered(), tokens * memory.saved_token]
         parts.append(memory.training(gpus, True, tokens))
@@ -262,11 +296,12 @@ class Training:
         self.tokens = min(longest, settings.max_length)
         # The checkpoint's weights: to be near them, and to be compared with them.
         self.copies = (settings.l2sp > 0) + (settings.kl > 0 and arm.method != ADAPTER)
+        self.rank = getattr(settings, "rank", 0)
         self.gigabytes = self.on(self.gpus, self.sharded)
 
     def on(self, gpus: int, sharded: bool) -> float:
         """GB of each of so many GPUs."""
-        adapter = self.arm.method == ADAPTER
+        adapter = self.memory.adapter(self.rank) if self.arm.method == ADAPTER else None
         copies = self.copies * WEIGHT * self.memory.weights / (gpus if sharded else 1)
         return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies) / GB
 

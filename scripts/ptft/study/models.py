@@ -367,7 +367,12 @@ class Shape(Strict):
     @property
     def outside(self) -> int:
         """Weights outside of the blocks: embedding and output layer."""
-        return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+        return self.rows * (1 if self.tie_word_embeddings else 2)
+
+    @property
+    def rows(self) -> int:
+        """Weights of the output layer."""
+        return self.vocab_size * self.hidden_size
 
 
 Rate = Annotated[float, Field(ge=0)]

@@ -34,14 +34,22 @@ MODELS = {
 
 def test_training_by_hand():
     memory = GpuMemory(1000, SHAPE)
-    # Weight, gradient, two moments, and the weight in bfloat16; several send copies of gradients.
-    assert memory.training(1, False, 7) == 18 * 1000 + 7 * SAVED
-    assert memory.training(4, False, 7) == 22 * 1000 + 7 * SAVED
+    # Weights and two moments; then gradients, or all but the embedding (100) in bfloat16 with
+    # activations: whichever is more. Several devices send copies of gradients.
+    assert memory.training(1, False, 7) == 12 * 1000 + 2 * 900 + 7 * SAVED
+    assert memory.training(1, False, 1) == 12 * 1000 + 4 * 1000
+    assert memory.training(4, False, 7) == 16 * 1000 + 2 * 900 + 7 * SAVED
     # A quarter; a block: two gathered, a gradient (4 + 6); outside: gathered, a gradient (4 + 4).
     assert memory.training(4, True, 7) == 4 * 1000 + 10 * 400 + 8 * 200 + 7 * SAVED
     assert memory.training(1, True, 7) == memory.training(1, False, 7)
-    # Of an adapter 2 % are trained.
-    assert memory.training(1, False, 0, adapter=True) == pytest.approx((4 + 0.02 * 12 + 2) * 1000)
+    # Blocks (800) in bfloat16; what is around them in float32, its output layer (100) twice.
+    adapter = memory.adapter(rank=3)  # each of two blocks: 4 x 10 + 2 x 15 + 2 x 15
+    assert adapter == 3 * 2 * 100
+    around = 2 * 800 + 4 * 200 + 2 * 100
+    assert memory.training(1, False, 0, adapter) == around + 16 * adapter
+    assert memory.training(1, False, 99, adapter) == pytest.approx(
+        around + 12 * adapter + 1.06 * 99 * SAVED
+    )
     assert GpuMemory(1000).training(4, True, 7) == 4 * 1000
 
 

@@ -58,7 +58,7 @@ def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
     with pytest.raises(StudyError, match=said):
         require_room(read(compute={"gpus": 2}), of(40))
     require_room(read(compute={"gpus": 5}), of(40))
-    said = "at least 166 GB of each .* it needs 2: set compute.gpus: 2 and finetune.full.settings.s"
+    said = "at least 150 GB of each .* it needs 2: set compute.gpus: 2 and finetune.full.settings.s"
     with pytest.raises(StudyError, match=said):
         require_room(read(full={"sharding": "data"}), of(80))
     said = r"full.xsum takes .* of each of 2 GPUs, the largest GPU \(l40s\) has 48 GB; it needs 4"
