@@ -15,7 +15,8 @@ NEEDED = {"transitions", "formats", "remedies", "generic_text"}
 @pytest.mark.parametrize(
     ("study", "drawn"),
     [
-        ("pocket", {"transitions", "formats"}),
+        ("pocket", {"transitions", "formats", "remedies"}),
+        ("pocket-full", {"transitions", "formats"}),
         ("pocket-remedies", {"transitions", "remedies", "generic_text"}),
         ("olmo-1b", {"transitions", "formats"}),  # instruction tuning is on a task of its own
         ("overtraining", {"transitions", "generic_text"}),  # learning rates are no methods
