@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -57,41 +58,42 @@ def findings_on_changes(tables: Tables, settings: Settings) -> list[Finding]:
 
 
 def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
-    """Relative change on datasets of other families at the last checkpoint, by direction."""
+    """What is lost on other families at the last checkpoint, by direction.
+
+    The main number is about pairs of task and dataset where there is something to forget, the base
+    score above guessing: the change in parts of that. Beside it is the paper's ratio over all pairs
+    and checkpoints.
+    """
     means = rows_of(tables, "forgetting", pl.col("train_task") == ALL_TASKS)
     if means is None:
         return
-    last = at_last(means, "direction", "method").sort("bounded", "direction")
+    last = at_last(means, "direction", "method").sort("headroom", "direction", nulls_last=True)
     names = {name for datasets in last["datasets"] for name in datasets.split()}
     condition = Condition.of(tables.get("base_scores"), names)
     rows = [
         Finding(
             "forgotten",
             "direction",
-            **interval(row, "bounded", "bounded_"),
-            detectable=row["bounded_detectable"],
-            verdict=verdict_of(row["bounded_ci_low"], row["bounded_ci_high"], 0),
+            **interval(row, "headroom", "headroom_"),
+            detectable=row["headroom_detectable"],
+            verdict=verdict_of(row["headroom_ci_low"], row["headroom_ci_high"], 0)
+            if row["headroom_pairs"]
+            else "nothing to forget",
             about={key: value for key, value in arm_of(row).items() if key != "task"},
             condition=condition,
-            curve=curve(_line(means, row, "direction", "method"), "bounded"),
-            more={
-                **{
-                    name: row[name]
-                    for name in ("mrc", "mrc_ci_low", "mrc_ci_high", "difference", "n_cells")
-                },
-                "opposite": row["mrc"] is not None and row["mrc"] * row["bounded"] < 0,
-            },
+            curve=curve(_line(means, row, "direction", "method"), "headroom"),
+            more=_pooled(tables, row) | {"pairs": row["headroom_pairs"], "n_cells": row["n_cells"]},
         )
         for row in last.iter_rows(named=True)
     ]
-    most = rows[0]
     lost = [row for row in rows if row.verdict == "falls"]
+    most = lost[0] if lost else rows[0]
     text = _worst_text(tables)
     headline = replace(
         most,
         kind="forgotten",
         verdict="falls" if most.verdict == "falls" else "not shown",
-        detectable=smallest(last["bounded_detectable"]),
+        detectable=smallest(last["headroom_detectable"]),
         count=len(lost),
         of=len(rows),
     )
@@ -101,6 +103,19 @@ def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
     yield from rows
     if any(row.more["opposite"] for row in rows):
         yield Finding("forgotten", "opposite_signs")
+
+
+def _pooled(tables: Tables, row: Row) -> dict[str, Any]:
+    """The paper's ratio in the direction of a row, pooled over checkpoints (table `transfer`)."""
+    named = (pl.col(key).eq_missing(pl.lit(row[key])) for key in ("direction", "method", "setting"))
+    found = rows_of(tables, "transfer", *named)
+    known = {"mrc": None, "mrc_ci_low": None, "mrc_ci_high": None, "opposite": False}
+    if found is None:
+        return known
+    pooled = found.row(0, named=True)
+    value, change = pooled["mrc"], row["headroom"]
+    opposite = value is not None and change is not None and value * change < 0
+    return {name: pooled[name] for name in known} | {"opposite": opposite}
 
 
 def _line(table: pl.DataFrame, row: Row, *keys: str) -> pl.DataFrame:

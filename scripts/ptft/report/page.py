@@ -20,6 +20,7 @@ from ptft.analysis.cell_scores import KEY_SCHEMA
 from ptft.analysis.costs import SCHEMA as COSTS
 from ptft.analysis.costs import with_totals
 from ptft.analysis.csv_tables import without_empty, write_table
+from ptft.analysis.family import with_claims
 from ptft.analysis.findings import Finding, findings_on_scores, findings_table
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import COMPARING, TABLES, about_table
@@ -176,6 +177,7 @@ def study_findings(
     """Everything that the page says, in its order."""
     settings = Settings(**resolved["study"].get("analysis", {}))
     arms, costs = tables.get("arms"), tables.get("costs")
+    tables = with_claims(tables)
     told = {
         name: shown(table, arms)
         if name in TABLES and name not in COMPARING and "derived" in table.columns
@@ -451,7 +453,8 @@ ROWS: dict[str, tuple[Column, ...]] = {
     "direction": (
         ("tuned on", lambda f: label(f.about["direction"].split(">")[0])),
         ("tested on", lambda f: label(f.about["direction"].split(">")[1])),
-        ARM, ("change, %", _with_bar), ("pairs", lambda f: str(f.more["n_cells"])),
+        ARM, ("change, %", _with_bar), VERDICT,
+        ("pairs", lambda f: f"{f.more['pairs']} / {f.more['n_cells']}"),
         ("MRC, %", lambda f: label("undefined, a base score is 0") if f.more["mrc"] is None
          else interval_text(f.more["mrc"], f.more["mrc_ci_low"], f.more["mrc_ci_high"], True)),
     ),

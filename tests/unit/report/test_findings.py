@@ -129,7 +129,7 @@ def test_nothing_is_said_of_nothing(remedies):
 
 
 def test_generic_text_counts_where_no_task_is_forgotten(tables):
-    means = tables["forgetting"].with_columns(bounded_ci_high=pl.lit(0.1))
+    means = tables["forgetting"].with_columns(headroom_ci_high=pl.lit(0.1))
     headline = next(forgotten(tables | {"forgetting": means}, Settings()))
     assert headline.kind == "forgotten_text" and headline.low > 0
     assert "generic text becomes harder" in sentence(headline)

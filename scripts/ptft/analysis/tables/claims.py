@@ -57,7 +57,8 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     own test sets at the last checkpoint (added: `gain`, `mean gain` of a group); how tuned scores
     rise (latent: `tuned rise`), are above guessing, and by how much more they rise
     than the base's (`excess`); what is lost on other families where there is
-    something to forget (forgotten: `headroom`), of generic text (texts: `text`, bits per byte);
+    something to forget (forgotten: `headroom`), of generic text (texts: `text`, of every setting,
+    and `base text`, of the last base model since the first; bits per byte);
     what a method keeps more than full fine-tuning at equal gain (spared); what another format costs
     (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`), and the
     earliest ``checkpoint`` from which on none is below the last by ``stop_margin`` (stopping:
@@ -105,8 +106,9 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     ]
     rows = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
     rows = _with_limits(rows, found)
-    table = _with_verdicts(_combined(rows, found), view, settings)
-    table = pl.concat([table.select(*SCHEMA), _stops(rows, settings).select(*SCHEMA)])
+    stops = pl.col("claim") == "stop"
+    table = _with_verdicts(_combined(rows.filter(~stops), found), view, settings)
+    table = pl.concat([table.select(*SCHEMA), _stops(rows.filter(stops), settings).select(*SCHEMA)])
     return pl.concat([table.select(*SCHEMA), _trends(scores, settings).select(*SCHEMA)])
 
 
@@ -123,11 +125,11 @@ def _with_limits(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
 def _stops(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The earliest checkpoint from which on no tuned score is below the last one by the margin.
 
-    From the same estimates as `drop`: it counts if each from there on is above by its lower limit.
+    It counts if that of each checkpoint from there on is within the margin by its lower limit.
     """
     found = []
-    earlier = rows.filter(pl.col("claim") == "drop").sort("outer", descending=True)
-    for _, curve in earlier.group_by("method", "setting", "train_task", maintain_order=True):
+    by = ["method", "setting", "train_task", "dataset"]
+    for _, curve in rows.sort("outer", descending=True).group_by(by, maintain_order=True):
         stop = None
         for row in curve.iter_rows(named=True):
             if not row["ci_low"] >= -settings.stop_margin:  # NaN where no error is known
@@ -137,7 +139,7 @@ def _stops(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
         found.append(
             row
             | {
-                "question": "stopping", "claim": "stop", "checkpoint": row["at"], "p": None,
+                "checkpoint": row["at"], "p": None,
                 "margin": settings.stop_margin, "verdict": "earlier" if stop else "undecided",
             }
         )  # fmt: skip
@@ -161,7 +163,7 @@ def _combined(rows: pl.DataFrame, found: Together) -> pl.DataFrame:
         ci_high=pl.col("high").max(),
         score=pl.col("least").max(),
     )
-    bounded = pl.col("claim") != "text"  # a change of a score, or a share of what was there
+    bounded = pl.col("question") != "texts"  # a change of a score, or a share of what was there
     table = table.with_columns(
         pl.when(bounded).then(pl.col(end).clip(-1, 1)).otherwise(end).alias(end)
         for end in ("ci_low", "ci_high")
@@ -328,10 +330,14 @@ def _latent(view: Scores, scores: Scores, hidden: list[str]) -> Iterator[Part]:
 def _texts(scores: Scores) -> Iterator[Part]:
     if scores.texts is None:
         return
-    pairs = shown(scores.texts.pairs(), scores.arms).filter(pl.col("train_task").is_not_null())
-    last = _at_last(pairs, "dataset", "train_task", "method")
-    last = last.sort("dataset", "method", "train_task")
-    yield _single(last, "texts", "text"), Changes.of(scores.texts, last).estimates
+    texts = scores.texts
+    tuned = pl.col("train_task").is_not_null() & pl.col("derived").is_null()
+    last = _at_last(texts.pairs().filter(tuned), "dataset").sort("dataset", *METHOD, "train_task")
+    yield _single(last, "texts", "text"), Changes.of(texts, last).estimates
+    ends = _ends(texts.cells.filter(BASE), ["dataset"])
+    several = ends.filter(pl.col("points") > 1)
+    rows = several["row"].to_numpy(), several["first"].to_numpy()
+    yield _single(several, "texts", "base text"), difference(texts, *rows, same_run=False)
 
 
 def _formats(scores: Scores, settings: Settings) -> Iterator[Part]:
@@ -353,12 +359,12 @@ def _formats(scores: Scores, settings: Settings) -> Iterator[Part]:
 def _spared(scores: Scores, settings: Settings) -> Iterator[Part]:
     """Every pair of candidates of a method and of full fine-tuning, at each task's last point."""
     points = Points.of(scores, settings)
-    last = points.table["index"].max() if len(points.table) else None
+    last = dict(points.table.group_by("train_task").agg(pl.col("index").max()).iter_rows())
     rows: list[dict[str, Any]] = []
     made: list[np.ndarray] = []
     for key, numbers in points.groups():
         paths = points.paths(numbers)
-        if key["index"] != last or REFERENCE not in paths or len(paths) < 2:
+        if key["index"] != last[key["train_task"]] or REFERENCE not in paths or len(paths) < 2:
             continue
         gain, kept = points.take(numbers)
         least = gain_of_all(gain, paths.values(), settings.gain_margin)
@@ -386,7 +392,7 @@ def _spared(scores: Scores, settings: Settings) -> Iterator[Part]:
 
 
 def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
-    """Each checkpoint's tuned score less that of the last."""
+    """Each checkpoint's tuned score less that of the last: means of a task, and each test set."""
     pairs = shown(view.pairs(), scores.arms).filter(
         pl.col("domain") == "in", pl.col("train_task").is_not_null()
     )
@@ -409,6 +415,16 @@ def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
         at="checkpoint", checkpoint="to", outer="index"
     )
     yield table, Estimates(found.values, found.draws, seeds)
+    rows = pairs.with_columns(
+        pl.col("row", "checkpoint")
+        .sort_by("index")
+        .last()
+        .over(*curve, "dataset")
+        .name.prefix("to_")
+    ).filter(pl.col("row") != pl.col("to_row"))
+    within = difference(view, rows["row"].to_numpy(), rows["to_row"].to_numpy(), same_run=False)
+    each = _single(rows, "stopping", "stop")
+    yield each.with_columns(at="checkpoint", checkpoint="to_checkpoint", outer="index"), within
 
 
 def _trends(scores: Scores, settings: Settings) -> pl.DataFrame:

@@ -1,0 +1,179 @@
+"""Tables as the findings read them: joint limits and verdicts of table `claims` for single ones.
+
+A finding says what its row's interval shows. So that no study's page claims more than its share of
+untrue things, rows that the page judges get the limits that hold for all claims at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tables.formats import ALL_DATASETS
+
+LIMITS = ("ci_low", "ci_high", "detectable")
+ARM = ["method", "setting", "train_task"]
+Tables = Mapping[str, pl.DataFrame]
+
+
+def with_claims(tables: Tables) -> dict[str, pl.DataFrame]:
+    """The tables with what table `claims` says of their rows; as they are without it.
+
+    Limits are joint ones; whether something is learned, latent, declines or trends is the claim's
+    verdict. Single trends that the family does not hold have no adjusted p-value.
+    """
+    told = dict(tables)
+    claims = tables.get("claims")
+    if claims is None or claims.is_empty():
+        return told
+
+    def limits(
+        name: str, claim: str, on: Sequence[str], prefix: str = "", rows: pl.DataFrame = claims
+    ) -> None:
+        """Put the claim's limits into the rows of a table that it is about."""
+        table = told.get(name)
+        if table is not None:
+            columns = {f"{prefix}{end}": end for end in LIMITS if f"{prefix}{end}" in table.columns}
+            told[name] = _put(table, rows.filter(pl.col("claim") == claim), on, columns)
+
+    of_set = ["checkpoint", *ARM, "dataset"]
+    limits("groups", "rise", ["dataset"])
+    limits("gains", "gain", of_set)
+    limits("latent", "tuned rise", [*ARM, "dataset"], "tuned_rise_")
+    limits("formats", "gap", [*of_set, "format"], "gap_")
+    means = claims.with_columns(train_task=pl.lit(ALL_TASKS), tuned_for=pl.lit("own task"))
+    for name, claim, on, prefix in (
+        ("forgetting", "headroom", [*ARM, "checkpoint", "direction"], "headroom_"),
+        ("group_gains", "mean gain", ["checkpoint", "method", "setting", "group", "tuned_for"], ""),
+    ):
+        limits(name, claim, on, prefix, rows=means)
+    limits("generic_text", "text", of_set, "change_")
+    limits("generic_text", "base text", ["checkpoint", "dataset"], "since_first_")
+    of_method = ["checkpoint", "method", "swept", "derived", "train_task"]
+    spared = pl.col("question") == "spared"
+    if "equal_gain" in told:
+        told["equal_gain"] = _put(
+            told["equal_gain"].with_columns(claim="target"),
+            claims.filter(spared, pl.col("claim") != "trend"),
+            ["claim", *of_method],
+            {f"spared_{end}": end for end in LIMITS},
+        ).drop("claim")
+    return _judged(told, claims)
+
+
+def _put(
+    table: pl.DataFrame, rows: pl.DataFrame, on: Sequence[str], columns: Mapping[str, str]
+) -> pl.DataFrame:
+    """The table with columns of matching ``rows`` in place of its own: column -> its source."""
+    sources = [pl.col(of).alias(f"_{to}") for to, of in columns.items()]
+    source = rows.select(*on, pl.lit(True).alias("_found"), *sources).unique(on)
+    joined = table.join(source, on=list(on), how="left", nulls_equal=True, maintain_order="left")
+    found = pl.col("_found").fill_null(False)
+    return joined.with_columns(
+        pl.when(found).then(f"_{name}").otherwise(name).alias(name) for name in columns
+    ).select(table.columns)
+
+
+def _judged(told: dict[str, pl.DataFrame], claims: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """With the claims' verdicts in place of the rules on single curves."""
+    rises = claims.with_columns(rises=pl.col("verdict") == "rises")
+    base = rises.filter(pl.col("claim") == "rise")
+    if "groups" in told:
+        groups = base.with_columns(
+            group=pl.when("rises").then(pl.lit("learned")).otherwise(pl.lit("not_learned"))
+        )
+        told["groups"] = _put(told["groups"], groups, ["dataset"], {"group": "group"})
+    if "latent" in told:
+        key = [*ARM, "dataset"]
+        table = told["latent"].with_columns(more=pl.lit(False))
+        parts = (
+            (base, ["dataset"], {"base_learned": "rises", "base_rise_ci_low": "ci_low",
+                                 "base_rise_ci_high": "ci_high"}),
+            (rises.filter(pl.col("claim") == "tuned rise"), key, {"tuned_learned": "rises"}),
+            (rises.filter(pl.col("claim") == "excess").with_columns(
+                alone=pl.col("verdict") == "only tuned"), key,
+             {"latent": "alone", "more": "rises"}),
+        )  # fmt: skip
+        for rows, on, columns in parts:
+            table = _put(table, rows, on, columns)
+        told["latent"] = table
+    if "base_scores" in told:
+        above = claims.filter(pl.col("claim") == "rise above guessing").select(
+            "checkpoint", "dataset", down=pl.col("value") - pl.col("ci_low"),
+            up=pl.col("ci_high") - pl.col("value"),
+        )  # fmt: skip
+        scored = told["base_scores"].join(
+            above, on=["checkpoint", "dataset"], how="left", maintain_order="left"
+        )
+        told["base_scores"] = scored.with_columns(
+            ci_low=pl.coalesce(pl.col("value") - pl.col("down"), "ci_low").clip(0, 1),
+            ci_high=pl.coalesce(pl.col("value") + pl.col("up"), "ci_high").clip(0, 1),
+        ).drop("down", "up")
+    if "stopping" in told:
+        told["stopping"] = _stops(told["stopping"], claims, told.get("gains"))
+    if "overtraining" in told:
+        drops = claims.filter(pl.col("claim") == "drop").with_columns(
+            measure=pl.lit("tuned score"),
+            low=pl.col("ci_low").clip(0),
+            p=pl.when(pl.col("value") > 0).then("p").otherwise(1.0),  # of a decline alone
+        )
+        table = told["overtraining"].with_columns(p_adjusted=pl.lit(None, pl.Float64))
+        columns = {"p_adjusted": "p", "drop_low": "low", "drop_detectable": "detectable"}
+        told["overtraining"] = _put(table, drops, [*ARM, "measure"], columns)
+    return _adjusted_trends(told, claims.filter(pl.col("claim") == "trend"))
+
+
+def _stops(table: pl.DataFrame, claims: pl.DataFrame, gains: pl.DataFrame | None) -> pl.DataFrame:
+    """With the claims' safe stops; without one that is the last checkpoint."""
+    if gains is None:
+        return table
+    places = dict(gains.select("checkpoint", "index").unique().iter_rows())
+    tokens = dict(gains.select("checkpoint", "tokens").unique().iter_rows())
+    earlier = claims.filter(pl.col("claim") == "stop", pl.col("verdict") == "earlier")
+    stops = dict(
+        (tuple(key), checkpoint)
+        for *key, checkpoint in earlier.select(*ARM, "dataset", "checkpoint").iter_rows()
+    )
+    rows = []
+    for row in table.iter_rows(named=True):
+        last = row["last_checkpoint"]
+        stop = stops.get(tuple(row[name] for name in (*ARM, "dataset")), last)
+        whole, seen = tokens.get(last), tokens.get(stop)
+        known = row["safe_checkpoint"] is not None
+        share = (whole - seen) / whole if whole and seen is not None else None
+        rows.append(
+            row
+            | {
+                "safe_checkpoint": stop if known else None,
+                "safe_index": places.get(stop) if known else None,
+                "safe_share_saved": share if known else None,
+            }
+        )
+    return pl.DataFrame(rows, schema=table.schema)
+
+
+def _adjusted_trends(
+    told: dict[str, pl.DataFrame], trends: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """With p-values of slopes that are adjusted for all that the page speaks of."""
+    unknown = pl.lit(None, pl.Float64)
+    if "gain_trends" in told:
+        rows = trends.filter(pl.col("question") == "added")
+        on = ["method", "setting", "group"]
+        own = pl.col("tuned_for") == "own task"
+        table = _put(told["gain_trends"], rows, on, {"slope_p": "p"})
+        told["gain_trends"] = table.with_columns(slope_p=pl.when(own).then("slope_p"))
+    if "format_trends" in told:
+        rows = trends.filter(pl.col("question") == "formats")
+        means = pl.col("dataset") == ALL_DATASETS
+        table = _put(told["format_trends"], rows, ["method", "setting", "dataset", "format"],
+                     {"p": "p"})  # fmt: skip
+        told["format_trends"] = table.with_columns(p_adjusted=unknown, p=pl.when(means).then("p"))
+    if "remedy_trends" in told:
+        rows = trends.filter(pl.col("question") == "spared")
+        table = told["remedy_trends"].with_columns(p_adjusted=unknown)
+        on = ["method", "swept", "derived", "train_task"]
+        told["remedy_trends"] = _put(table, rows, on, {"p_adjusted": "p"})
+    return told
