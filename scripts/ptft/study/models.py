@@ -123,7 +123,7 @@ class Naming(Strict):
     subfolders: NamePattern | None = None
     """the same of folders that hold a checkpoint each, in one branch"""
     tokens_per_step: Count | None = None
-    """tokens per optimizer step, if constant"""
+    """tokens per optimizer step, if constant; more exact than tokens in a name"""
     tokens_per_index: Count | None = None
     """tokens between two checkpoints that are named by an index"""
 
@@ -149,10 +149,9 @@ class Naming(Strict):
         found = place_in_name(self.pattern, name)
         if found is None:
             return None
-        step, tokens, index = found
-        if tokens is None:
-            tokens = _times(step, self.tokens_per_step) or _times(index, self.tokens_per_index)
-        return CheckpointInfo(step=step, tokens=tokens)
+        step, rounded, index = found
+        exact = _times(step, self.tokens_per_step) or _times(index, self.tokens_per_index)
+        return CheckpointInfo(step=step, tokens=rounded if exact is None else exact)
 
 
 class Stage(Naming):
