@@ -72,7 +72,7 @@ def test_the_share_of_ties_is_noted_in_both_precisions(kind, tied):
         model.lm_head.weight[second] *= 2
     assert evaluate_cell(engine, cell, [row], []).notes["ties_in_bfloat16"] == "0.0"
     exact = Engine(wrap_model(model.float(), tiny_tokenizer()))
-    assert evaluate_cell(exact, cell, [row], []).notes == {}
+    assert not any("ties" in note for note in evaluate_cell(exact, cell, [row], []).notes)
 
 
 def test_greedy_tokens_are_chosen_in_float32(tied):
