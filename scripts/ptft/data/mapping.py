@@ -7,7 +7,7 @@ is known to those who read them.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ptft.data.rows import DatasetError, Written
 
@@ -80,7 +80,7 @@ def _named(source: str | Mapping) -> list[str]:
 # Values -------------------------------------------------------------------------------------------
 
 
-def column(row: Mapping, path: str) -> object:
+def column(row: Mapping, path: str) -> Any:
     """Value of a column; a dot goes into a struct (``choices.text``) or a list (``answers.0``).
 
     A name behind a list of structs gives that of each. None where a value on the way is missing,
@@ -90,7 +90,7 @@ def column(row: Mapping, path: str) -> object:
         DatasetError: there is no such column (the message lists those that are there), or what
             stands there is no number where a number is meant: NaN or an infinity.
     """
-    value: object = row
+    value: Any = row
     for part in [path] if path in row else path.split("."):
         if value is None or value in ([], {}):
             return None
@@ -185,7 +185,7 @@ def _transformed(name: str, texts: Sequence[str], columns: Sequence[str]) -> str
         ) from None
 
 
-def _number(path: str, value: object, kind: type) -> float:
+def _number(path: str, value: Any, kind: type) -> Any:
     try:
         number = float(value)
         if math.isfinite(number) and "_" not in str(value) and number == kind(number):
@@ -207,7 +207,7 @@ def _listed(row: Mapping, path: str) -> list:
     return value
 
 
-def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> object:
+def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> Any:
     """Entry of a file's ``values`` for a column's value; its keys are compared as text.
 
     Args:
@@ -222,7 +222,7 @@ def _mapped(row: Mapping, path: str, values: Mapping, key: str) -> object:
     return values[found]
 
 
-def _known_as(value: object, values: Mapping) -> object | None:
+def _known_as(value: Any, values: Mapping) -> object | None:
     """The key of ``values`` that a column's value is, compared as text in any case.
 
     A number of a file that has numbers is also compared without its decimals: 1.0 is 1.
@@ -277,7 +277,7 @@ def _choice(row: Mapping, description: Mapping, fields: Mapping) -> tuple[dict, 
     choices, answer = _choices(row, description, fields), description["answer"]
     if not all(choice.strip() for choice in choices):
         return {}, Missing("empty choice")
-    asked = {"choices": choices}
+    asked: dict[str, Any] = {"choices": choices}
     if "continuation" in description:
         asked["continuation"] = _field_text(row, "continuation", description["continuation"])
     if "index" in answer:
@@ -289,7 +289,7 @@ def _choice(row: Mapping, description: Mapping, fields: Mapping) -> tuple[dict, 
     return {"gold": _answer(row, answer, value, len(choices)), **asked}, None
 
 
-def _answer(row: Mapping, answer: Mapping, value: object, choices: int) -> int:
+def _answer(row: Mapping, answer: Mapping, value: Any, choices: int) -> int:
     """Which of the choices is right."""
     path = answer["column"]
     if "values" in answer:
@@ -312,8 +312,8 @@ def _answer(row: Mapping, answer: Mapping, value: object, choices: int) -> int:
 
 def _choices(row: Mapping, description: Mapping, fields: Mapping) -> list[str]:
     """The choices as they stand, spaces included: the harness scores these too."""
-    choices, source = description.get("choice_texts"), description.get("choices")
-    columns = ["choice_texts"]
+    choices: list = description.get("choice_texts", [])
+    source, columns = description.get("choices"), ["choice_texts"]
     if isinstance(source, list):
         choices, columns = [column(row, name) for name in source], source
     elif source is not None:

@@ -25,7 +25,7 @@ SHOWN = 5
 class SplitSlice(TypedDict):
     """All that decides the rows of a prepared split (``ptft.study.slices.split_slice``)."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]
 
     version: NotRequired[int]
     kind: Literal["classification", "multiple_choice", "generation", "chat", "text"]

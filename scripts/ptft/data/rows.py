@@ -162,7 +162,7 @@ def split_files(root: Path, description: Mapping) -> dict[str, list[str]]:
     """Data files of every split that is on disk."""
     if "files" in description:
         return {split: _matching(pattern) for split, pattern in description["files"].items()}
-    folder = Path(hub_dataset(root, description["repository"], description["config"]))
+    folder = Path(hub_dataset(str(root), description["repository"], description["config"]))
     found: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*.parquet")):
         first, *others = path.relative_to(folder).parts
@@ -190,7 +190,7 @@ def _files_of_split(root: Path, description: Mapping, split: str) -> list[str]:
         return found[name]
     place = "`files`"
     if "files" not in description:
-        place = hub_dataset(root, description["repository"], description["config"])
+        place = hub_dataset(str(root), description["repository"], description["config"])
     raise DatasetError(
         f"no split {name!r} of {source_name(description)} in {place}: "
         f"found {', '.join(found) or 'no data files'}"
@@ -246,7 +246,7 @@ class _Table:
 def _opened(file: str) -> TextIO:
     """A file of text, with or without a byte-order mark, compressed or not."""
     opened = gzip.open if file.endswith(".gz") else open
-    return opened(file, "rt", encoding="utf-8-sig", newline="")  # type: ignore[operator]
+    return opened(file, "rt", encoding="utf-8-sig", newline="")
 
 
 def _told_of_bytes(read: Callable[[str, Any], _Table]) -> Callable[[str, Any], _Table]:
@@ -314,7 +314,8 @@ def _refuse_repeated(file: str, names: Sequence[str], used: set[str] | None) -> 
 @_told_of_bytes
 def _read_json_lines(file: str, used: set[str] | None) -> _Table:
     """An object per line."""
-    rows, names = [], {}
+    rows: list[dict] = []
+    names: dict[str, None] = {}
     with _opened(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.isspace():
