@@ -68,4 +68,4 @@ if workflow.is_main_process:
 
 
 onstart:
-    begin(GRID, (SLICES, SHARED_SLICES), DEPLOYMENT)
+    begin(GRID, (SLICES, SHARED_SLICES, CONTENTS), DEPLOYMENT)

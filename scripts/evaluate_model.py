@@ -16,6 +16,8 @@ def main(
     output: Path,
     checkpoint: Path | None = None,
     records: Path | None = None,
+    seen: Path | None = None,
+    told: str = "",
     threads: int = 1,
 ) -> int:
     """Score every cell that is asked of a model and not in the store yet.
@@ -31,6 +33,8 @@ def main(
         output: folder of the cells asked for
         checkpoint: what the model is an adapter of, if it is one
         records: gets the model's training records, where the model is deleted
+        seen: note of the model's files, to write
+        told: what the note holds beside them, a parameter of the job
         threads: CPU threads
     """
     with quick_imports():
@@ -52,6 +56,8 @@ def main(
                 record=record,
                 output=output,
                 records=records,
+                seen=seen,
+                told=told,
             )
         )
     except (GpusMissing, CellsFailed) as error:

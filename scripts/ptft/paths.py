@@ -173,6 +173,10 @@ class Results:
         """Resumable state of a fine-tuning run; no rule declares it, so it survives a failure."""
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
 
+    def seen(self, *names: str) -> str:
+        """What a job read, to be compared with what is there; no rule declares it."""
+        return "/".join([self.root, "state/seen", *names]) + ".json"
+
     @property
     def update_ways(self) -> str:
         """Folder of how the updates of each method are computed on a GPU (``METHOD.json``)."""

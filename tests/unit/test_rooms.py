@@ -30,7 +30,8 @@ def test_nothing_heavy_in_the_rooms_of_tables():
 
 def test_the_snakefile_imports_nothing_heavy(repository):
     """Every job of a cluster reads it again, twice."""
-    lines = (repository / "Snakefile").read_text().splitlines()
+    files = [repository / "Snakefile", *(repository / "workflow/rules").glob("*.smk")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     rooms = {line.split()[1] for line in lines if line.startswith("from ptft.")}
     heavy = ("numpy", "polars", "torch", "scipy", "transformers", "huggingface_hub", "matplotlib")
     program = f"import sys, {', '.join(rooms)}; print(*[m for m in {heavy} if m in sys.modules])"

@@ -3,8 +3,10 @@
 # tell how far they are in lines (ptft.runtime.bars).
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+from ptft.models.folder import model_files
 from ptft.planning.estimates import JobResources
 from ptft.planning.gpus import gpu_models, gpus_here
+from ptft.runtime.contents import MADE
 
 # What jobs may ask for; else what is here, if anything is.
 GPUS = gpu_models(STUDY.compute) or gpus_here(STUDY.compute)
@@ -62,16 +64,35 @@ def pretraining_slice(study, checkpoint):
 
 
 def split_source(wildcards):
-    """Where a split's rows come from; the pocket world writes all of its datasets at once."""
+    """What makes a split's rows; nothing of files that are given, which ``source_read`` looks at."""
     spec = GRID.dataset(wildcards.dataset)
     if spec.files:
-        return GRID.split_files(wildcards.dataset, wildcards.split)
+        files = GRID.split_files(wildcards.dataset, wildcards.split)
+        return [file for file in files if Path(file).is_relative_to(paths.pocket_text())]
     if STUDY.root == paths.POCKET:
         return paths.pocket_datasets()
     if STUDY.root is None:
         split = GRID.split_on_hub(wildcards.dataset, wildcards.split)
         return paths.hub_split(split["repository"], split["config"], split["split"])
-    return paths.hub_dataset(STUDY.root, spec.repository, spec.config)
+    return []
+
+
+def source_read(wildcards):
+    """Parameter: what a split's rows were read from, where that is replaced (``Contents``)."""
+    note = Path(RESULTS.seen("datasets", wildcards.dataset, wildcards.split))
+    files = GRID.source_files(wildcards.dataset, wildcards.split) if note.exists() else []
+    source = split_source(wildcards)
+    made = Path(source) / MADE if isinstance(source, str) else next(map(Path, source), None)
+    return CONTENTS.told(note, files, made)
+
+
+def weights_read(checkpoint, arm):
+    """Parameter: the model that was scored, where other weights are put in its place."""
+    note = Path(RESULTS.seen("models", checkpoint, arm))
+    tuned = GRID.arms[arm].method is not None
+    folder = RESULTS.tuned(checkpoint, arm) if tuned else GRID.checkpoint_folder(checkpoint)
+    files = model_files(Path(folder)) if note.exists() and Path(folder).exists() else []
+    return CONTENTS.told(note, files, Path(folder) / MADE)
 
 
 def trained_splits(arm):

@@ -21,13 +21,16 @@ rule prepare_split:
         "../../envs/environment.yaml"
     params:
         spec=slice_of("prepare_split", slices.split_slice, "dataset", "split"),
+        rows=source_read,
         root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
     shell:
         "python {input.script:q} --root {params.root:q}"
         " --name {wildcards.dataset}-{wildcards.split} --spec {params.spec:q}"
-        " --output {output.examples:q} --audit {output.audit:q} 2> {log:q}"
+        " --output {output.examples:q} --audit {output.audit:q} --told {params.rows:q}"
+        f" --seen {RESULTS.seen('datasets', '{wildcards.dataset}', '{wildcards.split}')}"
+        " 2> {log:q}"
 
 
 # Once it is there no rule is known for it: a new first checkpoint makes no check run again.

@@ -53,6 +53,7 @@ rule evaluate_model:
         slurm_extra=DEMANDS.early_signal(),
     params:
         plan=slice_of("evaluate_model", slices.evaluation_slice, "arm"),
+        weights=lambda wildcards: weights_read(wildcards.checkpoint, wildcards.arm),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
@@ -61,7 +62,9 @@ rule evaluate_model:
         " --checkpoint {input.checkpoint:q} --plan {params.plan:q}"
         f" --data {RESULTS.datasets} --store {RESULTS.cell_store}"
         " --record {output:q}"
-        f" --output {RESULTS.evaluation(*MODEL)} --threads {{threads}}{KEEP_RECORDS}"
+        f" --output {RESULTS.evaluation(*MODEL)} --seen {RESULTS.seen('models', *MODEL)}"
+        " --told {params.weights:q} --threads {threads}"
+        f"{KEEP_RECORDS}"
         " 2> {log:q}"
         f" && rm -rf {RESULTS.tuning_state(*MODEL)}"
 

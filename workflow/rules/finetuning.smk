@@ -25,6 +25,7 @@ rule finetune_model:
         slurm_extra=DEMANDS.early_signal(),
     params:
         settings=slice_of("finetune_model", slices.finetune_slice, "arm"),
+        weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"

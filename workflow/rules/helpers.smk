@@ -11,6 +11,8 @@ from ptft.errors import locate
 from ptft.figures import FIGURES, figures_of
 from ptft.files import Slices
 from ptft.hub import TOKENS
+from ptft.models.folder import hash_files
+from ptft.runtime.contents import Contents
 from ptft.study import slices
 
 STUDY, TITLES = GRID.study, GRID.titles
@@ -28,6 +30,7 @@ SCRIPTS = os.path.relpath(LIBRARY.parent / "scripts")
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
 SLICES = Slices(RESULTS.slices, at_once=not workflow.is_main_process)
+CONTENTS = Contents(hash_files)
 SHARED_SLICES = Slices(paths.SLICES, at_once=not workflow.is_main_process)
 
 

@@ -32,10 +32,11 @@ from ptft.inference.agreement import checked_engine
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.derive import Parent, get_derivation
-from ptft.models.folder import keep_records
+from ptft.models.folder import keep_records, model_files
 from ptft.models.loading import Target, load_for_scoring, target_here
 from ptft.paths import stored_cell
 from ptft.runtime.bars import progress
+from ptft.runtime.contents import Note, looks
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
 
@@ -62,6 +63,7 @@ class EvaluationJob:
         record: of the cells, written when all are in place; the job's declared output.
         output: folder of the cells asked for.
         records: where the model's training records are kept, if the model is not.
+        seen: note of the model's files, to write; told: the parameter that goes into it.
     """
 
     model: Path
@@ -72,6 +74,8 @@ class EvaluationJob:
     record: Path
     output: Path
     records: Path | None = None
+    seen: Path | None = None
+    told: str = ""
 
     @cached_property
     def parent(self) -> Parent:
@@ -101,6 +105,9 @@ def evaluate(job: EvaluationJob) -> None:
             _score(job, arms, load_engine(job, missing, target), target, asked)
         for arm in reversed(arms):  # the model's own record, which the job declares, comes last
             arm.publish(job.plan)
+    if job.seen is not None:
+        files = model_files(job.model)
+        Note(looks(files), job.parent.own_hash, job.told).write(job.seen)
     if job.records is not None:
         keep_records(job.model, job.records)
 

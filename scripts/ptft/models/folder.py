@@ -273,7 +273,12 @@ class ModelFolder:
         Raises:
             ValueError: as ``model_files``.
         """
-        own = hash_files(model_files(self.folder))
+        own = self.own_hash
         if self.is_checkpoint or not self.is_adapter:
             return own
         return hashlib.sha256(f"{own} on {self.origin.hash}".encode()).hexdigest()
+
+    @cached_property
+    def own_hash(self) -> str:
+        """SHA-256 of the folder's own files; raises ValueError as ``model_files``."""
+        return hash_files(model_files(self.folder))

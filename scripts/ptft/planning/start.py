@@ -12,6 +12,7 @@ from ptft.errors import StudyError, exit_with_message
 from ptft.evaluation.cells import require_backend
 from ptft.files import Slices
 from ptft.planning.gpus import Gpu, require_room
+from ptft.runtime.contents import Contents
 from ptft.runtime.locks import StudyLockError, lock_shared, lock_study
 from ptft.study.checks import notes
 from ptft.study.finished import FinishedStudy
@@ -43,9 +44,12 @@ def look_ahead(study: Grid | FinishedStudy, gpus: tuple[Gpu, ...], deployment: C
                 print(note, file=sys.stderr)
 
 
-def begin(study: Grid | FinishedStudy, slices: Collection[Slices], deployment: Collection) -> None:
-    """Take the study, and what it shares and is going to make, for this process; write slices.
+def begin(
+    study: Grid | FinishedStudy, gathered: Collection[Slices | Contents], deployment: Collection
+) -> None:
+    """Take the study, and what it shares and is going to make, for this process.
 
+    What was gathered while Snakemake planned is written: slices of jobs, notes of what they read.
     A process that can't ends with one sentence.
     """
     with exit_with_message(StudyLockError, ModuleNotFoundError):
@@ -56,5 +60,5 @@ def begin(study: Grid | FinishedStudy, slices: Collection[Slices], deployment: C
         if isinstance(study, Grid):
             lock_shared(shared_and_absent(study), Path(paths.SHARED_LOCK))
     note_owner(study.results, study.files)
-    for folder in slices:
-        folder.write()
+    for what in gathered:
+        what.write()

@@ -243,6 +243,15 @@ class Grid:
         found = split_files(Path(), self.dataset(dataset).model_dump())
         return found[split_name(self.split_expression(dataset, split))]
 
+    def source_files(self, dataset: str, split: str) -> list[Path]:
+        """Files that hold the rows of a split; none where they are not there yet."""
+        root = Path(self.study.root or paths.HUB)
+        found = split_files(root, self.dataset(dataset).model_dump(exclude_none=True))
+        files = [
+            Path(file) for file in found.get(split_name(self.split_expression(dataset, split)), [])
+        ]
+        return files if all(file.exists() for file in files) else []
+
     # Where it is -------------------------------------------------------------------------------
 
     def checkpoint_folder(self, checkpoint: str) -> str:
