@@ -55,7 +55,7 @@ def generates(kind: str, also: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class CellRequest:
-    """What is asked of a model: all that determines the result, except model and data.
+    """A request for one score: all that determines it, except model and data.
 
     Attributes:
         kind: one of ``KINDS``.
@@ -130,7 +130,7 @@ class DerivedPlan(TypedDict):
 
 
 class EvaluationPlan(TypedDict):
-    """What is scored of one checkpoint and arm, and of the arms derived from it."""
+    """The scores asked of one checkpoint and arm, and of the arms derived from it."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

@@ -1,4 +1,4 @@
-"""What scoring a cell gives, and finished cells on disk.
+"""Results of scoring a cell, and finished cells on disk.
 
 A cell gives results of each example, and notes about itself as a whole. A store holds one Parquet
 file a cell, named by its key (``cells.cell_key``) and published by a rename; a rerun finds what is

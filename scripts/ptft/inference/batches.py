@@ -1,4 +1,4 @@
-"""What is run together: how much a batch may hold, and a batch of token trees as arrays."""
+"""Batches: how much one may hold, and one of token trees as arrays."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ STEP_TOKENS = 16
 
 @dataclass
 class Budget:
-    """What a batch may hold.
+    """Limits of a batch.
 
     Attributes:
         tokens: most tokens of a padded batch.
@@ -168,7 +168,7 @@ class TokenTrees:
         return cls(tokens, positions, segments, *numbers)
 
     def mask(self, skip: int, device: torch.device) -> torch.Tensor | None:
-        """What each token sees: (rows, 1, length, skip + length); None if plainly causal."""
+        """Tokens that each token sees: (rows, 1, length, skip + length); None if plainly causal."""
         if not self.segments.any():
             return None
         rows, length = self.segments.shape

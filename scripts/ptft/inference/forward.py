@@ -169,7 +169,7 @@ class PromptGroups:
             yield self._prefix([prompts[number].context for number in numbers]), numbers
 
     def _prefix(self, contexts: Sequence[list[int]]) -> Prefix:
-        """What all contexts begin with.
+        """The beginning that all contexts share.
 
         What was run last is taken again if it covers nearly all of it: the windows of one cell
         may agree in a token more or less.

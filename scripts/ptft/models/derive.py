@@ -135,7 +135,7 @@ DERIVATIONS: dict[str, type[Derivation]] = {"interpolate": Interpolate, "noise":
 
 
 def summary(name: str) -> str:
-    """What a derivation is, in one line."""
+    """A derivation's one line of description."""
     return inspect.getdoc(DERIVATIONS[name]).splitlines()[0]
 
 

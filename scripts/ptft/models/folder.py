@@ -1,4 +1,4 @@
-"""What belongs to a model folder: the one list of its files.
+"""Model folders: the one list of the files that belong to one.
 
 They are what is fetched of a repository, what fine-tuning copies of a checkpoint's tokenizer, and
 what a hash of a model is over. All else in a folder (notes, curves, logs) decides no score.

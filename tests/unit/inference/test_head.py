@@ -1,4 +1,4 @@
-"""What decides is computed in float32, whatever the model's precision; attention without cuDNN."""
+"""Scores that decide are float32, whatever the model's precision; attention without cuDNN."""
 
 import copy
 
