@@ -144,7 +144,7 @@ def sample_prompts(
     Args:
         cells: of one model.
         rows_of: first test rows and shots of a cell.
-        few: one prompt of each kind of scoring, the longest.
+        few: one prompt of each kind of scoring, the shortest.
     """
     by_kind: dict[tuple[str, bool], list[CellRequest]] = {}
     for cell in sorted(cells, key=lambda cell: cell.shots):
@@ -154,7 +154,7 @@ def sample_prompts(
         for cell in {group[0], group[-1]}:
             with contextlib.suppress(Exception):  # whatever it is, scoring the cell will say it
                 found = sorted(_sampled(loaded, cell, *rows_of(cell)), key=lambda one: one.tokens)
-                samples += found[-1:] if few else [found[0], found[-1]]
+                samples += found[:1] if few else [found[0], found[-1]]
     return samples
 
 

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 
@@ -32,6 +33,10 @@ LONGEST = 8192
 """tokens of a prompt that is made to reach beyond a model's window"""
 BEYOND = 8
 """tokens of it that are beyond"""
+
+
+Scores = Sequence[Sequence[Sequence[float]]]
+"""log-probabilities by prompt, continuation and token"""
 
 
 class Disagreement(ValueError):
@@ -99,26 +104,23 @@ class PlainEngine(Engine):
         return answers
 
     @torch.inference_mode()
-    def logprobs(self, ids: Sequence[int]) -> torch.Tensor:
-        """Log-probabilities (T, V), float32, of the token behind each one."""
+    def logprobs(self, ids: Sequence[int], last: int = 1) -> torch.Tensor:
+        """Log-probabilities (last, V), float32, of the token behind each of the last ones."""
         tokens = torch.tensor([ids], device=self.loaded.device)
-        logits = self.loaded.model(tokens, use_cache=False).logits[0].float()
+        logits = self.loaded.model(tokens, use_cache=False).logits[0, -last:].float()
         if not torch.isfinite(logits[-1]).any():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
         return logits.log_softmax(-1)
 
     def _score_one(self, prompt: Prompt) -> list[list[float]]:
         given = prompt.given or (0,) * len(prompt.continuations)
-        behind: dict[tuple[int, ...], torch.Tensor] = {}  # continuations of one token share a run
+        latest: tuple[object, torch.Tensor | None] = (None, None)
         scores = []
         for ids, known in zip(prompt.continuations, given, strict=True):
-            read = (*prompt.context, *ids[:-1])
-            if read not in behind:
-                behind = {read: self.logprobs(read)}
-            first = len(prompt.context) + known
-            values = [
-                behind[read][first + at - 1, token].item() for at, token in enumerate(ids[known:])
-            ]
+            key = [*prompt.context, *ids[:-1]], len(ids) - known
+            if latest[0] != key:  # continuations of one token share a run
+                latest = key, self.logprobs(*key)
+            values = [latest[1][at, token].item() for at, token in enumerate(ids[known:])]
             if not all(map(math.isfinite, values)):
                 raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
             scores.append(values)
@@ -129,7 +131,7 @@ class PlainEngine(Engine):
     ) -> tuple[list[int], str]:
         ids: list[int] = []
         for _ in range(most):
-            token = int(likeliest(self.logprobs([*context, *ids])[-1:]))
+            token = int(likeliest(self.logprobs([*context, *ids])))
             if token in self.loaded.eos_ids:
                 return ids, "end"
             ids.append(token)
@@ -175,9 +177,15 @@ def _disagreement(loaded: LoadedModel, prompts: Sequence[Prompt], tolerance: flo
     Raises:
         Disagreement: as ``checked_engine``.
     """
+    if not prompts:
+        return None
+    shortest = min((prompt.context for prompt in prompts), key=len)
+    asked = [prompt for prompt in prompts if not prompt.continuations]
+    scored = [Prompt(shortest, [shortest[-1:]], 0, False)]
+    scored += [prompt for prompt in prompts if prompt.continuations]
     plain = PlainEngine(loaded)
     try:
-        expected = _answers(plain, prompts)
+        expected = plain.score_tokens(scored)
     except (FloatingPointError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -185,25 +193,26 @@ def _disagreement(loaded: LoadedModel, prompts: Sequence[Prompt], tolerance: flo
             f"{_name(loaded)} can't be run by transformers itself ({_first_line(error)}), so this "
             "study can't score it: leave it out"
         ) from error
+    reason, found, answers = None, expected, []
     try:
         # Room for all at once, so that short prompts have long ones beside them.
         engine = Engine(loaded, Budget.measured(loaded.model, crowded=True))
-        reason = _compare(plain, prompts, expected, _answers(engine, prompts), tolerance)
+        found, answers = engine.score_tokens(scored), engine.generate(asked, NEW_TOKENS, [])
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         reason = f"the engine can't run it ({_first_line(error)})"
+    _give_attention_back(plain, scored[0], expected[0], tolerance)
+    most = _distance(found, expected)
+    if most > tolerance:
+        return f"log-probabilities differ by up to {most:.2g}"
+    pairs = zip(asked, answers, strict=False)
+    differing = sum(not _is_greedy(plain, prompt, one, tolerance) for prompt, one in pairs)
+    if differing:
+        return f"{differing} of {len(asked)} greedy texts differ"
     if reason is None:
-        return None
-    for attention in ("sdpa", "eager"):  # the model's own in place of the engine's
-        with contextlib.suppress(ValueError, ImportError):
-            loaded.model.set_attn_implementation(attention)
-            if _compare(plain, prompts, expected, _answers(plain, prompts), tolerance) is None:
-                return reason
-    raise Disagreement(
-        f"{_name(loaded)}: the engine's scores are not those of plain transformers ({reason}), and "
-        "these are others each time, so this study can't score it: leave it out"
-    )
+        log.info("as plain transformers: log-probabilities to %.1e, %d texts", most, len(asked))
+    return reason
 
 
 @contextlib.contextmanager
@@ -250,53 +259,46 @@ def _names_a_length(name: str) -> bool:
     return any(word in name for word in ("window", "chunk", "original_max_position"))
 
 
-def _answers(engine: Engine, prompts: Sequence[Prompt]) -> tuple[list, list[Answer]]:
-    """Log-probabilities of the continuations, and continuations of the other prompts."""
-    scored = [prompt for prompt in prompts if prompt.continuations]
-    asked = [prompt for prompt in prompts if not prompt.continuations]
-    return engine.score_tokens(scored), engine.generate(asked, NEW_TOKENS, [])
+def _distance(ours: Scores, theirs: Scores) -> float:
+    """Largest difference between two log-probabilities of a token."""
+    pairs = zip(chain(*chain(*ours)), chain(*chain(*theirs)), strict=True)
+    return max((abs(one - other) for one, other in pairs), default=0.0)
 
 
-def _compare(
-    plain: PlainEngine, prompts: Sequence[Prompt], expected, found, tolerance: float
-) -> str | None:
-    """How two of ``_answers`` differ; None if it is by rounding alone."""
-    ours, theirs = (
-        [value for row in scores for one in row for value in one]
-        for scores in (found[0], expected[0])
-    )
-    most = max((abs(one - other) for one, other in zip(ours, theirs, strict=True)), default=0.0)
-    if most > tolerance:
-        return f"log-probabilities differ by up to {most:.2g}"
-    asked = [prompt for prompt in prompts if not prompt.continuations]
-    differing = sum(
-        not _same(plain, prompt, one.ids, other.ids, tolerance)
-        for prompt, one, other in zip(asked, found[1], expected[1], strict=True)
-    )
-    if differing:
-        return f"{differing} of {len(asked)} greedy texts differ"
-    log.info(
-        "as plain transformers: log-probabilities of %d tokens to %.1e, %d greedy texts",
-        len(ours), most, len(asked),
-    )  # fmt: skip
-    return None
+def _is_greedy(plain: PlainEngine, prompt: Prompt, answer: Answer, tolerance: float) -> bool:
+    """Whether each token of an answer is the likeliest by transformers, or ties with that.
 
-
-def _same(
-    plain: PlainEngine,
-    prompt: Prompt,
-    one: Sequence[int],
-    other: Sequence[int],
-    tolerance: float,
-) -> bool:
-    """Whether two greedy continuations are the same, or part where two tokens tie."""
-    if one == other:
-        return True
-    at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
-    if at is None:
+    Read at once, the whole of it, which is what decoding without a cache would read step by step.
+    """
+    ends = [max(plain.loaded.eos_ids)] if answer.ended == "end" else []
+    ids = [*answer.ids, *ends]
+    if not ids:
         return False
-    logprobs = plain.logprobs([*prompt.context, *other[:at]])[-1]
-    return abs(logprobs[one[at]] - logprobs[other[at]]).item() <= tolerance
+    logprobs = plain.logprobs([*prompt.context, *ids[:-1]], last=len(ids))
+    best = logprobs.max(-1).values
+    chosen = logprobs[range(len(ids)), ids]
+    if ends:
+        chosen[-1] = logprobs[-1, sorted(plain.loaded.eos_ids)].max()
+    return bool((best - chosen <= tolerance).all())
+
+
+def _give_attention_back(
+    plain: PlainEngine, prompt: Prompt, expected: list[list[float]], tolerance: float
+) -> None:
+    """Let a model attend as before the engine ran it.
+
+    Raises:
+        Disagreement: no attention gives the scores that it gave before.
+    """
+    for attention in ("sdpa", "eager"):
+        with contextlib.suppress(ValueError, ImportError):
+            plain.loaded.model.set_attn_implementation(attention)
+            if _distance(plain.score_tokens([prompt]), [expected]) <= tolerance:
+                return
+    raise Disagreement(
+        f"{_name(plain.loaded)}: transformers gives other scores each time that it runs the model, "
+        "so this study can't score it: leave it out"
+    )
 
 
 def _name(loaded: LoadedModel) -> str:
