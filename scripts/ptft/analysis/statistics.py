@@ -136,6 +136,16 @@ def rank_correlation(
     return RankCorrelation(*(float(value) for value in (test.statistic, p, smallest, low, high)))
 
 
+def two_sided_p(estimates: ArrayLike, errors: ArrayLike) -> np.ndarray:
+    """P-value of estimates with normal errors of known size; NaN without an error."""
+    from scipy.special import ndtr
+
+    errors = np.asarray(errors, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.abs(np.asarray(estimates, dtype=float)) / np.where(errors > 0, errors, np.nan)
+    return 2 * ndtr(-ratio)
+
+
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Holm's adjusted p-values (1979, family-wise error rate), in the order given; NaN stays."""
     adjusted = np.full(len(p_values), np.nan)

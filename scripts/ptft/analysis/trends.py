@@ -45,6 +45,9 @@ class Trend:
     """two-sided, of the null that the slope is 0"""
     detectable: float
     """smallest true slope that the test would find with 80 % power"""
+    examples: float = np.nan
+    """part of the error that the choice of examples alone explains; no test of many slopes may
+    count on less: among many curves some lie on a line by luck"""
 
 
 def line_trend(
@@ -61,9 +64,8 @@ def line_trend(
     with M the projection on the residuals. The first term is that of the residual t-test: all that
     scatters independently about the line. The second is what residuals cannot show: examples that
     rise or fall themselves make the line of *these* examples steeper or flatter and leave no
-    residual. It is zero for errors that are equally correlated over checkpoints. Together they are
-    at least w'S w: a few points that happen to lie on a line do not make the examples' error
-    smaller. The first term has K - 2 degrees of freedom, the second counts as known
+    residual. It is zero for errors that are equally correlated over checkpoints. The first term
+    has K - 2 degrees of freedom, the second counts as known
     (``ptft.analysis.statistics.small_sample_quantile``).
 
     A random walk of the checkpoints breaks the independence and can look like a trend. How often,
@@ -93,17 +95,17 @@ def line_trend(
         examples = max(0.0, weights @ covariance @ weights)  # rounding can leave -1e-20
         fitted = covariance.sum() / len(x) + examples / size
         excess = max(0.0, examples - size * (np.trace(covariance) - fitted) / free)
-        excess = max(excess, examples - scatter)
     if scatter <= 1e-12 * max(examples, slope**2):  # all points on a line: no scatter to go by
         scatter, excess = 0.0, examples
     variance = scatter + excess
     if variance == 0:
-        return Trend(slope, 0.0, slope, slope, float(slope == 0), 0.0)
+        return Trend(slope, 0.0, slope, slope, float(slope == 0), 0.0, 0.0)
     error, share = np.sqrt(variance), scatter / variance
     reach = error * small_sample_quantile((1 - level) / 2, share, free)
     p = small_sample_p(slope / error, share, free)
     least = float(smallest_detectable(error, level, share, free))
-    return Trend(slope, float(error), float(slope - reach), float(slope + reach), p, least)
+    low, high = float(slope - reach), float(slope + reach)
+    return Trend(slope, float(error), low, high, p, least, float(np.sqrt(examples)))
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def curve_trend(
     merge = (at == places[:, None]) / (at == places[:, None]).sum(axis=1, keepdims=True)
     mean, drawn = merge @ values, merge @ draws
     tokens = merge @ axis.log_tokens[list(index)]
-    unknown = Trend(*[np.nan] * 6)
+    unknown = Trend(*[np.nan] * 7)
     shorter = [
         line_trend(places[part], mean[part], drawn[part], level).p if len(places) > 3 else np.nan
         for part in (slice(1, None), slice(None, -1))

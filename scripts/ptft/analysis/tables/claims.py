@@ -12,7 +12,7 @@ from ptft.analysis.estimates import Changes, Estimates, SeedPart, difference, me
 from ptft.analysis.scores import BASE, GUESS, METHOD, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.simultaneous import Together, together
-from ptft.analysis.statistics import holm
+from ptft.analysis.statistics import holm, two_sided_p
 from ptft.analysis.tables.forgetting import headroom_change, transfer_pairs
 from ptft.analysis.tables.formats import ALL_DATASETS, format_gaps, format_trends
 from ptft.analysis.tables.gains import gain_trends, grouped_pairs
@@ -428,36 +428,37 @@ def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
 
 
 def _trends(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Slopes along pre-training that the page speaks of, adjusted for their number (Holm)."""
+    """Slopes along pre-training that the page speaks of, adjusted for their number (Holm).
+
+    None counts on a smaller error than the examples alone make: of many curves of few points some
+    lie on a line by luck, and the residuals of these say too little.
+    """
     gains = gain_trends(scores, settings).filter(pl.col("tuned_for") == "own task")
     formats = format_trends(scores, settings).filter(pl.col("dataset") == ALL_DATASETS)
     remedies = remedy_trends(scores, settings).filter(
         pl.col("target") == TARGETS[0], ~is_reference()
     )
-    parts = [
-        ("added", shown(gains, scores.arms), "slope_p"),
-        ("formats", shown(formats, scores.arms), "p"),
-        ("spared", remedies, "slope_p"),
-    ]
+    parts = {
+        "added": shown(gains, scores.arms),
+        "formats": shown(formats, scores.arms).rename({"p": "slope_p"}),
+        "spared": remedies,
+    }
+    renamed = {f"slope_{name}": name for name in ("stderr", "ci_low", "ci_high", "p", "detectable")}
     rows = pl.concat(
         [
-            table.with_columns(
-                p=p, value="slope", stderr="slope_stderr", ci_low="slope_ci_low",
-                ci_high="slope_ci_high", detectable="slope_detectable",
-                question=pl.lit(question), claim=pl.lit("trend"), margin=pl.lit(None, pl.Float64),
-            ).select(
-                pl.col(name).cast(dtype)
-                if name in (*table.columns, "question", "claim", "p", "value", "stderr", "ci_low",
-                            "ci_high", "detectable", "margin")
-                else pl.lit(None, dtype).alias(name)
-                for name, dtype in SCHEMA.items()
-                if name != "verdict"
-            )
-            for question, table, p in parts
-        ]
-    )  # fmt: skip
-    rows = rows.with_columns(p=pl.Series(holm(rows["p"].fill_null(np.nan).to_numpy())))
-    rows = rows.with_columns(pl.col("p").fill_nan(None))
+            table.rename(renamed | {"slope": "value"}).with_columns(question=pl.lit(question))
+            for question, table in parts.items()
+        ],
+        how="diagonal_relaxed",
+    ).with_columns(claim=pl.lit("trend"), margin=pl.lit(None, pl.Float64))
+    slopes, errors = (rows[name].to_numpy() for name in ("value", "slope_example_error"))
+    p = holm(np.fmax(rows["p"].cast(pl.Float64).to_numpy(), two_sided_p(slopes, errors)))
     sign = pl.when(pl.col("value") > 0).then(pl.lit("rises")).otherwise(pl.lit("falls"))
     clear = pl.col("p").fill_null(1.0) <= 1 - settings.level
-    return rows.with_columns(verdict=pl.when(clear).then(sign).otherwise(pl.lit("undecided")))
+    rows = rows.with_columns(pl.Series("p", p, pl.Float64).fill_nan(None)).with_columns(
+        verdict=pl.when(clear).then(sign).otherwise(pl.lit("undecided"))
+    )
+    return rows.select(
+        pl.col(name).cast(dtype) if name in rows.columns else pl.lit(None, dtype).alias(name)
+        for name, dtype in SCHEMA.items()
+    )

@@ -124,6 +124,7 @@ NO_GUESS = -1.0
 TREND = {
     "slope": pl.Float64,
     **{f"slope_{name}": pl.Float64 for name in ("stderr", "ci_low", "ci_high", "p", "detectable")},
+    "slope_example_error": pl.Float64,
     **{f"log_slope{name}": pl.Float64 for name in ("", "_ci_low", "_ci_high", "_p")},
     **dict.fromkeys(["tau", "tau_p", "slope_p_without_first", "slope_p_without_last"], pl.Float64),
     "slope_hangs_on": pl.String,
@@ -215,7 +216,8 @@ def trend_table(
 ) -> pl.DataFrame:
     """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``).
 
-    slope: of the least-squares line, per checkpoint in the order of pre-training; log_slope: per
+    slope: of the least-squares line, per checkpoint in the order of pre-training
+    (slope_example_error: the part of its error from the choice of examples alone); log_slope: per
     tenfold of the tokens (null where they are not known); tau: Kendall's. Two checkpoints with
     nearly the same tokens count once. slope_p_without_first and slope_p_without_last: p-values
     without the curve's first or last point; slope_hangs_on: the end (`first`, `last`, `both`)
@@ -232,6 +234,7 @@ def trend_table(
         rows.append(
             [
                 *(line.slope, line.stderr, line.low, line.high, line.p, line.detectable),
+                line.examples,
                 *(log_line.slope, log_line.low, log_line.high, log_line.p),
                 *(found.tau, found.tau_p, found.p_without_first, found.p_without_last),
                 found.hangs_on(1 - level),
