@@ -151,8 +151,9 @@ class Cluster:
     def states(self, *names: str) -> list[str]:
         """State of each of these nodes, or of all."""
         chosen = ["--nodes", ",".join(names)] if names else []
-        output = self.call("sinfo", "--noheader", "-N", *chosen, "-o", "%T", check=False)
-        return output.split()
+        output = self.call("sinfo", "--noheader", "-N", *chosen, "-o", "%N %T", check=False)
+        # A node is listed with each of its partitions.
+        return list(dict(line.split() for line in output.splitlines()).values())
 
     def call(self, *command: str, check: bool = True) -> str:
         """Output of one of Slurm's programs."""

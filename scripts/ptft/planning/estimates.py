@@ -11,7 +11,7 @@ from functools import cached_property
 
 from ptft.errors import present
 from ptft.evaluation.cells import generates
-from ptft.planning.gpus import Gpu, GpuChoice, GpuMemory
+from ptft.planning.gpus import OPTIMIZER, WEIGHT, Gpu, GpuChoice, GpuMemory
 from ptft.planning.workload import (
     ADAPTER,
     ADAPTER_SHARE,
@@ -160,7 +160,7 @@ class Estimates:
 
 BASE_MEMORY_MB = 4000
 """memory of a process on the host: its libraries, the text of its examples"""
-LIBRARIES_MB = 2000
+LIBRARIES_MB = 1000
 """of these the libraries, where all else is counted: on a CPU, of a model whose shape is known"""
 CPU_TOKENS = 4096
 """of a micro-batch on a CPU (``ptft.training.gradients``)"""
@@ -219,8 +219,9 @@ class JobResources:
         at_work = max(tokens, min(CPU_TOKENS, batch * tokens))
         # In fp32 twice of what bfloat16 saves.
         saved = 2 * at_work * GpuMemory(self.weights, self.estimates.size.shape).saved_token
-        base = LIBRARIES_MB if saved else BASE_MEMORY_MB
-        return self._memory(base + (examples + saved) / 1e6, 20, attempt)
+        if not saved:
+            return self._memory(BASE_MEMORY_MB + examples / 1e6, 20, attempt)
+        return self._memory(LIBRARIES_MB + (examples + saved) / 1e6, WEIGHT + OPTIMIZER, attempt)
 
     def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
         """MB of host memory: the model is read once, and again by a backend with its own weights.

@@ -135,7 +135,7 @@ def model_size(grid: Grid, folder: Path = Path()) -> ModelSize:
         folder: its working directory.
     """
     for checkpoint in grid.checkpoints:
-        if found := _size_in(folder / grid.checkpoint_folder(checkpoint)):
+        if found := _size_in((folder / grid.checkpoint_folder(checkpoint)).absolute()):
             return found
     return ModelSize(grid.model.weights or SMALL_MODEL, grid.model.shape)
 
