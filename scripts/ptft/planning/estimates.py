@@ -11,7 +11,7 @@ from functools import cached_property
 
 from ptft.errors import present
 from ptft.evaluation.cells import generates
-from ptft.planning.gpus import OPTIMIZER, WEIGHT, Gpu, GpuChoice, GpuMemory
+from ptft.planning.gpus import GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice, GpuMemory
 from ptft.planning.workload import (
     ADAPTER,
     ADAPTER_SHARE,
@@ -221,7 +221,8 @@ class JobResources:
         saved = 2 * at_work * GpuMemory(self.weights, self.estimates.size.shape).saved_token
         if not saved:
             return self._memory(BASE_MEMORY_MB + examples / 1e6, 20, attempt)
-        return self._memory(LIBRARIES_MB + (examples + saved) / 1e6, WEIGHT + OPTIMIZER, attempt)
+        state = WEIGHT + GRADIENT + MOMENTS
+        return self._memory(LIBRARIES_MB + (examples + saved) / 1e6, state, attempt)
 
     def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
         """MB of host memory: the model is read once, and again by a backend with its own weights.
