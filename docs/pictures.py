@@ -36,7 +36,7 @@ def photograph(page: Path, picture: Path) -> None:
         size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get(page.as_uri())
-        driver.find_element("css selector", ".prose h1.title")
+        driver.find_element("css selector", ".cards .card")
         driver.save_screenshot(str(picture))
 
 

@@ -40,8 +40,8 @@ FIXED = pl.col("setting").ne_missing(CHOSEN)
 ZERO = 0.01
 """a base score below it is nothing"""
 FIRST_TO_READ = (
-    *("one gold label", "near perfect untuned", "constant answer", "near-constant answer"),
-    *("below chance", "no variance", "shots cut", "same score twice"),
+    *("one gold label", "near perfect untuned", "unlikely labels", "constant answer"),
+    *("near-constant answer", "below chance", "no variance", "shots cut", "same score twice"),
 )
 """flags by how much they matter; others come behind them"""
 
