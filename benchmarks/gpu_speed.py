@@ -39,9 +39,17 @@ def updates(context: Context) -> dict:
     for name, examples in context.batches().items():
         context.note(**{name: _speed(build("olmo", context.device), examples, context)})
     short = context.batches()["mnli"]
-    adapted = get_method("lora").prepare(build("olmo", context.device), LoraSettings())
-    context.note(lora=_speed(adapted, short, context))
+    context.note(lora=_speed(adapted(context), short, context))
     return {"pythia_410m": _speed(build("neox", context.device), short, context)}
+
+
+def adapted(context: Context) -> torch.nn.Module:
+    """OLMo-1B with an adapter, its base in the precision that the program keeps it in."""
+    method = get_method("lora")
+    model = method.prepare(build("olmo", context.device), LoraSettings())
+    if context.cuda:
+        method.lighten(model, torch.bfloat16)
+    return model
 
 
 def _speed(
@@ -145,7 +153,8 @@ def _answers(engine: Engine, context: Context) -> Callable[[list[Prompt]], list]
 
     def answer(prompts: list[Prompt]) -> list:
         if not prompts[0].continuations:
-            return engine.generate(prompts, context.pick(MAX_NEW_TOKENS, 4), ())
+            made = engine.generate(prompts, context.pick(MAX_NEW_TOKENS, 4), ())
+            return [answer.text for answer in made]
         return [max(range(len(row)), key=row.__getitem__) for row in engine.score(prompts)]
 
     return answer

@@ -1,10 +1,8 @@
 """The section of ``gpu.py`` on ways of updates: is one faster, and does it learn the same?"""
 
-import torch
 from gpu_context import BATCH, Context, build, losses, trainer_of
-from gpu_speed import free_memory
+from gpu_speed import adapted, free_memory
 
-from ptft.training.methods import LoraSettings, get_method
 from ptft.training.updates import PLAIN, WAYS, Way
 
 COMPARED, TIMED = 6, 20
@@ -39,11 +37,7 @@ def _measure(context: Context, texts: str, way: Way) -> dict:
     The same batch again and again: what prepares for its size has done so then.
     """
     free_memory(context)
-    model = build("olmo", context.device)
-    if texts == "lora":
-        method = get_method("lora")
-        model = method.prepare(model, LoraSettings())
-        method.lighten(model, torch.bfloat16)
+    model = adapted(context) if texts == "lora" else build("olmo", context.device)
     examples = context.batches()["mnli" if texts == "lora" else texts][:BATCH]
     times = context.pick(TIMED, 2)
     visible = {"epochs": COMPARED + times, "lr": 1e-4, "max_grad_norm": LIMIT, "dtype": "bfloat16"}

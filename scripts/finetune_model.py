@@ -1,5 +1,6 @@
 """Fine-tune a checkpoint: `finetune_model.py --help` names the files it reads and writes."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main(
     """
     if len(train) > 2:
         sys.exit(f"error: --train: found {len(train)} files, expected one or two")
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # torch reads it once
     with quick_imports():
         import torch
 
