@@ -307,11 +307,11 @@ class _Finetuning:
 
     def _learned(self, trainer: Trainer) -> dict[str, Any]:
         """Whether the training learned, by its own examples; a warning where it did not."""
-        final, start = trainer.final_loss(), trainer.start_loss
+        (final, exact), start = trainer.final(), trainer.start_loss
         constant = constant_loss(self.data.train, self.settings.weighting)
         sums = weight_sums(trainer.trained.values(), self.saved_dtype)
         [moved] = self.devices.any(sums != self.start_sums)
-        found = verdict(final, start, constant, moved)
+        found = verdict(final, start, constant, moved, exact=exact)
         if found != "learned" and self.devices.main:
             log.warning(
                 "the training did not learn (%s): its loss on its own examples is %.3f, was %.3f "
@@ -320,6 +320,7 @@ class _Finetuning:
             )
         return {
             "final_loss": final,
+            "final_exact": exact,
             "start_loss": start,
             "constant_loss": constant,
             "verdict": found,

@@ -209,9 +209,9 @@ class Trainer:
             load_weights(state.load_best(best), self.trained)
         self.optimizer.end()
 
-    def final_loss(self) -> float:
-        """The loss on the first training examples, as ``start_loss`` is that before training."""
-        return self._loss_on(self.run.train[:JUDGED_EXAMPLES])[0]
+    def final(self) -> tuple[float, float]:
+        """Loss and share of exact completions of the first training examples, after training."""
+        return self._loss_on(self.run.train[:JUDGED_EXAMPLES])
 
     def _go_on(
         self, state: StateFolder, stop: StopRequest, keep_state: bool, bar: ProgressBar

@@ -25,6 +25,8 @@ COLUMNS = {
     "validation_exact": "float64",  # share of completions that greedy decoding would reproduce
 }
 
+MOSTLY = 0.9
+"""A training with more exact answers to its own examples has learned, however unsure they are."""
 NO_BETTER = 0.9
 """A loss above this share of that of the constant answer, or of the start, is not learned."""
 
@@ -95,6 +97,7 @@ def verdict(
     constant: float | None = None,
     moved: bool = True,
     others: Sequence[float] = (),
+    exact: float = 0.0,
 ) -> str:
     """Whether a training learned, by the loss on its own training examples; no test set is
     involved.
@@ -105,6 +108,7 @@ def verdict(
             where there is no such answer.
         moved: whether the saved weights differ from the checkpoint's.
         others: final losses of the same training with other seeds.
+        exact: share of its training examples whose completion comes out exactly.
 
     Returns:
         ``learned``, or why not: ``not moved``; ``no lower`` than at the start; ``constant``: hardly
@@ -115,6 +119,8 @@ def verdict(
         return "not moved"
     if not final < start:
         return "no lower"
+    if exact > MOSTLY:
+        return "learned"
     if constant is not None and final > NO_BETTER * constant:
         return "constant"
     ceiling = start if constant is None else min(start, constant)
