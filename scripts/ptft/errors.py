@@ -202,7 +202,7 @@ def read_mapping(path: Path, strict: bool = False) -> dict:
 
 
 def require_readable(files: Sequence[Path]) -> None:
-    """Refuse files that no study can be read from. The default profile calls this first of all.
+    """Refuse files that no study can be read from.
 
     Raises:
         StudyError: a file is not there, is empty, or is no YAML of keys and values.

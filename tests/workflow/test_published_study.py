@@ -55,6 +55,20 @@ def test_its_front_page_shows_every_picture_without_a_click(japanese, browser, s
     assert browser.errors() == [] and browser.outside() == []
 
 
+def test_released_scores_are_exported_and_read_again(japanese):
+    """A study that nobody ran is put into an archive as any other, and redrawn from it."""
+    japanese.snakemake("export")
+    (japanese.root / "again.yaml").write_text(
+        "study: again\npublished: {archive: results/published/published.tar.gz}\n"
+    )
+    own, japanese.study = japanese.study, "again.yaml"
+    japanese.snakemake("tables")
+    japanese.study = own
+    first, again = (japanese.root / f"results/{name}/tables" for name in ("published", "again"))
+    for name in ("cells", "replicates", "gains", "forgetting"):
+        assert (first / f"{name}.parquet").read_bytes() == (again / f"{name}.parquet").read_bytes()
+
+
 def test_an_overlay_draws_two_figures_anew(japanese):
     assert japanese.planned() == []
     japanese.edit("study.yaml", "{language: ja}", "{language: ja, overlay: other}")

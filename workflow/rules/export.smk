@@ -9,7 +9,7 @@ rule export:
         tables=[RESULTS.table(name, suffix) for name in TABLES for suffix in ("parquet", "csv")],
         audits=[
             RESULTS.table(name, suffix)
-            for name in [*AUDITS, "arms"]
+            for name in [*AUDITS, *(["arms"] if ARMS else [])]
             for suffix in ("parquet", "csv")
         ],
         figures=[RESULTS.figure(name, suffix) for name in FIGURES for suffix in ("svg", "png")],
