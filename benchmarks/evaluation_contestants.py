@@ -61,14 +61,17 @@ def read_task(name: str, hub: Path, rows: int) -> Task:
         file = hub / f"datasets/{folder}/{split}-00000-of-00001.parquet"
         return parquet.read_table(file).slice(0, most).to_pylist()
 
+    def texts(row: dict) -> dict:
+        return {name: value for name, value in row.items() if isinstance(value, str)}
+
     def nli(row: dict) -> dict:
-        return {"fields": row, "gold": NLI_LABELS[row["label"]]}
+        return {"fields": texts(row), "gold": NLI_LABELS[row["label"]]}
 
     def ending(row: dict) -> dict:
-        return {"fields": row, "choices": row["endings"], "gold": int(row["label"])}
+        return {"fields": texts(row), "choices": row["endings"], "gold": int(row["label"])}
 
     def summary(row: dict) -> dict:
-        return {"fields": row, "gold": row["summary"]}
+        return {"fields": texts(row), "gold": row["summary"]}
 
     if name == "mnli":
         cell = CellRequest(name, "default", SHOTS, "classification", template_of("nli"), NLI_LABELS)
