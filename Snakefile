@@ -12,7 +12,6 @@ from snakemake.utils import min_version
 
 from ptft.planning.start import IMAGE, LIBRARY, begin, look_ahead
 from ptft.report.outcome import outcome
-from ptft.runtime.slurm_plugin import correct_status_queries
 from ptft.study import open_study
 from snakemake_logger_plugin_ptft import announce
 
@@ -61,7 +60,6 @@ rule all:
 
 
 DEPLOYMENT = workflow.deployment_settings.deployment_method
-correct_status_queries()
 announce(RESULTS, None if GRID.finished else GRID, GPUS, answers=partial(outcome, RESULTS))
 if workflow.is_main_process:
     look_ahead(GRID, GPUS, DEPLOYMENT)

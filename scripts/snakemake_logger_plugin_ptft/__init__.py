@@ -28,6 +28,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from ptft.runtime.failures import describe, log_lines
+from ptft.runtime.slurm_plugin import correct_status_queries
 from snakemake_logger_plugin_ptft.lines import RunLines
 from snakemake_logger_plugin_ptft.refusals import mended
 
@@ -191,6 +192,8 @@ class LogHandler(LogHandlerBase):
     def _provided(self, record: Any) -> None:
         self._cores = getattr(record, "cores", None) or self._cores
         self._nodes = getattr(record, "nodes", None) or self._nodes
+        if self._nodes:
+            correct_status_queries()
 
     def _chosen(self, record: Any) -> None:
         self.run = RunLines(time.monotonic(), record.stats)

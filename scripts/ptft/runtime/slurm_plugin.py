@@ -33,7 +33,8 @@ def remember_last(ask: Callable[[], int | None]) -> Callable[[], int | None]:
 
 
 def correct_status_queries() -> None:
-    """Correct the plugin if Snakemake has loaded it, once."""
+    """Correct the plugin if Snakemake has loaded it, once; ask for the first answer now."""
     plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is not None and plugin.get_min_job_age.__name__ != "ask_again":
         plugin.get_min_job_age = remember_last(plugin.get_min_job_age)
+        plugin.get_min_job_age()

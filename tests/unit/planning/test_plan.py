@@ -330,7 +330,7 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
 def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository, tmp_path):
     """Of what its jobs took, job by job and all together, before anything is prepared."""
     recorded = json.loads((repository / "tests/unit/pocket_jobs.json").read_text())
-    grid = read("config/pocket.yaml")
+    grid = read("config/pocket-full.yaml")
     estimates = Estimates(grid, Workload(grid, tmp_path))
     expected = {
         "finetune_model": estimates.finetune_seconds,
