@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 
@@ -92,7 +93,7 @@ def test_words_that_decide_nothing_rerun_nothing(finished):
         "finetune_model",
         "evaluate_model",
     ):
-        finished.edit(f"scripts/{program}.py", 'help="', 'help="edited: ')
+        finished.edit(f"scripts/{program}.py", "    Args:\n", "    Edited.\n\n    Args:\n")
     finished.edit("scripts/ptft/paths.py", "/state/finetune/", "/state/tuning/")
     for rules in ("checkpoints", "datasets", "finetuning", "evaluation"):
         finished.edit(f"workflow/rules/{rules}.smk", "{input.script:q}", "-X utf8 {input.script:q}")
@@ -171,8 +172,9 @@ def test_what_runs_a_check_again_does_not_hide_what_else_has_changed(finished):
 def test_a_check_that_is_edited_trains_nothing_again(finished):
     """Nor does a raised version of the checks: what they count is counted again for the tables."""
     for module in ("audit/scored", "audit/trained", "audit/splits"):
-        finished.edit(f"scripts/ptft/{module}.py", '"""', '"""Edited. ')
-    finished.edit("scripts/check_data.py", '"""', '"""Edited. ')
+        with (finished.root / f"scripts/ptft/{module}.py").open("a") as file:
+            file.write("# Edited.\n")
+    finished.edit("scripts/check_data.py", "    Args:\n", "    Edited.\n\n    Args:\n")
     assert finished.planned() == []
     finished.edit("scripts/ptft/versions.py", "CHECKS_VERSION = 1", "CHECKS_VERSION = 99")
     report = ["Write the report"]
@@ -235,6 +237,35 @@ def test_other_rows_of_a_dataset_score_its_cells_again(finished):
     assert finished.planned() == sorted(again)
     digests.unlink()  # as their job does when it fails
     assert finished.planned() == sorted([DIGEST, *again])
+
+
+def put_in_place(file, other):
+    """As `mv` or `rsync -a` do: another file, with an older time."""
+    draft = file.with_name("draft")
+    shutil.copyfile(other, draft)
+    os.utime(draft, (10**9, 10**9))
+    os.replace(draft, file)
+
+
+def test_data_and_weights_that_older_ones_replace_are_noticed(finished):
+    """Files that hold the same, whatever their dates, make nothing again."""
+    data = finished.root / "resources/pocket/datasets/pocket"
+    [rows] = (data / "facts").rglob("test*.parquet")
+    [others] = (data / "question").rglob("test*.parquet")
+    models = finished.root / "resources/models/tiny"
+    weights, later = (models / step / "model.safetensors" for step in CHECKPOINTS)
+    for file in (rows, weights):
+        put_in_place(file, file)
+    assert finished.planned() == []
+    before = weights.read_bytes()
+    put_in_place(weights, later)
+    assert finished.planned() == sorted(
+        [*finetunings(ARMS[1:], ["step4"]), *evaluations(["step4"]), *TAIL, *DRAWN]
+    )
+    weights.write_bytes(before)
+    put_in_place(rows, others)
+    new = ["Prepare pocket_facts (test)", *scored("facts"), DIGEST, CHECKS]
+    assert set(new) <= set(finished.planned())
 
 
 def test_generic_text_is_evaluated_and_no_other_cell_is(finished):

@@ -112,9 +112,14 @@ def shared_and_absent(grid: Grid) -> list[str]:
     shared = [*references(grid), *grid.fetched()]
     source = grid.model.source
     if source.kind == "pocket":
-        shared += [paths.pocket_corpus(), paths.pocket_text()]
-        shared += [paths.pretrained(grid.study.model, name) for name in source.checkpoints()]
-    return [path for path in shared if not Path(path).exists()]
+        names = list(source.checkpoints())
+        last = max(names.index(name) for name in grid.checkpoints)
+        shared += [paths.pocket_corpus()]
+        shared += [paths.pretrained(grid.study.model, name) for name in names[: last + 1]]
+        for dataset, split in grid.splits():
+            files = grid.split_files(dataset, split) if grid.dataset(dataset).files else []
+            shared += [file for file in files if Path(file).is_relative_to(paths.pocket_text())]
+    return [path for path in dict.fromkeys(shared) if not Path(path).exists()]
 
 
 def _require_distinct(grid: Grid, results: paths.Results) -> None:
