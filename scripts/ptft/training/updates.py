@@ -21,7 +21,6 @@ import torch
 from ptft.runtime.locks import exclusive
 from ptft.training.devices import Devices, works_in_bfloat16
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import Diverged, OutOfMemory
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +112,10 @@ def _tried(ways: Sequence[Way], make: Callable[[Way], Any]) -> tuple[Way, list[T
     for way in ways:
         try:
             trial, losses = _try(way, make, expected)
-        except (
-            RuntimeError,
-            Diverged,
-            OutOfMemory,
-        ) as error:  # a compiler's, too
+        except Exception as error:  # whatever a compiler raises, or no memory
             if way == PLAIN:
                 raise
-            trial, losses = Trial(way.name, dropped=f"fails: {str(error).splitlines()[0]}"), []
+            trial, losses = Trial(way.name, dropped=f"fails: {_first_line(error)}"), []
         expected = expected or losses
         trials.append(trial)
         if trial.dropped:
@@ -162,6 +157,11 @@ def _try(
         peak,
         None if agrees else f"a loss differs by {difference:.2%} from the plain way's",
     ), losses
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _give_back() -> None:
