@@ -88,6 +88,11 @@ def test_truncation_drops_and_refuses():
         truncate([*short[:2], example("long", 9), example("more", 8)], 6)
 
 
+@pytest.mark.parametrize(("steps", "rates"), [(1, [1.0]), (2, [0.0, 1.0]), (3, [0.0, 1.0, 0.5])])
+def test_warm_up_never_takes_all_updates(steps, rates):
+    assert [learning_rate(step, steps, 1.0, 0.03) for step in range(steps)] == rates
+
+
 @pytest.mark.parametrize(("steps", "ratio"), [(20, 0.03), (100, 0.1), (7, 0.0)])
 def test_schedule_equals_that_of_transformers(steps, ratio):
     import math

@@ -205,6 +205,21 @@ def test_one_model_is_in_memory_at_a_time(files, tmp_path, monkeypatch):
     assert len(made) == 3
 
 
+@pytest.mark.parametrize(
+    ("method", "lr", "verdict"), [("full", 1e-3, "constant"), ("full", 1e-46, "not moved"),
+                                  ("lora", 1e-46, "not moved")]
+)  # fmt: skip
+def test_one_update_moves_the_model_and_one_that_does_not_is_said(
+    files, tmp_path, caplog, method, lr, verdict
+):
+    settings = {"epochs": 1, "batch_size": 160, "lr": lr}
+    assert finetune_model.main(arguments(files, tmp_path, method, settings=settings)) == 0
+    summary = json.loads((tmp_path / "model/training.json").read_text())
+    assert summary["steps"] == 1 and summary["verdict"] == verdict
+    assert (summary["final_loss"] < summary["start_loss"]) == (verdict == "constant")
+    assert ("did not learn (not moved)" in caplog.text) == (verdict == "not moved")
+
+
 def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
     settings = {"lr": 1e-2, "epochs": 2, "rank": 4}
     assert finetune_model.main(arguments(files, tmp_path, "lora", settings=settings)) == 0
