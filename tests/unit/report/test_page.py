@@ -10,6 +10,7 @@ import pytest
 from page_data import page_data
 
 from ptft import language
+from ptft.analysis.tables.learning import FLAGS
 from ptft.figures import FIGURES, draw
 from ptft.figures.style import save
 from ptft.language import FOLDER
@@ -17,7 +18,7 @@ from ptft.paths import Results
 from ptft.report import page as pages
 from ptft.report.outcome import outcome
 from ptft.report.page import QUESTIONS, ROWS, TITLES, Progress
-from ptft.report.rendering import TEMPLATES, environment, inline_svg
+from ptft.report.rendering import METHODS, TEMPLATES, environment, inline_svg
 
 # What a description from someone else may hold.
 HOSTILE = """</p><script>window.struck = 1</script><img src=x onerror="window.struck = 1">
@@ -156,7 +157,11 @@ def test_both_languages_say_the_same(name):
 def test_all_labels_have_their_translation():
     said = {question.title for question in QUESTIONS} | set(pages.ALONE.values())
     said |= set(TITLES.values()) | {head for columns in ROWS.values() for head, _ in columns}
-    said |= {spec.title for spec in FIGURES.values()}
+    said |= {spec.title for spec in FIGURES.values()} | set(FLAGS) | {"examples", "comparison"}
+    said |= {"classification", "generation", "learned", "not learned", "tuned score", "kept"}
+    said |= {"rises", "falls", "flat", "undecided", "guessing", "starts below chance", "too low"}
+    said |= {"two points", "above guessing", "below chance", "no chance level", "earlier"}
+    said |= {"nothing to forget", *METHODS.values()}
     for file in TEMPLATES.glob("*.jinja"):
         said |= {found[1] for found in re.findall(r"""label\((["'])(.+?)\1\)""", file.read_text())}
     assert len(said) > 100
