@@ -28,7 +28,7 @@ rule prepare_split:
     shell:
         "python {input.script:q} --root {params.root:q}"
         " --name {wildcards.dataset}-{wildcards.split} --spec {params.spec:q}"
-        " --output {output.examples:q} --audit {output.audit:q} --told {params.rows:q}"
+        " --output {output.examples:q} --audit {output.audit:q} --told={params.rows:q}"
         f" --seen {RESULTS.seen('datasets', '{wildcards.dataset}', '{wildcards.split}')}"
         " 2> {log:q}"
 

@@ -63,7 +63,7 @@ rule evaluate_model:
         f" --data {RESULTS.datasets} --store {RESULTS.cell_store}"
         " --record {output:q}"
         f" --output {RESULTS.evaluation(*MODEL)} --seen {RESULTS.seen('models', *MODEL)}"
-        " --told {params.weights:q} --threads {threads}"
+        " --told={params.weights:q} --threads {threads}"
         f"{KEEP_RECORDS}"
         " 2> {log:q}"
         f" && rm -rf {RESULTS.tuning_state(*MODEL)}"
