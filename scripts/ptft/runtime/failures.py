@@ -15,6 +15,7 @@ REFUSAL = re.compile(r"error: (.+)")
 EXCEPTION = re.compile(
     r"(?:\[rank\d+\]: *)?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:: .*)?)"
 )
+USAGE = re.compile(r"│ (.*\w.*?) +│")  # a command line that a program does not understand, in a box
 WRAPPERS = ("ChildFailedError", "CalledProcessError")  # they say that a process failed
 
 
@@ -30,14 +31,15 @@ def log_lines(path: Path) -> list[str]:
 def cause(lines: Sequence[str]) -> str | None:
     """Why a program failed; None where its log does not say.
 
-    The last refusal of a program counts, else the last exception.
+    The last refusal of a program counts, else the last exception, else what is wrong with its
+    command line.
     """
     for pattern in (REFUSAL, EXCEPTION):
         found = [match[1] for line in lines if (match := pattern.fullmatch(line))]
         told = [text for text in found if not any(name in text for name in WRAPPERS)]
         if told:
             return told[-1]
-    return None
+    return next((match[1] for line in lines if (match := USAGE.fullmatch(line))), None)
 
 
 LAST_LINES = 15

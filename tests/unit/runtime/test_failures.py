@@ -43,6 +43,10 @@ def failed(tmp_path, monkeypatch):
         (TRACEBACK, "KeyError: 'nothing'"),
         (TORCHRUN, "weights are missing"),
         (TORCHRUN.replace("error: weights are missing\n", ""), "RuntimeError: connection closed"),
+        (
+            "╭─ Missing ─╮\n│ Missing value for '--told'. │\n│ ─── │\n│ See --help │\n╰──╯\n",
+            "Missing value for '--told'.",
+        ),
         ("50 %|####\rINFO done\n", None),
     ],
 )
