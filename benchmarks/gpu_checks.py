@@ -17,6 +17,7 @@ from ptft.runtime.gpus import driver_version
 from ptft.training.methods import LoraSettings, get_method
 from ptft.training.packing import example_weights, pack
 from ptft.training.remedies import Objective
+from ptft.training.settings import TrainingSettings
 from ptft.training.state import Interrupted, StateFolder, StopRequest
 
 NEW_SHAPES = 20
@@ -77,7 +78,7 @@ def _compare_precisions(model: torch.nn.Module, context: Context) -> dict:
     for bfloat16 in (False, True):
         packed = pack(batch, weights, context.device, bfloat16)
         with torch.autocast(context.device.type, torch.bfloat16, enabled=bfloat16):
-            loss = Objective()(model, packed)
+            loss = Objective(TrainingSettings())(model, packed)
         loss.backward()
         gradients = [p.grad.double().flatten() for p in model.parameters() if p.grad is not None]
         results.append((loss.item(), gradients))

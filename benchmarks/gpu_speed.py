@@ -19,6 +19,7 @@ from ptft.training.loop import CHECK_EVERY_ON_CUDA, Trainer
 from ptft.training.methods import LoraSettings, get_method
 from ptft.training.packing import example_weights, pack
 from ptft.training.remedies import Objective
+from ptft.training.settings import TrainingSettings
 
 WARM_UP, UPDATES, PARTS = 5, 20, 5
 SHARE_OF_TIME = 0.2  # of a section, for the updates of one kind of text
@@ -94,7 +95,7 @@ def _parts(trainer: Trainer, batch: list[Example], context: Context) -> dict[str
 
     def forward() -> None:
         with torch.autocast(context.device.type, torch.bfloat16, enabled=trainer.bfloat16):
-            loss.append(Objective()(trainer.model, packed))
+            loss.append(Objective(TrainingSettings())(trainer.model, packed))
 
     taken = {
         "forward": context.seconds(forward),

@@ -1,4 +1,4 @@
-"""docs/methods.md, docs/tables.md and docs/scoring.md, each followed in a copy of the project."""
+"""Guides to a method, a remedy, a table and a scoring method, each followed in a copy."""
 
 import json
 import re
@@ -34,7 +34,12 @@ def asked_for(guide):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "part", "files"),
-    [("methods", "Finetune", 2), ("scoring", "Evaluation", 4), ("tables", None, 6)],
+    [
+        ("methods", "Finetune", 2),
+        ("remedies", "Finetune", 3),
+        ("scoring", "Evaluation", 4),
+        ("tables", None, 6),
+    ],
 )
 def test_the_guide_works_as_written(repository, checkout, name, part, files):
     guide = (repository / f"docs/{name}.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from ptft.runtime.job_records import read_records
 from tests.waiting import Stops
 
 from .conftest import Clone
-from .test_contracts import ARMS, AUDIT, DIGEST, DRAWN, TAIL, evaluations, finetunings
+from .test_contracts import ARMS, CHECKS, DIGEST, DRAWN, TAIL, evaluations, finetunings, scored
 from .test_recovery import kill_at_stop
 
 RETOLD = ["Write the resolved study", "Write the report"]
@@ -84,7 +84,13 @@ def new_data(clone: Clone) -> None:
     """A new dataset trains all models again; their other cells are in the store."""
     clone.edit("study.yaml", "pocket_facts]", "pocket_facts, pocket_stories]")
     output = clone.snakemake("-n")
-    new = ["Prepare pocket_stories (test)", "Prepare pocket_stories (shots)", AUDIT, DIGEST]
+    new = [
+        "Prepare pocket_stories (test)",
+        "Prepare pocket_stories (shots)",
+        *scored("stories"),
+        CHECKS,
+        DIGEST,
+    ]
     resolved = "Write the resolved study"
     assert clone.messages(output) == sorted(
         [*new, *finetunings(ARMS[1:]), *evaluations(), *TAIL, *DRAWN, resolved]

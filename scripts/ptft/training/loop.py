@@ -153,7 +153,7 @@ class Trainer:
 
     def _gradients(self) -> Gradients:
         run, settings = self.run, self.run.settings
-        objective, device = Objective(settings.kl, run.base), run.devices.device
+        objective, device = Objective(settings, run.base), run.devices.device
         replayed = run.replayed.examples if run.replayed else ()
         if settings.token_budget:
             budget = TokenBudget(settings.token_budget, settings.token_budget)

@@ -131,11 +131,11 @@ class Reference:
 class Objective:
     """The loss that an update reduces, apart from penalties on the weights alone.
 
-    Of each learned token its cross-entropy and, ``kl`` times, the divergence of the model's
-    prediction from that of ``base``, the checkpoint.
+    Of each learned token its cross-entropy and, ``settings.kl`` times, the divergence of the
+    model's prediction from that of ``base``, the checkpoint.
     """
 
-    kl: float = 0.0
+    settings: TrainingSettings
     base: Callable[[PackedBatch], torch.Tensor] | None = None
 
     def __call__(self, model, packed: PackedBatch) -> torch.Tensor:
@@ -145,7 +145,7 @@ class Objective:
         logits = token_logits(model, packed)
         losses = cross_entropy(logits, packed)
         if base is not None:
-            losses = losses + self.kl * divergence(base, logits)
+            losses = losses + self.settings.kl * divergence(base, logits)
         return (losses * packed.weights).sum()
 
 

@@ -10,6 +10,7 @@ from ptft.training import gradients
 from ptft.training.gradients import TokenBudget, cast_bytes
 from ptft.training.packing import NAME, pack
 from ptft.training.remedies import Objective
+from ptft.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 BEFORE, PEAK, FREE = 1_000_000, 1_800_000, 3_000_000
@@ -38,7 +39,7 @@ def test_weights_and_their_copies_are_no_activations(share, extra, bfloat16, tmp
     examples = some_examples(20)
     tokens = sum(len(item.ids) for item in examples)
     budget = gradients.automatic_token_budget(
-        model, examples, Objective(0, None), torch.device("cuda"), bfloat16, extra
+        model, examples, Objective(TrainingSettings()), torch.device("cuda"), bfloat16, extra
     )
     a_token = (PEAK - BEFORE - copies) / tokens
     room = 0.85 * (FREE - (8 + extra) * share * weights) - copies
