@@ -24,16 +24,19 @@ def guide(repository) -> str:
 
 @pytest.fixture
 def written(guide, tmp_path):
-    """A folder with the files that the guide says to write, and those it promises."""
-    promised = {}
+    """A folder with the files that the guide says to write, and those it promises.
+
+    Its name holds what patterns and wildcards are made of.
+    """
+    folder, promised = tmp_path / "{mine} [v1]", {}
     for name, content in FILE.findall(guide):
         if name.startswith("results/"):
             promised[name] = content
         else:
-            path = tmp_path / name
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-    return tmp_path, promised
+    return folder, promised
 
 
 def follow(commands: str, folder, repository, **environment: str) -> str:
