@@ -42,28 +42,44 @@ class FigureSpec:
 FIGURES: dict[str, FigureSpec] = {
     "abstract": FigureSpec(
         "gains",
-        ("base_scores", "groups", "gains", "latent", "group_gains", "forgetting", "suspicious"),
+        (
+            "base_scores",
+            "groups",
+            "gains",
+            "latent",
+            "group_gains",
+            "forgetting",
+            "suspicious",
+            "claims",
+        ),
         "Abstract",
         "The study in four panels",
     ),
     "base_scores": FigureSpec(
         "pretraining",
-        ("base_scores", "groups", "suspicious"),
+        ("base_scores", "claims", "suspicious"),
         "Pre-training",
         "Base scores over pre-training",
         overlaid="base_scores",
     ),
     "base_vs_tuned": FigureSpec(
-        "gains", ("gains", "suspicious"), "Fine-tuning", "Base and tuned scores", overlaid="gains"
+        "gains",
+        ("gains", "claims", "suspicious"),
+        "Fine-tuning",
+        "Base and tuned scores",
+        overlaid="gains",
     ),
     "gain_by_group": FigureSpec(
         "gains", ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
     ),
     "stopping": FigureSpec(
-        "pretraining", ("stopping", "gains"), "Fine-tuning", "When pre-training could have stopped"
+        "pretraining",
+        ("stopping", "gains", "claims"),
+        "Fine-tuning",
+        "When pre-training could have stopped",
     ),
     "formats": FigureSpec(
-        "formats", ("formats",), "Formats", "Scores by prompt format", needs="formats"
+        "formats", ("formats", "claims"), "Formats", "Scores by prompt format", needs="formats"
     ),
     "domains": FigureSpec(
         "gains", ("domains", "suspicious"), "Generalization", "Change in and out of domain"
@@ -76,21 +92,24 @@ FIGURES: dict[str, FigureSpec] = {
         needs="examples",
     ),
     "forgetting": FigureSpec(
-        "forgetting", ("forgetting", "base_scores"), "Forgetting", "Change on other families"
+        "forgetting",
+        ("forgetting", "base_scores", "claims"),
+        "Forgetting",
+        "Change on other families",
     ),
     "tradeoff": FigureSpec(
         "remedies", ("tradeoff",), "Forgetting", "What is gained against what is kept"
     ),
     "remedies": FigureSpec(
         "remedies",
-        ("equal_gain",),
+        ("equal_gain", "claims"),
         "Forgetting",
         "What each method spares at the same gain",
         needs="methods",
     ),
     "overtraining": FigureSpec(
         "pretraining",
-        ("along_pretraining", "overtraining"),
+        ("along_pretraining", "claims"),
         "Fine-tuning",
         "Each setting, and noise, along pre-training",
     ),
@@ -101,7 +120,11 @@ FIGURES: dict[str, FigureSpec] = {
         "Every tuned model on every dataset",
     ),
     "generic_text": FigureSpec(
-        "forgetting", ("generic_text",), "Forgetting", "Loss on generic text", needs="texts"
+        "forgetting",
+        ("generic_text", "claims"),
+        "Forgetting",
+        "Loss on generic text",
+        needs="texts",
     ),
 }
 

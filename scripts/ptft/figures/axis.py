@@ -107,6 +107,20 @@ def at_last(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("index") == pl.col("index").max())
 
 
+def claimed(tables: Mapping[str, pl.DataFrame], claim: str) -> pl.DataFrame:
+    """Rows of table `claims` of one kind with a known interval: what a title may say.
+
+    Their limits hold for all claims of a study at once, as on its page. Of several methods those of
+    the first, unless they are what is compared.
+    """
+    rows = tables["claims"].filter(pl.col("claim") == claim, pl.col("ci_low").is_not_null())
+    first = pl.col("method").eq_missing(pl.col("method").min())
+    return rows if claim in COMPARED else rows.filter(first)
+
+
+COMPARED = ("every method's", "headroom", "gap", "drop", "text")
+
+
 def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
     """Tokens of checkpoints; without tokens, their steps or names."""
     known = "step" if checkpoints["tokens"].null_count() else "tokens"

@@ -12,7 +12,13 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from ptft import language
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.learning import hidden_labels
-from ptft.figures.axis import at_last, checkpoint_axis, checkpoint_labels, placed_on
+from ptft.figures.axis import (
+    at_last,
+    checkpoint_axis,
+    checkpoint_labels,
+    claimed,
+    placed_on,
+)
 from ptft.figures.marks import (
     METHOD_LINES,
     curve,
@@ -38,12 +44,15 @@ COLUMNS = 2
 
 
 def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure:
-    """One panel per direction: relative change of each task's models; black: their mean."""
+    """One panel per direction: change of each task's models; black: their mean."""
     table = tables["forgetting"]
     if table.is_empty():
         return nothing_to_draw(language.label("no model was evaluated on another family"))
+    table = table.filter(pl.col("headroom").is_not_null())
+    if table.is_empty():
+        return nothing_to_draw(language.label("no base model knows what could be forgotten"))
     directions = table["direction"].unique().sort().to_list()
-    drawn = table.select("bounded", "bounded_ci_low", "bounded_ci_high")
+    drawn = table.select("headroom", "headroom_ci_low", "headroom_ci_high")
     limits = (
         min(-0.5, drawn.min_horizontal().min() - 0.03),
         max(0.25, drawn.max_horizontal().max() + 0.03),
@@ -60,15 +69,15 @@ def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure:
         about = worth(rows, tables["base_scores"])
         title = f"{language.label('tuned on ' + start)} → {language.label('tested on ' + end)}"
         ax.set_title("\n".join([title, *([about] if about else [])]))
-        ax.set_ylabel(language.label("relative change, %"))
+        ax.set_ylabel(language.label("change, % above guessing"))
         checkpoint_axis(ax, table)
     outer_labels(axes, COLUMNS)
     legend_below(figure, axes, columns=5)
     below = language.label(
-        "Change of the score on families that a model was not tuned for, in % of the larger of "
-        "both scores. Where the base model is at chance there is nothing to forget."
+        "Change on families that a model was not tuned for, in % of what the base score is above "
+        "guessing, over the pairs of task and dataset where it is."
     )
-    headline(figure, _found_lost(table), below)
+    headline(figure, _found_lost(tables), below)
     return figure
 
 
@@ -83,11 +92,11 @@ def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame) -> None:
             one = of_method.filter(pl.col("train_task") == task)
             if len(one):
                 label = language.task(task) + suffix
-                curve(ax, one, "bounded", label, number, "bounded_", linestyle=line)
+                curve(ax, one, "headroom", label, number, "headroom_", linestyle=line)
         mean = of_method.filter(pl.col("train_task") == ALL_TASKS)
         look = {"color": "black", "marker": "", "linewidth": 1.8, "linestyle": line}
         bare = mean.with_columns(ci_low=None, ci_high=None)
-        curve(ax, bare, "bounded", language.label("mean") + suffix, **look)
+        curve(ax, bare, "headroom", language.label("mean") + suffix, **look)
 
 
 def worth(rows: pl.DataFrame, base_scores: pl.DataFrame) -> str:
@@ -103,17 +112,19 @@ def worth(rows: pl.DataFrame, base_scores: pl.DataFrame) -> str:
     return language.label("last base model above chance on {k} of {n}").format(k=above, n=len(base))
 
 
-def _found_lost(table: pl.DataFrame) -> str:
-    """The direction with the largest mean loss at the last checkpoint, if it is sure."""
-    mean = at_last(table).filter(pl.col("train_task") == ALL_TASKS, pl.col("bounded_ci_high") < 0)
-    if mean.is_empty():
+def _found_lost(tables: Mapping[str, pl.DataFrame]) -> str:
+    """The direction with the largest mean loss at the last checkpoint, if it is shown."""
+    lost = claimed(tables, "headroom").filter(pl.col("verdict") == "falls")
+    if lost.is_empty():
         return language.label("Change on other families")
-    most = mean.sort("bounded", "direction").row(0, named=True)
+    most = lost.sort("value", "direction").row(0, named=True)
     start, end = most["direction"].split(">")
-    return language.label("{start}, the last models lose {share} % of their score {end}").format(
+    return language.label(
+        "{start}, the last models lose {share} % of what is above guessing {end}"
+    ).format(
         start=language.label("tuned on " + start).capitalize(),
         end=language.label("on " + end),
-        share=f"{-100 * most['bounded']:.0f}",
+        share=f"{-100 * most['value']:.0f}",
     )
 
 
@@ -146,7 +157,11 @@ def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure:
     figure.colorbar(
         axes[0].collections[0], ax=axes, label=language.label("points"), shrink=0.8, pad=0.01
     )
-    headline(figure, _found_largest_loss(table, hidden), _of_cross_evaluation(columns, hidden))
+    headline(
+        figure,
+        language.label("Every tuned model on every dataset"),
+        _of_cross_evaluation(columns, hidden),
+    )
     return figure
 
 
@@ -197,23 +212,6 @@ def _matrix(
         if families[x] != families[x - 1]:
             ax.axvline(x, color=GREY, linewidth=0.8)
     ax.set_ylabel(language.label("tuned on"))
-
-
-def _found_largest_loss(table: pl.DataFrame, hidden: Sequence[str]) -> str:
-    """The largest loss on another family at the last checkpoint, if one is sure."""
-    lost = at_last(table).filter(
-        pl.col("domain") == "cross", pl.col("ci_high") < 0, ~pl.col("dataset").is_in(list(hidden))
-    )
-    if lost.is_empty():
-        return language.label("Every tuned model on every dataset")
-    most = lost.sort("difference", "train_task", "dataset").row(0, named=True)
-    return language.label(
-        "Tuned on {task}, the last model loses {points} points on {dataset}"
-    ).format(
-        task=language.task(most["train_task"]),
-        dataset=language.dataset(most["dataset"]),
-        points=points(most["difference"]).lstrip("−"),
-    )
 
 
 def _of_cross_evaluation(columns: Sequence[tuple[str, str]], hidden: Sequence[str]) -> str:
@@ -334,18 +332,18 @@ def draw_generic_text(tables: Mapping[str, pl.DataFrame]) -> Figure:
     below = language.label(
         "Loss on generic text over pre-training, on a logarithmic axis: lower is better."
     )
-    headline(figure, _found_dearer(tuned), below)
+    headline(figure, _found_dearer(tables), below)
     return figure
 
 
-def _found_dearer(tuned: pl.DataFrame) -> str:
-    """The largest rise by fine-tuning at the last checkpoint, if one is sure."""
-    risen = at_last(tuned).filter(pl.col("change_ci_low") > 0)
+def _found_dearer(tables: Mapping[str, pl.DataFrame]) -> str:
+    """The largest rise by fine-tuning at the last checkpoint, if one is shown."""
+    risen = claimed(tables, "text").filter(pl.col("verdict") == "rises")
     if risen.is_empty():
         return language.label("Loss on generic text")
-    most = risen.sort("change", "dataset", descending=True).row(0, named=True)
+    most = risen.sort("value", "dataset", descending=True).row(0, named=True)
     return language.label("Fine-tuning on {task} costs {bits} bits per byte of {dataset}").format(
         task=language.task(most["train_task"]),
-        bits=f"{most['change']:.2f}",
+        bits=f"{most['value']:.2f}",
         dataset=language.dataset(most["dataset"]),
     )

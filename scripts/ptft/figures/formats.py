@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
-from ptft.figures.axis import at_last, checkpoint_axis
+from ptft.figures.axis import checkpoint_axis, claimed
 from ptft.figures.marks import curve, from_zero, legend_below, method_line, outer_labels, points
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
 
@@ -58,7 +58,7 @@ def draw_formats(tables: Mapping[str, pl.DataFrame]) -> Figure:
         "Score in each prompt format, over pre-training; grey: the base model in all formats. "
         "Panels of a family have one scale."
     )
-    headline(figure, _found(tuned), below)
+    headline(figure, _found(tables), below)
     return figure
 
 
@@ -76,17 +76,17 @@ def _band(ax: Axes, base: pl.DataFrame) -> None:
     )
 
 
-def _found(tuned: pl.DataFrame) -> str:
-    """The largest loss by another wording at the last checkpoint, if one is sure."""
-    lost = at_last(tuned).filter(pl.col("gap_ci_high") < 0)
+def _found(tables: Mapping[str, pl.DataFrame]) -> str:
+    """The largest loss by another wording at the last checkpoint, if one is shown."""
+    lost = claimed(tables, "gap").filter(pl.col("verdict") == "falls")
     if lost.is_empty():
         return language.label("Scores by prompt format")
-    most = lost.sort("gap", "dataset", "format").row(0, named=True)
+    most = lost.sort("value", "dataset", "format").row(0, named=True)
     return language.label(
         "Another prompt format costs tuned models up to {points} points: {dataset} in format "
         "{format}"
     ).format(
-        points=points(most["gap"]).lstrip("−"),
+        points=points(most["value"]).lstrip("−"),
         dataset=language.dataset(most["dataset"]),
         format=most["format"],
     )

@@ -14,7 +14,7 @@ from ptft import language
 from ptft.analysis.tables.learning import LITTLE_MASS, hidden_labels
 from ptft.analysis.tables.overtraining import NOISED
 from ptft.analysis.tables.stopping import CURVE
-from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, distances
+from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, claimed, distances
 from ptft.figures.marks import (
     Bars,
     colour,
@@ -55,7 +55,7 @@ def draw_base_scores(
         return nothing_to_draw(language.label("no base model was evaluated"))
     hidden = hidden_labels(tables["suspicious"])
     if table["index"].n_unique() == 1:
-        return _single_checkpoint(table, hidden)
+        return _single_checkpoint(tables, hidden)
     shown = table.select("kind", "family").unique().sort(pl.all())
     figure, axes = panels(len(shown), columns=3, height=2.5)
     for ax, (kind, family) in zip(axes, shown.iter_rows(), strict=True):
@@ -66,7 +66,7 @@ def draw_base_scores(
         from_zero(ax)
         checkpoint_axis(ax, table)
         panel_legend(ax)
-    headline(figure, _taught(tables["groups"], hidden), _of_base_scores(table, hidden))
+    headline(figure, _taught(tables), _of_base_scores(table, hidden))
     return figure
 
 
@@ -89,9 +89,9 @@ def _family_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Seq
     guess_lines(ax, rows)
 
 
-def _single_checkpoint(table: pl.DataFrame, hidden: Sequence[str]) -> Figure:
+def _single_checkpoint(tables: Mapping[str, pl.DataFrame], hidden: Sequence[str]) -> Figure:
     """A bar per dataset, and what guessing earns."""
-    table = table.sort("kind", "family", "dataset")
+    table = tables["base_scores"].sort("kind", "family", "dataset")
     figure, [ax] = panels(1, 1, height=0.6 + 0.24 * len(table))
     names = [
         language.dataset(name) + (language.label(" (no score)") if name in hidden else "")
@@ -103,23 +103,22 @@ def _single_checkpoint(table: pl.DataFrame, hidden: Sequence[str]) -> Figure:
     score_bars(ax, names, [scores], table)
     ax.set_xlabel(", ".join(dict.fromkeys(map(language.metric, table["metric"]))))
     legend_below(figure, [ax])
-    known = table.filter(pl.col("chance").is_not_null(), ~pl.col("dataset").is_in(list(hidden)))
-    guess = pl.max_horizontal("chance", "majority")
+    known = claimed(tables, "rise above guessing")
     title = language.label("The base model is above guessing on {k} of {n} datasets").format(
-        k=len(known.filter(pl.col("ci_low") > guess)), n=len(known)
+        k=(known["verdict"] == "rises").sum(), n=len(known)
     )
     below = language.label("Scores of the base model, with their intervals.")
     headline(figure, title if len(known) else language.label("Base scores"), below)
     return figure
 
 
-def _taught(groups: pl.DataFrame, hidden: Sequence[str]) -> str:
-    """How many datasets pre-training alone teaches, by the rule of table `groups`."""
-    groups = groups.filter(~pl.col("dataset").is_in(list(hidden)))
-    if groups.is_empty():
+def _taught(tables: Mapping[str, pl.DataFrame]) -> str:
+    """How many datasets pre-training alone teaches."""
+    rises = claimed(tables, "rise")
+    if rises.is_empty():
         return language.label("Base scores over pre-training")
     return language.label("Pre-training alone teaches {k} of {n} datasets").format(
-        k=(groups["group"] == "learned").sum(), n=len(groups)
+        k=(rises["verdict"] == "rises").sum(), n=len(rises)
     )
 
 
@@ -170,7 +169,7 @@ def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
     _label(ax, stops, checkpoints)
     for y, stop in enumerate(stops.iter_rows(named=True)):
         _mark(ax, y, stop, shares[y])
-    headline(figure, _found_stops(stops), _of_stopping(stops))
+    headline(figure, _found_stops(tables), _of_stopping(stops))
     return figure
 
 
@@ -234,17 +233,17 @@ def _saved(stop: Mapping) -> tuple[str, dict]:
     return ("–" if bare is None else language.label("nothing")), {"color": GREY}
 
 
-def _found_stops(stops: pl.DataFrame) -> str:
-    """How many curves surely could have stopped early."""
-    judged = stops.filter(~pl.col("too_low"), pl.col("safe_index").is_not_null())
-    if judged.is_empty():
+def _found_stops(tables: Mapping[str, pl.DataFrame]) -> str:
+    """For how many test sets pre-training could have stopped earlier."""
+    stops = claimed(tables, "stop")
+    early = (stops["verdict"] == "earlier").sum()
+    if stops.is_empty():
         return language.label("When pre-training could have stopped")
-    early = (judged["safe_checkpoint"] != judged["last_checkpoint"]).sum()
     if not early:
         return language.label("No own test set shows that pre-training could have stopped earlier")
     return language.label(
         "For {k} of {n} own test sets pre-training could have stopped earlier"
-    ).format(k=early, n=len(judged))
+    ).format(k=early, n=len(stops))
 
 
 def _of_stopping(stops: pl.DataFrame) -> str:
@@ -257,7 +256,6 @@ def _of_stopping(stops: pl.DataFrame) -> str:
 
 TASKS = 3
 MEASURE = "tuned score"
-TEST_LEVEL = 0.05
 
 
 def draw_overtraining(tables: Mapping[str, pl.DataFrame]) -> Figure:
@@ -283,7 +281,7 @@ def draw_overtraining(tables: Mapping[str, pl.DataFrame]) -> Figure:
         "Mean score on the task's own test sets after fine-tuning, by method and setting; in black "
         "the setting that validation chooses at each checkpoint."
     )
-    headline(figure, _found_declines(tables["overtraining"]), below)
+    headline(figure, _found_declines(tables), below)
     return figure
 
 
@@ -308,12 +306,11 @@ def _noise(ax: Axes, rows: pl.DataFrame) -> None:
         curve(ax, one, "value", label if strength else language.label("no noise"), number)
 
 
-def _found_declines(overtraining: pl.DataFrame) -> str:
-    """For how many curves the last checkpoint is surely worse to fine-tune from than the best."""
-    known = overtraining.filter(pl.col("measure") == MEASURE, pl.col("p_adjusted").is_not_null())
-    if known.is_empty():
+def _found_declines(tables: Mapping[str, pl.DataFrame]) -> str:
+    """For how many curves the last checkpoint is worse to fine-tune from than the best."""
+    drops = claimed(tables, "drop")
+    if drops.is_empty():
         return language.label("Each setting, and noise, along pre-training")
-    worse = known.filter(pl.col("p_adjusted") < TEST_LEVEL)
-    return language.label(
-        "Curves that end significantly lower than at their best checkpoint: {k} of {n}"
-    ).format(k=len(worse), n=len(known))
+    return language.label("Curves that end lower than at their best checkpoint: {k} of {n}").format(
+        k=(drops["verdict"] == "rises").sum(), n=len(drops)
+    )
