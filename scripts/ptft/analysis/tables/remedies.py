@@ -417,7 +417,7 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     reaches, i.e. the worst method's best, less ``gain_margin``; or ``gain_share`` of the best gain
     of full fine-tuning, which a method may miss (``reached`` false). In each resample it is found
     again, and so is the best model. Limits cover the choice of the best
-    model, of the method and of full fine-tuning (:func:`limits_of_best`).
+    model, of the method and of full fine-tuning (:func:`limits_of_best`), and which gain enough.
 
     One row per (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
     ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
@@ -503,8 +503,12 @@ def _table(found: list[Compared], draws: int, level: float) -> pl.DataFrame:
         if name == "spared":
             columns[f"{name}_{DETECTABLE}"] = []
         for value, one in zip(values, found, strict=True):
-            drawn = one.versions[name][1 : 1 + draws]
+            whole = one.versions[name][None]
+            drawn = whole[0, 1 : 1 + draws]
             low, high, least = one.limits[name]
+            # Which models gain enough is found again in each draw: limits cover that, too.
+            _, lowest, highest = Versions(whole, draws).estimates(whole).interval(level)
+            low, high = min(low, lowest[0] - value), max(high, highest[0] - value)
             told = [np.nan] * 4
             if np.isfinite(drawn).mean() >= level:
                 told = [float(np.nanstd(drawn)), value + low, value + high, least]
