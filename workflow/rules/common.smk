@@ -36,12 +36,12 @@ def tuned_folder(folder):
 
 
 def scored_models(wildcards):
-    """Records of all models that are scored; listed for a job that asks, not at each parse."""
-    return [
-        RESULTS.scored_model(checkpoint, arm.name)
-        for checkpoint, arm in GRID.models()
-        if not arm.parent
-    ]
+    """Records of all models that are scored, listed for a job that asks and not at each parse.
+
+    And the digests of their data: were these lost, nobody would see that the data is another.
+    """
+    models = [(checkpoint, arm.name) for checkpoint, arm in GRID.models() if not arm.parent]
+    return [RESULTS.digests, *(RESULTS.scored_model(*model) for model in models)]
 
 
 SCORED = scored_models
