@@ -33,6 +33,8 @@ from ptft.report import rendering
 from ptft.report.rendering import arm_name, bar, decimal, interval_text, p_value, percent, points
 
 label, dataset, task = language.label, language.dataset, language.task
+PAGES = {"examples": "Single examples", "comparison": "Compare any two models"}
+"""kind of page beside the report -> its link"""
 BESIDE = ("arms", "audit_splits", "audit_prompts")
 """tables of a study that no analysis makes"""
 
@@ -246,7 +248,7 @@ def study_page(
         more_figures=[
             _figure(name, files.figures, tables) for name in drawn if name not in used
         ] if by.keys() & {"added", "latent"} else [],
-        beside=files.beside or {},
+        beside={PAGES[kind]: file for kind, file in (files.beside or {}).items()},
         checks=[*map(rendering.sentence, by.get("checks", []))],
         splits=_splits(tables.get("audit_splits")),
         provenance=[*map(rendering.sentence, by.get("provenance", []))],

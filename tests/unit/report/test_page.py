@@ -157,7 +157,7 @@ def test_both_languages_say_the_same(name):
 def test_all_labels_have_their_translation():
     said = {question.title for question in QUESTIONS} | set(pages.ALONE.values())
     said |= set(TITLES.values()) | {head for columns in ROWS.values() for head, _ in columns}
-    said |= {spec.title for spec in FIGURES.values()} | set(FLAGS) | {"examples", "comparison"}
+    said |= {spec.title for spec in FIGURES.values()} | set(FLAGS) | set(pages.PAGES.values())
     said |= {"classification", "generation", "learned", "not learned", "tuned score", "kept"}
     said |= {"rises", "falls", "flat", "undecided", "guessing", "starts below chance", "too low"}
     said |= {"two points", "above guessing", "below chance", "no chance level", "earlier"}
