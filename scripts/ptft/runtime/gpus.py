@@ -71,6 +71,8 @@ def _without_cut_gpus(listed: list[str]) -> list[str]:
 def lease(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[list[str], list[int]]]:
     """Hold ``count`` GPUs of the pool, waiting until as many are free.
 
+    On a machine without any, outside of a cluster's job, it is none: the CPU does the work.
+
     Yields:
         their names, and the descriptors of the locks. A child that inherits the descriptors
         keeps the lease even if this process is killed.
@@ -79,6 +81,9 @@ def lease(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[list[str], li
         ValueError: the pool has fewer GPUs than asked for, slices not counted for several.
     """
     pool = gpu_pool() if count else []
+    if count and not pool and "SLURM_JOB_ID" not in os.environ:
+        log.warning("this machine has no GPU: the job runs on the CPU")
+        count = 0
     slices = [name for name in pool if name.startswith(SLICE)] if count > 1 else []
     pool = [name for name in pool if name not in slices]
     if len(pool) < count:

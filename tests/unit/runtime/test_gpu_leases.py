@@ -163,6 +163,11 @@ def test_users_of_one_machine_share_its_gpus(monkeypatch):
 def test_a_machine_without_nvidia_smi_has_no_gpus(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert gpu_pool() == []
+    with lease(1) as (none, locks):  # the CPU does the work
+        assert none == [] and locks == []
+    monkeypatch.setenv("SLURM_JOB_ID", "17")  # where they were asked for, they are missing
+    with pytest.raises(ValueError, match="asks for 1 GPUs, but this machine offers 0"), lease(1):
+        pass
 
 
 def test_a_job_waits_until_enough_gpus_are_free(tmp_path):
