@@ -57,7 +57,7 @@ def test_no_noise_is_the_base_model(scores, table):
 def test_the_figure_has_a_line_a_setting_and_a_panel_of_noise(scores, table):
     tables = {
         "along_pretraining": table,
-        "overtraining": make_table("overtraining", scores, Settings()),
+        "claims": make_table("claims", scores, Settings()),
     }
     tasks, noise = draw("overtraining", tables).axes
     lines = [line for line in tasks.lines if len(line.get_xdata()) == 3]

@@ -251,7 +251,7 @@ def test_generic_text_has_every_setting_and_draws_the_chosen_one(swept, table):
     assert set(losses) == {CHOSEN, *SETTING_LOSS} and losses[CHOSEN] == losses["lr0.01"]
     told = [found.about.get("setting") for found in findings_on_texts({"generic_text": texts})]
     assert all(told[1:].count(setting) == 2 for setting in SETTING_LOSS)  # of both tasks
-    [ax] = draw("generic_text", {"generic_text": texts}, arms=table).axes
+    [ax] = draw("generic_text", {"generic_text": texts, "claims": swept("claims")}, arms=table).axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
     own = texts.filter(train_task="nli", setting=CHOSEN).sort("index")
     assert drawn["tuned on nli (full, chosen)"] == own["bits_per_byte"].to_list()
