@@ -97,7 +97,7 @@ def new_data(clone: Clone) -> None:
     )
     assert clone.stages(output)["cells"] == 6 * 2
     assert "4 models were deleted (keep_models: false): trained again" in output
-    assert "for 2 fine-tuned models at a time (keep_models: false)" in output  # on two cores
+    assert "each fine-tuned model that is there at a time (keep_models: false)" in output
     assert "estimated from 10 finished jobs of this study" in output
     clone.snakemake(RECORD)
     *_, last = read_records(clone.root / RESULTS / "state/jobs/evaluate_model" / ARM)
