@@ -58,12 +58,11 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     One row per claim, with the ``datasets`` of a mean, by ``question`` of the page: how base scores
     rise (taught: `rise`) and are above guessing (`rise above guessing`, last checkpoint); gains on
     own test sets at the last checkpoint (added: `gain`, `mean gain` of a group); how tuned scores
-    rise (latent: `tuned rise`), are above guessing, and by how much more they rise
-    than the base's (`excess`); what is lost on other families where there is
-    something to forget (forgotten: `headroom`), of generic text (texts: `text`, of every setting,
-    and `base text`, of the last base model since the first; bits per byte);
-    what a method keeps more than full fine-tuning at equal gain (spared); what another format costs
-    (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`), and the
+    rise (latent: `tuned rise`), are above guessing, and by how much more they rise than the base's
+    (`excess`); what is lost on other families where there is something to forget (forgotten:
+    `headroom`), of generic text (texts: `text`, of every setting, and `base text`, of the last base
+    model since the first; bits per byte); what a method keeps more than full fine-tuning at equal
+    gain (spared); what another format costs (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`), and the
     earliest ``checkpoint`` from which on none is below the last by ``stop_margin`` (stopping:
     `stop`, verdict `earlier`; value is its score less the last). Of a swept method only the setting
     that validation chooses, except in `spared`.
