@@ -62,10 +62,10 @@ def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
     (`excess`); what is lost on other families where there is something to forget (forgotten:
     `headroom`), of generic text (texts: `text`, of every setting, and `base text`, of the last base
     model since the first; bits per byte); what a method keeps more than full fine-tuning at equal
-    gain (spared); what another format costs (formats: `gap`); how far the best checkpoint is above the last (overtraining: `drop`), and the
-    earliest ``checkpoint`` from which on none is below the last by ``stop_margin`` (stopping:
-    `stop`, verdict `earlier`; value is its score less the last). Of a swept method only the setting
-    that validation chooses, except in `spared`.
+    gain (spared); what another format costs (formats: `gap`); how far the best checkpoint is above
+    the last (overtraining: `drop`), and the earliest ``checkpoint`` from which on none is below the
+    last by ``stop_margin`` (stopping: `stop`, verdict `earlier`; value is its score less the last).
+    Of a swept method only the setting that validation chooses, except in `spared`.
 
     ci_low and ci_high: in at most 1 - ``level`` of studies any of these intervals misses the truth;
     so "the largest of", "any of" and "k of n" are covered. p is adjusted for all claims likewise.
