@@ -128,7 +128,8 @@ def test_fetch_pin_and_run_offline(hub, tmp_path, repository, monkeypatch):
     offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     cell = "results/remote/evaluations/step1/base/words.default.2shot.parquet"
     record = "results/remote/state/scored/step1/base.json"
-    study.run(record, "results/remote/study.yaml", **offline)
+    audits = "results/remote/tables/audit_splits.parquet"
+    study.run(record, "results/remote/study.yaml", audits, **offline)
     assert pl.read_parquet(tmp_path / cell).height == 12
     audit = pl.read_csv(tmp_path / "results/remote/tables/audit_splits.csv")
     assert audit["source"].to_list()[0] == "org/words (default), validation"

@@ -8,7 +8,8 @@ FETCHED = list(GRID.fetched())
 CHECKPOINT_PINS = [paths.pin(folder) for folder in GRID.fetched_checkpoints()]
 PINS = list(REFERENCES)
 pins_slice = slice_of(
-    "pins", lambda study: {"references": REFERENCES, "same_weights": STUDY.same_weights}
+    "pins",
+    lambda study: {"references": list(REFERENCES.items()), "same_weights": STUDY.same_weights},
 )
 # Of what is pinned no rule is known: nothing is looked up, or fetched, again for a new dataset.
 UNRESOLVED = unresolved(REFERENCES)

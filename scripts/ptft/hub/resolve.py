@@ -55,8 +55,8 @@ class PinsSlice(TypedDict):
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    references: dict[str, Reference]
-    """path of a pin -> what it is for"""
+    references: list[tuple[str, Reference]]
+    """path of each pin, and what it is for, in the order of the study"""
     same_weights: list[str]
     """checkpoints that may equal another one"""
 
@@ -77,7 +77,7 @@ def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
         HubError: the Hub does not have something; one line for each.
         TwinsError, ArchitectureError: of two checkpoints.
     """
-    references = plan["references"]
+    references = dict(plan["references"])
     asked = list(references) if again else unresolved(references)
     found: dict[str, Pin] = {}
     refusals = []

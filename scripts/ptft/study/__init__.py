@@ -57,8 +57,13 @@ def _require_own_library(snakefile: Path) -> None:
     """Refuse to run the workflow of one clone with the library of another.
 
     Raises:
-        StudyError: naming both.
+        StudyError: naming both; or the folder has a name that Snakemake can't have.
     """
+    if {"{", "}"} & set(str(snakefile.parent.resolve())):
+        raise StudyError(
+            f"{snakefile.parent.resolve()}: Snakemake takes braces in a workflow's folder for "
+            "wildcards; rename the folder"
+        )
     own = snakefile.parent / "scripts/ptft"
     if own.is_dir() and not own.samefile(Path(__file__).parents[1]):
         raise StudyError(
