@@ -7,17 +7,18 @@ from ptft.runtime.programs import command_line
 
 
 @command_line
-def main(checks: tuple[Path, ...], output: Path) -> None:
+def main(checks: Path, datasets: tuple[str, ...], output: Path) -> None:
     """Write the digest of each split, from the check of its dataset.
 
     Args:
-        checks: of the datasets, JSON files
+        checks: folder of the checks
+        datasets: names of those that are scored
         output: digests by split, JSON
     """
     digests = {
-        f"{check.stem}/{split}": digest
-        for check in checks
-        for split, digest in json.loads(check.read_text(encoding="utf-8"))["digests"].items()
+        f"{name}/{split}": digest
+        for name in datasets
+        for split, digest in json.loads((checks / f"{name}.json").read_text())["digests"].items()
     }
     output.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
 

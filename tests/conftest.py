@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ptft import language
 from ptft.runtime.gpus import CPU_STANDS_IN
 
 # Studies of the tests ask for GPUs that are names only.
@@ -64,3 +65,10 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (set PTFT_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def english():
+    """A program that was called in another language leaves the next test in English."""
+    yield
+    language.use()

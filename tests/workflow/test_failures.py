@@ -46,8 +46,8 @@ def test_a_run_tells_causes_and_what_came_out(finished):
     costs.write_text("stage\n")
 
     def run(fails):
-        # Snakemake names its profile, the Snakefile has a note.
-        return finished.snakemake(fails=fails).splitlines()[2:]
+        # Snakemake names its profile, the Snakefile has two notes.
+        return finished.snakemake(fails=fails).splitlines()[3:]
 
     told = run(fails=True)
     assert told[0].startswith("0/1 jobs · 0:"), told

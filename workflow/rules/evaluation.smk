@@ -15,7 +15,8 @@ rule digest_splits:
     message:
         "Digest the data that models are scored on"
     shell:
-        "python {input.script:q} --checks {input.checks:q} --output {output:q} 2> {log:q}"
+        f"python {{input.script:q}} --checks {RESULTS.checks}/scored --datasets {' '.join(GRID.datasets)}"
+        " --output {output:q} 2> {log:q}"
 
 
 # What deletes a model keeps what it tells of its training.

@@ -451,7 +451,7 @@ def test_digests_of_all_checks_are_put_together(tmp_path):
     found = {"nli": {"shots": "a", "test": "b"}, "qa": {"test": "c"}}
     for name, digests in found.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({"digests": digests}))
-    checks = [str(tmp_path / f"{name}.json") for name in found]
-    digest_splits.main(["--checks", *checks, "--output", str(tmp_path / "out.json")])
+    argv = ["--checks", str(tmp_path), "--datasets", *found]
+    digest_splits.main([*argv, "--output", str(tmp_path / "out.json")])
     together = json.loads((tmp_path / "out.json").read_text())
     assert together == {"nli/shots": "a", "nli/test": "b", "qa/test": "c"}
