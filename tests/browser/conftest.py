@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 from tests.workflow.conftest import finished_once  # noqa: F401  (a fixture)
 
 AXE = Path(__file__).parents[2] / ".axe/node_modules/axe-core/axe.min.js"
@@ -24,6 +24,7 @@ class Browser:
         self.driver.get_log("performance")
         self.driver.get_log("browser")
         self.driver.get(page.resolve().as_uri())
+        wait_until(lambda: self.run("return document.readyState") == "complete", str(page))
 
     def run(self, script: str, *arguments):
         """Run JavaScript in the page."""

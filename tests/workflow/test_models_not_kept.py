@@ -125,6 +125,7 @@ def test_a_killed_evaluation_keeps_its_model(finished, tmp_path):
     results = finished.root / RESULTS
     shutil.rmtree(results / "state/cells")
     shutil.rmtree(results / "evaluations" / ARM)
+    (finished.root / RECORD).unlink()
     stops = Stops(tmp_path / "stops", f"{results}/state/cells/*.parquet", nth=3)
     kill_at_stop(finished, stops, RECORD)
     assert len(models(finished)) == 4

@@ -46,7 +46,7 @@ def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     for path in [*records, *results.glob("evaluations/step4/base/*"), *store.rglob("*.parquet")]:
         path.unlink()
     stops = Stops(tmp_path / "stops", f"{store}/*.parquet", nth=3)
-    kill_at_stop(finished, stops, "--until", "evaluate_model")
+    kill_at_stop(finished, stops, "results/tiny/state/scored/step4/base.json")
     kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
     assert not list(results.glob("evaluations/step4/base/*"))
     finished.snakemake("evaluation", "tables")

@@ -39,8 +39,11 @@ def recorded_cells(record: Path) -> dict[str, str]:
 
 
 def recorded_slice(record: Path) -> Path | None:
-    """The slice of the study that a record's cells were scored by; None where nothing tells."""
-    plan = _read(record)["slice"]
+    """The slice that a record's cells were scored by; None where nothing, or no record, tells."""
+    try:
+        plan = _read(record)["slice"]
+    except ValueError:  # cut short, say; `verify` names it
+        return None
     return None if plan is None else Path(plan)
 
 
