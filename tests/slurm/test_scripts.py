@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -17,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 def submit(study, script, *options, pace=()):
     """Submit a script of the clone for the study's cells; its Slurm id."""
     environment = study.stops.environment() if study.stops else dict(os.environ)
+    programs = os.path.dirname(sys.executable)  # where `snakemake` is, as in an active environment
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     command = ["sbatch", "--parsable", "--mem=4G", "--cpus-per-task=2", *options]
     command += [f"slurm/{script}", CELLS, *pace, "--configfile", "study.yaml"]
     done = subprocess.run(
