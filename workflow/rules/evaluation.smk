@@ -15,7 +15,8 @@ rule digest_splits:
     message:
         "Digest the data that models are scored on"
     shell:
-        f"python {{input.script:q}} --checks {RESULTS.checks}/scored --datasets {' '.join(GRID.datasets)}"
+        "python {input.script:q}"
+        f" --checks {RESULTS.checks}/scored --datasets {' '.join(GRID.datasets)}"
         " --output {output:q} 2> {log:q}"
 
 
