@@ -96,7 +96,6 @@ def verdict(
     start: float,
     constant: float | None = None,
     moved: bool = True,
-    others: Sequence[float] = (),
     exact: float = 0.0,
 ) -> str:
     """Whether a training learned, by the loss on its own training examples; no test set is
@@ -107,13 +106,12 @@ def verdict(
         constant: that of the best answer that ignores its input (``losses.constant_loss``); None
             where there is no such answer.
         moved: whether the saved weights differ from the checkpoint's.
-        others: final losses of the same training with other seeds.
         exact: share of its training examples whose completion comes out exactly.
 
     Returns:
         ``learned``, or why not: ``not moved``; ``no lower`` than at the start; ``constant``: hardly
-        below the constant answer; ``behind``: nearer to the constant answer (or to the start) than
-        to the best of the other seeds. A loss that is not a number is ``no lower``.
+        below the constant answer. A loss that is not a number is ``no lower``. Other seeds are
+        compared where all are there (``analysis.tuned_models``).
     """
     if not moved:
         return "not moved"
@@ -123,9 +121,6 @@ def verdict(
         return "learned"
     if constant is not None and final > NO_BETTER * constant:
         return "constant"
-    ceiling = start if constant is None else min(start, constant)
-    if others and final > (min(others) + ceiling) / 2:
-        return "behind"
     return "learned"
 
 
