@@ -8,14 +8,17 @@ bootstrap and table `claims`. To repeat, delete `benchmarks/results/coverage-pag
 from __future__ import annotations
 
 import argparse
+import json
+from collections import Counter
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from coverage import REPOSITORY, measure_parts
+from coverage import REPOSITORY
 from coverage_draws import ANSWERS, ROUGE, answers, generator
+from scipy.stats import binomtest
 
 from ptft.analysis.cell_scores import replicate_table
 from ptft.analysis.collect import CELLS_SCHEMA
@@ -38,51 +41,46 @@ DATASETS = {
 TASKS = ("nli", "pairs", "story")
 GAIN, LOSS, SPARED = 0.2, 0.2, 0.5
 """planted: on own test sets, elsewhere, and the share of the loss that LoRA spares"""
+PLANTED = {"gain": "rises", "headroom": "falls", "spared": "rises"}
+"""what is planted -> the verdict that claims it"""
 SETTINGS = Settings()
+PORTION = 20
 Model = tuple[int, str | None, str | None]
 """checkpoint, method, task; a base model has neither"""
-
-
 Truth = dict[tuple[Model, str, str], float]
 """Of a model, dataset and format: the model's true score (one seed), or its method's mean."""
 
 
 def page_settings() -> list[dict]:
-    """Settings of :func:`page_rates`."""
+    """What studies are made up: planted or not, examples, seeds, scatter between models."""
     return [
         {"planted": planted, "n": n, "seeds": seeds, "scatter": scatter}
         for planted, n, seeds, scatter in product((False, True), SIZES, SEEDS, SCATTERS)
     ]
 
 
-def page_rates(setting: dict, draws: int, seed: int) -> dict[str, float]:
-    """Shares of the studies whose box (claims) or page (with trends) says something untrue.
+def judged(setting: dict, study: int, seed: int) -> Counter[str]:
+    """Whether a study's box (claims) or page (with trends) says something untrue.
 
-    And of planted studies: the shares of gains, of mean losses elsewhere, and of what LoRA spares
-    that are claimed.
+    And of planted studies: how many gains, mean losses elsewhere, and savings of LoRA there are,
+    and how many of them are claimed.
     """
-    rng = generator(seed, setting)
-    wrong = {"box": 0, "page": 0}
-    hits: dict[str, list[bool]] = {}
-    for study in range(draws):
-        scores, truth = made_up_study(setting, rng, study)
-        table = claims(scores, SETTINGS)
-        false = {"box": False, "trend": False}
-        for row in table.iter_rows(named=True):
-            if row["claim"] == "trend":
-                false["trend"] |= not setting["planted"] and row["verdict"] != "undecided"
-                continue
-            true = true_value(row, truth)
-            false["box"] |= is_false(row, true)
-            planted = {"gain": "rises", "headroom": "falls"}.get(row["claim"])
-            planted = "rises" if row["question"] == "spared" else planted
-            if setting["planted"] and planted and abs(true) > 0.05:
-                name = row["question"] if row["question"] == "spared" else row["claim"]
-                hits.setdefault(f"claimed, {name}", []).append(row["verdict"] == planted)
-        wrong["box"] += false["box"]
-        wrong["page"] += false["box"] or false["trend"]
-    shares = {f"wrong, {name}": count / draws for name, count in wrong.items()}
-    return shares | {name: float(np.mean(found)) for name, found in sorted(hits.items())}
+    scores, truth = made_up_study(setting, generator(seed, setting | {"study": study}), study)
+    found = Counter(studies=1)
+    false = {"box": False, "trend": False}
+    for row in claims(scores, SETTINGS).iter_rows(named=True):
+        if row["claim"] == "trend":
+            false["trend"] |= not setting["planted"] and row["verdict"] != "undecided"
+            continue
+        true = true_value(row, truth)
+        false["box"] |= is_false(row, true)
+        name = "spared" if row["question"] == "spared" else row["claim"]
+        if setting["planted"] and name in PLANTED and abs(true) > 0.05:
+            found[f"{name}, planted"] += 1
+            found[f"{name}, claimed"] += row["verdict"] == PLANTED[name]
+    found["wrong boxes"] = int(false["box"])
+    found["wrong pages"] = int(false["box"] or false["trend"])
+    return found
 
 
 def is_false(row: Mapping, true: float) -> bool:
@@ -161,7 +159,7 @@ def _kept(row: Mapping, truth: Truth) -> float:
 def made_up_study(setting: dict, rng: np.random.Generator, seed: int) -> tuple[Scores, Truth]:
     """A study of base models and of two methods, and its true scores."""
     truth: Truth = {}
-    rows, replicates = [], []
+    rows, columns = [], []
     arms = [(None, None), *product(METHODS, TASKS)]
     for dataset, (_, kind, _, _) in DATASETS.items():
         keys, means = [], []
@@ -175,10 +173,12 @@ def made_up_study(setting: dict, rng: np.random.Generator, seed: int) -> tuple[S
         scored = answers(
             rng, np.array(means)[None], setting["n"], ROUGE if kind == "generation" else ANSWERS
         )[0]
-        replicates.append(bootstrap_means(scored.T, RESAMPLES, seed).T)
+        columns.append(scored)
         rows += [_row(dataset, key, each) for key, each in zip(keys, scored, strict=True)]
     cells = pl.DataFrame(rows, schema=CELLS_SCHEMA)
-    table = replicate_table(cells, np.concatenate(replicates), gold_share=0.0, prediction_share=0.5)
+    # Answers to different datasets are independent, whatever examples a resample has.
+    means = bootstrap_means(np.concatenate(columns).T, RESAMPLES, seed).T
+    table = replicate_table(cells, means, gold_share=0.0, prediction_share=0.5)
     return Scores.build(cells, table, seed), truth
 
 
@@ -211,8 +211,32 @@ def _row(dataset: str, key: tuple, scored: np.ndarray) -> dict:
     }  # fmt: skip
 
 
+def measure(seed: int, draws: int, output: Path) -> None:
+    """Count on where the file ends, a portion of studies of each setting in turn."""
+    known = json.loads(output.read_text()) if output.exists() else {"seed": seed, "settings": []}
+    rows = {json.dumps(setting): Counter() for setting in page_settings()}
+    for row in known["settings"]:
+        key = json.dumps({name: row.pop(name) for name in ("planted", "n", "seeds", "scatter")})
+        rows[key] = Counter({name: row[name] for name in row if name != "limits"})
+    for end, (key, counts) in product(range(PORTION, draws + PORTION, PORTION), rows.items()):
+        for study in range(counts["studies"], min(end, draws)):
+            counts.update(judged(json.loads(key), study, seed))
+        known["settings"] = [json.loads(one) | told(found) for one, found in rows.items()]
+        output.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def told(counts: Counter[str]) -> dict:
+    """The counts, and the limits (95 %, Clopper and Pearson 1934) of the shares that are wrong."""
+    limits = {
+        name: [round(end, 4) for end in binomtest(counts[name], counts["studies"]).proportion_ci()]
+        for name in ("wrong boxes", "wrong pages")
+        if counts["studies"]
+    }
+    return dict(sorted(counts.items())) | {"limits": limits}
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Draw, print and write the shares; a call that was killed goes on."""
+    """Make studies up and count; a call that was killed goes on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=400)
@@ -220,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
         "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage-pages.json"
     )
     args = parser.parse_args(argv)
-    measure_parts({"pages": (page_settings, page_rates)}, args.seed, args.draws, args.output)
+    measure(args.seed, args.draws, args.output)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,15 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.overtraining import overtraining
-from ptft.analysis.tables.remedies import TARGETS, Points, Versions, compared, equal_gain, tradeoff
+from ptft.analysis.tables.remedies import (
+    TARGETS,
+    Points,
+    Versions,
+    compared,
+    equal_gain,
+    points_of,
+    tradeoff,
+)
 
 SIZES, SEEDS, SPREADS = (120, 2000), (1, 3), (0.0, 2.0)
 # True scores on the task's own test set and on two of other families, the base model's first.
@@ -86,7 +94,7 @@ def _made_up(
 
 def _held(scores: Scores, truths: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
     """Which intervals hold the truth."""
-    points = Points.of(scores, SETTINGS)
+    points = points_of(scores, SETTINGS)
     table = points.table
     study = table["train_task"].str.tail(5).cast(int).to_numpy()
     keys = list(MODELS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA, COLUMN, Replicates
 from ptft.analysis.draws import Draws, Made, SeedMeans
-from ptft.analysis.settings import TUNED_SHOTS
+from ptft.analysis.settings import TUNED_SHOTS, Settings
 from ptft.analysis.statistics import effective_examples, normal_replicates
 
 KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
@@ -68,6 +70,7 @@ def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
     )
 
 
+T = TypeVar("T")
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]
 METHOD = ["method", "setting", "derived", "strength"]
@@ -108,6 +111,8 @@ class Scores:
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
     against_base: Mapping[str, Scores] = field(default_factory=dict)
+    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """what :func:`once` keeps"""
 
     @classmethod
     def build(
@@ -154,6 +159,8 @@ class Scores:
 
     def main_view(self, format_name: str, shots: int | None) -> Scores:
         """Cells of one format, and of one number of shots a dataset (see :func:`with_shots`)."""
+        if (known := self.made.get((format_name, shots))) is not None:
+            return known
         cells = with_shots(self.cells.filter(pl.col("format") == format_name), shots, ["dataset"])
         if cells.is_empty():
             raise ValueError(
@@ -161,7 +168,7 @@ class Scores:
                 f"{self.cells['format'].unique().sort().to_list()} and shots "
                 f"{self.cells['shots'].unique().sort().to_list()}"
             )
-        return self.among(cells)
+        return self.made.setdefault((format_name, shots), self.among(cells))
 
     def among(self, cells: pl.DataFrame) -> Scores:
         """Some of the cells alone; what draws and scores by seed their rows are stays."""
@@ -176,7 +183,10 @@ class Scores:
         Columns of the tuned cell, plus ``base`` (value) and ``base_row``. Tuned cells without
         such a base cell are left out; :meth:`without_base` lists them.
         """
-        return self._tuned().join(self._base(), on=self._base_key, how="inner")
+        if "pairs" not in self.made:
+            tuned = self._tuned().join(self._base(), on=self._base_key, how="inner")
+            self.made["pairs"] = tuned
+        return self.made["pairs"]
 
     def without_base(self) -> pl.DataFrame:
         """Tuned cells that have no base cell to compare with."""
@@ -191,6 +201,19 @@ class Scores:
         return self.cells.filter(BASE).select(
             *self._base_key, pl.col("value").alias("base"), pl.col("row").alias("base_row")
         )
+
+
+def once(make: Callable[[Scores, Settings], T]) -> Callable[[Scores, Settings], T]:
+    """A function of scores and settings that several tables rest on, called once for each."""
+
+    @wraps(make)
+    def made(scores: Scores, settings: Settings) -> T:
+        key = make, repr(settings)
+        if key not in scores.made:
+            scores.made[key] = make(scores, settings)
+        return scores.made[key]
+
+    return made
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from ptft.analysis.tables.overtraining import mean_points
 from ptft.analysis.tables.remedies import (
     REFERENCE,
     TARGETS,
-    Points,
     best_gain,
     chosen,
     gain_of_all,
     is_reference,
     most_kept,
+    points_of,
     remedy_trends,
 )
 from ptft.analysis.tuned_models import shown
@@ -360,7 +360,7 @@ def _formats(scores: Scores, settings: Settings) -> Iterator[Part]:
 
 def _spared(scores: Scores, settings: Settings) -> Iterator[Part]:
     """Every pair of candidates of a method and of full fine-tuning, at each task's last point."""
-    points = Points.of(scores, settings)
+    points = points_of(scores, settings)
     last = dict(points.table.group_by("train_task").agg(pl.col("index").max()).iter_rows())
     rows: list[dict[str, Any]] = []
     made: list[np.ndarray] = []

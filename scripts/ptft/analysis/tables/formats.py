@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.estimates import Estimates, difference, with_comparison
-from ptft.analysis.scores import ARM, CHECKPOINT, Scores, with_shots
+from ptft.analysis.scores import ARM, CHECKPOINT, Scores, once, with_shots
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 
@@ -41,6 +41,7 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     return with_comparison(table.select(columns), gap, settings.level, prefix="gap_")
 
 
+@once
 def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estimates]:
     """Rows of :func:`formats` with every column, and their gaps."""
     own = scores.cells.filter(pl.col("domain").is_in(["base", "in"]))
@@ -68,6 +69,7 @@ CURVE = [*ARM, "dataset", "format"]
 ALL_DATASETS = "(mean over datasets)"
 
 
+@once
 def format_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the gap between a format and the format of training changes over pre-training.
 

@@ -20,7 +20,7 @@ from ptft.analysis.estimates import (
     with_comparison,
     with_interval,
 )
-from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores
+from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import score_interval
 from ptft.analysis.tables.forgetting import bounded_change
@@ -185,6 +185,7 @@ def grouped_pairs(view: Scores, scores: Scores, settings: Settings) -> pl.DataFr
     )
 
 
+@once
 def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the mean gain of a group of datasets (table `group_gains`) changes over pre-training.
 

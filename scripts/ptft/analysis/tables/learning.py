@@ -12,7 +12,7 @@ import polars as pl
 
 from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
-from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, Scores
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.trends import Axis, curve_trend
@@ -78,6 +78,7 @@ def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
     return sorted({*one, *perfect})
 
 
+@once
 def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Cells flagged from the numbers alone, in every format and number of shots.
 
@@ -315,6 +316,7 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     return with_interval(table, scored, settings.level)
 
 
+@once
 def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Sort datasets into `learned` and `not_learned` in pre-training.
 

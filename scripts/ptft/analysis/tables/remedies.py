@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -27,7 +29,7 @@ from ptft.analysis.estimates import (
     with_comparison,
     with_interval,
 )
-from ptft.analysis.scores import CHECKPOINT, GROUP, Scores
+from ptft.analysis.scores import CHECKPOINT, GROUP, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import POWER, small_sample_quantile
 from ptft.analysis.tables.forgetting import bounded_change
@@ -212,28 +214,6 @@ class Points:
     """bounded change (``bounded_change``), mean over the datasets of other families: 0 for all,
     -1 for nothing"""
 
-    @classmethod
-    def of(cls, scores: Scores, settings: Settings) -> Points:
-        """The models that have scores on their own task and on another family."""
-        view = scores.main_view(settings.format, settings.shots)
-        tuned = pl.col("train_task").is_not_null() & pl.col("setting").ne_missing(CHOSEN)
-        pairs = view.pairs().filter(tuned)
-        chosen = settings.transfer_datasets
-        other = pairs.filter(
-            (pl.col("domain") == "cross") & (pl.col("dataset").is_in(chosen) | (not chosen))
-        )
-        own = pairs.filter(pl.col("domain") == "in")
-        known = own.join(other, on=POINT, how="semi", nulls_equal=True)
-        gains, gain = mean_points(view, known, np.subtract)
-        others = other.join(own, on=POINT, how="semi", nulls_equal=True)
-        keeps, kept = mean_points(view, others, bounded_change)
-        table = gains.with_columns(
-            pl.min_horizontal("n_seeds", keeps["n_seeds"]),
-            pl.col("datasets").alias("own_datasets"),
-            keeps["datasets"].alias("other_datasets"),
-        ).drop("datasets")
-        return cls(table, others, gain, kept)
-
     def groups(self) -> Iterator[tuple[dict, list[int]]]:
         """Each checkpoint and task: its columns, and its points."""
         by = [*CHECKPOINT, "train_task"]
@@ -258,32 +238,54 @@ class Points:
         Points count within ``rows``; the base model is the one after the last. Interpolated models
         lie between the base and the tuned model that they are made of.
         """
-        found: dict[tuple, Path] = {}
-        table = self.table[rows].with_row_index("point")
-        table = table.with_columns(pl.col("swept").replace({RATE: None}))
-        for key, own in table.group_by("method", "swept", "derived", maintain_order=True):
-            if key[2] != INTERPOLATE:
-                found[key] = Path(own["point"].to_list())
-                continue
-            lines = [
-                _interpolated(table, part, base=len(rows))
-                for _, part in own.group_by("setting", maintain_order=True)
-            ]
-            points = list(dict.fromkeys(point for line in lines for point in line))
-            links = [link for line in lines for link in zip(line, line[1:], strict=False)]
-            found[key] = Path(points, links)
+        members: dict[tuple, dict[str | None, dict[float | None, int]]] = {}
+        for point, row in enumerate(rows):
+            method, swept, setting, derived, strength = self._variants[row]
+            key = method, None if swept == RATE else swept, derived
+            members.setdefault(key, {}).setdefault(setting, {})[strength] = point
+        found = {}
+        for (method, swept, derived), lines in members.items():
+            points = [at for line in lines.values() for at in line.values()]
+            links: list[tuple[int, int]] = []
+            if derived == INTERPOLATE:
+                tuned = members.get((method, swept, None), {})
+                points = []
+                for setting, line in lines.items():
+                    ends = {0.0: len(rows)}
+                    if setting in tuned:
+                        ends[1.0] = tuned[setting][None]
+                    ordered = [at for _, at in sorted((ends | line).items())]
+                    points += ordered
+                    links += zip(ordered, ordered[1:], strict=False)
+            found[method, swept, derived] = Path(list(dict.fromkeys(points)), links)
         return found
 
+    @cached_property
+    def _variants(self) -> list[tuple]:
+        return self.table.select(VARIANT).rows()
 
-def _interpolated(table: pl.DataFrame, part: pl.DataFrame, base: int) -> list[int]:
-    """Points of a line from the base through the tuned model, in the order of strength."""
-    tuned = table.filter(
-        pl.col("derived").is_null(),
-        *(pl.col(name).eq_missing(part[name][0]) for name in ("method", "swept", "setting")),
+
+@once
+def points_of(scores: Scores, settings: Settings) -> Points:
+    """The models that have scores on their own task and on another family."""
+    view = scores.main_view(settings.format, settings.shots)
+    tuned = pl.col("train_task").is_not_null() & pl.col("setting").ne_missing(CHOSEN)
+    pairs = view.pairs().filter(tuned)
+    chosen = settings.transfer_datasets
+    other = pairs.filter(
+        (pl.col("domain") == "cross") & (pl.col("dataset").is_in(chosen) | (not chosen))
     )
-    ends = {0.0: base} | ({1.0: tuned["point"][0]} if len(tuned) else {})
-    at = ends | dict(part.select("strength", "point").iter_rows())
-    return [at[strength] for strength in sorted(at)]
+    own = pairs.filter(pl.col("domain") == "in")
+    known = own.join(other, on=POINT, how="semi", nulls_equal=True)
+    gains, gain = mean_points(view, known, np.subtract)
+    others = other.join(own, on=POINT, how="semi", nulls_equal=True)
+    keeps, kept = mean_points(view, others, bounded_change)
+    table = gains.with_columns(
+        pl.min_horizontal("n_seeds", keeps["n_seeds"]),
+        pl.col("datasets").alias("own_datasets"),
+        keeps["datasets"].alias("other_datasets"),
+    ).drop("datasets")
+    return Points(table, others, gain, kept)
 
 
 def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.DataFrame, Versions]:
@@ -332,7 +334,7 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     All have paired intervals; gain, kept and text_change also have the smallest true difference
     found with a power of 80 % (suffix ``_detectable``).
     """
-    points = Points.of(scores, settings)
+    points = points_of(scores, settings)
     fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)
     for _, rows in points.groups():
         gain, kept = points.take(rows)
@@ -426,7 +428,7 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``spared_detectable``: the smallest true difference found with a power of 80 %.
     ``at``: index of the model among the method's; a fraction lies between two models.
     """
-    points = Points.of(scores, settings)
+    points = points_of(scores, settings)
     return _table(compared(points, settings), points.gain.draws, settings.level)
 
 
@@ -437,88 +439,75 @@ class Compared:
     row: dict
     versions: dict[str, np.ndarray]
     """of ``ADDED``, (V,) each"""
-    limits: dict[str, tuple[float, float, float]]
-    """of ``ADDED``: see :func:`limits_of_best`"""
+    own: np.ndarray
+    others: np.ndarray
+    """(K, V) what candidates of the method, and of full fine-tuning, keep"""
+
+    def limits(self, name: str, draws: int, level: float) -> tuple[float, float, float]:
+        """Of one of ``ADDED``: see :func:`limits_of_best`."""
+        pairs = (
+            np.repeat(self.own, len(self.others), axis=0),
+            np.tile(self.others, (len(self.own), 1)),
+        )
+        made = {"kept": lambda own, _: self.own, "spared": np.subtract, "reduction": reduction}
+        return limits_of_best(made[name](*pairs), draws, level)
 
 
-def compared(points: Points, settings: Settings) -> list[Compared]:
-    """The methods at each checkpoint and task, by target."""
-    return [
-        Compared(key | one.row, one.versions, one.limits)
-        for key, numbers in points.groups()
-        for one in _compared(points, numbers, settings)
-    ]
-
-
-def _compared(points: Points, numbers: list[int], settings: Settings) -> Iterator[Compared]:
-    """Of one checkpoint and task, each target and method; nothing without full fine-tuning."""
-    gain, kept = points.take(numbers)
-    paths = points.paths(numbers)
-    if REFERENCE not in paths or len(paths) < 2:
-        return
-    full, draws = best_gain(gain, paths[REFERENCE]), points.gain.draws
-    enough = {
-        TARGETS[0]: gain_of_all(gain, paths.values(), settings.gain_margin),
-        TARGETS[1]: settings.gain_share * full,
-    }
-    for target, least in enough.items():
-        reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
-        others = chosen(gain, kept, paths[REFERENCE], least)
-        for (method, swept, derived), path in paths.items():
+def compared(points: Points, settings: Settings) -> Iterator[Compared]:
+    """The methods at each checkpoint and task, by target; nothing without full fine-tuning."""
+    draws = points.gain.draws
+    for key, numbers in points.groups():
+        gain, kept = points.take(numbers)
+        paths = points.paths(numbers)
+        if REFERENCE not in paths or len(paths) < 2:
+            continue
+        enough = {
+            TARGETS[0]: gain_of_all(gain, paths.values(), settings.gain_margin),
+            TARGETS[1]: settings.gain_share * best_gain(gain, paths[REFERENCE]),
+        }
+        n_seeds = points.table["n_seeds"][numbers].min()
+        for (target, least), (name, path) in product(enough.items(), paths.items()):
             most, at = most_kept(gain, kept, path, least)
+            reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
             row = {
                 "target": target,
-                "method": method,
-                "swept": swept,
-                "derived": derived,
+                **dict(zip(("method", "swept", "derived"), name, strict=True)),
                 "enough": least[0],
                 "best_gain": best_gain(gain, path)[0],
                 "reached": bool(np.isfinite(most[0])),
                 "reached_share": float(np.isfinite(most[1 : 1 + draws]).mean()),
                 "at": None if np.isnan(at[0]) else at[0],
-                "n_seeds": points.table["n_seeds"][numbers].min(),
+                "n_seeds": n_seeds,
             }
-            own = chosen(gain, kept, path, least)
-            pairs = np.repeat(own, len(others), axis=0), np.tile(others, (len(own), 1))
-            made = {"kept": own, "spared": np.subtract(*pairs), "reduction": reduction(*pairs)}
+            versions = (most, most - reference, reduction(most, reference))
             yield Compared(
-                row,
-                {
-                    "kept": most,
-                    "spared": most - reference,
-                    "reduction": reduction(most, reference),
-                },
-                {name: limits_of_best(each, draws, settings.level) for name, each in made.items()},
+                key | row,
+                dict(zip(ADDED, versions, strict=True)),
+                chosen(gain, kept, path, least),
+                chosen(gain, kept, paths[REFERENCE], least),
             )
 
 
-def _table(found: list[Compared], draws: int, level: float) -> pl.DataFrame:
-    table = pl.DataFrame([one.row for one in found], schema=SCHEMA)
-    for name in ADDED:
-        values = [float(one.versions[name][0]) for one in found]
-        columns: dict[str, list[float]] = {name: values}
-        for end in INTERVAL:
-            columns[f"{name}_{end}"] = []
-        # Against nothing kept, and as a share, there is no difference to be found.
-        if name == "spared":
-            columns[f"{name}_{DETECTABLE}"] = []
-        for value, one in zip(values, found, strict=True):
+def _table(found: Iterable[Compared], draws: int, level: float) -> pl.DataFrame:
+    rows = []
+    for one in found:
+        row = dict(one.row)
+        for name in ADDED:
             whole = one.versions[name][None]
-            drawn = whole[0, 1 : 1 + draws]
-            low, high, least = one.limits[name]
-            # Which models gain enough is found again in each draw: limits cover that, too.
-            _, lowest, highest = Versions(whole, draws).estimates(whole).interval(level)
-            low, high = min(low, lowest[0] - value), max(high, highest[0] - value)
+            value, drawn = float(whole[0, 0]), whole[0, 1 : 1 + draws]
             told = [np.nan] * 4
             if np.isfinite(drawn).mean() >= level:
+                low, high, least = one.limits(name, draws, level)
+                # Which models gain enough is found again in each draw: limits cover that, too.
+                _, lowest, highest = Versions(whole, draws).estimates(whole).interval(level)
+                low, high = min(low, lowest[0] - value), max(high, highest[0] - value)
                 told = [float(np.nanstd(drawn)), value + low, value + high, least]
-            for column, number in zip([*columns][1:], told, strict=False):
-                columns[column].append(number)
-        table = table.with_columns(
-            pl.Series(column, numbers, pl.Float64).fill_nan(None)
-            for column, numbers in columns.items()
-        )
-    return table
+            names = (*INTERVAL, DETECTABLE)
+            row |= {name: value} | {
+                f"{name}_{part}": n for part, n in zip(names, told, strict=True)
+            }
+        rows.append(row)
+    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 SCHEMA = {
@@ -532,12 +521,22 @@ SCHEMA = {
     "reached": pl.Boolean,
     **dict.fromkeys(["reached_share", "at"], pl.Float64),
     "n_seeds": pl.Int64,
+    # Against nothing kept, and as a share, there is no difference to be found.
+    **{
+        f"{name}{part}": pl.Float64
+        for name in ADDED
+        for part in (
+            "",
+            *(f"_{end}" for end in (*INTERVAL, DETECTABLE)[: 4 if name == "spared" else 3]),
+        )
+    },
 }
 
 
 LINE = ["train_task", "target", "method", "swept", "derived"]
 
 
+@once
 def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the forgetting that a method spares at equal gain changes over pre-training.
 
@@ -547,12 +546,12 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     a sample (as in table `gain_trends`; null with fewer than three). ``p_adjusted`` is adjusted
     over the table (Benjamini and Hochberg, 1995).
     """
-    points = Points.of(scores, settings)
-    found = compared(points, settings)
-    spared = [one.versions["spared"] for one in found]
+    points = points_of(scores, settings)
+    found = [(one.row, one.versions["spared"]) for one in compared(points, settings)]
+    spared = [versions for _, versions in found]
     schema = {**dict.fromkeys(LINE, pl.String), "index": pl.Int64}
     curves = (
-        pl.DataFrame([one.row for one in found], schema=schema)
+        pl.DataFrame([row for row, _ in found], schema=schema)
         .with_columns(spared=pl.Series([row[0] for row in spared], dtype=pl.Float64))
         .with_row_index("row")
         .filter(pl.col("spared").is_not_nan())
