@@ -34,7 +34,7 @@ def trainer_of(
         chosen.lighten(model, torch.bfloat16)
     freeze(model, settings.freeze)
     base = None
-    if settings.kl and chosen.keeps_base:
+    if settings.kl and settings.keeps_base:
         base = Reference(model, lambda: chosen.as_base(model))
     elif settings.kl:
         base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False))

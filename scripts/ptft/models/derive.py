@@ -27,7 +27,9 @@ class Parent(ModelFolder):
     @cached_property
     def weights(self) -> Weights:
         """Name -> weight of the model, an adapter merged in."""
-        return self.rescaled(1.0)
+        from ptft.models.loading import load_tuned
+
+        return _weights(load_tuned(self.folder, self.checkpoint))
 
     @cached_property
     def start(self) -> Weights:
@@ -35,16 +37,6 @@ class Parent(ModelFolder):
         from ptft.models.loading import load_model
 
         return _weights(load_model(self.checkpoint))
-
-    def rescaled(self, scale: float) -> Weights:
-        """The model with so much of its adapter, as peft scales it; whole weights have no scale.
-
-        Raises:
-            ValueError: peft can't scale an adapter of this kind.
-        """
-        from ptft.models.loading import load_tuned
-
-        return _weights(load_tuned(self.folder, self.checkpoint, scale=scale))
 
 
 def _weights(model: nn.Module) -> Weights:
@@ -76,11 +68,9 @@ class Derivation:
 
 
 class Interpolate(Derivation):
-    """(1 - a) x checkpoint + a x tuned model; an adapter is scaled by a.
+    """(1 - a) x checkpoint + a x tuned model, an adapter merged in (WiSE-FT, arXiv 2109.01903)."""
 
-    WiSE-FT (arXiv 2109.01903).
-    """
-
+    version = 2
     of_base = False
     from_start = True
     strengths = "0 (the checkpoint) to 1 (the tuned model), and on to 1.5"
@@ -91,8 +81,6 @@ class Interpolate(Derivation):
 
     def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
         """In float32, where strengths 0 and 1 give both ends exactly."""
-        if parent.is_adapter:
-            return parent.rescaled(strength)
         return {
             name: (1 - strength) * parent.start[name] + strength * weight
             for name, weight in parent.weights.items()

@@ -13,7 +13,6 @@ from ptft.errors import present
 from ptft.evaluation.cells import generates
 from ptft.planning.gpus import GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice, GpuMemory
 from ptft.planning.workload import (
-    ADAPTER,
     ADAPTER_SHARE,
     RATES,
     ModelSize,
@@ -82,7 +81,7 @@ class Estimates:
             arm: what is trained.
             gpus: that it has, where not those of the study.
         """
-        (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
+        (_, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
         gpus = compute.gpus if gpus is None else gpus
         settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
@@ -93,7 +92,7 @@ class Estimates:
             self.weights,
             settings.epochs * self.epoch_tokens(arm) / (gpus or compute.threads),
             updates,
-            method == ADAPTER,
+            settings.adapter,
             max(1, gpus),
             compared=settings.kl > 0,
         )
@@ -190,7 +189,7 @@ class JobResources:
 
     def model_bytes(self, arm: str) -> int:
         """Disk of a fine-tuned model: bf16 where there is a GPU, else fp32; adapters in fp32."""
-        if self.grid.arms[arm].method == ADAPTER:
+        if self.grid.settings(arm).adapter:
             return math.ceil(self.weights * ADAPTER_SHARE * 4)
         return self.weights * (2 if self.grid.study.compute.gpus else 4)
 

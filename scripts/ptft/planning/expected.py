@@ -12,10 +12,11 @@ from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results, pretrained
 from ptft.planning.estimates import Estimates
 from ptft.planning.gpus import Gpu
-from ptft.planning.workload import ADAPTER, RATES, Workload, training_seconds
+from ptft.planning.workload import RATES, Workload, training_seconds
 from ptft.runtime.gpus import gpu_pool
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
+from ptft.training.methods import METHODS
 
 FINETUNE, EVALUATE, PRETRAIN = "finetune_model", "evaluate_model", "pretrain_checkpoint"
 """rules whose jobs take most of the time"""
@@ -82,7 +83,7 @@ class History:
             summary["parameters"],
             summary["tokens"] / lanes,
             summary["steps"],
-            summary["method"] == ADAPTER,
+            METHODS[summary["method"]].adapter,
             gpus,
             compared=summary["settings"].get("kl", 0) > 0,
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
 from ptft.paths import Results
-from ptft.planning.workload import ADAPTER, ADAPTER_SHARE, TFLOPS, Workload, model_size
+from ptft.planning.workload import ADAPTER_SHARE, TFLOPS, Workload, model_size
 from ptft.runtime.gpus import gpu_memory_gb
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import Shape
@@ -69,7 +69,7 @@ class GpuMemory:
         at_work = CAST * rows + max(ADAPTED * activations, GRADIENT * trained)
         return base + (WEIGHT + MOMENTS) * trained + sent + at_work
 
-    def adapter(self, rank: int) -> float:
+    def adapter(self, rank: float) -> float:
         """Weights of an adapter of all linear layers but the output layer."""
         shape = self.shape
         if shape is None:
@@ -295,15 +295,14 @@ class Training:
         longest = max(size.longest or size.tokens for size in sizes)
         self.tokens = min(longest, settings.max_length)
         # The checkpoint's weights: to be near them, and to be compared with them.
-        self.copies = (settings.l2sp > 0) + (settings.kl > 0 and arm.method != ADAPTER)
-        self.rank = getattr(settings, "rank", 0)
+        self.copies = (settings.l2sp > 0) + (settings.kl > 0 and not settings.keeps_base)
+        self.adapter = memory.adapter(settings.rank) if settings.adapter else None
         self.gigabytes = self.on(self.gpus, self.sharded)
 
     def on(self, gpus: int, sharded: bool) -> float:
         """GB of each of so many GPUs."""
-        adapter = self.memory.adapter(self.rank) if self.arm.method == ADAPTER else None
         copies = self.copies * WEIGHT * self.memory.weights / (gpus if sharded else 1)
-        return (self.memory.training(gpus, sharded, self.tokens, adapter) + copies) / GB
+        return (self.memory.training(gpus, sharded, self.tokens, self.adapter) + copies) / GB
 
     def refused(self, gpu: Gpu) -> str:
         """Why it can't run on GPUs of this model, and how many it needs."""

@@ -21,10 +21,8 @@ from ptft.study.slices import split_slice
 
 SMALL_MODEL = 10_000_000
 """weights of a model whose file does not tell"""
-ADAPTER = "lora"
-"""the method that trains a small part of the weights"""
 ADAPTER_SHARE = 0.02
-"""that part, about, at rank 16"""
+"""part of the weights that an adapter is, about, at rank 16"""
 TFLOPS = {"h100": 989, "h200": 989, "a100": 312, "l40s": 362, "a40": 150, "l4": 121}
 """Peak of a GPU model's tensor cores in bfloat16, by NVIDIA's data sheets, without sparsity, which
 they count twofold for H100, H200 and L4; of H100 and H200 as SXM modules"""

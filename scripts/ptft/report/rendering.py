@@ -28,7 +28,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 TOLD = "ask:"
 """begins the id of a line that tells its points, as ``ptft.figures.marks`` writes it"""
-METHODS = {"full": "full fine-tuning", "lora": "LoRA", "instruct": "instruction tuning"}
+METHODS = {
+    "full": "full fine-tuning",
+    "lora": "LoRA",
+    "oft": "OFT",
+    "instruct": "instruction tuning",
+}
 
 
 def render(name: str, **values: Any) -> str:

@@ -384,7 +384,7 @@ class _Finetuning:
 
     def _reference(self, model: nn.Module) -> Reference:
         """The checkpoint, for its predictions: in the tuned model itself, or loaded beside it."""
-        if self.method.keeps_base:
+        if self.settings.keeps_base:
             return Reference(model, partial(self.method.as_base, model))
         base = load_model(self.request.checkpoint, attention=PACKED_ATTENTION)
         base.requires_grad_(False)

@@ -15,6 +15,7 @@ from ptft.training.settings import TrainingSettings, require
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftConfig
     from torch import nn
 
     from ptft.training.examples import Example
@@ -24,8 +25,6 @@ class Method:
     """What a method may decide: its settings, what is learned, what is trained, what is saved."""
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
-    keeps_base: ClassVar[bool] = False
-    """Whether the checkpoint's weights are still in the trained model (``as_base``)."""
 
     def examples(
         self, tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
@@ -55,7 +54,7 @@ class Method:
         """
 
     def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
-        """A context in which the trained model gives the checkpoint's predictions."""
+        """A context in which the trained model predicts as its checkpoint (``keeps_base``)."""
         raise NotImplementedError
 
     def saved_dtype(self, evaluated: "torch.dtype") -> "torch.dtype":
@@ -114,31 +113,27 @@ class Instruct(Method):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraSettings(TrainingSettings):
-    """Settings of LoRA, in addition to those of every method."""
+class AdapterSettings(TrainingSettings):
+    """Settings of every adapter, in addition to those of every method."""
 
-    lr: float = 2e-4
-    """Peak learning rate of AdamW; adapters start at zero and tolerate higher rates."""
-    rank: int = 16
-    """Rank of each adapted matrix's update."""
-    alpha: float = 32.0
-    """The update is scaled by alpha / rank."""
+    adapter: ClassVar[bool] = True
     targets: list[str] = field(default_factory=list)
     """Last parts of the names of the linear layers to adapt; empty: all but the output layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.rank >= 1, "rank", self.rank, "1 or more")
-        require(self.alpha > 0, "alpha", self.alpha, "more than 0")
-        message = "0 for LoRA, whose weight_decay draws the update of each matrix to 0"
+        message = "0 for an adapter, whose weight_decay draws the update of each matrix to 0"
         require(self.l2sp == 0, "l2sp", self.l2sp, message)
 
 
-class Lora(Method):
-    """LoRA: trains low-rank updates of linear layers; the checkpoint is frozen."""
+class Adapter(Method):
+    """What peft puts beside the linear layers of a frozen checkpoint, and can merge into them."""
 
-    Settings = LoraSettings
-    keeps_base: ClassVar[bool] = True
+    Settings = AdapterSettings
+
+    def config(self, settings: TrainingSettings) -> "PeftConfig":
+        """The adapter, as peft describes it."""
+        raise NotImplementedError
 
     def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
         """Add the adapters.
@@ -146,19 +141,13 @@ class Lora(Method):
         Raises:
             ValueError: a target names no linear layer of the model.
         """
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_model
 
-        assert isinstance(settings, LoraSettings)
+        assert isinstance(settings, AdapterSettings)
         check_targets(model, settings.targets)
-        return get_peft_model(
-            model,
-            LoraConfig(
-                task_type="CAUSAL_LM",
-                r=settings.rank,
-                lora_alpha=settings.alpha,
-                target_modules=settings.targets or "all-linear",
-            ),
-        )
+        config = self.config(settings)
+        config.task_type, config.target_modules = "CAUSAL_LM", settings.targets or "all-linear"
+        return get_peft_model(model, config)
 
     def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
         """Keep the frozen matrices that are adapted in the precision they are multiplied in.
@@ -166,19 +155,13 @@ class Lora(Method):
         Autocast rounds them to the same values in every pass. Embeddings, norms and the output
         layer stay as they are: what is between the blocks, and validation, is in float32.
         """
-        from peft.tuners.lora import LoraLayer
+        from peft.tuners.tuners_utils import BaseTunerLayer
 
         base = model.get_base_model()
         whole = {id(base.get_input_embeddings().weight), id(base.get_output_embeddings().weight)}
         for part in model.modules():
-            if isinstance(part, LoraLayer) and id(part.base_layer.weight) not in whole:
+            if isinstance(part, BaseTunerLayer) and id(part.base_layer.weight) not in whole:
                 part.base_layer.to(dtype)
-
-    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
-        """With updates scaled by 0; which weights are trained stays as it is."""
-        from peft.helpers import rescale_adapter_scale
-
-        return rescale_adapter_scale(model, 0)
 
     def saved_dtype(self, evaluated: "torch.dtype") -> "torch.dtype":
         """Adapters are small, and merged into their base when they are loaded."""
@@ -198,6 +181,118 @@ class Lora(Method):
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings(AdapterSettings):
+    """Settings of LoRA, in addition to those of every adapter."""
+
+    lr: float = 2e-4
+    """Peak learning rate of AdamW; adapters start at zero and tolerate higher rates."""
+    rank: int = 16
+    """Rank of each adapted matrix's update."""
+    alpha: float = 32.0
+    """The update is scaled by alpha / rank."""
+    rslora: bool = False
+    """rsLoRA: the update is scaled by alpha / √rank, so that high ranks learn as low ones do."""
+    dora: bool = False
+    """DoRA: the update changes directions; the length of each row of a matrix is learned apart."""
+
+    @property
+    def keeps_base(self) -> bool:
+        """Updates can be scaled by 0; DoRA's lengths remain."""
+        return not self.dora
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.rank >= 1, "rank", self.rank, "1 or more")
+        require(self.alpha > 0, "alpha", self.alpha, "more than 0")
+
+
+class Lora(Adapter):
+    """LoRA: trains low-rank updates of linear layers; the checkpoint is frozen.
+
+    Hu et al. 2021 (arXiv 2106.09685); rsLoRA: Kalajdzievski 2023 (2312.03732); DoRA: Liu et al.
+    2024 (2402.09353).
+    """
+
+    Settings = LoraSettings
+
+    def config(self, settings: TrainingSettings) -> "PeftConfig":
+        """Of the settings' rank, scale and variants."""
+        from peft import LoraConfig
+
+        assert isinstance(settings, LoraSettings)
+        return LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            use_rslora=settings.rslora,
+            use_dora=settings.dora,
+        )
+
+    def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
+        """As of every adapter; not with DoRA, which takes the lengths of the matrices' rows."""
+        if not model.active_peft_config.use_dora:
+            super().lighten(model, dtype)
+
+    def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
+        """With updates scaled by 0; which weights are trained stays as it is."""
+        from peft.helpers import rescale_adapter_scale
+
+        return rescale_adapter_scale(model, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OftSettings(AdapterSettings):
+    """Settings of OFT, in addition to those of every adapter."""
+
+    lr: float = 4e-4
+    """Peak learning rate of AdamW; rotations start at the identity and tolerate higher rates."""
+    block_size: int = 32
+    """Inputs of a layer that are rotated together; it divides the layers' widths."""
+
+    @property
+    def rank(self) -> float:
+        """Of the LoRA with as many weights on a square matrix: (block_size - 1) / 4."""
+        return (self.block_size - 1) / 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.block_size >= 2, "block_size", self.block_size, "2 or more")
+
+
+class Oft(Adapter):
+    """OFT: trains rotations of the inputs of linear layers; the checkpoint is frozen.
+
+    Qiu et al. 2023 (arXiv 2306.07280), on inputs: 2025 (2506.19847).
+    """
+
+    Settings = OftSettings
+
+    def config(self, settings: TrainingSettings) -> "PeftConfig":
+        """Of the settings' blocks."""
+        from peft import OFTConfig
+
+        assert isinstance(settings, OftSettings)
+        return OFTConfig(oft_block_size=settings.block_size)
+
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """Add the adapters.
+
+        Raises:
+            ValueError: as of every adapter, or blocks that do not divide the width of a layer.
+        """
+        from torch import nn
+
+        assert isinstance(settings, OftSettings)
+        head = model.get_output_embeddings()
+        for name, part in model.named_modules():
+            adapted = not settings.targets or name.split(".")[-1] in settings.targets
+            if isinstance(part, nn.Linear) and part is not head and adapted:
+                divides = part.in_features % settings.block_size == 0
+                found = f"{settings.block_size} for the {part.in_features} inputs of {name}"
+                require(divides, "block_size", found, "a divisor, because peft would take another")
+        return super().prepare(model, settings)
+
+
 def check_targets(model: "nn.Module", targets: list[str]) -> None:
     """Refuse targets that name no linear layer, and list the layers."""
     from torch import nn
@@ -215,6 +310,7 @@ def check_targets(model: "nn.Module", targets: list[str]) -> None:
 _METHODS: dict[str, type[Method]] = {
     "full": Full,
     "lora": Lora,
+    "oft": Oft,
     "instruct": Instruct,
 }
 

@@ -131,8 +131,9 @@ class Reference:
 class Objective:
     """The loss that an update reduces, apart from penalties on the weights alone.
 
-    Of each learned token its cross-entropy and, ``settings.kl`` times, the divergence of the
-    model's prediction from that of ``base``, the checkpoint.
+    Of each learned token its cross-entropy, in dynamic fine-tuning times its probability (Wu et al.
+    2025, arXiv 2508.05629), and, ``settings.kl`` times, the divergence of the model's prediction
+    from that of ``base``, the checkpoint.
     """
 
     settings: TrainingSettings
@@ -144,6 +145,8 @@ class Objective:
         base = self.base(packed) if self.base else None
         logits = token_logits(model, packed)
         losses = cross_entropy(logits, packed)
+        if self.settings.loss == "dft":
+            losses = losses * (-losses.detach()).exp()
         if base is not None:
             losses = losses + self.settings.kl * divergence(base, logits)
         return (losses * packed.weights).sum()

@@ -50,6 +50,9 @@ class TrainingSettings:
     """Decoupled weight decay of AdamW, on every trainable parameter."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this total norm; 0: no clipping."""
+    loss: Literal["cross_entropy", "dft"] = "cross_entropy"
+    """Of a token. dft (dynamic fine-tuning): its cross-entropy times its probability, which has no
+    gradient, so that tokens that the model finds unlikely pull less."""
     weighting: Literal["example", "token"] = "example"
     """What has equal weight in an update: each example (mean of means, the paper) or each token."""
     max_length: int = 2048
@@ -70,8 +73,8 @@ class TrainingSettings:
     replay: Replay | None = None
     """Examples of another dataset, learned together with those of the task."""
     l2sp: float = 0.0
-    """L2-SP: weight of half the squared distance to the checkpoint's weights, added to the loss.
-    Not for LoRA."""
+    """L2-SP, weight decay towards the checkpoint: weight of half the squared distance to its
+    weights, added to the loss. Not for adapters."""
     kl: float = 0.0
     """Weight of KL(checkpoint ‖ model) of the next-token probabilities at the learned tokens,
     added to the loss."""
@@ -85,6 +88,14 @@ class TrainingSettings:
     """Updates between saves of resumable state."""
     save_minutes: float = 10.0
     """Minutes between saves of resumable state, at most."""
+
+    adapter: ClassVar[bool] = False
+    """Whether a small part beside the checkpoint is trained, and the checkpoint frozen."""
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether the trained model can still give the checkpoint's predictions."""
+        return False
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):

@@ -69,13 +69,9 @@ def test_interpolation_of_an_adapter_is_pefts_scaling(checkpoint, adapter):
     from peft.tuners.lora import LoraLayer
 
     parent = Parent(adapter, checkpoint)
-    assert same(
-        derived("interpolate", parent, 0.0), dict(load_model(checkpoint).named_parameters())
-    )
-    assert same(
-        derived("interpolate", parent, 1.0),
-        dict(load_tuned(adapter, checkpoint).named_parameters()),
-    )
+    start, end = load_model(checkpoint), load_tuned(adapter, checkpoint)
+    assert same(derived("interpolate", parent, 0.0), dict(start.named_parameters()))
+    assert same(derived("interpolate", parent, 1.0), dict(end.named_parameters()))
     scaled = PeftModel.from_pretrained(load_model(checkpoint), adapter).eval()
     for layer in scaled.modules():
         if isinstance(layer, LoraLayer):

@@ -74,10 +74,10 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
     given = evaluation_slice(grid, "full.own.s1")
     assert given.pop("derived") == {
         "full.own.s1@interpolate0.25": {
-            "derivation": "interpolate", "version": 1, "strength": 0.25, "seed": 0,
+            "derivation": "interpolate", "version": 2, "strength": 0.25, "seed": 0,
         },
         "full.own.s1@interpolate1": {
-            "derivation": "interpolate", "version": 1, "strength": 1.0, "seed": 0,
+            "derivation": "interpolate", "version": 2, "strength": 1.0, "seed": 0,
         },
     }  # fmt: skip
     assert given == own

@@ -1,6 +1,7 @@
 """L2-SP, KL to the checkpoint, frozen blocks, early stopping: values, gradients, resumption."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from remedy_runs import assert_same_run, some_examples, stopped_and_resumed, tra
 from ptft.models.loading import load_model
 from ptft.training.devices import Devices, block_of
 from ptft.training.losses import divergence
-from ptft.training.methods import LoraSettings
-from ptft.training.remedies import EarlyStopping, StartingPoint
+from ptft.training.methods import LoraSettings, OftSettings
+from ptft.training.remedies import EarlyStopping, Objective, StartingPoint
 from ptft.training.settings import TrainingSettings
 
+OFT = {"kind": OftSettings, "method": "oft", "block_size": 8}
 LORA = {"kind": LoraSettings, "method": "lora", "rank": 2}
 
 
@@ -36,6 +38,17 @@ def test_divergence_by_hand():
     assert divergence(base, model).tolist() == pytest.approx(expected, abs=1e-7)
 
 
+def test_dft_by_hand(monkeypatch):
+    """A token of probability 1/4: ln 4 / 4, its gradient a quarter of that of the cross-entropy."""
+    logits = torch.tensor([[0.0, math.log(3)]], requires_grad=True)
+    monkeypatch.setattr("ptft.training.remedies.token_logits", lambda *_: logits)
+    packed = SimpleNamespace(targets=torch.tensor([0]), weights=torch.ones(1))
+    loss = Objective(TrainingSettings(loss="dft"))(None, packed)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(4) / 4)
+    assert logits.grad.tolist()[0] == pytest.approx([-0.75 / 4, 0.75 / 4])
+
+
 def naive_loss(model, base, batch, settings, start):
     """The whole loss of a batch by stock transformers, an example at a time."""
     total = torch.zeros(())
@@ -45,6 +58,8 @@ def naive_loss(model, base, batch, settings, start):
         found, expected = (each(input_ids=ids).logits[0, :-1][learned] for each in (model, base))
         found, expected = found.log_softmax(-1), expected.detach().log_softmax(-1)
         losses = -found.gather(1, ids[0, 1:][learned][:, None])[:, 0]
+        if settings.loss == "dft":
+            losses = (-losses).exp().detach() * losses
         losses = losses + settings.kl * (expected.exp() * (expected - found)).sum(-1)
         total = total + losses.mean() / len(batch)
     for name, weight in model.named_parameters():
@@ -52,7 +67,9 @@ def naive_loss(model, base, batch, settings, start):
     return total
 
 
-@pytest.mark.parametrize("remedy", [{"l2sp": 0.3}, {"kl": 0.7}, {"l2sp": 0.3, "kl": 0.7}])
+@pytest.mark.parametrize(
+    "remedy", [{"l2sp": 0.3}, {"kl": 0.7}, {"loss": "dft", "l2sp": 0.3, "kl": 0.7}]
+)
 def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
     trainer = trainer_of(checkpoint, **remedy)
     model, base = load_model(checkpoint), load_model(checkpoint)
@@ -87,6 +104,22 @@ def test_lora_compares_with_the_checkpoint_under_its_adapter(checkpoint):
     expected = naive_loss(model, base, batch, trainer.run.settings, dict(model.named_parameters()))
     assert found == pytest.approx(expected.item(), rel=1e-5)
     assert {block_of(name) for name in trainer.trained} == {1}
+
+
+@pytest.mark.parametrize("adapter", [{**LORA, "dora": True}, OFT])
+def test_other_adapters_are_compared_with_a_checkpoint_beside_them(checkpoint, adapter):
+    trainer = trainer_of(checkpoint, **adapter, kl=0.7)
+    assert not trainer.run.settings.keeps_base
+    with torch.no_grad():
+        for weight in trainer.trained.values():
+            weight += 0.1
+    batch = some_examples(8)
+    found = trainer.gradients.add_up(batch, 1).item()
+    model = trainer.run.model.merge_and_unload()
+    model.set_attn_implementation("sdpa")
+    start = dict(model.named_parameters())
+    expected = naive_loss(model, load_model(checkpoint), batch, trainer.run.settings, start)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("method", [{}, LORA])
@@ -174,7 +207,7 @@ def test_early_stopping_resumes_to_the_same_weights(checkpoint, tmp_path, monkey
             {"early_stopping": 2, "validation_examples": 4},
             "validation_steps: found .*at least one update, because early_stopping is set",
         ),
-        (LoraSettings, {"l2sp": 0.1}, "l2sp: found 0.1, expected 0 for LoRA"),
+        (LoraSettings, {"l2sp": 0.1}, "l2sp: found 0.1, expected 0 for an adapter"),
     ],
 )
 def test_what_cannot_be_is_refused(kind, changes, message):

@@ -1,8 +1,11 @@
-"""LoRA: exact under packing, saved alone, merged on demand, refused where it fits nothing."""
+"""Adapters: exact under packing, saved alone, merged on demand, refused where it fits nothing."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, OFTConfig, get_peft_model
 from plain_loop import plain_train
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
@@ -10,7 +13,7 @@ from ptft.models.loading import load_model, load_tuned
 from ptft.training.devices import Devices
 from ptft.training.examples import completion_examples
 from ptft.training.loop import Run, Trainer
-from ptft.training.methods import LoraSettings, get_method
+from ptft.training.methods import LoraSettings, OftSettings, get_method
 from ptft.training.packing import NAME
 from ptft.training.state import StateFolder, StopRequest
 
@@ -20,13 +23,29 @@ def adapted(checkpoint, attention, settings):
     return get_method("lora").prepare(load_model(checkpoint, attention=attention), settings)
 
 
-@pytest.mark.parametrize("weighting", ["example", "token"])
-def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighting, tmp_path):
-    settings = LoraSettings(
-        rank=4, alpha=8.0, epochs=2, batch_size=8, weighting=weighting, token_budget=60
-    )
+LORA = {"r": 4, "lora_alpha": 8}
+CASES = [
+    (LoraSettings(weighting="token", rank=4, alpha=8.0), LoraConfig(**LORA)),
+    (LoraSettings(rank=4, alpha=8.0), LoraConfig(**LORA)),
+    (LoraSettings(rank=4, alpha=8.0, rslora=True), LoraConfig(**LORA, use_rslora=True)),
+    (LoraSettings(rank=4, alpha=8.0, dora=True), LoraConfig(**LORA, use_dora=True)),
+    (OftSettings(block_size=8), OFTConfig(oft_block_size=8)),
+]
+
+
+@pytest.mark.parametrize(("settings", "config"), CASES)
+def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
+    checkpoint, settings, config, tmp_path
+):
+    """Trained by hand: peft's own adapter, put on by peft itself, on the model without packing."""
+    settings = replace(settings, epochs=2, batch_size=8, token_budget=60)
+    method = get_method("oft" if isinstance(settings, OftSettings) else "lora")
+    torch.manual_seed(3)
+    packed = method.prepare(load_model(checkpoint, attention=NAME), settings)
+    torch.manual_seed(3)
+    config.target_modules = "all-linear"
+    plain = get_peft_model(load_model(checkpoint, attention="sdpa"), config)
     examples = completion_examples(tiny_tokenizer(), tiny_rows(80, longest=20), TEMPLATE)
-    packed, plain = (adapted(checkpoint, name, settings) for name in (NAME, "sdpa"))
     losses = plain_train(plain, examples, settings, 5e-3, 1, updates=20)
     trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
     with StopRequest() as stop:
@@ -38,7 +57,7 @@ def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighti
         assert (own - other).norm() / other.norm() < 1e-5
 
     folder = tmp_path / "adapter"
-    get_method("lora").save(packed, folder, torch.bfloat16)
+    method.save(packed, folder, torch.bfloat16)
     assert sorted(path.name for path in folder.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -47,6 +66,7 @@ def test_packed_lora_equals_one_example_at_a_time_and_merges(checkpoint, weighti
     plain.eval()
     merged = load_tuned(folder)
     torch.testing.assert_close(merged(ids).logits, plain(ids).logits, rtol=1e-4, atol=1e-5)
+    assert (merged(ids).logits - load_model(checkpoint)(ids).logits).abs().max() > 0.01
     with pytest.raises(ValueError, match="nowhere, which is absent"):
         load_tuned(folder, checkpoint=tmp_path / "nowhere")
 
@@ -70,12 +90,16 @@ def trained_in_bfloat16(model, settings, folder):
     return curve, trainer.trained
 
 
-def test_a_frozen_base_in_bfloat16_trains_the_same_adapter(checkpoint, tmp_path):
-    settings = LoraSettings(
-        rank=4, epochs=2, batch_size=8, token_budget=60, dtype="bfloat16", targets=[]
-    )
-    whole, light = (adapted(checkpoint, NAME, settings) for _ in range(2))
-    get_method("lora").lighten(light, torch.bfloat16)
+@pytest.mark.parametrize(
+    ("method", "settings"), [("lora", LoraSettings(rank=4)), ("oft", OftSettings(block_size=8))]
+)
+def test_a_frozen_base_in_bfloat16_trains_the_same_adapter(checkpoint, method, settings, tmp_path):
+    settings = replace(settings, epochs=2, batch_size=8, token_budget=60, dtype="bfloat16")
+    torch.manual_seed(3)
+    whole = get_method(method).prepare(load_model(checkpoint, attention=NAME), settings)
+    torch.manual_seed(3)
+    light = get_method(method).prepare(load_model(checkpoint, attention=NAME), settings)
+    get_method(method).lighten(light, torch.bfloat16)
     kinds = {name: p.dtype for name, p in light.named_parameters()}
     for name, dtype in kinds.items():
         assert dtype == (torch.bfloat16 if "base_layer" in name else torch.float32), name
@@ -86,6 +110,12 @@ def test_a_frozen_base_in_bfloat16_trains_the_same_adapter(checkpoint, tmp_path)
     assert found.keys() == expected.keys()
     for name, adapter in found.items():
         assert torch.equal(adapter, expected[name]), name
+
+
+def test_dora_keeps_the_matrices_whose_lengths_it_takes(checkpoint):
+    model = adapted(checkpoint, NAME, LoraSettings(rank=2, dora=True))
+    get_method("lora").lighten(model, torch.bfloat16)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_a_tied_head_that_is_adapted_stays_in_float32(checkpoint):
@@ -104,3 +134,14 @@ def test_targets_that_name_nothing_are_refused(checkpoint):
 def test_rank_must_be_positive():
     with pytest.raises(ValueError, match="rank: found 0, expected 1 or more"):
         LoraSettings(rank=0)
+
+
+def test_blocks_of_a_rotation_divide_the_inputs(checkpoint):
+    """peft would take other blocks than those asked for; 24 does not divide 32."""
+    method, model = get_method("oft"), load_model(checkpoint, attention=NAME)
+    with pytest.raises(ValueError, match="block_size: found '24 for the 32 inputs of model.layers"):
+        method.prepare(model, OftSettings(block_size=24))
+    wide = [name for name, part in method.prepare(
+        model, OftSettings(block_size=64, targets=["down_proj"])
+    ).named_parameters() if part.requires_grad]  # fmt: skip
+    assert len(wide) == 2 and all("down_proj" in name for name in wide)
