@@ -359,6 +359,7 @@ def added(tables: Tables, settings: Settings) -> Iterator[Finding]:
     yield headline
     yield from means[1:]
     yield from _gain_trends(tables, condition, settings)
+    yield from of_samples(tables, "added", "gain", settings)
     for row in last.iter_rows(named=True):
         yield Finding(
             "added",
@@ -400,6 +401,25 @@ def _gain_trends(tables: Tables, condition: Condition, settings: Settings) -> It
         if row["group"] == "not_learned":
             yield claim_of(found, "gain_claim")
         yield found
+
+
+def of_samples(
+    tables: Tables, question: str, quantity: str, settings: Settings
+) -> Iterator[Finding]:
+    """The mean at the last checkpoint where formats or datasets are a sample of others."""
+    rows = rows_of(tables, "random_effects", pl.col("quantity") == quantity)
+    for row in () if rows is None else at_last(rows, "method").iter_rows(named=True):
+        yield Finding(
+            question,
+            f"sampled_{quantity}",
+            **interval(row, "value"),
+            about=arm_of(row),
+            more={
+                "formats": row["n_formats"] if settings.formats == "random" else None,
+                "datasets": row["n_datasets"] if settings.datasets == "random" else None,
+                **{f"fixed_{end}": row[f"fixed_{end}"] for end in INTERVAL},
+            },
+        )
 
 
 def claim_of(trend: Finding, kind: str) -> Finding:

@@ -22,6 +22,7 @@ from ptft.analysis.findings import (
     claim_of,
     curve,
     interval,
+    of_samples,
     rows_of,
     smallest,
     trend_of,
@@ -103,6 +104,7 @@ def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
     yield from rows
     if any(row.more["opposite"] for row in rows):
         yield Finding("forgotten", "opposite_signs")
+    yield from of_samples(tables, "forgotten", "kept", settings)
 
 
 def _pooled(tables: Tables, row: Row) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 # Fine-tuning shows the model no solved examples in the prompt.
 TUNED_SHOTS = 0
@@ -21,6 +21,10 @@ class Settings:
     shots: int | None = None
     """Number of shots of the analyses. None: zero, as models were tuned, or, for a dataset with
     few such cells, the number of most of its cells."""
+    formats: Literal["fixed", "random"] = "fixed"
+    """Whether table `random_effects` takes the prompt formats as a sample of others."""
+    datasets: Literal["fixed", "random"] = "fixed"
+    """Whether table `random_effects` takes the datasets as a sample of others."""
     rise_margin: float = 0.10
     """A dataset is learned in pre-training if its base score rises by at least this much."""
     stop_margin: float = 0.02

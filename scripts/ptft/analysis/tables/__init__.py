@@ -27,6 +27,7 @@ TABLES: dict[str, str] = {
     "paper_groups": "gains",
     "forgetting": "forgetting",
     "transfer": "forgetting",
+    "random_effects": "random_effects",
     "formats": "formats",
     "format_trends": "formats",
     "stopping": "stopping",
