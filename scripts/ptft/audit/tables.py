@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from ptft.audit.scored import ScoredSlice, check_scored
 from ptft.audit.splits import contents
+from ptft.audit.tokenizers import read_tokenizer
 from ptft.audit.trained import TrainedSlice, check_trained
 from ptft.files import read_slice
 from ptft.versions import CHECKS_VERSION
@@ -99,12 +100,10 @@ def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
     Raises:
         AuditError: the study can't be run as described.
     """
-    from ptft.models.loading import load_tokenizer
-
-    length = json.loads(tokenizer.read_text())["context_length"]
+    known, length = read_tokenizer(tokenizer)
     found = read_slice(plan, ScoredSlice | TrainedSlice)
     check = check_scored if "scoring" in found else check_trained
-    counted = check(found, data, load_tokenizer(tokenizer.with_suffix("")), length)
+    counted = check(found, data, known, length)
     return {"version": CHECKS_VERSION, "plan": str(plan), **counted}
 
 

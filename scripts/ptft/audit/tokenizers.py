@@ -6,24 +6,24 @@ without checking all of its data again, and training again what hangs on the che
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 from ptft.models.folder import CONFIG, TOKENIZER, copy_tokenizer, hash_files
 from ptft.paths import Results
 
 
-@dataclass(frozen=True)
-class TokenizerNote:
-    """Facts of the tokenizer that the checks need.
-
-    Attributes:
-        sha256: of the tokenizer's files.
-        context_length: tokens that the model reads at most.
-    """
+class TokenizerNote(TypedDict):
+    """Facts of the tokenizer that the checks need; the tokenizer is in the folder beside them."""
 
     sha256: str
+    """of the tokenizer's files"""
+    kind: str
+    """transformers' class of it"""
     context_length: int
+    """tokens that the model reads at most"""
+    checkpoint: str
+    """folder that it was taken from"""
 
 
 def tokenizer_hash(folder: Path) -> str:
@@ -39,15 +39,35 @@ def take_tokenizer(checkpoint: Path, note: Path) -> None:
     """
     from ptft.models.loading import load_model, load_tokenizer, wrap_model
 
-    model = wrap_model(load_model(checkpoint, device="meta"), load_tokenizer(checkpoint))
+    tokenizer = load_tokenizer(checkpoint)
+    model = wrap_model(load_model(checkpoint, device="meta"), tokenizer)
     folder = note.with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy_tokenizer(checkpoint, folder)
-    # It names the tokenizer's class.
+    # It names the tokenizer's class where the tokenizer does not.
     shutil.copyfile(checkpoint / CONFIG, folder / CONFIG)
-    found = TokenizerNote(tokenizer_hash(folder), model.max_length)
-    note.write_text(json.dumps({**asdict(found), "checkpoint": str(checkpoint)}, indent=1) + "\n")
+    found: TokenizerNote = {
+        "sha256": tokenizer_hash(folder),
+        "kind": type(tokenizer).__name__,
+        "context_length": model.max_length,
+        "checkpoint": str(checkpoint),
+    }
+    note.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def read_tokenizer(note: Path) -> tuple[Any, int]:
+    """The tokenizer beside a note, and the context length of its model.
+
+    Its class is named, not found: the search (AutoTokenizer) imports torch, two seconds of each
+    check.
+    """
+    import transformers
+
+    known: TokenizerNote = json.loads(note.read_text())
+    kind = getattr(transformers, known["kind"])
+    tokenizer = kind.from_pretrained(note.with_suffix(""), local_files_only=True)
+    return tokenizer, known["context_length"]
 
 
 def tokenizer_wanted(results: Results) -> bool:

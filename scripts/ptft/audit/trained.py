@@ -14,7 +14,6 @@ from ptft.audit.splits import AuditError, split_row
 from ptft.data.jsonl import read_all
 from ptft.training.examples import check_examples, split_off, truncate
 from ptft.training.methods import get_method
-from ptft.training.remedies import Replayed, replay_examples
 
 
 class ReplaySlice(TypedDict):
@@ -88,6 +87,8 @@ def check_trained(plan: TrainedSlice, data: Path, tokenizer, context_length: int
 
 def _check_replay(key: str, replay: ReplaySlice, data: Path, tokenizer, longest: int) -> None:
     """Refuse to replay what leaves no example."""
+    from ptft.training.remedies import Replayed, replay_examples  # imports torch
+
     rows = read_all(data / replay["dataset"] / "train.jsonl")
     try:
         kept = replay_examples(tokenizer, rows, replay["template"], longest)
