@@ -160,6 +160,14 @@ class Results:
         """Samples of prompts and training examples, for people; no rule declares it."""
         return f"{self.root}/prompts.txt"
 
+    def self_text(self, checkpoint: str, text: str) -> str:
+        """Text that a checkpoint writes for its own replay, one JSON object a line."""
+        return f"{self.root}/self_text/{checkpoint}/{text}.jsonl"
+
+    def self_text_state(self, checkpoint: str, text: str) -> str:
+        """Finished parts of it; no rule declares it."""
+        return f"{self.root}/state/self_text/{checkpoint}/{text}"
+
     @property
     def models(self) -> str:
         """Folder of all fine-tuned models."""

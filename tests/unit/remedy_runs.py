@@ -34,9 +34,9 @@ def trainer_of(
         chosen.lighten(model, torch.bfloat16)
     freeze(model, settings.freeze)
     base = None
-    if settings.kl and settings.keeps_base:
+    if settings.needs_base and settings.keeps_base:
         base = Reference(model, lambda: chosen.as_base(model))
-    elif settings.kl:
+    elif settings.needs_base:
         base = Reference(load_model(checkpoint, attention=NAME).requires_grad_(False))
     examples = examples or some_examples()
     return Trainer(

@@ -109,6 +109,21 @@ def test_order_of_keys_reruns_nothing(finished):
     assert finished.planned() == []
 
 
+def test_checkpoints_write_what_the_arms_that_ask_replay(finished):
+    """Each once; another length makes them write again, and trains those arms alone again."""
+    replay = "replay: {dataset: self, share: 0.5, samples: 8, tokens: 16}"
+    finished.edit("study.yaml", "lr: 5.0e-4", f"lr: 5.0e-4, {replay}")
+    arm = ["full.pocket_summary.s0"]
+    wrote = [f"Let {checkpoint} write text for its replay" for checkpoint in CHECKPOINTS]
+    output = finished.snakemake("-n")
+    again = [*finetunings(arm), *evaluations(arms=arm), *TAIL, *DRAWN, RESOLVED]
+    check = trained("full.pocket_summary.replay-self")
+    assert finished.messages(output) == sorted(
+        [*again, *wrote, *check, CHECKS, "Tell what the checkpoints wrote"]
+    )
+    assert "write text          2        2" in output
+
+
 def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
     arm = ["full.pocket_summary.s0"]

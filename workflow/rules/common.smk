@@ -100,6 +100,29 @@ def trained_splits(arm):
     return [RESULTS.split(dataset, "train") for dataset in GRID.learned(arm.name)]
 
 
+def self_text(wildcards):
+    """Text of its checkpoint that an arm replays; nothing if it replays none."""
+    text = GRID.self_text_of(wildcards.arm)
+    return [RESULTS.self_text(wildcards.checkpoint, text)] if text else []
+
+
+def begun_from(arm):
+    """Prepared texts that the text begins with which an arm replays of its checkpoint."""
+    text = GRID.self_text_of(arm.name)
+    begin = GRID.self_texts[text].prompts if text else None
+    return [RESULTS.split(begin, "train")] if begin else []
+
+
+def self_texts(wildcards):
+    """All texts that checkpoints write, in the study's order."""
+    texts = [
+        RESULTS.self_text(checkpoint, text)
+        for checkpoint, arm in GRID.models()
+        if arm.trained and (text := GRID.self_text_of(arm.name))
+    ]
+    return list(dict.fromkeys(texts))
+
+
 def scored_splits(wildcards):
     """Prepared examples that a dataset is scored on, and those that its shots are drawn from."""
     splits = ["test", *(["shots"] if max(GRID.shots(wildcards.dataset)) else [])]

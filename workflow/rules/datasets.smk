@@ -4,7 +4,8 @@ from ptft.audit.tokenizers import tokenizer_wanted
 
 CHECKED = [RESULTS.scored_check(dataset) for dataset in GRID.datasets]
 TRAININGS = slices.checked_trainings(GRID)
-AUDITS = ["audit_splits", "audit_prompts"]
+CHECKS = ["audit_splits", "audit_prompts"]
+AUDITS = [*CHECKS, *(["self_text"] if GRID.self_texts else [])]
 
 
 rule prepare_split:
@@ -79,7 +80,10 @@ rule check_trained:
     input:
         script=steady_program("check_data"),
         tokenizer=RESULTS.tokenizer,
-        splits=lambda wildcards: trained_splits(TRAININGS[wildcards.training]),
+        splits=lambda wildcards: [
+            *trained_splits(TRAININGS[wildcards.training]),
+            *begun_from(TRAININGS[wildcards.training]),
+        ],
     output:
         RESULTS.trained_check("{training}"),
     log:
@@ -110,7 +114,7 @@ rule collect_checks:
     output:
         splits=RESULTS.table("audit_splits"),
         prompts=RESULTS.table("audit_prompts"),
-        csv=[RESULTS.table(name, "csv") for name in AUDITS],
+        csv=[RESULTS.table(name, "csv") for name in CHECKS],
     log:
         RESULTS.log("collect_checks"),
     localrule: True

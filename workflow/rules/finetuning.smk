@@ -1,9 +1,82 @@
-# Fine-tuned models: one job a checkpoint and arm, resumable at any moment.
+# Fine-tuned models: one job a checkpoint and arm, resumable at any moment; before them, what
+# checkpoints write themselves to be replayed.
+if GRID.self_texts:
+
+    rule write_self_text:
+        input:
+            script=steady_program("write_self_text"),
+            checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
+            prompts=lambda wildcards: [
+                RESULTS.split(name, "train")
+                for name in [GRID.self_texts[wildcards.text].prompts]
+                if name
+            ],
+            checks=lambda wildcards: [
+                RESULTS.trained_check(name)
+                for name, arm in TRAININGS.items()
+                if GRID.self_text_of(arm.name) == wildcards.text
+            ],
+        output:
+            RESULTS.self_text("{checkpoint}", "{text}"),
+        log:
+            RESULTS.log("write_self_text", "{checkpoint}", "{text}"),
+        benchmark:
+            RESULTS.benchmark("write_self_text", "{checkpoint}", "{text}")
+        wildcard_constraints:
+            text=one_of(GRID.self_texts),
+        conda:
+            "../../envs/environment.yaml"
+        threads: STUDY.compute.threads
+        resources:
+            gpu=DEMANDS.evaluation_gpus(),
+            gpu_model=lambda wildcards, attempt: DEMANDS.evaluate_gpu(attempt),
+            nodes=1,
+            mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
+            runtime=lambda wildcards, attempt: DEMANDS.self_text_minutes(wildcards.text, attempt),
+            slurm_extra=DEMANDS.early_signal(),
+        params:
+            settings=slice_of("write_self_text", slices.self_text_slice, "text"),
+            weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
+            prompts=lambda wildcards, input: (
+                f"--prompts {input.prompts}" if input.prompts else ""
+            ),
+        message:
+            "Let {wildcards.checkpoint} write text for its replay"
+        shell:
+            f"{JOB} --record"
+            f" {RESULTS.job_records('write_self_text', '{wildcards.checkpoint}', '{wildcards.text}')}"
+            " --gpus {resources.gpu} -- python {input.script:q} --checkpoint {input.checkpoint:q}"
+            " --settings {params.settings:q} {params.prompts}"
+            f" --state {RESULTS.self_text_state('{wildcards.checkpoint}', '{wildcards.text}')}"
+            " --output {output:q} --threads {threads} 2> {log:q}"
+
+    rule collect_self_text:
+        input:
+            script=program("collect_self_text"),
+            modules=library("training/self_text"),
+            texts=self_texts,
+        output:
+            RESULTS.table("self_text"),
+            RESULTS.table("self_text", "csv"),
+        log:
+            RESULTS.log("collect_self_text"),
+        localrule: True
+        conda:
+            "../../envs/environment.yaml"
+        message:
+            "Tell what the checkpoints wrote"
+        shell:
+            "python {input.script:q} --texts {input.texts:q} --output {output[0]:q} 2> {log:q}"
+
+
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
         checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
-        train=lambda wildcards: trained_splits(GRID.arms[wildcards.arm]),
+        train=lambda wildcards: [
+            *trained_splits(GRID.arms[wildcards.arm]),
+            *self_text(wildcards),
+        ],
         check=lambda wildcards: RESULTS.trained_check(
             slices.check_of(GRID, GRID.arms[wildcards.arm])
         ),

@@ -2,7 +2,7 @@
 READ = GRID.read  # all that reading makes
 COSTS = [file for file in READ if file == RESULTS.table("costs", "csv")]
 ARMS = RESULTS.table("arms") if RESULTS.table("arms") in READ else []
-AUDITS = [name for name in ("audit_splits", "audit_prompts") if RESULTS.table(name) in READ]
+AUDITS = [name for name in ("audit_splits", "audit_prompts", "self_text") if RESULTS.table(name) in READ]
 LEFT_OUT = [RESULTS.table(name, "csv") for name in ("missing", "unknown")]
 LEFT_OUT = [file for file in LEFT_OUT if file in READ]
 EXPORTED = []  # no models to write cards for

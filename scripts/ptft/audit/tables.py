@@ -73,6 +73,13 @@ ABOUT = {
         "truncated: prompts that lost shots, or the tail of their longest field, so as to fit. "
         "Text has no prompts: there these are the windows that it is read in."
     ),
+    "self_text": (
+        "What the checkpoints wrote for their replay, a row per checkpoint and way of writing "
+        "(what texts begin with, their number and most tokens, the temperature). tokens_mean: "
+        "written tokens of a text; ended: share that the checkpoint ended itself; repetition: mean "
+        "share of passages of four tokens that the same text has had before; duplicates: share of "
+        "texts that equal an earlier one; shown: the first ten, as a JSON list."
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from ptft.audit.splits import AuditError, split_row
 from ptft.data.jsonl import read_all
+from ptft.prompts.tokens import start_token
 from ptft.training.examples import check_examples, split_off, truncate
 from ptft.training.methods import get_method
 
@@ -37,6 +38,8 @@ class TrainedSlice(TypedDict):
     settings: dict[str, Any]
     """batch_size, max_length, validation_examples"""
     replay: NotRequired[ReplaySlice]
+    self_text: NotRequired[str | None]
+    """where the checkpoint writes what is replayed: dataset that it begins with; None for BOS"""
     limits: dict[str, int]
     """dataset -> training rows that the study asks for"""
 
@@ -68,6 +71,12 @@ def check_trained(plan: TrainedSlice, data: Path, tokenizer, context_length: int
         _check_replay(key, replay, data, tokenizer, longest)
         if (other := replay["dataset"]) != name:
             rows[other] = split_row(data, other, "train", replay["template"], tokenizer)
+    if "self_text" in plan:
+        begin = plan["self_text"]
+        if begin is None:
+            _check_start(key, tokenizer)
+        else:
+            rows[begin] = split_row(data, begin, "train", None, tokenizer)
     _check_counts(plan["limits"], rows)
     examples = read_all(data / name / "train.jsonl")
     try:
@@ -95,6 +104,15 @@ def _check_replay(key: str, replay: ReplaySlice, data: Path, tokenizer, longest:
         Replayed(kept, share=0.5, seed=0)
     except ValueError as error:
         raise AuditError(f"{key} (replay of {replay['dataset']}): {error}") from None
+
+
+def _check_start(key: str, tokenizer) -> None:
+    """Refuse to let a checkpoint write from nothing."""
+    try:
+        start_token(tokenizer)
+    except ValueError as error:
+        message = f"{key} (replay of self): {error}; name texts to begin with in replay.prompts"
+        raise AuditError(message) from None
 
 
 def _check_counts(asked: Mapping[str, int], rows: Mapping[str, Mapping]) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
-from ptft.inference.generation import Answer, StopStrings, likeliest
+from ptft.inference.generation import Answer, Choose, Sampling, StopStrings, greedy
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
@@ -97,9 +97,25 @@ class PlainEngine(Engine):
         stops = StopStrings(self.loaded, stop)
         answers = []
         for prompt in prompts:
-            ids, ended = self._continue(prompt.context, max_new_tokens, stops)
+            ids, ended = self._continue(prompt.context, max_new_tokens, stops, greedy([0]))
             text = text_before(self.loaded.tokenizer, stop, ids)
             answers.append(Answer(text, ended, tuple(ids)))
+            progress(1)
+        return answers
+
+    def sample(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        sampling: Sampling,
+        progress: OnProgress = silent,
+    ) -> list[Answer]:
+        """As ``Engine.sample``."""
+        stops, answers = StopStrings(self.loaded, ()), []
+        for number, prompt in enumerate(prompts):
+            choose = sampling.chooser([number])
+            ids, ended = self._continue(prompt.context, max_new_tokens, stops, choose)
+            answers.append(Answer(text_before(self.loaded.tokenizer, (), ids), ended, tuple(ids)))
             progress(1)
         return answers
 
@@ -127,11 +143,11 @@ class PlainEngine(Engine):
         return scores
 
     def _continue(
-        self, context: Sequence[int], most: int, stops: StopStrings
+        self, context: Sequence[int], most: int, stops: StopStrings, choose: Choose
     ) -> tuple[list[int], str]:
         ids: list[int] = []
         for _ in range(most):
-            token = int(likeliest(self.logprobs([*context, *ids])))
+            token = int(choose(self.logprobs([*context, *ids]), [0]))
             if token in self.loaded.eos_ids:
                 return ids, "end"
             ids.append(token)

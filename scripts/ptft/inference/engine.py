@@ -12,7 +12,7 @@ import torch
 
 from ptft.inference.batches import Budget, TokenTrees
 from ptft.inference.forward import Prefix, PromptGroups, exact_head, use_engine_attention
-from ptft.inference.generation import Answer, generate
+from ptft.inference.generation import Answer, Sampling, generate
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 
@@ -137,6 +137,28 @@ class Engine:
         """
         return generate(
             self.loaded, self.budget, self.groups, prompts, max_new_tokens, stop, progress
+        )
+
+    def sample(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        sampling: Sampling,
+        progress: OnProgress = silent,
+    ) -> list[Answer]:
+        """Drawn continuation of every prompt, until an end token.
+
+        Args:
+            max_new_tokens: most tokens of a continuation.
+            sampling: how tokens are drawn.
+            progress: told the number of prompts after each batch.
+
+        Raises:
+            FloatingPointError: the model's logits are not finite.
+        """
+        return generate(
+            *(self.loaded, self.budget, self.groups, prompts, max_new_tokens, (), progress),
+            sampling.chooser,
         )
 
     def gpu_memory(self) -> int:

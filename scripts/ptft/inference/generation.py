@@ -1,4 +1,4 @@
-"""Greedy generation with stop strings, in batches that finished rows leave.
+"""Generation, greedy or drawn, with stop strings, in batches that finished rows leave.
 
 A batch is filled in parts (each as many rows as may be scored at once) and then decoded
 together, a token a row at each step.
@@ -7,6 +7,7 @@ together, a token a row at each step.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ptft.inference.batches import STEP_TOKENS, Budget
@@ -20,6 +21,9 @@ from ptft.inference.forward import (
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
+
+Choose = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
+"""From logits (B, V) and the number of each row's context among those of a batch to tokens (B,)"""
 
 # Finished rows leave when they are this part of a batch: to leave costs a copy of the rest.
 LEAVING = 0.1
@@ -65,6 +69,42 @@ class StopStrings:
         return any(end in text for end in self.stop)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Draws tokens in proportion to softmax(logits / temperature).
+
+    Each prompt has a random stream of its own, of the seed and its number: what is drawn for it
+    depends on no other prompt of its batch.
+
+    Attributes:
+        temperature: above 0.
+        seed: of all streams.
+        first: number of the first prompt.
+    """
+
+    temperature: float
+    seed: int
+    first: int = 0
+
+    def chooser(self, numbers: Sequence[int]) -> Choose:
+        """Draws for the prompts of these numbers, which are the contexts of a batch."""
+        streams = [np.random.default_rng([self.seed, self.first + number]) for number in numbers]
+
+        def choose(logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+            drawn = torch.tensor([streams[row].random() for row in rows], dtype=torch.float64)
+            likeliest(logits)  # refuses what is not finite
+            shares = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+            aims = drawn.to(logits.device)[:, None] * shares[:, -1:]
+            return torch.searchsorted(shares, aims, right=True).squeeze(1)
+
+        return choose
+
+
+def greedy(_numbers: Sequence[int]) -> Choose:
+    """Takes the likeliest token."""
+    return lambda logits, rows: likeliest(logits)
+
+
 def generate(
     loaded: LoadedModel,
     budget: Budget,
@@ -73,8 +113,9 @@ def generate(
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
+    chooser: Callable[[Sequence[int]], Choose] = greedy,
 ) -> list[Answer]:
-    """Greedy continuation of every prompt; see ``Engine.generate``."""
+    """Continuation of every prompt; see ``Engine.generate`` and ``Engine.sample``."""
     tokenizer = loaded.tokenizer
     stops = StopStrings(loaded, stop)
     answers = [Answer("", "length")] * len(prompts)
@@ -86,7 +127,7 @@ def generate(
             numbers = order[start : start + budget.generated_rows(longest, max_new_tokens)]
             contexts = [prompts[number].context[len(prefix) :] for number in numbers]
             try:
-                batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens)
+                batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens, chooser(numbers))
                 generated = batch.run(max_new_tokens, stops.reached)
             except torch.OutOfMemoryError:
                 budget.shrink(len(numbers), STEP_TOKENS)
@@ -108,8 +149,11 @@ class _Batch:
         prefix: Prefix,
         contexts: Sequence[list[int]],
         max_new_tokens: int,
+        choose: Choose,
     ):
         self.loaded, self.budget, self.prefix, self.contexts = loaded, budget, prefix, contexts
+        self.choose = choose
+        self.owners = list(range(len(contexts)))  # which context a row of the batch continues
         self.length = len(contexts[0])
         layers = self.loaded.model.config.num_hidden_layers
         columns = self.length + max_new_tokens
@@ -131,14 +175,13 @@ class _Batch:
         """Ids generated behind each context, and what ended them (see ``Answer``)."""
         generated: list[list[int]] = [[] for _ in self.contexts]
         ended = ["length"] * len(generated)
-        owners = list(range(len(self.contexts)))  # which context a row of the batch continues
-        finished = [False] * len(owners)
+        finished = [False] * len(self.owners)
         self.chosen = self._fill()
         for step in range(1, max_new_tokens + 1):
             for row, token in enumerate(self.chosen.tolist()):
                 if finished[row]:
                     continue
-                owner = owners[row]
+                owner = self.owners[row]
                 if token in self.loaded.eos_ids:
                     finished[row], ended[owner] = True, "end"
                     continue
@@ -150,7 +193,7 @@ class _Batch:
             if sum(finished) >= LEAVING * len(finished):
                 stay = [row for row, done in enumerate(finished) if not done]
                 self._select(stay)
-                owners, finished = [owners[row] for row in stay], [False] * len(stay)
+                finished = [False] * len(stay)
             self.chosen = self._next()
         return list(zip(generated, ended, strict=True))
 
@@ -167,7 +210,7 @@ class _Batch:
             ).logits[:, -1]
         place.end += 1
         self.positions = self.positions + 1
-        return likeliest(logits)
+        return self.choose(logits, self.owners)
 
     def _select(self, rows: Sequence[int]) -> None:
         """Keep these rows only."""
@@ -175,6 +218,7 @@ class _Batch:
         self.cache.select(kept)
         self.visible, self.positions = self.visible[kept], self.positions[kept]
         self.chosen = self.chosen[kept]
+        self.owners = [self.owners[row] for row in rows]
 
     def _fill(self) -> torch.Tensor:
         """Run all contexts, a part at a time; returns the first new token of each: (B,)."""
@@ -208,7 +252,7 @@ class _Batch:
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-        return likeliest(logits)
+        return self.choose(logits, range(start, start + len(part)))
 
 
 def likeliest(logits: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptft.errors import present
 from ptft.evaluation.cells import generates
 from ptft.planning.gpus import GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice, GpuMemory
 from ptft.planning.workload import (
@@ -94,7 +93,7 @@ class Estimates:
             updates,
             settings.adapter,
             max(1, gpus),
-            compared=settings.kl > 0,
+            compared=settings.needs_base,
         )
         return rates.start + once * max(1, len(settings.learning_rates))
 
@@ -103,11 +102,20 @@ class Estimates:
         task, *replayed = (self.workload.sizes[name, "train"] for name in self.grid.learned(arm))
         settings = self.grid.settings(arm)
         tokens = task.rows * min(task.tokens, settings.max_length)
-        for other in replayed:
-            share = present(settings.replay, f"replay of {arm}").share
-            rows = task.rows * share / (1 - share)
-            tokens += rows * min(other.tokens, settings.max_length)
+        if replay := settings.replay:
+            longest = replay.tokens if replay.own else replayed[0].tokens
+            rows = task.rows * replay.share / (1 - replay.share)
+            tokens += rows * min(longest, settings.max_length)
         return tokens
+
+    def self_text_seconds(self, text: str) -> float:
+        """The text that one checkpoint writes for its replay."""
+        replay, rates = self.grid.self_texts[text], self.scoring_rates
+        compute = self.grid.study.compute
+        speed = rates.scoring * (1 if compute.gpus else compute.threads)
+        steps = replay.tokens * math.ceil(replay.samples / DECODED_AT_ONCE[self.device])
+        read = 2 * self.weights * replay.samples * replay.tokens / speed
+        return rates.start + steps * rates.decoding + read
 
     def cell_seconds(self, dataset: str, shots: int) -> float:
         """One cell: every prompt is read once, what all prompts begin with once for all.
@@ -196,6 +204,10 @@ class JobResources:
     def finetune_minutes(self, arm: str, attempt: int) -> int:
         """Time limit of a fine-tuning."""
         return self._limit(self.estimates.finetune_seconds(arm), attempt)
+
+    def self_text_minutes(self, text: str, attempt: int) -> int:
+        """Time limit of writing a checkpoint's text."""
+        return self._limit(self.estimates.self_text_seconds(text), attempt)
 
     def evaluate_minutes(self, attempt: int, arm: str = BASE) -> int:
         """Time limit of an evaluation of an arm and of what is derived from it."""

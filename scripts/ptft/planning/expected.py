@@ -19,6 +19,7 @@ from ptft.study.grid import Grid
 from ptft.training.methods import METHODS
 
 FINETUNE, EVALUATE, PRETRAIN = "finetune_model", "evaluate_model", "pretrain_checkpoint"
+SELF_TEXT = "write_self_text"
 """rules whose jobs take most of the time"""
 FETCHING = {"resolve_pins", "fetch_pin"}
 MOST_JOBS = 100
@@ -85,7 +86,7 @@ class History:
             summary["steps"],
             METHODS[summary["method"]].adapter,
             gpus,
-            compared=summary["settings"].get("kl", 0) > 0,
+            compared=self.grid.settings(arm).needs_base,
         )
         return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
 
@@ -119,6 +120,8 @@ class PlannedJob:
     """that an evaluation would score; others are in the store"""
     derived: int = 0
     """number of derived arms that an evaluation would score; ``cells`` includes theirs"""
+    text: str | None = None
+    """that a checkpoint would write"""
     again: bool = False
     """whether a model is fine-tuned only because it was deleted after scoring"""
 
@@ -145,6 +148,8 @@ def job_seconds(
             seconds[job] = tuning[present(job.arm, "arm")]
         elif job.rule == PRETRAIN:
             seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
+        elif job.rule == SELF_TEXT:
+            seconds[job] = estimates.self_text_seconds(present(job.text, "text"))
         elif job.rule == EVALUATE:
             asked = (job.cells, job.derived)
             if asked not in scoring:

@@ -292,10 +292,11 @@ class Training:
         sizes = [workload.sizes[name, "train"] for name in grid.learned(arm.name)]
         self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
         self.sharded = settings.sharding == "full"
-        longest = max(size.longest or size.tokens for size in sizes)
+        own = [settings.replay.tokens] if settings.replay and settings.replay.own else []
+        longest = max([*own, *(size.longest or size.tokens for size in sizes)])
         self.tokens = min(longest, settings.max_length)
         # The checkpoint's weights: to be near them, and to be compared with them.
-        self.copies = (settings.l2sp > 0) + (settings.kl > 0 and not settings.keeps_base)
+        self.copies = (settings.l2sp > 0) + (settings.needs_base and not settings.keeps_base)
         self.adapter = memory.adapter(settings.rank) if settings.adapter else None
         self.gigabytes = self.on(self.gpus, self.sharded)
 

@@ -19,6 +19,7 @@ from ptft.planning.expected import (
     FETCHING,
     FINETUNE,
     PRETRAIN,
+    SELF_TEXT,
     History,
     PlannedJob,
     job_seconds,
@@ -239,11 +240,16 @@ def _stages(
         yield Stage(
             "pre-train", len(pretraining), total, None if on_gpus else hours(pretraining, 1)
         )
+    if grid.self_texts:
+        writing = of(SELF_TEXT)
+        at = {(c, grid.self_text_of(arm.name)) for c, arm in grid.models() if arm.trained}
+        total = sum(text is not None for _, text in at)
+        yield Stage("write text", len(writing), total, hours(writing, scorers))
     tuning, scoring = of(FINETUNE), of(EVALUATE)
     yield Stage(STAGES[FINETUNE], len(tuning), trained, hours(tuning, trainers))
     yield Stage(STAGES[EVALUATE], len(scoring), scored, hours(scoring, scorers))
     yield Stage("cells", sum(len(job.cells) for job in scoring), cells)
-    named = {*FETCHING, PRETRAIN, FINETUNE, EVALUATE}
+    named = {*FETCHING, PRETRAIN, SELF_TEXT, FINETUNE, EVALUATE}
     light = sum(job.rule not in named for job in jobs)
     yield Stage("other jobs", light, None, None if on_gpus else light * RATES["cpu"].light / 3600)
 

@@ -70,7 +70,8 @@ class _Planned:
             derived = 0
             if rule == EVALUATE:
                 cells, derived = self._cells(event, known["checkpoint"], known["arm"])
-            yield PlannedJob(rule, checkpoint, arm, cells, derived, self._made_again(event))
+            again = self._made_again(event)
+            yield PlannedJob(rule, checkpoint, arm, cells, derived, known.get("text"), again)
 
     def _made_again(self, event: JobEvent) -> bool:
         """Whether a model is trained only because it was deleted after it was scored."""

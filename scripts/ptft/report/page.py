@@ -35,7 +35,7 @@ from ptft.report.rendering import arm_name, bar, decimal, interval_text, p_value
 label, dataset, task = language.label, language.dataset, language.task
 PAGES = {"examples": "Single examples", "comparison": "Compare any two models"}
 """kind of page beside the report -> its link"""
-BESIDE = ("arms", "audit_splits", "audit_prompts")
+BESIDE = ("arms", "audit_splits", "audit_prompts", "self_text")
 """tables of a study that no analysis makes"""
 
 
@@ -232,7 +232,6 @@ def study_page(
         if any(map(rendering.has_sentence, by.get(question.name, [])))
     ]
     used = {figure["name"] for section in sections for figure in section["figures"]}
-    level = Settings(**study.get("analysis", {})).level
     kept = _without_nothing(tables)
     return rendering.render(
         "report.jinja",
@@ -251,6 +250,7 @@ def study_page(
         beside={PAGES[kind]: file for kind, file in (files.beside or {}).items()},
         checks=[*map(rendering.sentence, by.get("checks", []))],
         splits=_splits(tables.get("audit_splits")),
+        written=rendering.written_texts(tables.get("self_text")),
         provenance=[*map(rendering.sentence, by.get("provenance", []))],
         pins=[
             (path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"])
@@ -260,7 +260,7 @@ def study_page(
         deviations=[*map(rendering.sentence, by.get("deviations", []))],
         costs=costs_table(tables.get("costs")),
         released="published" in study,
-        level=f"{100 * level:g}",
+        level=f"{100 * Settings(**study.get('analysis', {})).level:g}",
         known_flags=FLAGS,
         tables={name: _about(name) for name in kept},
         packed=rendering.packed_tables(kept),

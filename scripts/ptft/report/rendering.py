@@ -119,6 +119,23 @@ def percent(value: float | None, sign: bool = False) -> str:
     return points(value, 0.0, 1.0, sign)
 
 
+def written_texts(texts: pl.DataFrame | None) -> list[dict[str, Any]]:
+    """What each checkpoint wrote for its replay: a row of the table, and its first texts."""
+    if texts is None:
+        return []
+    shares = ("ended", "repetition", "duplicates")
+    return [
+        {
+            "row": (
+                *(row["checkpoint"], row["text"], row["samples"], f"{row['tokens_mean']:.0f}"),
+                *(percent(row[share]) for share in shares),
+            ),
+            "shown": json.loads(row["shown"]),
+        }
+        for row in texts.rows(named=True)
+    ]
+
+
 def decimal(value: float | None, places: int = 3, sign: bool = False) -> str:
     """A number with so many decimals; a dash for None."""
     if value is None:

@@ -9,6 +9,7 @@ from ptft.study.arms import check_derivations, check_sweep
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
+from ptft.training.settings import replayed_count
 
 SEEDS_OF_A_CLAIM = 3
 """from so many trainings alike a sentence may be about the method"""
@@ -133,10 +134,21 @@ def _check_remedies(grid: Grid, arm: Arm) -> None:
         raise refusal(grid.files, place, message)
     if settings.replay is None:
         return
-    dataset, place = settings.replay.dataset, (*_place(grid, arm, "replay"), "dataset")
+    replay, place = settings.replay, _place(grid, arm, "replay")
+    rows = grid.limit(grid.task_dataset(task), "train")
+    if rows is not None and not replayed_count(settings.epochs * rows, replay.share):
+        message = f"{replay.share:g} of {settings.epochs} x {rows} examples leaves none; raise it"
+        raise refusal(grid.files, (*place, "share"), message)
+    key = "prompts" if replay.own else "dataset"
+    dataset, place = getattr(replay, key), (*place, key)
+    if dataset is None:
+        return
     _require_known(grid, place, [dataset], grid.family_of)
     if dataset == grid.task_dataset(task):
         message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
+        raise refusal(grid.files, place, message)
+    if replay.own and not grid.is_text(dataset):
+        message = f"{dataset!r} is no dataset of texts (kind text), with which others could begin"
         raise refusal(grid.files, place, message)
     known, wanted = grid.templates(dataset), grid.study.train_format
     if known and wanted not in known and not grid.is_text(dataset):

@@ -250,7 +250,15 @@ class FinishedStudy:
 
     def _unpacked(self) -> list[str]:
         """Members that no job here can make: cells, and what only the study's own jobs knew."""
-        beside = ["missing", "unknown", "costs", "arms", "audit_splits", "audit_prompts"]
+        beside = [
+            "missing",
+            "unknown",
+            "costs",
+            "arms",
+            "audit_splits",
+            "audit_prompts",
+            "self_text",
+        ]
         wanted = {f"tables/{name}.{kind}" for name in beside for kind in ("parquet", "csv")}
         return [name for name in self._members or () if name in {*RELEASED_FILES, *wanted}]
 

@@ -25,7 +25,7 @@ from ptft.study.families import Dataset
 from ptft.study.load import Loaded, titles
 from ptft.study.models import CheckpointInfo
 from ptft.training.methods import METHODS
-from ptft.training.settings import TrainingSettings
+from ptft.training.settings import Replay, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -165,13 +165,27 @@ class Grid:
         """Datasets whose train splits an arm learns: its task's, and one that is replayed."""
         _, task = self.arms[arm].tuning
         replay = self.settings(arm).replay
-        return [self.task_dataset(task), *([replay.dataset] if replay else [])]
+        return [self.task_dataset(task), *([replay.dataset] if replay and not replay.own else [])]
 
     @property
     def learned_datasets(self) -> list[str]:
-        """Those of all arms: first of tasks, then what is replayed."""
+        """Those of all arms: first of tasks, then what is replayed, or begins what is."""
         pairs = [self.learned(arm.name) for arm in self.arms.values() if arm.trained]
-        return list(dict.fromkeys([pair[0] for pair in pairs] + [pair[-1] for pair in pairs]))
+        begin = [replay.prompts for replay in self.self_texts.values() if replay.prompts]
+        return list(
+            dict.fromkeys([pair[0] for pair in pairs] + [pair[-1] for pair in pairs] + begin)
+        )
+
+    @cached_property
+    def self_texts(self) -> dict[str, Replay]:
+        """Name of a text that checkpoints write for their replay -> how they do."""
+        replays = [self.settings(arm.name).replay for arm in self.arms.values() if arm.trained]
+        return {replay.text: replay for replay in replays if replay and replay.own}
+
+    def self_text_of(self, arm: str) -> str | None:
+        """Name of the text that an arm replays of its checkpoint; None if it replays none."""
+        replay = self.settings(arm).replay
+        return replay.text if replay and replay.own else None
 
     @cached_property
     def parents(self) -> dict[str, list[Arm]]:

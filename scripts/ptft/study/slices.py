@@ -17,6 +17,7 @@ from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
 from ptft.study.load import dump
 from ptft.training.methods import METHODS
+from ptft.training.settings import TrainingSettings
 from ptft.versions import CHECKS_VERSION, DATA_VERSION, SCORING_VERSION, TRAINING_VERSION
 
 CHECKED_SETTINGS = ("batch_size", "max_length", "validation_examples")
@@ -57,14 +58,26 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
     """What decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
     settings = grid.settings(arm)
-    replay = settings.replay
+    replay = _replayed_dataset(settings)
     return {
         "training_version": TRAINING_VERSION,
         "method": method,
         "seed": grid.arms[arm].seed,
         "template": grid.training_template(grid.task_dataset(task)),
-        **({"replay_template": grid.training_template(replay.dataset)} if replay else {}),
+        **({"replay_template": grid.training_template(replay)} if replay else {}),
         "settings": asdict(settings),
+    }
+
+
+def self_text_slice(grid: Grid, text: str) -> dict:
+    """What decides the text that a checkpoint writes, apart from it and what texts begin with."""
+    replay = grid.self_texts[text]
+    return {
+        "training_version": TRAINING_VERSION,
+        "samples": replay.samples,
+        "tokens": replay.tokens,
+        "temperature": replay.temperature,
+        "seed": grid.study.data.seed,
     }
 
 
@@ -112,7 +125,8 @@ def trained_slice(grid: Grid, name: str) -> dict:
     """
     arm = checked_trainings(grid)[name]
     (method, task), settings = arm.tuning, grid.settings(arm.name)
-    dataset, replay = grid.task_dataset(task), settings.replay
+    dataset, replay = grid.task_dataset(task), _replayed_dataset(settings)
+    begin = settings.replay.prompts if settings.replay else None
     learned = grid.learned(arm.name)
     return {
         "method": method,
@@ -120,7 +134,8 @@ def trained_slice(grid: Grid, name: str) -> dict:
         "dataset": dataset,
         "template": grid.training_template(dataset),
         "settings": {key: getattr(settings, key) for key in CHECKED_SETTINGS},
-        **({"replay": _replay(grid, replay.dataset)} if replay else {}),
+        **({"replay": _replay(grid, replay)} if replay else {}),
+        **({"self_text": begin} if grid.self_text_of(arm.name) else {}),
         "limits": {
             name: limit for name in learned if (limit := grid.limit(name, "train")) is not None
         },
@@ -140,7 +155,10 @@ def check_of(grid: Grid, arm: Arm) -> str:
     """The check that an arm waits for: all seeds, and settings that decide no check, share one."""
     own = [arm.setting] if arm.setting and arm.changes.keys() & set(CHECKED_SETTINGS) else []
     replay = grid.settings(arm.name).replay
-    return ".".join([*arm.tuning, *own, *([f"replay-{replay.dataset}"] if replay else [])])
+    parts = (
+        ["replay", replay.dataset, *([replay.prompts] if replay.prompts else [])] if replay else []
+    )
+    return ".".join([*arm.tuning, *own, *(["-".join(parts)] if parts else [])])
 
 
 def samples_slice(grid: Grid) -> dict:
@@ -251,6 +269,12 @@ def _about(grid: Grid, arm: Arm) -> dict:
         **{key: value for key in OPTIONAL if (value := getattr(arm, key)) is not None},
         **({} if at == list(grid.checkpoints) else {"checkpoints": at}),
     }
+
+
+def _replayed_dataset(settings: TrainingSettings) -> str | None:
+    """Dataset that is replayed; None if there is none, or the checkpoint writes what is."""
+    replay = settings.replay
+    return replay.dataset if replay and not replay.own else None
 
 
 def _replay(grid: Grid, dataset: str) -> dict:

@@ -37,7 +37,7 @@ from ptft.study.slices import arms_slice, collection_slice, resolved_study
 
 log = logging.getLogger(__name__)
 
-AUDITS = ("audit_splits", "audit_prompts")
+AUDITS = ("audit_splits", "audit_prompts", "self_text")
 
 
 class NothingYetError(RuntimeError):

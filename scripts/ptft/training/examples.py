@@ -29,13 +29,15 @@ class Example:
 
     ids: (n,) int64 token ids. loss_mask: (n,) bool, True where the token is a target, i.e. is
     predicted from those before it; never True at 0, which has nothing before it. cut: something
-    was left out to fit ``max_length``.
+    was left out to fit ``max_length``. imitated: the checkpoint's predictions are learned at its
+    targets, not these.
     """
 
     example_id: str
     ids: np.ndarray
     loss_mask: np.ndarray
     cut: bool = False
+    imitated: bool = False
 
     @property
     def targets(self) -> int:
@@ -105,6 +107,19 @@ def text_examples(tokenizer, rows: Sequence[Mapping], max_length: int) -> list[E
             name = f"{row['example_id']}:{first}" if first else row["example_id"]
             examples.append(Example(name, window, np.arange(len(window)) > 0))
     return examples
+
+
+def written_examples(rows: Sequence[Mapping]) -> list[Example]:
+    """Texts that a checkpoint wrote; the tokens that it was given are not learned.
+
+    Args:
+        rows: ``example_id``, ``ids``, ``given`` (``ptft.training.self_text``).
+    """
+    return [
+        Example(row["example_id"], ids, np.arange(len(ids)) >= row["given"])
+        for row in rows
+        for ids in [np.array(row["ids"], dtype=np.int64)]
+    ]
 
 
 def _in_pieces(

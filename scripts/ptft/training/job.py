@@ -50,7 +50,7 @@ from ptft.training.records import (
     write_tensorboard,
 )
 from ptft.training.remedies import Reference, Replayed, freeze, replay_examples
-from ptft.training.settings import TrainingSettings
+from ptft.training.settings import TrainingSettings, replayed_count, require
 from ptft.training.state import (
     Diverged,
     StateFolder,
@@ -186,8 +186,13 @@ def read_data(request: Request, method: Method) -> Data:
     replayed = None
     if settings.replay and request.replay:
         others = read_all(request.replay)
-        made = replay_examples(tokenizer, others, request.replay_template, longest)
-        replayed = Replayed(made, settings.replay.share, seed)
+        replay, count = settings.replay, len(train) * settings.epochs
+        some = replayed_count(count, replay.share) > 0
+        expected = f"more, because of {count} examples of the task it leaves none to replay"
+        require(some, "replay.share", replay.share, expected)
+        imitated = replay.learn == "distributions"
+        made = replay_examples(tokenizer, others, request.replay_template, longest, imitated)
+        replayed = Replayed(made, replay.share, seed)
     return Data(train, validation, replayed, dropped, sum(item.cut for item in kept))
 
 
@@ -372,7 +377,7 @@ class _Finetuning:
                 self.method.lighten(model, torch.bfloat16)
             freeze(model, settings.freeze)
             model = place(model, self.devices, settings.sharding, self.bfloat16)
-            base = self._reference(model) if settings.kl else None
+            base = self._reference(model) if settings.needs_base else None
         run = Run(
             model,
             *(data.train, data.validation, settings, rate, seed, self.devices),

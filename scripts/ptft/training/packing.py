@@ -181,7 +181,8 @@ class PackedBatch:
 
     input_ids, position_ids: (1, T). predictors: (N,) positions whose hidden state predicts a
     learned token. targets: (N,) those tokens. weights: (N,) each token's share in the update's
-    loss. owners: (N,) the example, 0 to B - 1, that a learned token belongs to.
+    loss. owners: (N,) the example, 0 to B - 1, that a learned token belongs to. imitated: (N,)
+    bool, whether the checkpoint's prediction is learned in place of the token; None where nowhere.
     """
 
     input_ids: torch.Tensor
@@ -191,6 +192,7 @@ class PackedBatch:
     weights: torch.Tensor
     owners: torch.Tensor
     layout: SequenceLayout
+    imitated: torch.Tensor | None = None
 
 
 def example_weights(batch: Sequence[Example], weighting: str) -> dict[str, float]:
@@ -212,6 +214,7 @@ def packed_arrays(batch: Sequence[Example], weights: dict[str, float]) -> dict[s
     ids = np.concatenate([item.ids for item in batch])
     predicted = np.flatnonzero(np.concatenate([item.loss_mask for item in batch]))
     owners = np.repeat(np.arange(len(batch)), lengths)[predicted]
+    imitated = np.array([item.imitated for item in batch])
     return {
         "input_ids": ids,
         "position_ids": np.concatenate([np.arange(n) for n in lengths]),
@@ -219,6 +222,7 @@ def packed_arrays(batch: Sequence[Example], weights: dict[str, float]) -> dict[s
         "targets": ids[predicted],
         "weights": np.array([weights[item.example_id] for item in batch], dtype=np.float32)[owners],
         "owners": owners,
+        **({"imitated": imitated[owners]} if imitated.any() else {}),
     }
 
 

@@ -22,11 +22,12 @@ from ptft.training.examples import (
     examples_before,
     text_examples,
     truncate,
+    written_examples,
 )
 from ptft.training.losses import cross_entropy, divergence, token_logits
 from ptft.training.methods import get_method
 from ptft.training.packing import PackedBatch
-from ptft.training.settings import TrainingSettings
+from ptft.training.settings import TrainingSettings, replayed_count
 
 REPLAYED = 1
 """Marks the random stream of the replayed examples; that of the task has no mark."""
@@ -59,13 +60,10 @@ class Replayed:
     def batch(self, step: int, count: int, batch_size: int) -> list[Example]:
         """Examples to add to update ``step`` (from 0) of a task of ``count`` examples."""
         first, end = (
-            self._replayed_before(examples_before(count, batch_size, each))
+            replayed_count(examples_before(count, batch_size, each), self.share)
             for each in (step, step + 1)
         )
         return [self._drawn(place) for place in range(first, end)]
-
-    def _replayed_before(self, examples: int) -> int:
-        return math.floor(examples * self.share / (1 - self.share) + 0.5)
 
     def _drawn(self, place: int) -> Example:
         epoch, within = divmod(place, len(self.examples))
@@ -78,18 +76,25 @@ def _replay_order(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def replay_examples(
-    tokenizer, rows: Sequence[Mapping], template: str | None, max_length: int
+    tokenizer,
+    rows: Sequence[Mapping],
+    template: str | None,
+    max_length: int,
+    imitated: bool = False,
 ) -> list[Example]:
     """Prepared rows of any kind as examples: text as text, chats as chats, others as completions.
 
     Args:
         template: of completions; of conversations TULU's where there is none.
         max_length: tokens of an example at most.
+        imitated: whether the checkpoint's predictions are learned at their tokens.
 
     Raises:
         ValueError: as :func:`ptft.training.examples.truncate`, or rows without a template.
     """
-    if "text" in rows[0]:
+    if "ids" in rows[0]:
+        made = written_examples(rows)
+    elif "text" in rows[0]:
         made = text_examples(tokenizer, rows, max_length)
     elif "messages" in rows[0]:
         made = get_method("instruct").examples(tokenizer, rows, template, max_length)
@@ -99,7 +104,9 @@ def replay_examples(
         raise ValueError("replay_template: these rows need one, found none")
     kept, _ = truncate(made, max_length)
     # Weights and messages go by id, which the task's examples could have, too.
-    return [replace(item, example_id=f"replayed {item.example_id}") for item in kept]
+    return [
+        replace(item, example_id=f"replayed {item.example_id}", imitated=imitated) for item in kept
+    ]
 
 
 # KL: the checkpoint's predictions beside those of the model that is tuned from it.
@@ -133,7 +140,7 @@ class Objective:
 
     Of each learned token its cross-entropy, in dynamic fine-tuning times its probability (Wu et al.
     2025, arXiv 2508.05629), and, ``settings.kl`` times, the divergence of the model's prediction
-    from that of ``base``, the checkpoint.
+    from that of ``base``, the checkpoint. Where the checkpoint is imitated, this divergence alone.
     """
 
     settings: TrainingSettings
@@ -148,7 +155,10 @@ class Objective:
         if self.settings.loss == "dft":
             losses = losses * (-losses.detach()).exp()
         if base is not None:
-            losses = losses + self.settings.kl * divergence(base, logits)
+            apart = divergence(base, logits)
+            losses = losses + self.settings.kl * apart
+            if packed.imitated is not None:
+                losses = torch.where(packed.imitated, apart, losses)
         return (losses * packed.weights).sum()
 
 

@@ -14,20 +14,61 @@ def require(holds: bool, key: str, found: Any, expected: str) -> None:
         raise ValueError(f"{key}: found {found!r}, expected {expected}")
 
 
+def replayed_count(examples: int, share: float) -> int:
+    """Examples that are replayed with so many of the task, rounded: ``share`` of all."""
+    return math.floor(examples * share / (1 - share) + 0.5)
+
+
+SELF = "self"
+"""in place of a replayed dataset: text that the checkpoint writes"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """Examples of another dataset, learned together with those of the task."""
+    """Examples of another dataset, or the checkpoint's own, learned with those of the task."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     dataset: str
-    """Dataset whose train split is replayed; not the task's."""
+    """Dataset whose train split is replayed, not the task's; or self: text that the checkpoint
+    writes."""
     share: float
     """Share of all training examples, below 1; the number of the task's examples does not change.
     0: no replay, as one value of a sweep."""
 
+    learn: Literal["tokens", "distributions"] = "tokens"
+    """What is learned of them: the tokens, or (distributions) the checkpoint's predictions at each
+    token, by their KL divergence, in place of it."""
+    prompts: str | None = None
+    """Of self: dataset of texts (its train split), with whose first words texts begin; they are not
+    learned. Default: texts begin with BOS, or else EOS."""
+    tokens: int = 256
+    """Of self: tokens of a text, at most."""
+    samples: int = 1000
+    """Of self: texts that a checkpoint writes, once for all arms."""
+    temperature: float = 1.0
+    """Of self: tokens are drawn from the predictions at this temperature."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the checkpoint writes what is replayed."""
+        return self.dataset == SELF
+
+    @property
+    def text(self) -> str:
+        """Name of the checkpoint's text, by what decides it."""
+        begin = self.prompts or "bos"
+        return f"{begin}-{self.samples}x{self.tokens}-t{self.temperature:g}"
+
     def __post_init__(self) -> None:
         require(0 <= self.share < 1, "share", self.share, "a number from 0 to below 1")
+        require(self.tokens >= 2, "tokens", self.tokens, "2 or more")
+        require(self.samples >= 1, "samples", self.samples, "1 or more")
+        require(0 < self.temperature < math.inf, "temperature", self.temperature, "more than 0")
+        for key in ("prompts", "tokens", "samples", "temperature"):
+            found = getattr(self, key)
+            expected = "no such key, because only what the checkpoint writes (dataset: self) has it"
+            require(self.own or found == getattr(Replay, key), key, found, expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +112,8 @@ class TrainingSettings:
     validation_steps: list[int] = field(default_factory=list)
     """Updates after which the validation loss is measured, besides the start and the end."""
     replay: Replay | None = None
-    """Examples of another dataset, learned together with those of the task."""
+    """Examples of another dataset, or the checkpoint's own, learned together with those of the
+    task."""
     l2sp: float = 0.0
     """L2-SP, weight decay towards the checkpoint: weight of half the squared distance to its
     weights, added to the loss. Not for adapters."""
@@ -96,6 +138,11 @@ class TrainingSettings:
     def keeps_base(self) -> bool:
         """Whether the trained model can still give the checkpoint's predictions."""
         return False
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether the loss compares the model with its checkpoint."""
+        return self.kl > 0 or (self.replay is not None and self.replay.learn == "distributions")
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):

@@ -181,6 +181,18 @@ IN_STUDY = [
                 "evaluate.datasets",
             ),
             (
+                "replay: {dataset: self, share: 0.1, prompts: pocket_summary}",
+                "{key}.replay.prompts: 'pocket_summary' is no dataset of texts",
+            ),
+            (
+                "replay: {dataset: pocket_text, share: 0.1, tokens: 128}",
+                "{key}.replay: tokens: found 128, expected no such key",
+            ),
+            (
+                "replay: {dataset: self, share: 0.1, temperature: 0}",
+                "{key}.replay: temperature: found 0.0, expected more than 0",
+            ),
+            (
                 "early_stopping: 2",
                 "{key}: validation_steps: found [], expected at least one update, "
                 "because early_stopping is set",
@@ -191,6 +203,11 @@ IN_STUDY = [
         "own: {}",
         "own: {replay: {dataset: pocket_nli, share: 0.1}}",
         "study.yaml:10: finetune.full.tasks.own.replay.dataset: rows of 'pocket_nli' would be",
+    ),
+    (
+        "own: {}\n    seeds: [0, 1]",
+        "own: {replay: {dataset: self, share: 0.01}}\n    seeds: [0]\ndata: {train: 40}",
+        "study.yaml:10: finetune.full.tasks.own.replay.share: 0.01 of 1 x 40 examples leaves none",
     ),
     # What the study expects
     (

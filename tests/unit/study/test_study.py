@@ -14,13 +14,16 @@ from ptft.study.checks import notes
 from ptft.study.finished import ReleasedStudy, read_finished
 from ptft.study.schema import SCHEMAS
 from ptft.study.slices import (
+    checked_trainings,
     collection_slice,
     evaluation_slice,
     finetune_slice,
     resolved_study,
+    self_text_slice,
     split_slice,
     trained_slice,
 )
+from ptft.versions import TRAINING_VERSION
 
 STUDY = """\
 study: small
@@ -173,7 +176,8 @@ REPLAY = STUDY.replace(
 def test_replay_is_in_the_slice_of_its_arms_alone(read):
     grid = read(REPLAY)
     nli, summary = (finetune_slice(grid, f"full.{t}.s0") for t in ("pocket_nli", "pocket_summary"))
-    assert nli["settings"]["replay"] == {"dataset": "pocket_question", "share": 0.25}
+    replay = {"dataset": "pocket_question", "share": 0.25, "learn": "tokens"}
+    assert replay.items() <= nli["settings"]["replay"].items()
     assert nli["settings"]["l2sp"] == 0.1
     assert nli["replay_template"] == grid.templates("pocket_question")["default"]
     assert summary == finetune_slice(read(STUDY), "full.pocket_summary.s0")
@@ -184,6 +188,34 @@ def test_replay_is_in_the_slice_of_its_arms_alone(read):
     check = trained_slice(grid, "full.pocket_nli.replay-pocket_question")
     assert check["replay"]["dataset"] == "pocket_question"
     assert resolved_study(grid)["study"]["finetune"]["full"]["tasks"]["pocket_nli"]["l2sp"] == 0.1
+
+
+def test_a_checkpoint_writes_what_its_arms_replay(read):
+    """Its name tells how; all arms that ask for the same share it, and its check."""
+    own = "replay: {dataset: self, share: 0.2, samples: 50}"
+    grid = read(
+        STUDY.replace("pocket_nli: {lr: 5.0e-4}", f"pocket_nli: {{{own}}}").replace(
+            "pocket_summary: {}",
+            "pocket_summary: {replay: {dataset: self, share: 0.1, prompts: pocket_text}}",
+        )
+    )
+    assert list(grid.self_texts) == ["bos-50x256-t1", "pocket_text-1000x256-t1"]
+    nli, summary = "full.pocket_nli.s1", "full.pocket_summary.s0"
+    assert [grid.self_text_of(arm) for arm in (nli, summary)] == list(grid.self_texts)
+    assert self_text_slice(grid, "bos-50x256-t1") == {
+        "training_version": TRAINING_VERSION, "samples": 50, "tokens": 256, "temperature": 1.0,
+        "seed": 42,
+    }  # fmt: skip
+    assert grid.learned(nli) == ["pocket_nli"] and "replay_template" not in finetune_slice(
+        grid, nli
+    )
+    assert ("pocket_text", "train") in grid.splits() and "self" not in dict(grid.splits())
+    checks = checked_trainings(grid)
+    assert trained_slice(grid, "full.pocket_nli.replay-self")["self_text"] is None
+    assert trained_slice(grid, "full.pocket_summary.replay-self-pocket_text")["self_text"] == (
+        "pocket_text"
+    )
+    assert len(checks) == 2
 
 
 def test_text_is_replayed_in_any_format(read):

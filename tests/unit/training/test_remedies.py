@@ -1,6 +1,7 @@
 """L2-SP, KL to the checkpoint, frozen blocks, early stopping: values, gradients, resumption."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from ptft.training.devices import Devices, block_of
 from ptft.training.losses import divergence
 from ptft.training.methods import LoraSettings, OftSettings
 from ptft.training.remedies import EarlyStopping, Objective, StartingPoint
-from ptft.training.settings import TrainingSettings
+from ptft.training.settings import Replay, TrainingSettings
 
 OFT = {"kind": OftSettings, "method": "oft", "block_size": 8}
 LORA = {"kind": LoraSettings, "method": "lora", "rank": 2}
@@ -42,7 +43,7 @@ def test_dft_by_hand(monkeypatch):
     """A token of probability 1/4: ln 4 / 4, its gradient a quarter of that of the cross-entropy."""
     logits = torch.tensor([[0.0, math.log(3)]], requires_grad=True)
     monkeypatch.setattr("ptft.training.remedies.token_logits", lambda *_: logits)
-    packed = SimpleNamespace(targets=torch.tensor([0]), weights=torch.ones(1))
+    packed = SimpleNamespace(targets=torch.tensor([0]), weights=torch.ones(1), imitated=None)
     loss = Objective(TrainingSettings(loss="dft"))(None, packed)
     loss.backward()
     assert loss.item() == pytest.approx(math.log(4) / 4)
@@ -60,7 +61,8 @@ def naive_loss(model, base, batch, settings, start):
         losses = -found.gather(1, ids[0, 1:][learned][:, None])[:, 0]
         if settings.loss == "dft":
             losses = (-losses).exp().detach() * losses
-        losses = losses + settings.kl * (expected.exp() * (expected - found)).sum(-1)
+        apart = (expected.exp() * (expected - found)).sum(-1)
+        losses = apart if item.imitated else losses + settings.kl * apart
         total = total + losses.mean() / len(batch)
     for name, weight in model.named_parameters():
         total = total + settings.l2sp / 2 * (weight - start[name]).square().sum()
@@ -68,7 +70,13 @@ def naive_loss(model, base, batch, settings, start):
 
 
 @pytest.mark.parametrize(
-    "remedy", [{"l2sp": 0.3}, {"kl": 0.7}, {"loss": "dft", "l2sp": 0.3, "kl": 0.7}]
+    "remedy",
+    [
+        {"l2sp": 0.3},
+        {"kl": 0.7},
+        {"loss": "dft", "l2sp": 0.3, "kl": 0.7},
+        {"replay": Replay(dataset="self", share=0.2, learn="distributions")},
+    ],
 )
 def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
     trainer = trainer_of(checkpoint, **remedy)
@@ -80,6 +88,8 @@ def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
             weight += 0.02 * torch.randn_like(weight)
             own.copy_(weight)
     batch = some_examples(8)
+    if trainer.run.settings.replay:
+        batch[2:4] = [replace(item, imitated=True) for item in batch[2:4]]
     loss = naive_loss(model, base, batch, trainer.run.settings, start)
     loss.backward()
     found = trainer.gradients.add_up(batch, 1)
