@@ -384,6 +384,11 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def lead(text: str) -> str:
+    """The first hundred words; a news article says the most important in them."""
+    return " ".join(text.split()[:100])
+
+
 def before_blank(text: str) -> str:
     """Text before the blank ``_``, the space between them included."""
     return text.split("_", 1)[0]
@@ -424,6 +429,7 @@ TRANSFORMS: dict[str, Callable[..., str]] = {
         without_leading_space,
         without_last_mark,
         lower_first,
+        lead,
         before_blank,
         after_blank,
         wikitext,

@@ -138,6 +138,7 @@ class EvaluationPlan(TypedDict):
     shots_seed: int
     datasets: dict[str, Scoring]
     generation_backend: NotRequired[str]
+    dtype: NotRequired[str]
     derived: NotRequired[dict[str, DerivedPlan]]
 
 

@@ -91,8 +91,9 @@ def evaluate(job: EvaluationJob) -> None:
     """
     # A job that a dead main process left behind may be at the same work: wait for its cells.
     with exclusive(job.store / job.parent.hash):
-        target = target_here()
-        arms = list(scored_arms(job, read_slice(job.plan, EvaluationPlan), target))
+        plan = read_slice(job.plan, EvaluationPlan)
+        target = target_here(plan.get("dtype"))
+        arms = list(scored_arms(job, plan, target))
         asked = sum(len(arm.keys) for arm in arms)
         missing = [cell for arm in arms for cell in arm.missing]
         note(cells=asked, reused=asked - len(missing))

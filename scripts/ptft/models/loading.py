@@ -146,7 +146,7 @@ def load_tokenizer(folder: Path):
 def scoring_dtype(device: torch.device) -> torch.dtype:
     """Precision in which models are evaluated, and tuned ones saved: bfloat16 on CUDA.
 
-    On a CPU it is float32, because bfloat16 is emulated there and slow.
+    On a CPU it is float32, because most emulate bfloat16, which is slow.
     """
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
@@ -229,10 +229,11 @@ class Target:
     dtype: str
 
 
-def target_here() -> Target:
-    """CUDA where there is a GPU, else the CPU, in the precision that models are scored in there."""
+def target_here(dtype: str | None = None) -> Target:
+    """CUDA where there is a GPU, else the CPU; by default in ``scoring_dtype``'s precision."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Target(device, str(scoring_dtype(torch.device(device))).removeprefix("torch."))
+    usual = str(scoring_dtype(torch.device(device))).removeprefix("torch.")
+    return Target(device, dtype or usual)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class Evaluation(Strict):
     also: Annotated[list[Literal["whole_label", "constrained", "free", "pmi"]], *ONCE] = []
     """further metrics of classification (whole labels, generation constrained to labels or free)
     and multiple choice (relative to the unconditional likelihood)"""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """precision of the model. auto: bfloat16 on CUDA, float32 on a CPU"""
     generation_backend: Literal["transformers", "vllm"] = "transformers"
     """what generates answers: transformers, or vLLM if installed"""
 

@@ -86,7 +86,7 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
 
     It differs between arms by what is derived from them alone; None for any without such.
     """
-    backend = grid.generation_backend
+    evaluate, backend = grid.study.evaluate, grid.generation_backend
     derived = {
         child.name: {
             "derivation": child.derived,
@@ -98,9 +98,10 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
     }
     return {
         "scoring_version": SCORING_VERSION,
-        "shots_seed": grid.study.evaluate.shots_seed,
+        "shots_seed": evaluate.shots_seed,
         "datasets": {dataset: _scoring(grid, dataset) for dataset in grid.datasets},
         **({"generation_backend": backend} if backend else {}),
+        **({"dtype": evaluate.dtype} if evaluate.dtype != "auto" else {}),
         **({"derived": derived} if derived else {}),
     }
 

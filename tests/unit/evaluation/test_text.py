@@ -210,14 +210,14 @@ def test_the_job_compares_a_tuned_model_with_its_checkpoint(folders):
     assert again[text] != keys["tuned"][text] and again[choices] == keys["tuned"][choices]
 
 
-def test_a_job_scores_anew_in_another_precision(folders, monkeypatch):
-    keys = []
-    for dtype in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr("ptft.models.loading.scoring_dtype", lambda _, dtype=dtype: dtype)
+def test_a_job_scores_anew_in_the_precision_that_the_study_names(folders):
+    keys, plan = [], json.loads((folders / "plan.json").read_text())
+    for dtype in ({}, {"dtype": "bfloat16"}):
+        (folders / "plan.json").write_text(json.dumps(plan | dtype))
         evaluate(job_of(folders, "tuned"))
         keys.append(recorded_cells(folders / "tuned.json"))
         notes = pl.read_parquet_metadata(folders / "output/tuned/c.default.0shot.parquet")
-        assert notes.get("dtype") == (None if dtype == torch.float32 else "bfloat16")
+        assert notes.get("dtype") == dtype.get("dtype")
     assert keys[0].keys() == keys[1].keys() and not set(keys[0].values()) & set(keys[1].values())
 
 

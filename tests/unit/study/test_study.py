@@ -319,7 +319,7 @@ def test_the_schema_describes_settings_of_a_plain_dataclass_and_of_its_base():
 
 
 def test_every_study_of_the_workflow_is_good(repository):
-    files = sorted(repository.glob("config/*.yaml"))
+    files = sorted([*repository.glob("config/*.yaml"), *repository.glob("config/published/*.yaml")])
     assert Path(repository / "config/pocket.yaml") in files
     for path in files:
         content = yaml.safe_load(path.read_text())
