@@ -16,6 +16,7 @@ def main(
     output: Path,
     threads: int | None = None,
     updates: Path | None = None,
+    snapshots: tuple[str, ...] = (),
 ) -> int:
     """Fine-tune a checkpoint.
 
@@ -31,6 +32,7 @@ def main(
         output: folder of the finished model
         threads: CPU threads
         updates: folder in which the study keeps how a method's updates are computed on a GPU
+        snapshots: points at which models are left on the way, beside the state: full=50,100
     """
     if len(train) > 2:
         sys.exit(f"error: --train: found {len(train)} files, expected one or two")
@@ -38,6 +40,7 @@ def main(
     with quick_imports():
         import torch
 
+        from ptft.models import snapshots as points
         from ptft.runtime.gpus import GpusMissing, require_leased_gpus
         from ptft.training.job import finetune, read_request
         from ptft.training.state import Diverged, Interrupted, OutOfMemory
@@ -48,7 +51,7 @@ def main(
         files = dict(zip(("train", "replay"), train, strict=False))
         require_leased_gpus()
         files |= {"checkpoint": checkpoint, "state": state, "output": output, "ways": updates}
-        finetune(read_request(settings, **files))
+        finetune(read_request(settings, points.read(snapshots), **files))
     except (ValueError, GpusMissing) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

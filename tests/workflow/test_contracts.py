@@ -373,6 +373,40 @@ def test_a_derived_arm_is_scored_by_its_parents_job(finished):
     assert finished.stages(finished.snakemake("-n", RECORDS[0]))["cells"] == 18
 
 
+def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
+    """The finished model and its scores stay; a training that is still to run leaves it."""
+    finished.edit("study.yaml", "    tasks:\n", "    snapshots: [2]\n    tasks:\n")
+    ways = [f"{arm}@step2" for arm in ARMS[1:]]
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted(
+        [*finetunings(ways), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, RESOLVED]
+    )
+    stages = finished.stages(output)
+    assert (stages["fine-tune"], stages["evaluate"], stages["cells"]) == (4, 4, 4 * 18)
+    results = finished.root / "results/tiny"
+    model = results / "models/step4" / ARMS[1]
+    before = {file.name: file.stat().st_mtime_ns for file in model.iterdir()}
+    finished.snakemake(RECORDS[1])
+    assert before == {file.name: file.stat().st_mtime_ns for file in model.iterdir()}
+    copy = results / "models/step4" / ways[0]
+    assert json.loads((copy / "training.json").read_text())["steps"] == 2
+    *_, last = read_records(results / "state/jobs/evaluate_model/step4" / ARMS[1])
+    assert (last.cells, last.reused) == (36, 18)
+    assert not (results / "state/finetune/step4" / ways[0]).exists()
+    assert finished.planned(RECORDS[1]) == []
+    finished.edit("study.yaml", "snapshots: [2]", "snapshots: [2, 0.5]")
+    half = f"{ARMS[1]}@step0.5"
+    tuned = finetunings([half], ["step4"])
+    assert finished.planned(RECORDS[1]) == sorted([*tuned, *evaluations(["step4"], [ARMS[1]])])
+    # Both are on the way of another training.
+    finished.edit("study.yaml", "lr: 1.0e-3", "lr: 2.0e-3")
+    finished.snakemake(RECORDS[1])
+    for name in (ways[0], half):
+        *_, last = read_records(results / "state/jobs/finetune_model/step4" / name)
+        assert last.reused == 1
+    assert copy.exists() and finished.planned(RECORDS[1]) == []
+
+
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
     from .conftest import make_clone
 

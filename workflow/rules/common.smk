@@ -49,7 +49,7 @@ SCORED = scored_models
 
 def tuned_models(wildcards):
     """All fine-tuned models."""
-    return [RESULTS.tuned(checkpoint, arm.name) for checkpoint, arm in GRID.models() if arm.trained]
+    return [RESULTS.tuned(checkpoint, arm.name) for checkpoint, arm in GRID.models() if arm.made]
 
 
 def state_before(wildcards):
@@ -121,6 +121,18 @@ def self_texts(wildcards):
         if arm.trained and (text := GRID.self_text_of(arm.name))
     ]
     return list(dict.fromkeys(texts))
+
+
+def finished_training(wildcards):
+    """The model that a snapshot is on the way to: its job comes first, and may leave it."""
+    arm = GRID.arms[wildcards.arm]
+    return [] if arm.snapshot is None else ancient(RESULTS.tuned(wildcards.checkpoint, arm.parent))
+
+
+def snapshots_of(wildcards):
+    """Models on the way of an arm, which its evaluation scores as well."""
+    arms = [arm for arm in GRID.parents[wildcards.arm] if arm.snapshot is not None]
+    return [RESULTS.tuned(wildcards.checkpoint, arm.name) for arm in arms]
 
 
 def scored_splits(wildcards):

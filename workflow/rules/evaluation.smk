@@ -32,6 +32,7 @@ rule evaluate_model:
     input:
         script=steady_program("evaluate_model"),
         model=evaluated_model,
+        snapshots=snapshots_of,
         checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
         splits=RESULTS.digests,
         metrics=ancient(METRICS),
@@ -68,7 +69,7 @@ rule evaluate_model:
         " --told={params.weights:q} --threads {threads}"
         f"{KEEP_RECORDS}"
         " 2> {log:q}"
-        f" && rm -rf {RESULTS.tuning_state(*MODEL)}"
+        f" && rm -rf {RESULTS.tuning_state(*MODEL)} {RESULTS.tuning_state(*MODEL)}@*"
 
 
 rule evaluation:

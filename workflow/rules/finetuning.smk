@@ -1,5 +1,7 @@
 # Fine-tuned models: one job a checkpoint and arm, resumable at any moment; before them, what
 # checkpoints write themselves to be replayed.
+from ptft.models.snapshots import written
+
 if GRID.self_texts:
 
     rule write_self_text:
@@ -69,6 +71,11 @@ if GRID.self_texts:
             "python {input.script:q} --texts {input.texts:q} --output {output[0]:q} 2> {log:q}"
 
 
+# The job of a snapshot takes what the training left on its way; of one that was finished before, it
+# trains a copy so far.
+SNAPSHOTS = f" --snapshots {' '.join(points)}" if (points := written(GRID.snapshots)) else ""
+
+
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
@@ -80,12 +87,15 @@ rule finetune_model:
         check=lambda wildcards: RESULTS.trained_check(
             slices.check_of(GRID, GRID.arms[wildcards.arm])
         ),
+        finished=finished_training,
     output:
         tuned_folder(RESULTS.tuned("{checkpoint}", "{arm}")),
     log:
         RESULTS.log("finetune_model", "{checkpoint}", "{arm}"),
     benchmark:
         RESULTS.benchmark("finetune_model", "{checkpoint}", "{arm}")
+    wildcard_constraints:
+        arm=one_of(GRID.made),
     conda:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
@@ -107,7 +117,9 @@ rule finetune_model:
         " --gpus {resources.gpu} -- {params.launcher} {input.script:q}"
         " --checkpoint {input.checkpoint:q} --train {input.train:q} --settings {params.settings:q}"
         f" --state {RESULTS.tuning_state(*MODEL)} --updates {RESULTS.update_ways}"
-        " --output {output:q} --threads {threads} 2> {log:q}"
+        " --output {output:q} --threads {threads}"
+        f"{SNAPSHOTS}"
+        " 2> {log:q}"
 
 
 rule finetuning:

@@ -30,6 +30,7 @@ SCHEMA = {
     "setting": pl.String,
     "seed": pl.Int64,
     "lr": pl.Float64,
+    "n_updates": pl.Int64,
 }
 # Column -> its name in a model's own record.
 ENDS = {"train_loss": "loss"} | {
@@ -54,9 +55,9 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
 
     One row per checkpoint and fine-tuned arm: pretraining_lr, the learning rate of pre-training at
     the checkpoint, if the model's file gives it; lr (of fine-tuning) and a column for each other
-    setting that a method sweeps; train_loss of the last update; validation_loss and
-    validation_exact (share of held-out completions that are exactly right) if the study holds
-    examples out. Null if a model's record is gone.
+    setting that a method sweeps; n_updates, how many were made; train_loss of the last one;
+    validation_loss and validation_exact (share of held-out completions that are exactly right) if
+    the study holds examples out. Null if a model's record is gone.
 
     ``training`` says whether it learned, by its own examples alone: start_loss and final_loss on
     them, before and after, and constant_loss, that of the best answer that ignores its input.
@@ -182,6 +183,7 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
                 # One of several candidates (``learning_rates``), where there were some.
                 "lr": noted.get("lr", about["settings"]["lr"]),
                 **{name: noted.get(key) for name, key in ENDS.items()},
+                "n_updates": noted.get("steps"),
                 "training": noted.get("verdict"),
             }
 

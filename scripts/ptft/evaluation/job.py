@@ -171,9 +171,8 @@ def scored_arms(job: EvaluationJob, plan: EvaluationPlan, target: Target) -> Ite
 
 def derived_hash(spec: DerivedPlan, parent: Parent) -> str:
     """Hash of all that decides derived weights, for a cell's key."""
-    parts: dict[str, object] = {"model": parent.hash, **spec}
-    if get_derivation(spec["derivation"]).from_start:
-        parts["checkpoint"] = parent.origin.hash
+    others = get_derivation(spec["derivation"]).others(parent, spec["strength"])
+    parts = {"model": parent.hash, **spec, **{name: own.hash for name, own in others.items()}}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

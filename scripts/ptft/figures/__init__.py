@@ -33,7 +33,8 @@ class FigureSpec:
     """What a study must have for this figure:
 
     `examples`: results of single examples (released scores have none); `formats`: several per
-    dataset; `methods`: some to compare with full fine-tuning; `texts`: generic text.
+    dataset; `methods`: some to compare with full fine-tuning; `snapshots`: models on the way of a
+    training; `texts`: generic text.
     """
     overlaid: str | None = None
     """Table from which another study's scores can be drawn over it."""
@@ -106,6 +107,13 @@ FIGURES: dict[str, FigureSpec] = {
         "Forgetting",
         "What each method spares at the same gain",
         needs="methods",
+    ),
+    "along_finetuning": FigureSpec(
+        "snapshots",
+        ("along_finetuning",),
+        "Forgetting",
+        "Gain and forgetting along fine-tuning",
+        needs="snapshots",
     ),
     "overtraining": FigureSpec(
         "pretraining",

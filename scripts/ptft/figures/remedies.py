@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import polars as pl
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
-from ptft.analysis.tables.remedies import TARGETS, is_reference
+from ptft.analysis.tables.remedies import SNAPSHOT, TARGETS, is_reference
 from ptft.figures.axis import at_last, checkpoint_axis, checkpoint_labels, claimed
 from ptft.figures.marks import (
     colour,
@@ -37,7 +38,7 @@ def draw_tradeoff(tables: Mapping[str, pl.DataFrame]) -> Figure:
         return nothing_to_draw(language.label("no tuned model was evaluated on another family"))
     labels = in_order(table["label"].unique().to_list())
     tasks = table["train_task"].unique().sort().to_list()
-    shown = _spread(table["index"].unique().sort().to_list())
+    shown = spread_evenly(table["index"].unique().sort().to_list())
     figure, axes = panels(
         len(tasks) * len(shown), len(shown), height=1.75 if len(labels) <= FEW else 2.8
     )
@@ -86,7 +87,7 @@ def in_order(labels: list[str]) -> list[str]:
     return sorted(labels, key=lambda label: (label != "full", label))
 
 
-def _spread(indices: list[int]) -> list[int]:
+def spread_evenly(indices: list[int]) -> list[int]:
     """The first, the last, and some evenly between: at most ``MOST``."""
     if len(indices) <= MOST:
         return indices
@@ -127,7 +128,7 @@ def _line(own: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     tuned = rows.filter(
         pl.col("derived").is_null(),
         *(pl.col(name).eq_missing(first[name][0]) for name in ("method", "setting")),
-    ).with_columns(strength=pl.lit(1.0))
+    ).with_columns(strength=pl.lit(math.inf if own["derived"][0] == SNAPSHOT else 1.0))
     return pl.concat([part.select(along) for part in (base, own, tuned)])
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from ptft.models.folder import ModelFolder
+from ptft.models.snapshots import SNAPSHOT, snapshot_name
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +52,6 @@ class Derivation:
     """part of a cell's key: raise it when the same strength gives other weights"""
     of_base: ClassVar[bool] = True
     """whether a checkpoint as it is can be derived from"""
-    from_start: ClassVar[bool] = False
-    """whether the weights of the checkpoint decide the result beside the model's own"""
     seeded: ClassVar[bool] = False
     """whether something is drawn, so that an arm has a seed of its own"""
     strengths: ClassVar[str]
@@ -61,6 +60,10 @@ class Derivation:
     def takes(self, strength: float) -> bool:
         """Whether a strength is one of these."""
         raise NotImplementedError
+
+    def others(self, parent: Parent, strength: float) -> Mapping[str, ModelFolder]:
+        """Models that decide the weights beside the parent: part of a cell's key."""
+        return {}
 
     def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
         """The derived weights, in float32."""
@@ -72,12 +75,15 @@ class Interpolate(Derivation):
 
     version = 2
     of_base = False
-    from_start = True
     strengths = "0 (the checkpoint) to 1 (the tuned model), and on to 1.5"
 
     def takes(self, strength: float) -> bool:
         """Whether the strength is in [0, 1.5]."""
         return 0 <= strength <= 1.5
+
+    def others(self, parent: Parent, strength: float) -> Mapping[str, ModelFolder]:
+        """The checkpoint."""
+        return {"checkpoint": parent.origin}
 
     def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
         """In float32, where strengths 0 and 1 give both ends exactly."""
@@ -119,6 +125,26 @@ def draw(name: str, shape: torch.Size, seed: int) -> torch.Tensor:
     return torch.randn(shape, generator=generator)
 
 
+class Snapshot(Derivation):
+    """The weights on the way of a training, which its job, or a copy of it, has left."""
+
+    of_base = False
+    strengths = "an update from 1 on, or a share of the training between 0 and 1"
+
+    def takes(self, strength: float) -> bool:
+        """Whether the strength is an update, or a share of all."""
+        return 0 < strength < 1 or (strength >= 1 and strength == int(strength))
+
+    def others(self, parent: Parent, strength: float) -> Mapping[str, ModelFolder]:
+        """The model of that moment, beside the finished one."""
+        folder = parent.folder.with_name(snapshot_name(parent.folder.name, strength))
+        return {"snapshot": ModelFolder(folder, parent.checkpoint)}
+
+    def weights(self, parent: Parent, strength: float, seed: int) -> Weights:
+        """In float32, an adapter merged in."""
+        return Parent(self.others(parent, strength)["snapshot"].folder, parent.checkpoint).weights
+
+
 DERIVATIONS: dict[str, type[Derivation]] = {"interpolate": Interpolate, "noise": Noise}
 
 
@@ -133,6 +159,7 @@ def get_derivation(name: str) -> Derivation:
     Raises:
         ValueError: there is no such derivation.
     """
-    if name not in DERIVATIONS:
-        raise ValueError(f"derivation: found {name!r}, expected one of {sorted(DERIVATIONS)}")
-    return DERIVATIONS[name]()
+    known = DERIVATIONS | {SNAPSHOT: Snapshot}
+    if name not in known:
+        raise ValueError(f"derivation: found {name!r}, expected one of {sorted(known)}")
+    return known[name]()

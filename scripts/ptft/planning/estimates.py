@@ -84,7 +84,7 @@ class Estimates:
         gpus = compute.gpus if gpus is None else gpus
         settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
-        updates = settings.epochs * math.ceil(split.rows / settings.batch_size)
+        updates = settings.count_updates(split.rows)
         rates = self.training_rates(arm)
         once = training_seconds(
             rates,
@@ -95,6 +95,8 @@ class Estimates:
             max(1, gpus),
             compared=settings.needs_base,
         )
+        if (point := self.grid.arms[arm].snapshot) is not None:
+            once *= min(1.0, point if point < 1 else point / updates)
         return rates.start + once * max(1, len(settings.learning_rates))
 
     def epoch_tokens(self, arm: str) -> float:

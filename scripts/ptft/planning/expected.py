@@ -135,17 +135,19 @@ def job_seconds(
     jobs: Iterable[PlannedJob], estimates: Estimates, fast: dict[str, Speed]
 ) -> dict[PlannedJob, float]:
     """Expected seconds, by the clock, of each job that has a model."""
-    factors = {rule: speed.factor for rule, speed in fast.items()}
+    jobs, factors = list(jobs), {rule: speed.factor for rule, speed in fast.items()}
+    trained = {(job.checkpoint, job.arm) for job in jobs if job.rule == FINETUNE}
+    arms = estimates.grid.arms
     tuning = {
-        name: estimates.finetune_seconds(name) * factors[FINETUNE]
-        for name, arm in estimates.grid.arms.items()
-        if arm.trained
+        name: estimates.finetune_seconds(name) * factors[FINETUNE] for name in estimates.grid.made
     }
     scoring: dict[tuple, float] = {}
     seconds = {}
     for job in jobs:
         if job.rule == FINETUNE:
-            seconds[job] = tuning[present(job.arm, "arm")]
+            name = present(job.arm, "arm")
+            left = (job.checkpoint, arms[name].parent) in trained
+            seconds[job] = RATES["cpu"].light if left else tuning[name]
         elif job.rule == PRETRAIN:
             seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
         elif job.rule == SELF_TEXT:
@@ -235,7 +237,7 @@ def model_jobs(grid: Grid) -> Iterator[PlannedJob]:
     if source.kind == "pocket":
         yield from (PlannedJob(PRETRAIN, checkpoint) for checkpoint in source.checkpoints())
     for checkpoint, arm in grid.models():
-        if arm.trained:
+        if arm.made:
             yield PlannedJob(FINETUNE, checkpoint, arm.name)
         if not arm.parent:
             derived = len(grid.parents[arm.name])

@@ -217,7 +217,7 @@ def _stages(
     grid: Grid, jobs: Collection[PlannedJob], seconds: dict[PlannedJob, float]
 ) -> Iterable[Stage]:
     models = [arm for _, arm in grid.models()]
-    trained = sum(arm.trained for arm in models)
+    trained = sum(arm.made for arm in models)
     scored = sum(not arm.parent for arm in models)
     cells = len(models) * len(list(grid.scores()))
     compute = grid.study.compute

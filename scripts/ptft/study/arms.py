@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from ptft.errors import explain, locate, present, refusal, suggest
 from ptft.evaluation.cells import OWN_WEIGHTS
 from ptft.models.derive import DERIVATIONS
+from ptft.models.snapshots import SNAPSHOT, snapshot_name
 from ptft.study.schema import MethodGroup, Study
 from ptft.study.types import NAME, strict_settings
 from ptft.training.methods import METHODS
@@ -57,6 +58,16 @@ class Arm:
         return self.method is not None and self.derived is None
 
     @property
+    def made(self) -> bool:
+        """Whether a job makes its model: it is trained, or left on the way of a training."""
+        return self.trained or self.snapshot is not None
+
+    @property
+    def snapshot(self) -> float | None:
+        """The point of a training that it was left at; None if it was not."""
+        return self.strength if self.derived == SNAPSHOT else None
+
+    @property
     def tuning(self) -> tuple[str, str]:
         """Method and task of an arm that is fine-tuned, or derived from one that is.
 
@@ -87,6 +98,20 @@ def derived_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
             )
 
 
+def snapshot_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
+    """Arms on the way of these, in the order that their method lists."""
+    for parent in arms:
+        group = getattr(study.finetune, parent.method or BASE, None)
+        for point in group.snapshots if group else ():
+            yield dataclasses.replace(
+                parent,
+                name=snapshot_name(parent.name, point),
+                derived=SNAPSHOT,
+                strength=point,
+                parent=parent.name,
+            )
+
+
 def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) -> None:
     """Derived arms have a parent in the study, strengths that can be, and an engine that can.
 
@@ -111,12 +136,17 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
             if not derivation().takes(strength):
                 message = f"found {strength:g}, expected {derivation.strengths}"
                 raise refusal(files, ("derive", name, "strengths", position), message)
-        if backend in OWN_WEIGHTS:
-            message = (
-                f"{backend} has weights of its own, which can't be derived; leave "
-                "derive out, or generate with transformers"
-            )
-            raise refusal(files, ("evaluate", "generation_backend"), message)
+        refuse_own_weights(backend, files, "derive")
+
+
+def refuse_own_weights(backend: str | None, files: Sequence[Path], key: str) -> None:
+    """An engine's own copy of the weights can't be replaced by those of another arm."""
+    if backend in OWN_WEIGHTS:
+        message = (
+            f"{backend} has weights of its own, which can't be derived; leave {key} out, or "
+            "generate with transformers"
+        )
+        raise refusal(files, ("evaluate", "generation_backend"), message)
 
 
 # Sweeps -------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from collections.abc import Collection
 from ptft.data.rows import may_overlap
 from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import CHAT_FORMAT
-from ptft.study.arms import check_derivations, check_sweep
+from ptft.models.derive import Snapshot
+from ptft.models.snapshots import updates_of
+from ptft.study.arms import check_derivations, check_sweep, refuse_own_weights
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
@@ -29,6 +31,7 @@ def check(grid: Grid) -> None:
     for arm in grid.arms.values():
         if arm.trained:
             grid.settings(arm.name)
+    check_snapshots(grid)
     check_tasks(grid)
     check_scores(grid)
     check_analysis(grid)
@@ -82,6 +85,40 @@ def _check_checkpoints(grid: Grid) -> None:
     for at, place in places.items():
         if isinstance(source, HubSource) and (overlap := source.overlap(place, used)):
             raise refusal(grid.files, at, overlap)
+
+
+def check_snapshots(grid: Grid) -> None:
+    """Points are those of a training whose length is known, as far as it is known here.
+
+    Raises:
+        StudyError: one is no point of a training, or beyond it.
+    """
+    for method in METHODS:
+        group = getattr(grid.study.finetune, method)
+        for position, point in enumerate(group.snapshots if group else ()):
+            loc = ("finetune", method, "snapshots", position)
+            if not Snapshot().takes(point):
+                message = f"found {point:g}, expected {Snapshot.strengths}"
+                raise refusal(grid.files, loc, message)
+    for arm in grid.arms.values():
+        if arm.snapshot is None:
+            continue
+        refuse_own_weights(grid.generation_backend, grid.files, "snapshots")
+        method, task = arm.tuning
+        settings, loc = grid.settings(arm.name), ("finetune", method, "snapshots")
+        for key in ("early_stopping", "learning_rates"):
+            if getattr(settings, key):
+                message = f"{key} is set for {task}, which decides the training by itself; "
+                way = "list the rates under sweep" if key == "learning_rates" else "leave it out"
+                raise refusal(grid.files, loc, message + way)
+        rows = grid.limit(grid.task_dataset(task), "train")
+        try:
+            if rows is not None:
+                learned = rows - settings.validation_examples
+                updates_of([arm.snapshot], settings.count_updates(learned))
+        except ValueError as error:
+            position = getattr(grid.study.finetune, method).snapshots.index(arm.snapshot)
+            raise refusal(grid.files, (*loc, position), f"of {task}: {error}") from None
 
 
 def check_tasks(grid: Grid) -> None:

@@ -18,6 +18,7 @@ from ptft.study.arms import (
     changed,
     checked_settings,
     derived_arms,
+    snapshot_arms,
     swept,
     swept_values,
 )
@@ -64,7 +65,7 @@ class Grid:
 
     @property
     def contents(self) -> set[str]:
-        """Those of `examples`, `formats`, `methods` and `texts` that the study has.
+        """Those of `examples`, `formats`, `methods`, `snapshots` and `texts` that the study has.
 
         Figures are planned by it. `methods`: full fine-tuning on a task, and another method on it
         to compare, which another learning rate is not (``ptft.analysis.tables.remedies``).
@@ -78,6 +79,7 @@ class Grid:
             "examples": True,
             "formats": any(len(self.formats(dataset)) > 1 for dataset in self.prompted),
             "methods": any(full in known and len(known) > 1 for known in methods.values()),
+            "snapshots": any(arm.snapshot is not None for arm in self.arms.values()),
             "texts": any(map(self.is_text, self.datasets)),
         }
         return {name for name, there in found.items() if there}
@@ -94,7 +96,20 @@ class Grid:
     def arms(self) -> dict[str, Arm]:
         """Every arm by its name: the base model, those that are trained, then derived ones."""
         found = {arm.name: arm for arm in self._expand_arms()}
-        return found | {arm.name: arm for arm in derived_arms(self.study, list(found.values()))}
+        made = list(found.values())
+        derived = [*derived_arms(self.study, made), *snapshot_arms(self.study, made)]
+        return found | {arm.name: arm for arm in derived}
+
+    @cached_property
+    def made(self) -> list[str]:
+        """Arms whose model a job makes: those that are trained, and their snapshots."""
+        return [name for name, arm in self.arms.items() if arm.made]
+
+    @property
+    def snapshots(self) -> dict[str, list[float]]:
+        """Method -> points at which its trainings leave a model."""
+        groups = {method: getattr(self.study.finetune, method) for method in METHODS}
+        return {method: group.snapshots for method, group in groups.items() if group}
 
     @property
     def datasets(self) -> list[str]:

@@ -125,6 +125,9 @@ class MethodGroup(Strict):
     in it, {} means the unchanged settings"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE] | None = None
     """which of the study's checkpoints are fine-tuned; default: all"""
+    snapshots: Annotated[list[float], *ONCE] = []
+    """points of each training whose weights are kept and scored, too: updates, or shares of the
+    training between 0 and 1"""
     if TYPE_CHECKING:
         settings: TrainingSettings
         """of the method, by a subclass"""

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from ptft import paths
 from ptft.errors import present
 from ptft.evaluation.cells import KINDS
-from ptft.models.derive import DERIVATIONS
+from ptft.models.derive import get_derivation
 from ptft.study.arms import value_of
 from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
@@ -58,7 +58,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
     """What decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
     settings = grid.settings(arm)
-    replay = _replayed_dataset(settings)
+    replay, snapshot = _replayed_dataset(settings), grid.arms[arm].snapshot
     return {
         "training_version": TRAINING_VERSION,
         "method": method,
@@ -66,6 +66,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
         "template": grid.training_template(grid.task_dataset(task)),
         **({"replay_template": grid.training_template(replay)} if replay else {}),
         "settings": asdict(settings),
+        **({} if snapshot is None else {"snapshot": snapshot}),
     }
 
 
@@ -90,7 +91,7 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
     derived = {
         child.name: {
             "derivation": child.derived,
-            "version": DERIVATIONS[present(child.derived, "derivation")].version,
+            "version": get_derivation(present(child.derived, "derivation")).version,
             "strength": child.strength,
             "seed": child.draw,
         }

@@ -47,7 +47,7 @@ class Progress:
         for checkpoint, arm in self.grid.models():
             recorded = self.results.scored_model(checkpoint, arm.name) in records
             evaluation = self._evaluation(checkpoint, arm.name, wanted, recorded)
-            if arm.trained:
+            if arm.made:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
             yield evaluation
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing_extensions import TypedDict
 
 from ptft.data.jsonl import read_all
 from ptft.files import check_slice, read_slice
-from ptft.models.folder import copy_tokenizer, model_files
+from ptft.models.folder import TRAINING_SUMMARY, copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
+from ptft.models.snapshots import snapshot_name, updates_of
 from ptft.runtime.job_records import note
 from ptft.runtime.locks import exclusive
 from ptft.training.agreement import load_trainable
@@ -76,6 +77,7 @@ class Slice(TypedDict):
     template: NotRequired[str | None]
     replay_template: NotRequired[str | None]
     settings: dict[str, Any]
+    snapshot: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Request:
     replay_template: str | None = None
     ways: Path | None = None
     """folder in which the study keeps which way of updates each method takes"""
+    snapshot: float | None = None
+    """the point at which to end, if not at the training's own end (``training.snapshots``)"""
+    snapshots: Sequence[float] = ()
+    """points whose models are left on the way, for the jobs that are asked for them"""
 
     @property
     def files(self) -> list[Path]:
@@ -107,8 +113,17 @@ class Request:
         """Links to the finished model, beside its state."""
         return self.state / "finished"
 
+    def on_the_way(self, point: float) -> "Request":
+        """What the job of a snapshot is asked for, whose state is beside this one's."""
+        state = self.state.with_name(snapshot_name(self.state.name, point))
+        return replace(self, snapshot=point, snapshots=(), state=state)
+
+    def marked(self, identity: str) -> str:
+        """The identity of the request, from that of the whole training."""
+        return identity if self.snapshot is None else snapshot_name(identity, self.snapshot)
+
     def identity(self) -> dict[str, Any]:
-        """All else that decides the weights, as plain data."""
+        """All else that decides the weights, the point at which it ends aside."""
         return {
             "training_version": TRAINING_VERSION,
             "method": self.method,
@@ -119,8 +134,15 @@ class Request:
         }
 
 
-def read_request(given: Path, **paths: Path | None) -> Request:
+def read_request(
+    given: Path, snapshots: Mapping[str, Sequence[float]], **paths: Path | None
+) -> Request:
     """A request from a slice of the study in a file, and the paths of the command line.
+
+    Args:
+        given: the slice.
+        snapshots: method -> points whose models its trainings leave on the way.
+        paths: fields of the request.
 
     Raises:
         ValueError: an unknown method, key or value; the message names file and line. Or something
@@ -141,6 +163,8 @@ def read_request(given: Path, **paths: Path | None) -> Request:
         template=found.get("template"),
         replay_template=found.get("replay_template"),
         settings=settings,
+        snapshot=found.get("snapshot"),
+        snapshots=snapshots.get(found["method"], ()) if found.get("snapshot") is None else (),
         **paths,
     )
 
@@ -203,7 +227,7 @@ def finetune(request: Request) -> None:
         ValueError: input that cannot be trained on.
         Interrupted, Diverged, OutOfMemory: as :meth:`ptft.training.loop.Trainer.train`.
     """
-    identity = fingerprint(request.identity(), request.files)
+    identity = request.marked(fingerprint(request.identity(), request.files))
     devices = join_devices()
     lock = exclusive(request.state) if devices.main else contextlib.nullcontext()
     try:
@@ -225,7 +249,7 @@ def finetune(request: Request) -> None:
 
 def _finished_identity(output: Path) -> str | None:
     """The identity of a finished model folder; None where there is none."""
-    summary = output / "training.json"
+    summary = output / TRAINING_SUMMARY
     return json.loads(summary.read_text())["identity"] if summary.exists() else None
 
 
@@ -244,6 +268,11 @@ class _Finetuning:
         self.saved_dtype = self.method.saved_dtype(scoring_dtype(devices.device))
         self.way = PLAIN
         self.start_sums: list[int] = []
+        points = [*request.snapshots, *([request.snapshot] if request.snapshot else [])]
+        try:
+            self.updates = updates_of(points, self.settings.count_updates(len(self.data.train)))
+        except ValueError as error:
+            raise ValueError(f"finetune.{request.method}.snapshots: {error}") from None
 
     def run(self) -> None:
         """Train, choose where there is a choice, write."""
@@ -252,7 +281,7 @@ class _Finetuning:
         record = self.request.ways and self.request.ways / f"{self.request.method}.json"
         self.way = choose_way(ways, record, partial(self._trainer, rate))
         trainer, candidates = self._trained()
-        weights = whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
+        weights = self._weights(trainer)
         learned = self._learned(trainer)
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
@@ -278,24 +307,41 @@ class _Finetuning:
         Raises:
             OSError: it cannot be written (a full disk).
         """
+        self._write_model(folder, trainer, weights)
+        write_curve(trainer.curve, folder / "curve.parquet")
+        write_tensorboard(trainer.curve, folder / "tensorboard")
+        if candidates:
+            write_selection(candidates, folder / "selection.csv")
+        summary = {**self.data.counts(), **summary_of(trainer), **learned}
+        summary["total_seconds"] = time.monotonic() - self.begun
+        self._write_summary(folder, self.identity, summary)
+
+    def _write_model(self, folder: Path, trainer: Trainer, weights: dict | None) -> None:
         try:
             self.method.save(trainer.run.model, folder, self.saved_dtype, weights)
         except SafetensorError as error:
             raise OSError(f"could not write the weights to {folder}: {error}") from error
         copy_tokenizer(self.request.checkpoint, folder)
-        write_curve(trainer.curve, folder / "curve.parquet")
-        write_tensorboard(trainer.curve, folder / "tensorboard")
-        if candidates:
-            write_selection(candidates, folder / "selection.csv")
-        summary = {
-            **self.request.identity(),
-            "identity": self.identity,
-            **self.data.counts(),
-            **summary_of(trainer),
-            **learned,
-            "total_seconds": time.monotonic() - self.begun,
-        }
-        (folder / "training.json").write_text(json.dumps(summary, indent=1, sort_keys=True))
+
+    def _write_summary(self, folder: Path, identity: str, told: Mapping[str, Any]) -> None:
+        summary = {**self.request.identity(), "identity": identity, **told}
+        (folder / TRAINING_SUMMARY).write_text(json.dumps(summary, indent=1, sort_keys=True))
+
+    def _weights(self, trainer: Trainer) -> dict | None:
+        """Whole, where devices share the model; else the model has them itself."""
+        return whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
+
+    def _leave(self, trainer: Trainer) -> None:
+        """Keep a model on the way where the job of its snapshot finds it finished."""
+        weights = self._weights(trainer)
+        for point in (point for point, at in self.updates.items() if at == trainer.step):
+            asked = self.request.on_the_way(point)
+            if self.devices.main:
+                with finished_folder(asked.kept) as folder:
+                    self._write_model(folder, trainer, weights)
+                    told = {"snapshot": point, "steps": trainer.step}
+                    self._write_summary(folder, asked.marked(self.identity), told)
+        self.devices.wait()
 
     def _keep(self) -> None:
         """Leave nothing in the state folder but links to the finished model.
@@ -382,6 +428,9 @@ class _Finetuning:
             model,
             *(data.train, data.validation, settings, rate, seed, self.devices),
             *(data.replayed, base, way or self.way),
+            until=self.updates.get(self.request.snapshot),
+            snapshots=frozenset(self.updates.values() if self.request.snapshots else ()),
+            leave=self._leave,
         )
         trainer = Trainer(run)
         self.start_sums = weight_sums(trainer.trained.values(), self.saved_dtype)

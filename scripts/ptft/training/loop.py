@@ -8,7 +8,7 @@ from its state ends with the same weights as an undisturbed one, bit for bit on 
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from ptft.training.devices import (
     snapshot,
     works_in_bfloat16,
 )
-from ptft.training.examples import Example, batch_indices, updates_per_epoch
+from ptft.training.examples import Example, batch_indices
 from ptft.training.gradients import Gradients, TokenBudget, automatic_token_budget
 from ptft.training.losses import validate
 from ptft.training.optimizer import Optimizer, learning_rate
@@ -65,6 +65,12 @@ class Run:
     replayed: Replayed | None = None
     base: Reference | None = None
     way: Way = PLAIN
+    until: int | None = None
+    """update after which it ends, as if it went on to its planned end"""
+    snapshots: frozenset[int] = frozenset()
+    """updates after which ``leave`` is called"""
+    leave: "Callable[[Trainer], None] | None" = None
+    """keeps the model that a trainer has reached"""
 
 
 class Readings:
@@ -138,7 +144,8 @@ class Trainer:
         if run.way.compiled:
             for block in blocks(run.model):
                 block.compile(dynamic=True)  # for any number of tokens
-        self.steps = settings.epochs * updates_per_epoch(len(run.train), settings.batch_size)
+        self.steps = settings.count_updates(len(run.train))
+        self.last = run.until or self.steps
         self.optimizer = Optimizer(run.model, settings, run.way.masters)
         self.trained = self.optimizer.trained
         self.penalties = penalties(settings, self.trained, run.devices)
@@ -176,7 +183,7 @@ class Trainer:
     @property
     def ended(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.step == self.steps or self.stopping.over
+        return self.step == self.last or self.stopping.over
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -202,7 +209,7 @@ class Trainer:
             self.gradients.budget = self.gradients.budget.limited(limit)
         self.model.train()
         shown = self.run.devices.main
-        with progress("fine-tune", self.steps, "updates", self.step, shown) as bar:
+        with progress("fine-tune", self.last, "updates", self.step, shown) as bar:
             self._go_on(state, stop, keep_state, bar)
         best = self.stopping.step
         if best not in (None, self.step):
@@ -230,19 +237,23 @@ class Trainer:
                 raise
             self.seconds = before + time.monotonic() - begun
             self.readings.took(self.seconds)
-            measuring = self.step == self.steps or self.step in self.run.settings.validation_steps
+            measuring = self.step == self.last or self.step in self.run.settings.validation_steps
+            leaving = self.run.leave is not None and self.step in self.run.snapshots
             stopping, saving = self.run.devices.any(stop.requested, self._save_due(saved))
-            if self.readings.due or measuring or stopping or saving:
+            if self.readings.due or measuring or stopping or saving or leaving:
                 self.readings.read()
             if measuring:
                 self._validate(state)
+            if leaving:
+                with self.optimizer.whole():
+                    self.run.leave(self)
             last = self.ended
             bar.update()
             if saving or stopping or (last and keep_state):
                 self._save(state)
                 saved = time.monotonic()
             if stopping and not last:
-                raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.steps}")
+                raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.last}")
 
     def update(self) -> None:
         """One update; its loss and gradient norm are left to be read."""

@@ -4,9 +4,10 @@ Weights and moments are in float32. Where the forward pass is in bfloat16, linea
 rounded weights (:class:`MasterWeights`): the same updates with less memory traffic.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -94,6 +95,14 @@ class Optimizer:
         if self.masters:
             self.masters.end()
 
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """The model's own weights are ``trained`` for a while, between two updates."""
+        self.end()
+        yield
+        if self.masters:
+            self.masters.begin()
+
 
 def norm_of(*groups: list[torch.Tensor]) -> torch.Tensor:
     """Euclidean norm () in float32 of all gradients; those of a group have the same precision."""
@@ -126,8 +135,12 @@ class MasterWeights:
         }
         self.weights = {k: p for k, p in model.named_parameters() if id(p) in linear}
         self.masters = {name: weight.data for name, weight in self.weights.items()}
-        for weight in self.weights.values():
-            weight.data = weight.data.bfloat16()
+        self.begin()
+
+    def begin(self) -> None:
+        """Give the layers rounded weights in place of their masters."""
+        for name, weight in self.weights.items():
+            weight.data = self.masters[name].bfloat16()
 
     def instead_of(self, trained: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The same names in the same order, with masters where there are some."""

@@ -144,6 +144,10 @@ class TrainingSettings:
         """Whether the loss compares the model with its checkpoint."""
         return self.kl > 0 or (self.replay is not None and self.replay.learn == "distributions")
 
+    def count_updates(self, examples: int) -> int:
+        """Updates of a training on so many examples, the smaller last batches included."""
+        return self.epochs * -(-examples // self.batch_size)
+
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")

@@ -59,7 +59,7 @@ def write_records(study, folder, losses=LOSS):
             loss = of_rates[RATES.index(about["settings"]["lr"])] + (-0.1, 0.1)[about["seed"]]
             noted = {"lr": about["settings"]["lr"], "loss": 0.5, "validation_loss": loss}
             noted |= {"validation_exact": 0.25, "start_loss": 3.0, "constant_loss": 1.0}
-            noted |= {"final_loss": 0.1, "verdict": "learned"}
+            noted |= {"steps": 300, "final_loss": 0.1, "verdict": "learned"}
             (folder / checkpoint / arm).mkdir(parents=True)
             (folder / checkpoint / arm / "training.json").write_text(json.dumps(noted))
 
@@ -85,6 +85,7 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
         "setting": "lr0.01",
         "seed": 1,
         "lr": 0.01,
+        "n_updates": 300,
         "train_loss": 0.5,
         "validation_loss": pytest.approx(1.1),
         "validation_exact": 0.25,

@@ -123,7 +123,9 @@ def test_strengths_that_can_be():
     assert [takes["interpolate"](a) for a in asked] == [False, True, True, True, True, False]
     assert [takes["noise"](a) for a in asked] == [False, False, True, True, True, True]
     assert summary("noise").startswith("Each entry of a matrix W moves by")
-    with pytest.raises(ValueError, match=r"found 'no', expected one of \['interpolate', 'noise'\]"):
+    with pytest.raises(
+        ValueError, match=r"found 'no', expected one of \['interpolate', 'noise', 'step'\]"
+    ):
         get_derivation("no")
 
 
@@ -131,12 +133,15 @@ class LiNeS(Derivation):
     """LiNeS (arXiv 2410.17146): a layer keeps more of its update the deeper it is."""
 
     of_base = False
-    from_start = True
     strengths = "0 (the first layer stays the checkpoint's) to 1 (all keep their update)"
 
     def takes(self, strength):
         """Whether the first layer's share is in [0, 1]."""
         return 0 <= strength <= 1
+
+    def others(self, parent, strength):
+        """The checkpoint, too, decides the weights."""
+        return {"checkpoint": parent.origin}
 
     def weights(self, parent, strength, seed):
         """The first layer's share is the strength, the last one's 1; all else stays."""

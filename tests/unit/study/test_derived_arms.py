@@ -5,8 +5,14 @@ import yaml
 from small_study import edit, write_study
 
 from ptft.planning.estimates import DERIVE_SECONDS, JobResources
+from ptft.planning.expected import Speed, job_seconds, model_jobs
 from ptft.study import StudyError, read_study
-from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
+from ptft.study.slices import (
+    collection_slice,
+    evaluation_slice,
+    finetune_slice,
+    resolved_study,
+)
 from ptft.tools.status import Progress
 
 DERIVE = """\
@@ -134,3 +140,83 @@ def test_what_has_weights_of_its_own_is_refused(read, tmp_path):
     study = tmp_path / "study.yaml"
     with pytest.raises(StudyError, match=r"study.yaml:\d+: evaluate.generation_backend: vllm has"):
         read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
+
+
+SNAPSHOTS = "    snapshots: [1, 0.5]\n"
+
+
+@pytest.fixture
+def on_the_way(read, tmp_path):
+    """Read the small study with snapshots in place of derived arms."""
+
+    def on_the_way(snapshots: str, data: str = "", settings: str = ""):
+        study = tmp_path / "study.yaml"
+        edit(study, "lr: 1.0e-3}", f"lr: 1.0e-3{settings}}}")
+        edit(study, "    tasks:\n", f"{snapshots}    tasks:\n")
+        edit(study, "evaluate:\n", f"{data}evaluate:\n")
+        return read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
+
+    return on_the_way
+
+
+def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way):
+    grid = on_the_way(SNAPSHOTS)
+    ways = [name for name in grid.arms if "@" in name]
+    assert ways[:2] == ["full.pocket_nli.s0@step1", "full.pocket_nli.s0@step0.5"]
+    assert len(ways) == 2 * 4 and set(grid.made) == {
+        *ways,
+        *(n for n in grid.parents if n != "base"),
+    }
+    own, way = (finetune_slice(grid, f"full.own.s1{end}") for end in ("", "@step0.5"))
+    assert way == own | {"snapshot": 0.5}
+    assert evaluation_slice(grid, "full.own.s1")["derived"]["full.own.s1@step1"] == {
+        "derivation": "step", "version": 1, "strength": 1.0, "seed": 0,
+    }  # fmt: skip
+    assert collection_slice(grid)["arms"]["full.own.s0@step0.5"]["strength"] == 0.5
+    statuses = {(job.rule, job.arm) for job in Progress(grid).jobs()}
+    assert ("finetune_model", "full.own.s0@step1") in statuses
+    assert grid.contents >= {"snapshots"}
+    # A copy that is trained takes its share; what a training leaves is taken in seconds.
+    estimates = JobResources(grid).estimates
+    whole = (
+        estimates.finetune_seconds("full.own.s0") - estimates.training_rates("full.own.s0").start
+    )
+    half = estimates.finetune_seconds("full.own.s0@step0.5")
+    assert half == pytest.approx(estimates.training_rates("full.own.s0").start + whole / 2)
+    jobs = [job for job in model_jobs(grid) if job.rule == "finetune_model"]
+    seconds = job_seconds(
+        jobs, estimates, dict.fromkeys(("finetune_model", "evaluate_model"), Speed())
+    )
+    taken = {seconds[job] for job in jobs if "@" in job.arm}
+    assert len(taken) == 1 and taken.pop() < min(seconds.values()) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "data", "settings", "sentence"),
+    [
+        (
+            "[1, 1.5]",
+            "",
+            "",
+            "8: finetune.full.snapshots.1: found 1.5, expected an update from 1 on",
+        ),
+        ("[1, 1]", "", "", "8: finetune.full.snapshots.1: 1.0 is in the list twice"),
+        (
+            "[1, 3]",
+            "data: {train: 20}\n",
+            "",
+            "8: finetune.full.snapshots.1: of pocket_nli: found 3, expected a point before the "
+            "last of 3 updates",
+        ),
+        (
+            "[1]",
+            "",
+            ", learning_rates: [1.0e-3, 1.0e-4], validation_examples: 4",
+            "8: finetune.full.snapshots: learning_rates is set for ",
+        ),
+    ],
+)
+def test_a_mistake_in_snapshots(on_the_way, tmp_path, snapshots, data, settings, sentence):
+    with pytest.raises(StudyError) as error:
+        on_the_way(f"    snapshots: {snapshots}\n", data, settings)
+    assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")

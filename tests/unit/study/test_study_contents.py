@@ -9,7 +9,7 @@ from ptft.errors import ConfigFiles
 from ptft.figures import FIGURES, figures_of
 from ptft.study import read_study
 
-NEEDED = {"transitions", "formats", "remedies", "generic_text"}
+NEEDED = {"transitions", "formats", "remedies", "generic_text", "along_finetuning"}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from ptft.analysis.statistics import POWER, small_sample_quantile
 from ptft.analysis.tables.forgetting import bounded_change
 from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
 from ptft.analysis.tuned_models import CHOSEN
+from ptft.models.snapshots import SNAPSHOT
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class Points:
         """(method, swept, derived) -> its path over points of one checkpoint and task.
 
         Points count within ``rows``; the base model is the one after the last. Interpolated models
-        lie between the base and the tuned model that they are made of.
+        lie between the base and the tuned model that they are made of, snapshots on the way to it.
         """
         members: dict[tuple, dict[str | None, dict[float | None, int]]] = {}
         for point, row in enumerate(rows):
@@ -257,6 +258,12 @@ class Points:
                     ordered = [at for _, at in sorted((ends | line).items())]
                     points += ordered
                     links += zip(ordered, ordered[1:], strict=False)
+            elif derived == SNAPSHOT:  # whoever may stop early may go on to the end, too
+                points += [
+                    line[None]
+                    for setting, line in members.get((method, swept, None), {}).items()
+                    if setting in lines
+                ]
             found[method, swept, derived] = Path(list(dict.fromkeys(points)), links)
         return found
 

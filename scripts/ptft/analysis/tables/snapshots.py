@@ -1,0 +1,113 @@
+"""Along a fine-tuning: what its snapshots have gained and forgotten, and what came after them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from ptft.analysis.estimates import with_comparison
+from ptft.analysis.scores import CHECKPOINT, Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables.remedies import Points, points_of
+from ptft.models.snapshots import SNAPSHOT, update_of
+
+TRAINING = [*CHECKPOINT, "train_task", "method", "swept", "setting"]
+MEASURES = ("gain", "kept", "later_gain", "later_kept")
+
+
+def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """Gain and forgetting at each snapshot of a training, and what the rest of it adds.
+
+    One row per (checkpoint, task, method, setting) and point, seeds averaged; the last point is the
+    finished model, whose ``point`` is null. ``update``: how many updates had been made; ``share``
+    of all. ``gain`` and ``kept`` are those of table `tradeoff`: against the checkpoint, on the
+    task's own test sets and on other families. ``later_gain`` and ``later_kept``: those of the end
+    less those of the point; where the gain is there and ``later_kept`` is below 0, forgetting goes
+    on without it. All have paired intervals and the smallest true difference found with a power of
+    80 %.
+
+    ``best``: stopping there would have kept most, among the points that gain at most
+    ``gain_margin`` less than the end (of equal ones the earliest). ``best_share``: the share of the
+    resamples in which that is so.
+    """
+    points = points_of(scores, settings)
+    places, found, bests = [], {name: [] for name in MEASURES}, []
+    table = _placed(points.table, scores.arms)
+    for _, own in table.group_by(TRAINING, maintain_order=True):
+        own = own.sort("update", "point", nulls_last=True)
+        if own["point"].null_count() != 1 or len(own) < 2:
+            continue
+        rows = own["row"].to_list()
+        gain, kept = points.gain.values[rows], points.kept.values[rows]
+        places.append(own)
+        for name, values in (("gain", gain), ("kept", kept)):
+            later = values[-1] - values
+            later[-1] = np.nan  # nothing comes after the end
+            found[name].append(values)
+            found[f"later_{name}"].append(later)
+        bests.append(best_point(gain, kept, settings.gain_margin))
+    made = pl.concat(places) if places else table.clear()
+    return _with_measures(made.drop("row"), points, found, bests, settings.level)
+
+
+def best_point(gain: np.ndarray, kept: np.ndarray, margin: float) -> np.ndarray:
+    """(P, V) whether stopping at a point keeps most at a gain near that of the last point.
+
+    Args:
+        gain, kept: (P, V) along a training.
+        margin: how much less gain is near enough.
+    """
+    values = np.where(gain >= gain[-1] - margin, kept, -np.inf)
+    return np.arange(len(gain))[:, None] == np.argmax(values, axis=0)
+
+
+def _placed(points: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
+    """Finished models and their snapshots, numbered in ``row``, and where on the way they are."""
+    by = ["checkpoint", "train_task", "method", "setting"]
+    lengths = {}
+    if arms is not None:
+        lengths = {
+            tuple(key): n for *key, n in arms.select(*by, "n_updates").rows() if n is not None
+        }
+    own = points.with_row_index("row").filter(
+        pl.col("derived").is_null() | (pl.col("derived") == SNAPSHOT)
+    )
+    updates, shares = [], []
+    for *key, point in own.select(*by, "strength").rows():
+        whole = lengths.get(tuple(key))
+        update = whole
+        if point is not None and (whole is not None or point >= 1):
+            update = update_of(point, whole or 0)
+        updates.append(update)
+        shares.append(None if update is None or whole is None else update / whole)
+    return own.select(
+        "row",
+        *TRAINING,
+        pl.col("strength").alias("point"),
+        pl.Series("update", updates, pl.Int64),
+        pl.Series("share", shares, pl.Float64),
+        "n_seeds",
+        "own_datasets",
+        "other_datasets",
+    )
+
+
+def _with_measures(
+    table: pl.DataFrame,
+    points: Points,
+    found: dict[str, list[np.ndarray]],
+    bests: list[np.ndarray],
+    level: float,
+) -> pl.DataFrame:
+    versions = points.gain.values.shape[1]
+    for name, values in found.items():
+        part = points.gain if name.endswith("gain") else points.kept
+        estimates = part.estimates(np.concatenate(values) if values else np.empty((0, versions)))
+        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
+        table = with_comparison(table, estimates, level, prefix=f"{name}_")
+    best = np.concatenate(bests) if bests else np.empty((0, versions), bool)
+    drawn = best[:, 1 : 1 + points.gain.draws]
+    return table.with_columns(
+        pl.Series("best", best[:, 0], pl.Boolean),
+        pl.Series("best_share", drawn.mean(axis=1), pl.Float64),
+    )

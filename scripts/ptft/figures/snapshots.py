@@ -1,0 +1,68 @@
+"""Gain and forgetting along fine-tuning, from one snapshot to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ptft import language
+from ptft.figures.axis import checkpoint_labels
+from ptft.figures.marks import colour, curve, legend_below, outer_labels
+from ptft.figures.remedies import spread_evenly
+from ptft.figures.style import GREY, headline, nothing_to_draw, panels
+
+NAME = ["method", "setting"]
+
+
+def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """One row of panels per task, one panel per checkpoint; up: gained, down: forgotten."""
+    table = tables["along_finetuning"].filter(pl.col("share").is_not_null())
+    if table.is_empty():
+        return nothing_to_draw(language.label("no training left a snapshot"))
+    trainings = table.select(NAME).unique(maintain_order=True).rows()
+    tasks = table["train_task"].unique().sort().to_list()
+    shown = spread_evenly(table["index"].unique().sort().to_list())
+    figure, axes = panels(len(tasks) * len(shown), len(shown), height=1.75)
+    for at, ax in enumerate(axes):
+        task, index = tasks[at // len(shown)], shown[at % len(shown)]
+        rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
+        for number, training in enumerate(trainings):
+            same = (pl.col(k).eq_missing(pl.lit(v)) for k, v in zip(NAME, training, strict=True))
+            _lines(ax, rows.filter(*same), ", ".join(filter(None, training)), number)
+        ax.axhline(0, color=GREY, linewidth=0.6)
+        if len(rows):
+            title = language.label("{task}, {checkpoint}")
+            ax.set_title(
+                title.format(task=language.task(task), checkpoint=checkpoint_labels(rows)[0])
+            )
+        ax.set_xlim(0, 1.03)
+        ax.set_xlabel(language.label("share of the fine-tuning"))
+        ax.set_ylabel(language.label("change"))
+    outer_labels(axes, len(shown))
+    legend_below(figure, axes, columns=4)
+    below = language.label(
+        "Solid: tuned minus base on the task's own test sets. Dashed: relative change on other "
+        "families. Dotted: stopping there keeps most at a gain near that of the end."
+    )
+    headline(figure, language.label("Gain and forgetting along fine-tuning"), below)
+    return figure
+
+
+def _lines(ax: Axes, rows: pl.DataFrame, label: str, number: int) -> None:
+    """Both changes of one training from the checkpoint on, and where it should have stopped."""
+    if rows.is_empty():
+        return
+    for value, said, dash in (
+        ("gain", language.label("{method}: gained"), "-"),
+        ("kept", language.label("{method}: kept elsewhere"), "--"),
+    ):
+        start = {value: 0.0, f"{value}_ci_low": 0.0, f"{value}_ci_high": 0.0, "share": 0.0}
+        first = rows.head(1).with_columns(pl.lit(v).alias(k) for k, v in start.items())
+        line = pl.concat([first, rows]).with_columns(x=pl.col("share"))
+        name = said.format(method=label)
+        curve(ax, line, value, name, number, f"{value}_", linestyle=dash, markersize=2.5)
+    for share in rows.filter("best")["share"]:
+        ax.axvline(share, color=colour(number), linestyle=":", linewidth=1)

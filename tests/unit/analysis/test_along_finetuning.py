@@ -1,0 +1,81 @@
+"""Snapshots of a made-up training that first gains, then forgets."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from remedy_scores import Model, remedy_scores
+
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables.remedies import compared, points_of
+from ptft.analysis.tables.snapshots import along_finetuning, best_point
+from ptft.figures import draw
+
+SEEDS = (0, 1, 2)
+SETTINGS = Settings(format="default", shots=0)
+
+
+def on_the_way(point, own, other):
+    return Model([own], [other], derived="step", strength=point, seeds=SEEDS)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Half of the gain after 10 of 200 updates, all of it after half; then it forgets."""
+    models = [
+        Model([0.4], [0.6], method=None),
+        Model([0.8], [0.3], seeds=SEEDS),
+        on_the_way(0.5, 0.8, 0.55),
+        on_the_way(10.0, 0.6, 0.6),
+    ]
+    made = remedy_scores(models, 800, np.random.default_rng(1))
+    arms = {"checkpoint": "step0", "method": "full", "train_task": "nli", "setting": None}
+    rows = [arms | {"n_updates": 200, "chosen": None} for _ in SEEDS]
+    return replace(made, arms=pl.DataFrame(rows, schema_overrides={"setting": pl.String}))
+
+
+def test_when_it_gains_and_when_it_forgets(scores):
+    table = along_finetuning(scores, SETTINGS)
+    assert table["point"].to_list() == [10, 0.5, None]
+    assert table["update"].to_list() == [10, 100, 200]
+    assert table["share"].to_list() == [0.05, 0.5, 1]
+    early, half, end = table.iter_rows(named=True)
+    assert early["gain"] == pytest.approx(0.2, abs=0.04)
+    # The gain is there, and forgetting goes on without it.
+    assert early["later_gain_ci_low"] > 0 > half["later_kept_ci_high"]
+    assert half["later_gain_ci_low"] < 0 < half["later_gain_ci_high"]
+    assert half["later_kept"] == pytest.approx(end["kept"] - half["kept"])
+    assert (end["later_gain"], end["later_kept_ci_low"]) == (None, None)
+    assert end["kept"] == pytest.approx(-0.5, abs=0.05)  # (.3 - .6) / .6
+    assert table["best"].to_list() == [False, True, False]
+    early_share, half_share, end_share = table["best_share"]
+    assert early_share == 0 and half_share > 0.5 and half_share + end_share == pytest.approx(1)
+    assert set(table["n_seeds"]) == {3}
+
+
+def test_stopping_early_is_a_way_to_keep_more_at_equal_gain(scores):
+    found = list(compared(points_of(scores, SETTINGS), SETTINGS))
+    assert [one.row["derived"] for one in found] == [None, "step"] * 2
+    spared = found[1].versions["spared"][0]
+    assert spared == pytest.approx(0.5 - 0.05 / 0.6, abs=0.06)  # kept .55 and .3 of .6
+    assert found[1].row["best_gain"] >= found[0].row["best_gain"]
+
+
+def test_the_best_point_by_hand():
+    gain = np.array([[0.1, 0.3], [0.3, 0.3], [0.31, 0.5]])
+    kept = np.array([[0.0, -0.1], [-0.2, -0.1], [-0.2, 0.0]])
+    assert best_point(gain, kept, 0.02).T.tolist() == [[False, True, False], [False, False, True]]
+    assert best_point(gain, kept, 0.25)[:, 0].tolist() == [True, False, False]
+
+
+def test_the_figure_draws_both_from_the_checkpoint_on(scores):
+    table = along_finetuning(scores, SETTINGS)
+    [ax] = draw("along_finetuning", {"along_finetuning": table}).axes
+    gained, kept, *_ = ax.lines
+    assert gained.get_xdata().tolist() == kept.get_xdata().tolist() == [0, 0.05, 0.5, 1]
+    assert gained.get_ydata().tolist() == [0, *table["gain"]]
+    assert kept.get_ydata().tolist() == [0, *table["kept"]]
+    assert [line.get_xdata() for line in ax.lines if line.get_linestyle() == ":"] == [[0.5, 0.5]]
+    without = along_finetuning(replace(scores, arms=None), SETTINGS)
+    assert without["share"].to_list() == [None] * 3 and without["update"].to_list()[0] == 10
