@@ -33,6 +33,7 @@ rule evaluate_model:
         script=steady_program("evaluate_model"),
         model=evaluated_model,
         snapshots=snapshots_of,
+        merged=lambda wildcards: GRID.merged_with(wildcards.checkpoint, wildcards.arm),
         checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
         splits=RESULTS.digests,
         metrics=ancient(METRICS),

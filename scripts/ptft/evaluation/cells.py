@@ -127,6 +127,8 @@ class DerivedPlan(TypedDict):
     version: int
     strength: float
     seed: int
+    members: NotRequired[list[str]]
+    density: NotRequired[float]
 
 
 class EvaluationPlan(TypedDict):

@@ -31,9 +31,10 @@ from ptft.files import read_slice, write_frame
 from ptft.inference.agreement import checked_engine
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine
-from ptft.models.derive import Parent, get_derivation
+from ptft.models.derive import Derivation, Parent
 from ptft.models.folder import keep_records, model_files
 from ptft.models.loading import Target, load_for_scoring, target_here
+from ptft.models.merging import AVERAGE, get_derivation
 from ptft.paths import stored_cell
 from ptft.runtime.bars import progress
 from ptft.runtime.contents import Note, looks
@@ -163,15 +164,25 @@ def scored_arms(job: EvaluationJob, plan: EvaluationPlan, target: Target) -> Ite
     own = keys(parent.hash, base is not None)
     yield ScoredArm(job.output, job.record, own, job.store, base)
     for name, spec in plan.get("derived", {}).items():
+        if spec["derivation"] == AVERAGE and not derivation_of(spec).others(
+            parent, spec["strength"]
+        ):
+            continue
         derived = keys(derived_hash(spec, parent), True)
         record = job.record.with_name(f"{name}{job.record.suffix}")
         output = job.output.parent / name
         yield ScoredArm(output, record, derived, job.store, parent.checkpoint, spec)
 
 
+def derivation_of(spec: DerivedPlan) -> Derivation:
+    """The derivation that a plan asks for."""
+    merge = {key: spec[key] for key in ("members", "density") if key in spec}
+    return get_derivation(spec["derivation"], **merge)
+
+
 def derived_hash(spec: DerivedPlan, parent: Parent) -> str:
     """Hash of all that decides derived weights, for a cell's key."""
-    others = get_derivation(spec["derivation"]).others(parent, spec["strength"])
+    others = derivation_of(spec).others(parent, spec["strength"])
     parts = {"model": parent.hash, **spec, **{name: own.hash for name, own in others.items()}}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -297,7 +308,7 @@ def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:
 
     What an engine keeps of a model's prompts is of its weights, so it is another engine.
     """
-    derivation = get_derivation(spec["derivation"])
+    derivation = derivation_of(spec)
     log.info("derive weights: %s", spec)
     weights = derivation.weights(parent, spec["strength"], spec["seed"])
     put_weights(engine.loaded.model, weights)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from ptft.models.folder import ModelFolder
-from ptft.models.snapshots import SNAPSHOT, snapshot_name
+from ptft.models.snapshots import snapshot_name
 
 if TYPE_CHECKING:
     import torch
@@ -120,9 +120,14 @@ def draw(name: str, shape: torch.Size, seed: int) -> torch.Tensor:
     """
     import torch
 
-    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    generator = torch.Generator().manual_seed(stream(name, seed))
     return torch.randn(shape, generator=generator)
+
+
+def stream(name: str, seed: int) -> int:
+    """Seed of the random numbers of one matrix, of 64 bits."""
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 class Snapshot(Derivation):
@@ -148,18 +153,6 @@ class Snapshot(Derivation):
 DERIVATIONS: dict[str, type[Derivation]] = {"interpolate": Interpolate, "noise": Noise}
 
 
-def summary(name: str) -> str:
+def summary(derivation: type[Derivation]) -> str:
     """A derivation's one line of description."""
-    return inspect.getdoc(DERIVATIONS[name]).splitlines()[0]
-
-
-def get_derivation(name: str) -> Derivation:
-    """The derivation of a name.
-
-    Raises:
-        ValueError: there is no such derivation.
-    """
-    known = DERIVATIONS | {SNAPSHOT: Snapshot}
-    if name not in known:
-        raise ValueError(f"derivation: found {name!r}, expected one of {sorted(known)}")
-    return known[name]()
+    return inspect.getdoc(derivation).splitlines()[0]

@@ -243,7 +243,9 @@ class JobResources:
         Weights are derived in fp32 from those of the model and of its checkpoint.
         """
         readers = self.grid.model_copies
-        deriving = 12 if self.grid.parents[arm] else 0
+        children = self.grid.parents[arm]
+        merged = max((len(child.merge.get("members", [])) for child in children), default=0)
+        deriving = 4 * (3 + merged) if children else 0
         return self._memory(readers * BASE_MEMORY_MB, readers * 6 + deriving, attempt)
 
     def finetune_gpu(self, arm: str, attempt: int) -> str | None:

@@ -240,7 +240,7 @@ def model_jobs(grid: Grid) -> Iterator[PlannedJob]:
         if arm.made:
             yield PlannedJob(FINETUNE, checkpoint, arm.name)
         if not arm.parent:
-            derived = len(grid.parents[arm.name])
+            derived = len(grid.derived_at(checkpoint, arm.name))
             yield PlannedJob(EVALUATE, checkpoint, arm.name, cells * (1 + derived), derived)
 
 

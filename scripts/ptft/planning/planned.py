@@ -94,7 +94,7 @@ class _Planned:
     def _cells(self, event: JobEvent, checkpoint: str, arm: str) -> tuple[tuple[Score, ...], int]:
         """Cells that an evaluation would score, and how many derived arms these are of."""
         record = self.folder / self.results.scored_model(checkpoint, arm)
-        names = [arm, *(child.name for child in self.grid.parents[arm])]
+        names = [arm, *(child.name for child in self.grid.derived_at(checkpoint, arm))]
         store = (self.folder / self.results.cell_store).exists()
         if not store or not record.exists() or self._new_model(event):
             scored = [self._all] * len(names)

@@ -46,6 +46,8 @@ class Arm:
     """name of the arm that it is derived from"""
     draw: int = 0
     """seed of what its derivation draws"""
+    merge: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    """of an arm merged from several: what `ptft.models.merging.Merge` is given"""
 
     @property
     def swept(self) -> str | None:

@@ -9,6 +9,7 @@ from ptft.models.derive import Snapshot
 from ptft.models.snapshots import updates_of
 from ptft.study.arms import check_derivations, check_sweep, refuse_own_weights
 from ptft.study.grid import Arm, Grid
+from ptft.study.merges import check_merges
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
 from ptft.training.settings import replayed_count
@@ -25,6 +26,7 @@ def check(grid: Grid) -> None:
     """
     check_names(grid)
     check_derivations(grid.study, grid.generation_backend, grid.files)
+    check_merges(grid.study, grid.generation_backend, grid.files)
     for method in METHODS:
         if group := getattr(grid.study.finetune, method):
             check_sweep(method, group, grid.files)

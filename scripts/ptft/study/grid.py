@@ -12,6 +12,7 @@ from ptft import paths
 from ptft.data.rows import split_files, split_name
 from ptft.errors import present, refusal
 from ptft.evaluation.cells import CHAT_FORMAT, OWN_WEIGHTS, TEXT_FORMAT, generates
+from ptft.models.merging import AVERAGE, averaged
 from ptft.study.arms import (
     BASE,
     Arm,
@@ -24,6 +25,7 @@ from ptft.study.arms import (
 )
 from ptft.study.families import Dataset
 from ptft.study.load import Loaded, titles
+from ptft.study.merges import merged_arms
 from ptft.study.models import CheckpointInfo
 from ptft.training.methods import METHODS
 from ptft.training.settings import Replay, TrainingSettings
@@ -97,7 +99,11 @@ class Grid:
         """Every arm by its name: the base model, those that are trained, then derived ones."""
         found = {arm.name: arm for arm in self._expand_arms()}
         made = list(found.values())
-        derived = [*derived_arms(self.study, made), *snapshot_arms(self.study, made)]
+        derived = [
+            *derived_arms(self.study, made),
+            *snapshot_arms(self.study, made),
+            *merged_arms(self.study, made),
+        ]
         return found | {arm.name: arm for arm in derived}
 
     @cached_property
@@ -159,9 +165,11 @@ class Grid:
 
     def checkpoints_of(self, arm: str) -> list[str]:
         """Checkpoints at which there is an arm, in the study's order."""
-        method = self.arms[arm].method
-        own = getattr(self.study.finetune, method).checkpoints if method else None
-        return [name for name in self.checkpoints if own is None or name in own]
+        spec, known = self.arms[arm], list(self.checkpoints)
+        own = getattr(self.study.finetune, spec.method).checkpoints if spec.method else None
+        if spec.derived == AVERAGE:
+            own = [name for name in known if averaged(known, name, int(spec.strength or 0))]
+        return [name for name in known if own is None or name in own]
 
     def sweep(self, method: str) -> dict[str, list]:
         """Settings that a method's group sweeps, and their values."""
@@ -210,6 +218,24 @@ class Grid:
             if arm.parent:
                 found[arm.parent].append(arm)
         return found
+
+    def derived_at(self, checkpoint: str, arm: str) -> list[Arm]:
+        """Arms that the job of a checkpoint and arm scores beside it."""
+        return [
+            child for child in self.parents[arm] if checkpoint in self.checkpoints_of(child.name)
+        ]
+
+    def merged_with(self, checkpoint: str, arm: str) -> list[str]:
+        """Folders of the models that arms of a job are merged from, beside its own."""
+        found = []
+        for child in self.derived_at(checkpoint, arm):
+            members = child.merge.get("members", [])
+            if child.derived == AVERAGE:
+                last = averaged(members, checkpoint, int(child.strength or 0))
+                found += [self.checkpoint_folder(name) for name in last[:-1]]
+            else:
+                found += [self.results.tuned(checkpoint, name) for name in members]
+        return list(dict.fromkeys(found))
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the study."""

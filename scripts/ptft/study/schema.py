@@ -12,6 +12,7 @@ from ptft.analysis.tables import TABLES
 from ptft.errors import GPU_NAME, PlacedError, suggest
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
+from ptft.models.merging import MERGES
 from ptft.study.families import Extension, Family
 from ptft.study.models import Model
 from ptft.study.types import (
@@ -179,12 +180,51 @@ class SeededDerived(Derived):
     """one arm per random seed"""
 
 
+class Soup(Strict):
+    """Means of the weights of models of the same method, task and setting."""
+
+    of: Annotated[list[Part], Field(min_length=1), *ONCE]
+    """methods of the study"""
+    over: Literal["seeds", "snapshots"] = "seeds"
+    """seeds: one arm per task, of all seeds; snapshots: one per training, of these and its end"""
+
+
+class CheckpointAverage(Strict):
+    """Means of checkpoints, as base models."""
+
+    last: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1), *ONCE]
+    """how many checkpoints of the study are averaged, up to each; the first have no such arm"""
+
+
+class TaskVectors(Strict):
+    """The checkpoint with what fine-tuning on several tasks changed."""
+
+    of: Annotated[list[Part], Field(min_length=1), *ONCE]
+    """methods of the study"""
+    add: Annotated[list[Part], Field(min_length=2), *ONCE]
+    """tasks; the arms count as ones of the first"""
+    strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1), *ONCE]
+    """scales of the change, one arm per scale"""
+
+
+class PrunedTaskVectors(TaskVectors):
+    """The same, without most entries of the changes."""
+
+    density: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """share of a matrix's entries that is kept"""
+
+
+_MERGE_GROUPS = {
+    "soup": Soup,
+    "checkpoint_average": CheckpointAverage,
+    "task_vectors": TaskVectors,
+    "ties": PrunedTaskVectors,
+    "dare": PrunedTaskVectors,
+}
 _DERIVATION_FIELDS: dict[str, Any] = {
-    name: (
-        (SeededDerived if derivation.seeded else Derived) | None,
-        Field(None, description=derivation_summary(name)),
-    )
-    for name, derivation in DERIVATIONS.items()
+    name: (group | None, Field(None, description=derivation_summary(derivation)))
+    for name, derivation in {**DERIVATIONS, **MERGES}.items()
+    for group in [_MERGE_GROUPS.get(name, SeededDerived if derivation.seeded else Derived)]
 }
 if TYPE_CHECKING:
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from ptft import paths
 from ptft.errors import present
 from ptft.evaluation.cells import KINDS
-from ptft.models.derive import get_derivation
+from ptft.models.merging import get_derivation
 from ptft.study.arms import value_of
 from ptft.study.families import Family
 from ptft.study.grid import Arm, Grid
@@ -94,6 +94,7 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
             "version": get_derivation(present(child.derived, "derivation")).version,
             "strength": child.strength,
             "seed": child.draw,
+            **child.merge,
         }
         for child in (grid.parents[arm] if arm else ())
     }

@@ -220,3 +220,56 @@ def test_a_mistake_in_snapshots(on_the_way, tmp_path, snapshots, data, settings,
     with pytest.raises(StudyError) as error:
         on_the_way(f"    snapshots: {snapshots}\n", data, settings)
     assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")
+
+
+MERGES = """\
+derive:
+  soup: {of: [full]}
+  checkpoint_average: {last: [2]}
+  ties: {of: [full], add: [pocket_nli, own], strengths: [0.5]}
+"""
+
+
+def test_merged_arms_are_of_the_first_of_their_models(read):
+    grid = read(MERGES)
+    merged = {name: arm for name, arm in grid.arms.items() if arm.merge}
+    assert {name: arm.merge["members"] for name, arm in merged.items()} == {
+        "full.pocket_nli.s0@soup2": ["full.pocket_nli.s1"],
+        "full.own.s0@soup2": ["full.own.s1"],
+        "base@checkpoint_average2": ["step4", "step16"],
+        "full.pocket_nli.s0@ties0.5": ["full.own.s0"],
+        "full.pocket_nli.s1@ties0.5": ["full.own.s1"],
+    }
+    # The first checkpoint has none before it.
+    assert grid.checkpoints_of("base@checkpoint_average2") == ["step16"]
+    assert [arm.name for arm in grid.derived_at("step4", "base")] == []
+    assert grid.merged_with("step16", "base") == ["resources/models/tiny/step4"]
+    folder = "results/small/models/step4"
+    assert grid.merged_with("step4", "full.pocket_nli.s0") == [
+        f"{folder}/full.pocket_nli.s1", f"{folder}/full.own.s0",
+    ]  # fmt: skip
+    plan = evaluation_slice(grid, "full.pocket_nli.s1")["derived"]
+    assert plan["full.pocket_nli.s1@ties0.5"] == {
+        "derivation": "ties", "version": 1, "strength": 0.5, "seed": 0,
+        "members": ["full.own.s1"], "density": 0.2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("derive", "message"),
+    [
+        ("soup: {of: [lora]}", "derive.soup.of.0: 'lora' is not a method of this study"),
+        (
+            "soup: {of: [full], over: snapshots}",
+            "derive.soup.of.0: a soup of one: full has no more",
+        ),
+        ("checkpoint_average: {last: [3]}", "derive.checkpoint_average.last.0: found 3, the study"),
+        (
+            "task_vectors: {of: [full], add: [pocket_nli, pocket_summary], strengths: [1]}",
+            "derive.task_vectors.add.1: 'pocket_summary' is not a task of full",
+        ),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(read, derive, message):
+    with pytest.raises(StudyError, match=message.replace("[", r"\[")):
+        read(f"derive:\n  {derive}\n")
