@@ -185,10 +185,6 @@ IN_STUDY = [
                 "{key}.replay.prompts: 'pocket_summary' is no dataset of texts",
             ),
             (
-                "replay: {dataset: pocket_text, share: 0.1, tokens: 128}",
-                "{key}.replay: tokens: found 128, expected no such key",
-            ),
-            (
                 "replay: {dataset: self, share: 0.1, temperature: 0}",
                 "{key}.replay: temperature: found 0.0, expected more than 0",
             ),
