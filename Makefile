@@ -15,7 +15,7 @@ WORKERS = $(shell expr $(CORES) + 1)
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench lint format schemas versions report-style lock pictures clean
+.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench claims lint format schemas versions report-style lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -85,6 +85,9 @@ bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/resul
 	$(BIN)/python benchmarks/analysis.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/evaluation.py
+
+claims: $(INSTALLED)  ## run the demo with other seeds and instructions: do the README's claims hold?
+	$(BIN)/python benchmarks/claims.py --cores $(CORES)
 
 lint: $(INSTALLED)  ## check style, types and the workflow
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """Benchmarks that need more than the project says so."""
 
+import polars as pl
 import pytest
+import yaml
 
 
 def test_texts_that_are_not_there_are_asked_for(repository, tmp_path, monkeypatch):
@@ -9,3 +11,36 @@ def test_texts_that_are_not_there_are_asked_for(repository, tmp_path, monkeypatc
 
     with pytest.raises(SystemExit, match=rf"no folder {tmp_path}/hub.*--shared or PTFT_SHARED"):
         read_training_texts(tmp_path)
+
+
+@pytest.fixture
+def claims(repository, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    monkeypatch.chdir(tmp_path)
+    import claims
+
+    return claims
+
+
+def test_a_claim_is_decided_by_its_row_and_counted_over_studies(claims):
+    lost = next(claim for claim in claims.CLAIMS if "loses" in claim.name)
+    row = {"kind": "direction", "direction": "classification>generation", "method": "lora"}
+    rows = [row | {"value": -0.1, "ci_high": 0.1}]
+    for value, high in ((-0.9, -0.8), (-0.2, 0.1)):
+        rows.append(row | {"method": "full", "value": value, "ci_high": high})
+    results = [claims.decided(lost, pl.DataFrame([each])) for each in rows]
+    assert [result["value"] for result in results] == [None, -0.9, -0.2]
+    assert list(claims.table(results)) == [
+        {"claim": lost.name, "holds": 1, "of": 3, "median": -0.55, "low": -0.9, "high": -0.2}
+    ]
+
+
+def test_each_study_of_the_claims_has_seeds_and_a_model_of_its_own(claims):
+    studies = list(claims.variants(short=False))
+    assert len({(each.model, each.finetuning) for each in studies}) == len(studies) == 20
+    study = yaml.safe_load(claims.Variant(1, "other", 3).write(short=True).read_text())
+    assert (study["study"], study["model"]) == ("claims-pocket-1-other-3-short", "pocket-1-other")
+    assert study["finetune"]["full"]["seeds"] == [3]
+    assert study["finetune"]["full"]["checkpoints"] == study["checkpoints"][1:]
+    model = yaml.safe_load((claims.STUDIES / "models/pocket-1-other.yaml").read_text())
+    assert model["source"]["pretraining"]["seed"] == 1
