@@ -47,3 +47,17 @@ def test_the_slopes_of_the_pocket_study_are_those_of_its_scores(repository):
     for words, trend in zip(quoted, trends, strict=True):
         expected = (trend.slope, trend.low, trend.high, trend.p)
         assert [float(w.replace("−", "-")) for w in words] == pytest.approx(expected, abs=5e-4)
+
+
+def test_every_case_is_held_by_a_test(repository):
+    """A row without a file in front of the name is of the file that the table's head names."""
+    cases, file = 0, ""
+    for line in (repository / "docs/cases.md").read_text().splitlines():
+        if line.startswith("| case |"):
+            [file] = re.findall(r"`(\S+\.py)`", line) or [""]
+            continue
+        for named, test in re.findall(r"`(?:(\S+\.py)::)?(test_\w+)`", line):
+            text = (repository / "tests" / (named or file)).read_text()
+            assert f"def {test}(" in text, line
+            cases += 1
+    assert cases > 40

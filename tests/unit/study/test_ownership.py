@@ -6,7 +6,7 @@ import pytest
 from small_study import STUDY, edit, write_study
 
 from ptft.paths import Results
-from ptft.study import StudyError
+from ptft.study import StudyError, open_study
 from ptft.study.load import note_owner, require_own_results
 
 RESULTS, FILE, OTHER = Results("small"), Path("study.yaml"), Path("b.yaml")
@@ -44,3 +44,10 @@ def test_a_study_file_that_was_moved_keeps_its_results(was):
     require_own_results(RESULTS, [OTHER])
     note_owner(RESULTS, [OTHER])
     assert Path(RESULTS.study_file).read_text() == "b.yaml"
+
+
+def test_a_clone_in_a_folder_with_braces_is_refused(tmp_path):
+    snakefile = tmp_path / "{x}" / "Snakefile"
+    code = compile("open_study({}, [])", str(snakefile), "exec")
+    with pytest.raises(SystemExit, match=r"/\{x\}: Snakemake takes braces in a workflow's folder"):
+        exec(code, {"open_study": open_study})
