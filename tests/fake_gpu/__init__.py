@@ -3,8 +3,9 @@
 ``guard.cpp`` tells torch's CPU build that there is a device ``cuda:0``; torch's FakeTensorMode
 gives the shapes of all results. The training loop and the engine run on it as on a GPU. It does not
 see fragments of memory, the context (0.6 GiB), what kernels work in, nor what inductor makes of
-code; values are made up. A process that has once begun is good for nothing else: tests start one
-each (``run``).
+code; values are made up. Its time is a roofline: of each operation the longest of what its bytes
+take, its arithmetic, and the least of a kernel. A process that has once begun is good for nothing
+else: tests start one each (``run``).
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -29,15 +31,15 @@ HERE = Path(__file__).parent
 GIB = 2**30
 BLOCK = 512
 """bytes that the allocator rounds to"""
+BANDWIDTH, FLOPS, FLOAT32_FLOPS, KERNEL = 4.3e12, 790e12, 60e12, 2e-6
+"""an H200's bytes a second, its operations a second, and seconds of a kernel, all at their best"""
 FREE = {
-    "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select", "unsqueeze",
-    "squeeze", "as_strided", "detach", "alias", "empty", "empty_like", "empty_strided", "new_empty",
-    "new_empty_strided", "split", "split_with_sizes", "unbind", "_reshape_alias", "lift_fresh",
-    "set_", "resize_", "device", "prim_device", "is_same_size", "size", "stride", "numel",
-    "sym_size", "sym_numel", "sym_stride", "result_type", "is_pinned", "set_data", "reshape",
-    "_has_compatible_shallow_copy_type", "record_stream", "expand_as", "lift", "lift_fresh_copy",
+    "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "set_", "resize_",
+    "device", "prim_device", "is_same_size", "size", "stride", "numel", "sym_size", "sym_numel",
+    "sym_stride", "result_type", "is_pinned", "set_data", "_has_compatible_shallow_copy_type",
+    "record_stream",
 }  # fmt: skip
-"""operations without a kernel"""
+"""operations without a kernel, besides those that give a view"""
 
 
 def run(script: str, *arguments: str, gigabytes: float = 139) -> dict:
@@ -104,18 +106,27 @@ def device() -> Iterator["Gpu"]:
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             name = function._schema.name.split("::")[1]
-            inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+            kwargs = kwargs or {}
+            read = {key: value for key, value in kwargs.items() if key != "out"}
+            inputs = [t for t in tree_leaves((args, read)) if isinstance(t, torch.Tensor)]
             if name == "_local_scalar_dense":
                 gpu.syncs[name] += 1
                 return True if args[0].dtype == torch.bool else 1
             unknown = name == "_foreach_copy_"  # to FakeTensorMode
-            out = None if unknown else function(*args, **(kwargs or {}))
+            out = None if unknown else function(*args, **kwargs)
             outputs = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
             for tensor in outputs:
                 if tensor.device.type == "cuda":
                     gpu.hold(tensor.untyped_storage())
-            if any(t.device.type == "cuda" for t in [*inputs, *outputs]) and name not in FREE:
+            here = any(t.device.type == "cuda" for t in [*inputs, *outputs])
+            if here and name not in FREE and not is_view(name, kwargs, inputs, outputs):
                 gpu.launches[name] += 1
+                moved = traffic(name, args, inputs, outputs)
+                gpu.bytes[name] += moved
+                exact = inputs and inputs[0].dtype == torch.float32
+                speed = FLOAT32_FLOPS if exact else FLOPS
+                working = arithmetic(name, args, outputs) / speed
+                gpu.seconds += max(KERNEL, moved / BANDWIDTH, working)
             return out
 
     class Answer(TorchFunctionMode):
@@ -161,7 +172,7 @@ def _filled(shape: tuple[int, ...], value: float) -> object:
 
 
 class Gpu:
-    """Counts: bytes that are held, their peak, launches and syncs by name.
+    """Counts: bytes that are held, their peak; launches, bytes moved and syncs by name; seconds.
 
     A storage is held while any tensor uses it. What would not fit raises torch's error.
     """
@@ -169,7 +180,9 @@ class Gpu:
     def __init__(self, size: int) -> None:
         self.size, self.live, self.peak = size, 0, 0
         self.launches: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
         self.syncs: Counter[str] = Counter()
+        self.seconds = 0.0
         self._held: dict[int, object] = {}
 
     def hold(self, storage) -> None:
@@ -195,8 +208,57 @@ class Gpu:
         self.peak = self.live
 
     def begin(self) -> None:
-        """Count launches and syncs from now on, and the peak."""
-        self.launches.clear(), self.syncs.clear(), self.reset_peak()
+        """Count from now on, the peak too."""
+        self.launches.clear(), self.bytes.clear(), self.syncs.clear(), self.reset_peak()
+        self.seconds = 0.0
+
+
+def _size(tensors) -> int:
+    """Bytes of tensors, each once; what is expanded counts as what it was."""
+    found = {}
+    for tensor in tensors:
+        real = math.prod(n for n, step in zip(tensor.shape, tensor.stride(), strict=True) if step)
+        place = tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape)
+        found[place] = real * tensor.dtype.itemsize
+    return sum(found.values())
+
+
+def is_view(name: str, kwargs, inputs, outputs) -> bool:
+    """Whether an operation gives nothing but what it was given."""
+    given = {tensor.untyped_storage()._cdata for tensor in inputs}
+    made = {tensor.untyped_storage()._cdata for tensor in outputs}
+    return bool(made) and made <= given and not name.endswith("_") and "out" not in kwargs
+
+
+def traffic(name: str, args, inputs, outputs) -> int:
+    """Bytes that an operation reads and writes at least."""
+    if name in {"embedding", "index_select", "gather", "index"}:
+        return 2 * _size(outputs)  # not the whole of what is looked up in
+    if name in {"fill_", "zero_", "new_zeros", "zeros", "ones"}:
+        return _size(outputs)
+    if name == "copy_":
+        return _size(outputs) + _size([args[1]])
+    if name in {"index_copy_", "index_put_"}:
+        return 2 * _size(inputs[-1:])
+    if name == "_fused_adamw_":  # weights and moments are written
+        return _size(inputs) + sum(_size(args[at]) for at in (0, 2, 3))
+    written = args[0] if name.startswith("_foreach") and name.endswith("_") else outputs
+    return _size(inputs) + _size(written)
+
+
+def arithmetic(name: str, args, outputs) -> int:
+    """Operations of products and attention; the rest is bound by memory."""
+    if name in {"mm", "bmm", "linear", "matmul"}:
+        return 2 * outputs[0].numel() * args[0].shape[-1]
+    if name in {"addmm", "baddbmm"}:
+        return 2 * outputs[0].numel() * args[1].shape[-1]
+    if name == "scaled_dot_product_attention":
+        return 4 * args[0].numel() * args[1].shape[-2]
+    if name.startswith("_varlen_attn"):  # causal: half; backward two and a half times as much
+        backward = name.endswith("backward")
+        query, longest = args[1 if backward else 0], max(a for a in args if type(a) is int)
+        return (5 if backward else 2) * query.numel() * longest
+    return 0
 
 
 def _apply(module, function, recurse=True):

@@ -9,7 +9,7 @@ The tokens that all prompts of a cell begin with are run once and seen by every 
 scored sees them through a cache that joins them to the row's own, one layer at a time, and keeps
 nothing. In decoding, the keys of the prefix are never copied: the new tokens of all rows meet them
 in one matrix product, as in Hydragen (Juravsky et al. 2024, arXiv 2402.05099), and each row's own
-keys in a buffer that is allocated once.
+keys in buffers that are allocated once, one for rows of similar length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -183,74 +183,152 @@ class PromptGroups:
         return self._last
 
 
-@dataclass
-class _Columns:
-    """Where the layers of a :class:`RowCache` put keys.
+@dataclass(frozen=True)
+class Block:
+    """Rows of a batch whose keys are in one buffer: from ``start`` to before ``stop``.
 
     Attributes:
-        end: the column of the next token. Attention sees what is before it and the token itself.
-        filling: first row and the row after the last, while contexts are run.
+        length: tokens of the longest context among them.
     """
 
-    end: int
-    filling: tuple[int, int] | None = None
+    start: int
+    stop: int
+    length: int
+
+    @property
+    def rows(self) -> slice:
+        """Its part of the batch."""
+        return slice(self.start, self.stop)
 
 
 class RowCache(DynamicCache):
-    """The rows' own keys and values in buffers; the prefix is joined only while filling.
+    """The rows' own keys and values in buffers, one a block; the prefix is joined only in filling.
 
-    Rows end together: a context of n tokens is in the columns before ``length``. Layers do not
-    know their cache, so that its memory is free as soon as nobody holds it.
+    The rows of a block end together: a context of n tokens is in the columns before the block's
+    ``length``. Layers do not know their cache, so that its memory is free as soon as nobody holds
+    it.
 
     Args:
         prefix: what all rows begin with.
         layers: number of the model's layers.
-        rows: of the batch.
-        length: tokens of the longest context.
-        columns: room for contexts and generated tokens.
+        blocks: of the batch.
+        new_tokens: most tokens that are generated behind a context.
     """
 
-    def __init__(self, prefix: Prefix, layers: int, rows: int, length: int, columns: int):
+    def __init__(self, prefix: Prefix, layers: int, blocks: Sequence[Block], new_tokens: int):
         super().__init__()
-        self.place = _Columns(length)
+        self.prefix, self.place = prefix, _Place(list(blocks))
         shared = prefix.layers or [None] * layers
-        self.layers = [_RowLayer(self.place, pair, rows, columns) for pair in shared]
+        self.layers = [_RowLayer(self.place, pair, new_tokens) for pair in shared]
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep these rows only."""
+    @contextmanager
+    def filling(self, number: int, rows: slice) -> Iterator[None]:
+        """While in force, contexts are run: those of some rows of a block."""
+        self.place.filling = number, rows
+        try:
+            yield
+        finally:
+            self.place.filling = None
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """While in force, one new token a row attends to the prefix and to the row's own keys."""
+        global _decoded
+        _decoded = self
+        try:
+            yield
+        finally:
+            _decoded = None
+        self.place.generated += 1
+
+    def select(self, rows: Sequence[int], device: torch.device) -> None:
+        """Keep these rows only, given in order."""
+        blocks, kept, first = [], [], 0
+        for block in self.place.blocks:
+            own = [row - block.start for row in rows if block.start <= row < block.stop]
+            kept.append(torch.tensor(own, device=device, dtype=torch.int64))
+            blocks.append(Block(first, first + len(own), block.length))
+            first += len(own)
         for layer in self.layers:
-            layer.batch_select_indices(rows)
+            layer.select(kept)
+        self.place.blocks = [block for block in blocks if block.start < block.stop]
+
+
+@dataclass
+class _Place:
+    """Where the layers of a :class:`RowCache` put keys.
+
+    Attributes:
+        blocks: that still have rows.
+        generated: tokens behind each context.
+        filling: while contexts are run, number of the block and its rows, counted within it.
+    """
+
+    blocks: list[Block]
+    generated: int = 0
+    filling: tuple[int, slice] | None = None
 
 
 class _RowLayer(DynamicLayer):
-    def __init__(self, place: _Columns, shared, rows: int, columns: int):
+    """``keys`` and ``values`` are lists of (rows, heads, columns, size), one a block."""
+
+    def __init__(self, place: _Place, shared, new_tokens: int):
         super().__init__()
-        self.place, self.shared, self.shape = place, shared, (rows, columns)
+        self.place, self.shared, self.new_tokens = place, shared, new_tokens
+
+    def lazy_initialization(self, key_states, value_states):
+        self.keys, self.values = (
+            [
+                states.new_zeros(
+                    *(block.stop - block.start, states.shape[1]),
+                    *(block.length + self.new_tokens, states.shape[-1]),
+                )
+                for block in self.place.blocks
+            ]
+            for states in (key_states, value_states)
+        )
+        self.is_initialized = True
+
+    def get_seq_length(self) -> int:
+        return 0  # rows have lengths of their own, and positions are given
 
     def update(self, key_states, value_states, *_args, **_kwargs):
         if not self.is_initialized:
-            rows, columns = self.shape
             self.lazy_initialization(key_states, value_states)
-            _, heads, _, size = key_states.shape
-            self.keys = key_states.new_zeros(rows, heads, columns, size)
-            self.values = value_states.new_zeros(rows, heads, columns, value_states.shape[-1])
-        end = self.place.end
         if self.place.filling is None:
-            self.keys[:, :, end] = key_states[:, :, 0]
-            self.values[:, :, end] = value_states[:, :, 0]
-            return self.keys[:, :, : end + 1], self.values[:, :, : end + 1]
-        start, stop = self.place.filling
-        begin = end - key_states.shape[2]
-        self.keys[start:stop, :, begin:end] = key_states
-        self.values[start:stop, :, begin:end] = value_states
+            for rows, keys, values in self.seen():
+                keys[:, :, -1] = key_states[rows, :, 0]
+                values[:, :, -1] = value_states[rows, :, 0]
+            return key_states, value_states  # ``engine_attention`` takes ``seen``
+        number, rows = self.place.filling
+        end = self.place.blocks[number].length
+        columns = slice(end - key_states.shape[2], end)
+        self.keys[number][rows, :, columns] = key_states
+        self.values[number][rows, :, columns] = value_states
         if self.shared is None:
             return key_states, value_states
-        keys, values = (part.expand(stop - start, -1, -1, -1) for part in self.shared)
+        keys, values = (part.expand(len(key_states), -1, -1, -1) for part in self.shared)
         return torch.cat([keys, key_states], 2), torch.cat([values, value_states], 2)
 
+    def seen(self) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+        """Of each block its rows, and their keys and values up to the token that is run."""
+        for block, keys, values in zip(self.place.blocks, self.keys, self.values, strict=True):
+            end = block.length + self.place.generated + 1
+            yield block.rows, keys[:, :, :end], values[:, :, :end]
 
-_decoded_behind: Prefix | None = None
-"""what one new token a row attends to beside the row's own keys; see ``decoding_behind``"""
+    def select(self, kept: Sequence[torch.Tensor]) -> None:
+        """Keep these rows of each block; one without rows goes."""
+        for number, own in enumerate(kept):
+            if len(own) < len(self.keys[number]):
+                self.keys[number] = self.keys[number][own]
+                self.values[number] = self.values[number][own]
+        self.keys, self.values = (
+            [part for part in parts if len(part)] for parts in (self.keys, self.values)
+        )
+
+
+_decoded: RowCache | None = None
+"""what one new token a row attends to; see ``RowCache.decoding``"""
 
 
 def use_engine_attention(model: torch.nn.Module) -> None:
@@ -264,43 +342,38 @@ def use_engine_attention(model: torch.nn.Module) -> None:
     model.set_attn_implementation(ENGINE_ATTENTION)
 
 
-@contextmanager
-def decoding_behind(prefix: Prefix) -> Iterator[None]:
-    """While in force, one new token a row attends to the prefix and to the row's own keys.
-
-    Without a prefix, attention is the usual one.
-    """
-    global _decoded_behind
-    _decoded_behind = prefix if prefix.ids else None
-    try:
-        yield
-    finally:
-        _decoded_behind = None
-
-
 def engine_attention(module, query, key, value, attention_mask, scaling=None, **options):
-    """Scaled dot-product attention; in ``decoding_behind`` over the prefix and a row's own keys.
+    """Scaled dot-product attention; in decoding over the prefix and a row's own keys.
 
     Args:
         query: (B, heads, T, size), in decoding (B, heads, 1, size).
-        key, value: (B, key heads, S, size), in decoding without the prefix.
-        attention_mask: in decoding (B, 1, 1, S), True where a key is seen.
+        key, value: (B, key heads, S, size), in decoding of the new tokens alone.
+        attention_mask: in decoding (B, 1, 1, S), True where a row's own key is seen; rows end
+            together at S.
     """
-    if (prefix := _decoded_behind) is None:
+    if (cache := _decoded) is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **options
         )
     batch, heads, _, size = query.shape
-    key_heads = key.shape[1]
+    key_heads, seen = key.shape[1], list(cache.layers[module.layer_idx].seen())
+    shared = cache.prefix.layers
+    pair = shared[module.layer_idx] if shared else (key[:, :, :0], value[:, :, :0])
+    far_keys, far_values = (part[0] for part in pair)
+    far = far_keys.shape[1]
     scaling = size**-0.5 if scaling is None else scaling
-    far_keys, far_values = (part[0] for part in prefix.layers[module.layer_idx])
-    query = (query * scaling).view(batch, key_heads, heads // key_heads, size)
-    together = query.transpose(0, 1).reshape(key_heads, -1, size)
-    far = together @ far_keys.transpose(1, 2)  # (key heads, B * group, P)
-    far = far.view(key_heads, batch, -1, far.shape[-1]).transpose(0, 1)
-    near = (query @ key.transpose(2, 3)).masked_fill(~attention_mask, -torch.inf)
-    weights = torch.cat([far, near], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
-    far, near = weights.split([far.shape[-1], near.shape[-1]], -1)
-    far = far.transpose(0, 1).reshape(key_heads, -1, far.shape[-1]) @ far_values
-    far = far.view(key_heads, batch, -1, value.shape[-1]).transpose(0, 1)
-    return (far + near @ value).reshape(batch, 1, heads, value.shape[-1]), None
+    rows = (key_heads, batch, heads // key_heads, -1)  # n query heads of a row share keys
+    query = (query * scaling).view(batch, key_heads, -1, size).transpose(0, 1).contiguous()
+    scores = query.new_empty(*rows[:3], far + attention_mask.shape[-1])
+    # The new tokens of all rows meet the prefix in one product a head, written where it is needed.
+    torch.bmm(query.flatten(1, 2), far_keys.mT, out=scores.flatten(1, 2)[..., :far])
+    for block, keys, _ in seen:
+        near = query[:, block].transpose(0, 1) @ keys.mT
+        scores[:, block, :, -keys.shape[2] :] = near.transpose(0, 1)
+    scores[..., far:].masked_fill_(~attention_mask.transpose(0, 1), -torch.inf)
+    weights = scores.softmax(-1)  # summed in float32 at any precision
+    out = (weights.flatten(1, 2)[..., :far] @ far_values).view(rows)
+    for block, _, values in seen:
+        near = weights[:, block, :, -values.shape[2] :].transpose(0, 1) @ values
+        out[:, block] += near.transpose(0, 1)
+    return out.transpose(0, 1).reshape(batch, 1, heads, value.shape[-1]), None

@@ -1,7 +1,8 @@
 """Generation, greedy or drawn, with stop strings, in batches that finished rows leave.
 
 A batch is filled in parts (each as many rows as may be scored at once) and then decoded
-together, a token a row at each step.
+together, a token a row at each step. Its rows are in blocks of similar length, each behind its own
+padding: with many rows, decoding is bound by the keys and values that a step reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +12,7 @@ import numpy as np
 import torch
 
 from ptft.inference.batches import STEP_TOKENS, Budget
-from ptft.inference.forward import (
-    Prefix,
-    PromptGroups,
-    RowCache,
-    decoding_behind,
-    exact_head,
-)
+from ptft.inference.forward import Block, Prefix, PromptGroups, RowCache, exact_head
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.tokens import text_before
@@ -121,10 +116,11 @@ def generate(
     answers = [Answer("", "length")] * len(prompts)
     for prefix, members in groups.of(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))
+        lengths = [len(prompts[number].context) - len(prefix) for number in order]
         start = 0
         while start < len(order):
-            longest = len(prompts[order[start]].context) - len(prefix)
-            numbers = order[start : start + budget.generated_rows(longest, max_new_tokens)]
+            rows = budget.generated_rows(lengths[start:], max_new_tokens)
+            numbers = order[start : start + rows]
             contexts = [prompts[number].context[len(prefix) :] for number in numbers]
             try:
                 batch = _Batch(loaded, budget, prefix, contexts, max_new_tokens, chooser(numbers))
@@ -156,10 +152,13 @@ class _Batch:
         self.owners = list(range(len(contexts)))  # which context a row of the batch continues
         self.length = len(contexts[0])
         layers = self.loaded.model.config.num_hidden_layers
-        columns = self.length + max_new_tokens
-        self.cache = RowCache(prefix, layers, len(contexts), self.length, columns)
-        # Which columns of a row's own keys hold a token: rows end together, at `length`.
-        self.visible = torch.ones(len(contexts), columns, dtype=torch.bool)
+        self.blocks = [
+            Block(start, stop, len(contexts[start]))
+            for start, stop in budget.blocks([len(ids) for ids in contexts])
+        ]
+        self.cache = RowCache(prefix, layers, self.blocks, max_new_tokens)
+        # Which columns hold a token, if all rows' keys ended together at `length`.
+        self.visible = torch.ones(len(contexts), self.length + max_new_tokens, dtype=torch.bool)
         for row, ids in enumerate(contexts):
             self.visible[row, : self.length - len(ids)] = False
         self.visible = self.visible.to(self.loaded.device)
@@ -199,23 +198,22 @@ class _Batch:
 
     def _next(self) -> torch.Tensor:
         """The next token of every row (B,); keys and values of the last ones join the cache."""
-        model, place = self.loaded.model, self.cache.place
-        with decoding_behind(self.prefix), exact_head(model):
+        model, end = self.loaded.model, self.length + self.cache.place.generated + 1
+        with self.cache.decoding(), exact_head(model):
             logits = model(
                 self.chosen[:, None],
-                attention_mask=self.visible[:, None, None, : place.end + 1],
+                attention_mask=self.visible[:, None, None, :end],
                 position_ids=self.positions,
                 past_key_values=self.cache,
                 use_cache=True,
             ).logits[:, -1]
-        place.end += 1
         self.positions = self.positions + 1
         return self.choose(logits, self.owners)
 
     def _select(self, rows: Sequence[int]) -> None:
         """Keep these rows only."""
         kept = torch.tensor(rows, device=self.loaded.device)
-        self.cache.select(kept)
+        self.cache.select(rows, self.loaded.device)
         self.visible, self.positions = self.visible[kept], self.positions[kept]
         self.chosen = self.chosen[kept]
         self.owners = [self.owners[row] for row in rows]
@@ -223,15 +221,16 @@ class _Batch:
     def _fill(self) -> torch.Tensor:
         """Run all contexts, a part at a time; returns the first new token of each: (B,)."""
         chosen = []
-        start = 0
-        while start < len(self.contexts):
-            length = len(self.contexts[start])
-            rows = self.budget.scored_rows(length, len(self.prefix))
-            part = self.contexts[start : start + rows]
-            self.cache.place.filling = (start, start + len(part))
-            chosen.append(self._fill_part(part, length, start))
-            start += len(part)
-        self.cache.place.filling = None
+        for number, block in enumerate(self.blocks):
+            start = block.start
+            while start < block.stop:
+                length = len(self.contexts[start])
+                rows = self.budget.scored_rows(length, len(self.prefix))
+                part = self.contexts[start : min(start + rows, block.stop)]
+                within = slice(start - block.start, start - block.start + len(part))
+                with self.cache.filling(number, within):
+                    chosen.append(self._fill_part(part, length, start))
+                start += len(part)
         return torch.cat(chosen)
 
     def _fill_part(self, part: Sequence[list[int]], length: int, start: int) -> torch.Tensor:

@@ -103,9 +103,11 @@ def test_scores_do_not_depend_on_batches_or_sharing(loaded, prompts, budget, sha
 
 
 @pytest.mark.parametrize("share_prefix", [True, False])
+@pytest.mark.parametrize("block_bytes", [0, 10**6], ids=["blocks", "one block"])
 @pytest.mark.parametrize("budget", [1, 10**6])
-def test_generation_equals_the_models_own(loaded, prompts, budget, share_prefix):
-    answers = Engine(loaded, Budget(budget, budget), share_prefix).generate(prompts, 12, ["d"])
+def test_generation_equals_the_models_own(loaded, prompts, budget, block_bytes, share_prefix):
+    limits = Budget(budget, budget, key_bytes=1, block_bytes=block_bytes)
+    answers = Engine(loaded, limits, share_prefix).generate(prompts, 12, ["d"])
     tokenizer = loaded.tokenizer
     for prompt, answer in zip(prompts, answers, strict=True):
         ids = loaded.model.generate(

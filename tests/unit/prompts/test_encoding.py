@@ -252,7 +252,18 @@ def test_a_budget_follows_memory_and_shape():
     assert budget.scored_rows(10, 0) == 15
     assert budget.scored_rows(2000, 0) == 1
     # A generated row keeps (10 + 15) tokens of 4 bytes in 2 layers.
-    assert budget.generated_rows(10, 15) == 50
+    assert budget.generated_rows([10] * 60, 15) == 50
+    assert budget.generated_rows([12, 10, *[8] * 80], 15) == 54  # 27 + 25 + 52 * 23 tokens
+
+
+def test_rows_are_cut_where_padding_is_worth_it():
+    """Padding to 9 takes 2 * 5 tokens of 4 bytes; another cut would save no more than 2."""
+    lengths = [9, 8, 8, 4, 3]
+    assert Budget(1000, 1e6, key_bytes=4, block_bytes=39).blocks(lengths) == [(0, 3), (3, 5)]
+    assert Budget(1000, 1e6, key_bytes=4, block_bytes=44).blocks(lengths) == [(0, 5)]
+    assert Budget(1000, 1e6, key_bytes=4, block_bytes=0).blocks(lengths) == [
+        (0, 1), (1, 3), (3, 4), (4, 5),
+    ]  # fmt: skip
 
 
 CHATML = (
