@@ -124,6 +124,21 @@ def test_checkpoints_write_what_the_arms_that_ask_replay(finished):
     assert "write text          2        2" in output
 
 
+def test_a_link_of_a_chain_is_made_again_with_the_one_before(finished):
+    """It alone is new in a study that gets it; another model before it makes another of it."""
+
+    def tuned():
+        return [job for job in finished.planned() if job.startswith(("Fine-tune", "Evaluate"))]
+
+    link = "then: {two: {after: full.pocket_nli, task: pocket_summary}}"
+    finished.edit("study.yaml", "    tasks:\n", f"    {link}\n    tasks:\n")
+    arm = "full.pocket_summary.two.s0"
+    assert tuned() == sorted([*finetunings([arm]), *evaluations(arms=[arm])])
+    finished.edit("study.yaml", "pocket_nli: {}", "pocket_nli: {lr: 2.0e-3}")
+    arms = [arm, "full.pocket_nli.s0"]
+    assert tuned() == sorted([*finetunings(arms), *evaluations(arms=arms)])
+
+
 def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
     finished.edit("study.yaml", "lr: 5.0e-4", "lr: 4.0e-4")
     arm = ["full.pocket_summary.s0"]

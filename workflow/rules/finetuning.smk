@@ -79,7 +79,7 @@ SNAPSHOTS = f" --snapshots {' '.join(points)}" if (points := written(GRID.snapsh
 rule finetune_model:
     input:
         script=steady_program("finetune_model"),
-        checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
+        checkpoint=lambda wildcards: GRID.trained_from(wildcards.checkpoint, wildcards.arm),
         train=lambda wildcards: [
             *trained_splits(GRID.arms[wildcards.arm]),
             *self_text(wildcards),
@@ -108,7 +108,9 @@ rule finetune_model:
         slurm_extra=DEMANDS.early_signal(),
     params:
         settings=slice_of("finetune_model", slices.finetune_slice, "arm"),
-        weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
+        weights=lambda wildcards: weights_read(
+            wildcards.checkpoint, GRID.arms[wildcards.arm].after or "base"
+        ),
         launcher=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"

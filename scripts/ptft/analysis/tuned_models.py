@@ -29,6 +29,7 @@ SCHEMA = {
     "train_task": pl.String,
     "setting": pl.String,
     "seed": pl.Int64,
+    "after": pl.String,
     "lr": pl.Float64,
     "n_updates": pl.Int64,
 }
@@ -55,9 +56,10 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
 
     One row per checkpoint and fine-tuned arm: pretraining_lr, the learning rate of pre-training at
     the checkpoint, if the model's file gives it; lr (of fine-tuning) and a column for each other
-    setting that a method sweeps; n_updates, how many were made; train_loss of the last one;
-    validation_loss and validation_exact (share of held-out completions that are exactly right) if
-    the study holds examples out. Null if a model's record is gone.
+    setting that a method sweeps; after, the arm that it goes on from, in a chain; n_updates, how
+    many were made; train_loss of the last one; validation_loss and validation_exact (share of held-
+    out completions that are exactly right) if the study holds examples out. Null if a model's
+    record is gone.
 
     ``training`` says whether it learned, by its own examples alone: start_loss and final_loss on
     them, before and after, and constant_loss, that of the best answer that ignores its input.
@@ -88,7 +90,10 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     edges = [_at_edge(row, study["arms"][row["arm"]]["changes"], study["sweeps"]) for row in rows]
     edge = pl.Series("edge", edges, pl.Boolean)
     chosen = table.join(
-        _chosen(table), on=[*CHOICE, "setting"], nulls_equal=True, maintain_order="left"
+        _chosen(_from_checkpoints(table)),
+        on=[*CHOICE, "setting"],
+        nulls_equal=True,
+        maintain_order="left",
     )
     # Where nothing could be chosen, false would be an answer.
     at_edge = pl.when(pl.col("chosen").is_not_null()).then(pl.col("chosen") & edge)
@@ -101,8 +106,14 @@ def chosen_settings(table: pl.DataFrame) -> pl.DataFrame:
     A method without a choice at some place is left out: a mean over tasks, or a curve over
     checkpoints, would mix chosen settings with others.
     """
+    table = _from_checkpoints(table)
     whole = ~pl.col("chosen").is_null().any().over("method")
     return table.filter(whole & pl.col("chosen")).select(*CHOICE, "setting").unique()
+
+
+def _from_checkpoints(table: pl.DataFrame) -> pl.DataFrame:
+    """Models without those that go on from another: no setting is chosen among these."""
+    return table.filter(pl.col("after").is_null()) if "after" in table.columns else table
 
 
 def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
@@ -179,6 +190,7 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
                 "pretraining_lr": info.get("pretraining_lr"),
                 "arm": arm,
                 **{name: about[name] for name in ("method", "train_task", "setting", "seed")},
+                "after": about.get("after"),
                 **about["settings"],
                 # One of several candidates (``learning_rates``), where there were some.
                 "lr": noted.get("lr", about["settings"]["lr"]),

@@ -38,6 +38,8 @@ class Arm:
     """what a sweep changes, as it is in the name; None where nothing is swept"""
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """the swept settings and their values"""
+    after: str | None = None
+    """name of the arm whose model it goes on from; None: from the checkpoint"""
     derived: str | None = None
     """how its weights are computed from its parent's; None if they are not"""
     strength: float | None = None
@@ -51,8 +53,8 @@ class Arm:
 
     @property
     def swept(self) -> str | None:
-        """Names of the swept settings; None where nothing is swept."""
-        return ", ".join(self.changes) or None
+        """Names of the swept settings, or that it is a further link; None where neither is."""
+        return "then" if self.after else ", ".join(self.changes) or None
 
     @property
     def trained(self) -> bool:

@@ -7,7 +7,7 @@ from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import CHAT_FORMAT
 from ptft.models.derive import Snapshot
 from ptft.models.snapshots import updates_of
-from ptft.study.arms import check_derivations, check_sweep, refuse_own_weights
+from ptft.study.arms import check_derivations, check_sweep, refuse_own_weights, swept
 from ptft.study.grid import Arm, Grid
 from ptft.study.merges import check_merges
 from ptft.study.models import HubSource
@@ -30,6 +30,7 @@ def check(grid: Grid) -> None:
     for method in METHODS:
         if group := getattr(grid.study.finetune, method):
             check_sweep(method, group, grid.files)
+    check_chains(grid)
     for arm in grid.arms.values():
         if arm.trained:
             grid.settings(arm.name)
@@ -87,6 +88,45 @@ def _check_checkpoints(grid: Grid) -> None:
     for at, place in places.items():
         if isinstance(source, HubSource) and (overlap := source.overlap(place, used)):
             raise refusal(grid.files, at, overlap)
+
+
+def check_chains(grid: Grid) -> None:
+    """Each link goes on from a model of the study, with whole weights, and not from itself.
+
+    Raises:
+        StudyError: the first that does not.
+    """
+    for method in METHODS:
+        group = getattr(grid.study.finetune, method)
+        for name, link in group.then.items() if group else ():
+            at = ("finetune", method, "then", name)
+            _require_known(grid, (*at, "task"), [link.task], group.tasks)
+            if name in {setting for setting, _ in swept(group.sweep)}:
+                raise refusal(grid.files, at, f"{name!r} is a setting of the sweep; rename it")
+            for arm in (f"{method}.{link.task}.{name}.s{seed}" for seed in group.seeds):
+                _check_link(grid, arm, at)
+
+
+def _check_link(grid: Grid, arm: str, at: tuple) -> None:
+    """The arm that a link goes on from is there, at its checkpoints, and no later one."""
+    after = grid.arms[arm].after or ""
+    trained = [name for name, other in grid.arms.items() if other.trained and name != arm]
+    if after not in trained:
+        message = f"no arm {after!r} is trained in this study; {suggest(after, trained)}"
+        raise refusal(grid.files, (*at, "after"), message)
+    for name in (arm, after):
+        if METHODS[grid.arms[name].tuning[0]].adapter:
+            message = f"{name} trains an adapter; a chain needs methods that save whole weights"
+            raise refusal(grid.files, (*at, "after"), message)
+    if missing := set(grid.checkpoints_of(arm)) - set(grid.checkpoints_of(after)):
+        message = f"{after} is not trained at {', '.join(sorted(missing))}; add it there"
+        raise refusal(grid.files, (*at, "after"), message)
+    seen = [arm]
+    while (before := grid.arms[seen[-1]].after) in grid.arms:
+        if before in seen:
+            message = f"a circle: {' after '.join([*seen, before])}"
+            raise refusal(grid.files, (*at, "after"), message)
+        seen.append(before)
 
 
 def check_snapshots(grid: Grid) -> None:

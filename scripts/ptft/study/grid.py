@@ -316,6 +316,13 @@ class Grid:
             return str(Path(source.path) / checkpoint)
         return paths.pretrained(self.study.model, checkpoint)
 
+    def trained_from(self, checkpoint: str, arm: str) -> str:
+        """Model folder that a training begins from: the checkpoint, or the link before it."""
+        after = self.arms[arm].after
+        return (
+            self.results.tuned(checkpoint, after) if after else self.checkpoint_folder(checkpoint)
+        )
+
     def fetched_splits(self) -> dict[str, dict]:
         """Folder -> what is looked up on the Hub for it (:meth:`split_on_hub`)."""
         found = [self.split_on_hub(dataset, split) for dataset, split in self.splits()]
@@ -368,6 +375,10 @@ class Grid:
             ):
                 name = ".".join([method, task, *([setting] if setting else []), f"s{seed}"])
                 yield Arm(name, method, task, seed, setting, changes)
+            for (name, link), seed in product(group.then.items(), group.seeds):
+                own = f"{method}.{link.task}.{name}.s{seed}"
+                after = f"{link.after}.s{seed}"
+                yield Arm(own, method, link.task, seed, name, link.settings, after)
 
     def limit(self, dataset: str, split: str) -> int | None:
         """Examples that are drawn of a split; None for all."""
@@ -427,6 +438,7 @@ class Grid:
         settings = checked_settings(method, own, self.files, (*place, "tasks", task))
         if arm.changes:
             own = changed(own, arm.changes)
-            settings = checked_settings(method, own, self.files, place, (*place, "sweep"))
+            at = (*place, "then", arm.setting, "settings") if arm.after else (*place, "sweep")
+            settings = checked_settings(method, own, self.files, place, at)
         none = settings.replay is not None and settings.replay.share == 0
         return dataclasses.replace(settings, replay=None) if none else settings

@@ -114,6 +114,17 @@ Sweep = Annotated[
 ]
 
 
+class Link(Strict):
+    """A training that goes on from the model of another arm."""
+
+    after: Annotated[str, Field(min_length=1)]
+    """arm that it goes on from, of the same seed, by its name without that: full.mnli"""
+    task: Part
+    """task of the method that it is on"""
+    settings: dict[str, object] = {}
+    """settings that differ from those of the task"""
+
+
 class MethodGroup(Strict):
     """Arms of one method: tasks x swept settings x seeds, with settings that a task may change."""
 
@@ -126,6 +137,9 @@ class MethodGroup(Strict):
     in it, {} means the unchanged settings"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE] | None = None
     """which of the study's checkpoints are fine-tuned; default: all"""
+    then: dict[Part, Link] = {}
+    """name of a further link of a chain -> what it goes on from, on which task; its arm is
+    METHOD.TASK.NAME, and remedies in it keep what the link before it knew"""
     snapshots: Annotated[list[float], *ONCE] = []
     """points of each training whose weights are kept and scored, too: updates, or shares of the
     training between 0 and 1"""

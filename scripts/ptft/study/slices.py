@@ -221,7 +221,8 @@ def arms_slice(grid: Grid) -> dict:
                 **_about(grid, arm),
                 "setting": arm.setting,
                 "settings": values,
-                "changes": list(arm.changes),
+                "changes": [] if arm.after else list(arm.changes),
+                "after": arm.after,
             }
     infos = {
         name: info.model_dump() | {"pretraining_lr": grid.model.learning_rate(info.step)}

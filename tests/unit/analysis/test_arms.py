@@ -84,6 +84,7 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
         "train_task": "nli",
         "setting": "lr0.01",
         "seed": 1,
+        "after": None,
         "lr": 0.01,
         "n_updates": 300,
         "train_loss": 0.5,

@@ -45,6 +45,8 @@ TABLES: dict[str, str] = {
     "along_pretraining": "overtraining",
     "noise_sensitivity": "overtraining",
     "generic_text": "forgetting",
+    "retention": "chains",
+    "chains": "chains",
     "claims": "claims",
 }
 
@@ -63,6 +65,8 @@ COMPARING = {
     "noise",
     "along_pretraining",
     "noise_sensitivity",
+    "retention",
+    "chains",
 }
 
 
