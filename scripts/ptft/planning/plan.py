@@ -27,7 +27,7 @@ from ptft.planning.expected import (
 )
 from ptft.planning.gpus import Gpu, GpuChoice
 from ptft.planning.workload import RATES, Workload
-from ptft.study.grid import Grid
+from ptft.study.grid import Arm, Grid
 
 POWER = 0.8
 """share of studies that should find a true difference, as in the tables"""
@@ -114,6 +114,9 @@ class Plan:
     """GPU models that jobs ask for"""
     power: str = ""
     """smallest difference of two scores that the test rows show"""
+    costs: tuple[tuple[str, float, float, float], ...] = ()
+    """of each method and setting on the first task: its name, minutes of a training, GB of memory
+    (a GPU's, where there is one), GB of disk"""
 
     @property
     def hours(self) -> float:
@@ -159,6 +162,7 @@ def make_plan(
         again=sum(job.again for job in jobs),
         power=power_note(workload),
         gpus=_asked(jobs, estimates.choice),
+        costs=tuple(costs_of_trainings(estimates)) if trained else (),
         notes=tuple(slower_on_several(estimates, [present(job.arm, "arm") for job in trained])),
     )
 
@@ -190,8 +194,28 @@ def render(plan: Plan) -> str:
             f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {more}, "
             f"{plan.free_bytes / 1e9:.0f} GB are free"
         )
+    if len(plan.costs) > 1:
+        wide = max(len(name) for name, *_ in plan.costs)
+        lines.append(f"  {'one training':<{wide}}{'minutes':>9}{'GB memory':>11}{'GB disk':>9}")
+        lines += [f"  {n:<{wide}}{a:>9.1f}{b:>11.1f}{c:>9.2f}" for n, a, b, c in plan.costs]
     lines += [f"  {note}" for note in (plan.gpus, plan.power, *plan.notes) if note]
     return "\n".join(lines)
+
+
+def costs_of_trainings(estimates: Estimates) -> Iterable[tuple[str, float, float, float]]:
+    """What a training of each method and setting takes, on the first task that it has."""
+    grid, demands = estimates.grid, JobResources(estimates.grid, estimates.gpus)
+    first: dict[tuple, Arm] = {}
+    for arm in grid.arms.values():
+        if arm.trained and arm.after is None:
+            first.setdefault((arm.method, arm.setting), arm)
+    for arm in first.values():
+        name = ".".join(filter(None, [*arm.tuning, arm.setting]))
+        memory = demands.finetune_memory(arm.name, 1) / 1e3
+        if grid.study.compute.gpus:
+            memory = estimates.choice.of_arm(arm).gigabytes
+        seconds = estimates.finetune_seconds(arm.name)
+        yield name, seconds / 60, memory, demands.model_bytes(arm.name) / 1e9
 
 
 def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:

@@ -269,6 +269,26 @@ def test_replay_and_a_comparison_take_their_time(read, tmp_path):
     assert compared == pytest.approx(2 * weights * 2 * 60 * 30 / rates.training)
 
 
+def test_what_the_remedies_of_a_study_cost_is_planned(read, tmp_path):
+    """Each setting once; of MNLI's 6,000 rows of 60 tokens, 1,500 of 256 are a fifth of all."""
+    grid = read("config/saturation.yaml")
+    jobs = list(model_jobs(grid))
+    plan = make_plan(grid, jobs, folder=tmp_path)
+    assert stages(plan)["fine-tune"][:2] == (240, 240) and 20 < plan.hours < 40
+    assert len(plan.costs) == 10 and plan.costs[0][0] == "full.mnli"
+    minutes = {name: took for name, took, *_ in plan.costs}
+    shares = [minutes["full.mnli"], *(minutes[f"full.mnli.share{s}"] for s in (0.05, 0.2, 0.5))]
+    assert shares == sorted(shares)
+    estimates = Estimates(grid, Workload(grid, tmp_path))
+    tokens = TOKENS["classification"]
+    assert estimates.epoch_tokens("full.mnli.share0.2.s0") == 6000 * tokens + 1500 * 256
+    written = estimates.self_text_seconds("bos-1000x256-t1")
+    rates = RATES["cuda"]
+    read_ = 2 * estimates.weights * 256_000 / rates.scoring
+    assert written == pytest.approx(rates.start + 8 * 256 * rates.decoding + read_)
+    assert "one training" in render(plan)
+
+
 def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
     grid = read("config/olmo-1b.yaml")
     estimates, rates = JobResources(grid).estimates, RATES["cuda"]

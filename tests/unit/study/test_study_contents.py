@@ -21,6 +21,7 @@ NEEDED = {"transitions", "formats", "remedies", "generic_text", "along_finetunin
         ("olmo-1b", {"transitions", "formats"}),  # instruction tuning is on a task of its own
         ("overtraining", {"transitions", "generic_text"}),  # learning rates are no methods
         ("pythia-410m", {"transitions", "remedies"}),
+        ("saturation", {"transitions", "remedies", "generic_text"}),
         ("table3", {"transitions"}),
     ],
 )
