@@ -1,17 +1,29 @@
-"""Collect the per-example files of a study into its ``cells`` table."""
+"""Collect the per-example files of a study; a model whose files did not change is not read.
+
+Args:
+    study: the study's slice, JSON file
+    evaluations: folder of the evaluations
+    output: cells.parquet
+    csv: cells.csv
+    replicates: paired bootstrap means of every cell, to write
+    missing: CSV of cells without a file, to write
+    records: folder of the scored models' records
+    parts: what was collected of each model; without, all are read
+    pins: JSON file: list of the fetched checkpoints' pins
+"""
 
 import logging
 import tempfile
 from itertools import product
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 MOST_SECONDS = 60
 """until a file that another machine wrote is seen here: as long as Snakemake waits for outputs"""
 
 
-@command_line
+@program
 def main(
     study: Path,
     evaluations: Path,
@@ -23,19 +35,6 @@ def main(
     parts: Path | None = None,
     pins: Path | None = None,
 ) -> None:
-    """Collect the per-example files of a study; a model whose files did not change is not read.
-
-    Args:
-        study: the study's slice, JSON file
-        evaluations: folder of the evaluations
-        output: cells.parquet
-        csv: cells.csv
-        replicates: paired bootstrap means of every cell, to write
-        missing: CSV of cells without a file, to write
-        records: folder of the scored models' records
-        parts: what was collected of each model; without, all are read
-        pins: JSON file: list of the fetched checkpoints' pins
-    """
     from ptft.analysis.collect import CollectionSlice, Parts, find_cells
     from ptft.analysis.csv_tables import write_csv
     from ptft.evaluation.records import require_cells
@@ -70,7 +69,3 @@ def main(
         "%d cells, %d missing; %d of %d models read", len(found.cells), len(found.missing), read,
         len(found.models),
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

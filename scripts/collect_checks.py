@@ -1,11 +1,20 @@
-"""Put what the checks of a study counted into two tables, of its splits and of its prompts."""
+"""Put what the checks of a study counted into two tables, of its splits and of its prompts.
+
+Args:
+    plan: the study's slice, JSON file
+    checks: what each check counted, JSON files
+    data: folder of prepared datasets
+    tokenizer: the study's, as take_tokenizer.py left it
+    splits: table of splits to write, parquet
+    prompts: table of prompts to write, parquet
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(
     plan: Path,
     checks: tuple[Path, ...],
@@ -14,16 +23,6 @@ def main(
     splits: Path,
     prompts: Path,
 ) -> None:
-    """Write both tables as parquet and CSV.
-
-    Args:
-        plan: the study's slice, JSON file
-        checks: what each check counted, JSON files
-        data: folder of prepared datasets
-        tokenizer: the study's, as take_tokenizer.py left it
-        splits: table of splits to write, parquet
-        prompts: table of prompts to write, parquet
-    """
     from ptft.analysis.csv_tables import write_table
     from ptft.audit.tables import ChecksSlice, collect_checks
     from ptft.files import read_slice
@@ -31,7 +30,3 @@ def main(
     tables = collect_checks(read_slice(plan, ChecksSlice), checks, data, tokenizer)
     for table, path in zip(tables, (splits, prompts), strict=True):
         write_table(table, path)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,18 +1,17 @@
-"""Tell what the texts are like that checkpoints wrote for their replay."""
+"""Tell what the texts are like that checkpoints wrote for their replay, as parquet and CSV.
+
+Args:
+    texts: of checkpoints, CHECKPOINT/NAME.jsonl
+    output: table to write, parquet
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(texts: tuple[Path, ...], output: Path) -> None:
-    """Write a row per checkpoint and way of writing, as parquet and CSV.
-
-    Args:
-        texts: of checkpoints, CHECKPOINT/NAME.jsonl
-        output: table to write, parquet
-    """
     import polars as pl
 
     from ptft.analysis.csv_tables import write_table
@@ -24,7 +23,3 @@ def main(texts: tuple[Path, ...], output: Path) -> None:
         for file in texts
     ]
     write_table(pl.DataFrame(rows), output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,19 +1,14 @@
-"""List how a repository of the Hub names its checkpoints, as a first draft of a model's file."""
+"""List how a repository of the Hub names its checkpoints, as a first draft of a model's file.
 
-from ptft.runtime.programs import command_line
+Args:
+    repository: OWNER/NAME on the Hub
+"""
+
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(repository: str) -> None:
-    """List how a repository of the Hub names its checkpoints, as a first draft of a model's file.
-
-    Args:
-        repository: OWNER/NAME on the Hub
-    """
     from ptft.hub.draft import draft_model
 
     print(draft_model(repository), end="")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

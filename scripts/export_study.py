@@ -1,11 +1,30 @@
-"""Write a finished study into one archive, from which it can be redrawn without a model."""
+"""Write a finished study into one archive, from which it can be redrawn without a model.
+
+Args:
+    study: its name
+    results: its folder
+    files: files of that folder
+    output: the archive
+    models: tuned models, for their records
+    records: the same of models that were deleted
+    about: what cards say of the models, JSON file; with it, the folder `export` is written, too:
+        results as LaTeX, in lm-evaluation-harness's layout, and as model cards
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+import polars as pl
+
+from ptft.analysis.tables import TABLES
+from ptft.files import read_slice
+from ptft.models.folder import TRAINING_SUMMARY
+from ptft.paths import Results
+from ptft.report.export import AboutModels, write_exports
+from ptft.runtime.programs import program
+from ptft.study.finished import write_archive
 
 
-@command_line
+@program
 def main(
     study: str,
     results: Path,
@@ -13,33 +32,18 @@ def main(
     output: Path,
     models: Path | None = None,
     records: Path | None = None,
+    about: Path | None = None,
 ) -> None:
-    """Write a finished study into one archive, from which it can be redrawn without a model.
-
-    Args:
-        study: its name
-        results: its folder
-        files: files and folders of that folder
-        output: the archive
-        models: tuned models, for their records
-        records: the same of models that were deleted
-    """
-    from ptft.models.folder import TRAINING_SUMMARY
-    from ptft.paths import Results
-    from ptft.study.finished import write_archive
-
-    packed = {
-        file.relative_to(results).as_posix(): file
-        for part in files
-        for file in (part.rglob("*") if part.is_dir() else [part])
-        if file.is_file()
-    }
-    trained = Path(Results(study).trained).relative_to(Results(study).root)
-    for folder in (records, models):  # what is there tells more than what was there
-        for file in folder.glob(f"*/*/{TRAINING_SUMMARY}") if folder else ():
+    names, exports = Results(study), []
+    if about:
+        folder = results / Path(names.exported).relative_to(names.root)
+        tables = {name: results / "tables" / f"{name}.parquet" for name in ("cells", *TABLES)}
+        read = {name: pl.read_parquet(file) for name, file in tables.items() if file in files}
+        write_exports(read.pop("cells"), read, read_slice(about, AboutModels), folder)
+        exports = [file for file in folder.rglob("*") if file.is_file()]
+    packed = {file.relative_to(results).as_posix(): file for file in (*files, *exports)}
+    trained = Path(names.trained).relative_to(names.root)
+    for folder in filter(None, (records, models)):  # what is there tells more than what was there
+        for file in folder.glob(f"*/*/{TRAINING_SUMMARY}"):
             packed[(trained / file.relative_to(folder)).as_posix()] = file
     write_archive(study, packed, output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,17 +1,16 @@
-"""Fetch the files of a pin from the Hub: continued where they ended, verified, checked."""
+"""Fetch the files of a pin into the folder beside it, if they fit on the disk.
+
+Args:
+    pin: what is fetched
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(pin: Path) -> None:
-    """Fetch the files of a pin into the folder beside it, if they fit on the disk.
-
-    Args:
-        pin: what is fetched
-    """
     from ptft.hub.check import CHECKS
     from ptft.hub.fetch import check_disk, fetch
     from ptft.hub.pins import Pin, pinned_folder
@@ -19,7 +18,3 @@ def main(pin: Path) -> None:
     check_disk([pin], pin.parent)
     fetched = Pin.read(pin)
     fetch(fetched, pinned_folder(pin), CHECKS.get(fetched.kind))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,13 +1,28 @@
-"""Fine-tune a checkpoint: `finetune_model.py --help` names the files it reads and writes."""
+"""Fine-tune a checkpoint.
+
+Resumable: its state is kept under a lock, and removed when the finished model has been moved
+to its place by one rename. Ends with status 143 after SIGTERM (state saved), 2 for input it
+refuses, 1 if training fails.
+
+Args:
+    checkpoint: model folder to start from
+    train: prepared examples, JSON lines; a second file: those that are replayed
+    settings: JSON file: {"method": "full", "seed": 0, "template": "...", "settings": {...}}
+    state: folder for resumable state
+    output: folder of the finished model
+    threads: CPU threads
+    updates: folder in which the study keeps how a method's updates are computed on a GPU
+    snapshots: points at which models are left on the way, beside the state: full=50,100
+"""
 
 import os
 import sys
 from pathlib import Path
 
-from ptft.runtime.programs import command_line, quick_imports
+from ptft.runtime.programs import program, quick_imports
 
 
-@command_line
+@program
 def main(
     checkpoint: Path,
     train: tuple[Path, ...],
@@ -18,22 +33,6 @@ def main(
     updates: Path | None = None,
     snapshots: tuple[str, ...] = (),
 ) -> int:
-    """Fine-tune a checkpoint.
-
-    Resumable: its state is kept under a lock, and removed when the finished model has been moved
-    to its place by one rename. Ends with status 143 after SIGTERM (state saved), 2 for input it
-    refuses, 1 if training fails.
-
-    Args:
-        checkpoint: model folder to start from
-        train: prepared examples, JSON lines; a second file: those that are replayed
-        settings: JSON file: {"method": "full", "seed": 0, "template": "...", "settings": {...}}
-        state: folder for resumable state
-        output: folder of the finished model
-        threads: CPU threads
-        updates: folder in which the study keeps how a method's updates are computed on a GPU
-        snapshots: points at which models are left on the way, beside the state: full=50,100
-    """
     if len(train) > 2:
         sys.exit(f"error: --train: found {len(train)} files, expected one or two")
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # torch reads it once
@@ -62,7 +61,3 @@ def main(
         print(error, file=sys.stderr)
         return 143
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,24 +1,27 @@
-"""Write the pocket study's world: a corpus to pre-train on and datasets in the Hub's layout."""
+"""Write the pocket study's world: OUTPUT/corpus.txt, one document a line, and datasets in the
+Hub's layout, OUTPUT/datasets/pocket/NAME/default.
+
+With a corpus, write text that is not in it instead, to score models by their loss on it:
+OUTPUT/train.jsonl and OUTPUT/test.jsonl, one document a line.
+
+Args:
+    output: folder to write into
+    seed: which world
+    corpus: text that is left out
+"""
 
 from pathlib import Path
 
-from ptft.pocket.tasks import write_corpus, write_datasets
+from ptft.pocket.tasks import write_corpus, write_datasets, write_held_out
 from ptft.pocket.world import build_world
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
-def main(output: Path, seed: int = 0) -> None:
-    """Write OUTPUT/corpus.txt, one document a line, and OUTPUT/datasets/pocket/NAME/default.
-
-    Args:
-        output: folder to write into
-        seed: which world
-    """
+@program
+def main(output: Path, seed: int = 0, corpus: Path | None = None) -> None:
     world = build_world(seed)
-    write_corpus(world, output)
-    write_datasets(world, output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    if corpus:
+        write_held_out(world, corpus.read_text(encoding="utf-8").splitlines(), output)
+    else:
+        write_corpus(world, output)
+        write_datasets(world, output)

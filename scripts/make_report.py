@@ -1,11 +1,23 @@
-"""Write the page of a study, from its tables and figures."""
+"""Write the page of a study, and findings.parquet and .csv beside its tables.
+
+Args:
+    study: the resolved study
+    tables: folder of cells.parquet, NAME.parquet, missing.csv, costs.csv
+    figures: folder of NAME.svg
+    output: the page, HTML
+    shown: figures of the page; without, all
+    records: folders of tuned models' records, the more recent last
+    beside: pages in the folder of the output, to be linked: examples, comparison
+    titles: names as people write them, JSON file
+    language: of the page
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(
     study: Path,
     tables: Path,
@@ -17,19 +29,6 @@ def main(
     titles: Path | None = None,
     language: str = "en",
 ) -> None:
-    """Write the page of a study, and findings.parquet and .csv beside its tables.
-
-    Args:
-        study: the resolved study
-        tables: folder of cells.parquet, NAME.parquet, missing.csv, costs.csv
-        figures: folder of NAME.svg
-        output: the page, HTML
-        shown: figures of the page; without, all
-        records: folders of tuned models' records, the more recent last
-        beside: pages in the folder of the output, to be linked: examples, comparison
-        titles: names as people write them, JSON file
-        language: of the page
-    """
     from ptft import language as said
     from ptft.figures import FIGURES
     from ptft.files import read_slice
@@ -38,7 +37,3 @@ def main(
     said.use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
     pages = {page.stem: page.name for page in beside}
     write_page(StudyFiles(study, tables, figures, records, pages), output, shown or list(FIGURES))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

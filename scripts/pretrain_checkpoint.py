@@ -1,11 +1,23 @@
-"""Pre-train the pocket study's model to a step, from scratch or from the checkpoint before."""
+"""Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
+
+With {"steps": [100], "total_steps": 4000} in the settings it writes step100, a Hugging Face
+model folder with a pretraining.json, and what goes on from there.
+
+Args:
+    corpus: text, a document a line
+    settings: JSON file
+    output: folder of the checkpoint
+    state: state to go on from later, to write
+    before: state of an earlier step to go on from
+    threads: CPU threads
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line, quick_imports
+from ptft.runtime.programs import program, quick_imports
 
 
-@command_line
+@program
 def main(
     corpus: Path,
     settings: Path,
@@ -14,19 +26,6 @@ def main(
     before: Path | None = None,
     threads: int = 1,
 ) -> None:
-    """Pre-train the pocket study's model to a step, from scratch or from the checkpoint before.
-
-    With {"steps": [100], "total_steps": 4000} in the settings it writes step100, a Hugging Face
-    model folder with a pretraining.json, and what goes on from there.
-
-    Args:
-        corpus: text, a document a line
-        settings: JSON file
-        output: folder of the checkpoint
-        state: state to go on from later, to write
-        before: state of an earlier step to go on from
-        threads: CPU threads
-    """
     with quick_imports():
         import torch
 
@@ -47,7 +46,3 @@ def main(
         run.train(asked.steps[-1])
         run.save_state(state)
         run.save_checkpoint(output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,23 +1,18 @@
-"""Read the finished cells of a study: from tables that others released, or from an archive."""
+"""Read the finished cells of a study: from tables that others released, or from an archive.
+
+Args:
+    reading: what is read, JSON file
+    results: folder of the study
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(reading: Path, results: Path) -> None:
-    """Read the finished cells of a study: from tables that others released, or from an archive.
-
-    Args:
-        reading: what is read, JSON file
-        results: folder of the study
-    """
     from ptft.files import read_slice
     from ptft.study.finished import ArchivedCells, ReleasedCells
 
     read_slice(reading, ArchivedCells | ReleasedCells).read_into(results)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

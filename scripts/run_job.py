@@ -1,10 +1,16 @@
-"""Run a job's program: with GPUs of its own, without the Hub, and on record.
+"""Run a job's program; ends with its exit status, or 128 + N if signal N ended it.
 
 The program gets CUDA_VISIBLE_DEVICES (empty if it asks for no GPU), the offline switches of the
 Hub's libraries, one cache of compiled layers for all jobs of a user, and none of the Hub's tokens.
 SIGTERM is passed on to it, and by torchrun to its workers, which it kills after --save-seconds; its
 exit status is this program's. What it started and left behind when it was killed is ended, so that
 it does not hold a GPU that the next job gets.
+
+Args:
+    record: folder of the job's records
+    gpus: number of GPUs that the program needs
+    command: program and arguments, after --
+    save_seconds: seconds that it may take to save its state
 """
 
 import contextlib
@@ -21,7 +27,7 @@ import tyro
 from ptft.hub import TOKENS
 from ptft.runtime.gpus import LEASED, VISIBLE, lease
 from ptft.runtime.job_records import RECORD, recorded
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
@@ -70,25 +76,13 @@ def run(command: list[str], environment: dict[str, str], descriptors: list[int])
     return status
 
 
-@command_line
+@program
 def main(
     record: Path, gpus: int, command: tyro.conf.Positional[list[str]], save_seconds: int = 30
 ) -> int:
-    """Run a job's program; ends with its exit status, or 128 + N if signal N ended it.
-
-    Args:
-        record: folder of the job's records
-        gpus: number of GPUs that the program needs
-        command: program and arguments, after --
-        save_seconds: seconds that it may take to save its state
-    """
     with lease(gpus) as (leased, locks), recorded(record, leased) as (written, close):
         environment = job_environment(leased, save_seconds) | {RECORD: str(written.absolute())}
         status = run(command, environment, locks)
         status = 128 - status if status < 0 else status
         close(status)
     return status
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,21 +1,20 @@
-"""Show what the models of a study will read: prompts with their shots, training examples."""
+"""Show what the models of a study will read: prompts with their shots, training examples.
+
+Args:
+    plan: the study's slice, JSON file
+    data: folder of prepared datasets
+    model: folder with the tokenizer
+    output: text file
+"""
 
 import sys
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 
-@command_line
+@program
 def main(plan: Path, data: Path, model: Path, output: Path) -> None:
-    """Print what the models of a study will read, and write it to a file.
-
-    Args:
-        plan: the study's slice, JSON file
-        data: folder of prepared datasets
-        model: folder with the tokenizer
-        output: text file
-    """
     from transformers import AutoConfig
 
     from ptft.audit.samples import SamplesSlice, show_prompts
@@ -32,7 +31,3 @@ def main(plan: Path, data: Path, model: Path, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     print(text, end="")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,21 +1,20 @@
-"""Show how far a study has come: checkpoints x arms, and the log of each failure."""
+"""Show how far a study has come; ends with status 1 if something has failed.
+
+Args:
+    configfile: the study's file
+    directory: where the study was run (default: here)
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 from ptft.study import named_study
 from ptft.study.load import POCKET
 from ptft.tools.status import Progress, failures, status_table, summary
 
 
-@command_line
+@program
 def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
-    """Show how far a study has come; ends with status 1 if something has failed.
-
-    Args:
-        configfile: the study's file
-        directory: where the study was run (default: here)
-    """
     grid = named_study(configfile)
     progress = Progress(grid, directory)
     jobs = list(progress.jobs())
@@ -24,7 +23,3 @@ def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
     failed = failures(progress, jobs)
     print("\n".join(failed), end="\n" if failed else "")
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

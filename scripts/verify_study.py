@@ -1,23 +1,22 @@
-"""Verify a study: hashes of what was fetched, weights, data and cells; records; nothing foreign."""
+"""Verify hashes of what was fetched, weights, data and cells; records; nothing foreign.
+
+One line a finding: the file, what is wrong, the way out. Nothing is changed. Ends with status 1
+if anything is found.
+
+Args:
+    configfile: the study's file
+    directory: where the study was run (default: here)
+"""
 
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 from ptft.study import named_study
 from ptft.study.load import POCKET
 
 
-@command_line
+@program
 def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
-    """Verify hashes of what was fetched, weights, data and cells; records; nothing foreign.
-
-    One line a finding: the file, what is wrong, the way out. Nothing is changed. Ends with status 1
-    if anything is found.
-
-    Args:
-        configfile: the study's file
-        directory: where the study was run (default: here)
-    """
     from ptft.tools.verify import Verification
 
     grid = named_study(configfile)
@@ -27,7 +26,3 @@ def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
         found += 1
     print(f"{grid.name}: {found or 'no'} finding{'' if found == 1 else 's'}")
     return 1 if found else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

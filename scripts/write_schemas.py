@@ -1,9 +1,14 @@
-"""Write what the types say: JSON schemas of study, model and family files, config/README.md."""
+"""Write the JSON schemas and the table of keys.
+
+Args:
+    folder: of the schemas
+    config_readme: gets a table of keys
+"""
 
 import json
 from pathlib import Path
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 from ptft.study.key_table import with_table
 from ptft.study.schema import SCHEMAS, Study
 
@@ -22,19 +27,9 @@ def rendered() -> dict[str, str]:
     return files
 
 
-@command_line
+@program
 def main(folder: Path = FOLDER, config_readme: Path = CONFIG) -> None:
-    """Write the JSON schemas and the table of keys.
-
-    Args:
-        folder: of the schemas
-        config_readme: gets a table of keys
-    """
     for name, content in rendered().items():
         (folder / name).write_text(content)
     text = config_readme.read_text(encoding="utf-8")
     config_readme.write_text(with_table(text, Study), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,12 +1,21 @@
-"""Write text of a checkpoint, which its fine-tuning replays."""
+"""Write text of a checkpoint; a killed job goes on where it was.
+
+Args:
+    checkpoint: model folder
+    settings: how many texts, of which length; JSON file
+    state: folder for resumable state
+    output: texts, JSON lines
+    prompts: prepared texts that these begin with, JSON lines; BOS or EOS without
+    threads: CPU threads
+"""
 
 import sys
 from pathlib import Path
 
-from ptft.runtime.programs import command_line, quick_imports
+from ptft.runtime.programs import program, quick_imports
 
 
-@command_line
+@program
 def main(
     checkpoint: Path,
     settings: Path,
@@ -15,16 +24,6 @@ def main(
     prompts: Path | None = None,
     threads: int = 1,
 ) -> int:
-    """Write text of a checkpoint; a killed job goes on where it was.
-
-    Args:
-        checkpoint: model folder
-        settings: how many texts, of which length; JSON file
-        state: folder for resumable state
-        output: texts, JSON lines
-        prompts: prepared texts that these begin with, JSON lines; BOS or EOS without
-        threads: CPU threads
-    """
     with quick_imports():
         import torch
 
@@ -40,7 +39,3 @@ def main(
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

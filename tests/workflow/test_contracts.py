@@ -84,7 +84,7 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 
 def test_words_that_decide_nothing_rerun_nothing(finished):
-    """A comment; the help and the command of what hours hang on; where a job keeps its state."""
+    """A comment; the program and the command of what hours hang on; where a job keeps its state."""
     finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")
     for program in (
         "make_pocket_world",
@@ -93,7 +93,8 @@ def test_words_that_decide_nothing_rerun_nothing(finished):
         "finetune_model",
         "evaluate_model",
     ):
-        finished.edit(f"scripts/{program}.py", "    Args:\n", "    Edited.\n\n    Args:\n")
+        with (finished.root / f"scripts/{program}.py").open("a") as file:
+            file.write("# Edited.\n")
     finished.edit("scripts/ptft/paths.py", "/state/finetune/", "/state/tuning/")
     for rules in ("checkpoints", "datasets", "finetuning", "evaluation"):
         finished.edit(f"workflow/rules/{rules}.smk", "{input.script:q}", "-X utf8 {input.script:q}")
@@ -201,10 +202,9 @@ def test_what_runs_a_check_again_does_not_hide_what_else_has_changed(finished):
 
 def test_a_check_that_is_edited_trains_nothing_again(finished):
     """Nor does a raised version of the checks: what they count is counted again for the tables."""
-    for module in ("audit/scored", "audit/trained", "audit/splits"):
-        with (finished.root / f"scripts/ptft/{module}.py").open("a") as file:
+    for module in ("ptft/audit/scored", "ptft/audit/trained", "ptft/audit/splits", "check_data"):
+        with (finished.root / f"scripts/{module}.py").open("a") as file:
             file.write("# Edited.\n")
-    finished.edit("scripts/check_data.py", "    Args:\n", "    Edited.\n\n    Args:\n")
     assert finished.planned() == []
     finished.edit("scripts/ptft/versions.py", "CHECKS_VERSION = 1", "CHECKS_VERSION = 99")
     report = ["Write the report"]

@@ -26,7 +26,7 @@ if SOURCE.kind == "pocket":
     # Apart from the world, whose models would be made again with it.
     rule make_pocket_text:
         input:
-            script=steady_program("make_pocket_text"),
+            script=steady_program("make_pocket_world"),
             corpus=paths.pocket_corpus(),
         output:
             train=f"{paths.pocket_text()}/train.jsonl",

@@ -1,6 +1,7 @@
 # From per-example files to the cells table, what it cost, and formats of others.
 LEFT_OUT = RESULTS.table("missing", "csv")
-EXPORTED = RESULTS.exported
+# What cards of its models say, for an export.
+ABOUT = slice_of("export_study", slices.export_slice)
 
 
 rule write_study:
@@ -101,26 +102,3 @@ rule collect_costs:
     shell:
         "python {input.script:q} --benchmarks {params.benchmarks:q} --records {params.records:q}"
         " --output {output:q} 2> {log:q}"
-
-
-rule export_results:
-    input:
-        script=program("export_results"),
-        modules=library("report/export"),
-        cells=CELLS,
-        tables=[RESULTS.table(name) for name in TABLES],
-    output:
-        directory(EXPORTED),
-    log:
-        RESULTS.log("export_results"),
-    localrule: True
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        folder=lambda wildcards, input: folder_of(input.tables[0]),
-        about=slice_of("export_results", slices.export_slice),
-    message:
-        "Export results"
-    shell:
-        "python {input.script:q} --cells {input.cells:q} --tables-dir {params.folder:q}"
-        " --about {params.about:q} --output-dir {output:q} 2> {log:q}"

@@ -6,6 +6,7 @@ family, its labels, the split, how many examples and the seed of their draw.
 
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +14,19 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from ptft.data.jsonl import write_examples
 from ptft.data.mapping import Missing, example_of, used_columns
-from ptft.data.rows import DatasetError, read_rows, source_name, split_files
+from ptft.data.rows import (
+    DatasetError,
+    read_rows,
+    row_place,
+    source_name,
+    split_files,
+    split_name,
+)
+from ptft.files import read_slice
+from ptft.models.folder import hash_files
+from ptft.runtime.contents import Note, looks
 
 FEW = 0.05
 """share of the rows that may be dropped without a warning"""
@@ -51,6 +63,46 @@ class RowError(DatasetError):
     def __init__(self, number: int, mistake: str):
         super().__init__(mistake)
         self.number = number
+
+
+def prepare_split(
+    root: Path,
+    name: str,
+    spec: Path,
+    output: Path,
+    audit: Path,
+    seen: Path | None = None,
+    told: str = "",
+) -> None:
+    """Prepare one split of a dataset; write its examples and what was found.
+
+    Args:
+        root: folder in the Hub's layout
+        name: dataset and split, for example ids
+        spec: the study's slice, JSON file
+        output: examples, JSON Lines
+        audit: what was found, JSON
+        seen: note of the files that were read, to write
+        told: what the note holds beside them, a parameter of the job
+    """
+    asked = read_slice(spec, SplitSlice)
+    dataset, split = asked["dataset"], asked["split"]
+    files = [Path(path) for path in split_files(root, dataset).get(split_name(split), [])]
+    rows = read_rows(root, dataset, split, used_columns(dataset))
+    try:
+        examples, found = prepare(rows, asked, name)
+    except Unlabelled as error:
+        labelled = labelled_splits(root, asked)
+        listed = ", ".join(f"{split} ({rows} rows)" for split, rows in labelled.items())
+        sys.exit(f"error: {error}. Splits here that have labels: {listed or 'none'}")
+    except RowError as error:
+        sys.exit(f"error: {row_place(root, dataset, split, error.number)}: {error}")
+    for warning in found["warnings"]:
+        print(f"{name}: {warning}")  # not into the log: at once
+    write_examples(examples, output)
+    audit.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    if seen is not None:
+        Note(looks(files), hash_files(files), told).write(seen)
 
 
 def prepare(rows: Iterable[Mapping], spec: Mapping, name: str) -> tuple[list[dict], dict]:

@@ -57,23 +57,24 @@ class EvaluationJob:
 
     Attributes:
         model: model folder.
-        checkpoint: what the model is an adapter of, if it is one.
         data: folder of prepared datasets.
         plan: what to score, a slice of the study.
         store: finished cells by key.
         record: of the cells, written when all are in place; the job's declared output.
         output: folder of the cells asked for.
+        checkpoint: what the model is an adapter of, if it is one.
         records: where the model's training records are kept, if the model is not.
-        seen: note of the model's files, to write; told: the parameter that goes into it.
+        seen: note of the model's files, to write.
+        told: what the note holds beside them, a parameter of the job.
     """
 
     model: Path
-    checkpoint: Path | None
     data: Path
     plan: Path
     store: Path
     record: Path
     output: Path
+    checkpoint: Path | None = None
     records: Path | None = None
     seen: Path | None = None
     told: str = ""

@@ -6,12 +6,13 @@ Importing this package is cheap: a figure's module and matplotlib are imported o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptft import language
+from ptft.language import label, use
 
 if TYPE_CHECKING:
     import polars as pl
@@ -197,6 +198,51 @@ def draw(
     return figure
 
 
+def plot_figure(
+    figure: str,
+    tables_dir: Path,
+    svg: Path,
+    png: Path,
+    titles: Path | None = None,
+    language: str = "en",
+    axis: str = "index",
+    arms: Path | None = None,
+    overlay: str | None = None,
+    overlay_dir: Path | None = None,
+) -> None:
+    """Draw one figure from the tables of a study.
+
+    Args:
+        figure: its name
+        tables_dir: folder of NAME.parquet
+        svg: file to write
+        png: file to write
+        titles: names as people write them, JSON file
+        language: of the figure
+        axis: of the checkpoints: index, step or tokens
+        arms: arms.parquet, for which settings are drawn
+        overlay: name of a study that is laid over the figure
+        overlay_dir: folder of its NAME.parquet
+    """
+    import polars as pl
+
+    from ptft.figures.style import save
+    from ptft.files import read_slice
+
+    def read(folder: Path, names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
+
+    spec = FIGURES[figure]
+    laid_over = None
+    if overlay and overlay_dir and spec.overlaid:
+        file = overlay_dir / "arms.parquet"
+        other = pl.read_parquet(file) if file.exists() else None
+        laid_over = Overlay(overlay, read(overlay_dir, [spec.overlaid]), other)
+    use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
+    trained = pl.read_parquet(arms) if arms else None
+    save(draw(figure, read(tables_dir, spec.tables), axis, laid_over, trained), svg, png)
+
+
 def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
     """The rows of a table that are drawn, with settings in the methods' names."""
     import polars as pl
@@ -207,6 +253,6 @@ def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None) -> pl.Data
     if name in COMPARING or "setting" not in table.columns:
         return table
     rows = shown(table, arms)
-    setting = pl.col("setting").replace(CHOSEN, language.label("chosen"))
+    setting = pl.col("setting").replace(CHOSEN, label("chosen"))
     named = pl.concat_str("method", setting, separator=", ")  # null without a setting
     return rows.with_columns(pl.coalesce(named, "method").alias("method"))

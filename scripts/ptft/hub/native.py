@@ -146,14 +146,14 @@ def to_native_weights(weights: Mapping[str, torch.Tensor], config: OlmoConfig) -
     return native
 
 
-def convert(source: Path, tokenizer: Path, target: Path) -> None:
+def convert(source: Path, tokenizer: Path, output: Path) -> None:
     """Write a native checkpoint folder in the Hub's layout.
 
     Args:
         source: folder with ``config.yaml`` and ``model.pt`` (unsharded), or with a config.json of
             the type ``hf_olmo`` and weights.
         tokenizer: a model folder in the Hub's layout; the native format has no tokenizer.
-        target: new folder.
+        output: new folder.
 
     Raises:
         HubError: a file is missing, or the checkpoint is of an architecture that transformers has
@@ -181,9 +181,9 @@ def convert(source: Path, tokenizer: Path, target: Path) -> None:
         model = kind(config)
     model.load_state_dict(to_hub_weights(native, config), strict=False, assign=True)
     model.tie_weights()
-    save_model(model, target, model.dtype)
-    copy_tokenizer(tokenizer, target)
-    check_checkpoint(target)
+    save_model(model, output, model.dtype)
+    copy_tokenizer(tokenizer, output)
+    check_checkpoint(output)
 
 
 def _weights(file: Path) -> dict[str, torch.Tensor]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from ptft import language
-from ptft.analysis.model_pairs import ModelPairs
-from ptft.analysis.scores import METHOD
-from ptft.analysis.tuned_models import CHOSEN
-from ptft.language import label
+from ptft.analysis.model_pairs import ModelPairs, model_pairs, paired_wins
+from ptft.analysis.scores import METHOD, Scores
+from ptft.analysis.settings import Settings
+from ptft.analysis.tables.learning import hidden_labels
+from ptft.analysis.tuned_models import CHOSEN, with_chosen
+from ptft.files import read_slice
+from ptft.language import label, use
 from ptft.report import rendering
 
 # Brewer's PuOr, as the figure `cross_evaluation` has it: orange is lost, purple gained.
@@ -27,6 +32,44 @@ COLUMNS = (
 PAIR_COLUMNS = ("first", "second", "ci_low", "ci_high", "paired", "wins", "losses")
 # Of a score, and of a difference: a hundredth of a point.
 DIGITS = 4
+
+
+def compare_models(
+    cells: Path,
+    replicates: Path,
+    evaluations: Path,
+    suspicious: Path,
+    settings: Path,
+    titles: Path,
+    output: Path,
+    arms: Path | None = None,
+    language: str = "en",
+) -> None:
+    """Write the page on which any two models are compared.
+
+    Args:
+        cells: cells.parquet
+        replicates: their paired draws
+        evaluations: folder of cells' files
+        suspicious: suspicious.parquet
+        settings: of the analysis, JSON file
+        titles: names as people write them, JSON file
+        output: the page, HTML
+        arms: arms.parquet, for what validation chooses
+        language: of the page
+    """
+    chosen = read_slice(settings, Settings)
+    use(language, read_slice(titles, dict[str, dict[str, str]]))
+    table = pl.read_parquet(cells)
+    scores = Scores.build(table, pl.scan_parquet(replicates))
+    trained = pl.read_parquet(arms) if arms else None
+    if trained is not None:
+        scores = with_chosen(scores, trained)
+    found = model_pairs(scores, chosen)
+    found = replace(found, pairs=paired_wins(found, table, evaluations, trained))
+    page = comparison_page(found, hidden_labels(pl.read_parquet(suspicious)), chosen.level)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
 
 
 def comparison_page(found: ModelPairs, hidden: Sequence[str], level: float) -> str:

@@ -11,11 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ptft import language
-from ptft.analysis.examples import DRAWN, GROUPS, LARGEST, MARGIN, Pick, Picked
+from ptft.analysis.examples import (
+    DRAWN,
+    GROUPS,
+    LARGEST,
+    MARGIN,
+    Pick,
+    Picked,
+    cells_reader,
+    pick_examples,
+)
+from ptft.analysis.settings import Settings
 from ptft.data.jsonl import read_all, read_examples
-from ptft.evaluation.cells import CellRequest, cell_shots
+from ptft.evaluation.cells import CellRequest, EvaluationPlan, cell_shots, cells_of_plan
+from ptft.files import read_slice
+from ptft.language import use
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
 from ptft.report import rendering
 
@@ -23,6 +36,43 @@ PROMPT, ANSWER = 1200, 300
 """characters shown of a prompt and of an answer"""
 CARDS_SHOWN = 20
 """shown at first, and added at each request"""
+
+
+def write_examples(
+    cells: Path,
+    arms: Path,
+    plan: Path,
+    settings: Path,
+    titles: Path,
+    evaluations: Path,
+    data: Path,
+    seed: int,
+    output: Path,
+    language: str = "en",
+) -> None:
+    """Write the page of single examples: learned, forgotten, changed by format or remedy.
+
+    Args:
+        cells: cells.parquet
+        arms: arms.parquet
+        plan: what is scored, JSON file
+        settings: of the analyses, JSON file
+        titles: names as people write them, JSON file
+        evaluations: folder of the evaluations
+        data: folder of prepared datasets
+        seed: of the draws
+        output: the page, HTML
+        language: of the page
+    """
+    asked = cells_of_plan(read_slice(plan, EvaluationPlan))
+    table = pl.read_parquet(cells)
+    reader = cells_reader(table, evaluations, {cell.dataset: cell.labels for cell in asked})
+    chosen = read_slice(settings, Settings)
+    picked = pick_examples(table, pl.read_parquet(arms), chosen, reader, seed)
+    use(language, read_slice(titles, dict[str, dict[str, str]]))
+    page = examples_page(examples_data(picked, asked, data), seed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
 
 
 def examples_page(data: Mapping[str, Any], seed: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 from typing_extensions import TypedDict
 
+from ptft.analysis.csv_tables import without_empty
 from ptft.paths import cell_name
 
 # Names the harness and the Hub use for our metrics.
@@ -19,6 +22,40 @@ TASK_TYPE = {
     "text": "text-generation",
 }
 LOWER_IS_BETTER = ("bits_per_byte", "nats_per_token", "cross_entropy_to_base")
+
+
+class AboutModels(TypedDict):
+    """What a card says besides the scores."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    repository: str | None
+    license: str | None
+    settings: dict[str, dict[str, Any]]
+
+
+def write_exports(
+    cells: pl.DataFrame, tables: Mapping[str, pl.DataFrame], about: AboutModels, folder: Path
+) -> None:
+    """Write latex/, lm_eval/ and model_cards/ under a folder."""
+
+    def write(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    for name, table in tables.items():
+        caption = f"Table {name} of study {cells['study'][0]}."
+        text = latex_table(without_empty(table), caption, f"tab:{name}")
+        write(folder / "latex" / f"{name}.tex", text)
+    models = cells.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
+    for checkpoint, arm, derived in models.iter_rows():
+        results = harness_results(cells, checkpoint, arm)
+        path = folder / "lm_eval" / results["model_name"] / "results.json"
+        write(path, json.dumps(results, indent=2) + "\n")
+        if arm != "base" and derived is None:  # of what is derived there is no model on disk
+            details = about | {"settings": about["settings"].get(arm, {})}
+            card = model_card(cells, checkpoint, arm, details)
+            write(folder / "model_cards" / checkpoint / arm / "README.md", card)
 
 
 def latex_table(table: pl.DataFrame, caption: str, label: str) -> str:
@@ -87,16 +124,6 @@ def _shots(row: Mapping[str, Any]) -> str:
     if truncated == 1:
         return f"fewer than {shots} (all prompts were cut)"
     return f"{shots} (fewer in {100 * truncated:.2g} % of the prompts)"
-
-
-class AboutModels(TypedDict):
-    """What a card says besides the scores."""
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    repository: str | None
-    license: str | None
-    settings: dict[str, dict[str, Any]]
 
 
 def model_card(cells: pl.DataFrame, checkpoint: str, arm: str, about: Mapping[str, Any]) -> str:

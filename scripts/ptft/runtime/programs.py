@@ -36,23 +36,27 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def command_line(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Make a program of a function: its parameters become flags, its docstring their help.
+def program(function: Callable[..., int | None], name: str | None = None) -> Callable[..., int]:
+    """Make a program of a function: its parameters become flags.
 
-    The program takes the arguments as a list (without, those of this process) and returns the
-    function's status. Exceptions of the library's own, a full disk, and a place where this user
-    may not write are no mistakes of the program: it ends with one sentence. Others are left as
-    they are.
+    Their help is the function's docstring, or else its module's. As the main module it runs and
+    ends with the function's status; imported, it takes the arguments as a list. Exceptions of the
+    library's own, a full disk, and a place where this user may not write are no mistakes of the
+    program: it ends with one sentence. Others are left as they are.
+
+    Args:
+        name: ``__name__`` of the program's module, if that is not the function's.
     """
+    function.__doc__ = function.__doc__ or function.__globals__["__doc__"]
 
     @functools.wraps(function)
-    def main(argv: Sequence[str] | None = None) -> int | None:
+    def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         with quick_imports():
             import tyro
         try:
-            return tyro.cli(function, args=argv)
+            return tyro.cli(function, args=argv) or 0
         except Exception as error:
             if type(error).__module__.startswith("ptft."):
                 sys.exit(f"error: {error}")
@@ -63,6 +67,8 @@ def command_line(function: Callable[..., int | None]) -> Callable[..., int | Non
                 "write; call again when there is one"
             )
 
+    if (name or function.__module__) == "__main__":
+        sys.exit(main())
     return main
 
 

@@ -43,6 +43,13 @@ class Kind:
     places: list[Path]
     """files and folders"""
 
+    def __str__(self) -> str:
+        freed, more = f"{self.freed / 2**30:>9.3f} GiB", " …" if len(self.places) > 1 else ""
+        return (
+            f"{self.name:<10} {len(self.places):>7,} {freed}  {REASONS[self.name]}\n"
+            f"           {self.places[0]}{more}"
+        )
+
     @property
     def freed(self) -> int:
         """Bytes freed on the disk: a file counts if its last link is deleted."""

@@ -179,9 +179,9 @@ class Verification:
         plan = cast(EvaluationPlan, as_read(evaluation_slice(self.grid, arm)))
         results = self.results
         job = EvaluationJob(
-            model, start, self.folder / results.datasets, Path(), self.folder / results.cell_store,
+            model, self.folder / results.datasets, Path(), self.folder / results.cell_store,
             self.folder / results.scored_model(checkpoint, arm),
-            self.folder / results.evaluation(checkpoint, arm),
+            self.folder / results.evaluation(checkpoint, arm), start,
         )  # fmt: skip
         try:
             tried = [list(scored_arms(job, plan, target)) for target in TARGETS]

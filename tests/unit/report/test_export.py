@@ -3,13 +3,11 @@
 import polars as pl
 import pytest
 from score_tables import cells
-from slice_files import slice_file
 
-import export_results
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
-from ptft.report.export import harness_results, latex_table, model_card
+from ptft.report.export import harness_results, latex_table, model_card, write_exports
 
 ABOUT = {"repository": "allenai/OLMo-1B-hf", "license": "apache-2.0", "settings": {"lr": 2e-6}}
 
@@ -65,17 +63,10 @@ def test_unknown_model():
         model_card(cells(), "step7", "base", ABOUT)
 
 
-def test_program(tmp_path):
-    cells().write_parquet(tmp_path / "cells.parquet")
+def test_every_table_and_model_is_exported(tmp_path):
     scores = Scores.build(cells())
-    for name in TABLES:
-        make_table(name, scores, Settings()).write_parquet(tmp_path / f"{name}.parquet")
-    out = tmp_path / "export"
-    about = ABOUT | {"settings": {"full.nli.s0": {"lr": 2e-6}}}
-    export_results.main(
-        ["--cells", str(tmp_path / "cells.parquet"), "--tables-dir", str(tmp_path),
-         "--about", slice_file(tmp_path / "about.json", about), "--output-dir", str(out)]
-    )  # fmt: skip
-    assert {p.stem for p in (out / "latex").iterdir()} == set(TABLES)
-    assert len(list(out.rglob("results.json"))) == 6
-    assert len(list(out.rglob("README.md"))) == 4
+    tables = {name: make_table(name, scores, Settings()) for name in TABLES}
+    write_exports(cells(), tables, ABOUT | {"settings": {"full.nli.s0": {"lr": 2e-6}}}, tmp_path)
+    assert {p.stem for p in (tmp_path / "latex").iterdir()} == set(TABLES)
+    assert len(list(tmp_path.rglob("results.json"))) == 6
+    assert len(list(tmp_path.rglob("README.md"))) == 4

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from inspect import getdoc
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,3 +86,39 @@ def make_table(name: str, scores: Scores, settings: Settings) -> pl.DataFrame:
     if name not in TABLES:
         raise ValueError(f"no table named {name!r}; there are {', '.join(sorted(TABLES))}")
     return getattr(import_module(f"ptft.analysis.tables.{TABLES[name]}"), name)(scores, settings)
+
+
+def analyse(
+    cells: Path,
+    output_dir: Path,
+    replicates: Path | None = None,
+    arms: Path | None = None,
+    settings: Path | None = None,
+    tables: tuple[str, ...] = (),
+) -> None:
+    """Make tables of the analyses: NAME.parquet and .csv for every table.
+
+    Args:
+        cells: cells.parquet
+        output_dir: folder to write into
+        replicates: paired bootstrap means of the cells; without, cells count as independent and
+            normal with their standard error
+        arms: arms.parquet, for what validation chooses
+        settings: analysis settings, JSON file; without, the defaults
+        tables: names of tables; without, all
+    """
+    import polars as pl
+
+    from ptft.analysis.csv_tables import write_table
+    from ptft.analysis.scores import Scores
+    from ptft.analysis.settings import Settings
+    from ptft.analysis.tuned_models import with_chosen
+    from ptft.files import read_slice
+
+    chosen = read_slice(settings, Settings) if settings else Settings()
+    draws = pl.scan_parquet(replicates) if replicates else None
+    scores = Scores.build(pl.read_parquet(cells), draws)
+    if arms:
+        scores = with_chosen(scores, pl.read_parquet(arms))
+    for name in tables or TABLES:
+        write_table(make_table(name, scores, chosen), output_dir / f"{name}.parquet")
