@@ -30,7 +30,6 @@ from ptft.pocket.world import (
     with_article,
 )
 
-ALL_SCALES = tuple(range(len(SCALES)))
 PATTERNS = tuple(pattern for family in DESCRIPTIONS.values() for pattern in family)
 
 # How the corpus says that a second statement repeats the first, speaks against it, or says
@@ -199,10 +198,10 @@ QUESTION_OPENINGS = ("Let us ask:", "One may ask:", "A riddle:")
 
 def told_story(rng: random.Random, world: World) -> str:
     """A story, then what it comes to, or small questions with their answers."""
-    story = tell(rng, rng.choice(tuple(PLOTS)), ALL_SCALES)
+    story = tell(rng, rng.choice(tuple(PLOTS)))
     ending = []
     if rng.random() < 0.7:
-        ending.append(f"{rng.choice(SUMMARY_OPENINGS)} {story.summary}")
+        ending.append(f"{rng.choice(SUMMARY_OPENINGS)} {story.summarize()}")
     if rng.random() < 0.5:
         ending.append(rng.choice(QUESTION_OPENINGS))
         for answer, question in rng.sample(story.plot.questions, 2):

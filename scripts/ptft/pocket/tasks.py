@@ -8,7 +8,6 @@ directly: rows {context, choices, answer}, no context twice, wrong choices of th
 """
 
 import json
-import logging
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -34,6 +33,7 @@ from ptft.pocket.world import (
     SCALES,
     THINGS,
     TOWNS,
+    Story,
     World,
     category_of,
     describe,
@@ -43,8 +43,6 @@ from ptft.pocket.world import (
     tell,
     with_article,
 )
-
-log = logging.getLogger(__name__)
 
 Row = dict[str, str | int | list[str]]
 Draw = Callable[[random.Random, World, str, int], list[Row]]
@@ -57,7 +55,6 @@ PARAPHRASE_LABELS = (("same", 1), ("opposite", 0), ("same", 1), ("unrelated", 0)
 TRAIN_ROWS = 1008  # a multiple of 2, 3 and 4: classes and kinds come out even
 SHOT_ROWS = 120  # train split of the sets that no model is fine-tuned on
 TEST_ROWS = 120
-SPLITS = ("train", "test")
 
 
 def contrast_rows(family: str, names: tuple[str, str], labels: tuple, group: int) -> Draw:
@@ -105,36 +102,31 @@ def paraphrase_rows(family: str) -> Draw:
     return contrast_rows(family, ("sentence1", "sentence2"), PARAPHRASE_LABELS, 2)
 
 
-def summary_rows(family: str) -> Draw:
+def story_rows(family: str, content: Callable[[Story, int], Row]) -> Draw:
+    """Rows of stories: `content` makes one of a story and the row's number."""
+
+    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
+        def row(number: int) -> Row:
+            return content(tell(rng, family, world.scales(split)), number)
+
+        return unlike_rows(rng, row, count)
+
+    return draw
+
+
+def summary_row(story: Story, number: int) -> Row:
     """A story and its summary in one sentence, which says the adjective by its synonym."""
-
-    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
-        def row(number: int) -> Row:
-            story = tell(rng, family, world.scales(split))
-            return {"document": " ".join(story.sentences), "summary": story.summary}
-
-        return unlike_rows(rng, row, count)
-
-    return draw
+    return {"document": " ".join(story.sentences), "summary": story.summarize()}
 
 
-def question_rows(family: str) -> Draw:
+def question_row(story: Story, number: int) -> Row:
     """A story, an answer, and the question about the story that has this answer."""
-
-    def draw(rng: random.Random, world: World, split: str, count: int) -> list[Row]:
-        def row(number: int) -> Row:
-            story = tell(rng, family, world.scales(split))
-            questions = story.plot.questions
-            answer, question = questions[number % len(questions)]
-            return {
-                "context": " ".join(story.sentences),
-                "answer": story.fill(answer),
-                "question": story.fill(question),
-            }
-
-        return unlike_rows(rng, row, count)
-
-    return draw
+    answer, question = story.plot.questions[number % len(story.plot.questions)]
+    return {
+        "context": " ".join(story.sentences),
+        "answer": story.fill(answer),
+        "question": story.fill(question),
+    }
 
 
 def unlike_rows(rng: random.Random, row: Callable[[int], Row], count: int) -> list[Row]:
@@ -217,7 +209,7 @@ def stories_rows(rng: random.Random, world: World) -> list[dict]:
     rows = []
     contexts = set()
     while len(rows) < STORY_ROWS:
-        story = tell(rng, rng.choice(("home", "away")), world.scales("corpus"))
+        story = tell(rng, rng.choice(("home", "away")))
         context = " ".join([*story.sentences, SUMMARY_OPENINGS[0]])
         if context in contexts:
             continue
@@ -230,7 +222,7 @@ def stories_rows(rng: random.Random, world: World) -> list[dict]:
             story.summarize(syn_x=with_article(f"{against} {story.thing}")),
             story.summarize(syn_x=story.words["syn_x"].replace(story.thing, thing)),
         ]
-        rows.append(choice_row(rng, context, story.summary, wrong))
+        rows.append(choice_row(rng, context, story.summarize(), wrong))
     return rows
 
 
@@ -240,10 +232,10 @@ DATASETS: dict[str, tuple[Draw, int]] = {
     "nli_ood": (nli_rows("away"), SHOT_ROWS),
     "paraphrase": (paraphrase_rows("home"), TRAIN_ROWS),
     "paraphrase_ood": (paraphrase_rows("away"), SHOT_ROWS),
-    "summary": (summary_rows("home"), TRAIN_ROWS),
-    "summary_ood": (summary_rows("away"), SHOT_ROWS),
-    "question": (question_rows("home"), TRAIN_ROWS),
-    "question_ood": (question_rows("away"), SHOT_ROWS),
+    "summary": (story_rows("home", summary_row), TRAIN_ROWS),
+    "summary_ood": (story_rows("away", summary_row), SHOT_ROWS),
+    "question": (story_rows("home", question_row), TRAIN_ROWS),
+    "question_ood": (story_rows("away", question_row), SHOT_ROWS),
 }
 # Multiple choice: both splits at once, since they share one list of questions.
 CHOICES = {"facts": facts_rows, "synonyms": synonyms_rows, "stories": stories_rows}
@@ -266,27 +258,20 @@ def draw_dataset(world: World, name: str) -> dict[str, list[Row]]:
 DOCUMENTS = 70_000
 
 
-def write_corpus(world: World, root: Path) -> Path:
+def write_corpus(world: World, root: Path) -> None:
     """Write `root/corpus.txt`, one document per line."""
     root.mkdir(parents=True, exist_ok=True)
-    target = root / "corpus.txt"
     documents = write_documents(world, DOCUMENTS)
-    target.write_text("\n".join(documents) + "\n", encoding="utf-8")
-    log.info("%s: %d documents", target, len(documents))
-    return target
+    (root / "corpus.txt").write_text("\n".join(documents) + "\n", encoding="utf-8")
 
 
-def write_datasets(world: World, root: Path) -> list[Path]:
+def write_datasets(world: World, root: Path) -> None:
     """Write every dataset's splits below `root/datasets/pocket/`, as a Hub repository has them."""
-    written = []
     for name in (*DATASETS, *CHOICES):
         for split, rows in draw_dataset(world, name).items():
             target = root / f"datasets/pocket/{name}/default/{split}-00000-of-00001.parquet"
             target.parent.mkdir(parents=True, exist_ok=True)
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), target)
-            log.info("%s: %d rows", target, len(rows))
-            written.append(target)
-    return written
 
 
 def write_held_out(world: World, corpus: Iterable[str], folder: Path) -> None:
@@ -295,4 +280,3 @@ def write_held_out(world: World, corpus: Iterable[str], folder: Path) -> None:
     for split, documents in held_out_documents(world, corpus).items():
         lines = "".join(json.dumps({"text": text}) + "\n" for text in documents)
         (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-        log.info("%s: %d documents", folder / f"{split}.jsonl", len(documents))

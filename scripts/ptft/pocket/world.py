@@ -73,9 +73,7 @@ class World:
     homes: dict[str, str]  # person -> town
 
     def scales(self, split: str) -> tuple[int, ...]:
-        """The scales that a split of a task may use: `train`, `test`, or `corpus` (all)."""
-        if split == "corpus":
-            return tuple(range(len(SCALES)))
+        """The scales that a split of a task may use: `train` or `test`."""
         return {"train": self.train_scales, "test": self.test_scales}[split]
 
 
@@ -278,18 +276,13 @@ class Story:
         """A pattern of the plot as a sentence of this story."""
         return pattern.format(**self.words)
 
-    @property
-    def summary(self) -> str:
-        """The story in one sentence."""
-        return self.summarize()
-
     def summarize(self, **changed: str) -> str:
-        """The summary, with some of its words changed (to make a wrong one)."""
+        """The story in one sentence; with some of its words changed, a wrong one."""
         return self.plot.summary.format(**{**self.words, **changed})
 
 
-def tell(rng: random.Random, family: str, scales: tuple[int, ...]) -> Story:
-    """A random story of a family of plots, its adjective from one of `scales`."""
+def tell(rng: random.Random, family: str, scales: tuple[int, ...] | None = None) -> Story:
+    """A random story of a family of plots, its adjective from one of `scales` (default: all)."""
     plot = rng.choice(PLOTS[family])
     scene = draw_scene(rng)
     other = rng.choice([person for person in PEOPLE if person != scene.person])
