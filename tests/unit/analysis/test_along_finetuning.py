@@ -9,7 +9,13 @@ from remedy_scores import Model, remedy_scores
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.remedies import compared, points_of
-from ptft.analysis.tables.snapshots import along_finetuning, best_point
+from ptft.analysis.tables.snapshots import (
+    along_finetuning,
+    best_point,
+    exchange,
+    kept_at,
+    slope_of,
+)
 from ptft.figures import draw
 
 SEEDS = (0, 1, 2)
@@ -60,6 +66,35 @@ def test_stopping_early_is_a_way_to_keep_more_at_equal_gain(scores):
     spared = found[1].versions["spared"][0]
     assert spared == pytest.approx(0.5 - 0.05 / 0.6, abs=0.06)  # kept .55 and .3 of .6
     assert found[1].row["best_gain"] >= found[0].row["best_gain"]
+
+
+def test_the_rate_of_exchange_by_hand():
+    """Through (.2, -.1) and (.4, -.3): (.02 + .12) / (.04 + .16) = .7."""
+    gain, kept = np.array([[0.2], [0.4]]), np.array([[-0.1], [-0.3]])
+    assert slope_of(gain, kept).tolist() == pytest.approx([0.7])
+    # Half way to the first point, half way from there to the second, and beyond.
+    asked = [kept_at(gain, kept, np.array([least]))[0] for least in (0.1, 0.3, 0.5)]
+    assert asked == pytest.approx([-0.05, -0.2, np.nan], nan_ok=True)
+
+
+def test_a_lower_learning_rate_beside_the_way_of_the_highest():
+    """It ends at a gain of .2; there the highest had kept all of .6, and so it should."""
+    models = [
+        Model([0.4], [0.6], method=None),
+        Model([0.8], [0.3], setting="lr0.1", swept="lr", seeds=SEEDS),
+        replace(on_the_way(10.0, 0.7, 0.6), setting="lr0.1", swept="lr"),
+        Model([0.6], [0.45], setting="lr0.01", swept="lr", seeds=SEEDS),
+    ]
+    made = remedy_scores(models, 800, np.random.default_rng(1))
+    arms = {"checkpoint": "step0", "method": "full", "train_task": "nli", "n_updates": 200}
+    rows = [arms | {"setting": f"lr{lr}", "lr": lr, "chosen": None} for lr in (0.1, 0.01)]
+    table = exchange(replace(made, arms=pl.DataFrame(rows)), SETTINGS)
+    high, low = table.sort("lr", descending=True).iter_rows(named=True)
+    assert (high["points"], low["points"], low["against"]) == (2, 1, "lr0.1")
+    # (.3 x 0 + .4 x .5) / (.09 + .16)
+    assert high["rate"] == pytest.approx(0.8, abs=0.1) and high["rate_ci_low"] > 0.6
+    assert high["beside"] is None and low["rate"] is None
+    assert low["beside"] == pytest.approx(-0.25, abs=0.05) and low["beside_ci_high"] < 0
 
 
 def test_the_best_point_by_hand():

@@ -50,6 +50,88 @@ def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
     return _with_measures(made.drop("row"), points, found, bests, settings.level)
 
 
+def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
+    """What a training forgets for what it gains, and whether lower learning rates do otherwise.
+
+    One row per (checkpoint, task, method, setting) with snapshots, seeds averaged. ``rate``: the
+    slope of the line from the checkpoint through (gain, - kept) of the snapshots and the end, least
+    squares: the relative change of other families that is lost for each unit of gain.
+
+    Of settings that differ in their learning rate alone, ``beside`` compares each with the one of
+    the highest (``against``): what it keeps at its end, less what the other kept on its way where
+    it had gained as much, linear between snapshots; null where it never had. An interval around 0:
+    both move along the same curve, and a lower rate only stops earlier on it. All have paired
+    intervals and the smallest true difference found with a power of 80 %.
+    """
+    points = points_of(scores, settings)
+    table = _placed(points.table, scores.arms)
+    rates = _learning_rates(scores.arms)
+    found, curves = [], {}
+    for key, own in table.group_by(TRAINING, maintain_order=True):
+        own = own.sort("update", "point", nulls_last=True)
+        rows = own["row"].to_list()
+        gain, kept = points.gain.values[rows], points.kept.values[rows]
+        about = dict(zip(TRAINING, key, strict=True))
+        place = (about["checkpoint"], about["train_task"], about["method"])
+        rate = rates.get((*place, about["setting"]))
+        if own["point"].null_count() == 1:
+            found.append((about, len(rows), rate, place, gain, kept))
+            if len(rows) > 1 and rate is not None and about["swept"] in (None, "lr"):
+                curves.setdefault(place, []).append((rate, about["setting"], gain, kept))
+    versions = points.gain.values.shape[1]
+    rows, slopes, besides = [], [], []
+    for about, count, rate, place, gain, kept in found:
+        highest, against, *curve = max(curves.get(place, [(None,) * 4]), key=lambda one: one[0])
+        compared = highest is not None and rate is not None and rate < highest
+        if count == 1 and not compared:
+            continue
+        alike = compared and about["swept"] in (None, "lr")
+        rows.append({**about, "points": count, "lr": rate, "against": against if alike else None})
+        slopes.append(slope_of(gain, kept) if count > 1 else np.full(versions, np.nan))
+        beside = kept[-1] - kept_at(*curve, gain[-1]) if alike else np.full(versions, np.nan)
+        besides.append(beside)
+    more = {"points": pl.Int64, "lr": pl.Float64, "against": pl.String}
+    made = pl.DataFrame(rows, {name: table.schema[name] for name in TRAINING} | more)
+    for name, values in (("rate", slopes), ("beside", besides)):
+        estimates = points.kept.estimates(np.array(values) if values else np.empty((0, versions)))
+        made = made.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
+        made = with_comparison(made, estimates, settings.level, prefix=f"{name}_")
+    return made
+
+
+def _learning_rates(arms: pl.DataFrame | None) -> dict[tuple, float]:
+    """Checkpoint, task, method and setting -> learning rate, where the arms are known."""
+    if arms is None or "lr" not in arms.columns:
+        return {}
+    by = ["checkpoint", "train_task", "method", "setting"]
+    return {tuple(key): rate for *key, rate in arms.select(*by, "lr").rows()}
+
+
+def slope_of(gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(V,) slope of the line through the origin by (gain, - kept), (P, V) each, least squares."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -(gain * kept).sum(axis=0) / (gain**2).sum(axis=0)
+
+
+def kept_at(gain: np.ndarray, kept: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """(V,) what a training kept where it first had gained ``least`` (V,), from the checkpoint on.
+
+    Args:
+        gain, kept: (P, V) along the training; linear between points, from (0, 0) on.
+
+    Returns:
+        NaN where it never had.
+    """
+    start = np.zeros((1, gain.shape[1]))
+    gain, kept = np.concatenate([start, gain]), np.concatenate([start, kept])
+    crosses = (gain[:-1] < least) & (gain[1:] >= least)
+    at, own = np.argmax(crosses, axis=0), np.arange(gain.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        way = (least - gain[at, own]) / (gain[at + 1, own] - gain[at, own])
+    between = kept[at, own] + way * (kept[at + 1, own] - kept[at, own])
+    return np.where(crosses.any(axis=0), between, np.nan)
+
+
 def best_point(gain: np.ndarray, kept: np.ndarray, margin: float) -> np.ndarray:
     """(P, V) whether stopping at a point keeps most at a gain near that of the last point.
 
