@@ -84,15 +84,13 @@ def write_records(about: dict, models: Path) -> None:
         (folder / "training.json").write_text(json.dumps(noted))
 
 
-def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
+def collect(study: dict, root: Path, tables: Path, *arms: str) -> dict[str, float]:
     """Collect a study whose files, and what was collected before, are below ``root``."""
     (root / "study.json").write_text(json.dumps(study))
     return run(
         [str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
          "--evaluations", str(root / "evaluations"), "--parts", str(root / "parts"),
-         "--output", str(tables / "cells.parquet"),
-         "--csv", str(tables / "cells.csv"), "--missing", str(tables / "missing.csv"),
-         "--replicates", str(tables / "replicates.parquet")]
+         "--tables", str(tables), *arms]
     )  # fmt: skip
 
 
@@ -109,16 +107,13 @@ def measure_study(study: dict, root: Path, rows: int, about: dict | None = None)
     # All checkpoints but the last, then that one, which reads its own files alone.
     *before, _ = study["checkpoints"].items()
     result["collect"] = collect(study | {"checkpoints": dict(before)}, root, tables)
-    result["collect_new_checkpoint"] = collect(study, root, tables)
     arms = []
     if about is not None:
         write_records(about, root / "models")
         (root / "arms.json").write_text(json.dumps(about))
-        run(
-            [str(SCRIPTS / "collect_arms.py"), "--study", str(root / "arms.json"),
-             "--models", str(root / "models"), "--output-dir", str(tables)]
-        )  # fmt: skip
-        arms = ["--arms", str(tables / "arms.parquet")]
+        arms = ["--arms", str(root / "arms.json"), "--models", str(root / "models")]
+    result["collect_new_checkpoint"] = collect(study, root, tables, *arms)
+    arms = ["--arms", str(tables / "arms.parquet")] if arms else []
     result["analyse"] = run(
         [str(SCRIPTS / "analyse.py"), "--cells", cells, "--replicates", replicates, *arms,
          "--output-dir", str(tables)]

@@ -175,9 +175,9 @@ def build(
         "eos_token_id": None,  # so that all generate to the end
         "pad_token_id": PAD,
         "tie_word_embeddings": kind == "olmo",
+        "attn_implementation": attention,
     }
     config = getattr(transformers, f"{name}Config")(**(common | shape | changes))
-    config._attn_implementation = attention
     with device:
         return getattr(transformers, f"{name}ForCausalLM")(config)
 

@@ -72,9 +72,9 @@ def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
     torch.manual_seed(0)
     config = OlmoConfig(
         vocab_size=VOCABULARY, max_position_embeddings=2048, tie_word_embeddings=True,
-        eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None, **shape,
+        eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None, attn_implementation=attention,
+        **shape,
     )  # fmt: skip
-    config._attn_implementation = attention
     with device:  # made where it is used: a billion random numbers take a CPU long
         return OlmoForCausalLM(config)
 

@@ -21,8 +21,6 @@ RECORDS = [
 ]
 TAIL = [
     "Collect the cells",
-    "Collect the fine-tuned models' settings and losses",
-    "Add up the costs",
     "Analyse the cells",
     "Look at single examples",
     "Compare the models",

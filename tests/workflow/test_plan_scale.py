@@ -20,9 +20,7 @@ from .conftest import make_clone
 STUDY = "config/olmo-1b.yaml"
 TAIL = {"make_report": 1, "all": 1}
 TABLES = {
-    "collect_arms": 1,
     "collect_cells": 1,
-    "collect_costs": 1,
     "analyse_cells": 1,
     "write_examples": 1,
     "compare_models": 1,

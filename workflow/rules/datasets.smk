@@ -76,7 +76,7 @@ rule check_scored:
         " --output {output:q} 2> {log:q}"
 
 
-rule check_trained:
+use rule check_scored as check_trained with:
     input:
         script=steady_program("check_data"),
         tokenizer=RESULTS.tokenizer,
@@ -90,17 +90,10 @@ rule check_trained:
         RESULTS.log("check_trained", "{training}"),
     wildcard_constraints:
         training=one_of(TRAININGS),
-    localrule: True
-    conda:
-        "../../envs/environment.yaml"
     params:
         plan=slice_of("check_trained", slices.trained_slice, "training"),
     message:
         "Check what {wildcards.training} is trained on"
-    shell:
-        "python {input.script:q} --plan {params.plan:q} --tokenizer {input.tokenizer:q}"
-        f" --data {RESULTS.datasets}"
-        " --output {output:q} 2> {log:q}"
 
 
 # For the report; nothing waits for it. What compares datasets is told here and refuses nothing.

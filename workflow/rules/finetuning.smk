@@ -39,9 +39,7 @@ if GRID.self_texts:
         params:
             settings=slice_of("write_self_text", slices.self_text_slice, "text"),
             weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
-            prompts=lambda wildcards, input: (
-                f"--prompts {input.prompts}" if input.prompts else ""
-            ),
+            prompts=lambda wildcards, input: (f"--prompts {input.prompts}" if input.prompts else ""),
         message:
             "Let {wildcards.checkpoint} write text for its replay"
         shell:

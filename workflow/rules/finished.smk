@@ -2,31 +2,16 @@
 READ = GRID.read  # all that reading makes
 COSTS = [file for file in READ if file == RESULTS.table("costs", "csv")]
 ARMS = RESULTS.table("arms") if RESULTS.table("arms") in READ else []
-AUDITS = [name for name in ("audit_splits", "audit_prompts", "self_text") if RESULTS.table(name) in READ]
+AUDITS = [
+    name for name in ("audit_splits", "audit_prompts", "self_text") if RESULTS.table(name) in READ
+]
 LEFT_OUT = [RESULTS.table(name, "csv") for name in ("missing", "unknown")]
 LEFT_OUT = [file for file in LEFT_OUT if file in READ]
 ABOUT = None  # no models to write cards for
 EXAMPLES = []  # no answers to look at
 SCORED = []  # no records of cells
+PINS = []  # nothing is fetched
 GPUS = ()  # no jobs that ask for one
-
-
-rule write_study:
-    input:
-        script=program("write_study"),
-    output:
-        RESULTS.resolved,
-    log:
-        RESULTS.log("write_study"),
-    localrule: True
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        study=slice_of("write_study", lambda study: study.resolved),
-    message:
-        "Write the resolved study"
-    shell:
-        "python {input.script:q} --study {params.study:q} --output {output:q} 2> {log:q}"
 
 
 rule read_finished:

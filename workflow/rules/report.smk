@@ -2,6 +2,30 @@
 COMPARISON = [RESULTS.comparison]
 
 
+rule write_study:
+    input:
+        script=program("write_study"),
+        pins=PINS,
+    output:
+        RESULTS.resolved,
+    log:
+        RESULTS.log("write_study"),
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        study=slice_of(
+            "write_study",
+            lambda study: study.resolved if study.finished else slices.resolved_study(study),
+        ),
+        pins=slice_of("fetched", lambda study: PINS),
+    message:
+        "Write the resolved study"
+    shell:
+        "python {input.script:q} --study {params.study:q} --pins {params.pins:q}"
+        " --output {output:q} 2> {log:q}"
+
+
 rule compare_models:
     input:
         script=program("compare_models"),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.analysis.csv_tables import write_csv
 from ptft.paper import GPU_HOURS
 from ptft.runtime.job_records import read_records
 
@@ -45,18 +44,6 @@ class _Job:
     longest: float | None
     rss_mib: float | None
     gpu_gib: float | None
-
-
-def collect_costs(benchmarks: Path, records: Path, output: Path) -> None:
-    """Sum up what the jobs of a study cost, by stage and arm.
-
-    Args:
-        benchmarks: folder of benchmark files
-        records: folder of jobs' records
-        output: costs.csv
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(read_costs(benchmarks, records), output)
 
 
 def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:

@@ -1,10 +1,10 @@
 """Batches: how much one may hold, and one of token trees as arrays."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 
 from ptft.prompts.encoding import Prompt
@@ -112,14 +112,7 @@ def free_memory(device: torch.device) -> float:
     """Bytes that are free on a device: of the card, or of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo") as lines:
-            kilobytes = {
-                name: value.split()[0] for name, value in (row.split(":") for row in lines)
-            }
-        return int(kilobytes["MemAvailable"]) * 1024
-    except OSError:  # no Linux: half of what is installed
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    return psutil.virtual_memory().available
 
 
 @dataclass

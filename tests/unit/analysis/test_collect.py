@@ -16,6 +16,7 @@ from ptft.analysis.cell_scores import (
     probability_metrics,
 )
 from ptft.analysis.collect import CELLS_SCHEMA, collect
+from ptft.analysis.costs import SCHEMA as COSTS
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -143,25 +144,13 @@ def test_broken_files_are_named(study, tmp_path, spoil, message):
 
 def test_program(study, tmp_path):
     out = tmp_path / "tables"
-    collect_cells.main(
-        [
-            "--study",
-            slice_file(out / "slice.json", study),
-            "--evaluations",
-            str(tmp_path),
-            "--output",
-            str(out / "cells.parquet"),
-            "--csv",
-            str(out / "cells.csv"),
-            "--replicates",
-            str(out / "replicates.parquet"),
-            "--missing",
-            str(out / "missing.csv"),
-        ]
-    )
+    asked = ["--study", slice_file(out / "slice.json", study), "--evaluations", str(tmp_path)]
+    costs = ["--benchmarks", str(tmp_path / "none"), "--jobs", str(tmp_path / "none")]
+    collect_cells.main([*asked, *costs, "--tables", str(out)])
     cells = pl.read_parquet(out / "cells.parquet")
     assert cells["main"].sum() == 36
     assert pl.read_csv(out / "cells.csv")["value"].to_list() == cells["value"].to_list()
+    assert (out / "costs.csv").read_text() == ",".join(COSTS) + "\n"  # nothing to read them from
 
 
 def test_order_of_a_file_does_not_matter(study, tmp_path):

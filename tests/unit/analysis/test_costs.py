@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-import collect_costs
-from ptft.analysis.costs import SCHEMA, read_costs, with_totals
+from ptft.analysis.costs import read_costs, with_totals
 from ptft.report.page import costs_table
 from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
@@ -96,9 +95,3 @@ def test_a_program_notes_what_it_met_on_its_record(tmp_path, monkeypatch):
     assert [path.suffix for path in (tmp_path / "jobs").iterdir()] == [".json"]
     with pytest.raises(TypeError, match="reusd"):
         note(reusd=1)
-
-
-def test_program_without_benchmarks(tmp_path):
-    nothing = ["--benchmarks", str(tmp_path / "none"), "--records", str(tmp_path / "none")]
-    collect_costs.main([*nothing, "--output", str(tmp_path / "t/costs.csv")])
-    assert (tmp_path / "t/costs.csv").read_text() == ",".join(SCHEMA) + "\n"

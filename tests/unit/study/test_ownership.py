@@ -7,7 +7,7 @@ from small_study import STUDY, edit, write_study
 
 from ptft.paths import Results
 from ptft.study import StudyError, open_study
-from ptft.study.load import note_owner, require_own_results
+from ptft.study.load import LIBRARY, note_owner, require_own_results
 
 RESULTS, FILE, OTHER = Results("small"), Path("study.yaml"), Path("b.yaml")
 
@@ -50,4 +50,12 @@ def test_a_clone_in_a_folder_with_braces_is_refused(tmp_path):
     snakefile = tmp_path / "{x}" / "Snakefile"
     code = compile("open_study({}, [])", str(snakefile), "exec")
     with pytest.raises(SystemExit, match=r"/\{x\}: Snakemake takes braces in a workflow's folder"):
+        exec(code, {"open_study": open_study})
+
+
+def test_a_clone_that_finds_the_library_of_another_is_refused(tmp_path):
+    (tmp_path / "scripts/ptft").mkdir(parents=True)
+    code = compile("open_study({}, [])", str(tmp_path / "Snakefile"), "exec")
+    asked = f"called with the library of {LIBRARY.parent}: .*PYTHONPATH={tmp_path}/scripts"
+    with pytest.raises(SystemExit, match=asked):
         exec(code, {"open_study": open_study})
