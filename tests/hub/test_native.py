@@ -14,7 +14,7 @@ from transformers import OlmoForCausalLM
 from ptft.hub.check import check_checkpoint
 from ptft.hub.client import HubError
 from ptft.hub.fetch import fetch
-from ptft.hub.native import convert, to_config, to_hub_weights, to_native_weights
+from ptft.hub.native import ROOT, convert, to_config, to_hub_weights
 from ptft.hub.resolve import resolve_checkpoint
 from ptft.models.loading import load_model
 
@@ -103,6 +103,24 @@ def random_weights(native: dict) -> dict:
     if not native["weight_tying"]:
         weights["transformer.ff_out.weight"] = torch.randn(64, width) * 0.3
     return weights
+
+
+def to_native_weights(weights: dict, config) -> dict:
+    """The reverse of ``to_hub_weights``."""
+    native = {ROOT + "wte.weight": weights["model.embed_tokens.weight"]}
+    for layer in range(config.num_hidden_layers):
+        source, target = f"model.layers.{layer}.", f"{ROOT}blocks.{layer}."
+        attention = [weights[f"{source}self_attn.{part}_proj.weight"] for part in "qkv"]
+        mlp = [weights[f"{source}mlp.{part}_proj.weight"] for part in ("up", "gate")]
+        native |= {
+            target + "att_proj.weight": torch.cat(attention),
+            target + "attn_out.weight": weights[source + "self_attn.o_proj.weight"],
+            target + "ff_proj.weight": torch.cat(mlp),
+            target + "ff_out.weight": weights[source + "mlp.down_proj.weight"],
+        }
+    if not config.tie_word_embeddings:
+        native[ROOT + "ff_out.weight"] = weights["lm_head.weight"]
+    return native
 
 
 def write_native(folder, native: dict, weights: dict):

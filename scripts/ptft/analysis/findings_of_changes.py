@@ -38,8 +38,6 @@ from ptft.analysis.tuned_models import CHOSEN
 
 FIXED = pl.col("setting").ne_missing(CHOSEN)
 """rows of single settings; those of chosen ones repeat them"""
-ZERO = 0.01
-"""a base score below it is nothing"""
 FIRST_TO_READ = (
     *("one gold label", "near perfect untuned", "unlikely labels", "constant answer"),
     *("near-constant answer", "below chance", "no variance", "shots cut", "same score twice"),

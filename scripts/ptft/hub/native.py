@@ -128,24 +128,6 @@ def to_hub_weights(native: Mapping[str, torch.Tensor], config: PreTrainedConfig)
     return {name: tensor.contiguous() for name, tensor in weights.items()}
 
 
-def to_native_weights(weights: Mapping[str, torch.Tensor], config: OlmoConfig) -> dict:
-    """The reverse of :func:`to_hub_weights`."""
-    native = {ROOT + "wte.weight": weights["model.embed_tokens.weight"]}
-    for layer in range(config.num_hidden_layers):
-        source, target = f"model.layers.{layer}.", f"{ROOT}blocks.{layer}."
-        attention = [weights[f"{source}self_attn.{part}_proj.weight"] for part in "qkv"]
-        mlp = [weights[f"{source}mlp.{part}_proj.weight"] for part in ("up", "gate")]
-        native |= {
-            target + "att_proj.weight": torch.cat(attention),
-            target + "attn_out.weight": weights[source + "self_attn.o_proj.weight"],
-            target + "ff_proj.weight": torch.cat(mlp),
-            target + "ff_out.weight": weights[source + "mlp.down_proj.weight"],
-        }
-    if not config.tie_word_embeddings:
-        native[ROOT + "ff_out.weight"] = weights["lm_head.weight"]
-    return native
-
-
 def convert(source: Path, tokenizer: Path, output: Path) -> None:
     """Write a native checkpoint folder in the Hub's layout.
 

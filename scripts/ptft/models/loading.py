@@ -1,6 +1,6 @@
 """Models in memory: read whole or not at all, adapters merged, ready to be scored or trained.
 
-Also their weights file by file, and how they are written.
+Also how they are written.
 """
 
 import contextlib
@@ -8,15 +8,13 @@ import json
 import pickle
 import tempfile
 import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors import safe_open
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -28,7 +26,6 @@ from ptft.models.folder import (
     holds_adapter,
     model_files,
     read_json,
-    weight_files,
 )
 
 
@@ -311,39 +308,3 @@ def wrap_model(
         pad=0 if pad is None or pad >= rows else pad,
         eos_ids=frozenset(end for end in eos_ids if end is not None),
     )
-
-
-class StoredWeights(Mapping[str, torch.Tensor]):
-    """Name -> weight, on the CPU in the files' precision; each look-up reads the file again.
-
-    Raises:
-        KeyError: the files have no weight of the name (a tied one is stored once).
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._files = {name: file for file in weight_files(folder) for name in _names(file)}
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        file = self._files[name]
-        if file.suffix != ".safetensors":
-            return _pickled(file)[name]
-        with safe_open(file, framework="pt") as weights:
-            return weights.get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def _names(file: Path) -> list[str]:
-    if file.suffix != ".safetensors":
-        return list(_pickled(file))
-    with safe_open(file, framework="pt") as weights:
-        return list(weights.keys())
-
-
-def _pickled(file: Path) -> dict[str, torch.Tensor]:
-    mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and read whole
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
