@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 from typing_extensions import TypedDict
 
+from ptft.analysis.csv_tables import write_table
 from ptft.audit.scored import ScoredSlice, check_scored
 from ptft.audit.splits import contents
 from ptft.audit.tokenizers import read_tokenizer
@@ -93,16 +94,21 @@ class ChecksSlice(TypedDict):
     sources: dict[str, str]
 
 
-def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
-    """Run a check, of data that is scored or trained on, whichever the slice is of.
+def check_data(plan: Path, data: Path, tokenizer: Path, output: Path) -> None:
+    """Check the data that models are scored on, or trained on; a refusal ends in an error.
 
     Args:
-        plan: file of a ``ScoredSlice`` or ``TrainedSlice``.
-        data: folder of prepared splits.
-        tokenizer: note of ``ptft.audit.tokenizers``, beside the tokenizer.
+        plan: the check's slice, JSON file
+        data: folder of prepared datasets
+        tokenizer: the study's, as take_tokenizer.py left it
+        output: what was counted, JSON file
+    """
+    found = json.dumps(run_check(plan, data, tokenizer), indent=1, ensure_ascii=False)
+    output.write_text(f"{found}\n", encoding="utf-8")
 
-    Returns:
-        what was counted, the check's ``plan``, and the ``version`` of the checks.
+
+def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
+    """What was counted by a check, the check's ``plan``, and the ``version`` of the checks.
 
     Raises:
         AuditError: the study can't be run as described.
@@ -115,23 +121,37 @@ def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
 
 
 def collect_checks(
-    plan: ChecksSlice, checks: Sequence[Path], data: Path, tokenizer: Path
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Put all checks into tables; one of an earlier version is run again, for what it counts.
+    plan: Path,
+    checks: tuple[Path, ...],
+    data: Path,
+    tokenizer: Path,
+    splits: Path,
+    prompts: Path,
+) -> None:
+    """Put what the checks of a study counted into two tables, of its splits and of its prompts.
 
-    Trainings and evaluations do not wait for that: what passed once stays as it is.
+    A check of an earlier version is run again, for what it counts. Trainings and evaluations do
+    not wait for that: what passed once stays as it is.
 
-    Raises:
-        AuditError: a check that is run again refuses the study.
+    Args:
+        plan: the study's slice, JSON file
+        checks: what each check counted, JSON files
+        data: folder of prepared datasets
+        tokenizer: the study's, as take_tokenizer.py left it
+        splits: table of splits to write, parquet
+        prompts: table of prompts to write, parquet
     """
+    asked = read_slice(plan, ChecksSlice)
     found = [json.loads(path.read_text(encoding="utf-8")) for path in checks]
     current = [
         check
-        if check["version"] == plan["version"]
+        if check["version"] == asked["version"]
         else run_check(Path(check["plan"]), data, tokenizer)
         for check in found
     ]
-    return audit_tables(current, plan["splits"], plan["sources"], data)
+    tables = audit_tables(current, asked["splits"], asked["sources"], data)
+    for table, path in zip(tables, (splits, prompts), strict=True):
+        write_table(table, path)
 
 
 def audit_tables(
