@@ -74,9 +74,9 @@ titles_slice = slice_of("titles", lambda study: study.titles)
 analysis_slice = slice_of("analysis", lambda study: dataclasses.asdict(study.study.analysis))
 
 
-def folder_of(path, levels=1):
+def folder_of(path):
     """Folder of a job's input or output, for programs that are given folders."""
-    return str(Path(path).parents[levels - 1])
+    return str(Path(path).parent)
 
 
 def library(*names):
