@@ -31,7 +31,7 @@ def main(
         if delete:
             # No job may be at work on the study, nor on one that shares what was fetched.
             found = directory.glob("results/*/state/main.lock") if "fetched" in only else ()
-            for root in {directory / study.results.root, *(lock.parents[1] for lock in found)}:
+            for root in {directory / study.grid.results.root, *(lock.parents[1] for lock in found)}:
                 locks.enter_context(lock_study(root))
         kinds = [kind for kind in study.kinds() if kind.name in only]
         print(*kinds or [f"{study.grid.name}: nothing to delete"], sep="\n")

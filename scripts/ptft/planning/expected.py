@@ -9,7 +9,7 @@ from statistics import fmean
 
 from ptft.errors import present
 from ptft.models.folder import TRAINING_SUMMARY
-from ptft.paths import Results, pretrained
+from ptft.paths import pretrained
 from ptft.planning.estimates import Estimates
 from ptft.planning.gpus import Gpu
 from ptft.planning.workload import RATES, Workload, training_seconds
@@ -59,7 +59,7 @@ class History:
     def _pairs(self, rule: str) -> Iterator[tuple[float, float]]:
         """(seconds taken, seconds expected) of each job with a usable record."""
         expected = {FINETUNE: self._training, EVALUATE: self._scoring}[rule]
-        results = Results(self.grid.name)
+        results = self.grid.results
         for checkpoint, arm in self.grid.models():
             records = read_records(self.folder / results.job_records(rule, checkpoint, arm.name))
             if not records or records[-1].state != "done" or not self._same_device(records[-1]):
@@ -70,7 +70,7 @@ class History:
 
     def _training(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
         """From the model's summary: the study's settings may have changed since."""
-        results = Results(self.grid.name)
+        results = self.grid.results
         places = [results.tuned(checkpoint, arm), results.training_records(checkpoint, arm)]
         files = [self.folder / place / TRAINING_SUMMARY for place in places]
         file = next((file for file in files if file.exists()), None)
@@ -245,7 +245,7 @@ def model_jobs(grid: Grid) -> Iterator[PlannedJob]:
 
 
 def _has_result(grid: Grid, job: PlannedJob, folder: Path) -> bool:
-    results, checkpoint = Results(grid.name), present(job.checkpoint, "checkpoint")
+    results, checkpoint = grid.results, present(job.checkpoint, "checkpoint")
     if job.rule == PRETRAIN:
         return (folder / pretrained(grid.study.model, checkpoint)).exists()
     record = results.scored_model(checkpoint, present(job.arm, "arm"))

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
-from ptft.paths import Results
 from ptft.planning.workload import ADAPTER_SHARE, TFLOPS, Workload, model_size
 from ptft.runtime.gpus import gpu_memory_gb
 from ptft.study.grid import Arm, Grid
@@ -269,7 +268,7 @@ def require_room(grid: Grid, gpus: tuple[Gpu, ...], folder: Path = Path()) -> No
 
 def unfinished(grid: Grid, folder: Path) -> list[Arm]:
     """Arms of which a checkpoint has neither a model nor scores yet."""
-    results = Results(grid.name)
+    results = grid.results
 
     def made(checkpoint: str, arm: str) -> bool:
         files = [results.scored_model(checkpoint, arm)]

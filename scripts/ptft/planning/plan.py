@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import NormalDist
 
 from ptft.errors import present
-from ptft.paths import Results
 from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import (
     EVALUATE,
@@ -322,7 +321,7 @@ def _new_models(grid: Grid, jobs: Iterable[PlannedJob], folder: Path) -> list[in
 
 def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:
     checkpoint, arm = present(job.checkpoint, "checkpoint"), present(job.arm, "arm")
-    return (folder / Results(grid.name).tuned(checkpoint, arm)).exists()
+    return (folder / grid.results.tuned(checkpoint, arm)).exists()
 
 
 def _existing(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from ptft.evaluation.cells import CellRequest, DerivedPlan, EvaluationPlan, cells_of_plan
 from ptft.evaluation.records import names_in, recorded_slice
-from ptft.paths import Results, cell_file
+from ptft.paths import cell_file
 from ptft.planning.expected import EVALUATE, FETCHING, FINETUNE, PRETRAIN, PlannedJob, Score
 from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice
@@ -56,7 +56,7 @@ class _Asked:
 class _Planned:
     def __init__(self, grid: Grid, events: list[JobEvent], folder: Path) -> None:
         self.grid, self.events, self.folder = grid, events, folder
-        self.results = Results(grid.name)
+        self.results = grid.results
         self.maker = {path: event for event in events for path in event.output}
         self.new_data = {
             event.wildcards["dataset"] for event in events if event.rule_name == "prepare_split"

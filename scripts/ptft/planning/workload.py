@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ptft.models.folder import CONFIG, weights_among
-from ptft.paths import POCKET, Results
+from ptft.paths import POCKET
 from ptft.study.grid import Grid
 from ptft.study.models import Shape
 from ptft.study.slices import split_slice
@@ -194,7 +194,7 @@ class Workload:
     @cached_property
     def _audit(self) -> dict[tuple[str, str], dict[str, str]]:
         """(dataset, split) -> its row of the study's audit."""
-        file = self.folder / Results(self.grid.name).table("audit_splits", "csv")
+        file = self.folder / self.grid.results.table("audit_splits", "csv")
         if not file.exists():
             return {}
         with file.open(newline="") as lines:
@@ -219,5 +219,5 @@ class Workload:
 
     def _kept(self, dataset: str, split: str) -> int | None:
         """Usable rows of a split, if it is prepared."""
-        file = self.folder / Results(self.grid.name).split_audit(dataset, split)
+        file = self.folder / self.grid.results.split_audit(dataset, split)
         return json.loads(file.read_text()).get("kept") if file.exists() else None

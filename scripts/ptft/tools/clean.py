@@ -74,11 +74,6 @@ class Deletable:
     grid: Grid
     folder: Path = Path()
 
-    @cached_property
-    def results(self) -> paths.Results:
-        """Paths of the study."""
-        return paths.Results(self.grid.name)
-
     def kinds(self) -> list[Kind]:
         """All that may be deleted, by reason; reasons without files are left out."""
         found = {
@@ -87,7 +82,7 @@ class Deletable:
             "cells": self._cells(),
             "slices": unused_slices(self.grid, self.folder),
             "collected": self._collected(),
-            "logs": [*self._there(f"{self.results.root}/logs")],
+            "logs": [*self._there(f"{self.grid.results.root}/logs")],
             "fetched": self._fetched(),
         }
         return [Kind(name, places) for name, places in found.items() if places]
@@ -99,15 +94,15 @@ class Deletable:
     def _states(self) -> list[Path]:
         """States of finished trainings; an unfinished one resumes from its state."""
         found = []
-        for model, state in self._by_model(f"{self.results.root}/state/finetune"):
-            summary = self.folder / self.results.tuned(*model) / TRAINING_SUMMARY
-            record = self.folder / self.results.scored_model(*model)
+        for model, state in self._by_model(f"{self.grid.results.root}/state/finetune"):
+            summary = self.folder / self.grid.results.tuned(*model) / TRAINING_SUMMARY
+            record = self.folder / self.grid.results.scored_model(*model)
             if summary.exists() or record.exists() or model not in self._asked:
                 found.append(state)
         return found
 
     def _models(self) -> list[Path]:
-        folders = (self.results.models, self.results.trained)
+        folders = (self.grid.results.models, self.grid.results.trained)
         return [
             place
             for folder in folders
@@ -119,29 +114,29 @@ class Deletable:
         """Files and records of cells that the study no longer has, and unused stored cells."""
         wanted = {paths.cell_file(*score) for score in self.grid.scores()}
         places, keys = [], set()
-        for checkpoint, file in self._below(self.results.scored_models):
+        for checkpoint, file in self._below(self.grid.results.scored_models):
             model = (checkpoint, file.stem)
             if model not in self._asked:
                 places.append(file)
                 continue
             keys |= {key for name, key in recorded_cells(file).items() if name in wanted}
-        for model, folder in self._by_model(self.results.evaluations):
+        for model, folder in self._by_model(self.grid.results.evaluations):
             if model not in self._asked:
                 places.append(folder)
             else:
                 places += [folder / name for name in sorted(names_in(folder) - wanted)]
         # A model without a record may be at work: its cells wait in the store.
         if all(self._is_scored(model) for model in self._asked):
-            store = self.folder / self.results.cell_store
+            store = self.folder / self.grid.results.cell_store
             kept = {Path(paths.stored_cell(store, key)).name for key in keys}
             places += [store / name for name in sorted(names_in(store) - kept)]
         return places
 
     def _is_scored(self, model: Model) -> bool:
-        return (self.folder / self.results.scored_model(*model)).exists()
+        return (self.folder / self.grid.results.scored_model(*model)).exists()
 
     def _collected(self) -> list[Path]:
-        return [*self._there(self.results.collected), *self._there(self.results.preview)]
+        return [*self._there(self.grid.results.collected), *self._there(self.grid.results.preview)]
 
     def _fetched(self) -> list[Path]:
         """Fetched folders and their pins that no study names; none if a study can't be read."""
@@ -175,7 +170,7 @@ class Deletable:
 
 def unused_slices(grid: Grid, folder: Path) -> list[Path]:
     """Slices of evaluations that no record names, and the study does not ask for as it is now."""
-    results = paths.Results(grid.name)
+    results = grid.results
     used = {recorded_slice(record) for record in (folder / results.scored_models).glob("*/*.json")}
     slices = Slices(results.slices)
     asked = partial(evaluation_slice, grid)

@@ -64,17 +64,12 @@ class Preview:
     @property
     def output(self) -> Path:
         """The only folder that is written to."""
-        return self.folder / self.results.preview
+        return self.folder / self.grid.results.preview
 
     @property
     def tables(self) -> Path:
         """Folder of the tables."""
         return self.output / "tables"
-
-    @property
-    def results(self) -> paths.Results:
-        """Paths of the study."""
-        return paths.Results(self.grid.name)
 
     @cached_property
     def drawn(self) -> dict[str, FigureSpec]:
@@ -102,7 +97,7 @@ class Preview:
         """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
         study = as_read(collection_slice(self.grid))
         fill_in(study["checkpoints"], self._pins(self.grid.fetched_checkpoints()))
-        evaluations = self.folder / self.results.evaluations
+        evaluations = self.folder / self.grid.results.evaluations
         found = find_cells(study, evaluations, self._is_scored)
         if not found.models:
             raise NothingYetError(
@@ -118,22 +113,22 @@ class Preview:
         parts.write_replicates(self.tables / "replicates.parquet")
         write_csv(found.missing, self.tables / "missing.csv")
         write_table(self._arms(), self.tables / "arms.parquet")
-        root = self.folder / self.results.root
-        costs = read_costs(root / "benchmarks", self.folder / self.results.job_records())
+        root = self.folder / self.grid.results.root
+        costs = read_costs(root / "benchmarks", self.folder / self.grid.results.job_records())
         write_csv(costs, self.tables / "costs.csv")
         for name in AUDITS:
-            if (made := self.folder / self.results.table(name)).exists():
+            if (made := self.folder / self.grid.results.table(name)).exists():
                 write_table(pl.read_parquet(made), self.tables / f"{name}.parquet")
         return Progress.of(found.cells, found.missing, f"{datetime.now():%Y-%m-%d %H:%M}")
 
     def _is_scored(self, checkpoint: str, arm: str) -> bool:
         """Cells without a record do not count: they may be of an earlier model."""
-        return (self.folder / self.results.scored_model(checkpoint, arm)).exists()
+        return (self.folder / self.grid.results.scored_model(checkpoint, arm)).exists()
 
     def _arms(self) -> pl.DataFrame:
         study = as_read(arms_slice(self.grid))
         models, records = (
-            self.folder / place for place in (self.results.models, self.results.trained)
+            self.folder / place for place in (self.grid.results.models, self.grid.results.trained)
         )
         return arms(study, models, records)
 
@@ -168,7 +163,7 @@ class Preview:
         }
         resolved.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))
         records = tuple(
-            self.folder / place for place in (self.results.trained, self.results.models)
+            self.folder / place for place in (self.grid.results.trained, self.grid.results.models)
         )
         files = StudyFiles(resolved, self.tables, self.output / "figures", records)
         write_page(files, self.page, list(self.drawn), progress)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptft.evaluation.records import names_in
 from ptft.models.folder import TRAINING_SUMMARY
-from ptft.paths import Results, cell_file
+from ptft.paths import cell_file
 from ptft.planning.expected import EVALUATE, FINETUNE
 from ptft.runtime.failures import cause, log_lines
 from ptft.runtime.job_records import read_records
@@ -36,16 +36,11 @@ class Progress:
     folder: Path = Path()
     """working directory of the study"""
 
-    @property
-    def results(self) -> Results:
-        """Paths of the study."""
-        return Results(self.grid.name)
-
     def jobs(self) -> Iterator[JobStatus]:
         """Every fine-tuning and evaluation, checkpoint by checkpoint."""
         wanted, records = self._wanted(), self._records()
         for checkpoint, arm in self.grid.models():
-            recorded = self.results.scored_model(checkpoint, arm.name) in records
+            recorded = self.grid.results.scored_model(checkpoint, arm.name) in records
             evaluation = self._evaluation(checkpoint, arm.name, wanted, recorded)
             if arm.made:
                 yield self._finetuning(checkpoint, arm.name, evaluation.state == "done")
@@ -53,7 +48,7 @@ class Progress:
 
     def log_of(self, job: JobStatus) -> Path:
         """Log of a job's last attempt."""
-        return self.folder / self.results.log(job.rule, job.checkpoint, job.arm)
+        return self.folder / self.grid.results.log(job.rule, job.checkpoint, job.arm)
 
     def _wanted(self) -> set[str]:
         """File names of the cells of a model."""
@@ -61,7 +56,7 @@ class Progress:
 
     def _records(self) -> set[str]:
         """Paths of all scored models' records, from one listing per checkpoint."""
-        folder = self.results.scored_models
+        folder = self.grid.results.scored_models
         return {
             f"{folder}/{checkpoint}/{name}"
             for checkpoint in self.grid.checkpoints
@@ -70,7 +65,7 @@ class Progress:
 
     def _evaluation(self, checkpoint: str, arm: str, wanted: set[str], recorded: bool) -> JobStatus:
         """Without a record it is not done: its cells may be of an earlier run."""
-        found = names_in(self.folder / self.results.evaluation(checkpoint, arm))
+        found = names_in(self.folder / self.grid.results.evaluation(checkpoint, arm))
         done = len(wanted & found)
         if recorded and done == len(wanted):
             return JobStatus(EVALUATE, checkpoint, arm, "done", done)
@@ -79,7 +74,7 @@ class Progress:
 
     def _finetuning(self, checkpoint: str, arm: str, used: bool) -> JobStatus:
         """A used and deleted model (a temporary output) is done, too."""
-        model = self.folder / self.results.tuned(checkpoint, arm)
+        model = self.folder / self.grid.results.tuned(checkpoint, arm)
         if used or (model / TRAINING_SUMMARY).exists():
             return JobStatus(FINETUNE, checkpoint, arm, "done")
         state, attempts = self._recorded(FINETUNE, checkpoint, arm)
@@ -87,7 +82,7 @@ class Progress:
 
     def _recorded(self, rule: str, checkpoint: str, arm: str) -> tuple[str, int]:
         """State of a job without output, from its last attempt."""
-        records = read_records(self.folder / self.results.job_records(rule, checkpoint, arm))
+        records = read_records(self.folder / self.grid.results.job_records(rule, checkpoint, arm))
         if not records:
             return "missing", 0
         state = records[-1].state

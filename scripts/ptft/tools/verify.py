@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import cast
@@ -78,11 +77,6 @@ class Verification:
     grid: Grid
     folder: Path = Path()
 
-    @cached_property
-    def results(self) -> paths.Results:
-        """Paths of the study."""
-        return paths.Results(self.grid.name)
-
     def findings(self) -> Iterator[Finding]:
         """All findings, check by check."""
         yield from self._pins()
@@ -120,8 +114,8 @@ class Verification:
 
     def _cells(self, model: Model, wanted: set[str]) -> Iterator[Finding]:
         """Check a model's record, and the files that it lists against the store."""
-        record = self.folder / self.results.scored_model(*model)
-        folder = self.folder / self.results.evaluation(*model)
+        record = self.folder / self.grid.results.scored_model(*model)
+        folder = self.folder / self.grid.results.evaluation(*model)
         if not record.exists():
             yield Finding(record, "is not there: the model was not scored to its end", RERUN)
             return
@@ -139,7 +133,7 @@ class Verification:
 
     def _cell(self, record: Path, file: Path, key: str) -> Iterator[Finding]:
         """Check that a file is complete and equals the stored cell of its recorded key."""
-        stored = self.folder / paths.stored_cell(self.results.cell_store, key)
+        stored = self.folder / paths.stored_cell(self.grid.results.cell_store, key)
         again = f"remove it, {stored} and {record}, then {RERUN}"
         if not file.exists():
             yield Finding(file, "is not there", f"remove {record}, then {RERUN}")
@@ -166,7 +160,7 @@ class Verification:
             for name, arm in self.grid.arms.items():
                 if arm.parent or checkpoint not in self.grid.checkpoints_of(name):
                     continue
-                tuned = self.folder / self.results.tuned(checkpoint, name)
+                tuned = self.folder / self.grid.results.tuned(checkpoint, name)
                 model = start if name == BASE else tuned
                 if name != BASE and not self.grid.study.keep_models and not model.exists():
                     continue  # it went when it was scored
@@ -177,7 +171,7 @@ class Verification:
 
     def _model_keys(self, checkpoint: str, arm: str, model: Path, start: Path) -> Iterator[Finding]:
         plan = cast(EvaluationPlan, as_read(evaluation_slice(self.grid, arm)))
-        results = self.results
+        results = self.grid.results
         job = EvaluationJob(
             model, self.folder / results.datasets, Path(), self.folder / results.cell_store,
             self.folder / results.scored_model(checkpoint, arm),
@@ -213,12 +207,12 @@ class Verification:
 
     def _foreign(self) -> Iterator[Finding]:
         """Files that no program of the workflow writes."""
-        root = self.folder / self.results.root
-        archive = Path(self.results.archive).name
+        root = self.folder / self.grid.results.root
+        archive = Path(self.grid.results.archive).name
         hidden = [name for name in names_in(root) if name.startswith(".")]
         for name in sorted(names_in(root) - KNOWN - {archive, *hidden}):
             yield Finding(root / name, "is no part of a study's results", "move it elsewhere")
-        store = self.folder / self.results.cell_store
+        store = self.folder / self.grid.results.cell_store
         for name in sorted(names_in(store)):
             if not STORED.fullmatch(name) and not name.endswith(".lock"):
                 yield Finding(store / name, "is no cell's name", "remove it")
@@ -230,7 +224,7 @@ class Verification:
 
     def _table(self, wanted: set[str]) -> Iterator[Finding]:
         """Compare the table of cells with the study."""
-        file = self.folder / self.results.table("cells")
+        file = self.folder / self.grid.results.table("cells")
         if not file.exists():
             yield Finding(file, "is not there: the cells were not collected", RERUN)
             return
