@@ -16,10 +16,9 @@ import torch
 
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
-from ptft.inference.generation import Answer, Choose, Sampling, StopStrings, greedy
+from ptft.inference.generation import Answer, Choose, Generated, StopStrings
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
-from ptft.prompts.tokens import text_before
 
 log = logging.getLogger("evaluate_model")
 
@@ -64,60 +63,24 @@ class PlainEngine(Engine):
         """As ``Engine.alone``: itself."""
         return self
 
-    def score(
-        self,
-        prompts: Sequence[Prompt],
-        progress: OnProgress = silent,
-        rounded: dict[int, list[float]] | None = None,
-    ) -> list[list[float]]:
-        """As ``Engine.score``; ``rounded`` gets nothing, since the logits are the model's own."""
-        return [[math.fsum(one) for one in row] for row in self.score_tokens(prompts, progress)]
-
     def score_tokens(
         self,
         prompts: Sequence[Prompt],
         progress: OnProgress = silent,
         rounded: dict[int, list[list[float]]] | None = None,
     ) -> list[list[list[float]]]:
-        """As ``Engine.score_tokens``; ``rounded`` gets nothing."""
+        """As ``Engine.score_tokens``; ``rounded`` gets nothing: the logits are the model's own."""
         found = []
         for prompt in prompts:
             found.append(self._score_one(prompt))
             progress(1)
         return found
 
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        max_new_tokens: int,
-        stop: Sequence[str],
-        progress: OnProgress = silent,
-    ) -> list[Answer]:
-        """As ``Engine.generate``."""
+    def _continued(self, prompts, max_new_tokens, stop, progress, chooser) -> Iterator[Generated]:
         stops = StopStrings(self.loaded, stop)
-        answers = []
-        for prompt in prompts:
-            ids, ended = self._continue(prompt.context, max_new_tokens, stops, greedy([0]))
-            text = text_before(self.loaded.tokenizer, stop, ids)
-            answers.append(Answer(text, ended, tuple(ids)))
-            progress(1)
-        return answers
-
-    def sample(
-        self,
-        prompts: Sequence[Prompt],
-        max_new_tokens: int,
-        sampling: Sampling,
-        progress: OnProgress = silent,
-    ) -> list[Answer]:
-        """As ``Engine.sample``."""
-        stops, answers = StopStrings(self.loaded, ()), []
         for number, prompt in enumerate(prompts):
-            choose = sampling.chooser([number])
-            ids, ended = self._continue(prompt.context, max_new_tokens, stops, choose)
-            answers.append(Answer(text_before(self.loaded.tokenizer, (), ids), ended, tuple(ids)))
+            yield self._one(prompt.context, max_new_tokens, stops, chooser([number]))
             progress(1)
-        return answers
 
     @torch.inference_mode()
     def logprobs(self, ids: Sequence[int], last: int = 1) -> torch.Tensor:
@@ -142,7 +105,7 @@ class PlainEngine(Engine):
             scores.append(values)
         return scores
 
-    def _continue(
+    def _one(
         self, context: Sequence[int], most: int, stops: StopStrings, choose: Choose
     ) -> tuple[list[int], str]:
         ids: list[int] = []

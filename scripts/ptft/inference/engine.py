@@ -5,16 +5,26 @@ question share the question (``TokenTrees``); only the requested logits are comp
 None of it changes a score: tests compare every score with that of the whole prompt alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from ptft.inference.batches import Budget, TokenTrees
 from ptft.inference.forward import Prefix, PromptGroups, exact_head, use_engine_attention
-from ptft.inference.generation import Answer, Sampling, generate
+from ptft.inference.generation import (
+    Answer,
+    Chooser,
+    Generated,
+    Sampling,
+    generate,
+    greedy,
+)
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
+from ptft.prompts.tokens import text_before
 
 # Rows of logits that are exponentiated at once.
 SOFTMAX_ROWS = 1024
@@ -86,16 +96,11 @@ class Engine:
         Raises:
             FloatingPointError: the model's logits are not finite.
         """
-        results: list[list[float]] = [[] for _ in prompts]
-        for numbers, owners, logprobs, coarse in self._scored(prompts):
-            for values, found in ((logprobs, results), (coarse, rounded)):
-                if values is None or found is None:
-                    continue
-                sums = iter(np.bincount(owners, weights=values).tolist())
-                for number in numbers:
-                    found[number] = [next(sums) for _ in prompts[number].continuations]
-            progress(len(numbers))
-        return results
+        coarse: dict[int, list[list[float]]] = {}
+        found = self.score_tokens(prompts, progress, coarse if rounded is not None else None)
+        for number, row in coarse.items():
+            rounded[number] = _sums(row)
+        return [_sums(row) for row in found]
 
     def score_tokens(
         self,
@@ -105,7 +110,7 @@ class Engine:
     ) -> list[list[list[float]]]:
         """As ``score``, but the log-probability of every token of every continuation."""
         results: list[list[list[float]]] = [[] for _ in prompts]
-        for numbers, _, logprobs, coarse in self._scored(prompts):
+        for numbers, logprobs, coarse in self._scored(prompts):
             for values, found in ((logprobs, results), (coarse, rounded)):
                 if values is None or found is None:
                     continue
@@ -135,9 +140,7 @@ class Engine:
         Raises:
             FloatingPointError: the model's logits are not finite.
         """
-        return generate(
-            self.loaded, self.budget, self.groups, prompts, max_new_tokens, stop, progress
-        )
+        return self._answers(prompts, max_new_tokens, stop, progress, greedy)
 
     def sample(
         self,
@@ -156,10 +159,26 @@ class Engine:
         Raises:
             FloatingPointError: the model's logits are not finite.
         """
-        return generate(
-            *(self.loaded, self.budget, self.groups, prompts, max_new_tokens, (), progress),
-            sampling.chooser,
-        )
+        return self._answers(prompts, max_new_tokens, (), progress, sampling.chooser)
+
+    def _answers(
+        self, prompts, max_new_tokens, stop: Sequence[str], progress, chooser
+    ) -> list[Answer]:
+        found = self._continued(prompts, max_new_tokens, stop, progress, chooser)
+        cut = partial(text_before, self.loaded.tokenizer, stop)
+        return [Answer(cut(ids), ended, tuple(ids)) for ids, ended in found]
+
+    def _continued(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        stop: Sequence[str],
+        progress: OnProgress,
+        chooser: Chooser,
+    ) -> Iterable[Generated]:
+        """What is generated behind each prompt."""
+        asked = prompts, max_new_tokens, stop, progress, chooser
+        return generate(self.loaded, self.budget, self.groups, *asked)
 
     def gpu_memory(self) -> int:
         """Most bytes of the GPU that this engine has held."""
@@ -167,8 +186,8 @@ class Engine:
 
     def _scored(
         self, prompts: Sequence[Prompt]
-    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Batch by batch: numbers of its prompts; of each token ``_run``'s three."""
+    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray | None]]:
+        """Batch by batch: numbers of its prompts; of each token ``_run``'s two."""
         for prefix, members in self.groups.of(prompts):
             lengths = {
                 number: len(prompts[number].context)
@@ -192,8 +211,8 @@ class Engine:
     @torch.inference_mode()
     def _run(
         self, prefix: Prefix, prompts: Sequence[Prompt]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """One batch: owner and log-probability of each scored token; the latter rounded, too.
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """One batch: log-probability of each scored token, and the same rounded.
 
         Only the token's own logit is rounded to the model's precision, none where it is float32.
         """
@@ -220,7 +239,11 @@ class Engine:
         rounded = None
         if self.coarse is not None:
             rounded = (chosen.to(self.coarse).float() - normaliser).cpu().numpy()
-        return trees.owners, logprobs, rounded
+        return logprobs, rounded
+
+
+def _sums(tokens: Sequence[Sequence[float]]) -> list[float]:
+    return [math.fsum(one) for one in tokens]
 
 
 def log_normaliser(logits: torch.Tensor) -> torch.Tensor:

@@ -15,13 +15,18 @@ from ptft.inference.batches import STEP_TOKENS, Budget
 from ptft.inference.forward import Block, Prefix, PromptGroups, RowCache, exact_head
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
-from ptft.prompts.tokens import text_before
 
 Choose = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 """From logits (B, V) and the number of each row's context among those of a batch to tokens (B,)"""
+Chooser = Callable[[Sequence[int]], Choose]
+"""``Choose`` for the prompts of these numbers"""
 
 # Finished rows leave when they are this part of a batch: to leave costs a copy of the rest.
 LEAVING = 0.1
+
+
+Generated = tuple[list[int], str]
+"""token ids, and what ended them (see ``Answer``)"""
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,11 @@ def generate(
     max_new_tokens: int,
     stop: Sequence[str],
     progress: Callable[[int], None],
-    chooser: Callable[[Sequence[int]], Choose] = greedy,
-) -> list[Answer]:
+    chooser: Chooser,
+) -> list[Generated]:
     """Continuation of every prompt; see ``Engine.generate`` and ``Engine.sample``."""
-    tokenizer = loaded.tokenizer
     stops = StopStrings(loaded, stop)
-    answers = [Answer("", "length")] * len(prompts)
+    found: list[Generated] = [([], "length")] * len(prompts)
     for prefix, members in groups.of(prompts):
         order = sorted(members, key=lambda number: -len(prompts[number].context))
         lengths = [len(prompts[number].context) - len(prefix) for number in order]
@@ -128,11 +132,11 @@ def generate(
             except torch.OutOfMemoryError:
                 budget.shrink(len(numbers), STEP_TOKENS)
                 continue
-            for number, (ids, ended) in zip(numbers, generated, strict=True):
-                answers[number] = Answer(text_before(tokenizer, stop, ids), ended, tuple(ids))
+            for number, one in zip(numbers, generated, strict=True):
+                found[number] = one
             progress(len(numbers))
             start += len(numbers)
-    return answers
+    return found
 
 
 class _Batch:
@@ -168,10 +172,8 @@ class _Batch:
         self.chosen = self.positions.new_empty(0)  # (B,), the last token of each row
 
     @torch.inference_mode()
-    def run(
-        self, max_new_tokens: int, reached: Callable[[list[int]], bool]
-    ) -> list[tuple[list[int], str]]:
-        """Ids generated behind each context, and what ended them (see ``Answer``)."""
+    def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[Generated]:
+        """What is generated behind each context."""
         generated: list[list[int]] = [[] for _ in self.contexts]
         ended = ["length"] * len(generated)
         finished = [False] * len(self.owners)

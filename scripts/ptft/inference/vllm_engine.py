@@ -7,18 +7,16 @@ are the same token ids, the ends the same, and texts are cut by the same code.
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from ptft.inference.batches import MEMORY_SHARE
-from ptft.inference.engine import Engine, OnProgress, silent
-from ptft.inference.generation import Answer
+from ptft.inference.engine import Engine
+from ptft.inference.generation import Generated, StopStrings, greedy
 from ptft.models.folder import holds_adapter
 from ptft.models.loading import LoadedModel
-from ptft.prompts.encoding import Prompt
-from ptft.prompts.tokens import text_before
 
 # Its model runs in a process of its own, since vLLM changes transformers' classes there; started
 # anew, as a fork would take along this one's threads. It reports to nobody.
@@ -49,48 +47,36 @@ class VllmEngine(Engine):
         super().__init__(loaded)
         self._llm = _start(loaded, folder)
 
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        max_new_tokens: int,
-        stop: Sequence[str],
-        progress: OnProgress = silent,
-    ) -> list[Answer]:
-        """As ``Engine.generate``; progress is told when all prompts are done."""
+    def _continued(self, prompts, max_new_tokens, stop, progress, chooser) -> Iterable[Generated]:
+        """As ``Engine``'s, which draws where that is asked for; told when all prompts are done."""
+        if chooser is not greedy:
+            return super()._continued(prompts, max_new_tokens, stop, progress, chooser)
+        stops = StopStrings(self.loaded, stop)
         generated: list[list[int]] = [[] for _ in prompts]
         ended = ["length"] * len(prompts)
         open_ = list(range(len(prompts)))
         while open_:
             rows = [prompts[number].context + generated[number] for number in open_]
             left = [max_new_tokens - len(generated[number]) for number in open_]
-            for number, (ids, why) in zip(open_, self._continued(rows, left, stop), strict=True):
+            for number, (ids, why) in zip(open_, self._asked(rows, left, stop), strict=True):
                 generated[number] += ids
                 ended[number] = why
             # vLLM also stops at a line break in front of an answer, which is none of its end.
             open_ = [
                 number
                 for number in open_
-                if ended[number] == "stop" and not self._ends(stop, generated[number])
+                if ended[number] == "stop" and not stops.reached(generated[number])
             ]
             for number in open_:
                 ended[number] = "length"
             open_ = [number for number in open_ if len(generated[number]) < max_new_tokens]
         progress(len(prompts))
-        tokenizer = self.loaded.tokenizer
-        return [
-            Answer(text_before(tokenizer, stop, ids), why, tuple(ids))
-            for ids, why in zip(generated, ended, strict=True)
-        ]
+        return list(zip(generated, ended, strict=True))
 
-    def _ends(self, stop: Sequence[str], ids: Sequence[int]) -> bool:
-        """Whether a stop string comes behind the white space in front."""
-        text = self.loaded.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
-        return any(end in text for end in stop)
-
-    def _continued(
+    def _asked(
         self, contexts: Sequence[list[int]], most: Sequence[int], stop: Sequence[str]
-    ) -> Iterator[tuple[list[int], str]]:
-        """New ids behind each context, at most so many, and what ended them (see ``Answer``)."""
+    ) -> Iterator[Generated]:
+        """What vLLM makes behind each context, of at most so many ids."""
         from vllm import SamplingParams
 
         eos_ids = self.loaded.eos_ids
