@@ -296,7 +296,7 @@ class Training:
         self.tokens = min(longest, settings.max_length)
         # The checkpoint's weights: to be near them, and to be compared with them.
         self.copies = (settings.l2sp > 0) + (settings.needs_base and not settings.keeps_base)
-        self.adapter = memory.adapter(settings.rank) if settings.adapter else None
+        self.adapter = memory.adapter(getattr(settings, "rank", 0)) if settings.adapter else None
         self.gigabytes = self.on(self.gpus, self.sharded)
 
     def on(self, gpus: int, sharded: bool) -> float:

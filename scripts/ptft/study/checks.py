@@ -138,10 +138,10 @@ def check_snapshots(grid: Grid) -> None:
     for method in METHODS:
         group = getattr(grid.study.finetune, method)
         for position, point in enumerate(group.snapshots if group else ()):
-            loc = ("finetune", method, "snapshots", position)
             if not Snapshot().takes(point):
                 message = f"found {point:g}, expected {Snapshot.strengths}"
-                raise refusal(grid.files, loc, message)
+                at = ("finetune", method, "snapshots", position)
+                raise refusal(grid.files, at, message)
     for arm in grid.arms.values():
         if arm.snapshot is None:
             continue

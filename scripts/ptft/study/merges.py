@@ -3,28 +3,30 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ptft.errors import refusal, suggest
 from ptft.models.merging import AVERAGE, MERGES
 from ptft.models.snapshots import snapshot_name
 from ptft.study.arms import BASE, Arm, refuse_own_weights
-from ptft.study.schema import Study
+from ptft.study.schema import Soup, Study
 from ptft.training.methods import METHODS
 
 
 def merged_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
     """Arms merged from these: each is derived from the first of those that it is merged from."""
-    if study.derive is None:
+    derive: Any = study.derive  # its keys are those of MERGES and of other derivations
+    if derive is None:
         return
-    if study.derive.soup:
-        for arm, members in _soups(study, arms):
+    if derive.soup:
+        for arm, members in _soups(study, derive.soup, arms):
             yield _merged(arm, "soup", len(members) + 1, members)
-    if group := study.derive.checkpoint_average:
+    if group := derive.checkpoint_average:
         base = next(arm for arm in arms if arm.name == BASE)
         for last in group.last:
             yield _merged(base, AVERAGE, last, study.checkpoints)
     for name in ("task_vectors", "ties", "dare"):
-        if (group := getattr(study.derive, name)) is None:
+        if (group := getattr(derive, name)) is None:
             continue
         for arm in arms:
             if arm.method not in group.of or arm.task != group.add[0]:
@@ -35,13 +37,12 @@ def merged_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
                 yield _merged(arm, name, scale, members, getattr(group, "density", None))
 
 
-def _soups(study: Study, arms: Sequence[Arm]) -> Iterator[tuple[Arm, list[str]]]:
+def _soups(study: Study, soup: Soup, arms: Sequence[Arm]) -> Iterator[tuple[Arm, list[str]]]:
     """Each arm that begins a soup, and the others that are in it."""
-    soup = study.derive.soup
     for arm in arms:
         if arm.method not in soup.of:
             continue
-        group = getattr(study.finetune, arm.method)
+        group = getattr(study.finetune, arm.tuning[0])
         if soup.over == "snapshots":
             yield arm, [snapshot_name(arm.name, point) for point in group.snapshots]
         elif arm.seed == group.seeds[0]:

@@ -9,7 +9,7 @@ from the draws, with thresholds computed in each draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -456,7 +456,11 @@ class Compared:
             np.repeat(self.own, len(self.others), axis=0),
             np.tile(self.others, (len(self.own), 1)),
         )
-        made = {"kept": lambda own, _: self.own, "spared": np.subtract, "reduction": reduction}
+        made: dict[str, Callable[..., np.ndarray]] = {
+            "kept": lambda own, _: self.own,
+            "spared": np.subtract,
+            "reduction": reduction,
+        }
         return limits_of_best(made[name](*pairs), draws, level)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -31,7 +33,8 @@ def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
     resamples in which that is so.
     """
     points = points_of(scores, settings)
-    places, found, bests = [], {name: [] for name in MEASURES}, []
+    places, bests = [], []
+    found: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
     table = _placed(points.table, scores.arms)
     for _, own in table.group_by(TRAINING, maintain_order=True):
         own = own.sort("update", "point", nulls_last=True)
@@ -66,7 +69,8 @@ def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
     points = points_of(scores, settings)
     table = _placed(points.table, scores.arms)
     rates = _learning_rates(scores.arms)
-    found, curves = [], {}
+    found = []
+    curves: dict[tuple, list[tuple[Any, ...]]] = {}
     for key, own in table.group_by(TRAINING, maintain_order=True):
         own = own.sort("update", "point", nulls_last=True)
         rows = own["row"].to_list()
@@ -81,17 +85,23 @@ def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
     versions = points.gain.values.shape[1]
     rows, slopes, besides = [], [], []
     for about, count, rate, place, gain, kept in found:
-        highest, against, *curve = max(curves.get(place, [(None,) * 4]), key=lambda one: one[0])
+        best = max(curves.get(place, [(None,) * 4]), key=lambda one: one[0])
+        highest, against, highest_gain, highest_kept = best
         compared = highest is not None and rate is not None and rate < highest
         if count == 1 and not compared:
             continue
         alike = compared and about["swept"] in (None, "lr")
         rows.append({**about, "points": count, "lr": rate, "against": against if alike else None})
         slopes.append(slope_of(gain, kept) if count > 1 else np.full(versions, np.nan))
-        beside = kept[-1] - kept_at(*curve, gain[-1]) if alike else np.full(versions, np.nan)
+        beside = (
+            kept[-1] - kept_at(highest_gain, highest_kept, gain[-1])
+            if alike
+            else np.full(versions, np.nan)
+        )
         besides.append(beside)
-    more = {"points": pl.Int64, "lr": pl.Float64, "against": pl.String}
-    made = pl.DataFrame(rows, {name: table.schema[name] for name in TRAINING} | more)
+    schema: dict[str, Any] = {name: table.schema[name] for name in TRAINING}
+    schema |= {"points": pl.Int64, "lr": pl.Float64, "against": pl.String}
+    made = pl.DataFrame(rows, schema)
     for name, values in (("rate", slopes), ("beside", besides)):
         estimates = points.kept.estimates(np.array(values) if values else np.empty((0, versions)))
         made = made.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
