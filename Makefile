@@ -15,7 +15,7 @@ WORKERS = $(shell expr $(CORES) + 1)
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench claims lint format schemas versions report-style lock pictures clean
+.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench claims lint format schemas versions lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -106,9 +106,6 @@ schemas: $(INSTALLED)  ## write workflow/schemas and config/README.md from the t
 
 versions: $(INSTALLED)  ## declare that the versions are right for the code as it is
 	$(BIN)/python tests/unit/version_digests.py
-
-report-style: $(INSTALLED)  ## make the report's style again, for another Snakemake (needs a browser)
-	PYTHONPATH=scripts $(BIN)/python -m tests.browser.report_style
 
 # vLLM's CPU build asks for torch's CPU build, which PyPI does not have: name an index that does.
 lock:  ## pin what a fresh installation of pyproject.toml gives

@@ -16,7 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
 RESULTS = ROOT / "results/published"
-FIGURE = "abstract"
+FIGURE = "base_vs_tuned"
 WIDTH, HEIGHT = 1200, 750
 COLOURS = 64
 """that are enough for a page of text, and a third of the bytes"""

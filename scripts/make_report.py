@@ -8,6 +8,8 @@ Args:
     shown: figures of the page; without, all
     records: folders of tuned models' records, the more recent last
     beside: pages in the folder of the output, to be linked: examples, comparison
+    scored: folder of scored models' records
+    updates: folder of how each method's updates are computed on a GPU
     titles: names as people write them, JSON file
     language: of the page
 """
@@ -26,6 +28,8 @@ def main(
     shown: tuple[str, ...] = (),
     records: tuple[Path, ...] = (),
     beside: tuple[Path, ...] = (),
+    scored: Path | None = None,
+    updates: Path | None = None,
     titles: Path | None = None,
     language: str = "en",
 ) -> None:
@@ -36,4 +40,5 @@ def main(
 
     said.use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
     pages = {page.stem: page.name for page in beside}
-    write_page(StudyFiles(study, tables, figures, records, pages), output, shown or list(FIGURES))
+    files = StudyFiles(study, tables, figures, records, pages, scored, updates)
+    write_page(files, output, shown or list(FIGURES))

@@ -101,7 +101,7 @@ class LogHandler(LogHandlerBase):
         self._jobs: list[logging.LogRecord] | None = None
         self._failed: set[int] = set()
         self._drawn, self._written = 0, time.monotonic()
-        self._over, self._nothing = False, ""
+        self._over, self._cut, self._nothing = False, False, ""
         self._logs: list[str] = []
         self._running = False
         self._stop = threading.Event()
@@ -136,6 +136,7 @@ class LogHandler(LogHandlerBase):
         if event in takers:
             takers[event](record)
         elif self._is_news(record):
+            self._cut = self._cut or record.getMessage().startswith(NEWS[0])
             self._say(self._text(record))
 
     def close(self) -> None:
@@ -212,6 +213,9 @@ class LogHandler(LogHandlerBase):
         self.run.start(record.jobid, message, key, now, record.log)
         if first and self._shown and not self.stream.isatty():
             self._say(self.run.how_far(now))
+        # Under `-q` Snakemake does not say which have ended: those that began, if none fails.
+        if "PROGRESS" in self.quiet:
+            self.run.finish(record.jobid)
         self._redraw()
 
     def _job_finished(self, record: Any) -> None:
@@ -240,11 +244,14 @@ class LogHandler(LogHandlerBase):
         now, told = time.monotonic(), []
         if "ALL" in self.quiet:
             return []
+        complete = self.run.complete and not self._failed and not self._cut
         if self.run.seen:
-            how = f"{self.run.jobs_done}/{self.run.jobs} jobs in {self.run.took(now)}"
+            counts = f"{self.run.jobs_done}/{self.run.jobs} jobs in {self.run.took(now)}"
+            known = complete or "PROGRESS" not in self.quiet
+            how = counts if known else f"after {self.run.took(now)}"
             failed = f"; {len(self._failed)} failed" if self._failed else ""
-            told = [f"done: {how}" if self.run.complete else f"stopped: {how}{failed}"]
-        if self._nothing or self.run.complete:
+            told = [f"done: {how}" if complete else f"stopped: {how}{failed}"]
+        if self._nothing or complete:
             # Other targets do not make the report: it may be older than what was made.
             answers = _announced.answers() if "all" in self.run.totals else ()
             told += [*[self._nothing] * bool(self._nothing), *answers, *self._page()]

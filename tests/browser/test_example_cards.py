@@ -50,7 +50,7 @@ def choose(examples, name, text):
 def test_language_and_labels(examples, page):
     assert examples.run("return document.documentElement.lang") == page[1]
     labels = examples.run("return [...document.querySelectorAll('label')].map(l => l.control.id)")
-    assert labels == ["task", "checkpoint", "dataset"]
+    assert labels == ["task", "checkpoint", "dataset", "first", "second"]
     assert "undefined" not in examples.run("return document.body.innerText")
 
 
@@ -78,6 +78,35 @@ def test_filters_keep_what_they_name(examples):
     assert all(text.startswith("Quiz </script><script>") for text in headings(examples))
     choose(examples, "checkpoint", "step10")
     assert headings(examples)
+
+
+def test_any_two_models_stand_side_by_side_with_the_difference_marked(examples):
+    choose(examples, "first", "full.nli.s0")
+    assert examples.run("return document.querySelectorAll('.answer').length") > 0
+    choose(examples, "second", "lora.nli.s0")
+    choose(examples, "dataset", "story")
+    choose(examples, "checkpoint", "main")
+    cards = examples.run(
+        "return [...document.querySelectorAll('article')].map(card => ["
+        "[...card.querySelectorAll('.model')].map(m => m.textContent),"
+        "[...card.querySelectorAll('mark')].map(m => m.textContent)])"
+    )
+    assert len(cards) == 10
+    for models, marks in cards:
+        assert models == ["full.nli.s0", "lora.nli.s0"] and marks == models
+    pressed = "return document.querySelectorAll('#groups [aria-pressed=true]').length"
+    assert examples.run(pressed) == 0
+    examples.driver.find_elements("css selector", "#groups button")[0].click()
+    assert examples.run(pressed) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(examples, scheme):
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    examples.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    examples.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert examples.violations() == []
+    examples.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_more_are_shown_and_the_keyboard_goes_on_there(examples):

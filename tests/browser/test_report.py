@@ -65,7 +65,8 @@ def test_tables_sort_filter_and_download(report, finished_once, tmp_path):
     choice = Select(report.driver.find_element("id", "table-name"))
     offered = {option.text for option in choice.options}
     assert {"findings", "arms", "audit_splits", "audit_prompts"} <= offered
-    assert offered <= {"findings", "arms", "audit_splits", "audit_prompts", *TABLES}
+    noted = {"notes", "updates"}
+    assert offered <= {"findings", "arms", "audit_splits", "audit_prompts", *noted, *TABLES}
     choice.select_by_visible_text("base_scores")
     head = report.driver.find_element("xpath", "//th[button='value']")
     column = report.run("return arguments[0].cellIndex", head)

@@ -7,7 +7,7 @@ import pytest
 
 from ptft.analysis.trends import line_trend
 
-GUIDES = ["README.md", "docs/slurm.md", "docs/datasets.md"]
+GUIDES = ["README.md", "README.ja.md", "docs/slurm.md", "docs/datasets.md"]
 COMMAND = re.compile(r"\bsnakemake ([^`\n#]*--configfile[^`\n#]*)")
 TUNED = ("NLI", "paraphrase")
 RUNS_WITHOUT = re.compile(r"(^| )(-n|-c\d+|--cores \d+|--profile \S+)( |$)")

@@ -70,21 +70,6 @@ def test_released_scores_are_exported_and_read_again(japanese):
         assert (first / f"{name}.parquet").read_bytes() == (again / f"{name}.parquet").read_bytes()
 
 
-def test_an_overlay_draws_two_figures_anew(japanese):
-    assert japanese.planned() == []
-    japanese.edit("study.yaml", "{language: ja}", "{language: ja, overlay: other}")
-    missing = japanese.snakemake("-n", fails=True)
-    assert "report.overlay: 'other' has no results/other/tables/base_scores.parquet" in missing
-    japanese.edit("study.yaml", "overlay: other", "overlay: published")
-    assert japanese.planned() == sorted(
-        ["Draw base_scores", "Draw base_vs_tuned", "Write the report", "Write the resolved study"]
-    )
-    figure = japanese.root / "results/published/figures/base_vs_tuned.svg"
-    before = figure.read_bytes()
-    japanese.snakemake(str(figure.relative_to(japanese.root)))
-    assert figure.read_bytes() != before
-
-
 def test_an_edited_translation_writes_its_pages_again(japanese):
     japanese.snakemake("--touch")
     japanese.edit("scripts/ptft/language/ja.yaml", '"hours": "時間"', '"hours": "所要時間"')

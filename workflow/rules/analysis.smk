@@ -1,5 +1,5 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
-# What figures share; whether another study can be laid over one does not hang on it.
+# What figures share.
 FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks"))
 
 
@@ -42,7 +42,6 @@ for figure, spec in FIGURES.items():
             + words(),
             tables=[RESULTS.table(table) for table in spec.tables],
             arms=ARMS,
-            overlay=overlaid_tables(spec),
         output:
             svg=report(RESULTS.figure(figure, "svg"), category="Figures"),
             png=RESULTS.figure(figure, "png"),
@@ -54,17 +53,15 @@ for figure, spec in FIGURES.items():
         params:
             figure=figure,
             language=STUDY.report.language,
-            axis=STUDY.report.axis,
             arms=f"--arms {ARMS}" if ARMS else "",
             titles=titles_slice,
             folder=lambda wildcards, input: folder_of(input.tables[0]),
-            overlay=overlay_arguments(spec),
         message:
             "Draw {params.figure}"
         shell:
             "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
-            " --titles {params.titles:q} --language {params.language} --axis {params.axis}"
-            " {params.overlay} {params.arms}"
+            " --titles {params.titles:q} --language {params.language}"
+            " {params.arms}"
             " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
 
 

@@ -95,25 +95,3 @@ def page_parts():
     """What all pages are made of: templates, styles, scripts, words."""
     templates = Path(SCRIPTS, "ptft/report/templates").rglob("*.*")
     return library("report/rendering") + sorted(map(str, templates)) + words()
-
-
-def overlaid_tables(spec):
-    """Tables of the study that is laid over a figure; it has been run before."""
-    other = STUDY.report.overlay if spec.overlaid else None
-    if other is None:
-        return []
-    tables = [paths.Results(other).table(spec.overlaid)]
-    # Snakemake does not miss them where the figure was drawn before.
-    for table in tables:
-        if not os.path.exists(table):
-            place = locate(("report", "overlay"), GRID.files)
-            sys.exit(f"{place}: report.overlay: {other!r} has no {table}; run that study first")
-    return tables
-
-
-def overlay_arguments(spec):
-    """What tells the plotting program of it."""
-    tables = overlaid_tables(spec)
-    if not tables:
-        return ""
-    return f"--overlay {STUDY.report.overlay} --overlay-dir {folder_of(tables[0])}"

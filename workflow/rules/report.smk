@@ -99,5 +99,6 @@ rule make_report:
         "python {input.script:q} --study {input.study:q} --tables {params.tables:q}"
         " --figures {params.figures:q} --shown {params.shown}"
         f" --records {RESULTS.trained} {RESULTS.models}"
+        f" --scored {RESULTS.scored_models} --updates {RESULTS.update_ways}"
         " --titles {params.titles:q} --language {params.language} --beside {input.beside:q}"
         " --output {output.page:q} 2> {log:q}"

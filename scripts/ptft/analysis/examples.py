@@ -7,7 +7,7 @@ ROUGE-L changes that much.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -198,6 +198,45 @@ class Picked:
     """dataset -> number of shots"""
     checkpoints: list[str]
     """earliest first"""
+    samples: dict[str, Sample]
+    """dataset -> the same examples, as every model answered them"""
+
+
+@dataclass
+class Sample:
+    """``DRAWN`` examples of a dataset, drawn at random, and how every model answered them.
+
+    Attributes:
+        read: of the dataset's cells; what is read through the sample is noted in it.
+        format: of the answers that are noted.
+        seed: of the draw.
+        ids: of the examples.
+        answers: (checkpoint, arm) -> one row of ``Answers.rows`` per example.
+    """
+
+    read: Reader
+    format: str
+    seed: str
+    ids: list[str] = field(default_factory=list)
+    answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+
+    def __call__(self, checkpoint: str, arm: str, format_name: str) -> Answers | None:
+        """A cell's answers."""
+        answers = self.read(checkpoint, arm, format_name)
+        if answers is not None and format_name == self.format:
+            self.ids = self.ids or shuffled(answers, self.seed)[:DRAWN]
+            places = {example: at for at, example in enumerate(answers.frame["example_id"])}
+            if all(example in places for example in self.ids):
+                found = answers.rows([places[example] for example in self.ids])
+                self.answers[checkpoint, arm] = found
+        return answers
+
+
+def shuffled(answers: Answers, seed: str) -> list[str]:
+    """Ids of the examples in a random order that depends only on them and the seed."""
+    ids = sorted(answers.frame["example_id"])
+    Random(seed).shuffle(ids)
+    return ids
 
 
 @dataclass(frozen=True)
@@ -239,16 +278,19 @@ def pick_examples(
     models = compared_models(main, arms)
     picks: list[Pick] = []
     counts: dict[tuple[str, str, str, str], int] = {}
+    samples: dict[str, Sample] = {}
     for dataset, shots in shots_of.items():
         here = main.filter((pl.col("dataset") == dataset) & (pl.col("shots") == shots))
         formats = [settings.format, *sorted(set(here["format"]) - {settings.format})]
-        found = list(strata(models, formats, reader(dataset, shots), f"{seed}:{dataset}"))
+        order = f"{seed}:{dataset}"
+        sample = samples[dataset] = Sample(reader(dataset, shots), settings.format, order)
+        found = list(strata(models, formats, sample, order))
         picks += _picked(found, dataset, seed)
         for stratum in found:
             key = (stratum.group, stratum.task, stratum.checkpoint, dataset)
             counts[key] = counts.get(key, 0) + stratum.count
     checkpoints = list(dict.fromkeys(model.checkpoint for model in models))
-    return Picked(picks, counts, shots_of, checkpoints)
+    return Picked(picks, counts, shots_of, checkpoints, samples)
 
 
 def strata(
@@ -303,9 +345,7 @@ class _Order:
     """A random order of a dataset's examples that depends only on their ids and a seed."""
 
     def __init__(self, answers: Answers, seed: str):
-        ids = sorted(answers.frame["example_id"])
-        Random(seed).shuffle(ids)
-        self._ids = pl.Series(ids)
+        self._ids = pl.Series(shuffled(answers, seed))
         self._seen: tuple[pl.Series, np.ndarray] | None = None
 
     def column(self, answers: Answers, arm: str, format_name: str) -> _Column:

@@ -1,4 +1,4 @@
-"""Findings on what fine-tuning changes elsewhere, and on scores that should not be used.
+"""Findings on what fine-tuning changes elsewhere.
 
 Forgetting, generic text, remedies, prompt formats, and pre-training for too long.
 """
@@ -32,17 +32,11 @@ from ptft.analysis.findings import (
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
-from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tables.remedies import TARGETS, is_reference
 from ptft.analysis.tuned_models import CHOSEN
 
 FIXED = pl.col("setting").ne_missing(CHOSEN)
 """rows of single settings; those of chosen ones repeat them"""
-FIRST_TO_READ = (
-    *("one gold label", "near perfect untuned", "unlikely labels", "constant answer"),
-    *("near-constant answer", "below chance", "no variance", "shots cut", "same score twice"),
-)
-"""flags by how much they matter; others come behind them"""
 
 
 def findings_on_changes(tables: Tables, settings: Settings) -> list[Finding]:
@@ -467,34 +461,3 @@ def _confounded(rows: pl.DataFrame) -> Finding:
     same = rates["lr"].n_unique() == 1
     verdict = "unknown" if rates.is_empty() else "same" if same else "differs"
     return Finding("overtraining", "confounded", verdict=verdict, more={"rates": rates.rows()})
-
-
-def doubts(tables: Tables) -> Iterator[Finding]:
-    """Scores that should not be used, grouped by why; how many, of how many."""
-    flagged = tables.get("suspicious")
-    if flagged is None:
-        return
-    cell = ["checkpoint", "method", "train_task", "setting", "dataset", "format", "shots"]
-    scored = tables["cells"].filter(pl.col("main"), pl.col("kind") != "text")
-    every = scored.select(cell).n_unique() if len(scored) else 0
-    count = flagged.select(cell).n_unique() if len(flagged) else 0
-    hidden = hidden_labels(flagged)
-    yield Finding("doubts", "doubts", count=count, of=every, names=tuple(hidden))
-    for flag in dict.fromkeys([*FIRST_TO_READ, *flagged["flag"]]):
-        rows = flagged.filter(pl.col("flag") == flag)
-        if rows.is_empty():
-            continue
-        tuned = rows.filter(pl.col("method").is_not_null())
-        yield Finding(
-            "doubts",
-            "warning",
-            verdict=flag,
-            count=rows.select(cell).n_unique(),
-            of=every,
-            names=tuple(rows["dataset"].unique().sort()),
-            more={
-                "meaning": rows["meaning"][0],
-                "base": len(rows) - len(tuned),
-                "checkpoints": rows["checkpoint"].unique(maintain_order=True).to_list(),
-            },
-        )

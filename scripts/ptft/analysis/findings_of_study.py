@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -15,7 +16,17 @@ from typing import Any
 import polars as pl
 
 from ptft import versions
-from ptft.analysis.findings import Condition, Finding, Tables
+from ptft.analysis.findings import (
+    Condition,
+    Finding,
+    Tables,
+    arm_of,
+    at_last,
+    interval,
+    rows_of,
+)
+from ptft.analysis.tables.learning import hidden_labels
+from ptft.analysis.tables.remedies import REFERENCE
 from ptft.analysis.tuned_models import CHOSEN, shown_settings
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paper import EXAMPLES, GRIDS, HIDDEN, RESAMPLES, SHOTS
@@ -61,6 +72,64 @@ def read_trained(*folders: Path | None) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TRAINED).unique().sort(TRAINED.keys())
 
 
+NOTES = {
+    **dict.fromkeys(["checkpoint", "arm", "dataset", "format", "shots"], pl.String),
+    "labels_without_gold": pl.String,
+    "chosen_without_gold": pl.Float64,
+    "scored_plainly": pl.String,
+}
+
+
+def read_notes(folder: Path | None) -> pl.DataFrame:
+    """Cells of which there is something to know, one row each.
+
+    labels_without_gold: labels of its family that no example of the dataset has, and
+    chosen_without_gold, the share of examples for which the model chose one of them.
+    scored_plainly: why its model was scored by plain transformers.
+
+    Args:
+        folder: of scored models' records, as `CHECKPOINT/ARM.json`; None if nothing was scored.
+    """
+    rows = [
+        {"checkpoint": record.parent.name, "arm": record.stem}
+        | dict(zip(("dataset", "format", "shots"), name.rsplit(".", 3)[:3], strict=True))
+        | notes
+        for record in (sorted(folder.glob("*/*.json")) if folder else ())
+        for name, notes in json.loads(record.read_text()).get("notes", {}).items()
+    ]
+    texts = pl.DataFrame(rows, schema=dict.fromkeys(NOTES, pl.String))
+    return texts.cast({"chosen_without_gold": pl.Float64})
+
+
+UPDATES = {
+    **dict.fromkeys(["method", "way"], pl.String),
+    "chosen": pl.Boolean,
+    **dict.fromkeys(["seconds", "updates_per_second", "difference", "peak_bytes"], pl.Float64),
+    "dropped": pl.String,
+}
+
+
+def read_updates(folder: Path | None) -> pl.DataFrame:
+    """How updates are computed on a GPU: one row per method and way that was tried.
+
+    chosen: whether the method's trainings take it. seconds: of a whole run. difference: the largest
+    relative one to a loss of the plain way. dropped: why it can't be taken.
+
+    Args:
+        folder: of METHOD.json (``ptft.training.updates``); None if nothing is trained.
+    """
+    tried = {
+        file.stem: json.loads(file.read_text())
+        for file in (sorted(folder.glob("*.json")) if folder else ())
+    }
+    rows = [
+        {**trial, "method": method, "chosen": trial["way"] == found["way"]}
+        for method, found in tried.items()
+        for trial in found["trials"]
+    ]
+    return pl.DataFrame(rows, schema=UPDATES)
+
+
 def run(tables: Tables, missing: int = 0, hours: float | None = None) -> Finding:
     """The size of a study, for the top of its page.
 
@@ -93,6 +162,137 @@ def run(tables: Tables, missing: int = 0, hours: float | None = None) -> Finding
             "hours": hours,
         },
     )
+
+
+FIRST_TO_READ = (
+    *("one gold label", "near perfect untuned", "unlikely labels", "constant answer"),
+    *("near-constant answer", "below chance", "no variance", "shots cut", "same score twice"),
+)
+"""flags by how much they matter; others come behind them"""
+
+
+RARELY = 0.01
+"""a share of examples below it is nothing"""
+CELL = ["checkpoint", "method", "train_task", "setting", "dataset", "format", "shots"]
+
+
+def doubts(tables: Tables) -> Iterator[Finding]:
+    """Trainings that did not learn, and scores that should not be used, by why; of how many."""
+    flagged = tables.get("suspicious")
+    if flagged is None:
+        return
+    scored = tables["cells"].filter(pl.col("main"), pl.col("kind") != "text")
+    every = scored.select(CELL).n_unique() if len(scored) else 0
+    failed = _failed(tables.get("arms"))
+    unused = _unused_labels(tables, every)
+    count = flagged.select(CELL).n_unique() if len(flagged) else 0
+    yield Finding(
+        "doubts",
+        "doubts",
+        count=count,
+        of=every,
+        names=tuple(hidden_labels(flagged)),
+        more={"failed": failed.count if failed else 0, "trained": failed.of if failed else 0},
+    )
+    yield from filter(None, (failed,))
+    for flag in dict.fromkeys([*FIRST_TO_READ, *flagged["flag"]]):
+        rows = flagged.filter(pl.col("flag") == flag)
+        if rows.is_empty():
+            continue
+        tuned = rows.filter(pl.col("method").is_not_null())
+        yield Finding(
+            "doubts",
+            "warning",
+            verdict=flag,
+            count=rows.select(CELL).n_unique(),
+            of=every,
+            names=tuple(rows["dataset"].unique().sort()),
+            more={"meaning": rows["meaning"][0], "base": len(rows) - len(tuned)},
+        )
+    yield from filter(None, (unused,))
+
+
+def _failed(arms: pl.DataFrame | None) -> Finding | None:
+    """Trainings that did not learn, by method and task; None where all did."""
+    judged = None if arms is None else arms.filter(pl.col("learned").is_not_null())
+    if judged is None or judged["learned"].all():
+        return None
+    groups = judged.group_by("method", "train_task", "setting", maintain_order=True).agg(
+        failed=(~pl.col("learned")).sum(),
+        of=pl.len(),
+        checkpoints=pl.col("checkpoint").filter(~pl.col("learned")).unique(maintain_order=True),
+        why=pl.col("training").filter(~pl.col("learned")).unique().sort(),
+    )
+    rows = groups.filter(pl.col("failed") > 0).rows(named=True)
+    return Finding(
+        "doubts",
+        "failed",
+        verdict="did not learn",
+        count=int((~judged["learned"]).sum()),
+        of=len(judged),
+        more={"groups": [{**row, "task": row["train_task"]} for row in rows]},
+    )
+
+
+def _unused_labels(tables: Tables, every: int) -> Finding | None:
+    """Labels of a family that a dataset does not have, where models choose them."""
+    chosen = rows_of(tables, "notes", pl.col("chosen_without_gold") > RARELY)
+    if chosen is None:
+        return None
+    return Finding(
+        "doubts",
+        "warning",
+        verdict="label without gold",
+        count=len(chosen),
+        of=every,
+        names=tuple(chosen["dataset"].unique().sort()),
+        more={"meaning": "", "base": len(chosen.filter(arm="base"))},
+    )
+
+
+def learned(tables: Tables) -> Iterator[Finding]:
+    """In how many seeds each method learned at the last checkpoint, and what that changes.
+
+    One row a method and task; where some seed failed, also what is gained, kept and spared with and
+    without it. ``spared``: kept more than by full fine-tuning on the same task.
+    """
+    known = rows_of(tables, "trainings")
+    if known is None:
+        return
+    arms = tables.get("arms")
+    if arms is not None:
+        of = ["method", "setting"]
+        known = known.join(shown_settings(arms), on=of, how="semi", nulls_equal=True)
+    last = at_last(known, "method", "train_task").sort("train_task", "method")
+    of_full = last.filter(method=REFERENCE[0]).select(
+        "train_task", full="kept", full_if_learned="kept_if_learned"
+    )
+    last = last.join(of_full, on="train_task", how="left", maintain_order="left").with_columns(
+        spared=pl.col("kept") - pl.col("full"),
+        spared_if_learned=pl.col("kept_if_learned") - pl.col("full_if_learned"),
+    )
+    for row in last.iter_rows(named=True):
+        found = Finding(
+            "added",
+            "training",
+            **interval(row, "share"),
+            verdict="learned" if row["learned"] == row["trained"] else "did not learn",
+            count=row["learned"],
+            of=row["trained"],
+            about=arm_of(row) | {"seeds": row["trained"]},
+            more={
+                name: row[name]
+                for what in ("gain", "kept", "spared")
+                for name in (what, f"{what}_if_learned")
+            },
+        )
+        if found.verdict != "learned":
+            yield replace(found, kind="learned_gain")
+            yield replace(found, kind="learned_kept", question="forgotten")
+            if row["method"] != REFERENCE[0] and row["spared"] is not None:
+                yield replace(found, kind="learned_spared", question="spared")
+        if row["trained"] > 1 or found.verdict != "learned":
+            yield found
 
 
 def sweeps(arms: pl.DataFrame | None) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import polars as pl
 import torch
 
 from ptft.data.jsonl import count_examples, read_all, read_examples
@@ -24,7 +25,7 @@ from ptft.evaluation.cells import (
     require_backend,
 )
 from ptft.evaluation.named_metrics import load_metric
-from ptft.evaluation.records import write_cells_record
+from ptft.evaluation.records import TOLD, write_cells_record
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts
 from ptft.files import read_slice, write_frame
@@ -146,10 +147,18 @@ class ScoredArm:
         for cell in self.keys:
             publish(self._stored(cell), self.output / cell.file)
         keys = {cell.file: key for cell, key in self.keys.items()}
-        write_cells_record(keys, self.record, plan)
+        notes = {cell.file: _told(self._stored(cell)) for cell in self.keys}
+        told = {name: found for name, found in notes.items() if found}
+        write_cells_record(keys, self.record, plan, told)
 
     def _stored(self, cell: CellRequest) -> Path:
         return Path(stored_cell(self.store, self.keys[cell]))
+
+
+def _told(cell: Path) -> dict[str, str]:
+    """Notes in a cell's file that its model's record repeats."""
+    found = pl.read_parquet_metadata(cell)
+    return {name: found[name] for name in TOLD if name in found}
 
 
 def scored_arms(job: EvaluationJob, plan: EvaluationPlan, target: Target) -> Iterator[ScoredArm]:

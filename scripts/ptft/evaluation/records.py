@@ -11,20 +11,30 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+TOLD = ("labels_without_gold", "chosen_without_gold", "scored_plainly")
+"""notes of a cell's file that its model's record repeats"""
+
 
 class CellsGoneError(RuntimeError):
     """Cells were deleted or moved after they were scored; the message says how to mend that."""
 
 
-def write_cells_record(keys: Mapping[str, str], record: Path, plan: Path | None = None) -> None:
+def write_cells_record(
+    keys: Mapping[str, str],
+    record: Path,
+    plan: Path | None = None,
+    notes: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Note the file name and the key of every cell of a model; the record is whole or absent.
 
     Args:
         plan: slice of the study that asked for them.
+        notes: file name -> what a reader of the cell's score must know (``TOLD``).
     """
     record.parent.mkdir(parents=True, exist_ok=True)
     partial = record.with_suffix(".partial")
     content = {"slice": None if plan is None else str(plan), "cells": dict(keys)}
+    content |= {"notes": dict(notes)} if notes else {}
     partial.write_text(json.dumps(content, indent=0, sort_keys=True))
     partial.replace(record)
 
@@ -51,7 +61,7 @@ def _read(record: Path) -> dict:
     if not record.exists():
         return {"slice": None, "cells": {}}
     content = json.loads(record.read_text())
-    if not isinstance(content, dict) or content.keys() != {"slice", "cells"}:
+    if not isinstance(content, dict) or content.keys() - {"notes"} != {"slice", "cells"}:
         raise ValueError(f"expected a slice and cells, found {str(content)[:60]}")
     return content
 

@@ -6,7 +6,7 @@ Importing this package is cheap: a figure's module and matplotlib are imported o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +27,6 @@ class FigureSpec:
     """Module of this package whose function ``draw_NAME`` draws it."""
     tables: tuple[str, ...]
     """Tables (of ``ptft.analysis.tables``, or `cells`) that all its numbers are from."""
-    category: str
-    """Category in the report."""
     title: str
     needs: str | None = None
     """What a study must have for this figure:
@@ -37,103 +35,47 @@ class FigureSpec:
     dataset; `methods`: some to compare with full fine-tuning; `snapshots`: models on the way of a
     training; `texts`: generic text.
     """
-    overlaid: str | None = None
-    """Table from which another study's scores can be drawn over it."""
 
 
 FIGURES: dict[str, FigureSpec] = {
-    "abstract": FigureSpec(
-        "gains",
-        (
-            "base_scores",
-            "groups",
-            "gains",
-            "latent",
-            "group_gains",
-            "forgetting",
-            "suspicious",
-            "claims",
-        ),
-        "Abstract",
-        "The study in four panels",
-    ),
     "base_scores": FigureSpec(
-        "pretraining",
-        ("base_scores", "claims", "suspicious"),
-        "Pre-training",
-        "Base scores over pre-training",
-        overlaid="base_scores",
+        "pretraining", ("base_scores", "claims", "suspicious"), "Base scores over pre-training"
     ),
     "base_vs_tuned": FigureSpec(
-        "gains",
-        ("gains", "claims", "suspicious"),
-        "Fine-tuning",
-        "Base and tuned scores",
-        overlaid="gains",
+        "gains", ("gains", "claims", "suspicious"), "Base and tuned scores"
     ),
     "gain_by_group": FigureSpec(
-        "gains", ("group_gains",), "Fine-tuning", "Gain of learned and not learned datasets"
+        "gains", ("group_gains",), "Gain of learned and not learned datasets"
     ),
     "stopping": FigureSpec(
-        "pretraining",
-        ("stopping", "gains", "claims"),
-        "Fine-tuning",
-        "When pre-training could have stopped",
+        "pretraining", ("stopping", "gains", "claims"), "When pre-training could have stopped"
     ),
     "formats": FigureSpec(
-        "formats", ("formats", "claims"), "Formats", "Scores by prompt format", needs="formats"
-    ),
-    "domains": FigureSpec(
-        "gains", ("domains", "suspicious"), "Generalization", "Change in and out of domain"
+        "formats", ("formats", "claims", "suspicious"), "Scores by prompt format", "formats"
     ),
     "transitions": FigureSpec(
-        "forgetting",
-        ("transitions",),
-        "Forgetting",
-        "Learned and forgotten examples",
-        needs="examples",
+        "forgetting", ("transitions",), "Learned and forgotten examples", "examples"
     ),
     "forgetting": FigureSpec(
-        "forgetting",
-        ("forgetting", "base_scores", "claims"),
-        "Forgetting",
-        "Change on other families",
+        "forgetting", ("forgetting", "base_scores", "claims"), "Change on other families"
     ),
-    "tradeoff": FigureSpec(
-        "remedies", ("tradeoff",), "Forgetting", "What is gained against what is kept"
-    ),
+    "tradeoff": FigureSpec("remedies", ("tradeoff",), "What is gained against what is kept"),
     "remedies": FigureSpec(
-        "remedies",
-        ("equal_gain", "claims"),
-        "Forgetting",
-        "What each method spares at the same gain",
-        needs="methods",
+        "remedies", ("equal_gain", "claims"), "What each method spares at the same gain", "methods"
     ),
     "along_finetuning": FigureSpec(
-        "snapshots",
-        ("along_finetuning",),
-        "Forgetting",
-        "Gain and forgetting along fine-tuning",
-        needs="snapshots",
+        "snapshots", ("along_finetuning",), "Gain and forgetting along fine-tuning", "snapshots"
     ),
     "overtraining": FigureSpec(
         "pretraining",
         ("along_pretraining", "claims"),
-        "Fine-tuning",
         "Each setting, and noise, along pre-training",
     ),
     "cross_evaluation": FigureSpec(
-        "forgetting",
-        ("cross_evaluation", "suspicious"),
-        "Forgetting",
-        "Every tuned model on every dataset",
+        "forgetting", ("cross_evaluation", "suspicious"), "Every tuned model on every dataset"
     ),
     "generic_text": FigureSpec(
-        "forgetting",
-        ("generic_text", "claims"),
-        "Forgetting",
-        "Loss on generic text",
-        needs="texts",
+        "forgetting", ("generic_text", "claims"), "Loss on generic text", "texts"
     ),
 }
 
@@ -144,35 +86,18 @@ def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
     return {name: spec for name, spec in FIGURES.items() if spec.needs in needed}
 
 
-AXES = ("index", "tokens")
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """Another study, whose scores are drawn over a figure."""
-
-    study: str
-    tables: Mapping[str, pl.DataFrame]
-    """its table ``FigureSpec.overlaid`` and any others"""
-    arms: pl.DataFrame | None = None
-    """its table of arms, if it has one"""
-
-
 def draw(
     name: str,
     tables: Mapping[str, pl.DataFrame],
-    axis: str = "index",
-    overlay: Overlay | None = None,
     arms: pl.DataFrame | None = None,
 ) -> Figure:
-    """Draw one figure of ``FIGURES``, checkpoints by position or by tokens (``AXES``).
+    """Draw one figure of ``FIGURES``.
 
     Of a swept method only one setting is drawn (``tuned_models.shown``, from the table ``arms``),
     and named in ``method``.
 
     Raises:
-        ValueError: there is no such figure, a table is missing, the figure takes no overlay, or
-            the overlay and the study have no checkpoint in common.
+        ValueError: there is no such figure, or a table is missing.
     """
     if name not in FIGURES:
         raise ValueError(f"no figure named {name!r}; there are {', '.join(sorted(FIGURES))}")
@@ -180,21 +105,15 @@ def draw(
     absent = [table for table in spec.tables if table not in tables]
     if absent:
         raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
-    if overlay is not None and spec.overlaid is None:
-        raise ValueError(f"no study can be laid over figure {name!r}")
-    from ptft.figures.axis import aligned, placed_on
-    from ptft.figures.marks import settle_labels
+    from ptft.figures.axis import placed_on
+    from ptft.figures.marks import name_series, settle_labels
 
-    kept = {table: _shown(table, tables[table], arms) for table in spec.tables}
-    placed = placed_on(axis, kept)
+    marked = {table: _marked(table, tables, arms) for table in spec.tables}
+    kept = {name: _shown(name, table, arms) for name, table in marked.items()}
     function = getattr(import_module(f"ptft.figures.{spec.module}"), f"draw_{name}")
-    laid_over = []
-    if overlay is not None and spec.overlaid is not None:
-        over = spec.overlaid
-        others = _shown(over, overlay.tables[over], overlay.arms)
-        laid_over = [aligned(others, placed[over], axis, overlay.study)]
-    figure = function(placed, *laid_over)
+    figure = function(placed_on(kept))
     settle_labels(figure)
+    name_series(figure)
     return figure
 
 
@@ -205,10 +124,7 @@ def plot_figure(
     png: Path,
     titles: Path | None = None,
     language: str = "en",
-    axis: str = "index",
     arms: Path | None = None,
-    overlay: str | None = None,
-    overlay_dir: Path | None = None,
 ) -> None:
     """Draw one figure from the tables of a study.
 
@@ -219,28 +135,60 @@ def plot_figure(
         png: file to write
         titles: names as people write them, JSON file
         language: of the figure
-        axis: of the checkpoints: index, step or tokens
         arms: arms.parquet, for which settings are drawn
-        overlay: name of a study that is laid over the figure
-        overlay_dir: folder of its NAME.parquet
     """
     import polars as pl
 
     from ptft.figures.style import save
     from ptft.files import read_slice
 
-    def read(folder: Path, names: Sequence[str]) -> dict[str, pl.DataFrame]:
-        return {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
-
-    spec = FIGURES[figure]
-    laid_over = None
-    if overlay and overlay_dir and spec.overlaid:
-        file = overlay_dir / "arms.parquet"
-        other = pl.read_parquet(file) if file.exists() else None
-        laid_over = Overlay(overlay, read(overlay_dir, [spec.overlaid]), other)
+    tables = {
+        name: pl.read_parquet(tables_dir / f"{name}.parquet") for name in FIGURES[figure].tables
+    }
     use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
-    trained = pl.read_parquet(arms) if arms else None
-    save(draw(figure, read(tables_dir, spec.tables), axis, laid_over, trained), svg, png)
+    save(draw(figure, tables, pl.read_parquet(arms) if arms else None), svg, png)
+
+
+SCORES = {
+    "base_scores": {"value": False},
+    "gains": {"tuned": True, "base": False},
+    "formats": {"value": True},
+}
+"""table of scores -> column -> whether it is of the row's own model, else of its base model"""
+
+
+def _marked(
+    name: str, tables: Mapping[str, pl.DataFrame], arms: pl.DataFrame | None
+) -> pl.DataFrame:
+    """A table with its scores' warnings (`SCORE_flags`), and how many seeds learned."""
+    import polars as pl
+
+    from ptft.analysis.tuned_models import CHOICE, CHOSEN, chosen_settings, learned_seeds
+
+    table = tables[name]
+    if "suspicious" in tables:
+        found = tables["suspicious"]
+        if arms is not None:
+            on = [*CHOICE, "setting"]
+            chosen = found.join(chosen_settings(arms), on=on, how="semi", nulls_equal=True)
+            found = pl.concat([found, chosen.with_columns(setting=pl.lit(CHOSEN))])
+        for score, own in SCORES.get(name, {}).items():
+            arm = ["method", "train_task", "setting"] if own else []
+            keys = ["checkpoint", "dataset", "format", "shots", *arm]
+            of = found if own else found.filter(pl.col("method").is_null())
+            told = of.group_by(keys).agg(pl.col("flag").alias(f"{score}_flags"))
+            table = table.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    known = arms is not None and {*CHOICE, "setting", "derived"} <= {*table.columns}
+    if known and "n_learned" not in table.columns and "learned" in arms.columns:
+        seeds = learned_seeds(arms).filter(pl.col("trained") > 0)
+        counts = seeds.select(
+            *CHOICE, "setting", derived=None, n_learned="learned", trained="trained"
+        )
+        on = [*CHOICE, "setting", "derived"]
+        counts = counts.cast({"derived": pl.String})
+        table = table.join(counts, on=on, how="left", nulls_equal=True, maintain_order="left")
+        table = table.with_columns(n_seeds=pl.coalesce("^n_seeds$", "trained")).drop("trained")
+    return table
 
 
 def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:

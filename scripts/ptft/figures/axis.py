@@ -51,25 +51,13 @@ def positions(checkpoints: pl.DataFrame) -> list[float]:
     return places[: len(checkpoints)]
 
 
-def placed_on(axis: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Add the position ``x`` of the checkpoint to every table that has checkpoints.
-
-    Raises:
-        ValueError: on axis `tokens`, a checkpoint has no known token count.
-    """
+def placed_on(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Add the position ``x`` of the checkpoint to every table that has checkpoints."""
     having = [table.select(CHECKPOINT) for table in tables.values() if "index" in table.columns]
     if not having:
         return dict(tables)
     checkpoints = pl.concat(having).unique("index").sort("index")
-    unknown = checkpoints.filter(pl.col("tokens").is_null())
-    if axis == "tokens" and len(unknown):
-        raise ValueError(
-            f"checkpoint {unknown['checkpoint'][0]!r} has no token count: give it in the model's "
-            "file, or draw with axis 'index'"
-        )
     places = pl.Series("x", positions(checkpoints), pl.Float64)
-    if axis == "tokens":
-        places = checkpoints["tokens"].cast(pl.Float64).alias("x")
     at = checkpoints.select("index").with_columns(places)
     return {
         name: table.join(at, on="index", how="left", maintain_order="left")
@@ -79,41 +67,18 @@ def placed_on(axis: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.Dat
     }
 
 
-def aligned(other: pl.DataFrame, placed: pl.DataFrame, axis: str, study: str) -> pl.DataFrame:
-    """Another study's table with its name as column ``study`` and ``x`` as in the table ``placed``.
-
-    By position, checkpoints are matched by name, and those not in ``placed`` are left out; by
-    tokens, all have a place.
-
-    Raises:
-        ValueError: by position, no checkpoint is in both studies.
-    """
-    other = other.with_columns(pl.lit(study).alias("study"))
-    if "index" not in other.columns:
-        return other
-    if axis == "tokens":
-        return placed_on(axis, {"": other})[""]
-    found = other.join(placed.select("checkpoint", "x").unique(), on="checkpoint")
-    if len(other) and len(placed) and found.is_empty():
-        raise ValueError(
-            f"study {study!r} has no checkpoint in common with this one; it has "
-            f"{other['checkpoint'].unique().sort().to_list()}. Draw with axis 'tokens'"
-        )
-    return found
-
-
 def at_last(table: pl.DataFrame) -> pl.DataFrame:
     """The rows of the last checkpoint."""
     return table.filter(pl.col("index") == pl.col("index").max())
 
 
 def claimed(tables: Mapping[str, pl.DataFrame], claim: str) -> pl.DataFrame:
-    """Rows of table `claims` of one kind with a known interval: what a title may say.
+    """Rows of table `claims` of one kind: what a title may say.
 
     Their limits hold for all claims of a study at once, as on its page. Of several methods those of
     the first, unless they are what is compared.
     """
-    rows = tables["claims"].filter(pl.col("claim") == claim, pl.col("ci_low").is_not_null())
+    rows = tables["claims"].filter(pl.col("claim") == claim)
     first = pl.col("method").eq_missing(pl.col("method").min())
     return rows if claim in COMPARED else rows.filter(first)
 
@@ -137,10 +102,6 @@ def checkpoint_axis(ax: Axes, table: pl.DataFrame) -> None:
     what = "pre-training step" if checkpoints["tokens"].null_count() else "pre-training tokens"
     ax.set_xlabel(language.label(what))
     places = checkpoints["x"].to_list()
-    if places != positions(checkpoints):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(lambda tokens, _: language.short_number(tokens))
-        return
     labels = checkpoint_labels(checkpoints)
     ax.set_xlim(-0.4, places[-1] + 0.4)
     ax.set_xticks(places, _that_fit(labels, places, _width(ax)))

@@ -17,7 +17,6 @@ from ptft.figures.axis import (
     checkpoint_axis,
     checkpoint_labels,
     claimed,
-    placed_on,
 )
 from ptft.figures.marks import (
     METHOD_LINES,
@@ -27,7 +26,9 @@ from ptft.figures.marks import (
     method_line,
     method_suffix,
     outer_labels,
+    point_text,
     points,
+    tell,
 )
 from ptft.figures.style import (
     COLOURS,
@@ -94,6 +95,8 @@ def _panel(ax: Axes, rows: pl.DataFrame, table: pl.DataFrame) -> None:
                 label = language.task(task) + suffix
                 curve(ax, one, "headroom", label, number, "headroom_", linestyle=line)
         mean = of_method.filter(pl.col("train_task") == ALL_TASKS)
+        if of_method["train_task"].n_unique() < 3:  # the mean of one task is its own line
+            continue
         look = {"color": "black", "marker": "", "linewidth": 1.8, "linestyle": line}
         bare = mean.with_columns(ci_low=None, ci_high=None)
         curve(ax, bare, "headroom", language.label("mean") + suffix, **look)
@@ -181,30 +184,38 @@ def _matrix(
     largest: float,
 ) -> None:
     """One checkpoint's matrix (models, datasets), with a line between families."""
-    found = {
-        (task, method, dataset): value
-        for task, method, dataset, value in table.select(
-            "train_task", "method", "dataset", "difference"
-        ).iter_rows()
-    }
+    found = {(row["train_task"], row["method"], row["dataset"]): row for row in table.to_dicts()}
     known = [[found.get((*row, dataset)) for _, dataset in columns] for row in rows]
     colours = [
         [
-            float("nan") if value is None or dataset in hidden else 100 * value
-            for value, (_, dataset) in zip(line, columns, strict=True)
+            float("nan") if cell is None or dataset in hidden else 100 * cell["difference"]
+            for cell, (_, dataset) in zip(line, columns, strict=True)
         ]
         for line in known
     ]
     methods = sorted({method for _, method in rows})
+    names = [language.task(task) + method_suffix(method, methods) for task, method in rows]
     heat_map(
         ax,
         colours,
-        [["" if value is None else points(value) for value in line] for line in known],
+        [["" if cell is None else points(cell["difference"]) for cell in line] for line in known],
+        [
+            [
+                (
+                    name,
+                    ""
+                    if cell is None
+                    else point_text(cell, "difference", where=language.dataset(cell["dataset"])),
+                )
+                for cell in line
+            ]
+            for name, line in zip(names, known, strict=True)
+        ],
         vmin=-largest,
         vmax=largest,
         cmap="PuOr",
         linewidths=0.4,
-        yticklabels=[language.task(task) + method_suffix(method, methods) for task, method in rows],
+        yticklabels=names,
         xticklabels=False,
     )
     families = [family for family, _ in columns]
@@ -212,6 +223,10 @@ def _matrix(
         if families[x] != families[x - 1]:
             ax.axvline(x, color=GREY, linewidth=0.8)
     ax.set_ylabel(language.label("tuned on"))
+
+
+def _told(cell: Mapping | None) -> str:
+    return point_text(cell, "difference", where=language.dataset(cell["dataset"])) if cell else ""
 
 
 def _of_cross_evaluation(columns: Sequence[tuple[str, str]], hidden: Sequence[str]) -> str:
@@ -234,8 +249,6 @@ def draw_transitions(tables: Mapping[str, pl.DataFrame]) -> Figure:
     table = tables["transitions"].filter(pl.col("domain").is_in(list(DOMAINS)))
     if table.is_empty():
         return nothing_to_draw(language.label("no per-example results to compare"))
-    # Bars have a width: by position whatever the axis of the other figures.
-    table = placed_on("index", {"": table.drop("x")})[""]
     apart = table["x"].unique().sort().diff().min() or 1
     apply_style()
     models = table.select("train_task", "method").unique().sort(pl.all()).rows()
@@ -252,16 +265,17 @@ def draw_transitions(tables: Mapping[str, pl.DataFrame]) -> Figure:
                     pl.col("domain") == domain,
                 )
                 .group_by("x")
-                .agg(pl.col("gained", "lost").mean())
+                .agg(pl.col("gained", "lost").mean(), pl.col("checkpoint").first())
                 .sort("x")
             )
             width = WIDTH * apart
-            ax.bar(
-                bars["x"], bars["gained"], width, color=COLOURS[0], label=language.label("learned")
-            )
-            ax.bar(
-                bars["x"], -bars["lost"], width, color=COLOURS[1], label=language.label("forgotten")
-            )
+            for kind, sign, label in (("gained", 1, "learned"), ("lost", -1, "forgotten")):
+                drawn = ax.bar(
+                    bars["x"], sign * bars[kind], width,
+                    color=COLOURS[sign < 0], label=language.label(label),
+                )  # fmt: skip
+                for bar, row_of in zip(drawn, bars.iter_rows(named=True), strict=True):
+                    tell(bar, language.label(label), [point_text(row_of, kind)])
             ax.axhline(0, color=GREY, linewidth=0.8)
             if row == 0:
                 ax.set_title(language.task(task) + method_line(method, methods))

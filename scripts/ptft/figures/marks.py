@@ -11,14 +11,24 @@ from dataclasses import dataclass
 
 import polars as pl
 import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from ptft import language
-from ptft.analysis.tables.learning import LITTLE_MASS
-from ptft.figures.style import COLOURS, GREY, MARKERS, PALE, THIN, wrapped
+from ptft.figures.style import (
+    COLOURS,
+    FAILED,
+    GREY,
+    MARKERS,
+    MARKS,
+    PALE,
+    WARNED,
+    wrapped,
+)
 
 
 def colour(number: int) -> str:
@@ -63,7 +73,8 @@ def curve(
 ) -> None:
     """Draw one line over checkpoints with its interval as a band.
 
-    A point that averages fewer cells than the others (``complete`` is false) is drawn hollow.
+    A point that averages fewer cells than the others (``complete`` is false) is drawn hollow; one
+    of a training that did not learn is crossed out; one with a warning has a ring.
 
     Args:
         ax: where.
@@ -82,8 +93,11 @@ def curve(
         "label": label,
     } | overrides
     [line] = ax.plot(rows["x"], rows[value], **style)
+    known = rows.filter(pl.col(value).is_not_null() & pl.col(value).is_not_nan())
     if style["marker"]:
-        tell_points(line, str(style["label"]), rows, value, prefix)
+        told = [point_text(row, value, prefix) for row in known.iter_rows(named=True)]
+        tell(line, str(style["label"]), told)
+    mark_points(ax, known, value, str(style["color"]))
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
     if len(known) == 1:  # a band has no width there
         ends = known[f"{prefix}ci_low"], known[f"{prefix}ci_high"]
@@ -99,49 +113,84 @@ def curve(
         ax.plot(partial["x"], partial[value], linestyle="", zorder=3, **hollow)
 
 
-TOLD = "ask:"
-"""begins the id of a line that tells its points"""
-
-
-def tell_points(
-    line: Line2D, series: str, rows: pl.DataFrame, value: str, prefix: str = ""
+def mark_points(
+    ax: Axes, rows: pl.DataFrame, value: str, color: str, places: Sequence[tuple] | None = None
 ) -> None:
-    """Put into a line's id in the SVG what each of its points is, for pages that answer readers.
+    """Cross out points of which some seed did not learn; put a ring around those with a warning.
+
+    Args:
+        places: of the points; without, at ``x`` and their value.
+    """
+    places = places or rows.select("x", value).rows()
+    for place, row in zip(places, rows.iter_rows(named=True), strict=True):
+        for mark, found in ((FAILED, some_failed(row, value)), (WARNED, flags(row, value))):
+            if found:
+                look = MARKS[mark][1]
+                ax.plot(*place, linestyle="", zorder=4, color=color, label=mark, **look)
+
+
+def some_failed(row: Mapping, value: str) -> bool:
+    """Whether some seed of a row's models did not learn; of a base model's score none."""
+    learned, seeds = row.get("n_learned"), row.get("n_seeds")
+    return value != "base" and learned is not None and seeds is not None and learned < seeds
+
+
+def flags(row: Mapping, value: str) -> list[str]:
+    """Warnings of a score, in words."""
+    return [language.if_known(flag) for flag in row.get(f"{value}_flags") or []]
+
+
+NAMES = "names:"
+"""begins the id of a text that names a series"""
+TOLD = "ask:"
+"""begins the id of what tells its points"""
+
+
+def tell(artist: Artist, series: str, texts: Sequence[str]) -> None:
+    """Put into an artist's id in the SVG what it shows, for pages that answer readers.
 
     The id is JSON behind ``TOLD``: `series`, and `points`, one text per mark that is drawn.
     """
-    known = rows.filter(pl.col(value).is_not_null() & pl.col(value).is_not_nan())
-    texts = [_point(row, value, prefix) for row in known.iter_rows(named=True)]
     name = language.label("base") if series == "_base" else series.lstrip("_")
-    told = {"series": name.replace("\n", " "), "points": texts}
-    line.set_gid(TOLD + json.dumps(told, ensure_ascii=False))
+    told = {"series": name.replace("\n", " "), "points": list(texts)}
+    artist.set_gid(TOLD + json.dumps(told, ensure_ascii=False))
 
 
-def _point(row: Mapping, value: str, prefix: str) -> str:
-    """`step1000: 0.354 (0.348 to 0.360), n 9815, 3 seeds`, as far as it is known."""
+def point_text(row: Mapping, value: str, prefix: str = "", where: str | None = None) -> str:
+    """`step1000: 0.354 (0.348 to 0.360), n 9815, 3 seeds`, as far as it is known; and warnings.
+
+    Args:
+        where: in place of the checkpoint.
+    """
     low, high = row.get(f"{prefix}ci_low"), row.get(f"{prefix}ci_high")
-    text = f"{row.get('checkpoint') or row.get('study')}: {row[value]:.3f}"
+    text = f"{where or row.get('checkpoint') or row.get('study')}: {row[value]:.3f}"
     if low is not None and high is not None:
         ends = language.label("{low} to {high}").format(low=f"{low:.3f}", high=f"{high:.3f}")
         text += language.label(" ({text})").format(text=ends)
     seeds = row.get("n_seeds")
-    if row.get("n") is not None:
-        text += f", n {row['n']}"
-    if seeds is not None:
-        one = language.label("one seed")
-        text += ", " + (one if seeds == 1 else language.label("{n} seeds").format(n=seeds))
-    return text
+    parts = [text, *([f"n {row['n']}"] if row.get("n") is not None else [])]
+    if some_failed(row, value):
+        told = language.label("{k} of {n} seeds learned")
+        parts.append(told.format(k=row["n_learned"], n=seeds))
+    elif seeds is not None and value != "base":
+        parts.append(language.label("one seed" if seeds == 1 else "{n} seeds").format(n=seeds))
+    return ", ".join([*parts, *(f"⚠ {flag}" for flag in flags(row, value))])
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one kind, one per group: values, the ends of their intervals (None if unknown)."""
+    """Bars of one kind, one per group.
+
+    Attributes:
+        rows: of a table, one per group; null where there is no bar.
+        value, prefix: as in :func:`curve`.
+    """
 
     label: str
     color: str
-    values: Sequence[float]
-    lows: Sequence[float | None]
-    highs: Sequence[float | None]
+    rows: pl.DataFrame
+    value: str
+    prefix: str = ""
 
 
 def score_bars(
@@ -156,10 +205,16 @@ def score_bars(
     for number, kind in enumerate(kinds):
         shift = (number - (len(kinds) - 1) / 2) * width
         places = [at + shift for at in range(len(names))]
-        ax.barh(places, kind.values, 0.9 * width, color=kind.color, label=kind.label)
-        for place, low, high in zip(places, kind.lows, kind.highs, strict=True):
+        values = kind.rows[kind.value].fill_null(0.0)
+        bars = ax.barh(places, values, 0.9 * width, color=kind.color, label=kind.label)
+        for place, bar, row in zip(places, bars, kind.rows.iter_rows(named=True), strict=True):
+            low, high = row[f"{kind.prefix}ci_low"], row[f"{kind.prefix}ci_high"]
             if low is not None and high is not None:
                 ax.plot([low, high], [place, place], color="black", linewidth=0.8, marker="")
+            if row[kind.value] is not None:
+                tell(bar, kind.label, [point_text(row, kind.value, kind.prefix)])
+        ends = list(zip(values, places, strict=True))
+        mark_points(ax, kind.rows, kind.value, "black", ends)
     for column, line in (("chance", "--"), ("majority", ":")):
         known = [(at, value) for at, value in enumerate(guesses[column]) if value is not None]
         for number, (at, value) in enumerate(known):
@@ -190,30 +245,6 @@ def guess_lines(ax: Axes, rows: pl.DataFrame, hidden: str = "") -> None:
 CLEARLY = 0.02
 
 
-def mark_unlikely(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> None:
-    """Draw points hollow at which the model would say none of the labels."""
-    unlikely = rows.filter(pl.col("label_mass") < LITTLE_MASS)
-    hollow = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "zorder": 3}
-    ax.plot(unlikely["x"], unlikely[value], linestyle="", color=color, **hollow)
-
-
-def mark_failed(ax: Axes, rows: pl.DataFrame, value: str, color: str) -> bool:
-    """Cross out points of which some seed's training did not learn; whether there are any."""
-    failed = rows.filter(pl.col("n_learned") < pl.col("n_seeds"))
-    ax.plot(failed["x"], failed[value], **(FAILED | {"color": color}))
-    return len(failed) > 0
-
-
-FAILED = {"linestyle": "", "marker": "x", "markersize": 7, "markeredgewidth": 1.2, "zorder": 4}
-
-
-def thin_curve(ax: Axes, rows: pl.DataFrame, value: str, label: str, **overrides: object) -> None:
-    """Draw a line of an overlaid study, if it has rows: thin, dashed, no points, no band."""
-    if len(rows):
-        without = rows.with_columns(ci_low=pl.lit(None), ci_high=pl.lit(None))
-        curve(ax, without, value, f"{label} ({rows['study'][0]})", **(THIN | overrides))
-
-
 def from_zero(ax: Axes) -> None:
     """Start the y axis at zero and leave room above the highest point."""
     # dataLim covers lines and bands, but not the vertical marks that span the axes.
@@ -233,7 +264,8 @@ def panel_legend(ax: Axes, columns: int = 2) -> None:
     """
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    if _label_lines(ax, once):
+    alone = [*once] == [ax.get_title("left")]  # the only line is named as its panel
+    if alone or not once or _label_lines(ax, once):
         return
     # Below the ticks and the label of the axis, which are four lines high in any panel.
     ax.legend(
@@ -261,42 +293,49 @@ def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
         return False
     to_axes = (ax.transData + ax.transAxes.inverted()).transform
     ends = {label: to_axes((0, line.get_ydata()[-1]))[1] for label, line in lines.items()}
-    order = sorted(ends, key=ends.__getitem__)
-    sizes = [len(texts[label]) * TYPE / height for label in order]
-    middles = spread([ends[label] for label in order], sizes)
-    if any(
-        abs(middle - ends[label]) > TYPE / height
-        for label, middle in zip(order, middles, strict=True)
-    ):
+    ends = dict(sorted(ends.items(), key=lambda end: end[1]))  # the lowest first
+    room = {label: len(texts[label]) * TYPE / height for label in ends}
+    moved = spread([*ends.values()], [*room.values()])
+    if any(abs(at - end) > TYPE / height for at, end in zip(moved, ends.values(), strict=True)):
         return False
-    for label, middle in zip(order, middles, strict=True):
+    for label, end in ends.items():
         shade = [0.7 * part for part in to_rgb(lines[label].get_color())]
         ax.text(
-            1.02, middle, "\n".join(texts[label]), transform=ax.transAxes, color=shade,
-            fontsize=7, va="center", ha="left", linespacing=1.1, label=f"{LINE_END}{ends[label]}",
+            1.02, end, "\n".join(texts[label]), transform=ax.transAxes, color=shade,
+            fontsize=7, va="center", ha="left", linespacing=1.1, label=LINE_END,
         )  # fmt: skip
     return True
 
 
-LINE_END = "line end "
-"""prefix of the tag that tells a label where in the panel its line ends"""
+LINE_END = "_line end"
+"""tag of a label beside a line"""
+
+
+def labels_beside(ax: Axes) -> list[Text]:
+    """The labels beside the lines of a panel."""
+    return [text for text in ax.texts if text.get_label() == LINE_END]
 
 
 def settle_labels(figure: Figure) -> None:
     """Move labels beside lines apart, once the panels have their sizes."""
-    beside = {
-        ax: [text for text in ax.texts if str(text.get_label()).startswith(LINE_END)]
-        for ax in figure.axes
-    }
-    if not any(beside.values()):
+    if not any(map(labels_beside, figure.axes)):
         return
     figure.draw_without_rendering()
-    for ax, texts in beside.items():
-        ends = {text: float(str(text.get_label()).removeprefix(LINE_END)) for text in texts}
-        order = sorted(texts, key=ends.__getitem__)
-        sizes = [text.get_window_extent().height / ax.bbox.height for text in order]
-        for text, middle in zip(order, spread([*map(ends.get, order)], sizes), strict=True):
-            text.set_y(middle)
+    for ax in figure.axes:
+        texts = labels_beside(ax)
+        sizes = [text.get_window_extent().height / ax.bbox.height for text in texts]
+        ends = [text.get_position()[1] for text in texts]
+        for text, place in zip(texts, spread(ends, sizes), strict=True):
+            text.set_y(place)
+
+
+def name_series(figure: Figure) -> None:
+    """Put into the ids of legends' texts, and of labels beside lines, which series they name."""
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
+    texts = [text for legend in legends for text in legend.get_texts()]
+    texts += [text for ax in figure.axes for text in labels_beside(ax)]
+    for text in texts:
+        text.set_gid(NAMES + text.get_text().replace("\n", " "))
 
 
 def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
@@ -380,13 +419,12 @@ def outer_labels(axes: Sequence[Axes], columns: int) -> None:
             ax.set_ylabel("")
 
 
-def pretty(name: str) -> str:
-    """`question_generation` -> `question generation`."""
-    return name.replace("_", " ")
-
-
 def heat_map(
-    ax: Axes, values: Sequence[Sequence[float]], labels: Sequence[Sequence[str]], **options: object
+    ax: Axes,
+    values: Sequence[Sequence[float]],
+    labels: Sequence[Sequence[str]],
+    told: Sequence[Sequence[tuple[str, str]]],
+    **options: object,
 ) -> None:
     """Draw ``values`` (rows, columns) as colours with their ``labels``.
 
@@ -396,6 +434,7 @@ def heat_map(
         ax: where.
         values: shown as colours.
         labels: written in the cells.
+        told: what each cell with a label tells a reader who asks: its series, and its text.
         options: of ``seaborn.heatmap``.
     """
     shown = {"annot": labels, "fmt": "", "annot_kws": {"size": 7}, "cbar": False}
@@ -404,6 +443,9 @@ def heat_map(
         for x, value in enumerate(line):
             if value != value:
                 ax.text(x + 0.5, y + 0.5, labels[y][x], ha="center", va="center", color=PALE)
+    for text in ax.texts:
+        x, y = (int(place) for place in text.get_position())
+        tell(text, told[y][x][0], [told[y][x][1]])
     ax.set_xticks([x + 0.5 for x in range(len(values[0]))])
     ax.grid(visible=False)
     ax.tick_params(length=0)

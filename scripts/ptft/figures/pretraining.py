@@ -11,30 +11,28 @@ from matplotlib.patches import Rectangle
 from seaborn import light_palette
 
 from ptft import language
-from ptft.analysis.tables.learning import LITTLE_MASS, hidden_labels
+from ptft.analysis.family import with_claims
+from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tables.overtraining import NOISED
 from ptft.analysis.tables.stopping import CURVE
 from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, claimed, distances
 from ptft.figures.marks import (
     Bars,
-    colour,
     curve,
     from_zero,
     guess_lines,
     heat_map,
     legend_below,
-    mark_unlikely,
     method_suffix,
     panel_legend,
+    point_text,
     score_bars,
-    thin_curve,
 )
 from ptft.figures.style import (
     COLOURS,
     GREY,
     PAGE,
     PALE,
-    THIN,
     apply_style,
     headline,
     nothing_to_draw,
@@ -42,15 +40,12 @@ from ptft.figures.style import (
 )
 
 
-def draw_base_scores(
-    tables: Mapping[str, pl.DataFrame], overlay: pl.DataFrame | None = None
-) -> Figure:
-    """One line per dataset with its interval; dashed: chance; thin: another study.
+def draw_base_scores(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """One line per dataset with its interval; dashed: chance.
 
     Of a single checkpoint a bar per dataset.
     """
     table = tables["base_scores"]
-    other = table.clear() if overlay is None else overlay
     if table.is_empty():
         return nothing_to_draw(language.label("no base model was evaluated"))
     hidden = hidden_labels(tables["suspicious"])
@@ -60,7 +55,7 @@ def draw_base_scores(
     figure, axes = panels(len(shown), columns=3, height=2.5)
     for ax, (kind, family) in zip(axes, shown.iter_rows(), strict=True):
         rows = table.filter(pl.col("family") == family, pl.col("kind") == kind)
-        _family_panel(ax, rows, other, hidden)
+        _family_panel(ax, rows, hidden)
         ax.set_title(language.family(family))
         ax.set_ylabel(language.metric(rows["metric"][0]))
         from_zero(ax)
@@ -70,7 +65,7 @@ def draw_base_scores(
     return figure
 
 
-def _family_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Sequence[str]) -> None:
+def _family_panel(ax: Axes, rows: pl.DataFrame, hidden: Sequence[str]) -> None:
     """The datasets of one family."""
     for number, dataset in enumerate(rows["dataset"].unique().sort()):
         line = rows.filter(pl.col("dataset") == dataset)
@@ -79,13 +74,6 @@ def _family_panel(ax: Axes, rows: pl.DataFrame, other: pl.DataFrame, hidden: Seq
             language.label(" (no score)") if dataset in hidden else ""
         )
         curve(ax, line, "value", label, number, **look)
-        mark_unlikely(ax, line, "value", PALE if dataset in hidden else colour(number))
-        same = other.filter(pl.col("dataset") == dataset, pl.col("metric") == line["metric"][0])
-        # In the colour of the dataset, whose own label is enough: the legend says whose it is.
-        thin_curve(ax, same, "value", f"_{dataset}", color=colour(number))
-    shared = other.filter(pl.col("dataset").is_in(rows["dataset"].unique().to_list()))
-    if len(shared):
-        ax.plot([], [], label=shared["study"][0], **THIN)
     guess_lines(ax, rows)
 
 
@@ -97,9 +85,7 @@ def _single_checkpoint(tables: Mapping[str, pl.DataFrame], hidden: Sequence[str]
         language.dataset(name) + (language.label(" (no score)") if name in hidden else "")
         for name in table["dataset"]
     ]
-    scores = Bars(
-        language.label("base"), COLOURS[0], *(table[n] for n in ("value", "ci_low", "ci_high"))
-    )
+    scores = Bars(language.label("base"), COLOURS[0], table, "value")
     score_bars(ax, names, [scores], table)
     ax.set_xlabel(", ".join(dict.fromkeys(map(language.metric, table["metric"]))))
     legend_below(figure, [ax])
@@ -124,10 +110,6 @@ def _taught(tables: Mapping[str, pl.DataFrame]) -> str:
 
 def _of_base_scores(table: pl.DataFrame, hidden: Sequence[str]) -> str:
     said = language.label("Score of the base models over pre-training, a panel a family of tasks.")
-    if (table["label_mass"] < LITTLE_MASS).any():
-        said += " " + language.label(
-            "Hollow: all labels together have less than 1 % of the probability."
-        )
     if set(hidden) & set(table["dataset"]):
         said += " " + language.label(
             "Grey: untrained models are right already, as a constant answer is where labels are "
@@ -143,7 +125,7 @@ SHADE = "#8DBBE0"
 
 def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One row per task, dataset and method; one cell per checkpoint; framed: possible stops."""
-    stops = tables["stopping"]
+    stops = with_claims(tables)["stopping"]  # as the page tells them
     if stops.is_empty():
         return nothing_to_draw(language.label("no task has tuned models at two checkpoints"))
     apply_style()
@@ -160,6 +142,7 @@ def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
             for line, low in zip(shares, stops["too_low"], strict=True)
         ],
         [["" if share != share else f"{share:.0f}" for share in line] for line in shares],
+        [_told(stop, gains, checkpoints) for stop in stops.iter_rows(named=True)],
         vmin=WHITE,
         vmax=100,
         cmap=light_palette(SHADE, as_cmap=True),
@@ -169,14 +152,27 @@ def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
     _label(ax, stops, checkpoints)
     for y, stop in enumerate(stops.iter_rows(named=True)):
         _mark(ax, y, stop, shares[y])
-    headline(figure, _found_stops(tables), _of_stopping(stops))
+    headline(figure, _found_stops(stops), _of_stopping(stops))
     return figure
+
+
+def _told(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> list[tuple[str, str]]:
+    """A curve's series, and the score at each checkpoint in words."""
+    rows = {row["index"]: row for row in _curve(stop, gains).iter_rows(named=True)}
+    name = language.dataset(stop["dataset"])
+    return [
+        (name, point_text(rows[at], "tuned", "tuned_") if at in rows else "")
+        for at in checkpoints["index"]
+    ]
+
+
+def _curve(stop: Mapping, gains: pl.DataFrame) -> pl.DataFrame:
+    return gains.filter(pl.all_horizontal(pl.col(k).eq_missing(stop[k]) for k in CURVE))
 
 
 def _shares(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> list[float]:
     """Tuned scores of a curve in % of its last one; NaN where there is none."""
-    curve = gains.filter(pl.all_horizontal(pl.col(k).eq_missing(stop[k]) for k in CURVE))
-    scores = dict(curve.select("index", "tuned").iter_rows())
+    scores = dict(_curve(stop, gains).select("index", "tuned").iter_rows())
     last = stop["last_score"]
     return [
         100 * scores[at] / last if at in scores and last else float("nan")
@@ -233,17 +229,17 @@ def _saved(stop: Mapping) -> tuple[str, dict]:
     return ("–" if bare is None else language.label("nothing")), {"color": GREY}
 
 
-def _found_stops(tables: Mapping[str, pl.DataFrame]) -> str:
+def _found_stops(stops: pl.DataFrame) -> str:
     """For how many test sets pre-training could have stopped earlier."""
-    stops = claimed(tables, "stop")
-    early = (stops["verdict"] == "earlier").sum()
-    if stops.is_empty():
+    judged = stops.filter(~pl.col("too_low"), pl.col("safe_index").is_not_null())
+    early = judged.filter(pl.col("safe_checkpoint") != pl.col("last_checkpoint"))
+    if judged.is_empty():
         return language.label("When pre-training could have stopped")
-    if not early:
+    if early.is_empty():
         return language.label("No own test set shows that pre-training could have stopped earlier")
     return language.label(
         "For {k} of {n} own test sets pre-training could have stopped earlier"
-    ).format(k=early, n=len(stops))
+    ).format(k=len(early), n=len(judged))
 
 
 def _of_stopping(stops: pl.DataFrame) -> str:

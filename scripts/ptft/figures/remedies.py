@@ -17,8 +17,11 @@ from ptft.figures.marks import (
     curve,
     legend_below,
     line_style,
+    mark_points,
     outer_labels,
+    point_text,
     points,
+    tell,
     whiskers,
 )
 from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
@@ -116,7 +119,7 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str]) -> None:
             linestyle=dash,
         )  # fmt: skip
         for row in own.iter_rows(named=True):
-            _point(ax, row, style)
+            _point(ax, row, style, label)
         ax.plot([], [], label=label, linestyle=dash, **style)
 
 
@@ -132,16 +135,23 @@ def _line(own: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([part.select(along) for part in (base, own, tuned)])
 
 
-def _point(ax: Axes, row: dict, style: dict) -> None:
+def _point(ax: Axes, row: dict, style: dict, label: str) -> None:
     """One model: filled on the front, hollow behind it."""
     face = style["color"] if row["front"] else "white"
     known = row["gain_ci_low"] is not None and row["kept_ci_low"] is not None
-    ax.errorbar(
+    [line, *_] = ax.errorbar(
         row["kept"], row["gain"],
         xerr=_arms(row, "kept") if known else None,
         yerr=_arms(row, "gain") if known else None,
         elinewidth=0.5, markerfacecolor=face, markersize=3.2, zorder=3, **style,
     )  # fmt: skip
+    strength = "" if row["strength"] is None else f" {row['strength']:g}"
+    parts = [
+        point_text({**row, "n_seeds": None}, "gain", "gain_", language.label("gain on the task")),
+        point_text(row, "kept", "kept_", language.label("change elsewhere (0: all kept)")),
+    ]
+    tell(line, label + strength, [", ".join(parts)])
+    mark_points(ax, pl.DataFrame([row]), "kept", style["color"], [(row["kept"], row["gain"])])
 
 
 def _arms(row: dict, name: str) -> list[list[float]]:

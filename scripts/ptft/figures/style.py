@@ -16,6 +16,8 @@ from matplotlib.font_manager import fontManager
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+from ptft import language
+
 # Inches. A figure is drawn at the size it is printed in, so its type needs no scaling.
 COLUMN, PAGE = 3.3, 8.0
 # Okabe and Ito's colours, told apart with any common colour blindness; yellow left out (too faint
@@ -25,8 +27,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
 # What is drawn but says nothing.
 PALE = "#B4B4B4"
-# Lines of an overlaid study.
-THIN = {"color": GREY, "linestyle": "-.", "marker": "", "linewidth": 0.8}
 # The package is only used for the font file in it: importing it would change matplotlib's settings.
 JAPANESE_FONT = Path(find_spec("matplotlib_fontja").origin).parent / "fonts/ipaexg.ttf"
 RC = {
@@ -59,6 +59,16 @@ RC = {
     "figure.dpi": 200,
     "savefig.dpi": 200,
 }
+
+
+FAILED, WARNED = "_failed", "_warned"
+CROSS = {"marker": "x", "markersize": 7, "markeredgewidth": 1.2}
+RING = {"marker": "o", "markersize": 7, "markerfacecolor": "none"}
+MARKS: dict[str, tuple[str, dict]] = {
+    FAILED: ("×: not every seed learned.", CROSS),
+    WARNED: ("○: a score with a warning.", RING),
+}
+"""label of marks over points -> what the grey line says of them, how they look"""
 
 
 def apply_style() -> None:
@@ -126,7 +136,14 @@ def _glued(words: str, columns: int) -> str:
 
 
 def headline(figure: Figure, title: str, below: str) -> None:
-    """Put the finding as title, and a grey line with measure and unit, above the panels."""
+    """Put the finding as title, and a grey line with measure and unit, above the panels.
+
+    The grey line also says what marks over points mean.
+    """
+    drawn = {line.get_label() for ax in figure.axes for line in ax.get_lines()}
+    below = " ".join(
+        [below, *(language.label(told) for mark, (told, _) in MARKS.items() if mark in drawn)]
+    )
     width, height = figure.get_size_inches()
     titles, lines = wrapped(title, int(width * 12.5)), wrapped(below, int(width * 17.5))
     room = 0.2 * len(titles) + 0.15 * len(lines) + 0.12

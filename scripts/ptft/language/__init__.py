@@ -90,15 +90,16 @@ def task(name: str) -> str:
 
 def family(name: str) -> str:
     """Its title, in the language where that has it; else its name in words."""
-    return _if_known(_USED.titles.get("families", {}).get(name, name.replace("_", " ")))
+    return if_known(_USED.titles.get("families", {}).get(name, name.replace("_", " ")))
 
 
 def metric(name: str) -> str:
     """`ROUGE-L`; a metric of someone's own keeps its name."""
-    return _if_known(METRICS.get(name, name))
+    return if_known(METRICS.get(name, name))
 
 
-def _if_known(text: str) -> str:
+def if_known(text: str) -> str:
+    """A label in the language in use; a text of someone's own stays as it is."""
     return _USED.labels.get(text, text)
 
 

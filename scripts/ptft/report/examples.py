@@ -93,6 +93,7 @@ def examples_page(data: Mapping[str, Any], seed: int) -> str:
     ]
     words = {
         "all": label("all"),
+        "compared": label("{shown} of {all} examples that all models answer; {differ} differ"),
         "base": label("base model"),
         "cut": label("(prompt cut to the model's context)"),
         "gold": label("Gold"),
@@ -130,15 +131,27 @@ def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> d
         by_dataset[pick.dataset].append(pick)
     by_dataset = {dataset: picks for dataset, picks in by_dataset.items() if picks}
     names = _Names(picked, list(by_dataset))
-    datasets, rows, cards = [], [], []
+    datasets, rows, cards, samples = [], [], [], []
     for dataset, picks in by_dataset.items():
-        formats = sorted({name for pick in picks for _, name, _ in pick.answers})
-        requests = {name: asked[dataset, name] for name in formats}
-        prompts = _Prompts(picks, requests, data / dataset)
+        sample = picked.samples[dataset]
+        read = [(pick.example_id, name) for pick in picks for _, name, _ in pick.answers]
+        read += [(example, sample.format) for example in sample.ids]
+        requests = {name: asked[dataset, name] for name in sorted({name for _, name in read})}
+        prompts = _Prompts(read, requests, data / dataset)
         datasets.append({"title": language.dataset(dataset), "shots": prompts.shots})
         rows.append(prompts.rows)
         kind = next(iter(requests.values())).kind
         cards += [_card(pick, names, prompts.places[pick.example_id], kind) for pick in picks]
+        samples += [
+            [
+                *(names.checkpoints.index(checkpoint), len(datasets) - 1, names.arms.index(arm)),
+                [
+                    [prompts.places[example], sample.format, *_answer(answer, kind)]
+                    for example, answer in zip(sample.ids, answers, strict=True)
+                ],
+            ]
+            for (checkpoint, arm), answers in sample.answers.items()
+        ]
     return {
         "tasks": [language.task(task) for task in names.tasks],
         "checkpoints": names.checkpoints,
@@ -146,6 +159,7 @@ def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> d
         "groups": [group for group in GROUPS if any(p.group == group for p in picked.picks)],
         "datasets": datasets,
         "rows": rows,
+        "samples": samples,
         "cards": sorted(cards, key=lambda card: card[:2]),
         "counts": [
             [GROUPS.index(group), *names.of(task, checkpoint, dataset), number]
@@ -161,7 +175,9 @@ class _Names:
     def __init__(self, picked: Picked, datasets: list[str]):
         self.tasks = list(dict.fromkeys(pick.task for pick in picked.picks))
         self.checkpoints, self.datasets = picked.checkpoints, datasets
-        self.arms = list(dict.fromkeys(a for pick in picked.picks for a, _, _ in pick.answers))
+        every = {arm for sample in picked.samples.values() for _, arm in sample.answers}
+        every |= {arm for pick in picked.picks for arm, _, _ in pick.answers}
+        self.arms = sorted(every, key=lambda arm: (arm != "base", arm))
 
     def of(self, task: str, checkpoint: str, dataset: str) -> list[int]:
         """Numbers of these names."""
@@ -182,11 +198,12 @@ class _Prompts:
         places: example -> its index in ``rows``.
     """
 
-    def __init__(self, picks: Sequence[Pick], cells: Mapping[str, CellRequest], folder: Path):
+    def __init__(
+        self, read: Sequence[tuple[str, str]], cells: Mapping[str, CellRequest], folder: Path
+    ):
         formats: dict[str, dict[str, None]] = {}
-        for pick in picks:
-            read = {name: None for _, name, _ in pick.answers}
-            formats.setdefault(pick.example_id, {}).update(read)
+        for example, name in read:
+            formats.setdefault(example, {})[name] = None
         found = {
             row["example_id"]: row
             for row in read_examples(folder / "test.jsonl")
@@ -199,7 +216,7 @@ class _Prompts:
             )
         self.places = {example: place for place, example in enumerate(formats)}
         self.rows = [
-            _row(found[name], {f: cells[f] for f in read}) for name, read in formats.items()
+            _row(found[name], {f: cells[f] for f in asked}) for name, asked in formats.items()
         ]
         pool = read_all(folder / "shots.jsonl") if any(c.shots for c in cells.values()) else []
         self.shots = {

@@ -1,8 +1,7 @@
-"""A study's results in other formats: LaTeX, lm-evaluation-harness, model cards."""
+"""A study's results in other formats: LaTeX, model cards."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,13 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis.csv_tables import without_empty
-from ptft.paths import cell_name
 
-# Names the harness and the Hub use for our metrics.
-HARNESS_METRIC = {"accuracy": "acc", "acc_norm": "acc_norm", "rougeL": "rougeL"}
 TASK_TYPE = {
     "classification": "text-classification",
     "multiple_choice": "multiple-choice",
     "generation": "text-generation",
     "text": "text-generation",
 }
-LOWER_IS_BETTER = ("bits_per_byte", "nats_per_token", "cross_entropy_to_base")
 
 
 class AboutModels(TypedDict):
@@ -37,7 +32,7 @@ class AboutModels(TypedDict):
 def write_exports(
     cells: pl.DataFrame, tables: Mapping[str, pl.DataFrame], about: AboutModels, folder: Path
 ) -> None:
-    """Write latex/, lm_eval/ and model_cards/ under a folder."""
+    """Write latex/ and model_cards/ under a folder."""
 
     def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,9 +44,6 @@ def write_exports(
         write(folder / "latex" / f"{name}.tex", text)
     models = cells.select("checkpoint", "arm", "derived").unique().sort("checkpoint", "arm")
     for checkpoint, arm, derived in models.iter_rows():
-        results = harness_results(cells, checkpoint, arm)
-        path = folder / "lm_eval" / results["model_name"] / "results.json"
-        write(path, json.dumps(results, indent=2) + "\n")
         if arm != "base" and derived is None:  # of what is derived there is no model on disk
             details = about | {"settings": about["settings"].get(arm, {})}
             card = model_card(cells, checkpoint, arm, details)
@@ -72,48 +64,6 @@ def latex_table(table: pl.DataFrame, caption: str, label: str) -> str:
         label=label,
         longtable=len(table) > 40,
     )
-
-
-def harness_results(cells: pl.DataFrame, checkpoint: str, arm: str) -> dict[str, Any]:
-    """Results of one model in the JSON layout of lm-evaluation-harness (0.4).
-
-    A task is a dataset in one format and number of shots, ``dataset.format.Kshot``, since the
-    harness has no prompt formats. A metric is ``NAME,none`` (no filter), with its
-    ``NAME_stderr,none``.
-
-    Raises:
-        ValueError: this model has no score.
-    """
-    rows = cells.filter(pl.col("checkpoint") == checkpoint, pl.col("arm") == arm)
-    if rows.is_empty():
-        raise ValueError(f"no score of checkpoint {checkpoint!r}, arm {arm!r}")
-    results: dict[str, dict[str, Any]] = {}
-    shots, samples, higher = {}, {}, {}
-    for row in rows.sort("dataset", "format", "shots", "metric").iter_rows(named=True):
-        task = cell_name(row["dataset"], row["format"], row["shots"])
-        metric = HARNESS_METRIC.get(row["metric"], row["metric"])
-        entry = results.setdefault(task, {"alias": task})
-        entry[f"{metric},none"] = row["value"]
-        entry[f"{metric}_stderr,none"] = "N/A" if row["stderr"] is None else row["stderr"]
-        shots[task] = row["shots"]
-        samples[task] = {"original": row["n"], "effective": row["n"]}
-        higher.setdefault(task, {})[metric] = metric not in LOWER_IS_BETTER
-    first = rows.row(0, named=True)
-    return {
-        "results": results,
-        "group_subtasks": {task: [] for task in results},
-        "configs": {task: {"task": task, "num_fewshot": shots[task]} for task in results},
-        "versions": dict.fromkeys(results, 1),
-        "n-shot": shots,
-        "higher_is_better": higher,
-        "n-samples": samples,
-        "config": {
-            "model": "ptft",
-            "model_args": {"model": first["model"], "checkpoint": checkpoint, "arm": arm},
-        },
-        "model_name": f"{first['model']}-{checkpoint}-{arm}",
-        "model_source": "ptft",
-    }
 
 
 def _shots(row: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ It is made of what is there: a study in progress has fewer chapters, not other o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
@@ -24,19 +24,21 @@ from ptft.analysis.family import with_claims
 from ptft.analysis.findings import Finding, findings_on_scores, findings_table
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import COMPARING, TABLES, about_table
-from ptft.analysis.tables.learning import FLAGS
 from ptft.analysis.tuned_models import arms as about_arms
 from ptft.analysis.tuned_models import shown
 from ptft.audit.tables import ABOUT
 from ptft.figures import FIGURES
 from ptft.report import rendering
-from ptft.report.rendering import arm_name, bar, decimal, interval_text, p_value, percent, points
+from ptft.report.rendering import bar, decimal, percent, points
+from ptft.report.rows import ROWS, Warnings, table_of
 
-label, dataset, task = language.label, language.dataset, language.task
+label, dataset = language.label, language.dataset
 PAGES = {"examples": "Single examples", "comparison": "Compare any two models"}
 """kind of page beside the report -> its link"""
 BESIDE = ("arms", "audit_splits", "audit_prompts", "self_text")
 """tables of a study that no analysis makes"""
+NOTED = {"notes": findings_of_study.read_notes, "updates": findings_of_study.read_updates}
+"""tables of what jobs noted -> what tells of their columns"""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ class Question:
 QUESTIONS = (
     Question("taught", "What does pre-training teach by itself?", ("base_scores",),
              ("base_scores", "groups")),
-    Question("added", "What does fine-tuning add?", ("gain_by_group", "domains"),
-             ("gains", "group_gains", "gain_trends", "paper_groups", "domains", "random_effects")),
+    Question("added", "What does fine-tuning add?", ("gain_by_group",),
+             ("gains", "trainings", "group_gains", "gain_trends", "paper_groups", "domains",
+              "random_effects")),
     Question("latent", "Is it there before it shows?", ("base_vs_tuned",), ("latent", "gains")),
     Question("forgotten", "What does fine-tuning forget?",
-             ("forgetting", "cross_evaluation", "transitions"),
-             ("forgetting", "cross_evaluation", "transitions", "random_effects"), "percent"),
+             ("forgetting", "cross_evaluation", "transitions", "along_finetuning"),
+             ("forgetting", "cross_evaluation", "transitions", "along_finetuning",
+              "random_effects"), "percent"),
     Question("texts", "Does generic text become harder?", ("generic_text",), ("generic_text",),
              "bits"),
     Question("spared", "Which method keeps most?", ("remedies", "tradeoff"),
@@ -79,13 +83,12 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-ALONG = {
-    *("gain_by_group", "domains", "forgetting", "generic_text", "formats", "stopping"),
-    *("overtraining", "abstract"),
-}
+ALONG = ("gain_by_group", "forgetting", "generic_text", "formats", "stopping", "overtraining")
 """figures of curves along pre-training: of a single checkpoint, a table shows more"""
 ALONE = {"taught": "What does the base model know?"}
 """question -> its title in a study of one checkpoint"""
+FOLDED = ("no_line", "opposite_signs", "prediction", "confounded", "format_trends")
+"""kinds of findings that are told among the numbers, not beside the answer"""
 INSTEAD = {"added": ("base_vs_tuned",)}
 """question -> its figures in a study of one checkpoint"""
 
@@ -100,6 +103,8 @@ class StudyFiles:
         figures: folder of NAME.svg.
         records: folders of tuned models' records, the more recent last.
         beside: kind of page -> name of a file beside the report: `examples`, `comparison`.
+        scored: folder of scored models' records; None where nothing is scored.
+        updates: folder of METHOD.json, how updates are computed on a GPU.
     """
 
     study: Path
@@ -107,6 +112,8 @@ class StudyFiles:
     figures: Path
     records: tuple[Path, ...] = ()
     beside: Mapping[str, str] | None = None
+    scored: Path | None = None
+    updates: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,10 @@ def write_page(
         progress: of an unfinished study.
     """
     resolved = yaml.safe_load(files.study.read_text(encoding="utf-8"))
-    tables = read_tables(files.tables)
+    tables = read_tables(files.tables) | {
+        "notes": findings_of_study.read_notes(files.scored),
+        "updates": findings_of_study.read_updates(files.updates),
+    }
     trained = findings_of_study.read_trained(*files.records)
     found = study_findings(resolved, tables, trained, files.tables)
     said = [f if rendering.has_sentence(f) else None for f in found]
@@ -198,7 +208,8 @@ def study_findings(
         *findings_of_study.hypothesis(resolved["study"].get("hypothesis"), tables),
         *findings_on_scores(told, settings),
         *findings_of_changes.findings_on_changes(told, settings),
-        *findings_of_changes.doubts(told),
+        *findings_of_study.learned(tables),
+        *findings_of_study.doubts(told),
         *findings_of_study.checked(tables, trained),
         *findings_of_study.provenance(resolved),
         *findings_of_study.deviations(resolved, trained),
@@ -226,8 +237,9 @@ def study_page(
         and len(tables.get(FIGURES[name].tables[0], ()))
         and not (alone and name in ALONG)
     ]
+    warnings = Warnings(tables.get("suspicious"), tables.get("arms"))
     sections = [
-        _section(question, by[question.name], files.figures, drawn, tables, alone)
+        _section(question, by[question.name], files.figures, drawn, tables, alone, warnings)
         for question in QUESTIONS
         if any(map(rendering.has_sentence, by.get(question.name, [])))
     ]
@@ -248,30 +260,38 @@ def study_page(
             _figure(name, files.figures, tables) for name in drawn if name not in used
         ] if by.keys() & {"added", "latent"} else [],
         beside={PAGES[kind]: file for kind, file in (files.beside or {}).items()},
-        checks=[*map(rendering.sentence, by.get("checks", []))],
         splits=_splits(tables.get("audit_splits")),
         written=rendering.written_texts(tables.get("self_text")),
-        provenance=[*map(rendering.sentence, by.get("provenance", []))],
-        pins=[
-            (path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"])
-            for path, pin in resolved.get("fetched", {}).items()
-        ],
+        pins=_pins(resolved),
         released_files=[*study.get("published", {}).get("tables", {}).items()],
-        deviations=[*map(rendering.sentence, by.get("deviations", []))],
+        **{name: [*map(rendering.sentence, by.get(name, []))] for name in LISTS},
         costs=costs_table(tables.get("costs")),
+        plainly=_scored_plainly(tables["notes"]),
+        updates=_updates(tables["updates"]),
         released="published" in study,
         level=f"{100 * Settings(**study.get('analysis', {})).level:g}",
-        known_flags=FLAGS,
         tables={name: _about(name) for name in kept},
         packed=rendering.packed_tables(kept),
     )  # fmt: skip
+
+
+LISTS = ("checks", "provenance", "deviations")
+"""chapters of sentences alone"""
+
+
+def _pins(resolved: Mapping) -> list[tuple[str, str, str, str]]:
+    """What was fetched, with its repository, revision and commit."""
+    return [
+        (path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"])
+        for path, pin in resolved.get("fetched", {}).items()
+    ]
 
 
 def _without_nothing(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The tables that a reader can open, without empty ones and empty columns."""
     kept = {
         name: without_empty(tables[name])
-        for name in ("findings", *TABLES, *BESIDE)
+        for name in ("findings", *TABLES, *BESIDE, *NOTED)
         if name in tables and len(tables[name])
     }
     found = kept["findings"]
@@ -283,7 +303,7 @@ def _about(name: str) -> str:
     """What the columns of a table mean."""
     if name in TABLES or name in ABOUT:
         return ABOUT.get(name) or about_table(name)
-    made = {"arms": about_arms, "findings": findings_table}.get(name)
+    made = {"arms": about_arms, "findings": findings_table, **NOTED}.get(name)
     return getdoc(made) or "" if made else ""
 
 
@@ -294,8 +314,12 @@ def _section(
     drawn: Sequence[str],
     tables: Mapping[str, pl.DataFrame],
     alone: bool,
+    warnings: Warnings,
 ) -> dict[str, Any]:
-    said = [finding for finding in found if rendering.has_sentence(finding)]
+    first, *others = (finding for finding in found if rendering.has_sentence(finding))
+    # Behind the answer comes what failed trainings do to it, or else what else is found.
+    others.sort(key=lambda other: (not other.kind.startswith("learned_"), other.kind in FOLDED))
+    seen = [first, *(other for other in others[:1] if other.kind not in FOLDED)]
     rows: dict[str, list[Finding]] = {}
     for finding in found:
         if finding.kind in ROWS:
@@ -304,14 +328,15 @@ def _section(
         "name": question.name,
         "title": label(ALONE.get(question.name, question.title) if alone else question.title),
         "unit": question.unit,
-        "headline": said[0],
-        "said": [*map(rendering.sentence, said)],
+        "headline": first,
+        "said": [*map(rendering.sentence, seen)],
+        "notes": [rendering.sentence(other) for other in others if other not in seen],
         "figures": [
             _figure(name, figures, tables)
             for name in (INSTEAD.get(question.name) if alone else None) or question.figures
             if name in drawn
         ],
-        "tables": [table_of(kind, some) for kind, some in rows.items()],
+        "tables": [table_of(kind, some, warnings) for kind, some in rows.items()],
         "data": [name for name in question.tables if name in tables and len(tables[name])],
     }  # fmt: skip
 
@@ -375,160 +400,6 @@ def _numbers(finding: Finding, unit: str, sign: bool) -> tuple[str, str | None, 
     return points(value, low, high, sign), *ends
 
 
-# Tables of a section: kind of finding -> (head, cell) of each column. A cell is a text, or a dict
-# with `text` and a `bar`.
-Cell = str | dict[str, Any]
-Column = tuple[str, Callable[[Finding], Cell]]
-
-
-def _with_bar(
-    finding: Finding, least: float = -1, most: float = 1, marks: Sequence[float | None] = ()
-) -> Cell:
-    """Value with its interval, as text and drawn."""
-    value, low, high = finding.value, finding.low, finding.high
-    if value is None:
-        return "–"
-    text = interval_text(value, low, high, least < 0)
-    return {"text": text, "bar": bar(value, low, high, least, most, marks)}
-
-
-def _score(finding: Finding) -> Cell:
-    more = finding.more
-    return _with_bar(finding, 0, 1, (more.get("chance"), more.get("majority")))
-
-
-def _slope(finding: Finding) -> str:
-    return interval_text(finding.value, finding.low, finding.high, True)
-
-
-def _of(name: str, shape: Callable[..., str] = points) -> Callable[[Finding], str]:
-    return lambda finding: shape(finding.more.get(name))
-
-
-def _change(finding: Finding) -> str:
-    """A change of loss, in bits per byte."""
-    value, low, high = finding.value, finding.low, finding.high
-    if low is None or high is None:
-        return decimal(value, 3, True)
-    ends = label("{low} to {high}").format(low=decimal(low), high=decimal(high))
-    return decimal(value, 3, True) + label(" ({text})").format(text=ends)
-
-
-def _tuned(finding: Finding) -> str:
-    return task(finding.about["task"]) + label(" ({text})").format(text=arm_name(finding.about))
-
-
-DATASET: Column = ("dataset", lambda f: dataset(f.about["dataset"]))
-TASK: Column = ("tuned on", lambda f: task(f.about["task"]))
-ARM: Column = ("method", lambda f: arm_name(f.about))
-VERDICT: Column = ("verdict", lambda f: label(f.verdict or "–"))
-P: Column = ("p", lambda f: p_value(f.p))
-TREND: tuple[Column, ...] = (
-    ("first", _of("first")),
-    ("last", _of("last")),
-    ("per checkpoint", _slope),
-    P,
-    VERDICT,
-)
-ROWS: dict[str, tuple[Column, ...]] = {
-    "base_score": (
-        DATASET, ("score", _score), ("chance", _of("chance")),
-        ("constant answer", _of("majority")), VERDICT,
-    ),
-    "base_rise": (
-        DATASET, ("first base", _of("first")), ("last base", _of("last")), ("rise", _with_bar),
-        VERDICT, ("share of resamples (%)", _of("support", percent)),
-    ),
-    "gain": (
-        TASK, DATASET, ARM, ("base", _of("base")), ("tuned", _of("tuned")), ("gain", _with_bar),
-        VERDICT,
-    ),
-    "gain_trend": (
-        ("group", lambda f: label(str(f.about["group"]).replace("_", " "))), ARM, *TREND,
-    ),
-    "curve": (
-        TASK, DATASET, ARM, ("first tuned", _of("tuned_first")), ("last tuned", _of("tuned_last")),
-        ("rise", _with_bar), VERDICT, ("first base", _of("base_first")),
-        ("last base", _of("base_last")), ("base", lambda f: label(f.more["base_verdict"])),
-        ("line through all", lambda f: label(f.more["slope_verdict"])), P,
-    ),
-    "direction": (
-        ("tuned on", lambda f: label(f.about["direction"].split(">")[0])),
-        ("tested on", lambda f: label(f.about["direction"].split(">")[1])),
-        ARM, ("change, %", _with_bar), VERDICT,
-        ("pairs", lambda f: f"{f.more['pairs']} / {f.more['n_cells']}"),
-        ("MRC, %", lambda f: label("undefined, a base score is 0") if f.more["mrc"] is None
-         else interval_text(f.more["mrc"], f.more["mrc_ci_low"], f.more["mrc_ci_high"], True)),
-    ),
-    "text": (
-        DATASET,
-        ("model", lambda f: _tuned(f) if "task" in f.about else label("base")),
-        ("before", _of("before", decimal)), ("after", _of("after", decimal)),
-        ("change, bits per byte", _change), ("same token (%)", _of("same", percent)),
-    ),
-    "remedy": (
-        TASK, ARM, ("at a gain of", _of("gain")), ("kept, %", _of("kept")),
-        ("more than full fine-tuning, %", _with_bar),
-    ),
-    "format_trend": (
-        ("format", lambda f: f.about["format"]),
-        ("models", lambda f: arm_name(f.about) if "method" in f.about else label("base")), *TREND,
-    ),
-    "stop": (
-        TASK, DATASET, ARM, ("by the scores", lambda f: f.more["stop_checkpoint"]),
-        ("in % of resamples", _of("stop_support", percent)),
-        ("with confidence", lambda f: f.more["safe_checkpoint"] or "–"),
-        ("tokens saved (%)", lambda f: percent(f.value)), VERDICT,
-    ),
-    "decline": (
-        ("measure", lambda f: label(f.about["measure"])), TASK, ARM,
-        ("best at", lambda f: f.about["since"]), ("best", _of("best")), ("last", _of("last")),
-        ("lower by", lambda f: points(f.value, f.low, f.value)), P, VERDICT,
-    ),
-    "noise": (
-        DATASET, ("first", _of("first", lambda value: decimal(value, 2))),
-        ("last", lambda f: decimal(f.value, 2)),
-    ),
-}  # fmt: skip
-TITLES = {
-    "base_score": "Scores of the base model",
-    "base_rise": "Base scores from the first to the last checkpoint",
-    "gain": "Own test sets at the last checkpoint",
-    "gain_trend": "Mean gain along pre-training",
-    "curve": "Tuned and base scores from the first to the last checkpoint",
-    "direction": "Change on other families at the last checkpoint",
-    "text": "Bits per byte, lower is better",
-    "remedy": "What each method keeps at the gain that all reach",
-    "format_trend": "Gap to the training format along pre-training",
-    "stop": "Where pre-training could have stopped",
-    "decline": "The last checkpoint against the best",
-    "noise": "Change of the base score per unit of noise on the weights",
-}
-NUMBERS = {
-    *("score", "chance", "constant answer", "first", "last", "first base", "last base", "base"),
-    *("tuned", "rise", "gain", "p", "per checkpoint", "first tuned", "last tuned", "before"),
-    *("after", "pairs", "best", "lower by", "change, %", "MRC, %", "at a gain of", "kept, %"),
-    *("more than full fine-tuning, %", "change, bits per byte", "same token (%)"),
-    *("share of resamples (%)", "in % of resamples", "tokens saved (%)"),
-}
-"""heads of columns of numbers"""
-
-
-def table_of(kind: str, found: Iterable[Finding]) -> dict[str, Any]:
-    """Heads and rows of a kind of findings; columns that hold nothing are left out."""
-    rows = [[cell(finding) for _, cell in ROWS[kind]] for finding in found]
-    columns = [
-        (at, head)
-        for at, (head, _) in enumerate(ROWS[kind])
-        if any(row[at] not in ("–", "") for row in rows)
-    ]
-    return {
-        "title": label(TITLES[kind]),
-        "heads": [(label(head), head in NUMBERS) for _, head in columns],
-        "rows": [[row[at] for at, _ in columns] for row in rows],
-    }
-
-
 def _splits(splits: pl.DataFrame | None) -> list[list[str]]:
     """Test splits, and others of which there is something to tell."""
     if splits is None:
@@ -546,6 +417,28 @@ def _splits(splits: pl.DataFrame | None) -> list[list[str]]:
     ]
 
 
+def _scored_plainly(notes: pl.DataFrame) -> list[list[str]]:
+    """Why models were scored by plain transformers, how many models, how many scores."""
+    plain = notes.filter(pl.col("scored_plainly").is_not_null())
+    models = pl.struct("checkpoint", "arm").n_unique()
+    counts = plain.group_by("scored_plainly", maintain_order=True).agg(models, pl.len())
+    return [[why, str(models), str(scores)] for why, models, scores in counts.iter_rows()]
+
+
+def _updates(updates: pl.DataFrame) -> list[list[str]]:
+    """Of each method the ways that were tried, the chosen one marked."""
+    return [
+        [
+            row["method"],
+            row["way"] + label(" (chosen)") * row["chosen"],
+            decimal(row["updates_per_second"], 2),
+            decimal(row["difference"], 4),
+            row["dropped"] or "–",
+        ]
+        for row in updates.iter_rows(named=True)
+    ]
+
+
 def costs_table(costs: pl.DataFrame | None) -> dict[str, Any] | None:
     """Hours and memory by stage and arm, with the paper's hours for each stage on GPUs."""
     if costs is None or costs.is_empty():
@@ -559,7 +452,7 @@ def costs_table(costs: pl.DataFrame | None) -> dict[str, Any] | None:
         del columns["gpu_hours"], columns["peak_gpu_gib"], columns["paper_gpu_hours"]
     heads = ["stage", "arm", "jobs", "attempts", *(head for head, _ in columns.values())]
     return {
-        "heads": [label(head) for head in heads],
+        "heads": [(label(head), at > 1) for at, head in enumerate(heads)],
         "rows": [
             [row["stage"], label("all") if row["arm"] == "all" else row["arm"]]
             + [str(row["jobs"]), str(row["attempts"])]

@@ -27,13 +27,16 @@ from ptft.analysis.tuned_models import CHOSEN
 TEMPLATES = Path(__file__).parent / "templates"
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 TOLD = "ask:"
-"""begins the id of a line that tells its points, as ``ptft.figures.marks`` writes it"""
+"""begins the id of what tells its points, as ``ptft.figures.marks`` writes it"""
+NAMES = "names:"
+"""begins the id of a text that names a series"""
 METHODS = {
     "full": "full fine-tuning",
     "lora": "LoRA",
     "oft": "OFT",
     "instruct": "instruction tuning",
 }
+DERIVED = {"interpolate": "interpolated", "noise": "with noise"}
 
 
 def render(name: str, **values: Any) -> str:
@@ -60,6 +63,9 @@ def environment(code: str) -> Environment:
         "listed": listed, "points": points, "percent": percent, "decimal": decimal,
         "minus": minus, "thousands": thousands, "short": language.short_number,
         "dataset": language.dataset, "task": language.task, "p_value": p_value,
+        "titles": lambda names: listed(map(language.dataset, names)),
+        "tasks": lambda names: listed(map(language.task, names)),
+        "flag": language.if_known, "sentence_case": lambda text: text[:1].upper() + text[1:],
     }  # fmt: skip
     found.globals |= {
         "label": language.label,
@@ -180,7 +186,8 @@ def arm_name(about: Mapping[str, Any], seeds: bool = True) -> str:
     parts.append(language.label("chosen by validation") if setting == CHOSEN else setting)
     if about.get("derived"):
         strength = about.get("strength")
-        parts.append(about["derived"] + ("" if strength is None else f" {strength:g}"))
+        said = language.if_known(DERIVED.get(about["derived"], about["derived"]))
+        parts.append(said + ("" if strength is None else f" {strength:g}"))
     if seeds and about.get("seeds"):
         one = about["seeds"] == 1
         parts.append(
@@ -264,6 +271,8 @@ def inline_svg(file: Path, name: str, title: str) -> tuple[Markup, bool]:
         if given.startswith(TOLD):
             asked = _ask(element, json.loads(given.removeprefix(TOLD))) or asked
             element.attrib.pop("id")
+        elif given.startswith(NAMES):
+            element.set("data-names", element.attrib.pop("id").removeprefix(NAMES))
         elif given:
             element.set("id", f"{name}-{given}")
         for key, value in element.attrib.items():
@@ -285,7 +294,9 @@ def inline_svg(file: Path, name: str, title: str) -> tuple[Markup, bool]:
 def _ask(line: ElementTree.Element, told: Mapping[str, Any]) -> bool:
     """Give each mark of a line its text; False where they are not as many as the texts."""
     line.set("data-series", told["series"])
-    marks = list(line.iter(f"{{{SVG}}}use"))
+    # What tells one thing is asked as a whole: a bar, a number in a cell.
+    one = len(told["points"]) == 1
+    marks = [line] if one else list(line.iter(f"{{{SVG}}}use"))
     if len(marks) != len(told["points"]) or not marks:
         return False
     for mark, text in zip(marks, told["points"], strict=True):

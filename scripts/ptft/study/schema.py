@@ -98,10 +98,6 @@ class Report(Strict):
 
     language: Literal["en", "ja"] = "en"
     """language of figures, tables and report"""
-    axis: Literal["index", "tokens"] = "index"
-    """checkpoints evenly spaced, or on a log scale of pre-training tokens"""
-    overlay: Name | None = None
-    """another, analysed study, drawn as thin lines in the figures of base and tuned scores"""
 
 
 SweptValues = Annotated[list[object], Field(min_length=1), *ONCE]

@@ -150,7 +150,7 @@ class Preview:
             tables = {
                 table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
             }
-            figure = draw(name, tables, self.grid.study.report.axis, None, trained)
+            figure = draw(name, tables, trained)
             save(figure, figures / f"{name}.svg", figures / f"{name}.png")
 
     def _write_page(self, progress: Progress) -> None:
@@ -165,7 +165,14 @@ class Preview:
         records = tuple(
             self.folder / place for place in (self.grid.results.trained, self.grid.results.models)
         )
-        files = StudyFiles(resolved, self.tables, self.output / "figures", records)
+        files = StudyFiles(
+            resolved,
+            self.tables,
+            self.output / "figures",
+            records,
+            scored=self.folder / self.results.scored_models,
+            updates=self.folder / self.results.update_ways,
+        )
         write_page(files, self.page, list(self.drawn), progress)
 
     def _pins(self, folders: Mapping[str, Any]) -> list[Path]:

@@ -393,14 +393,21 @@ def test_a_small_table(config, tmp_path):
         read_published("p", source | {"tables": {"all_perf_table.csv": "0" * 64}})
 
 
-def test_the_readme_quotes_them(published, scores, settings, repository):
-    """The table of claims on the first page: values at both ends, and what all claims allow."""
-    text = (repository / "README.md").read_text().split("## ")[0]
-    quoted = {
+def quoted(readme):
+    """Claim of the first page's table -> its numbers."""
+    return {
         row[0].strip(): [float(word.replace("−", "-")) for word in NUMBER.findall(row[1])]
-        for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.M)
+        for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", readme.split("## ")[0], re.M)
         if NUMBER.search(row[1])
     }
+
+
+def test_the_readme_quotes_them(published, scores, settings, repository):
+    """The table of claims on the first page: values at both ends, and what all claims allow."""
+    found = quoted((repository / "README.md").read_text())
+    # The Japanese one has the same numbers in the same order.
+    japanese = quoted((repository / "README.ja.md").read_text())
+    assert [*japanese.values()] == [*found.values()]
     tables = {
         name: make_table(name, scores, settings)
         for name in ("latent", "gain_trends", "claims", "base_scores")
@@ -432,7 +439,7 @@ def test_the_readme_quotes_them(published, scores, settings, repository):
         "tuning on classification loses generation": kept["classification>generation"],
         "tuning on generation keeps classification": kept["generation>classification"],
     }
-    assert quoted.keys() == expected.keys()
+    assert found.keys() == expected.keys()
     for claim, values in expected.items():
         digits = 1 if "tuning on" in claim else 3
-        assert quoted[claim] == [round(value, digits) for value in values], claim
+        assert found[claim] == [round(value, digits) for value in values], claim

@@ -1,5 +1,6 @@
 """Figures: drawn from real tables, the same bytes twice, honest where there is nothing."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import plot_figure
 from ptft import language
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tuned_models import CHOSEN
-from ptft.figures import FIGURES, Overlay, draw
+from ptft.figures import FIGURES, draw
 from ptft.figures.axis import distances
-from ptft.figures.style import PALE
+from ptft.figures.marks import TOLD
+from ptft.figures.style import PALE, WARNED
 from ptft.language import short_number
 
 
@@ -112,7 +114,7 @@ def test_a_title_says_no_more_than_the_claims(tables, name, claim, verdict, neut
 
 
 def test_program_writes_the_same_bytes_twice(tables, tmp_path):
-    for name in FIGURES["domains"].tables:
+    for name in FIGURES["gain_by_group"].tables:
         tables[name].write_parquet(tmp_path / f"{name}.parquet")
     written = []
     for run in ("a", "b"):
@@ -120,7 +122,7 @@ def test_program_writes_the_same_bytes_twice(tables, tmp_path):
         plot_figure.main(
             [
                 "--figure",
-                "domains",
+                "gain_by_group",
                 "--tables-dir",
                 str(tmp_path),
                 "--svg",
@@ -134,54 +136,6 @@ def test_program_writes_the_same_bytes_twice(tables, tmp_path):
     # Nothing in the picture refers to the outside, and text does not need the reader's fonts.
     svg = written[0][0].decode()
     assert not re.search(r'(href|src)="http', svg) and "<text" not in svg
-
-
-@pytest.fixture
-def other(tables):
-    """Another study: scores 0.1 higher, the first checkpoint missing, one dataset of its own."""
-    gains = tables["gains"].with_columns(pl.col("base", "tuned") + 0.1, index=pl.col("index") - 1)
-    base = tables["base_scores"].with_columns(pl.col("value") + 0.1, index=pl.col("index") - 1)
-    changed = {"gains": gains, "base_scores": base}
-    foreign = pl.col("dataset").replace("nli_out", "foreign")
-    return Overlay(
-        "paper",
-        {k: v.filter(pl.col("index") >= 0).with_columns(foreign) for k, v in changed.items()},
-    )
-
-
-def test_another_study_is_laid_over_base_and_tuned(tables, other):
-    drawn = lines(draw("base_vs_tuned", tables, overlay=other))
-    for ours, theirs in (("_base", "_base (paper)"), ("nli_in", "_tuned (paper)")):
-        assert drawn["nli", theirs] == [v + 0.1 for v in drawn["nli", ours][1:]]
-    assert ("", "nli_out") in drawn and ("", "_tuned (paper)") not in drawn
-
-
-def test_another_study_is_laid_over_base_scores(tables, other):
-    figure = draw("base_scores", tables, overlay=other)
-    drawn = lines(figure)
-    assert drawn["nli", "_nli_in (paper)"] == [v + 0.1 for v in drawn["nli", "nli_in"][1:]]
-    assert not [label for _, label in drawn if "foreign" in label]
-    assert "paper" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
-    assert at["nli_in"] == [0, 1, 2] and at["_nli_in (paper)"] == [1, 2]
-
-
-def test_overlay_without_a_common_checkpoint_needs_tokens(tables, other):
-    renamed = {
-        name: table.with_columns(
-            checkpoint=pl.lit("x") + pl.col("checkpoint"), tokens=500 + pl.col("index")
-        )
-        for name, table in other.tables.items()
-    }
-    with pytest.raises(ValueError, match="study 'paper' has no checkpoint in common"):
-        draw("base_scores", tables, overlay=Overlay("paper", renamed))
-    known = tables | {"base_scores": tables["base_scores"].filter(pl.col("tokens").is_not_null())}
-    known |= {"suspicious": tables["suspicious"].clear()}
-    figure = draw("base_scores", known, axis="tokens", overlay=Overlay("paper", renamed))
-    at = {ln.get_label(): list(ln.get_xdata()) for ax in figure.axes for ln in ax.get_lines()}
-    assert at["nli_in"] == [1000, 10_000] and at["_nli_in (paper)"] == [500, 501]
-    with pytest.raises(ValueError, match="no study can be laid over figure 'domains'"):
-        draw("domains", tables, overlay=other)
 
 
 def test_unknown_figure_and_missing_table(tables):
@@ -269,9 +223,8 @@ def at_last_only(tables):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["base_vs_tuned", "abstract"])
-def test_a_study_of_one_checkpoint_has_bars_with_intervals(tables, name):
-    [ax] = draw(name, at_last_only(tables)).axes
+def test_a_study_of_one_checkpoint_has_bars_with_intervals(tables):
+    [ax] = draw("base_vs_tuned", at_last_only(tables)).axes
     row = tables["gains"].row(
         by_predicate=(pl.col("train_task") == "nli")
         & (pl.col("dataset") == "nli_in")
@@ -287,10 +240,7 @@ def test_a_study_of_one_checkpoint_has_bars_with_intervals(tables, name):
 
 
 def test_a_study_of_base_models_shows_their_scores(tables):
-    none = {name: tables[name].clear() for name in ("gains", "latent", "group_gains", "forgetting")}
-    drawn = draw("abstract", tables | none)
     quiz = tables["base_scores"].filter(dataset="quiz").sort("index")["value"].to_list()
-    assert quiz in [list(line.get_ydata()) for ax in drawn.axes for line in ax.lines]
     [ax] = draw("base_scores", at_last_only(tables)).axes
     assert quiz[-1] in [bar.get_width() for bar in ax.patches]
 
@@ -307,5 +257,57 @@ def test_points_of_trainings_that_failed_are_crossed_out(tables):
     ]
     own = gains.filter(failed, dataset="nli_in")["tuned"].to_list()
     assert crossed[0] == own
-    key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    assert "not every seed learned" in key
+    assert "×: not every seed learned." in figure.texts[1].get_text()
+
+
+def told(figure):
+    """Series -> texts of its points, as the SVG has them for pages."""
+    ids = [str(artist.get_gid()) for artist in figure.findobj()]
+    found = {}
+    for one in filter(lambda one: one.startswith(TOLD), ids):
+        about = json.loads(one.removeprefix(TOLD))
+        found.setdefault(about["series"], []).extend(about["points"])
+    return found
+
+
+def test_bars_cells_and_points_tell_their_numbers(tables):
+    gains = tables["gains"].filter(pl.col("domain") == "in").sort("train_task", "index")
+    row = gains.filter(train_task="nli", index=2).row(0, named=True)
+    score = f"main: {row['tuned']:.3f} ({row['tuned_ci_low']:.3f} to {row['tuned_ci_high']:.3f})"
+    assert (
+        f"{score}, n {row['n']}, one seed"
+        in told(draw("base_vs_tuned", at_last_only(tables)))["tuned"]
+    )
+    assert f"{score}, n {row['n']}, one seed" in told(draw("stopping", tables))["nli_in"]
+    change = tables["cross_evaluation"].filter(train_task="nli", dataset="quiz", index=2)
+    [value] = change["difference"]
+    cells = told(draw("cross_evaluation", tables))["nli"]
+    assert [text for text in cells if text.startswith(f"quiz: {value:.3f} (")]
+    points = tables["tradeoff"].filter(train_task="nli", index=2).row(0, named=True)
+    [text] = [t for t in told(draw("tradeoff", tables))["full"] if f"{points['gain']:.3f} (" in t]
+    assert f"{points['kept']:.3f} (" in text
+    bars = told(draw("transitions", tables))
+    assert len(bars["learned"]) == len(bars["forgotten"]) > 0
+
+
+def test_scores_with_a_warning_have_a_ring_and_say_which(tables):
+    flagged = {"flag": "constant answer", "checkpoint": "main", "dataset": "quiz", "method": None}
+    base = tables["base_scores"].filter(dataset="quiz", index=2).row(0, named=True)
+    flagged |= {name: base[name] for name in ("format", "shots", "index")}
+    blank = tables["suspicious"].clear()
+    marked = pl.concat([blank, pl.DataFrame([flagged])], how="diagonal_relaxed")
+    figure = draw("base_scores", tables | {"suspicious": marked})
+    rings = [line for ax in figure.axes for line in ax.lines if line.get_label() == WARNED]
+    assert [list(line.get_ydata()) for line in rings] == [[base["value"]]]
+    assert "○: a score with a warning." in figure.texts[1].get_text()
+    [text] = [text for text in told(figure)["quiz"] if "⚠" in text]
+    assert text.startswith("main: ") and text.endswith("⚠ constant answer")
+
+
+def test_a_legend_does_not_repeat_its_panels_title(tables):
+    titled = {"tasks": {"nli": "NLI", "story": "Story"}, "datasets": {"story_in": "Story"}}
+    language.use("en", titled)
+    figure = draw("base_vs_tuned", tables)
+    language.use("en")
+    [ax] = [ax for ax in figure.axes if ax.get_title("left") == "Story"]
+    assert ax.get_legend() is None and not ax.texts

@@ -63,6 +63,22 @@ def test_groups_have_the_examples_that_belong_there(data):
     assert sum(entry[4] for entry in data["counts"] if entry[0] == 0 and entry[3] == 0) == 6
 
 
+def test_every_model_answers_the_same_examples(data):
+    models = {
+        (checkpoint, dataset, arm): answers for checkpoint, dataset, arm, answers in data["samples"]
+    }
+    assert len(models) == 2 * 3 * 3  # checkpoints, datasets, arms
+    for checkpoint in range(2):
+        for dataset in range(3):
+            base, *tuned = (models[checkpoint, dataset, arm] for arm in range(3))
+            assert len(base) == 6 and [len(answers) for answers in tuned] == [6, 6]
+            assert all([row[0] for row in answers] == [row[0] for row in base] for answers in tuned)
+    # The first answers are those of the cards: what the base model says, LoRA never says falsely.
+    lora = models[0, 0, data["arms"].index("lora.nli.s0")]
+    golds = [data["rows"][0][row[0]]["gold"] for row in lora]
+    assert [row[2] for row in lora] == golds and {row[1] for row in lora} == {"default"}
+
+
 def test_a_scored_example_that_the_split_lacks_is_named(tmp_path):
     arguments = example_study.write(tmp_path)
     split = tmp_path / "datasets/nli/test.jsonl"

@@ -1,5 +1,7 @@
 """Records of findings: numbers and verdicts of made-up studies whose truth is known."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,10 +9,13 @@ from remedy_scores import Model, remedy_scores
 from score_tables import scores_of
 
 from ptft.analysis.findings import Condition, Finding, findings_table, latent, verdict_of
-from ptft.analysis.findings_of_changes import doubts, forgotten, overtraining, spared, texts
+from ptft.analysis.findings_of_changes import forgotten, overtraining, spared, texts
+from ptft.analysis.findings_of_study import doubts, learned, read_notes, read_updates
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
+from ptft.evaluation.records import write_cells_record
 from ptft.report.rendering import bar, points, sentence, spark
+from ptft.report.rows import FAILED, Warnings
 
 POINTS = 4
 BASE = Model([0.5] * POINTS, [0.8] * POINTS, method=None)
@@ -209,3 +214,116 @@ def test_small_drawings_are_places():
     line = spark((("a", 0.0), ("b", None), ("c", 1.0)))
     assert line["line"] == [(3.0, 27.0), (97.0, 3.0)] and line["text"] == "a 0.00, b –, c 1.00"
     assert spark((("a", 1.0),)) is None
+
+
+def trainings(**methods):
+    """Table `trainings` at two checkpoints: learned of 6 seeds, and kept by those that did."""
+    rows = []
+    for method, (count, kept) in methods.items():
+        for index, checkpoint in enumerate(("step1", "main")):
+            row = {"checkpoint": checkpoint, "index": index, "method": method, "setting": None}
+            row |= {"train_task": "nli", "trained": 6, "learned": 6 if index == 0 else count}
+            row |= {"share": row["learned"] / 6, "ci_low": 0.1, "ci_high": 1.0}
+            row |= {"gain": 0.3, "gain_if_learned": 0.6 if count else None}
+            row |= {"kept": kept / 2, "kept_if_learned": kept if count else None}
+            rows.append(row)
+    return pl.DataFrame(rows, schema_overrides={"setting": pl.String})
+
+
+def test_a_method_that_fails_in_some_seeds_is_told_with_and_without_them():
+    found = list(learned({"trainings": trainings(full=(5, -0.4), lora=(3, -0.1), dora=(6, 0.0))}))
+    said = [f for f in found if f.kind != "training"]
+    assert [(f.kind, f.question, f.about["method"]) for f in said] == [
+        ("learned_gain", "added", "full"),
+        ("learned_kept", "forgotten", "full"),
+        ("learned_gain", "added", "lora"),
+        ("learned_kept", "forgotten", "lora"),
+        ("learned_spared", "spared", "lora"),
+    ]
+    full, lora = said[0], said[4]
+    assert (full.count, full.of, full.value, full.low) == (5, 6, 5 / 6, 0.1)
+    # Kept more than by full fine-tuning: -0.05 + 0.2 over all seeds, -0.1 + 0.4 given success.
+    assert lora.more["spared"] == pytest.approx(0.15)
+    assert lora.more["spared_if_learned"] == pytest.approx(0.3)
+    assert sentence(full).startswith("Full fine-tuning on nli learned in 5 of 6 seeds")
+    assert "+30 points over all seeds, +60 where it learned" in sentence(full)
+    assert [f.count for f in of_kind(found, "training")] == [6, 5, 3]
+    assert list(learned({})) == []
+
+
+def test_failed_trainings_are_the_first_warning():
+    cells = pl.DataFrame(
+        {"main": [True], "kind": ["generation"], "checkpoint": ["main"], "method": [None],
+         "train_task": [None], "setting": [None], "dataset": ["x"], "format": ["io"], "shots": [0]}
+    )  # fmt: skip
+    arms = pl.DataFrame(
+        {"checkpoint": ["step1", "main", "main", "main"], "method": ["full"] * 4,
+         "train_task": ["nli"] * 4, "setting": [None] * 4, "learned": [True, False, False, None],
+         "training": ["learned", "constant", "behind", None]}
+    )  # fmt: skip
+    flagged = cells.drop("main", "kind").clear().with_columns(flag=pl.lit(""), index=0)
+    notes = pl.DataFrame(
+        {"checkpoint": ["main"] * 2, "arm": ["base", "full.nli.s0"], "dataset": ["rte"] * 2,
+         "chosen_without_gold": [0.2, 0.0]}
+    )  # fmt: skip
+    first, failed, label = doubts(
+        {"cells": cells, "suspicious": flagged, "arms": arms, "notes": notes}
+    )
+    assert first.more == {"failed": 2, "trained": 3} and first.count == 0
+    assert (failed.kind, failed.count, failed.of) == ("failed", 2, 3)
+    [group] = failed.more["groups"]
+    assert (group["failed"], group["of"], group["checkpoints"]) == (2, 3, ["main"])
+    assert group["why"] == ["behind", "constant"]
+    assert (label.verdict, label.count, label.names) == ("label without gold", 1, ("rte",))
+
+
+def test_what_jobs_noted_is_read(tmp_path):
+    write_cells_record(
+        {"rte.io.4shot.parquet": "k", "x.io.0shot.parquet": "l"},
+        tmp_path / "main/full.nli.lr0.1.s0.json",
+        notes={
+            "rte.io.4shot.parquet": {"labels_without_gold": "maybe", "chosen_without_gold": "0.25"}
+        },
+    )
+    [row] = read_notes(tmp_path).rows(named=True)
+    assert row == {
+        "checkpoint": "main", "arm": "full.nli.lr0.1.s0", "dataset": "rte", "format": "io",
+        "shots": "4shot", "labels_without_gold": "maybe", "chosen_without_gold": 0.25,
+        "scored_plainly": None,
+    }  # fmt: skip
+    trials = [
+        {"way": "plain", "seconds": 4, "updates_per_second": 5.0, "difference": 0.0,
+         "peak_bytes": 10, "dropped": None},
+        {"way": "compiled", "seconds": None, "updates_per_second": None, "difference": None,
+         "peak_bytes": None, "dropped": "fails: no compiler"},
+    ]  # fmt: skip
+    (tmp_path / "full.json").write_text(json.dumps({"way": "plain", "trials": trials}))
+    plain, compiled = read_updates(tmp_path).rows(named=True)
+    assert (plain["method"], plain["chosen"], plain["seconds"]) == ("full", True, 4.0)
+    assert not compiled["chosen"] and compiled["dropped"] == "fails: no compiler"
+    assert read_notes(None).is_empty() and read_updates(None).is_empty()
+
+
+def test_a_row_of_a_table_tells_the_warnings_of_its_scores():
+    score = {"checkpoint": "main", "dataset": "rte", "format": "io"}
+    suspicious = pl.DataFrame(
+        [
+            {**score, "method": None, "train_task": None, "flag": "constant answer"},
+            {**score, "method": "full", "train_task": "nli", "flag": "below chance"},
+        ]
+    )
+    arms = pl.DataFrame(
+        [{"checkpoint": "main", "method": "full", "train_task": "nli", "learned": False}]
+    )
+    told = Warnings(suspicious, arms)
+    of = {"dataset": "rte", "format": "io"}
+    assert told.of(Finding("taught", "base_rise", about=of)) == ["constant answer"]
+    tuned = of | {"task": "nli", "method": "full", "checkpoint": "main"}
+    assert told.of(Finding("added", "gain", about=tuned)) == [
+        "constant answer", "below chance", FAILED
+    ]  # fmt: skip
+    assert told.of(Finding("added", "gain", about=tuned | {"method": "lora"})) == [
+        "constant answer"
+    ]
+    assert told.of(Finding("added", "gain", about=tuned | {"checkpoint": "step1"})) == []
+    assert told.of(Finding("forgotten", "direction", about={"direction": "a>b"})) == []

@@ -211,7 +211,7 @@ def test_one_setting_of_a_method_is_shown_and_base_models(chosen, kept):
         ({"setting": CHOSEN}, "full fine-tuning, chosen by validation, one seed"),
         (
             {"derived": "noise", "strength": 0.75},
-            "full fine-tuning, noise 0.75, one seed",
+            "full fine-tuning, with noise 0.75, one seed",
         ),
     ],
 )

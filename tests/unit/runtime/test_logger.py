@@ -153,9 +153,27 @@ def test_a_terminal_shows_two_lines_in_the_place_of_those_before(monkeypatch):
 def test_who_asks_for_quiet_gets_it(monkeypatch, quiet, shown):
     settings = SimpleNamespace(**SETTINGS.__dict__ | {"quiet": {quiet}})
     told = Told(monkeypatch, Screen(), settings)
+    monkeypatch.setattr(told, "finish", lambda job: None)  # Snakemake does not say it then
     run(told)
     assert told.text.startswith(shown) and "\x1b" not in told.text
     assert bool(told.text) == bool(shown)
+
+
+def test_a_quiet_run_that_ends_early_is_not_done(monkeypatch):
+    settings = SimpleNamespace(**SETTINGS.__dict__ | {"quiet": {Quietness.PROGRESS}})
+    for trouble in ("failed", "stopped"):
+        told = Told(monkeypatch, io.StringIO(), settings)
+        begin(told)
+        for job in (1, 2, 3, 4):
+            told.start(job, "finetune_model", "Fine-tune")
+        if trouble == "stopped":
+            told(None, "Terminating processes on user request", logging.WARNING)
+        else:
+            error = {"rule_name": "finetune_model", "shellcmd": "x", "output": [], "wildcards": {}}
+            told(LogEvent.JOB_ERROR, "x", logging.ERROR, jobid=4, log=[], **error)
+        told.now = 5.0
+        told.handler.close()
+        assert "stopped: after 0:05" in told.text and "done" not in told.text
 
 
 def test_lines_are_no_wider_than_the_terminal(monkeypatch):

@@ -147,7 +147,7 @@ RESOLVED = {
         "study": "old",
         "description": "what it was",
         "analysis": {"shots": 0, "stop_margin": 0.05},
-        "report": {"language": "ja", "axis": "tokens", "overlay": None},
+        "report": {"language": "ja"},
     },
     "contents": ["examples", "texts"],
     "model": {"source": {"kind": "pocket"}},
@@ -172,11 +172,10 @@ def read(tmp_path, repository, monkeypatch):
 def test_what_is_not_named_is_as_in_the_archive(read):
     found = read("study: new\npublished: {archive: old.tar.gz}\nreport: {language: en}\n")
     assert (found.study.study, found.study.report.language) == ("new", "en")
-    assert found.study.report.axis == "tokens"
     assert (found.study.analysis.shots, found.study.analysis.stop_margin) == (0, 0.05)
     told = found.resolved["study"]
     assert (told["study"], told["description"]) == ("old", "what it was")
-    assert told["report"] == {"language": "en", "axis": "tokens", "overlay": None}
+    assert told["report"] == {"language": "en"}
     assert told["analysis"]["stop_margin"] == 0.05
     assert found.resolved["model"] == RESOLVED["model"]
     assert found.resolved["versions"] == versions.stages()
@@ -194,7 +193,10 @@ def test_what_is_not_named_is_as_in_the_archive(read):
             "redraw.yaml:2: unknown key 'published.root'",
         ),
         ("published: {archive: old.tar.gz}\nmodel: pocket", "redraw.yaml:3: unknown key 'model'"),
-        ("published: {archive: old.tar.gz}\nreport: {axis: time}", "redraw.yaml:3: report.axis"),
+        (
+            "published: {archive: old.tar.gz}\nreport: {language: x}",
+            "redraw.yaml:3: report.language",
+        ),
     ],
 )
 def test_mistakes_name_file_line_and_key(read, text, said):

@@ -11,8 +11,6 @@ const place = new Map(scores.map((score, at) =>
 const at = (checkpoint, method, task, dataset) =>
   place.get(key(format.value, checkpoint, method, task, dataset));
 
-const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-const minus = text => text.replace("-", "−");
 const points = (change, digits) => {
   const rounded = Number((100 * change).toFixed(digits));
   return (rounded > 0 ? "+" : "") + minus((rounded + 0).toFixed(digits));
@@ -33,7 +31,7 @@ function group(label, entries) {
 const compact = new Intl.NumberFormat(document.documentElement.lang,
   {notation: "compact", maximumSignificantDigits: 2});
 const checkpoints = data.checkpoints.map(({name, tokens}, at) => [at, tokens === null ? name :
-  fill(words.tokens, {checkpoint: name, tokens: compact.format(tokens)})]);
+  filled(words.tokens, {checkpoint: name, tokens: compact.format(tokens)})]);
 const methods = data.methods.map((name, at) => [at, name]);
 
 // What the chosen model can be compared with: one choice differs, not both.
@@ -87,7 +85,7 @@ function colours(change) {
 function examples(found) {
   if (found.wins === null) return words.noExamples;
   const wins = Math.round(found.wins), losses = Math.round(found.losses);
-  const said = fill(words.examples, {wins, losses, ties: found.n - wins - losses, n: found.n});
+  const said = filled(words.examples, {wins, losses, ties: found.n - wins - losses, n: found.n});
   return found.seeds > 1 ? said + words.seeds : said;
 }
 function tell(cell) {
@@ -103,17 +101,17 @@ function tell(cell) {
 function describe(cell, task, dataset, hidden) {
   const found = compared(task, dataset);
   const names = {task: data.tasks[task], dataset: data.datasets[dataset].name};
-  const head = fill(words.cell, names);
+  const head = filled(words.cell, names);
   cell.said = [head, words.missing];
   if (found === null) {
     cell.textContent = "·";
   } else {
     const known = found.low !== null;
-    const change = fill(known ? words.change : words.changeOnly, {
+    const change = filled(known ? words.change : words.changeOnly, {
       points: points(found.difference, 1),
       ...(known ? {low: points(found.low, 1), high: points(found.high, 1)} : {})});
     cell.textContent = points(found.difference, 0);
-    cell.said = [head, change, fill(words.scores, {
+    cell.said = [head, change, filled(words.scores, {
       metric: found.metric, shots: found.shots, tuned: score(found.tuned),
       against: score(found.against), other: other.selectedOptions[0].textContent}),
       examples(found)];
@@ -123,21 +121,14 @@ function describe(cell, task, dataset, hidden) {
   cell.setAttribute("aria-label", [cell.textContent, ...cell.said].join(" "));
 }
 
-function element(name, attributes, text) {
-  const made = document.createElement(name);
-  Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 function heads(columns) {
-  const families = element("tr", {}), names = element("tr", {});
-  families.append(element("td", {"aria-hidden": "true"}));
-  names.append(element("th", {scope: "col"}, words.tunedOn));
+  const families = element("tr", {}, element("td", {ariaHidden: "true"}));
+  const names = element("tr", {}, element("th", {scope: "col"}, words.tunedOn));
   columns.forEach((dataset, at) => {
     const {family, name} = data.datasets[dataset];
     if (at === 0 || family !== data.datasets[columns[at - 1]].family) {
       const span = columns.filter(column => data.datasets[column].family === family).length;
-      families.append(element("th", {scope: "colgroup", colspan: span}, data.families[family]));
+      families.append(element("th", {scope: "colgroup", colSpan: span}, data.families[family]));
     }
     names.append(element("th", {scope: "col"}, name));
   });
@@ -152,10 +143,9 @@ function draw() {
     found.task === task && String(found.method) === method.value));
   heads(columns);
   byId("rows").replaceChildren(...tasks.map(task => {
-    const line = element("tr", {});
-    line.append(element("th", {scope: "row"}, data.tasks[task]));
+    const line = element("tr", {}, element("th", {scope: "row"}, data.tasks[task]));
     columns.forEach(dataset => {
-      const cell = element("td", {tabindex: -1, role: "gridcell"});
+      const cell = element("td", {tabIndex: -1, role: "gridcell"});
       describe(cell, task, dataset, data.datasets[dataset].hidden);
       ["focus", "mouseenter", "click"].forEach(event => cell.addEventListener(event, () => tell(cell)));
       line.append(cell);

@@ -31,7 +31,8 @@ function nearest(points, {clientX, clientY}) {
   let best = null, least = 24;
   points.forEach(point => {
     const box = point.getBoundingClientRect();
-    const away = Math.hypot(clientX - box.left - box.width / 2, clientY - box.top - box.height / 2);
+    const away = Math.hypot(Math.max(box.left - clientX, clientX - box.right, 0),
+      Math.max(box.top - clientY, clientY - box.bottom, 0));
     if (away < least) [best, least] = [point, away];
   });
   return best;
@@ -44,16 +45,22 @@ document.querySelectorAll("figure.asked").forEach(figure => {
     if (point) tell(point); else tip.hidden = true;
   };
   svg.addEventListener("pointermove", ask);
-  svg.addEventListener("pointerleave", () => { tip.hidden = true; });
-  svg.addEventListener("click", event => {
-    const point = nearest(points, event), series = point?.closest("[data-series]").dataset.series;
+  svg.addEventListener("pointerdown", ask);  // a finger does not move
+  svg.addEventListener("pointerleave", event => {
+    if (event.pointerType === "mouse") tip.hidden = true;
+  });
+  // One series alone, by a click on it or its name in the legend, or by the enter key; again: all.
+  const isolate = series => {
     const chosen = [...figure.querySelectorAll("[data-series]")]
       .filter(line => line.dataset.series === series);
-    const again = figure.classList.contains("one") && chosen[0]?.classList.contains("chosen");
+    const alone = chosen.length && !chosen[0].classList.contains("chosen");
     figure.querySelectorAll(".chosen").forEach(line => line.classList.remove("chosen"));
-    figure.classList.toggle("one", Boolean(point) && !again);
-    if (point && !again) chosen.forEach(line => line.classList.add("chosen"));
-  });
+    figure.classList.toggle("one", alone);
+    if (alone) chosen.forEach(line => line.classList.add("chosen"));
+  };
+  const seriesOf = point => point?.closest("[data-series]").dataset.series;
+  svg.addEventListener("click", event =>
+    isolate(event.target.closest("[data-names]")?.dataset.names ?? seriesOf(nearest(points, event))));
   points.forEach((point, at) => {
     point.addEventListener("focus", () => tell(point));
     point.addEventListener("blur", () => { tip.hidden = true; });
@@ -61,6 +68,7 @@ document.querySelectorAll("figure.asked").forEach(figure => {
       const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
       const next = step && points[at + step];
       if (event.key === "Escape") tip.hidden = true;
+      if (event.key === "Enter") isolate(seriesOf(point));
       if (!next) return;
       event.preventDefault();
       point.setAttribute("tabindex", -1);
@@ -79,22 +87,38 @@ function read(csv) {
   }
   return records.slice(0, -1);
 }
+// Numbers as numbers; texts without the apostrophe by which a spreadsheet takes them for texts.
+function tableOf(name) {
+  const [columns, ...records] = read(data[name].csv);
+  const numbers = columns.map(column => data[name].numbers.includes(column));
+  return [columns, ...records.map(record => record.map((text, at) => text === null ? null :
+    numbers[at] ? Number(text) : text.replace(/^'(?=[=+\-@\t\r])/, "")))];
+}
 const file = name => URL.createObjectURL(new Blob([data[name].csv], {type: "text/csv"}));
 const show = value => value === null ? "" :
   typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : String(value);
 const sorted = {column: null, up: true};
 let columns = [], rows = [];
 
+// Flags of scores: of a row's own model, and of its base model.
+const PLACE = ["checkpoint", "dataset", "format", "shots"];
+const ARM = ["method", "train_task", "setting"];
+const named = (columns, row) => Object.fromEntries(columns.map((name, at) => [name, row[at]]));
+const [scored, ...scores] = data.suspicious ? tableOf("suspicious") : [[]];
+const flagged = scores.map(row => named(scored, row));
+function flagsOf(row) {
+  const own = named(columns, row);
+  if (!("checkpoint" in own && "dataset" in own) || "flag" in own) return [];
+  const found = flagged.filter(score =>
+    PLACE.every(key => !(key in own) || own[key] === score[key])
+    && (score.method === null || ARM.every(key => (own[key] ?? null) === score[key])));
+  return [...new Set(found.map(score => score.flag))];
+}
+
 function compare(a, b) {
   if (a === null || b === null) return (a === null) - (b === null);
   const order = typeof a === "string" ? a.localeCompare(b) : a - b;
   return sorted.up ? order : -order;
-}
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = className;
-  return made;
 }
 function drawRows() {
   const words = byId("table-filter").value.toLowerCase().split(/\s+/);
@@ -105,9 +129,11 @@ function drawRows() {
   if (sorted.column !== null) found.sort((a, b) => compare(a[sorted.column], b[sorted.column]));
   byId("table-count").textContent = `${Math.min(found.length, ROWS)} / ${found.length}`;
   document.querySelector("#table tbody").replaceChildren(...found.slice(0, ROWS).map(row => {
-    const line = document.createElement("tr");
-    line.append(...row.map(value =>
-      element("td", show(value), typeof value === "number" ? "number" : "")));
+    const line = element("tr", {}, ...row.map(value =>
+      element("td", {className: typeof value === "number" ? "number" : ""}, show(value))));
+    const flags = flagsOf(row);
+    if (flags.length) line.cells[columns.indexOf("dataset")].append(
+      element("small", {className: "flag"}, `\u26a0 ${flags.join(", ")}`));
     return line;
   }));
 }
@@ -119,23 +145,15 @@ function sortBy(head, column) {
   drawRows();
 }
 function open(name) {
-  let records;
-  [columns, ...records] = read(data[name].csv);
-  const numbers = columns.map(column => data[name].numbers.includes(column));
-  // Numbers as numbers; texts without the apostrophe by which a spreadsheet takes them for texts.
-  rows = records.map(record => record.map((text, at) => text === null ? null :
-    numbers[at] ? Number(text) : text.replace(/^'(?=[=+\-@\t\r])/, "")));
+  [columns, ...rows] = tableOf(name);
   sorted.column = null;
-  const line = document.createElement("tr");
-  line.append(...columns.map((name, at) => {
-    const head = element("th", ""), button = element("button", name);
-    head.scope = "col";
-    button.type = "button";
+  const heads = columns.map((name, at) => {
+    const button = element("button", {type: "button"}, name);
+    const head = element("th", {scope: "col"}, button);
     button.addEventListener("click", () => sortBy(head, at));
-    head.append(button);
     return head;
-  }));
-  document.querySelector("#table thead").replaceChildren(line);
+  });
+  document.querySelector("#table thead").replaceChildren(element("tr", {}, ...heads));
   document.querySelectorAll("details.columns").forEach(fold => {
     fold.hidden = fold.dataset.about !== name;
   });
