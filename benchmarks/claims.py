@@ -26,7 +26,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from ptft.runtime.programs import command_line
+from ptft.runtime.programs import program
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD = REPOSITORY / "benchmarks/results/claims.json"
@@ -154,7 +154,7 @@ def table(results: list[Row]) -> Iterator[Row]:
         }  # fmt: skip
 
 
-@command_line
+@program
 def main(short: bool = False, cores: int = os.cpu_count() or 1) -> int:
     """Run the studies, and print a row per claim of the README.
 
@@ -174,7 +174,3 @@ def main(short: bool = False, cores: int = os.cpu_count() or 1) -> int:
     about = {"machine": platform.processor(), "date": date.today().isoformat()}
     RECORD.write_text(json.dumps(about | {"claims": found, "studies": results}, indent=1) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -57,11 +57,11 @@ PLANS = {
     "olmo-1b": grid(8, 5, 42, 29, "formats", (24, 5)),
     "overtraining": grid(8, 6, 12, 12, "texts", (10, 2)),
     "pocket-remedies": grid(2, 16, 10, 0, "methods texts", (7, 6))
-    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 6},
+    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5},
     "pocket": grid(5, 3, 12, 0, "formats methods", (9, 3))
-    | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
-    "pocket-full": grid(6, 4, 26, 0, "formats", (11, 4))
-    | {"make_pocket_world": 1, "pretrain_checkpoint": 6},
+    | {"make_pocket_world": 1, "pretrain_checkpoint": 5},
+    "pocket-full": grid(5, 4, 26, 0, "formats", (11, 4))
+    | {"make_pocket_world": 1, "pretrain_checkpoint": 5},
     "published": TABLES_ON | drawn("formats") | {"read_finished": 1},
     "pythia-410m": grid(6, 18, 18, 13, "methods", (9, 6)),
     "remedies": grid(3, 42, 14, 14, "methods texts", (11, 6)),
