@@ -1,6 +1,7 @@
 """All that a study names must exist and fit together; else it is refused, by the study's key."""
 
 from collections.abc import Collection
+from importlib.util import find_spec
 
 from ptft.data.rows import may_overlap
 from ptft.errors import refusal, suggest
@@ -207,6 +208,9 @@ def _check_remedies(grid: Grid, arm: Arm) -> None:
         return
     _, task = arm.tuning
     settings = grid.settings(arm.name)
+    if getattr(settings, "quantize", False) and find_spec("bitsandbytes") is None:
+        message = "bitsandbytes is not installed here; install it, or leave the key out"
+        raise refusal(grid.files, _place(grid, arm, "quantize"), message)
     shape, place = grid.model.shape, _place(grid, arm, "freeze")
     if shape and settings.freeze >= shape.num_hidden_layers:
         message = f"{settings.freeze} is not below the model's {shape.num_hidden_layers} blocks"

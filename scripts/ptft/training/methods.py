@@ -195,23 +195,28 @@ class LoraSettings(AdapterSettings):
     """rsLoRA: the update is scaled by alpha / √rank, so that high ranks learn as low ones do."""
     dora: bool = False
     """DoRA: the update changes directions; the length of each row of a matrix is learned apart."""
+    quantize: bool = False
+    """QLoRA: the matrices that are adapted are trained beside in 4 bits (NF4), which takes less
+    memory; the update is evaluated on the whole ones. Needs bitsandbytes."""
 
     @property
     def keeps_base(self) -> bool:
-        """Updates can be scaled by 0; DoRA's lengths remain."""
-        return not self.dora
+        """Updates can be scaled by 0; DoRA's lengths, and rounded matrices, remain."""
+        return not (self.dora or self.quantize)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.rank >= 1, "rank", self.rank, "1 or more")
         require(self.alpha > 0, "alpha", self.alpha, "more than 0")
+        whole = not self.quantize or self.sharding == "data"
+        require(whole, "sharding", self.sharding, "data, because matrices of 4 bits stay whole")
 
 
 class Lora(Adapter):
     """LoRA: trains low-rank updates of linear layers; the checkpoint is frozen.
 
     Hu et al. 2021 (arXiv 2106.09685); rsLoRA: Kalajdzievski 2023 (2312.03732); DoRA: Liu et al.
-    2024 (2402.09353).
+    2024 (2402.09353); QLoRA: Dettmers et al. 2023 (2305.14314).
     """
 
     Settings = LoraSettings
@@ -228,9 +233,22 @@ class Lora(Adapter):
             use_dora=settings.dora,
         )
 
+    def prepare(self, model: "nn.Module", settings: TrainingSettings) -> "nn.Module":
+        """Add the adapters, for QLoRA to matrices of 4 bits.
+
+        Raises:
+            ValueError: as of every adapter, or bitsandbytes does not load.
+        """
+        assert isinstance(settings, LoraSettings)
+        check_targets(model, settings.targets)
+        if settings.quantize:
+            quantize(model, settings.targets)
+        return super().prepare(model, settings)
+
     def lighten(self, model: "nn.Module", dtype: "torch.dtype") -> None:
-        """As of every adapter; not with DoRA, which takes the lengths of the matrices' rows."""
-        if not model.active_peft_config.use_dora:
+        """As of every adapter; not with DoRA, which takes lengths of rows, nor with 4 bits."""
+        small = getattr(model.get_base_model(), "is_loaded_in_4bit", False)
+        if not (small or model.active_peft_config.use_dora):
             super().lighten(model, dtype)
 
     def as_base(self, model: "nn.Module") -> contextlib.AbstractContextManager:
@@ -305,6 +323,34 @@ def check_targets(model: "nn.Module", targets: list[str]) -> None:
         raise ValueError(
             f"targets: {unknown} name no linear layer of this model, which has {sorted(linear)}"
         )
+
+
+def quantize(model: "nn.Module", targets: list[str]) -> None:
+    """Put linear layers, as a method's targets name them, into 4 bits: NF4 by bitsandbytes.
+
+    They are rounded when the model is moved to its device.
+
+    Raises:
+        ValueError: bitsandbytes does not load.
+    """
+    from torch import nn
+
+    try:
+        from bitsandbytes.nn import Linear4bit, Params4bit
+    except Exception as error:  # of any kind, where it does not fit the machine
+        raise ValueError(
+            f"quantize: bitsandbytes does not load here ({error}); install one that does, or leave "
+            "quantize out"
+        ) from error
+    head = model.get_output_embeddings()
+    for name, part in [*model.named_modules()]:
+        named = not targets or name.split(".")[-1] in targets
+        if isinstance(part, nn.Linear) and part is not head and named:
+            small = Linear4bit(part.in_features, part.out_features, device="meta")
+            small.weight = Params4bit(part.weight.data, requires_grad=False, quant_type="nf4")
+            small.bias = part.bias
+            model.set_submodule(name, small)
+    model.is_loaded_in_4bit = True  # which peft reads
 
 
 _METHODS: dict[str, type[Method]] = {

@@ -3,6 +3,7 @@
 A row is an edit of a good file and what is said; `{at}` stands for the folder of the study.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,12 @@ IN_STUDY = [
         "own: {}\n    seeds: [0, 1]",
         "own: {replay: {dataset: self, share: 0.01}}\n    seeds: [0]\ndata: {train: 40}",
         "study.yaml:10: finetune.full.tasks.own.replay.share: 0.01 of 1 x 40 examples leaves none",
+    ),
+    pytest.param(
+        "seeds: [0, 1]",
+        "seeds: [0]\n  lora: {settings: {quantize: true}, tasks: {own: {}}}",
+        "study.yaml:12: finetune.lora.settings.quantize: bitsandbytes is not installed here",
+        marks=pytest.mark.skipif(bool(find_spec("bitsandbytes")), reason="bitsandbytes is there"),
     ),
     # What the study expects
     (

@@ -1,5 +1,6 @@
 """Adapters: exact under packing, saved alone, merged on demand, refused where it fits nothing."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, OFTConfig, get_peft_model
 from plain_loop import plain_train
-from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
+from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer
 
 from ptft.models.loading import load_model, load_tuned
 from ptft.training.devices import Devices
@@ -134,6 +135,47 @@ def test_targets_that_name_nothing_are_refused(checkpoint):
 def test_rank_must_be_positive():
     with pytest.raises(ValueError, match="rank: found 0, expected 1 or more"):
         LoraSettings(rank=0)
+
+
+def test_qlora_is_lora_on_rounded_matrices(tmp_path):
+    """By hand: matrices rounded to NF4 and back in float32, and peft's LoRA on them."""
+    functional = pytest.importorskip("bitsandbytes.functional", reason="needs bitsandbytes")
+    wide = {"hidden_size": 64, "intermediate_size": 128}  # entries are rounded in blocks of 64
+    checkpoint = save_tiny_checkpoint(tmp_path / "checkpoint", **wide)
+    settings = LoraSettings(rank=4, alpha=8.0, epochs=1, batch_size=8, quantize=True)
+    examples = completion_examples(tiny_tokenizer(), tiny_rows(16, longest=9), TEMPLATE)
+    whole, rounded = (load_model(checkpoint, attention="sdpa") for _ in range(2))
+    for part in rounded.model.layers.modules():
+        if isinstance(part, torch.nn.Linear):
+            small, state = functional.quantize_4bit(part.weight.data, quant_type="nf4")
+            part.weight.data = functional.dequantize_4bit(small, state)
+
+    def by_peft(model):
+        torch.manual_seed(3)
+        model = get_peft_model(model, LoraConfig(**LORA, target_modules="all-linear"))
+        plain_train(model, examples, settings, 5e-3, 1, updates=2)
+        return torch.cat([p.flatten() for p in model.parameters() if p.requires_grad])
+
+    packed = adapted(checkpoint, NAME, settings).to("cpu")
+    sizes = {p.dtype for name, p in packed.named_parameters() if "base_layer" in name}
+    assert sizes == {torch.uint8}
+    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
+    start = torch.cat([p.detach().flatten() for p in trainer.trained.values()])
+    for _ in range(2):
+        trainer.update()
+    found = torch.cat([p.detach().flatten() for p in trainer.trained.values()])
+    near, far = ((found - by_peft(model)).norm() for model in (rounded, whole))
+    moved = (found - start).norm()
+    # Gradients through 4 bits are of less precision, which Adam shows where they are near 0.
+    assert near < 0.05 * moved and far > 0.2 * moved
+
+
+def test_without_bitsandbytes_qlora_is_refused(checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    with pytest.raises(ValueError, match="quantize: bitsandbytes does not load here"):
+        adapted(checkpoint, NAME, LoraSettings(quantize=True))
+    with pytest.raises(ValueError, match="sharding: found 'full', expected data"):
+        LoraSettings(quantize=True, sharding="full")
 
 
 def test_blocks_of_a_rotation_divide_the_inputs(checkpoint):
