@@ -133,7 +133,7 @@ def written_texts(texts: pl.DataFrame | None) -> list[dict[str, Any]]:
     return [
         {
             "row": (
-                *(row["checkpoint"], row["text"], row["samples"], f"{row['tokens_mean']:.0f}"),
+                *(row["checkpoint"], row["text"], str(row["samples"]), f"{row['tokens_mean']:.0f}"),
                 *(percent(row[share]) for share in shares),
             ),
             "shown": json.loads(row["shown"]),

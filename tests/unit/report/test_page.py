@@ -60,6 +60,20 @@ def test_every_question_that_the_study_can_answer_has_a_card_and_a_chapter(page_
     )
 
 
+def test_what_checkpoints_wrote_for_their_replay_is_shown_as_text(page_of, tmp_path):
+    (tmp_path / "tables").mkdir()
+    row = {
+        "checkpoint": "main", "text": "bos-2x9-t1", "samples": 2, "tokens_mean": 7.4, "ended": 0.5,
+        "repetition": 0.25, "duplicates": 0.0, "shown": json.dumps(["plain words", HOSTILE]),
+    }  # fmt: skip
+    pl.DataFrame([row]).write_parquet(tmp_path / "tables/self_text.parquet")
+    page = page_of()
+    text = text_of(page)
+    assert "What the checkpoints wrote for their replay" in text
+    assert "main bos-2x9-t1 2 7 50 25 0" in text and "plain words" in text
+    assert "<script>window.struck" not in page
+
+
 CHECKPOINTS, ARMS = ("step10", "step100", "main"), ("base", "full.nli.s0", "full.story.s0")
 MODELS = [f"{checkpoint}/{arm}" for checkpoint, arm in product(CHECKPOINTS, ARMS)]
 THERE = {
