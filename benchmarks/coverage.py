@@ -91,7 +91,8 @@ def confidence(scored: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarra
     n = scored.shape[1]
     values, variance = scored.mean(axis=1, dtype=float), scored.var(axis=1, dtype=float) / n
     replicates = bootstrap_means(scored.T, resamples, seed).T.astype(np.float32)
-    return values, confidence_draws(values, variance, np.full(len(values), n), replicates, seed)
+    noise = np.random.default_rng(seed).standard_normal(replicates.shape, dtype=np.float32)
+    return values, confidence_draws(values, variance, np.full(len(values), n), replicates, noise)
 
 
 def interval_settings() -> list[dict]:

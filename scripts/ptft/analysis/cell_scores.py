@@ -194,7 +194,9 @@ def probability_metrics(logprobs: pl.Series, gold: np.ndarray) -> dict[str, np.n
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error in ten bins (Guo et al., 2017): the mean over examples of
-    |share that is right - mean confidence| of the example's bin. Both (n,)."""
+    |share that is right - mean confidence| of the example's bin. Both (n,); NaN if one is."""
+    if np.isnan(confidence).any():
+        return np.nan
     bins = np.minimum((10 * confidence).astype(int), 9)
     gaps = np.bincount(bins, right - confidence, minlength=10)
     return float(np.abs(gaps).sum() / len(confidence))
@@ -307,11 +309,6 @@ def _audit(frame: pl.DataFrame) -> pl.DataFrame:
     return audit
 
 
-def compare(tuned: np.ndarray, base: np.ndarray) -> dict[str, Any]:
-    """Shares of examples that score higher, and lower, after fine-tuning."""
-    return {"gained": float((tuned > base).mean()), "lost": float((tuned < base).mean())}
-
-
 log = logging.getLogger(__name__)
 
 # Metrics of text without an upper end; the share of its tokens that agree has one.
@@ -319,43 +316,34 @@ LOSSES = ("score", "nats_per_token", "cross_entropy_to_base")
 UNBOUNDED = ("gold_bits", "brier")
 """metrics of answers that may be above 1"""
 CONFIDENCE = "confidence"
-ERROR_OF_NONE: dict[str, Any] = {
-    **dict.fromkeys(["stderr", "ci_low", "ci_high", "chance"]),
-    "metric": "calibration_error",
-    "main": False,
+TYPES = {
+    **dict.fromkeys(["study", "model", "checkpoint", "arm", "method", "train_task"], pl.String),
+    **dict.fromkeys(["swept", "setting", "derived", "family", "dataset", "domain"], pl.String),
+    **dict.fromkeys(["kind", "metric", "format", "datasets", "verdict", "twins_of"], pl.String),
+    **dict.fromkeys(["step", "tokens", "index", "seed", "shots", "n", "n_seeds"], pl.Int64),
+    **dict.fromkeys(["n_checkpoints", "n_formats", "n_datasets", "n_tasks"], pl.Int64),
+    **dict.fromkeys(["gold_labels", "predictions"], pl.Int64),
+    "main": pl.Boolean,
 }
-"""of a metric that is no mean over examples"""
-KEY_SCHEMA: dict[str, pl.DataType] = {
-    "checkpoint": pl.String(),
-    "arm": pl.String(),
-    "dataset": pl.String(),
-    "format": pl.String(),
-    "shots": pl.Int64(),
-}
-KEY = tuple(KEY_SCHEMA)
-# What is kept of a cell's answers beside its replicates (see ``ptft.analysis.cell_scores``); gained
-# and lost against the base model of the same checkpoint, null where there is none.
-AUDIT_SCHEMA: dict[str, pl.DataType] = {
-    "gold_labels": pl.Int64(),
-    "gold_share": pl.Float64(),
-    "predictions": pl.Int64(),
-    "prediction_share": pl.Float64(),
-    "prompt_tokens": pl.Float64(),
-    "label_mass": pl.Float64(),
-    "gained": pl.Float64(),
-    "lost": pl.Float64(),
-}
-SCORE_SCHEMA: dict[str, pl.DataType] = {
-    "metric": pl.String(),
-    "value": pl.Float64(),
-    "stderr": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "n": pl.Int64(),
-    "chance": pl.Float64(),
-    "main": pl.Boolean(),
-    "truncated": pl.Float64(),
-}
+"""of columns that several tables have; others hold numbers"""
+
+
+def schema(*names: str, **types: Any) -> dict[str, Any]:
+    """Types of a table's columns, as given or by ``TYPES``."""
+    return {name: types.get(name) or TYPES.get(name, pl.Float64) for name in names}
+
+
+KEY = ("checkpoint", "arm", "dataset", "format", "shots")
+KEY_SCHEMA = schema(*KEY)
+# What is kept of a cell's answers beside its replicates; gained and lost against the base model of
+# the same checkpoint, null where there is none.
+AUDIT_SCHEMA = schema(
+    *("gold_labels", "gold_share", "predictions", "prediction_share", "prompt_tokens"),
+    *("label_mass", "gained", "lost"),
+)
+SCORE_SCHEMA = schema(
+    *("metric", "value", "stderr", "ci_low", "ci_high", "n", "chance", "main", "truncated")
+)
 # Metrics of a tuned model against the base model of its checkpoint, whose bootstrap means are kept
 # beside those of the score: the share of equal answers, on other families; of equal likeliest
 # tokens, on text; of answers turned right, where answers are chosen.
@@ -410,7 +398,9 @@ def score_cells(
         for dataset in sorted(by_dataset)
         for row in _score_dataset(study, evaluations, dataset, by_dataset[dataset])
     ]
-    return pl.DataFrame(rows, schema=_schema())
+    scores = pl.List(pl.Struct(SCORE_SCHEMA))
+    columns = (*KEY, "metric", *AUDIT_SCHEMA, COLUMN, "scores")
+    return pl.DataFrame(rows, schema=schema(*columns, **{COLUMN: pl.Binary}, scores=scores))
 
 
 def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
@@ -421,12 +411,6 @@ def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:
         return "in"
     same_family = study["datasets"][dataset]["family"] == study["task_family"].get(task)
     return "out" if same_family else "cross"
-
-
-def _schema() -> dict[str, pl.DataType]:
-    kept = {COLUMN: pl.Binary()}
-    scores = {"scores": pl.List(pl.Struct(SCORE_SCHEMA))}
-    return KEY_SCHEMA | {"metric": pl.String()} | AUDIT_SCHEMA | kept | scores
 
 
 def _score_dataset(
@@ -448,12 +432,13 @@ def _score_dataset(
         bases, text = _bases(own), about["kind"] == "text"
         against = {} if text else _against_base(study, group, own, bases, answers)
         measured = group.metrics | against
+        confidence, scores = measured.pop(CONFIDENCE, None), measured["score"]
         summaries = {
-            about["metric"] if name == "score" else name: _summary(scores, name, text)
-            for name, scores in measured.items()
-            if name != CONFIDENCE
+            about["metric"] if name == "score" else name: _summary(values, name, text)
+            for name, values in measured.items()
         }
-        scores, confidence = measured["score"], measured.get(CONFIDENCE)
+        if confidence is not None:
+            summaries["calibration_error"] = _calibration(confidence, scores)
         for name, i, means in _replicates(measured, bootstrap["resamples"], seed):
             row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, COLUMN: packed(means)}
             if name != "score":
@@ -462,12 +447,9 @@ def _score_dataset(
             row["metric"], base = about["metric"], bases[i]
             row |= {name: answers[i][name] for name in AUDIT_SCHEMA if name in answers[i]}
             if base is not None and not text:
-                row |= compare(scores[:, i], scores[:, base])
-            calibration = {}
-            if confidence is not None and not np.isnan(confidence[:, i]).any():
-                calibration = {"value": calibration_error(confidence[:, i], scores[:, i])}
-            told = (i, group.n, about["metric"], summaries, answers[i], calibration)
-            yield row | {"scores": _scores_of(*told)}
+                rise = scores[:, i] - scores[:, base]
+                row |= {"gained": float((rise > 0).mean()), "lost": float((rise < 0).mean())}
+            yield row | {"scores": _scores_of(i, group.n, about["metric"], summaries, answers[i])}
 
 
 def _bases(cells: Sequence[tuple]) -> list[int | None]:
@@ -535,24 +517,28 @@ def _summary(scores: np.ndarray, name: str, text: bool) -> dict[str, np.ndarray]
     return {"value": values, "stderr": stderr, "ci_low": low, "ci_high": high}
 
 
+def _calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+    """As :func:`_summary`, of what is no mean over examples and has no error."""
+    errors = [*map(calibration_error, confidence.T, right.T)]
+    unknown = np.full(len(errors), np.nan)
+    return {"value": np.array(errors), **dict.fromkeys(["stderr", "ci_low", "ci_high"], unknown)}
+
+
 def _scores_of(
     cell: int,
     n: int,
     main: str,
     summaries: Mapping[str, Mapping[str, np.ndarray]],
     audit: Mapping[str, Any],
-    calibration: Mapping[str, float],
 ) -> list[dict]:
-    """What ``SCORE_SCHEMA`` says of one cell, a metric after another.
-
-    Args:
-        calibration: `value` of the calibration error, which is no mean over examples; empty where
-            there are no probabilities.
-    """
-    rows: list[dict[str, Any]] = [
+    """What ``SCORE_SCHEMA`` says of one cell, a metric after another."""
+    return [
         {
             "metric": metric,
-            **{name: float(column[cell]) for name, column in summary.items()},
+            **{
+                name: None if np.isnan(column[cell]) else float(column[cell])
+                for name, column in summary.items()
+            },
             "n": n,
             "chance": audit["chance"] if metric == main else None,
             "main": metric == main,
@@ -561,7 +547,6 @@ def _scores_of(
         for metric, summary in summaries.items()
         if not np.isnan(summary["value"][cell])  # a base model has nothing to compare with
     ]
-    return [*rows, *([rows[0] | ERROR_OF_NONE | dict(calibration)] if calibration else [])]
 
 
 def _blocks(scores: np.ndarray) -> list[np.ndarray]:

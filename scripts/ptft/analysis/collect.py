@@ -26,35 +26,25 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis import cell_scores, statistics
-from ptft.analysis.cell_scores import KEY, KEY_SCHEMA, SCORE_SCHEMA, domain_of, score_cells
+from ptft.analysis.cell_scores import (
+    KEY,
+    KEY_SCHEMA,
+    SCORE_SCHEMA,
+    domain_of,
+    schema,
+    score_cells,
+)
 from ptft.files import closed, write_frame
 from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_path
 
 log = logging.getLogger(__name__)
 
-CELLS_SCHEMA: dict[str, pl.DataType] = {
-    "study": pl.String(),
-    "model": pl.String(),
-    "checkpoint": pl.String(),
-    "step": pl.Int64(),
-    "tokens": pl.Int64(),
-    "arm": pl.String(),
-    "method": pl.String(),
-    "train_task": pl.String(),
-    "swept": pl.String(),
-    "setting": pl.String(),
-    "seed": pl.Int64(),
-    "derived": pl.String(),
-    "strength": pl.Float64(),
-    "family": pl.String(),
-    "dataset": pl.String(),
-    "domain": pl.String(),
-    "kind": pl.String(),
-    "format": pl.String(),
-    "shots": pl.Int64(),
-    **SCORE_SCHEMA,
-}
+CELLS_SCHEMA = schema(
+    *("study", "model", "checkpoint", "step", "tokens", "arm", "method", "train_task", "swept"),
+    *("setting", "seed", "derived", "strength", "family", "dataset", "domain", "kind"),
+    *("format", "shots", *SCORE_SCHEMA),
+)
 # What a key says by itself, once the study is known.
 DESCRIBED = {
     "checkpoint": ("checkpoint", "step", "tokens"),
@@ -148,8 +138,8 @@ def find_cells(
                 models.setdefault((checkpoint, arm), {})[cell] = file
             else:
                 missing.append((*cell, cell_path(evaluations, *cell)))
-    schema = KEY_SCHEMA | {"path": pl.String()}
-    return Found(models, pl.DataFrame(missing, schema=schema, orient="row").sort(*KEY))
+    table = pl.DataFrame(missing, schema=KEY_SCHEMA | {"path": pl.String}, orient="row")
+    return Found(models, table.sort(*KEY))
 
 
 def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
@@ -170,7 +160,7 @@ def described(study: Mapping[str, Any], scored: pl.DataFrame) -> pl.DataFrame:
         scored: key and scores, as from ``score_cells``.
     """
     rows = scored.select(*KEY, "scores").explode("scores", empty_as_null=False).unnest("scores")
-    about = {"study": pl.lit(study["study"]), "model": pl.lit(study["model"])}
+    of_study = {"study": pl.lit(study["study"]), "model": pl.lit(study["model"])}
     arms, datasets = study["arms"], study["datasets"]
     named = {
         "checkpoint": [{"checkpoint": name, **told} for name, told in study["checkpoints"].items()],
@@ -178,18 +168,16 @@ def described(study: Mapping[str, Any], scored: pl.DataFrame) -> pl.DataFrame:
         "dataset": [{"dataset": name, **told} for name, told in datasets.items()],
     }
     for key, told in named.items():
-        schema = {name: CELLS_SCHEMA[name] for name in DESCRIBED[key]}
-        told = [{name: row.get(name) for name in schema} for row in told]
-        rows = rows.join(pl.DataFrame(told, schema=schema), on=key, how="left")
+        names = DESCRIBED[key]
+        told = [{name: row.get(name) for name in names} for row in told]
+        rows = rows.join(pl.DataFrame(told, schema=schema(*names)), on=key, how="left")
     domains = [
         (arm, dataset, domain_of(told["train_task"], dataset, study))
         for (arm, told), dataset in product(arms.items(), datasets)
     ]
-    schema = {name: CELLS_SCHEMA[name] for name in ("arm", "dataset", "domain")}
-    rows = rows.join(
-        pl.DataFrame(domains, schema=schema, orient="row"), on=["arm", "dataset"], how="left"
-    )
-    return rows.with_columns(**about).select(*CELLS_SCHEMA).sort(*KEY, "metric")
+    about_pair = pl.DataFrame(domains, schema=schema("arm", "dataset", "domain"), orient="row")
+    rows = rows.join(about_pair, on=["arm", "dataset"], how="left")
+    return rows.with_columns(**of_study).select(*CELLS_SCHEMA).sort(*KEY, "metric")
 
 
 def _files_of(folder: Path) -> dict[str, tuple[int, int]]:

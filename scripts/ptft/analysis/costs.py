@@ -7,43 +7,23 @@ benchmark file. CPU time and memory of processes are from benchmark files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ptft.paper import GPU_HOURS
 from ptft.runtime.job_records import read_records
 
+NUMBERS = ("hours", "gpu_hours", "cpu_hours", "longest_minutes", "peak_gib", "peak_gpu_gib")
 SCHEMA = pl.Schema(
-    {
-        "stage": pl.String,
-        "arm": pl.String,
-        "jobs": pl.Int64,
-        "attempts": pl.Int64,
-        "hours": pl.Float64,
-        "gpu_hours": pl.Float64,
-        "cpu_hours": pl.Float64,
-        "longest_minutes": pl.Float64,
-        "peak_gib": pl.Float64,
-        "peak_gpu_gib": pl.Float64,
-    }
+    dict.fromkeys(["stage", "arm"], pl.String)
+    | dict.fromkeys(["jobs", "attempts"], pl.Int64)
+    | dict.fromkeys(NUMBERS, pl.Float64)
 )
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One job: total time of its attempts, and peak memory."""
-
-    stage: str
-    arm: str
-    attempts: int
-    seconds: float | None
-    gpu_seconds: float
-    cpu_seconds: float | None
-    longest: float | None
-    rss_mib: float | None
-    gpu_gib: float | None
+"""of :func:`read_costs`"""
+MEASURED = ("seconds", "gpu_seconds", "cpu_seconds", "longest", "rss_mib", "gpu_gib")
+"""of one job: total time of its attempts, and peak memory"""
 
 
 def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
@@ -62,7 +42,7 @@ def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
     if not jobs:
         return pl.DataFrame(schema=SCHEMA)
     return (
-        pl.DataFrame(jobs, infer_schema_length=None)
+        pl.DataFrame(jobs, schema_overrides=dict.fromkeys(MEASURED, pl.Float64))
         .group_by("stage", "arm")
         .agg(
             pl.len().alias("jobs"),
@@ -79,7 +59,7 @@ def read_costs(benchmarks: Path, records: Path) -> pl.DataFrame:
     )
 
 
-def _job(name: Path, file: Path, records: Path) -> _Job:
+def _job(name: Path, file: Path, records: Path) -> dict[str, Any]:
     line = pl.read_csv(file, separator="\t", infer_schema=False).row(0, named=True)
     seconds = _number(line.get("s"))
     attempts = read_records(records / name)
@@ -87,17 +67,17 @@ def _job(name: Path, file: Path, records: Path) -> _Job:
     known = [time for time in times if time is not None]
     used = [attempt.gpu_gib for attempt in attempts if attempt.gpu_gib is not None]
     stage, *rest = name.parts
-    return _Job(
-        stage=stage,
-        arm=rest[1] if len(rest) == 2 else "",
-        attempts=len(times),
-        seconds=sum(known) if known else None,
-        gpu_seconds=sum(attempt.seconds * len(attempt.gpus) for attempt in attempts),
-        cpu_seconds=_number(line.get("cpu_time")),
-        longest=max(known, default=None),
-        rss_mib=_number(line.get("max_rss")),
-        gpu_gib=max(used, default=None),
-    )
+    return {
+        "stage": stage,
+        "arm": rest[1] if len(rest) == 2 else "",
+        "attempts": len(times),
+        "seconds": sum(known) if known else None,
+        "gpu_seconds": sum(attempt.seconds * len(attempt.gpus) for attempt in attempts),
+        "cpu_seconds": _number(line.get("cpu_time")),
+        "longest": max(known, default=None),
+        "rss_mib": _number(line.get("max_rss")),
+        "gpu_gib": max(used, default=None),
+    }
 
 
 def with_totals(costs: pl.DataFrame) -> pl.DataFrame:

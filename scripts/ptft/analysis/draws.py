@@ -18,11 +18,9 @@ from numpy.typing import ArrayLike
 
 from ptft.analysis.cell_scores import Replicates
 from ptft.analysis.statistics import (
-    CHUNK,
-    effective_examples,
+    confidence_draws,
     over_seeds,
     parts_of_variance,
-    ranked_draws,
     unseen_agreement,
 )
 
@@ -100,6 +98,8 @@ def _group_portions(groups: np.ndarray) -> Iterator[np.ndarray]:
         yield groups[start : start + GROUPS_AT_ONCE]
 
 
+CHUNK = 256
+"""scores that share a block of noise"""
 ROWS_AT_ONCE = 256
 """of draws that a reduction holds"""
 
@@ -158,7 +158,7 @@ class Made:
     Attributes:
         means: bootstrap means over seeds, with their variance.
         mean, n, n_seeds: (C,) scores, their examples and training seeds.
-        seed, bounded: as in ``confidence_draws``.
+        seed: of the noise. bounded: as in ``confidence_draws``.
     """
 
     means: SeedMeans
@@ -195,9 +195,8 @@ class Made:
         variance = np.where(np.isnan(n) & (variance == 0), np.nan, variance)
         if self.bounded:
             variance = variance + unseen_agreement(mean, n, self.n_seeds[places])
-        examples = effective_examples(mean, variance, n, self.bounded)
         noise = self._noise(block)[places - block * CHUNK]
-        draws = ranked_draws(mean, variance, examples, replicates, noise)
+        draws = confidence_draws(mean, variance, n, replicates, noise, self.bounded)
         # One behind the other: a file with holes took a minute to be deleted.
         end = os.fstat(self._file.fileno()).st_size
         os.pwrite(self._file.fileno(), draws.data, end)

@@ -88,21 +88,28 @@ class Answers:
 
     @property
     def scores(self) -> np.ndarray:
-        """(n,) main metric."""
-        return self.frame["score"].cast(pl.Float64).to_numpy()
+        """(n,) main metric; NaN where there is no answer."""
+        return self.frame["score"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
     @property
     def gold_logprobs(self) -> np.ndarray:
         """(n,) log-probability of the gold answer; NaN for a generation."""
-        logprobs = self.frame["logprobs"]
-        if logprobs.null_count():
-            return np.full(len(self.frame), np.nan)
-        # A label by its place, a choice by its number.
-        gold = self.frame["gold"]
-        gold = gold.cast(pl.Enum(self.labels)).to_physical() if self.labels else gold
-        ends = np.cumsum(logprobs.list.len().to_numpy().astype(np.int64))
-        starts = np.concatenate([[0], ends[:-1]])
-        return logprobs.explode().to_numpy()[starts + gold.cast(pl.Int64).to_numpy()]
+        gold = pl.col("gold")  # a label by its place, a choice by its number
+        if self.labels:
+            places = {name: at for at, name in enumerate(self.labels)}
+            place = gold.replace_strict(places, default=None, return_dtype=pl.Int64)
+        else:
+            place = gold.cast(pl.Int64, strict=False)
+        known = pl.col("logprobs").cast(pl.List(pl.Float64)).list.get(place, null_on_oob=True)
+        return self.frame.select(known.fill_null(np.nan)).to_series().to_numpy()
+
+    def ordered(self, ids: pl.Series) -> Answers:
+        """The answers to these examples; null where there is none."""
+        frame = ids.to_frame("example_id")
+        if not frame["example_id"].equals(self.frame["example_id"]):
+            frame = frame.join(self.frame, on="example_id", how="left", maintain_order="left")
+            return Answers(frame, self.labels)
+        return self
 
     def rows(self, places: Sequence[int]) -> list[dict[str, Any]]:
         """Some of the answers, with gold_logprob and prediction_logprob (None for a text)."""
@@ -157,15 +164,6 @@ LEARNED, FORGOTTEN, FORMAT, REMEDY, LARGEST = GROUPS = (
     "remedy",
     "largest",
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """An example of a stratum: its change, and each model's answer."""
-
-    example_id: str
-    change: float
-    answers: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -239,6 +237,10 @@ def shuffled(answers: Answers, seed: str) -> list[str]:
     return ids
 
 
+Row = tuple[str, float, list[dict[str, Any]]]
+"""an example, its change, and each model's answer"""
+
+
 @dataclass(frozen=True)
 class Stratum:
     """Examples of one group that the same models answered, in the order of drawing.
@@ -300,110 +302,69 @@ def strata(
 
     Args:
         formats: the main one, and those that it is compared with.
-        seed: of the order of drawing, the same for all groups and models.
+        seed: of the order of drawing, which depends on the examples' ids alone.
     """
-    order: _Order | None = None
-    bases: dict[str, _Column | None] = {}
+    ids: pl.Series | None = None
+    main, bases = formats[0], {}
     for model in models:
         if model.checkpoint not in bases:
-            answers = read(model.checkpoint, "base", formats[0])
-            order = order or (_Order(answers, seed) if answers else None)
-            base = order.column(answers, "base", formats[0]) if order and answers else None
-            bases = {model.checkpoint: base}
-        base, tuned = bases[model.checkpoint], read(model.checkpoint, model.shown, formats[0])
-        if order is None or base is None or tuned is None:
+            bases = {model.checkpoint: read(model.checkpoint, "base", main)}
+        base, tuned = bases[model.checkpoint], read(model.checkpoint, model.shown, main)
+        if base is None or tuned is None:
             continue
-        pair = (base, order.column(tuned, model.shown, formats[0]))
+        if ids is None:
+            ids = pl.Series(shuffled(base, seed))
+        pair = {("base", main): base.ordered(ids), (model.shown, main): tuned.ordered(ids)}
         yield from _between_two(model, pair)
         others = [(FORMAT, model.shown, name) for name in formats[1:]]
-        others += [(REMEDY, arm, formats[0]) for arm in model.remedies]
-        for group, arm, format_name in others:
-            other = read(model.checkpoint, arm, format_name)
-            if other is not None:
-                third = order.column(other, arm, format_name)
-                yield _among_three(group, model, (*pair, third))
+        others += [(REMEDY, arm, main) for arm in model.remedies]
+        for group, *other in others:
+            answers = read(model.checkpoint, *other)
+            if answers is not None:
+                yield _among_three(group, model, pair | {tuple(other): answers.ordered(ids)})
 
 
-@dataclass(frozen=True)
-class _Column:
-    """Answers of a model to the n examples of a dataset, in the order of drawing.
-
-    Attributes:
-        places: (n,) row of each example among the answers, -1 if it has none.
-        scores, logprobs: (n,) main metric, log-probability of the gold answer; NaN if unknown.
-    """
-
-    arm: str
-    format: str
-    answers: Answers
-    places: np.ndarray
-    scores: np.ndarray
-    logprobs: np.ndarray
-
-
-class _Order:
-    """A random order of a dataset's examples that depends only on their ids and a seed."""
-
-    def __init__(self, answers: Answers, seed: str):
-        self._ids = pl.Series(shuffled(answers, seed))
-        self._seen: tuple[pl.Series, np.ndarray] | None = None
-
-    def column(self, answers: Answers, arm: str, format_name: str) -> _Column:
-        """Answers in this order."""
-        ids = answers.frame["example_id"]
-        # Files of one dataset are nearly always in the same order.
-        if self._seen is None or not ids.equals(self._seen[0]):
-            rows = {example: row for row, example in enumerate(ids)}
-            self._seen = (ids, np.array([rows.get(example, -1) for example in self._ids]))
-        places = self._seen[1]
-        scores, logprobs = (
-            np.where(places < 0, np.nan, values[places])
-            for values in (answers.scores, answers.gold_logprobs)
-        )
-        return _Column(arm, format_name, answers, places, scores, logprobs)
-
-
-def _between_two(model: Compared, pair: tuple[_Column, _Column]) -> Iterator[Stratum]:
+def _between_two(model: Compared, pair: Mapping[tuple, Answers]) -> Iterator[Stratum]:
     """Examples that fine-tuning changed, with answers of base and tuned model."""
-    rise = pair[1].scores - pair[0].scores
+    base, tuned = pair.values()
+    rise = tuned.scores - base.scores
     for group, changed in ((LEARNED, rise >= MARGIN), (FORGOTTEN, rise <= -MARGIN)):
         yield _stratum(group, model, pair, np.flatnonzero(changed), rise)
+    before = base.gold_logprobs
     with np.errstate(invalid="ignore"):  # both may be -inf
-        logprob = pair[1].logprobs - pair[0].logprobs
+        logprob = tuned.gold_logprobs - before
     # Where there are no log-probabilities at all, the answers are generated.
-    change = rise if np.isnan(pair[0].logprobs).all() else logprob
+    change = rise if np.isnan(before).all() else logprob
     moved = np.flatnonzero(np.isfinite(change) & (change != 0))
     ordered = moved[np.argsort(-np.abs(change[moved]), kind="stable")]
     yield _stratum(LARGEST, model, pair, ordered, change)
 
 
-def _among_three(group: str, model: Compared, columns: tuple[_Column, ...]) -> Stratum:
+def _among_three(group: str, model: Compared, three: Mapping[tuple, Answers]) -> Stratum:
     """Examples that another format or method changed: base, tuned, and the other answer."""
-    base, tuned, other = (column.scores for column in columns)
+    base, tuned, other = (answers.scores for answers in three.values())
     change = other - tuned
     changed = np.abs(change) >= MARGIN
     if group == REMEDY:  # of what the base model knew one keeps, the other loses
         lost = (base - tuned >= MARGIN) != (base - other >= MARGIN)
         changed = lost & np.isfinite(base + tuned + other)
-    return _stratum(group, model, columns, np.flatnonzero(changed), change)
+    return _stratum(group, model, three, np.flatnonzero(changed), change)
 
 
 def _stratum(
     group: str,
     model: Compared,
-    columns: Sequence[_Column],
+    read: Mapping[tuple, Answers],
     found: np.ndarray,
     change: np.ndarray,
 ) -> Stratum:
-    # As many again as others may have taken before.
-    first = found[: 2 * DRAWN]
-    answers = [column.answers.rows(column.places[first].tolist()) for column in columns]
+    first = found[: 2 * DRAWN]  # as many again as others may have taken before
+    answers = zip(*(each.rows(first.tolist()) for each in read.values()), strict=True)
     rows = [
-        Row(each[0]["example_id"], float(change[place]), each)
-        for place, *each in zip(first, *answers, strict=True)
+        (each[0]["example_id"], float(change[place]), list(each))
+        for place, each in zip(first, answers, strict=True)
     ]
-    read = tuple((column.arm, column.format) for column in columns)
-    return Stratum(group, model.task, model.checkpoint, read, rows, len(found))
+    return Stratum(group, model.task, model.checkpoint, tuple(read), rows, len(found))
 
 
 def _picked(found: Sequence[Stratum], dataset: str, seed: int) -> Iterator[Pick]:
@@ -416,34 +377,38 @@ def _picked(found: Sequence[Stratum], dataset: str, seed: int) -> Iterator[Pick]
             taken = largest(members)
         else:
             taken = take_turns(members, Random(f"{seed}:{dataset}:{task}:{group}"))
-        for stratum, row in taken:
-            answers = tuple(
-                (*model, answer) for model, answer in zip(stratum.models, row.answers, strict=True)
+        for example, (stratum, answers) in taken.items():
+            told = tuple(
+                (*model, each) for model, each in zip(stratum.models, answers, strict=True)
             )
-            yield Pick(group, task, stratum.checkpoint, dataset, row.example_id, answers)
+            yield Pick(group, task, stratum.checkpoint, dataset, example, told)
 
 
-def largest(members: Sequence[Stratum]) -> list[tuple[Stratum, Row]]:
-    """The rows with the largest changes, each example once."""
+Taken = dict[str, tuple[Stratum, list[dict[str, Any]]]]
+"""example -> its stratum and answers"""
+
+
+def largest(members: Sequence[Stratum]) -> Taken:
+    """The examples with the largest changes."""
     rows = [(stratum, row) for stratum in members for row in stratum.rows]
-    rows.sort(key=lambda pair: -abs(pair[1].change))
-    first: dict[str, tuple[Stratum, Row]] = {}
-    for stratum, row in rows:
-        first.setdefault(row.example_id, (stratum, row))
-    return list(first.values())[:DRAWN]
+    rows.sort(key=lambda pair: -abs(pair[1][1]))
+    first: Taken = {}
+    for stratum, (example, _, answers) in rows:
+        first.setdefault(example, (stratum, answers))
+    return dict(list(first.items())[:DRAWN])
 
 
-def take_turns(members: Sequence[Stratum], random: Random) -> list[tuple[Stratum, Row]]:
-    """Rows of different examples; checkpoints, formats and methods take turns in a random order."""
+def take_turns(members: Sequence[Stratum], random: Random) -> Taken:
+    """Different examples; checkpoints, formats and methods take turns in a random order."""
     waiting = [(stratum, iter(stratum.rows)) for stratum in members]
     random.shuffle(waiting)
-    taken: dict[str, tuple[Stratum, Row]] = {}
+    taken: Taken = {}
     while waiting and len(taken) < DRAWN:
         for turn in list(waiting):
             stratum, rows = turn
-            row = next((row for row in rows if row.example_id not in taken), None)
+            row = next((row for row in rows if row[0] not in taken), None)
             if row is None:
                 waiting.remove(turn)
             elif len(taken) < DRAWN:
-                taken[row.example_id] = (stratum, row)
-    return list(taken.values())
+                taken[row[0]] = (stratum, row[2])
+    return taken

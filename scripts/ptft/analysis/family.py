@@ -129,29 +129,21 @@ def _stops(table: pl.DataFrame, claims: pl.DataFrame, gains: pl.DataFrame | None
     """With the claims' safe stops; without one that is the last checkpoint."""
     if gains is None:
         return table
-    places = dict(gains.select("checkpoint", "index").unique().iter_rows())
-    tokens = dict(gains.select("checkpoint", "tokens").unique().iter_rows())
+    on, joined = [*ARM, "dataset"], {"how": "left", "nulls_equal": True, "maintain_order": "left"}
     earlier = claims.filter(pl.col("claim") == "stop", pl.col("verdict") == "earlier")
-    stops = dict(
-        (tuple(key), checkpoint)
-        for *key, checkpoint in earlier.select(*ARM, "dataset", "checkpoint").iter_rows()
+    places = gains.select("index", "tokens", safe_checkpoint="checkpoint").unique()
+    whole = places.select(last_checkpoint="safe_checkpoint", whole="tokens")
+    stop = pl.coalesce("stop", "last_checkpoint")
+    told = (
+        table.join(earlier.select(*on, stop="checkpoint"), on=on, **joined)
+        .with_columns(safe_checkpoint=pl.when(pl.col("safe_index").is_not_null()).then(stop))
+        .join(places, on="safe_checkpoint", **joined)
+        .join(whole, on="last_checkpoint", **joined)
     )
-    rows = []
-    for row in table.iter_rows(named=True):
-        last = row["last_checkpoint"]
-        stop = stops.get(tuple(row[name] for name in (*ARM, "dataset")), last)
-        whole, seen = tokens.get(last), tokens.get(stop)
-        known = row["safe_checkpoint"] is not None
-        share = (whole - seen) / whole if whole and seen is not None else None
-        rows.append(
-            row
-            | {
-                "safe_checkpoint": stop if known else None,
-                "safe_index": places.get(stop) if known else None,
-                "safe_share_saved": share if known else None,
-            }
-        )
-    return pl.DataFrame(rows, schema=table.schema)
+    saved = pl.when(pl.col("whole") > 0).then(
+        (pl.col("whole") - pl.col("tokens")) / pl.col("whole")
+    )
+    return told.with_columns(safe_index="index", safe_share_saved=saved).select(table.columns)
 
 
 def _adjusted_trends(

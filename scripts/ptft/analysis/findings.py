@@ -106,28 +106,20 @@ def findings_table(findings: Sequence[Finding], sentences: Sequence[str | None])
     value found with a power of 80 %), count and of, verdict, formats and shots (the condition),
     datasets that it names, and the sentence that says it (null for rows of the page's tables).
     """
-    rows = [
-        {
-            "question": found.question,
-            "kind": found.kind,
-            **{name: _text(found.about.get(name)) for name in ABOUT},
-            "value": found.value,
-            "ci_low": found.low,
-            "ci_high": found.high,
-            "p": found.p,
-            "detectable": found.detectable,
-            "count": found.count,
-            "of": found.of,
-            "verdict": found.verdict,
-            "formats": " ".join(found.condition.formats) if found.condition else None,
-            "shots": " ".join(str(s) for s, _ in found.condition.shots)
-            if found.condition
-            else None,
-            "datasets": " ".join(found.names) or None,
-            "sentence": sentence,
-        }
-        for found, sentence in zip(findings, sentences, strict=True)
-    ]
+    rows = []
+    for found, sentence in zip(findings, sentences, strict=True):
+        under = found.condition
+        about = {name: found.about.get(name) for name in ABOUT}
+        rows.append(
+            {name: getattr(found, name, None) for name in SCHEMA}
+            | {name: None if each is None else str(each) for name, each in about.items()}
+            | {"ci_low": found.low, "ci_high": found.high, "sentence": sentence}
+            | {
+                "formats": " ".join(under.formats) if under else None,
+                "shots": " ".join(str(s) for s, _ in under.shots) if under else None,
+                "datasets": " ".join(found.names) or None,
+            }
+        )
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
@@ -137,10 +129,6 @@ SCHEMA = {
     **dict.fromkeys(["count", "of"], pl.Int64),
     **dict.fromkeys(["verdict", "formats", "shots", "datasets", "sentence"], pl.String),
 }
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def rows_of(tables: Tables, name: str, *tests: pl.Expr) -> pl.DataFrame | None:
@@ -158,8 +146,27 @@ def at_last(rows: pl.DataFrame, *over: str) -> pl.DataFrame:
     return rows.filter(pl.col("index") == (last.over(over) if over else last))
 
 
-def arm_of(row: Row) -> dict[str, Any]:
+def first_of(rows: pl.DataFrame) -> Row | None:
+    """The first row; None where there is none."""
+    return rows.row(0, named=True) if len(rows) else None
+
+
+CURVE = ("method", "train_task", "dataset")
+
+
+def same_curve(
+    table: pl.DataFrame | None, row: Row | None, keys: Sequence[str]
+) -> pl.DataFrame | None:
+    """Rows of a table that are equal to ``row`` in these columns; None without table or row."""
+    if table is None or row is None:
+        return None
+    return table.filter(pl.col(key).eq_missing(pl.lit(row[key])) for key in keys)
+
+
+def arm_of(row: Row | None) -> dict[str, Any]:
     """What a row's models are, as ``Finding.about`` says it."""
+    if row is None:
+        return {}
     names = {
         "checkpoint": "checkpoint", "method": "method", "setting": "setting", "derived": "derived",
         "strength": "strength", "task": "train_task", "dataset": "dataset", "format": "format",
@@ -168,10 +175,33 @@ def arm_of(row: Row) -> dict[str, Any]:
     return {key: row[name] for key, name in names.items() if row.get(name) is not None}
 
 
-def interval(row: Row, name: str, prefix: str = "") -> dict[str, Any]:
-    """Value and interval of a column; those of the interval begin with ``prefix``."""
+def interval(row: Row | None, name: str, prefix: str = "") -> dict[str, Any]:
+    """Value and interval of a column, whose limits begin with ``prefix``; empty without a row."""
+    if row is None:
+        return {}
     low, high = (row.get(f"{prefix}{end}") for end in INTERVAL)
     return {"value": row[name], "low": low, "high": high}
+
+
+def of_row(
+    question: str,
+    kind: str,
+    row: Row,
+    name: str,
+    prefix: str = "",
+    says: Sequence[str] = (),
+    **given: Any,
+) -> Finding:
+    """What a table's row shows in column ``name``, with limits and what could have been detected.
+
+    Args:
+        prefix: of the columns of limits and of `detectable`.
+        says: columns that the sentence says, too; they join ``more``.
+        given: attributes of the finding that the row does not have in that form.
+    """
+    known = {"detectable": row.get(f"{prefix}detectable"), "about": arm_of(row)}
+    more = {column: row[column] for column in says} | given.pop("more", {})
+    return Finding(question, kind, **(interval(row, name, prefix) | known | given), more=more)
 
 
 def curve(rows: pl.DataFrame | None, value: str) -> Curve:
@@ -274,18 +304,18 @@ def _learned(
 ) -> Iterator[Finding]:
     """Datasets whose base score rises by learning, the most first; of which no line shows it."""
     learned = groups.filter(pl.col("group") == "learned").sort("rise", descending=True)
-    most = learned.row(0, named=True) if len(learned) else None
+    most = first_of(learned)
     verdicts = [_rise_verdict(row, settings) for row in groups.iter_rows(named=True)]
     yield Finding(
         "taught",
         "taught",
-        **(interval(most, "rise") if most else {}),
+        **interval(most, "rise"),
         count=len(learned),
         of=len(groups),
         about={"dataset": most["dataset"]} if most else {},
         names=tuple(learned["dataset"]),
         condition=condition,
-        curve=curve(base.filter(dataset=most["dataset"]), "value") if most else (),
+        curve=curve(same_curve(base, most, ["dataset"]), "value"),
         more={
             "margin": settings.rise_margin,
             "flat": verdicts.count("flat"),
@@ -300,10 +330,14 @@ def _learned(
 
 
 def _rise_verdict(row: Row, settings: Settings) -> str:
+    return _learning(row["group"] == "learned", (row["ci_low"], row["ci_high"]), settings)
+
+
+def _learning(learned: bool, ends: tuple[float | None, float | None], settings: Settings) -> str:
     """`rises` is learning by the rule of table `groups`, which excludes guessing."""
-    if row["group"] == "learned":
+    if learned:
         return "rises"
-    found = verdict_of(row["ci_low"], row["ci_high"], settings.rise_margin)
+    found = verdict_of(*ends, settings.rise_margin)
     return "undecided" if found == "rises" else found
 
 
@@ -319,13 +353,14 @@ def _base_scores(last: pl.DataFrame) -> Iterator[Finding]:
             verdict = "above guessing"
         elif row["chance"] and high is not None and high < row["chance"]:
             verdict = "below chance"
-        yield Finding(
+        yield of_row(
             "taught",
             "base_score",
-            **interval(row, "value"),
+            row,
+            "value",
+            says=("chance", "majority", "n"),
             verdict=verdict,
             about=arm_of(row) | {"metric": row["metric"]},
-            more={"chance": row["chance"], "majority": row["majority"], "n": row["n"]},
         )
 
 
@@ -347,28 +382,22 @@ def added(tables: Tables, settings: Settings) -> Iterator[Finding]:
             first, kind="added", count=headline.count, of=headline.of,
             detectable=first.detectable or headline.detectable,
         )  # fmt: skip
-    elif len(gained):
-        most = gained.sort("gain", descending=True).row(0, named=True)
-        rows = own.filter(dataset=most["dataset"], train_task=most["train_task"])
-        headline = replace(
-            headline,
-            **interval(most, "gain"),
-            about=arm_of(most),
-            curve=curve(rows.filter(method=most["method"]), "gain"),
-        )
+    elif most := first_of(gained.sort("gain", descending=True)):
+        line = curve(same_curve(own, most, CURVE), "gain")
+        headline = replace(headline, **interval(most, "gain"), about=arm_of(most), curve=line)
     yield headline
     yield from means[1:]
     yield from _gain_trends(tables, condition, settings)
     yield from of_samples(tables, "added", "gain", settings)
     for row in last.iter_rows(named=True):
-        yield Finding(
+        yield of_row(
             "added",
             "gain",
-            **interval(row, "gain"),
-            detectable=row["detectable"],
+            row,
+            "gain",
+            says=("base", "tuned", "chance", "n"),
             verdict=verdict_of(row["ci_low"], row["ci_high"], 0),
             about=arm_of(row) | {"metric": row["metric"]},
-            more={name: row[name] for name in ("base", "tuned", "chance", "n")},
         )
 
 
@@ -380,11 +409,11 @@ def _group_gains(groups: pl.DataFrame, condition: Condition) -> Iterator[Finding
             continue
         row = at_last(rows).row(0, named=True)
         line = rows.filter(pl.col("method").eq_missing(pl.lit(row["method"])))
-        yield Finding(
+        yield of_row(
             "added",
             "group_gain",
-            **interval(row, "gain"),
-            detectable=row["detectable"],
+            row,
+            "gain",
             about=arm_of(row) | {"group": group},
             names=tuple(row["datasets"].split()),
             condition=condition,
@@ -409,17 +438,12 @@ def of_samples(
     """The mean at the last checkpoint where formats or datasets are a sample of others."""
     rows = rows_of(tables, "random_effects", pl.col("quantity") == quantity)
     for row in () if rows is None else at_last(rows, "method").iter_rows(named=True):
-        yield Finding(
-            question,
-            f"sampled_{quantity}",
-            **interval(row, "value"),
-            about=arm_of(row),
-            more={
-                "formats": row["n_formats"] if settings.formats == "random" else None,
-                "datasets": row["n_datasets"] if settings.datasets == "random" else None,
-                **{f"fixed_{end}": row[f"fixed_{end}"] for end in INTERVAL},
-            },
-        )
+        random = {
+            name: row[f"n_{name}"] if getattr(settings, name) == "random" else None
+            for name in ("formats", "datasets")
+        }
+        fixed = ("fixed_ci_low", "fixed_ci_high")
+        yield of_row(question, f"sampled_{quantity}", row, "value", says=fixed, more=random)
 
 
 def claim_of(trend: Finding, kind: str) -> Finding:
@@ -432,16 +456,18 @@ def trend_of(
 ) -> Finding:
     """The slope of a line through all checkpoints; its ends are first and last."""
     ends = {end: row.get(f"gain_{end}", row.get(f"gap_{end}")) for end in ("first", "last")}
-    return Finding(
+    return of_row(
         question,
         kind,
-        **interval(row, "slope", "slope_"),
+        row,
+        "slope",
+        "slope_",
+        says=("n_checkpoints",),
         p=row[p],
-        detectable=row["slope_detectable"],
         verdict=trend_verdict(row["slope"], row[p], settings),
         about=arm_of(row) | ({"group": row["group"]} if "group" in row else {}),
         condition=condition,
-        more=ends | {"n_checkpoints": row["n_checkpoints"]},
+        more=ends,
     )
 
 
@@ -454,54 +480,42 @@ def latent(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterato
     if len(own):
         yield from _learned_latently(own, tables, settings)
     for row in curves.sort("domain", "method", "train_task", "dataset").iter_rows(named=True):
-        yield Finding(
+        slope = row["tuned_slope"], row["tuned_slope_p_adjusted"]
+        base = {f"base_{end}": row[f"base_rise_{end}"] for end in INTERVAL}
+        yield of_row(
             "latent",
             "curve",
-            **interval(row, "tuned_rise", "tuned_rise_"),
-            p=row["tuned_slope_p_adjusted"],
+            row,
+            "tuned_rise",
+            "tuned_rise_",
+            says=(
+                *("base_first", "base_last", "base_rise", "tuned_first", "tuned_last"),
+                *("tuned_guess", "n_checkpoints"),
+            ),
+            p=slope[1],
             detectable=row["tuned_slope_detectable"],
             verdict=_tuned_verdict(row, settings),
             about=arm_of(row) | {"domain": row["domain"]},
-            more={
-                **{f"base_{end}": row[f"base_rise_{end}"] for end in INTERVAL},
-                "base_verdict": _base_verdict(row, settings),
-                "slope": row["tuned_slope"],
-                "slope_verdict": trend_verdict(
-                    row["tuned_slope"], row["tuned_slope_p_adjusted"], settings
-                ),
-                **{
-                    name: row[name]
-                    for name in (
-                        *("base_first", "base_last", "base_rise", "tuned_first", "tuned_last"),
-                        *("tuned_guess", "n_checkpoints"),
-                    )
-                },
-            },
+            more=base
+            | {"base_verdict": _base_verdict(row, settings)}
+            | {"slope": slope[0], "slope_verdict": trend_verdict(*slope, settings)},
         )
 
 
 def _learned_latently(own: pl.DataFrame, tables: Tables, settings: Settings) -> Iterator[Finding]:
     """Own test sets whose tuned score rises alone, the most first; of which no line shows it."""
     found = own.filter("latent").sort("tuned_rise", descending=True)
-    most = found.row(0, named=True) if len(found) else None
-    line = None
-    if most:
-        line = rows_of(
-            tables,
-            "gains",
-            *(pl.col(name).eq_missing(pl.lit(most[name])) for name in ("method", "train_task")),
-            pl.col("dataset") == most["dataset"],
-        )
+    most = first_of(found)
     yield Finding(
         "latent",
         "latent",
-        **(interval(most, "tuned_rise", "tuned_rise_") if most else {}),
+        **interval(most, "tuned_rise", "tuned_rise_"),
         count=len(found),
         of=len(own),
-        about=arm_of(most) if most else {},
+        about=arm_of(most),
         names=tuple(found["dataset"].unique(maintain_order=True)),
         condition=Condition.of(tables.get("base_scores"), own["dataset"].unique()),
-        curve=curve(line, "tuned"),
+        curve=curve(same_curve(tables.get("gains"), most, CURVE), "tuned"),
         more={
             "margin": settings.rise_margin,
             # The tuned score rises more, but whether the base's is flat is not known.
@@ -517,20 +531,15 @@ def _learned_latently(own: pl.DataFrame, tables: Tables, settings: Settings) -> 
 
 
 def _base_verdict(row: Row, settings: Settings) -> str:
-    if row["base_learned"]:
-        return "rises"
     ends = (row["base_rise_ci_low"], row["base_rise_ci_high"])
-    found = verdict_of(*ends, settings.rise_margin)
-    return "undecided" if found == "rises" else found
+    return _learning(row["base_learned"], ends, settings)
 
 
 def _tuned_verdict(row: Row, settings: Settings) -> str:
     """Of the tuned curve: where guessing explains a rise, that is said instead."""
-    if row["tuned_learned"]:
-        return "rises"
     ends = (row["tuned_rise_ci_low"], row["tuned_rise_ci_high"])
-    found = verdict_of(*ends, settings.rise_margin)
-    if found != "rises":
+    found = _learning(row["tuned_learned"], ends, settings)
+    if verdict_of(*ends, settings.rise_margin) != "rises" or found == "rises":
         return found
     if row["tuned_guessing"]:
         return "guessing"
@@ -566,27 +575,16 @@ def stopping(tables: Tables, settings: Settings) -> Iterator[Finding]:
             },
         )
     for row in tables.get("stopping_prediction", pl.DataFrame()).iter_rows(named=True):
-        yield Finding(
-            "stopping",
-            "prediction",
-            value=row["rho"],
-            low=row["null_low"],
-            high=row["null_high"],
-            p=row["p"],
-            verdict=row["verdict"],
-            of=row["n_tasks"],
-            about=arm_of(row),
-        )
+        told = {name: row[name] for name in ("p", "verdict")}
+        limits = {"low": row["null_low"], "high": row["null_high"]}
+        yield of_row("stopping", "prediction", row, "rho", of=row["n_tasks"], **told, **limits)
     for row in rows.iter_rows(named=True):
         sooner = row["safe_index"] is not None and row["safe_checkpoint"] != row["last_checkpoint"]
-        yield Finding(
+        yield of_row(
             "stopping",
             "stop",
-            value=row["safe_share_saved"],
+            row,
+            "safe_share_saved",
+            says=("stop_checkpoint", "safe_checkpoint", "stop_support", "last_score"),
             verdict="too low" if row["too_low"] else "earlier" if sooner else "undecided",
-            about=arm_of(row),
-            more={
-                name: row[name]
-                for name in ("stop_checkpoint", "safe_checkpoint", "stop_support", "last_score")
-            },
         )

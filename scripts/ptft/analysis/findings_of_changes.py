@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from ptft.analysis.findings import (
+    CURVE,
     Condition,
     Finding,
     Row,
@@ -21,9 +22,12 @@ from ptft.analysis.findings import (
     at_last,
     claim_of,
     curve,
+    first_of,
     interval,
+    of_row,
     of_samples,
     rows_of,
+    same_curve,
     smallest,
     trend_of,
     trend_verdict,
@@ -37,6 +41,8 @@ from ptft.analysis.tuned_models import CHOSEN
 
 FIXED = pl.col("setting").ne_missing(CHOSEN)
 """rows of single settings; those of chosen ones repeat them"""
+ZERO = 0.01
+"""a base score below it is nothing"""
 
 
 def findings_on_changes(tables: Tables, settings: Settings) -> list[Finding]:
@@ -64,18 +70,20 @@ def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
     names = {name for datasets in last["datasets"] for name in datasets.split()}
     condition = Condition.of(tables.get("base_scores"), names)
     rows = [
-        Finding(
+        of_row(
             "forgotten",
             "direction",
-            **interval(row, "headroom", "headroom_"),
-            detectable=row["headroom_detectable"],
+            row,
+            "headroom",
+            "headroom_",
+            says=("n_cells",),
             verdict=verdict_of(row["headroom_ci_low"], row["headroom_ci_high"], 0)
             if row["headroom_pairs"]
             else "nothing to forget",
             about={key: value for key, value in arm_of(row).items() if key != "task"},
             condition=condition,
-            curve=curve(_line(means, row, "direction", "method"), "headroom"),
-            more=_pooled(tables, row) | {"pairs": row["headroom_pairs"], "n_cells": row["n_cells"]},
+            curve=curve(same_curve(means, row, ["direction", "method"]), "headroom"),
+            more=_pooled(tables, row) | {"pairs": row["headroom_pairs"]},
         )
         for row in last.iter_rows(named=True)
     ]
@@ -101,20 +109,14 @@ def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
 
 def _pooled(tables: Tables, row: Row) -> dict[str, Any]:
     """The paper's ratio in the direction of a row, pooled over checkpoints (table `transfer`)."""
-    named = (pl.col(key).eq_missing(pl.lit(row[key])) for key in ("direction", "method", "setting"))
-    found = rows_of(tables, "transfer", *named)
-    known = {"mrc": None, "mrc_ci_low": None, "mrc_ci_high": None, "opposite": False}
-    if found is None:
-        return known
-    pooled = found.row(0, named=True)
+    found = same_curve(tables.get("transfer"), row, ["direction", "method", "setting"])
+    pooled = None if found is None else first_of(found)
+    if pooled is None:
+        return {"mrc": None, "mrc_ci_low": None, "mrc_ci_high": None, "opposite": False}
     value, change = pooled["mrc"], row["headroom"]
     opposite = value is not None and change is not None and value * change < 0
-    return {name: pooled[name] for name in known} | {"opposite": opposite}
-
-
-def _line(table: pl.DataFrame, row: Row, *keys: str) -> pl.DataFrame:
-    """Rows of the same curve as ``row``."""
-    return table.filter(pl.col(key).eq_missing(pl.lit(row[key])) for key in keys)
+    ratio = {name: pooled[name] for name in ("mrc", "mrc_ci_low", "mrc_ci_high")}
+    return ratio | {"opposite": opposite}
 
 
 def _tuned_texts(tables: Tables) -> pl.DataFrame | None:
@@ -128,19 +130,23 @@ def _tuned_texts(tables: Tables) -> pl.DataFrame | None:
 def _worst_text(tables: Tables) -> Finding | None:
     """The largest loss on generic text that is sure; None if there is none."""
     tuned = _tuned_texts(tables)
-    worse = None if tuned is None else tuned.filter(pl.col("change_ci_low") > 0, FIXED)
-    if worse is None or worse.is_empty():
+    if tuned is None:
         return None
-    row = worse.sort("change", descending=True).row(0, named=True)
-    line = _line(tables["generic_text"], row, "dataset", "method", "train_task", "setting")
-    return Finding(
+    worse = tuned.filter(pl.col("change_ci_low") > 0, FIXED).sort("change", descending=True)
+    row = first_of(worse)
+    if row is None:
+        return None
+    line = same_curve(tables["generic_text"], row, [*CURVE, "setting"])
+    return of_row(
         "texts",
         "texts",
-        **interval(row, "change", "change_"),
+        row,
+        "change",
+        "change_",
+        says=("base",),
         verdict="rises",
-        about=arm_of(row),
         curve=curve(line, "change"),
-        more={"base": row["base"]},
+        detectable=None,
     )
 
 
@@ -160,18 +166,8 @@ def texts(tables: Tables) -> Iterator[Finding]:
         yield replace(min(learned, key=lambda found: found.value or 0), kind="texts_of_base")
     yield from learned
     for row in () if tuned is None else tuned.iter_rows(named=True):
-        yield Finding(
-            "texts",
-            "text",
-            **interval(row, "change", "change_"),
-            detectable=row["change_detectable"],
-            about=arm_of(row),
-            more={
-                "before": row["base"],
-                "after": row["bits_per_byte"],
-                "same": row["same_top_token"],
-            },
-        )
+        more = {"before": row["base"], "after": row["bits_per_byte"], "same": row["same_top_token"]}
+        yield of_row("texts", "text", row, "change", "change_", more=more)
 
 
 def _base_texts(table: pl.DataFrame) -> Iterator[Finding]:
@@ -229,9 +225,8 @@ def spared(tables: Tables, settings: Settings) -> Iterator[Finding]:
         count=len(sure),
         of=len(compared),
     )
-    if len(sure):
-        most = sure.row(0, named=True)
-        line = _line(table, most, "target", "train_task", "method", "swept", "derived")
+    if most := first_of(sure):
+        line = same_curve(table, most, ["target", "train_task", "method", "swept", "derived"])
         headline = replace(
             headline,
             **interval(most, "spared", "spared_"),
@@ -246,14 +241,16 @@ def spared(tables: Tables, settings: Settings) -> Iterator[Finding]:
     yield from _too_weak(table, gaining, settings)
     yield from _remedy_trends(tables, settings)
     for row in others.iter_rows(named=True):
-        yield Finding(
+        yield of_row(
             "spared",
             "remedy",
-            **interval(row, "spared", "spared_"),
-            detectable=row["spared_detectable"],
+            row,
+            "spared",
+            "spared_",
+            says=("kept",),
             verdict=verdict_of(row["spared_ci_low"], row["spared_ci_high"], 0),
             about=_method(row),
-            more={"gain": row["enough"], "kept": row["kept"]},
+            more={"gain": row["enough"]},
         )
 
 
@@ -295,14 +292,9 @@ def _remedy_trends(tables: Tables, settings: Settings) -> Iterator[Finding]:
             of=len(known),
         )
     for row in clear.iter_rows(named=True):
-        yield Finding(
-            "spared",
-            "remedy_trend",
-            **interval(row, "slope", "slope_"),
-            p=row["p_adjusted"],
-            verdict=trend_verdict(row["slope"], row["p_adjusted"], settings),
-            about=_method(row),
-        )
+        verdict = trend_verdict(row["slope"], row["p_adjusted"], settings)
+        told = {"p": row["p_adjusted"], "verdict": verdict, "about": _method(row)}
+        yield Finding("spared", "remedy_trend", **interval(row, "slope", "slope_"), **told)
 
 
 def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
@@ -315,21 +307,17 @@ def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
         return
     condition = Condition.of(others.drop("format"))
     lost = others.filter(pl.col("gap_ci_high") < 0).sort("gap", "dataset", "format")
-    most = lost.row(0, named=True) if len(lost) else None
-    line = None
-    if most:
-        keys = ("method", "train_task", "dataset", "format")
-        line = rows.filter(pl.col(name).eq_missing(pl.lit(most[name])) for name in keys)
+    most = first_of(lost)
     yield Finding(
         "formats",
         "formats",
-        **(interval(most, "gap", "gap_") if most else {}),
+        **interval(most, "gap", "gap_"),
         detectable=smallest(others["gap_detectable"]),
         count=len(lost),
         of=len(others),
-        about=arm_of(most) if most else {},
+        about=arm_of(most),
         condition=condition,
-        curve=curve(line, "gap"),
+        curve=curve(same_curve(rows, most, [*CURVE, "format"]), "gap"),
         more={"trained": settings.format},
     )
     yield from _spreads(tables["formats"], condition)
@@ -403,8 +391,13 @@ def overtraining(tables: Tables, settings: Settings) -> Iterator[Finding]:
 
 
 def _declines(table: pl.DataFrame, tables: Tables, settings: Settings) -> Iterator[Finding]:
+    own = rows_of(tables, "gains", pl.col("domain") == "in")
     for row in table.sort("measure", "train_task", "method", "setting").iter_rows(named=True):
-        base = _base_at(tables, row)
+        base = None
+        if own is not None and row["measure"] == "tuned score":
+            start = {"train_task": row["train_task"], "checkpoint": row["best_checkpoint"]}
+            base = as_number(own.filter(**start)["base"].mean())
+        about = {"measure": row["measure"], "since": row["best_checkpoint"]}
         yield Finding(
             "overtraining",
             "decline",
@@ -413,41 +406,20 @@ def _declines(table: pl.DataFrame, tables: Tables, settings: Settings) -> Iterat
             p=row["p_adjusted"],
             detectable=row["drop_detectable"],
             verdict="falls" if row["p_adjusted"] <= 1 - settings.level else "undecided",
-            about=arm_of(row) | {"measure": row["measure"], "since": row["best_checkpoint"]},
+            about=arm_of(row) | about,
             curve=_along(tables, row),
             more={
                 "best": row["best"],
                 "last": row["last"],
                 # A model of nothing falls from nothing: a reader must know.
-                "base_at_zero": row["measure"] == "tuned score"
-                and base is not None
-                and base < 0.01,
+                "base_at_zero": base is not None and base < ZERO,
             },
         )
 
 
-def _base_at(tables: Tables, row: Row) -> float | None:
-    """Mean base score on the task's own test sets at the best checkpoint."""
-    own = rows_of(
-        tables,
-        "gains",
-        pl.col("domain") == "in",
-        pl.col("train_task") == row["train_task"],
-        pl.col("checkpoint") == row["best_checkpoint"],
-    )
-    return None if own is None else as_number(own["base"].mean())
-
-
 def _along(tables: Tables, row: Row) -> tuple[tuple[str, float | None], ...]:
-    line = rows_of(
-        tables,
-        "along_pretraining",
-        *(
-            pl.col(key).eq_missing(pl.lit(row[key]))
-            for key in ("train_task", "method", "swept", "setting", "measure")
-        ),
-        pl.col("fixed") == row["fixed"],
-    )
+    keys = ["train_task", "method", "swept", "setting", "measure", "fixed"]
+    line = same_curve(tables.get("along_pretraining"), row, keys)
     return () if line is None else curve(line.unique("index", keep="first"), "value")
 
 

@@ -125,11 +125,10 @@ def read_published(
     for table, sha256 in source["tables"].items():
         text = fetch_table(source["root"], table, sha256)
         for number, line in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-            parsed = _parse_row(table, line, source)
-            if isinstance(parsed, str):
-                unknown.append((table, number, line["model_id"], line["eval dataset"], parsed))
+            row = _cell(study, table, line, source, about)
+            if isinstance(row, str):
+                unknown.append((table, number, line["model_id"], line["eval dataset"], row))
                 continue
-            row = _cell(study, source, about, *parsed)
             key, place = tuple(row[k] for k in KEY), f"{table} row {number} ({line['model_id']})"
             if key in seen:
                 raise ValueError(
@@ -161,10 +160,17 @@ def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parse_row(
-    table: str, line: Mapping[str, str], source: Mapping[str, Any]
-) -> tuple[ReleasedModel, str, str, Mapping, float, float | None] | str:
-    """Model, dataset, format, what is known of the dataset, value, error; or why it is left out."""
+def _cell(
+    study: str,
+    table: str,
+    line: Mapping[str, str],
+    source: Mapping[str, Any],
+    about_study: Mapping[str, Any],
+) -> dict[str, Any] | str:
+    """A row of ``cells``, or why it is left out.
+
+    It has no interval if the error is unknown, or zero with an unknown number of examples.
+    """
     model_id = line["model_id"]
     if model_id in source.get("ignored_models", {}):
         return source["ignored_models"][model_id]
@@ -185,22 +191,7 @@ def _parse_row(
     stderr = float(line["std"]) if line.get("std") else None
     if stderr is None and "n" in about:
         stderr = math.sqrt(value * (1 - value) / about["n"])
-    return model, about.get("name", name), model.format or format_name, about, value, stderr
-
-
-def _cell(
-    study: str,
-    source: Mapping[str, Any],
-    about_study: Mapping[str, Any],
-    model: ReleasedModel,
-    dataset: str,
-    format_name: str,
-    about: Mapping[str, Any],
-    value: float,
-    stderr: float | None,
-) -> dict[str, Any]:
-    """One row of ``cells``; it has no interval if the error is unknown, or zero with an unknown
-    number of examples."""
+    dataset = about.get("name", name)
     low = high = None
     if stderr or (stderr == 0 and "n" in about):
         low, high = map(float, score_interval(value, stderr**2, about.get("n", math.nan)))
@@ -220,7 +211,7 @@ def _cell(
         "dataset": dataset,
         "domain": domain_of(model.task, dataset, about_study),
         "kind": about["kind"],
-        "format": format_name,
+        "format": model.format or format_name,
         "shots": model.shots,
         "metric": about.get("metric", source["kinds"][about["kind"]]),
         "value": value,
@@ -230,5 +221,4 @@ def _cell(
         "n": about.get("n"),
         "chance": about.get("chance"),
         "main": True,
-        "truncated": None,
     }

@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA, COLUMN, Replicates
+from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA, COLUMN, KEY, Replicates
 from ptft.analysis.draws import Draws, Made, SeedMeans
 from ptft.analysis.settings import TUNED_SHOTS, Settings
 from ptft.analysis.statistics import effective_examples, normal_replicates
-
-KEY = ["checkpoint", "arm", "dataset", "format", "shots"]
 
 
 def with_shots(cells: pl.DataFrame, shots: int | None, by: list[str]) -> pl.DataFrame:
@@ -76,6 +74,8 @@ ARM = ["method", "train_task", "setting", "derived", "strength"]
 METHOD = ["method", "setting", "derived", "strength"]
 # What a constant answer earns at best; null where no chance level is known.
 GUESS = pl.when(pl.col("chance").is_not_null()).then(pl.max_horizontal("chance", "gold_share"))
+# What the most frequent gold answer earns; null where texts are generated.
+MAJORITY = pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority")
 BASE = pl.col("method").is_null() & pl.col("derived").is_null()
 # What is left of the key when runs that differ in their seed only are averaged.
 GROUP = ["checkpoint", *ARM, "dataset", "format", "shots"]

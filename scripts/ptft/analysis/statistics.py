@@ -169,8 +169,6 @@ def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-# Rows of draws that are ranked at once.
-CHUNK = 256
 # Below this a p-value counts as zero: quantiles further out are not computed reliably.
 SMALLEST_P = 1e-30
 # Share of the studies in which a true difference is to be found.
@@ -243,7 +241,7 @@ def confidence_draws(
     variance: np.ndarray,
     n: np.ndarray,
     replicates: np.ndarray,
-    seed: int,
+    noise: np.ndarray,
     bounded: bool = True,
 ) -> np.ndarray:
     """Draws (G, R) from the joint confidence distribution of scores.
@@ -259,37 +257,16 @@ def confidence_draws(
     Args:
         mean, variance, n, bounded: as in :func:`score_interval`.
         replicates: (G, R) paired replicates; their ranks alone count.
-        seed: of the noise.
+        noise: (G, R) standard normal.
 
     Returns:
         (G, R) float32; NaN where the variance is unknown.
     """
-    count = len(replicates)
-    examples = effective_examples(mean, variance, n, bounded)
-    draws = np.empty(replicates.shape, dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    for start in range(0, count, CHUNK):
-        rows = slice(start, start + CHUNK)
-        noise = rng.standard_normal(replicates[rows].shape, dtype=np.float32)
-        draws[rows] = ranked_draws(
-            mean[rows], variance[rows], examples[rows], replicates[rows], noise
-        )
-    return draws
-
-
-def ranked_draws(
-    mean: np.ndarray,
-    variance: np.ndarray,
-    examples: np.ndarray,
-    replicates: np.ndarray,
-    noise: np.ndarray,
-) -> np.ndarray:
-    """Draws (G, R) of :func:`confidence_draws` of a few scores, whose ``examples`` are effective
-    numbers and ``noise`` (G, R) standard normal."""
     from scipy.special import ndtri
 
     resamples = replicates.shape[1]
     grid = ndtri((np.arange(resamples) + 0.5) / resamples)
+    examples = effective_examples(mean, variance, n, bounded)
     inside = ~np.isnan(examples)
     step = np.where(inside, 1 / examples, 0.0)[:, None]
     order = np.argsort(replicates + step * noise, axis=1)

@@ -20,7 +20,7 @@ QUANTITIES = {
 """by which studies are compared -> title"""
 TEST_LEVEL = 0.05
 NEAR = 1.1
-"""two checkpoints are study_curves if their tokens differ by at most this factor"""
+"""two checkpoints are compared if their tokens differ by at most this factor"""
 CURVE = [
     *("quantity", "method", "train_task", "family", "dataset", "kind", "metric", "format"),
     *("shots", "chance"),
@@ -49,7 +49,7 @@ def study_curves(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFr
     tuned minus base on a task's own test sets; `kept`, the bounded relative change on other
     families, of all tasks together (``dataset`` is its direction). Of a swept method only the
     setting that validation chooses, else the first; no derived arms. Points with the same
-    ``aligned``, the tokens of the earliest checkpoint within 10 %, are study_curves.
+    ``aligned``, the tokens of the earliest checkpoint within 10 %, are compared.
 
     Args:
         studies: study -> its tables by name, and its table `arms` if it has one.
@@ -65,14 +65,14 @@ def study_curves(studies: Mapping[str, Mapping[str, pl.DataFrame]]) -> pl.DataFr
         study, checkpoint = unknown.select("study", "checkpoint").row(0)
         raise ValueError(
             f"study {study!r}: checkpoint {checkpoint!r} has no token count; give it in the "
-            "model's file: studies are study_curves by tokens"
+            "model's file: studies are compared by tokens"
         )
     near = _near(table["tokens"].unique())
     return table.with_columns(aligned=pl.col("tokens").replace_strict(near, return_dtype=pl.Int64))
 
 
 def differences(table: pl.DataFrame) -> pl.DataFrame:
-    """How far models differ where they are study_curves.
+    """How far models differ where they are compared.
 
     One row per curve and ``aligned`` of table `compared` that at least two studies have, with each
     study's last checkpoint there: mean, lowest and highest value over studies, and the standard

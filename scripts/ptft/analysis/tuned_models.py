@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import TypedDict
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.draws import Draws
 from ptft.analysis.scores import Scores
 from ptft.files import closed
@@ -19,20 +20,12 @@ from ptft.models.folder import TRAINING_SUMMARY
 CHOSEN = "(chosen)"
 """as a setting: the one that validation chooses, at each checkpoint, method and task"""
 CHOICE = ["checkpoint", "method", "train_task"]
-SCHEMA = {
-    "checkpoint": pl.String,
-    "step": pl.Int64,
-    "tokens": pl.Int64,
-    "pretraining_lr": pl.Float64,
-    "arm": pl.String,
-    "method": pl.String,
-    "train_task": pl.String,
-    "setting": pl.String,
-    "seed": pl.Int64,
-    "after": pl.String,
-    "lr": pl.Float64,
-    "n_updates": pl.Int64,
-}
+SCHEMA = schema(
+    *("checkpoint", "step", "tokens", "pretraining_lr", "arm", "method", "train_task", "setting"),
+    *("seed", "after", "lr", "n_updates"),
+    after=pl.String,
+    n_updates=pl.Int64,
+)
 # Column -> its name in a model's own record.
 ENDS = {"train_loss": "loss"} | {
     name: name

@@ -56,7 +56,8 @@ def at_once(means, draws):
     n, seeds = np.full(GROUPS, EXAMPLES), draws.made.n_seeds
     assert means.variance() == pytest.approx(variance, abs=0)
     variance = variance + unseen_agreement(draws.made.mean, n, seeds)
-    return confidence_draws(draws.made.mean, variance, n, replicates, 7)
+    noise = np.random.default_rng(7).standard_normal(replicates.shape, dtype=np.float32)
+    return confidence_draws(draws.made.mean, variance, n, replicates, noise)
 
 
 def test_means_are_packed_without_loss():

@@ -145,7 +145,8 @@ def test_draws_of_a_loss_are_normal_and_paired():
     shared = rng.normal(size=4000)
     replicates = np.stack([0.9 + 0.05 * shared, 0.95 + 0.05 * shared])
     args = (np.array([0.9, 0.95]), np.array([0.05, 0.05]) ** 2, np.array([60.0, 60.0]))
-    draws = confidence_draws(*args, replicates, 0, bounded=False)
+    noise = rng.standard_normal(replicates.shape)
+    draws = confidence_draws(*args, replicates, noise, bounded=False)
     assert draws.max() > 1.05  # a share would end at 1
     assert np.percentile(draws[0], 97.5) == pytest.approx(0.9 + 1.96 * 0.05, abs=1e-3)
     assert np.std(draws[1] - draws[0]) < 1e-3

@@ -45,7 +45,8 @@ def test_draws_have_the_interval_and_keep_the_pairing():
     scores = np.column_stack([hard < 0.7, hard < 0.72, rng.random(400) < 0.7, np.ones(400)])
     replicates = bootstrap_means(scores, 4000, 1).T
     mean, n = scores.mean(axis=0), np.full(4, 400)
-    draws = confidence_draws(mean, scores.var(axis=0) / n, n, replicates, 0)
+    noise = rng.standard_normal(replicates.shape)
+    draws = confidence_draws(mean, scores.var(axis=0) / n, n, replicates, noise)
     low, high = np.percentile(draws, [2.5, 97.5], axis=1)
     wilson = score_interval(mean, scores.var(axis=0) / n, n)
     np.testing.assert_allclose([low, high], wilson, atol=5e-4)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Changes, Estimates, SeedPart, difference, mean_changes
 from ptft.analysis.scores import BASE, GUESS, METHOD, Scores
 from ptft.analysis.settings import Settings
@@ -31,18 +32,14 @@ from ptft.analysis.tables.remedies import (
 )
 from ptft.analysis.tuned_models import shown
 
-KEYS = {
-    **dict.fromkeys(["question", "claim", "checkpoint", *METHOD[:-1], "swept"], pl.String),
-    **dict.fromkeys(["train_task", "dataset", "direction", "format", "group"], pl.String),
-    "datasets": pl.String,
-}
-SCHEMA = {
-    **KEYS,
-    "n_seeds": pl.Int64,
-    **dict.fromkeys(["value", "stderr", "ci_low", "ci_high", "p", "detectable"], pl.Float64),
-    "margin": pl.Float64,
-    "verdict": pl.String,
-}
+KEYS = schema(
+    *("question", "claim", "checkpoint", *METHOD[:-1], "swept"),
+    *("train_task", "dataset", "direction", "format", "group", "datasets"),
+    **dict.fromkeys(["question", "claim", "direction", "group"], pl.String),
+)
+SCHEMA = KEYS | schema(
+    *("n_seeds", "value", "stderr", "ci_low", "ci_high", "p", "detectable", "margin", "verdict")
+)
 # Claims with a margin within which a change counts as none: what of the settings it is.
 MARGINS = {"rise": "rise_margin", "tuned rise": "rise_margin", "excess": "rise_margin"}
 AGAIN = -1

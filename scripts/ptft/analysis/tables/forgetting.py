@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import GAINED
+from ptft.analysis.cell_scores import GAINED, schema
 from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     COUNTS,
@@ -199,14 +199,7 @@ def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
     pairs = view.pairs().sort("index", *ARM, "family", "dataset")
     tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
     table = pairs.select(
-        *CHECKPOINT,
-        *ARM,
-        "domain",
-        "family",
-        "dataset",
-        "kind",
-        "metric",
-        "base",
+        *(*CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "metric", "base"),
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("difference"),
         pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
@@ -325,28 +318,11 @@ def _gained(view: Scores, pairs: pl.DataFrame, turned: Scores | None) -> tuple[D
 
 AGREEMENT = ("nats_per_token", "cross_entropy_to_base", "same_top_token")
 COMPARED = (*INTERVAL, DETECTABLE)
-TEXT_SCHEMA = {
-    "family": pl.String(),
-    "dataset": pl.String(),
-    "checkpoint": pl.String(),
-    "step": pl.Int64(),
-    "tokens": pl.Int64(),
-    "index": pl.Int64(),
-    "method": pl.String(),
-    "train_task": pl.String(),
-    "setting": pl.String(),
-    "derived": pl.String(),
-    "strength": pl.Float64(),
-    "n_seeds": pl.Int64(),
-    "n": pl.Int64(),
-    "bits_per_byte": pl.Float64(),
-    **{name: pl.Float64() for name in INTERVAL},
-    **{name: pl.Float64() for name in ("base", "change")},
-    **{f"change_{name}": pl.Float64() for name in COMPARED},
-    "since_first": pl.Float64(),
-    **{f"since_first_{name}": pl.Float64() for name in COMPARED},
-    **dict.fromkeys(AGREEMENT, pl.Float64()),
-}
+TEXT_SCHEMA = schema(
+    *("family", "dataset", *CHECKPOINT, *ARM, "n_seeds", "n", "bits_per_byte", *INTERVAL),
+    *("base", "change", *(f"change_{name}" for name in COMPARED)),
+    *("since_first", *(f"since_first_{name}" for name in COMPARED), *AGREEMENT),
+)
 
 
 def generic_text(scores: Scores, settings: Settings) -> pl.DataFrame:

@@ -23,20 +23,8 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     """
     table, gap = format_gaps(scores, settings)
     columns = [
-        *CHECKPOINT,
-        *ARM,
-        "family",
-        "dataset",
-        "kind",
-        "metric",
-        "shots",
-        "truncated",
-        "n_seeds",
-        "format",
-        "value",
-        "gap",
-        "spread",
-        "n_formats",
+        *(*CHECKPOINT, *ARM, "family", "dataset", "kind", "metric", "shots", "truncated"),
+        *("n_seeds", "format", "value", "gap", "spread", "n_formats"),
     ]
     return with_comparison(table.select(columns), gap, settings.level, prefix="gap_")
 

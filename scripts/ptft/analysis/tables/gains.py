@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     Change,
@@ -20,7 +21,7 @@ from ptft.analysis.estimates import (
     with_comparison,
     with_interval,
 )
-from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores, once
+from ptft.analysis.scores import ARM, CHECKPOINT, MAJORITY, METHOD, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import score_interval
 from ptft.analysis.tables.forgetting import bounded_change
@@ -41,20 +42,8 @@ def gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().sort(*ARM, "domain", "dataset", "index")
     table = pairs.select(
-        *CHECKPOINT,
-        *ARM,
-        "n_seeds",
-        "family",
-        "dataset",
-        "domain",
-        "kind",
-        "metric",
-        "format",
-        "shots",
-        "n",
-        "chance",
-        pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority"),
-        "base",
+        *(*CHECKPOINT, *ARM, "n_seeds", "family", "dataset", "domain", "kind", "metric"),
+        *("format", "shots", "n", "chance", MAJORITY, "base"),
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("gain"),
     )
@@ -90,13 +79,11 @@ def _with_own_interval(
     return with_interval(table, scores, level, f"{name}_").with_columns(limits)
 
 
-TRAININGS = {
-    "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64, "index": pl.Int64,
-    **dict.fromkeys(["method", "train_task", "setting"], pl.String),
-    "trained": pl.Int64, "learned": pl.Int64,
-    **dict.fromkeys(["share", "ci_low", "ci_high"], pl.Float64),
-    **dict.fromkeys(["gain", "gain_if_learned", "kept", "kept_if_learned"], pl.Float64),
-}  # fmt: skip
+TRAININGS = schema(
+    *(*CHECKPOINT, "method", "train_task", "setting", "trained", "learned", "share"),
+    *("ci_low", "ci_high", "gain", "gain_if_learned", "kept", "kept_if_learned"),
+    **dict.fromkeys(["trained", "learned"], pl.Int64),
+)
 KEPT_BY: dict[str, tuple[str, Change]] = {
     "gain": ("in", np.subtract),
     "kept": ("cross", bounded_change),

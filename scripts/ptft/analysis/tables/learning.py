@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
-from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, Scores, once
+from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, MAJORITY, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.trends import Axis, curve_trend
@@ -122,34 +123,22 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 # Where no chance level is known (generation) every score counts as above it.
 NO_GUESS = -1.0
-TREND = {
-    "slope": pl.Float64,
-    **{f"slope_{name}": pl.Float64 for name in ("stderr", "ci_low", "ci_high", "p", "detectable")},
-    "slope_example_error": pl.Float64,
-    **{f"log_slope{name}": pl.Float64 for name in ("", "_ci_low", "_ci_high", "_p")},
-    **dict.fromkeys(["tau", "tau_p", "slope_p_without_first", "slope_p_without_last"], pl.Float64),
-    "slope_hangs_on": pl.String,
-}
+TREND = schema(
+    *("slope", *(f"slope_{name}" for name in ("stderr", "ci_low", "ci_high", "p", "detectable"))),
+    *("slope_example_error", *(f"log_slope{name}" for name in ("", "_ci_low", "_ci_high", "_p"))),
+    *("tau", "tau_p", "slope_p_without_first", "slope_p_without_last", "slope_hangs_on"),
+    slope_hangs_on=pl.String,
+)
 """columns of :func:`trend_table`"""
 
 
 def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> pl.DataFrame:
-    """What is known of curves, one row per curve, given the rows of ``view`` that each is made of.
+    """What tables `groups` and `latent` say of curves, given the rows of ``view`` of each.
 
-    first, last: scores at both ends of pre-training. rise: last - first, with its interval
-    (prefix rise_), which is about these two checkpoints. slope: of the line through all of the
-    curve's checkpoints, with an interval and a test (slope_p) that treat them as a sample
-    (``ptft.analysis.trends.line_trend``); slope_detectable, the smallest slope that this test would
-    find with a power of 80 %. tau, tau_p: Kendall's test of their order; its null is
-    that the checkpoints are exchangeable. guess: what a constant answer earns at best, the larger
-    of chance and the most frequent gold answer's share; null where no chance level is known.
-    guessing: the last score is a (nearly) constant answer, or not above ``guess`` by more than its
-    interval.
-
-    learned: the curve rises by at least ``rise_margin``, the interval of the rise excludes zero,
-    and guessing does not explain it: it does not end in guessing, and where it starts clearly
-    below chance (starts_below_chance) only the rise above chance counts; both as table
-    `suspicious` flags them. Where no error is known the scores decide alone.
+    first, last, rise with its interval (prefix rise_); the columns of :func:`trend_table`; guess:
+    what a constant answer earns at best, null where no chance level is known; guessing: the last
+    score is a (nearly) constant answer, or not above ``guess`` by more than its interval; learned
+    by the rule of `groups`, or where no error is known by the scores alone.
     """
     curves = _curves(view, rows)
     first, last = curves["first_row"].to_numpy(), curves["last_row"].to_numpy()
@@ -219,13 +208,8 @@ def trend_table(
 
     slope: of the least-squares line, per checkpoint in the order of pre-training
     (slope_example_error: the part of its error from the choice of examples alone); log_slope: per
-    tenfold of the tokens (null where they are not known); tau: Kendall's. Two checkpoints with
-    nearly the same tokens count once. slope_p_without_first and slope_p_without_last: p-values
-    without the curve's first or last point; slope_hangs_on: the end (`first`, `last`, `both`)
-    without which the verdict would be another.
-
-    Args:
-        checkpoints: ``Scores.checkpoints``.
+    tenfold of the tokens; tau: Kendall's; p-values without the curve's first and last point, and
+    slope_hangs_on: the end (`first`, `last`, `both`) without which the verdict would be another.
     """
     axis = Axis.of(checkpoints)
     rows = []
@@ -298,19 +282,8 @@ def base_scores(scores: Scores, settings: Settings) -> pl.DataFrame:
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(BASE).sort("family", "dataset", "index")
     table = base.select(
-        "family",
-        "dataset",
-        "kind",
-        "metric",
-        "format",
-        "shots",
-        *CHECKPOINT,
-        "n",
-        "chance",
-        pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority"),
-        "label_mass",
-        "truncated",
-        "value",
+        *("family", "dataset", "kind", "metric", "format", "shots", *CHECKPOINT),
+        *("n", "chance", MAJORITY, "label_mass", "truncated", "value"),
     )
     scored = Estimates(base["value"].to_numpy(), view.draws[base["row"].to_numpy()])
     return with_interval(table, scored, settings.level)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Change, Estimates, SeedPart, with_interval
 from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
@@ -65,9 +66,8 @@ def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
             by_seed = versions.values[points, 1 + versions.draws :]
             places = axis.places[curve["index"]]
             found = curve_scatter(places, versions.values[points, 0], by_seed)
-            twins = None if np.isnan(found.twins) else found.twins
-            rows.append(row | {"twins": twins, "twins_of": found.twins_of})
-    table = pl.DataFrame(rows, schema=SCHEMA)
+            rows.append(row | {"twins": found.twins, "twins_of": found.twins_of})
+    table = pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
     return table.with_columns(p_adjusted=adjusted(table["p"]))
 
 
@@ -83,47 +83,28 @@ def _row(
 ) -> dict:
     points, names = curve["point"], curve["checkpoint"]
     estimates = versions.estimates(versions.values[points])
-    assert estimates.seeds is not None
-    last = SeedPart(*(np.repeat(part[-1:], len(points)) for part in _parts(estimates.seeds)))
-    found = decline(
-        estimates.values, estimates.draws[:], SeedPart.total([estimates.seeds, last]), level
-    )
-    return {
-        **{name: curve[name] for name in CURVE},
-        "measure": measure,
-        "fixed": curve["setting"] != CHOSEN,
-        "n_seeds": curve["n_seeds"],
-        "n_checkpoints": len(points),
-        "best_checkpoint": names[found.best],
-        "best_pretraining_lr": rates.get(names[found.best]),
-        "best": estimates.values[found.best],
-        "last_checkpoint": names[-1],
-        "last_pretraining_lr": rates.get(names[-1]),
-        "last": estimates.values[-1],
-        "drop": found.drop,
-        "drop_low": None if np.isnan(found.low) else found.low,
-        "drop_detectable": None if np.isnan(found.detectable) else found.detectable,
-        "p": None if np.isnan(found.p) else found.p,
-    }
+    seeds = estimates.seeds
+    assert seeds is not None
+    last = SeedPart(*(np.repeat(one[-1:], len(points)) for one in (seeds.variance, seeds.freedom)))
+    found = decline(estimates.values, estimates.draws[:], SeedPart.total([seeds, last]), level)
+    row = {name: curve[name] for name in (*CURVE, "n_seeds")}
+    row |= {"measure": measure, "fixed": curve["setting"] != CHOSEN, "n_checkpoints": len(points)}
+    for end, at in (("best", found.best), ("last", -1)):
+        row |= {f"{end}_checkpoint": names[at], f"{end}_pretraining_lr": rates.get(names[at])}
+        row[end] = estimates.values[at]
+    tested = {"drop_low": found.low, "drop_detectable": found.detectable, "p": found.p}
+    return row | {"drop": found.drop} | tested
 
 
-def _parts(seeds: SeedPart) -> tuple[np.ndarray, np.ndarray]:
-    return seeds.variance, seeds.freedom
-
-
-SCHEMA = {
-    **dict.fromkeys([*CURVE, "measure"], pl.String),
-    "fixed": pl.Boolean,
-    **dict.fromkeys(["n_seeds", "n_checkpoints"], pl.Int64),
-    "best_checkpoint": pl.String,
-    **dict.fromkeys(["best_pretraining_lr", "best"], pl.Float64),
-    "last_checkpoint": pl.String,
-    **dict.fromkeys(
-        ["last_pretraining_lr", "last", "drop", "drop_low", "drop_detectable", "p", "twins"],
-        pl.Float64,
-    ),
-    "twins_of": pl.String,
-}
+SCHEMA = schema(
+    *CURVE,
+    *("measure", "fixed", "n_seeds", "n_checkpoints"),
+    *("best_checkpoint", "best_pretraining_lr", "best"),
+    *("last_checkpoint", "last_pretraining_lr", "last"),
+    *("drop", "drop_low", "drop_detectable", "p", "twins", "twins_of"),
+    **dict.fromkeys(["measure", "best_checkpoint", "last_checkpoint"], pl.String),
+    fixed=pl.Boolean,
+)
 
 
 def noise(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -173,14 +154,11 @@ def _root_mean_square(errors: pl.Series) -> float | None:
     return float(np.sqrt((known.to_numpy() ** 2).mean())) if len(known) else None
 
 
-NOISE_SCHEMA = {
-    **dict.fromkeys(ARM, pl.String),
-    "strength": pl.Float64,
-    **dict.fromkeys(["domain", "family", "dataset", "kind", "metric"], pl.String),
-    **dict.fromkeys(["n_checkpoints", "n_seeds"], pl.Int64),
-    **dict.fromkeys(["range", "scatter", "signal_to_noise", "example_error", "twins"], pl.Float64),
-    "twins_of": pl.String,
-}
+NOISE_SCHEMA = schema(
+    *ARM,
+    *("domain", "family", "dataset", "kind", "metric", "n_checkpoints", "n_seeds"),
+    *("range", "scatter", "signal_to_noise", "example_error", "twins", "twins_of"),
+)
 
 
 NOISE = "noise"
@@ -213,55 +191,26 @@ def noise_sensitivity(scores: Scores, settings: Settings) -> pl.DataFrame:
             pl.col("row").alias("_rows"),
         )
     )
-    slopes, changes = [], []
-    for row in groups.iter_rows(named=True):
-        strengths, rows = np.array(row["_strengths"]), np.array(row["_rows"])
-        slope, change = _slope(view, strengths, rows, row["base_row"])
-        slopes.append(slope)
-        changes.append(change)
+    values, draws, by_seed, changes = [], [], [], []
+    for rows, base, strengths in groups.select("_rows", "base_row", "_strengths").iter_rows():
+        weights = np.array(strengths) / np.dot(strengths, strengths)
+        own = view.by_seed[rows] - np.nanmean(view.by_seed[base])
+        change = np.nanmean(own, axis=1)
+        values.append(weights @ change)
+        draws.append(weights @ (view.draws[rows] - view.draws[base]))
+        by_seed.append(weights @ own)
+        changes.append(change[-1])
     table = groups.select(
         *CHECKPOINT,
-        "dataset",
-        "family",
-        "kind",
-        "metric",
-        "n_seeds",
+        *("dataset", "family", "kind", "metric", "n_seeds"),
         pl.col("_strengths").cast(pl.List(pl.String)).list.join(" ").alias("strengths"),
         pl.Series("largest_change", changes, pl.Float64),
-        pl.Series("sensitivity", [float(slope.values[0]) for slope in slopes], pl.Float64),
+        pl.Series("sensitivity", values, pl.Float64),
     )
-    return with_interval(table, _together(slopes), settings.level)
-
-
-def _slope(
-    view: Scores, strengths: np.ndarray, rows: np.ndarray, base_row: int
-) -> tuple[Estimates, float]:
-    """Slope through the origin, and the change at the strongest."""
-    weights = strengths / (strengths @ strengths)
-    values = np.nanmean(view.by_seed[rows], axis=1) - np.nanmean(view.by_seed[base_row])
-    draws = view.draws[rows] - view.draws[base_row]
-    by_seed = view.by_seed[rows] - np.nanmean(view.by_seed[base_row])
-    slope = Estimates(
-        np.array([weights @ values]),
-        (weights @ draws)[None],
-        SeedPart.of((weights @ by_seed)[None]),
-    )
-    return slope, float(values[-1])
-
-
-def _together(parts: list[Estimates]) -> Estimates:
-    """Estimates, one below another."""
-    seeds = [part.seeds for part in parts if part.seeds is not None]
-    if not parts:
-        return Estimates(np.empty(0), np.empty((0, 0)))
-    return Estimates(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.draws for part in parts]),
-        SeedPart(
-            np.concatenate([part.variance for part in seeds]),
-            np.concatenate([part.freedom for part in seeds]),
-        ),
-    )
+    if table.is_empty():
+        return with_interval(table, Estimates(np.empty(0), np.empty((0, 0))), settings.level)
+    slopes = Estimates(np.array(values), np.array(draws), SeedPart.of(np.array(by_seed)))
+    return with_interval(table, slopes, settings.level)
 
 
 NOISED = "noised score"

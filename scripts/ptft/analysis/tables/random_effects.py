@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Changes, Estimates, SeedPart
 from ptft.analysis.scores import CHECKPOINT, METHOD, Scores, with_shots
 from ptft.analysis.settings import Settings
@@ -13,13 +14,11 @@ from ptft.analysis.tables.gains import KEPT_BY
 
 FACTORS = {"formats": "format", "datasets": "dataset"}
 """setting -> column of its units"""
-SCHEMA = {
-    **dict.fromkeys(["quantity", *METHOD, "checkpoint"], pl.String),
-    "strength": pl.Float64,
-    **dict.fromkeys(["step", "tokens", "index", "n_formats", "n_datasets", "n_seeds"], pl.Int64),
-    **dict.fromkeys(["value", "fixed_ci_low", "fixed_ci_high", "stderr"], pl.Float64),
-    **dict.fromkeys(["ci_low", "ci_high", "sd_formats", "sd_datasets"], pl.Float64),
-}
+SCHEMA = schema(
+    *("quantity", *METHOD, *CHECKPOINT, "n_formats", "n_datasets", "n_seeds", "value"),
+    *("fixed_ci_low", "fixed_ci_high", "stderr", "ci_low", "ci_high", "sd_formats", "sd_datasets"),
+    quantity=pl.String,
+)
 
 
 def random_effects(scores: Scores, settings: Settings) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import SAME_ANSWER, SAME_TOP_TOKEN
+from ptft.analysis.cell_scores import SAME_ANSWER, SAME_TOP_TOKEN, schema
 from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     DETECTABLE,
@@ -521,27 +521,16 @@ def _table(found: Iterable[Compared], draws: int, level: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-SCHEMA = {
-    "checkpoint": pl.String,
-    "step": pl.Int64,
-    "tokens": pl.Int64,
-    "index": pl.Int64,
-    "train_task": pl.String,
-    **dict.fromkeys(["target", "method", "swept", "derived"], pl.String),
-    **dict.fromkeys(["enough", "best_gain"], pl.Float64),
-    "reached": pl.Boolean,
-    **dict.fromkeys(["reached_share", "at"], pl.Float64),
-    "n_seeds": pl.Int64,
-    # Against nothing kept, and as a share, there is no difference to be found.
-    **{
-        f"{name}{part}": pl.Float64
-        for name in ADDED
-        for part in (
-            "",
-            *(f"_{end}" for end in (*INTERVAL, DETECTABLE)[: 4 if name == "spared" else 3]),
-        )
-    },
-}
+SCHEMA = schema(
+    *(*CHECKPOINT, "train_task", "target", "method", "swept", "derived", "enough", "best_gain"),
+    *("reached", "reached_share", "at", "n_seeds"),
+    *("kept", *(f"kept_{end}" for end in INTERVAL)),
+    *("spared", *(f"spared_{end}" for end in (*INTERVAL, DETECTABLE))),
+    *("reduction", *(f"reduction_{end}" for end in INTERVAL)),
+    target=pl.String,
+    reached=pl.Boolean,
+)
+"""against nothing kept, and as a share, there is no difference to be found"""
 
 
 LINE = ["train_task", "target", "method", "swept", "derived"]

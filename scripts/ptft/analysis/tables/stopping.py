@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Estimates, SeedPart, difference
 from ptft.analysis.scores import ARM, BASE, METHOD, Scores
 from ptft.analysis.settings import Settings
@@ -122,35 +123,19 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-SCHEMA = {
-    **dict.fromkeys([*CURVE, "metric", "format"], pl.String),
-    "strength": pl.Float64,
-    "shots": pl.Int64,
-    "n_seeds": pl.Int64,
-    "margin": pl.Float64,
-    "n_checkpoints": pl.Int64,
-    "last_checkpoint": pl.String,
-    "last_score": pl.Float64,
-    "too_low": pl.Boolean,
-    "stop_checkpoint": pl.String,
-    "stop_index": pl.Int64,
-    "stop_score": pl.Float64,
-    "stop_support": pl.Float64,
-    "safe_checkpoint": pl.String,
-    "safe_index": pl.Int64,
-    "base_turn": pl.String,
-    "learned_turn": pl.String,
-    "after_learned_turn": pl.Int64,
-    **{
-        f"{which}_{what}": dtype
-        for which in ("stop", "safe")
-        for what, dtype in {
-            "tokens_saved": pl.Int64,
-            "share_saved": pl.Float64,
-            "gpu_hours_saved": pl.Float64,
-        }.items()
-    },
-}
+_SAVED = ("tokens_saved", "share_saved", "gpu_hours_saved")
+SCHEMA = schema(
+    *CURVE,
+    *("metric", "format", "shots", "n_seeds", "margin", "n_checkpoints", "last_checkpoint"),
+    *("last_score", "too_low", "stop_checkpoint", "stop_index", "stop_score", "stop_support"),
+    *("safe_checkpoint", "safe_index", "base_turn", "learned_turn", "after_learned_turn"),
+    *(f"{which}_{saved}" for which in ("stop", "safe") for saved in _SAVED),
+    **dict.fromkeys(["last_checkpoint", "stop_checkpoint", "safe_checkpoint"], pl.String),
+    **dict.fromkeys(["base_turn", "learned_turn"], pl.String),
+    **dict.fromkeys(["stop_index", "safe_index", "after_learned_turn"], pl.Int64),
+    **dict.fromkeys(["stop_tokens_saved", "safe_tokens_saved"], pl.Int64),
+    too_low=pl.Boolean,
+)
 
 
 def _find(view: Scores, curve: pl.DataFrame, value: str, row: str, settings: Settings) -> StopPoint:
@@ -169,20 +154,14 @@ def _saved(
     which: str, stop: str | None, last: str, tokens: dict[str, int | None], settings: Settings
 ) -> dict[str, float | None]:
     """Tokens, their share of the whole, and GPU-hours that stopping at ``stop`` saves."""
-    saved: int | None = None
-    share: float | None = None
-    hours: float | None = None
+    saved = share = hours = None
     whole, seen = tokens[last], None if stop is None else tokens[stop]
     if seen is not None and whole:
         saved = whole - seen
         share = saved / whole
         if settings.pretraining_gpu_hours is not None:
             hours = share * settings.pretraining_gpu_hours
-    return {
-        f"{which}_tokens_saved": saved,
-        f"{which}_share_saved": share,
-        f"{which}_gpu_hours_saved": hours,
-    }
+    return {f"{which}_{name}": n for name, n in zip(_SAVED, (saved, share, hours), strict=True)}
 
 
 def _learned_turn(view: Scores, scores: Scores, settings: Settings) -> int | None:
@@ -228,29 +207,17 @@ def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
             verdict = "too few tasks"
         else:
             verdict = "related" if found.p <= alpha else "not shown"
-        known = not np.isnan(found.rho)
         rows.append(
-            {
-                **dict(zip(METHOD, method, strict=True)),
-                "n_seeds": group["n_seeds"].min(),
-                "n_tasks": len(group),
-                "tasks": " ".join(group["train_task"]),
-                "rho": found.rho if known else None,
-                "null_low": found.null_low if known else None,
-                "null_high": found.null_high if known else None,
-                "p": found.p if known else None,
-                "verdict": verdict,
-            }
+            dict(zip(METHOD, method, strict=True))
+            | {"n_seeds": group["n_seeds"].min(), "n_tasks": len(group), "verdict": verdict}
+            | {"tasks": " ".join(group["train_task"]), "rho": found.rho, "p": found.p}
+            | {"null_low": found.null_low, "null_high": found.null_high}
         )
-    return pl.DataFrame(rows, schema=PREDICTION_SCHEMA)
+    table = pl.DataFrame(rows, schema=PREDICTION_SCHEMA)
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-PREDICTION_SCHEMA = {
-    **dict.fromkeys(METHOD, pl.String),
-    "strength": pl.Float64,
-    "n_seeds": pl.Int64,
-    "n_tasks": pl.Int64,
-    "tasks": pl.String,
-    **dict.fromkeys(["rho", "null_low", "null_high", "p"], pl.Float64),
-    "verdict": pl.String,
-}
+PREDICTION_SCHEMA = schema(
+    *METHOD, "n_seeds", "n_tasks", "tasks", "rho", "null_low", "null_high", "p", "verdict",
+    tasks=pl.String,
+)  # fmt: skip
