@@ -345,10 +345,9 @@ SCORE_SCHEMA = schema(
     *("metric", "value", "stderr", "ci_low", "ci_high", "n", "chance", "main", "truncated")
 )
 # Metrics of a tuned model against the base model of its checkpoint, whose bootstrap means are kept
-# beside those of the score: the share of equal answers, on other families; of equal likeliest
-# tokens, on text; of answers turned right, where answers are chosen.
-SAME_ANSWER, SAME_TOP_TOKEN, GAINED = "same_answer", "same_top_token", "gained"
-AGAINST_BASE = (SAME_ANSWER, SAME_TOP_TOKEN, GAINED)
+# beside those of the score: the share of equal answers, on other families, and of equal likeliest
+# tokens, on text.
+AGAINST_BASE = SAME_ANSWER, SAME_TOP_TOKEN = "same_answer", "same_top_token"
 BLOCK = 64
 """cells that are resampled at once; always as many, since sums of other shapes may be added up in
 another order, and a cell's numbers must not hang on how many were collected with it"""
@@ -430,8 +429,9 @@ def _score_dataset(
         own = [cells[file] for file in group.files]
         answers = [audit[file] for file in group.files]
         bases, text = _bases(own), about["kind"] == "text"
-        against = {} if text else _against_base(study, group, own, bases, answers)
-        measured = group.metrics | against
+        measured = dict(group.metrics)
+        if not text:
+            measured[SAME_ANSWER] = _same_answers(study, group, own, bases)
         confidence, scores = measured.pop(CONFIDENCE, None), measured["score"]
         summaries = {
             about["metric"] if name == "score" else name: _summary(values, name, text)
@@ -459,23 +459,19 @@ def _bases(cells: Sequence[tuple]) -> list[int | None]:
     return [None if base == i else base for i, base in enumerate(found)]
 
 
-def _against_base(
+def _same_answers(
     study: Mapping[str, Any],
     group: AlignedCells,
     cells: Sequence[tuple],
     bases: Sequence[int | None],
-    audit: Sequence[Mapping[str, Any]],
-) -> dict[str, np.ndarray]:
-    """Metrics of ``AGAINST_BASE`` of answers to prompts, (n, C) each; NaN where there is none."""
-    scores, answers = group.metrics["score"], group.predictions
-    found = {name: np.full(scores.shape, np.nan) for name in (SAME_ANSWER, GAINED)}
+) -> np.ndarray:
+    """Whether a tuned model's answer is its base model's, (n, C); NaN but on other families."""
+    answers = group.predictions
+    found = np.full(answers.shape, np.nan)
     for i, (cell, base) in enumerate(zip(cells, bases, strict=True)):
-        if base is None:
-            continue
-        if domain_of(study["arms"][cell[1]]["train_task"], cell[2], study) == "cross":
-            found[SAME_ANSWER][:, i] = answers[:, i] == answers[:, base]
-        if audit[i]["chance"] is not None:
-            found[GAINED][:, i] = scores[:, i] > scores[:, base]
+        task = study["arms"][cell[1]]["train_task"]
+        if base is not None and domain_of(task, cell[2], study) == "cross":
+            found[:, i] = answers[:, i] == answers[:, base]
     return found
 
 

@@ -92,30 +92,6 @@ def covered(draw, target, times):
     return found / times
 
 
-@pytest.mark.slow
-def test_coverage_at_the_edge_and_with_three_seeds():
-    """What percentiles covered 70 % of, and drawing three seeds anew 80 to 88 %."""
-
-    def edge(rng):
-        scores = (rng.random(120) < 0.99).astype(float)
-        return score_interval(scores.mean(), scores.var() / 120, 120)
-
-    assert 0.93 <= covered(edge, 0.99, 2000) <= 0.985
-
-    def gain(rng):
-        spread = {f"full.nli.s{i}": rng.normal(0.6, 0.05) for i in range(3)}
-        frame = cells({("base", "nli_in", "default"): (0.3, 0.3)}, stderr=1e-4)
-        tuned = [
-            cells({(arm, "nli_in", "default"): (value, value)}, stderr=0.01)
-            for arm, value in spread.items()
-        ]
-        scores = Scores.build(pl.concat([frame, *tuned]), seed=int(rng.integers(1 << 20)))
-        row = pick(make_table("gains", scores, Settings()), checkpoint="step10")
-        return row["ci_low"], row["ci_high"]
-
-    assert 0.93 <= covered(gain, 0.3, 250) <= 0.98
-
-
 def test_a_perfect_score_is_not_certain():
     frame = cells({("base", "nli_in", "default"): (0.5, 1.0)}, stderr=0.0)
     row = pick(make_table("base_scores", Scores.build(frame), Settings()), checkpoint="step100")

@@ -27,17 +27,6 @@ def test_chunks_do_not_change_the_shape(monkeypatch):
     assert [len(c) for c in resampling_weights(10, 7, seed=0)] == [3, 3, 1]
 
 
-def test_bootstrap_of_binary_scores_is_binomial():
-    # 30 of 100 right: the bootstrap mean is Binomial(100, 0.3) / 100.
-    scores = (np.arange(100) < 30).astype(float)[:, None]
-    means = bootstrap_means(scores, 20_000, seed=1)
-    stderr, low, high = percentile_interval(means.T)
-    assert means.mean() == pytest.approx(0.3, abs=0.001)
-    assert stderr[0] == pytest.approx(np.sqrt(0.3 * 0.7 / 100), rel=0.02)
-    assert low[0] == pytest.approx(stats.binom.ppf(0.025, 100, 0.3) / 100, abs=0.01)
-    assert high[0] == pytest.approx(stats.binom.ppf(0.975, 100, 0.3) / 100, abs=0.01)
-
-
 def test_bootstrap_agrees_with_scipy():
     scores = np.random.default_rng(0).gamma(2, 0.1, 300)
     trusted = stats.bootstrap(
