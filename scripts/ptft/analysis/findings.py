@@ -251,7 +251,7 @@ def findings_on_scores(tables: Tables, settings: Settings) -> list[Finding]:
     hidden = hidden_labels(tables["suspicious"]) if "suspicious" in tables else []
     return [
         *taught(tables, settings, hidden),
-        *added(tables, settings),
+        *added(tables, settings, hidden),
         *latent(tables, settings, hidden),
         *stopping(tables, settings),
     ]
@@ -364,9 +364,9 @@ def _base_scores(last: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
-def added(tables: Tables, settings: Settings) -> Iterator[Finding]:
+def added(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterator[Finding]:
     """What fine-tuning adds on the tasks' own test sets, and whether that grows."""
-    own = rows_of(tables, "gains", pl.col("domain") == "in")
+    own = rows_of(tables, "gains", pl.col("domain") == "in", ~pl.col("dataset").is_in(hidden))
     if own is None:
         return
     last = at_last(own, "dataset", "train_task", "method").sort("method", "train_task", "dataset")
