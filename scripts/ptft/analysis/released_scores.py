@@ -167,10 +167,7 @@ def _cell(
     source: Mapping[str, Any],
     about_study: Mapping[str, Any],
 ) -> dict[str, Any] | str:
-    """A row of ``cells``, or why it is left out.
-
-    It has no interval if the error is unknown, or zero with an unknown number of examples.
-    """
+    """A row of ``cells``, or why it is left out."""
     model_id = line["model_id"]
     if model_id in source.get("ignored_models", {}):
         return source["ignored_models"][model_id]
@@ -192,9 +189,7 @@ def _cell(
     if stderr is None and "n" in about:
         stderr = math.sqrt(value * (1 - value) / about["n"])
     dataset = about.get("name", name)
-    low = high = None
-    if stderr or (stderr == 0 and "n" in about):
-        low, high = map(float, score_interval(value, stderr**2, about.get("n", math.nan)))
+    low, high = _limits(value, stderr, about.get("n"))
     step = source.get("main_step") if model.step is None else model.step
     tokens = None if step is None else step * source["tokens_per_step"]
     return {
@@ -222,3 +217,11 @@ def _cell(
         "chance": about.get("chance"),
         "main": True,
     }
+
+
+def _limits(value: float, stderr: float | None, n: int | None) -> tuple[float | None, float | None]:
+    """None if the error is unknown, or zero with an unknown number of examples."""
+    if stderr is None or (stderr == 0 and n is None):
+        return None, None
+    low, high = score_interval(value, stderr**2, math.nan if n is None else n)
+    return float(low), float(high)
