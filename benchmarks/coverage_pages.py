@@ -26,7 +26,7 @@ from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import bootstrap_means
 from ptft.analysis.tables.claims import claims
-from ptft.analysis.tables.forgetting import bounded_change
+from ptft.analysis.tables.forgetting import SMALLEST, bounded_change
 
 CHECKPOINTS, METHODS, FORMATS = 4, ("full", "lora"), ("default", "io")
 SIZES, SEEDS, SCATTERS = (120, 1000), (1, 3), (0.0, 0.03)
@@ -139,7 +139,8 @@ def _mean_loss(row: Mapping, truth: Truth) -> float:
         if task != dataset:
             base = truth[(CHECKPOINTS, None, None), dataset, "default"]
             tuned = truth[(CHECKPOINTS, row["method"], task), dataset, "default"]
-            changes.append(max((tuned - base) / (base - (DATASETS[dataset][2] or 0.0)), -1.0))
+            floor = DATASETS[dataset][2] or 0.0  # by luck a score at chance counts as above it
+            changes.append(max((tuned - base) / max(base - floor, SMALLEST), -1.0))
     return float(np.mean(changes))
 
 
