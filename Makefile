@@ -82,7 +82,7 @@ test-vllm: $(VLLM)/installed  ## test generation with vLLM, in an environment of
 
 bench: $(INSTALLED)  ## measure speed and memory -> a table and benchmarks/results/*.json
 	$(BIN)/python benchmarks/planning.py
-	$(BIN)/python benchmarks/analysis.py
+	$(BIN)/python benchmarks/scale.py 30000
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/evaluation.py
 

@@ -36,14 +36,13 @@ from evaluation_contestants import (
     start_vllm,
     whole_label_results,
 )
-from training import REPOSITORY, ROOFLINE_FLOPS, Clock, machine, matrix_flops, measured, new_model
+from training import REPOSITORY, Clock, machine, measured, new_model
 from training_texts import SHARED, real_data
 from transformers import AutoTokenizer
 
 from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine
 from ptft.models.loading import LoadedModel, load_for_scoring, wrap_model
-from ptft.prompts.encoding import Prompt
 
 ENGINE, RELEASE, LEAN, VLLM = "engine", "release", "batch 1", "vllm"
 ROWS = {"cpu": {"mnli": 64, "hellaswag": 12, "xsum": 16}, "cuda": dict.fromkeys(
@@ -65,13 +64,10 @@ def deviation(ours: CellResults, theirs: CellResults) -> float | None:
     )
 
 
-def measure_task(
-    task: Task, loaded: LoadedModel, rounds: int, peak: float, batches: tuple
-) -> list[dict]:
+def measure_task(task: Task, loaded: LoadedModel, rounds: int, batches: tuple) -> list[dict]:
     """One row of results a contestant; all contestants run in every round.
 
     Args:
-        peak: FLOP/s of a matrix product here.
         batches: of the harness.
     """
     device = loaded.device
@@ -108,10 +104,6 @@ def measure_task(
             took, peak_bytes = measured(lambda key=key: timed(key), device)
             times[key].append(took)
             memory[key] = max(memory[key], peak_bytes)
-    computed = tokens_to_compute(engine, prompts, task.cell.max_new_tokens or 0)
-    # Two operations a weight and token; the embedding is a look-up, and few logits are computed.
-    weights = sum(weight.numel() for weight in loaded.model.parameters())
-    flops = 2 * (weights - loaded.model.get_input_embeddings().weight.numel())
     rows = []
     for key, taken in times.items():
         pairs = list(zip(taken, times[ENGINE], strict=True))
@@ -128,20 +120,12 @@ def measure_task(
                 "examples": len(task.examples),
                 "mean_prompt_tokens": sum(len(p.context) for p in prompts) / len(prompts),
                 "truncated": sum(p.truncated for p in prompts),
-                "tokens_that_must_be_computed": computed,
                 "seconds": [round(clock.wall, 3) for clock in taken],
                 "cpu_seconds": None if key == VLLM else [round(clock.cpu, 3) for clock in taken],
                 "peak_memory_bytes": None if key == VLLM else memory[key],
                 "examples_per_second": len(task.examples) / middle,
                 "same_predictions": sum(same) / len(same),
                 "largest_deviation": deviation(reference, results[key]),
-                "share_of_matrix_flops": (
-                    flops * computed / middle / peak if key == ENGINE else None
-                ),
-                "share_of_roofline": (
-                    flops * computed / middle / ROOFLINE_FLOPS
-                    if key == ENGINE and device.type == "cuda" else None
-                ),
                 "engine_is_faster_by": statistics.median(
                     theirs.wall / ours.wall for theirs, ours in pairs
                 ),
@@ -151,18 +135,6 @@ def measure_task(
             }
         )  # fmt: skip
     return rows
-
-
-def tokens_to_compute(engine: Engine, prompts: list[Prompt], new_tokens: int) -> int:
-    """Tokens that no sharing can spare: each prefix once, the rest of every row, new tokens."""
-    total = 0
-    for prefix, members in engine.groups.of(prompts):
-        total += len(prefix)
-        for number in members:
-            prompt = prompts[number]
-            total += len(prompt.context) - len(prefix) + new_tokens
-            total += sum(len(continuation) - 1 for continuation in prompt.continuations)
-    return total
 
 
 def print_rows(rows: list[dict]) -> None:
@@ -207,9 +179,8 @@ def main(argv: list[str] | None = None) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = load_for_scoring(arguments.model) if arguments.model else made_up_model(device, hub)
     batches = REAL_BATCH if arguments.model else HARNESS_BATCH[device.type]
-    peak = matrix_flops(device)
     about = machine(device)
-    print(f"{about}\nmatrix product: {peak / 1e9:,.0f} GFLOP/s")
+    print(about)
     name = f"evaluation-{'real-' if arguments.model else ''}{device.type}.json"
     output = arguments.output or REPOSITORY / "benchmarks/results" / name
     tasks = json.loads(output.read_text())["tasks"] if output.exists() else {}
@@ -220,9 +191,9 @@ def main(argv: list[str] | None = None) -> None:
         result["not_measured"] = "OLMo-1B's shape in bfloat16 on a CUDA device: none was at hand"
     for name in arguments.tasks:
         task = read_task(name, hub, arguments.rows or ROWS[device.type][name])
-        rows = measure_task(task, loaded, arguments.rounds, peak, batches)
+        rows = measure_task(task, loaded, arguments.rounds, batches)
         print_rows(rows)
-        tasks[name] = {"machine": about, "matrix_gflops": peak / 1e9, "rows": rows}
+        tasks[name] = {"machine": about, "rows": rows}
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1) + "\n")
     if "not_measured" in result:

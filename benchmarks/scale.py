@@ -23,25 +23,80 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from analysis import REPOSITORY, SCRIPTS, collect
-from made_up import KINDS, answers, made_up_study
+import polars as pl
 from usage import measure
 
-from ptft.analysis.collect import study_cells
-from ptft.analysis.tables import TABLES
-from ptft.paths import cell_path
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS = REPOSITORY / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from ptft.analysis.collect import study_cells  # noqa: E402
+from ptft.analysis.tables import TABLES  # noqa: E402
+from ptft.paths import cell_path  # noqa: E402
 
 SIZES = {30_000: 1, 90_000: 3, 300_000: 10}
 """cells -> datasets a family"""
 CHECKPOINTS, TASKS, SEEDS, EXAMPLES = 80, 8, 3, 667
 DISTINCT = 48
+FORMATS = ("default", "instruct", "io")
+KINDS = {
+    "nli": "classification",
+    "paraphrase": "classification",
+    "summarization": "generation",
+    "question_generation": "generation",
+    "multiple_choice": "multiple_choice",
+}
+"""family -> kind of its datasets"""
+METRICS = {"classification": "accuracy", "generation": "rougeL", "multiple_choice": "acc_norm"}
+CHOICES = {"classification": 3, "multiple_choice": 4}
 
 
 def scaled_study(each: int) -> dict:
     """The collection's slice of a study with ``each`` datasets a family."""
-    steps = [1000 * i for i in range(1, CHECKPOINTS + 1)]
     tasks = {f"task{i}": f"{family}_0" for i, family in zip(range(TASKS), cycle(KINDS))}
-    return made_up_study("scaled", steps, tasks, SEEDS, each, shots=0)
+    datasets = {
+        f"{family}_{i}": {"family": family, "kind": kind, "metric": METRICS[kind]}
+        for family, kind in KINDS.items()
+        for i in range(each)
+    }
+    arms = {"base": {"method": None, "train_task": None, "seed": None}} | {
+        f"full.{task}.s{seed}": {"method": "full", "train_task": task, "seed": seed}
+        for task in tasks
+        for seed in range(SEEDS)
+    }
+    return {
+        "study": "scaled",
+        "model": "made-up",
+        "checkpoints": {
+            f"step{step}": {"step": step, "tokens": 4_000_000 * step}
+            for step in range(1000, 1000 * CHECKPOINTS + 1, 1000)
+        },
+        "arms": arms,
+        "datasets": datasets,
+        "in_domain": {task: [dataset] for task, dataset in tasks.items()},
+        "task_family": {task: dataset.rsplit("_", 1)[0] for task, dataset in tasks.items()},
+        "scores": [[dataset, name, 0] for dataset in datasets for name in FORMATS],
+        "bootstrap": {"resamples": 3000, "seed": 0},
+    }
+
+
+def answers(dataset: str, kind: str, n: int, rng: np.random.Generator) -> pl.DataFrame:
+    """A per-example file of a task's dataset, of ``n`` rows."""
+    choices, mean = CHOICES.get(kind), rng.uniform(0.2, 0.8)
+    scores = rng.beta(2, 5, n) if choices is None else (rng.random(n) < mean).astype(float)
+    said = [f"a text {s:.3f}" if choices is None else ("no", "yes")[int(s)] for s in scores]
+    logprobs = None if choices is None else [-1.5] * choices
+    return pl.DataFrame(
+        {
+            "example_id": [f"{dataset}-{i}" for i in range(n)],
+            "gold": ["yes" if i % 2 else "no" for i in range(n)],
+            "prediction": said,
+            "score": scores,
+            "logprobs": pl.Series([logprobs] * n, dtype=pl.List(pl.Float64)),
+            "prompt_tokens": [100] * n,
+            "truncated": [False] * n,
+        }
+    )
 
 
 def link_cells(study: dict, root: Path) -> int:
@@ -62,6 +117,17 @@ def link_cells(study: dict, root: Path) -> int:
     for cell, number in zip(cells, numbers, strict=True):
         os.link(pool / f"{cell[2]}.{number}.parquet", cell_path(root, *cell))
     return len(cells)
+
+
+def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
+    """Collect a study whose files, and what was collected before, are below ``root``."""
+    (root / "study.json").write_text(json.dumps(study))
+    usage, _ = measure(
+        [sys.executable, str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
+         "--evaluations", str(root / "evaluations"), "--parts", str(root / "parts"),
+         "--tables", str(tables)]
+    )  # fmt: skip
+    return asdict(usage)
 
 
 def analyse(tables: Path, names: list[str], output: Path) -> dict[str, float]:

@@ -7,10 +7,7 @@ device OLMo-1B's shape. The texts are the real training sets of MNLI, PAWS, Soci
 generation) and XSum under the real OLMo tokenizer. CPU time is measured besides wall time, because
 the machine may have other work to do.
 
-    python benchmarks/training.py                       # a table, and benchmarks/results/*.json
-    python benchmarks/training.py --write-tokens F.npz  # for a machine without the texts ...
-    python benchmarks/training.py --tokens F.npz        # ... which needs torch and transformers
-    python benchmarks/gpu.py --tokens F.npz             # everything there, in nine minutes
+    python benchmarks/training.py     # a table, and benchmarks/results/*.json
 
 A padded contestant is `padded xK`: micro-batches of K examples, 8/K of them accumulated. `padded
 x1` is how the paper's release trained.
@@ -37,16 +34,11 @@ from transformers.trainer_callback import PrinterCallback
 
 # From here on the library is found as well: this module puts scripts/ on the path.
 from shapes import EOS, OLMO_1B, PAD, SMALL, VOCABULARY  # isort: skip
-from training_texts import (  # isort: skip
-    REPOSITORY, SHARED, TASKS, read_evaluation_prompts, read_training_texts, read_tokens,
-    write_tokens,
-)  # fmt: skip
+from training_texts import REPOSITORY, SHARED, TASKS, read_training_texts  # isort: skip
 
-from ptft import paper
 from ptft.models.loading import avoid_cudnn_attention
 from ptft.training.devices import Devices
 from ptft.training.examples import Example, epoch_order
-from ptft.training.gradients import flops_per_token
 from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
 from ptft.training.packing import NAME as PACKED_ATTENTION
@@ -54,10 +46,6 @@ from ptft.training.settings import TrainingSettings
 
 BATCH = 8
 PACKED = "packed"
-ROOFLINE_FLOPS = 790e12  # dense bf16 that an H200 sustains in a large matrix product
-PAPER_HOURS = paper.GPU_HOURS["finetune_model"]
-PAPER_RUNS, PAPER_EXAMPLES = 8, 3 * paper.EXAMPLES  # a task: 8 checkpoints, 3 epochs
-
 CPU_UPDATES = {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2}  # some 4,000 to 8,000 tokens each
 CUDA_UPDATES = 20
 
@@ -199,26 +187,8 @@ def measured(run, device: torch.device) -> tuple[Clock, int]:
     return took, 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
-def matrix_flops(device: torch.device) -> float:
-    """Floating-point operations a second of a large matrix product: what 100 % stands for."""
-    size = 8192 if device.type == "cuda" else 2048
-    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
-    one = torch.randn(size, size, device=device, dtype=kind)
-    best = 0.0
-    for _ in range(8):
-        begun = Clock.now(device)
-        one @ one
-        best = max(best, 2 * size**3 / busy(Clock.now(device).since(begun), device))
-    return best
-
-
-def busy(took: Clock, device: torch.device) -> float:
-    """Seconds of work: on a CPU those its threads ran, whatever else the machine did meanwhile."""
-    return took.wall if device.type == "cuda" else took.cpu / torch.get_num_threads()
-
-
 def measure_task(
-    name: str, examples: list[Example], updates: int, rounds: int, device: torch.device, peak: float
+    name: str, examples: list[Example], updates: int, rounds: int, device: torch.device
 ) -> list[dict]:
     """One row of results a contestant; all contestants run in every round."""
     warmup = 1 if device.type == "cpu" else 10
@@ -239,7 +209,6 @@ def measure_task(
             took, peak_bytes = measured(contestants[key], device)
             times[key].append(took)
             memory[key] = max(memory[key], peak_bytes)
-    flops = flops_per_token(new_model(device, "sdpa"))
     rows = []
     for key, taken in times.items():
         ratios = {
@@ -250,7 +219,6 @@ def measure_task(
             for kind in ("wall", "cpu")
         }
         middle = statistics.median(each.wall for each in taken)
-        working = statistics.median(busy(each, device) for each in taken)
         rows.append(
             {
                 "task": name,
@@ -261,10 +229,6 @@ def measure_task(
                 "cpu_seconds": [round(each.cpu, 3) for each in taken],
                 "examples_per_second": len(timed) / middle,
                 "tokens_per_second": tokens / middle,
-                "share_of_matrix_flops": flops * tokens / working / peak,
-                "share_of_roofline": (
-                    flops * tokens / middle / ROOFLINE_FLOPS if device.type == "cuda" else None
-                ),
                 "peak_memory_bytes": memory[key],
                 "ratio": ratios["wall"],
                 "cpu_ratio": ratios["cpu"],
@@ -278,22 +242,16 @@ def print_rows(rows: list[dict]) -> None:
     if not rows:
         return
     head = f"{rows[0]['task']}, {rows[0]['mean_tokens']:.0f} tokens an example"
-    columns = f"{'examples/s':>12}{'tokens/s':>12}{'of matmul':>11}{'memory':>10}"
+    columns = f"{'examples/s':>12}{'tokens/s':>12}{'memory':>10}"
     print(f"\n{head:<32}{columns}{'ratio':>8}{'CPU time':>9}")
     for row in rows:
         print(
             f"  {row['contestant']:<30}{row['examples_per_second']:>12.1f}"
-            f"{row['tokens_per_second']:>12,.0f}{row['share_of_matrix_flops']:>11.1%}"
+            f"{row['tokens_per_second']:>12,.0f}"
             f"{row['peak_memory_bytes'] / 2**20:>7.0f} MB"
             f"{row['ratio']:>7.2f}x{row['cpu_ratio']:>8.2f}x",
             flush=True,
         )
-
-
-def grid_hours(rows: list[dict]) -> float:
-    """Hours of the paper's supervised training grid at the measured throughput."""
-    speeds = [row["examples_per_second"] for row in rows if row["contestant"] == PACKED]
-    return sum(PAPER_RUNS * PAPER_EXAMPLES / speed for speed in speeds) / 3600
 
 
 def machine(device: torch.device) -> dict:
@@ -316,8 +274,6 @@ def main(argv: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
-    parser.add_argument("--tokens", type=Path, help="tokens written before, instead of the texts")
-    parser.add_argument("--write-tokens", type=Path, help="write the tokens there and stop")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument(
         "--updates", type=int, help="measured updates (default: 2 to 8, on CUDA 20)"
@@ -326,29 +282,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
     arguments = parser.parse_args(argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    examples = (
-        read_tokens(arguments.tokens) if arguments.tokens else read_training_texts(arguments.shared)
-    )
-    if arguments.write_tokens:
-        prompts = read_evaluation_prompts(arguments.shared)
-        write_tokens(examples, prompts, arguments.write_tokens)
-        return
+    examples = read_training_texts(arguments.shared)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    peak = matrix_flops(device)
-    print(f"{machine(device)}\nmatrix product: {peak / 1e9:,.0f} GFLOP/s")
+    print(machine(device))
     rows: list[dict] = []
     for name in arguments.tasks:
         usual = CUDA_UPDATES if device.type == "cuda" else CPU_UPDATES[name]
         updates = arguments.updates or usual
-        new = measure_task(name, examples[name], updates, arguments.rounds, device, peak)
+        new = measure_task(name, examples[name], updates, arguments.rounds, device)
         print_rows(new)
         rows += new
-    result = {"machine": machine(device), "matrix_gflops": peak / 1e9, "rows": rows}
-    if device.type == "cuda" and set(arguments.tasks) == set(TASKS):
-        result["grid_gpu_hours"] = grid_hours(rows)
-        print(f"\npaper's training grid: {grid_hours(rows):.2f} GPU-hours, the paper {PAPER_HOURS}")
-    else:
-        print("\nNo CUDA device: OLMo-1B's shape and the paper's GPU-hours are not measured.")
+    result = {"machine": machine(device), "rows": rows}
     output = arguments.output or REPOSITORY / f"benchmarks/results/training-{device.type}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")

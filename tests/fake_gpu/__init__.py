@@ -24,11 +24,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 HERE = Path(__file__).parent
 GIB = 2**30
+NAME = "NVIDIA H200"
 BLOCK = 512
 """bytes that the allocator rounds to"""
 BANDWIDTH, FLOPS, FLOAT32_FLOPS, KERNEL = 4.3e12, 790e12, 60e12, 2e-6
@@ -66,7 +68,7 @@ def run(script: str, *arguments: str, gigabytes: float = 139) -> dict:
 
 
 @functools.cache
-def _register() -> None:
+def register() -> None:
     """Compile the guard, once for a version of torch, and load it before torch."""
     torch = Path(importlib.util.find_spec("torch").origin).parent
     for name in ("libc10.so", "libtorch_cpu.so"):
@@ -91,7 +93,8 @@ def _register() -> None:
 @contextmanager
 def device() -> Iterator["Gpu"]:
     """The device; tensors that are made within may be on ``cuda``."""
-    _register()
+    register()
+    import numpy as np
     import torch
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
     from torch.overrides import TorchFunctionMode
@@ -140,9 +143,10 @@ def device() -> Iterator["Gpu"]:
                 return torch.empty(made.shape, dtype=made.dtype, device="cuda")
             if args and isinstance(args[0], FakeTensor) and name in LOOKS:
                 gpu.syncs[name] += args[0].device.type == "cuda"
-                if name == "tolist":
+                if name in {"tolist", "numpy"}:
                     whole = not args[0].dtype.is_floating_point
-                    return _filled(args[0].shape, 1 if whole else 0.5)
+                    values = np.full(args[0].shape, 1 if whole else 0.5)
+                    return values if name == "numpy" else values.tolist()
                 return LOOKS[name]
             return function(*args, **kwargs)
 
@@ -153,22 +157,22 @@ def device() -> Iterator["Gpu"]:
     for name, answer in {
         "is_available": lambda: True, "device_count": lambda: 1, "set_device": lambda *_: None,
         "synchronize": lambda *_: None, "empty_cache": lambda: None,
-        "is_bf16_supported": lambda *_, **__: True, "get_device_name": lambda *_: "NVIDIA H200",
+        "is_bf16_supported": lambda *_, **__: True, "get_device_name": lambda *_: NAME,
         "get_device_capability": lambda *_: (9, 0), "memory_allocated": lambda *_: gpu.live,
         "max_memory_allocated": lambda *_: gpu.peak, "reset_peak_memory_stats": gpu.reset_peak,
         "mem_get_info": lambda *_: (gpu.size - gpu.live, gpu.size),
+        "set_per_process_memory_fraction": gpu.limit_to,
+        "get_device_properties": lambda *_: SimpleNamespace(name=NAME, total_memory=gpu.size),
     }.items():  # fmt: skip
         setattr(torch.cuda, name, answer)
     with FakeTensorMode(allow_non_fake_inputs=True), Count(), Answer():
         yield gpu
 
 
-LOOKS = {"tolist": None, "item": 0.5, "__bool__": True, "__int__": 1, "__float__": 0.5,
-         "__index__": 1}  # fmt: skip
-
-
-def _filled(shape: tuple[int, ...], value: float) -> object:
-    return value if not shape else [_filled(shape[1:], value) for _ in range(shape[0])]
+LOOKS = {
+    "tolist": None, "numpy": None, "item": 0.5, "__bool__": True, "__int__": 1, "__float__": 0.5,
+    "__index__": 1,
+}  # fmt: skip
 
 
 class Gpu:
@@ -178,7 +182,8 @@ class Gpu:
     """
 
     def __init__(self, size: int) -> None:
-        self.size, self.live, self.peak = size, 0, 0
+        self.size = self.limit = size
+        self.live = self.peak = 0
         self.launches: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
         self.syncs: Counter[str] = Counter()
@@ -191,7 +196,7 @@ class Gpu:
         if key in self._held:
             return
         size = -(-storage.nbytes() // BLOCK) * BLOCK
-        if self.live + size > self.size:
+        if self.live + size > self.limit:
             import torch
 
             raise torch.OutOfMemoryError(f"CUDA out of memory: {self.live} + {size} bytes")
@@ -206,6 +211,10 @@ class Gpu:
     def reset_peak(self, *_) -> None:
         """The peak counts from now on."""
         self.peak = self.live
+
+    def limit_to(self, share: float) -> None:
+        """No more than this part of the device is given out."""
+        self.limit = share * self.size
 
     def begin(self) -> None:
         """Count from now on, the peak too."""

@@ -72,10 +72,3 @@ def test_evaluation(contestant, seen):
     else:
         run[contestant]()
     assert seen and not any(seen)
-
-
-def test_models_of_the_gpu_benchmark(seen):
-    from gpu_context import build
-
-    build("olmo", CPU)
-    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -12,7 +12,7 @@ import numpy as np
 layers, width, shared, shortest, longest, rows, steps, block = map(int, sys.argv[1:])
 with device() as gpu:
     import torch, transformers
-    from gpu_speed import Ids
+    from gpu_sections import Ids
     from ptft.inference.engine import Engine
     from ptft.models.loading import wrap_model
     from ptft.prompts.encoding import Prompt
