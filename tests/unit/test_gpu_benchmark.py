@@ -61,9 +61,9 @@ def test_every_section_runs_within_nine_minutes(gpu, tmp_path):
         ways = {trial["way"]: trial for trial in row["trials"]}
         assert set(ways) == {"plain", "compiled", "masters", "compiled masters"}
         assert not any(trial["dropped"] for trial in ways.values())
-    # An adapter's moments are small; Pythia's shape is not OLMo's.
+    # A run's peak is its own: the longest texts come before Pythia's short ones.
     peaks = {name: row["trials"][0]["peak_bytes"] for name, row in found["updates"].items()}
-    assert peaks["olmo_lora"] < peaks["olmo_mnli"] < peaks["olmo_long"]
+    assert max(peaks["olmo_mnli"], peaks["pythia_mnli"]) < peaks["olmo_xsum"] < peaks["olmo_long"]
     assert set(found["engine"]) == {"mnli", "hellaswag", "xsum"}
     memory = found["survival"]["out_of_memory"]
     assert memory["tokens_after"] < 0.6 * memory["tokens_before"]
