@@ -123,9 +123,10 @@ lock:  ## pin what a fresh installation of pyproject.toml gives
 	  > envs/environment.yaml
 	@sed 's/^/      - /' envs/lock.txt >> envs/environment.yaml
 
-# Of the released scores, of their report in a browser, and of the rules (graphviz).
+# Of the finished studies, of a report in a browser, and of the rules (graphviz).
 pictures: $(INSTALLED)  ## draw the pictures of the README again
 	$(BIN)/snakemake --cores $(CORES) --configfile config/published.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile config/smollm2-135m-instruct.yaml
 	$(BIN)/python docs/pictures.py
 
 clean:  ## remove results and what they were made from

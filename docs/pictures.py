@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: from the finished study of the released scores, and the rules.
+"""Draw the pictures of the README: from two finished studies, and the rules.
 
     make pictures
 
@@ -15,8 +15,10 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
-RESULTS = ROOT / "results/published"
+RESULTS = ROOT / "results"
 FIGURE = "base_vs_tuned"
+STUDIES = {"published": "released_scores", "smollm2-135m-instruct": "real_model"}
+"""study -> name of its picture"""
 WIDTH, HEIGHT = 1200, 750
 COLOURS = 64
 """that are enough for a page of text, and a third of the bytes"""
@@ -70,7 +72,8 @@ def draw_rules(picture: Path) -> None:
 
 if __name__ == "__main__":
     draw_rules(IMAGES / "rulegraph.svg")
-    photograph(RESULTS / "report.html", IMAGES / "report.png")
-    shutil.copyfile(RESULTS / f"figures/{FIGURE}.png", IMAGES / "released_scores.png")
-    for name in ("report", "released_scores"):
+    photograph(RESULTS / "published/report.html", IMAGES / "report.png")
+    for study, picture in STUDIES.items():
+        shutil.copyfile(RESULTS / study / f"figures/{FIGURE}.png", IMAGES / f"{picture}.png")
+    for name in ("report", *STUDIES.values()):
         shrink(IMAGES / f"{name}.png")

@@ -21,7 +21,7 @@ from ptft.analysis.tables import make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.study import StudyError
-from ptft.study.finished import read_finished
+from ptft.study.finished import read_finished, unpack
 
 ORDER = [
     "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",
@@ -443,3 +443,33 @@ def test_the_readme_quotes_them(published, scores, settings, repository):
     for claim, values in expected.items():
         digits = 1 if "tuning on" in claim else 3
         assert found[claim] == [round(value, digits) for value in values], claim
+
+
+def test_the_readme_quotes_the_study_of_a_real_model(repository, tmp_path):
+    """Each number with its interval, as the archived scores give them with all other claims."""
+    text = (repository / "README.md").read_text().split("## The same on a real model")[1]
+    number = r"(−?\d+\.\d+)"
+    quoted = re.findall(rf"{number} (?:% )?\({number}\s+to\s+{number}\)", text.split("\n## ")[0])
+    archive = repository / "config/published/smollm2-135m-instruct.tar.gz"
+    assert archive.stat().st_size < 2_000_000
+    unpack(archive, lambda name: name.startswith("tables/"), tmp_path)
+    cells, replicates = (
+        pl.read_parquet(tmp_path / f"tables/{name}.parquet") for name in ("cells", "replicates")
+    )
+    claims = make_table("claims", Scores.build(cells, replicates), Settings())
+    lost = {"claim": "headroom", "direction": "classification>generation"}
+    told = [
+        ({**lost, "method": "full"}, 100),
+        ({**lost, "method": "lora"}, 100),
+        *(
+            ({"claim": "gain", "method": "full", "dataset": dataset}, 1)
+            for dataset in ("socialiqa", "xsum_lead", "mnli_matched", "paws")
+        ),
+        *(({"claim": "text", "method": m, "train_task": "mnli"}, 1) for m in ("lora", "full")),
+    ]
+    assert len(quoted) == len(told)
+    for words, (which, scale) in zip(quoted, told, strict=True):
+        [row] = claims.filter(**which).select("value", *LIMITS).rows()
+        digits = 1 if scale == 100 else 3
+        found = [round(float(word.replace("−", "-")), digits) for word in words]
+        assert found == [round(scale * value, digits) for value in row], which
