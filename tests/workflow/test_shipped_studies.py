@@ -67,7 +67,7 @@ PLANS = {
     "remedies": grid(3, 42, 14, 14, "methods texts", (11, 6)),
     "saturation": grid(8, 30, 13, 13, "methods texts", (10, 6))
     | {"write_self_text": 8, "collect_self_text": 1},
-    "smollm2-135m-instruct": TABLES_ON | drawn("methods texts") | {"read_finished": 1},
+    "smollm2-135m-instruct": TABLES_ON | drawn("examples methods texts") | {"read_finished": 1},
     "smollm2-135m": grid(4, 36, 21, 16, "methods texts", (10, 12)),
     "table3": grid(1, 1, 7, 5, "", (3, 1)),
 }
