@@ -46,6 +46,11 @@ def pretraining_state(model: str, checkpoint: str) -> str:
     return f"{pretrained(model, checkpoint)}.state.pt"
 
 
+def adopted(repository: str, revision: str) -> str:
+    """Folder of somebody else's tuned model that was fetched from the Hub."""
+    return f"resources/adopted/{repository}/{revision}"
+
+
 def pin(folder: str) -> str:
     """What a folder was fetched from, beside it."""
     return f"{folder}.pin.json"

@@ -127,7 +127,8 @@ def test_a_gated_repository_says_how_to_get_in(hub, pin, tmp_path, monkeypatch, 
     hub.models["org/tiny"].gated, hub.token = True, "hf_right"
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(HubError, match="the repository is gated: accept its terms.*HF_TOKEN"):
+    page = rf"accept its terms on its page \({hub.endpoint}/org/tiny\), .*HF_TOKEN"
+    with pytest.raises(HubError, match=page):
         fetch(pin, tmp_path / "main")
     assert not (tmp_path / "main").exists()
 

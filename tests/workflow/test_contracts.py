@@ -392,7 +392,10 @@ def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
     ways = [f"{arm}@step2" for arm in ARMS[1:]]
     output = finished.snakemake("-n")
     assert finished.messages(output) == sorted(
-        [*finetunings(ways), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN, RESOLVED]
+        [
+            *(*finetunings(ways), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN),
+            *("Draw along_finetuning", "Draw remedies", RESOLVED),
+        ]
     )
     stages = finished.stages(output)
     assert (stages["fine-tune"], stages["evaluate"], stages["cells"]) == (4, 4, 4 * 18)
@@ -418,6 +421,27 @@ def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
         *_, last = read_records(results / "state/jobs/finetune_model/step4" / name)
         assert last.reused == 1
     assert copy.exists() and finished.planned(RECORDS[1]) == []
+
+
+def test_adopting_trains_nothing(finished):
+    """A tuned model of others is scored beside its checkpoint; here it is one of our own."""
+    ours = finished.root / "results/tiny/models/step4" / ARMS[1]
+    shutil.copytree(ours, finished.root / "theirs")
+    adopted = "adopt: {sft: {path: theirs, base: step4, task: pocket_nli}}\nevaluate:"
+    finished.edit("study.yaml", "evaluate:", adopted)
+    jobs = ["Adopt sft at step4", *evaluations(["step4"], ["sft"])]
+    assert finished.planned() == sorted([*jobs, *TAIL, *DRAWN, "Draw remedies", RESOLVED])
+    record = "results/tiny/state/scored/step4/sft.json"
+    finished.snakemake(record)
+    assert (
+        json.loads((finished.root / record).read_text())["cells"]
+        == (json.loads((finished.root / RECORDS[1]).read_text())["cells"])
+    )
+    assert finished.planned(record) == []
+    other = finished.root / "results/tiny/models/step16" / ARMS[1] / "model.safetensors"
+    (finished.root / "theirs/model.safetensors").unlink()
+    shutil.copyfile(other, finished.root / "theirs/model.safetensors")
+    assert finished.planned(record) == jobs
 
 
 def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):

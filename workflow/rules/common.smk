@@ -126,13 +126,25 @@ def self_texts(wildcards):
 def finished_training(wildcards):
     """The model that a snapshot is on the way to: its job comes first, and may leave it."""
     arm = GRID.arms[wildcards.arm]
-    return [] if arm.snapshot is None else ancient(RESULTS.tuned(wildcards.checkpoint, arm.parent))
+    return [] if arm.snapshot is None else RESULTS.tuned(wildcards.checkpoint, arm.parent)
 
 
 def snapshots_of(wildcards):
     """Models on the way of an arm, which its evaluation scores as well."""
     arms = [arm for arm in GRID.parents[wildcards.arm] if arm.snapshot is not None]
     return [RESULTS.tuned(wildcards.checkpoint, arm.name) for arm in arms]
+
+
+def adopted_source(arm):
+    """Folder of a tuned model of others."""
+    spec = STUDY.adopt[arm]
+    return spec.path or paths.adopted(spec.repository, spec.revision)
+
+
+def adopted_files(wildcards):
+    """What was fetched of it; of a folder of somebody's own its files, which may be replaced."""
+    source, own = adopted_source(wildcards.arm), STUDY.adopt[wildcards.arm].path
+    return [str(file) for file in model_files(Path(source))] if own else source
 
 
 def scored_splits(wildcards):

@@ -122,6 +122,33 @@ rule finetune_model:
         " 2> {log:q}"
 
 
+if STUDY.adopt:
+
+    # Tuned models of others: nothing is trained, their files are linked.
+    rule adopt_model:
+        input:
+            script=steady_program("adopt_model"),
+            checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
+            files=adopted_files,
+        output:
+            directory(RESULTS.tuned("{checkpoint}", "{arm}")),
+        log:
+            RESULTS.log("adopt_model", "{checkpoint}", "{arm}"),
+        wildcard_constraints:
+            arm=one_of(STUDY.adopt),
+        localrule: True
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            about=slice_of("adopt_model", slices.adopted_slice, "arm"),
+            source=lambda wildcards: adopted_source(wildcards.arm),
+        message:
+            "Adopt {wildcards.arm} at {wildcards.checkpoint}"
+        shell:
+            "python {input.script:q} --source {params.source:q} --checkpoint {input.checkpoint:q}"
+            " --about {params.about:q} --output {output:q} 2> {log:q}"
+
+
 rule finetuning:
     input:
         tuned_models,

@@ -156,7 +156,9 @@ def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
     if trained is None:
         return table
     methods = shown_settings(trained)
-    kept = pl.concat([methods, pl.DataFrame({"method": [None], "setting": [None]}, methods.schema)])
+    others = table.select("method", "setting").unique()
+    others = others.filter(~pl.col("method").is_in(methods["method"].to_list()).fill_null(False))
+    kept = pl.concat([methods, others.cast(dict(methods.schema))])
     return table.join(
         kept, on=["method", "setting"], how="semi", nulls_equal=True, maintain_order="left"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ptft.hub.client import HubError
-from ptft.models.folder import CONFIG, read_json
+from ptft.models.folder import CONFIG, holds_adapter, read_json
 
 TOKENIZER_FILE = "tokenizer.json"
 PAGE = (
@@ -30,6 +30,8 @@ def check_checkpoint(folder: Path) -> None:
     """
     from ptft.models.loading import load_model, load_tokenizer
 
+    if holds_adapter(folder):
+        return  # it is looked at beside its checkpoint (``ptft.hub.adopt``)
     try:
         _check_architecture(folder)
         check_tokens(folder, load_tokenizer(folder))

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -160,8 +161,8 @@ def explain(error: Exception, what: str) -> str:
     """Why the Hub refused, and what to do."""
     if isinstance(error, GatedRepoError):
         reason = (
-            "the repository is gated: accept its terms on its page, then `hf auth login` or set "
-            "HF_TOKEN to a token of that account"
+            f"the repository is gated: accept its terms on its page ({_page(error)}), then `hf "
+            "auth login` or set HF_TOKEN to a token of that account"
         )
     elif isinstance(error, RevisionNotFoundError):
         reason = "no such branch, tag or commit in the repository"
@@ -182,6 +183,13 @@ def explain(error: Exception, what: str) -> str:
     else:
         reason = _brief(error)
     return f"{what}: {reason}"
+
+
+def _page(error: GatedRepoError) -> str:
+    """The page of a repository, from the address that was asked for."""
+    asked = re.sub(r"/api/(models/)?", "/", str(error.response.url).split("?")[0])
+    found = re.match(r"https?://[^/]+/((datasets|spaces)/)?[^/]+/[^/]+", asked)
+    return found[0] if found else asked
 
 
 def _passes(error: Exception) -> bool:

@@ -22,6 +22,7 @@ from ptft.hub.pins import (
     unresolved,
 )
 from ptft.models.folder import (
+    ADAPTER,
     CONFIG,
     CONFIGURATION,
     PICKLES,
@@ -91,7 +92,7 @@ def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
     known = {path: found.get(path) or Pin.read(Path(path)) for path in references}
     refuse_twins(_models(known), plan["same_weights"])
     for path in found:
-        if known[path].kind == "model":
+        if known[path].kind == "model" and CONFIG in known[path].places():
             known[path] = replace(known[path], sizes=_sizes(known[path]))
     refuse_other_architectures(_models(known))
     moved = []
@@ -107,9 +108,11 @@ def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
 
 
 def _models(pins: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Checkpoints by their names."""
+    """Checkpoints by their names, without what others tuned."""
     return {
-        pinned_folder(Path(path)).name: pin for path, pin in pins.items() if pin.kind == "model"
+        pinned_folder(Path(path)).name: pin
+        for path, pin in pins.items()
+        if pin.kind == "model" and not (pin.reference or {})["checkpoint"].get("adapter")
     }
 
 
@@ -147,7 +150,8 @@ def resolve_checkpoint(source: Mapping) -> Pin:
             ``named_step`` with ``subfolders``, such a pattern of its folders; ``step`` and
             ``tokens`` where names do not say them; ``after`` (``step`` and ``tokens`` at which
             its stage begins, added to what the names say); ``tokenizer`` (``repository`` and
-            ``revision`` that hold it, if not the checkpoint's); ``allow_pickle``.
+            ``revision`` that hold it, if not the checkpoint's); ``allow_pickle``; ``adapter``:
+            whether an adapter without whole weights will do.
 
     Raises:
         HubError: there is no such step (the message lists the nearest), branch or folder, or it
@@ -162,6 +166,9 @@ def resolve_checkpoint(source: Mapping) -> Pin:
     place = f"{repository} ({branch}{f', {folder}' if folder else ''})"
     tokenizer = source.get("tokenizer")
     own = _inside(files, folder)
+    if source.get("adapter") and set(ADAPTER) <= own.keys() and not weights_among(own):
+        chosen = tuple(_pinned(file) for name, file in own.items() if name in ADAPTER)
+        return Pin(repository, "model", branch, commit, chosen)
     chosen = _model_files(place, own, source.get("allow_pickle", False), tokenizer is None)
     if tokenizer is not None:
         chosen += _tokenizer_files(tokenizer["repository"], tokenizer["revision"])

@@ -83,8 +83,13 @@ class _Planned:
         return only and (self.folder / records).exists()
 
     def _new_model(self, event: JobEvent) -> bool:
-        """Whether a model may change: training again gives the same bits only on a CPU."""
+        """Whether a model may change: training again gives the same bits only on a CPU.
+
+        Its snapshots are arms of their own, whose cells the slices tell.
+        """
         makers = [self.maker[path] for path in event.input if path in self.maker]
+        snapshots = {arm.name for arm in self.grid.arms.values() if arm.snapshot is not None}
+        makers = [maker for maker in makers if (maker.wildcards or {}).get("arm") not in snapshots]
         return any(
             maker.rule_name in MODEL_MAKERS
             and (self.grid.study.compute.gpus > 0 or not self._made_again(maker))

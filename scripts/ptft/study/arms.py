@@ -50,6 +50,8 @@ class Arm:
     """seed of what its derivation draws"""
     merge: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """of an arm merged from several: what `ptft.models.merging.Merge` is given"""
+    adopted: bool = False
+    """whether somebody else tuned it, or the arm that it is derived from"""
 
     @property
     def swept(self) -> str | None:
@@ -59,7 +61,7 @@ class Arm:
     @property
     def trained(self) -> bool:
         """Whether it is fine-tuned, not the base model or derived."""
-        return self.method is not None and self.derived is None
+        return self.method is not None and self.derived is None and not self.adopted
 
     @property
     def made(self) -> bool:
@@ -73,7 +75,7 @@ class Arm:
 
     @property
     def tuning(self) -> tuple[str, str]:
-        """Method and task of an arm that is fine-tuned, or derived from one that is.
+        """Method and task of an arm that is fine-tuned here, or derived from one that is.
 
         Raises:
             LookupError: it is the base model, or derived from it.
@@ -116,13 +118,19 @@ def snapshot_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
             )
 
 
+def adopted_arms(study: Study) -> Iterator[Arm]:
+    """Arms of tuned models of others; the name of one is its method, too."""
+    for name, spec in study.adopt.items():
+        yield Arm(name, name, spec.task, adopted=True)
+
+
 def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) -> None:
     """Derived arms have a parent in the study, strengths that can be, and an engine that can.
 
     Raises:
         StudyError: naming what else there is.
     """
-    trained = [name for name in METHODS if getattr(study.finetune, name)]
+    trained = [*(name for name in METHODS if getattr(study.finetune, name)), *study.adopt]
     for name, derivation in DERIVATIONS.items():
         group = getattr(study.derive, name, None)
         if group is None:

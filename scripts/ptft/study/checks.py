@@ -8,7 +8,7 @@ from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import CHAT_FORMAT
 from ptft.models.derive import Snapshot
 from ptft.models.snapshots import updates_of
-from ptft.study.arms import check_derivations, check_sweep, refuse_own_weights, swept
+from ptft.study.arms import BASE, check_derivations, check_sweep, refuse_own_weights, swept
 from ptft.study.grid import Arm, Grid
 from ptft.study.merges import check_merges
 from ptft.study.models import HubSource
@@ -36,6 +36,7 @@ def check(grid: Grid) -> None:
         if arm.trained:
             grid.settings(arm.name)
     check_snapshots(grid)
+    check_adopted(grid)
     check_tasks(grid)
     check_scores(grid)
     check_analysis(grid)
@@ -164,6 +165,20 @@ def check_snapshots(grid: Grid) -> None:
             raise refusal(grid.files, (*loc, position), f"of {task}: {error}") from None
 
 
+def check_adopted(grid: Grid) -> None:
+    """Tuned models of others have a name of their own, a checkpoint and a task of the study.
+
+    Raises:
+        StudyError: one has not.
+    """
+    for name, spec in grid.study.adopt.items():
+        loc = ("adopt", name)
+        if name in (BASE, *METHODS):
+            raise refusal(grid.files, loc, f"{name!r} names arms of this workflow; rename it")
+        _require_known(grid, (*loc, "base"), [spec.base], grid.study.checkpoints)
+        _require_known(grid, (*loc, "task"), [spec.task], grid.task_family)
+
+
 def check_tasks(grid: Grid) -> None:
     """Every split is there, and every task can be fine-tuned by its method and in its format.
 
@@ -187,7 +202,7 @@ def check_tasks(grid: Grid) -> None:
             raise refusal(grid.files, ("data", "train_of", name), message)
     format_name = grid.study.train_format
     for arm in grid.arms.values():
-        if arm.task is None:
+        if arm.task is None or arm.adopted:
             continue
         known = list(grid.task_templates(arm.task))
         if (not known) != (arm.method == "instruct"):

@@ -16,6 +16,7 @@ from ptft.models.merging import AVERAGE, averaged
 from ptft.study.arms import (
     BASE,
     Arm,
+    adopted_arms,
     changed,
     checked_settings,
     derived_arms,
@@ -97,7 +98,7 @@ class Grid:
     @cached_property
     def arms(self) -> dict[str, Arm]:
         """Every arm by its name: the base model, those that are trained, then derived ones."""
-        found = {arm.name: arm for arm in self._expand_arms()}
+        found = {arm.name: arm for arm in [*self._expand_arms(), *adopted_arms(self.study)]}
         made = list(found.values())
         derived = [
             *derived_arms(self.study, made),
@@ -166,6 +167,8 @@ class Grid:
     def checkpoints_of(self, arm: str) -> list[str]:
         """Checkpoints at which there is an arm, in the study's order."""
         spec, known = self.arms[arm], list(self.checkpoints)
+        if spec.adopted:
+            return [self.study.adopt[present(spec.method, "name")].base]
         own = getattr(self.study.finetune, spec.method).checkpoints if spec.method else None
         if spec.derived == AVERAGE:
             own = [name for name in known if averaged(known, name, int(spec.strength or 0))]
@@ -332,6 +335,18 @@ class Grid:
             if split
         }
 
+    def fetched_adopted(self) -> dict[str, dict]:
+        """Folder -> what is looked up for it, of tuned models of others."""
+        return {
+            paths.adopted(spec.repository, spec.revision): {
+                "repository": spec.repository,
+                "branch": spec.revision,
+                "adapter": True,
+            }
+            for spec in self.study.adopt.values()
+            if spec.repository
+        }
+
     def fetched_checkpoints(self) -> dict[str, dict]:
         """Folder -> what is looked up for it; nothing where checkpoints are made or given."""
         source = self.model.source
@@ -352,7 +367,7 @@ class Grid:
     def fetched(self) -> dict[str, dict]:
         """Folder -> what is looked up on the Hub for it (``ptft.hub.resolve.Reference``)."""
         kinds = {
-            "checkpoint": self.fetched_checkpoints(),
+            "checkpoint": self.fetched_checkpoints() | self.fetched_adopted(),
             "split": self.fetched_splits(),
             "metric": self.fetched_metrics(),
         }

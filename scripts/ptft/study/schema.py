@@ -20,6 +20,7 @@ from ptft.study.types import (
     Count,
     Name,
     Part,
+    Repository,
     Seed,
     Shots,
     Strict,
@@ -250,6 +251,27 @@ else:
     )
 
 
+class Adopted(Strict):
+    """A tuned model that somebody else made, beside the checkpoint that it comes from."""
+
+    repository: Repository | None = None
+    """OWNER/NAME on the Hub, of whole weights or of an adapter"""
+    revision: Name = "main"
+    """branch, tag or commit of the repository"""
+    path: str | None = None
+    """folder with the same, relative to the working directory, instead of a repository"""
+    base: Name
+    """the study's checkpoint that it was tuned from"""
+    task: Part
+    """the task that it was tuned on, in the families' files"""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Adopted":
+        if (self.repository is None) == (self.path is None):
+            raise PlacedError((), "expected either `repository` or `path`")
+        return self
+
+
 class Hypothesis(Strict):
     """The expected result, and where the answer will be."""
 
@@ -297,6 +319,8 @@ class Study(Strict):
     """what is trained, by method"""
     derive: Derive | None = None
     """models computed from weights without training, scored by their parent's job"""
+    adopt: dict[Part, Adopted] = {}
+    """name of an arm -> a tuned model of others; nothing is trained for it"""
     keep_models: bool = True
     """whether tuned models stay on disk; if not, each is deleted once it is scored, and trained
     again for a new dataset, format or number of shots"""

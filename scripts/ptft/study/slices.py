@@ -82,6 +82,11 @@ def self_text_slice(grid: Grid, text: str) -> dict:
     }
 
 
+def adopted_slice(grid: Grid, arm: str) -> dict:
+    """What somebody else's tuned model is, and from which checkpoint."""
+    return dump(grid.study.adopt[arm])
+
+
 def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
     """What decides the scores of one checkpoint and arm, apart from the model and the data.
 

@@ -21,6 +21,7 @@ from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
 from ptft.evaluation.named_metrics import NEEDS
 from ptft.evaluation.records import names_in, recorded_cells
 from ptft.files import as_read
+from ptft.hub.adopt import RECORD as ADOPTED
 from ptft.hub.pins import CONVERTED, Pin
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.models.loading import Target
@@ -164,7 +165,8 @@ class Verification:
                 model = start if name == BASE else tuned
                 if name != BASE and not self.grid.study.keep_models and not model.exists():
                     continue  # it went when it was scored
-                if name != BASE and not (model / TRAINING_SUMMARY).exists():
+                summary = ADOPTED if arm.adopted else TRAINING_SUMMARY
+                if name != BASE and not (model / summary).exists():
                     yield Finding(model, "has no finished model", RERUN)
                     continue
                 yield from self._model_keys(checkpoint, name, model, start)

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,15 @@ def link_folder(source: Path, target: Path) -> None:
     """
     with finished_folder(target) as folder:
         shutil.copytree(source, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+@contextlib.contextmanager
+def link_files(files: Iterable[Path], target: Path) -> Iterator[Path]:
+    """A folder of links to files, to add to; it becomes ``target`` if the block ends well."""
+    with finished_folder(target) as folder:
+        for file in files:
+            _link_or_copy(str(file), str(folder / file.name))
+        yield folder
 
 
 def _link_or_copy(source: str, target: str) -> None:

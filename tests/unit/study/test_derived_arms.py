@@ -273,3 +273,35 @@ def test_merged_arms_are_of_the_first_of_their_models(read):
 def test_what_cannot_be_merged_is_refused(read, derive, message):
     with pytest.raises(StudyError, match=message.replace("[", r"\[")):
         read(f"derive:\n  {derive}\n")
+
+
+ADOPT = "adopt:\n  sft: {path: theirs, base: step4, task: own}\n"
+
+
+def test_an_adopted_arm_is_at_its_checkpoint_and_trains_nothing(read):
+    derived = "derive: {interpolate: {of: [sft], strengths: [0.5]}}\n"
+    grid = read(f"{ADOPT}{derived}")
+    assert grid.checkpoints_of("sft") == grid.checkpoints_of("sft@interpolate0.5") == ["step4"]
+    assert not grid.arms["sft"].made and grid.made == read("").made
+    about = collection_slice(grid)["arms"]["sft"]
+    assert about == {"method": "sft", "train_task": "own", "seed": None, "checkpoints": ["step4"]}
+    assert evaluation_slice(grid, "sft")["derived"].keys() == {"sft@interpolate0.5"}
+    hub = read("adopt: {rl: {repository: org/rl, revision: v2, base: step4, task: own}}\n")
+    assert hub.fetched()["resources/adopted/org/rl/v2"] == {
+        "checkpoint": {"repository": "org/rl", "branch": "v2", "adapter": True}
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("base: step4", "base: step5", "13: adopt.sft.base: unknown 'step5'; did you mean 'step4'"),
+        ("task: own", "task: owm", "13: adopt.sft.task: unknown 'owm'; did you mean 'own'"),
+        ("sft:", "full:", "13: adopt.full: 'full' names arms of this workflow; rename it"),
+        ("path: theirs, ", "", "13: adopt.sft: expected either `repository` or `path`"),
+    ],
+)
+def test_a_mistake_in_what_is_adopted(read, tmp_path, old, new, sentence):
+    with pytest.raises(StudyError) as error:
+        read(ADOPT.replace(old, new))
+    assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")
