@@ -7,6 +7,7 @@ untrue things, rows that the page judges get the limits that hold for all claims
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -129,7 +130,8 @@ def _stops(table: pl.DataFrame, claims: pl.DataFrame, gains: pl.DataFrame | None
     """With the claims' safe stops; without one that is the last checkpoint."""
     if gains is None:
         return table
-    on, joined = [*ARM, "dataset"], {"how": "left", "nulls_equal": True, "maintain_order": "left"}
+    on = [*ARM, "dataset"]
+    joined: Any = {"how": "left", "nulls_equal": True, "maintain_order": "left"}
     earlier = claims.filter(pl.col("claim") == "stop", pl.col("verdict") == "earlier")
     places = gains.select("index", "tokens", safe_checkpoint="checkpoint").unique()
     whole = places.select(last_checkpoint="safe_checkpoint", whole="tokens")

@@ -158,7 +158,7 @@ def shown(table: pl.DataFrame, trained: pl.DataFrame | None) -> pl.DataFrame:
     methods = shown_settings(trained)
     others = table.select("method", "setting").unique()
     others = others.filter(~pl.col("method").is_in(methods["method"].to_list()).fill_null(False))
-    kept = pl.concat([methods, others.cast(dict(methods.schema))])
+    kept = pl.concat([methods, others.cast(methods.schema)])
     return table.join(
         kept, on=["method", "setting"], how="semi", nulls_equal=True, maintain_order="left"
     )

@@ -50,9 +50,9 @@ def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Seque
             yield ("source", "path"), [grid.model_file], source.path
             listed = ("source", "checkpoints", checkpoint)
             yield listed, [grid.model_file], str(Path(source.path) / checkpoint)
-    for name, spec in grid.study.adopt.items():
-        if spec.path and not Path(results.scored_model(spec.base, name)).exists():
-            yield ("adopt", name, "path"), grid.files, spec.path
+    for name, adopted in grid.study.adopt.items():
+        if adopted.path and not Path(results.scored_model(adopted.base, name)).exists():
+            yield ("adopt", name, "path"), grid.files, adopted.path
     for dataset, split in grid.splits():
         if Path(results.split(dataset, split)).exists():
             continue
