@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptft.evaluation.cells import generates
-from ptft.planning.gpus import GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice, GpuMemory
+from ptft.planning.gpus import CAST, GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice
 from ptft.planning.workload import (
     ADAPTER_SHARE,
     RATES,
@@ -169,8 +169,10 @@ class Estimates:
 
 BASE_MEMORY_MB = 4000
 """memory of a process on the host: its libraries, the text of its examples"""
-LIBRARIES_MB = 1000
-"""of these the libraries, where all else is counted: on a CPU, of a model whose shape is known"""
+LIBRARIES_MB = 1200
+"""of these the libraries, and what the allocator does not give back, where all else is counted"""
+CPU_SAVED = 1.5
+"""bytes that a CPU has of an activation for each that a GPU saves, in fp32 as in bfloat16"""
 CPU_TOKENS = 4096
 """of a micro-batch on a CPU (``ptft.training.gradients``)"""
 EXAMPLE_BYTES = 9
@@ -219,23 +221,37 @@ class JobResources:
         """MB of host memory: every process holds its libraries and all examples.
 
         The model is read in fp32 by one after another, and one saves its state (12 bytes a weight).
-        On a CPU the gradients are there, and what a forward pass saves of the tokens at work.
+        On a CPU gradients appear as what a forward pass saved goes.
         """
-        longest = self.grid.settings(arm).max_length
-        sizes = [self.estimates.workload.sizes[name, "train"] for name in self.grid.learned(arm)]
+        settings, learned = self.grid.settings(arm), self.grid.learned(arm)
+        longest, gpus = settings.max_length, self.grid.study.compute.gpus
+        sizes = [self.estimates.workload.sizes[name, "train"] for name in learned]
         examples = EXAMPLE_BYTES * sum(size.rows * min(size.tokens, longest) for size in sizes)
-        gpus = self.grid.study.compute.gpus
         if gpus:
             return self._memory(gpus * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
-        batch = self.grid.settings(arm).batch_size
-        tokens = min(longest, max(size.longest or size.tokens for size in sizes))
-        at_work = max(tokens, min(CPU_TOKENS, batch * tokens))
-        # In fp32 twice of what bfloat16 saves.
-        saved = 2 * at_work * GpuMemory(self.weights, self.estimates.size.shape).saved_token
-        if not saved:
+        if self._cpu_mb is None:
             return self._memory(BASE_MEMORY_MB + examples / 1e6, 20, attempt)
-        state = WEIGHT + GRADIENT + MOMENTS
-        return self._memory(LIBRARIES_MB + (examples + saved) / 1e6, state, attempt)
+        training = self.estimates.choice.of_arm(self.grid.arms[arm])
+        others = (settings.batch_size - 1) * max(size.tokens for size in sizes)
+        at_work = max(training.tokens, min(CPU_TOKENS, training.tokens + others))
+        saved = CPU_SAVED * at_work * training.memory.saved_token
+        state = WEIGHT * (1 + training.copies) + MOMENTS
+        if training.adapter is not None:
+            state += CAST - MOMENTS
+            saved += (WEIGHT + MOMENTS + GRADIENT) * training.adapter
+        return self._memory(self._cpu_mb + (examples + saved) / 1e6, state, attempt)
+
+    @cached_property
+    def _cpu_mb(self) -> float | None:
+        """What every process on a CPU has beside the model; None where its shape is not known.
+
+        The logits of many tokens and what is made of them: training's loss on its own examples, and
+        scores of text.
+        """
+        shape = self.estimates.size.shape
+        if self.grid.study.compute.gpus or shape is None:
+            return None
+        return LIBRARIES_MB + 2 * WEIGHT * CPU_TOKENS * shape.vocab_size / 1e6
 
     def evaluate_memory(self, attempt: int, arm: str = BASE) -> int:
         """MB of host memory: the model is read once, and again by a backend with its own weights.
@@ -246,7 +262,9 @@ class JobResources:
         children = self.grid.parents[arm]
         merged = max((len(child.merge.get("members", [])) for child in children), default=0)
         deriving = 4 * (3 + merged) if children else 0
-        return self._memory(readers * BASE_MEMORY_MB, readers * 6 + deriving, attempt)
+        return self._memory(
+            readers * (self._cpu_mb or BASE_MEMORY_MB), readers * 6 + deriving, attempt
+        )
 
     def finetune_gpu(self, arm: str, attempt: int) -> str | None:
         """Model of GPU for a fine-tuning, as sbatch is asked for it; None if any will do."""
