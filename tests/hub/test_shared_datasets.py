@@ -31,6 +31,7 @@ EXPECTED = {
     ("tweetqa", "test"): (436, 0, (), 0, 19),
     ("xsum", "train"): (2000, 0, (), 0, 1),
     ("xsum", "test"): (500, 0, (), 0, 0),
+    ("xsum_lead", "test"): (500, 0, (), 0, 0),
     ("xlsum", "shots"): (64, 0, (), 0, 0),
     ("xlsum", "test"): (436, 0, (), 0, 0),
     ("cnn_dailymail", "shots"): (64, 0, (), 0, 0),
