@@ -546,7 +546,7 @@ def test_the_memory_of_a_real_studys_evaluations_is_asked_for(read, tmp_path, mo
     assert 4840 <= demands.evaluate_memory(1, "full.xsum_lead.s0") <= 1.2 * 4840
 
 
-def test_the_memory_of_batches_that_are_cut_is_asked_for(read, tmp_path, monkeypatch):
+def test_the_memory_that_a_real_model_took_is_asked_for(read, tmp_path, monkeypatch):
     """8.7 GiB, in float32: batches of 8 long documents, cut at 4,096 tokens."""
     grid = of_a_real_model(read, tmp_path, monkeypatch)
     write_split(grid, tmp_path, "xsum_lead", "train", 100, 512.0)
