@@ -60,7 +60,13 @@ rule all:
 
 
 DEPLOYMENT = workflow.deployment_settings.deployment_method
-announce(RESULTS, None if GRID.finished else GRID, GPUS, answers=partial(outcome, RESULTS))
+announce(
+    RESULTS,
+    None if GRID.finished else GRID,
+    GPUS,
+    answers=partial(outcome, RESULTS),
+    main=workflow.is_main_process,
+)
 if workflow.is_main_process:
     look_ahead(GRID, GPUS, DEPLOYMENT)
 

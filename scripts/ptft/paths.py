@@ -281,6 +281,11 @@ class Results:
         return f"{self.root}/preview"
 
     @property
+    def preview_page(self) -> str:
+        """Its page."""
+        return f"{self.preview}/report.html"
+
+    @property
     def archive(self) -> str:
         """All that the tables, figures and pages are made from, and with them, in one file."""
         return f"{self.root}/{self.study}.tar.gz"

@@ -30,7 +30,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from ptft.runtime.failures import describe, log_lines
 from ptft.runtime.slurm_plugin import correct_status_queries
 from snakemake_logger_plugin_ptft.lines import RunLines
+from snakemake_logger_plugin_ptft.previews import LogHandlerSettings, Previews
 from snakemake_logger_plugin_ptft.refusals import mended
+
+__all__ = ["LogHandler", "LogHandlerSettings", "announce"]
 
 if TYPE_CHECKING:
     from ptft.paths import Results
@@ -63,12 +66,14 @@ class Announced:
         grid: None where nothing is trained or scored.
         gpus: models that its jobs may ask for.
         answers: gives what the report says, in a few lines.
+        main: whether this is the main process, not that of a Slurm job.
     """
 
     results: Results | None = None
     grid: Grid | None = None
     gpus: tuple[Gpu, ...] = ()
     answers: Callable[[], Sequence[str]] = tuple
+    main: bool = True
 
 
 _announced = Announced()
@@ -79,10 +84,11 @@ def announce(
     grid: Grid | None = None,
     gpus: tuple[Gpu, ...] = (),
     answers: Callable[[], Sequence[str]] = tuple,
+    main: bool = True,
 ) -> None:
     """Say which study this process works on; the Snakefile calls it once."""
     global _announced
-    _announced = Announced(results, grid, gpus, answers)
+    _announced = Announced(results, grid, gpus, answers, main)
 
 
 class LogHandler(LogHandlerBase):
@@ -104,6 +110,8 @@ class LogHandler(LogHandlerBase):
         self._over, self._cut, self._nothing = False, False, ""
         self._logs: list[str] = []
         self._running = False
+        self._previews = Previews(getattr(self.settings, "previews", 0.0), self._tell)
+        self._previewed = False
         self._stop = threading.Event()
         self._shown = not self.common_settings.dryrun and not self.quiet & {"ALL", "PROGRESS"}
         if self._shown:  # what comes next may take long on a busy machine
@@ -142,6 +150,7 @@ class LogHandler(LogHandlerBase):
     def close(self) -> None:
         """The last lines: the plan, or what was done and what came out."""
         self._stop.set()
+        self._previews.stop()
         if not self._over:
             self._over = True
             try:  # Snakemake would pass over an exception without a word
@@ -204,6 +213,16 @@ class LogHandler(LogHandlerBase):
             self.run.expected = expected_run(
                 _announced.grid, record.stats, self._cores, self._nodes, _announced.gpus
             )
+            self._previewed = (
+                self._shown
+                and _announced.main
+                and "evaluate_model" in record.stats
+                and self._previews.can_show(_announced.grid, self.run.expected.total)
+            )
+            if self._previewed:
+                self._say(
+                    f"preview, from the first scores on: {_announced.grid.results.preview_page}"
+                )
 
     def _job_started(self, record: Any) -> None:
         now, first = time.monotonic(), not self.run.seen
@@ -219,9 +238,14 @@ class LogHandler(LogHandlerBase):
         self._redraw()
 
     def _job_finished(self, record: Any) -> None:
-        if (job := self.run.running.get(record.job_id)) and job.key[0] in TOLD_LOGS:
+        job = self.run.running.get(record.job_id)
+        if job and job.key[0] in TOLD_LOGS:
             self._say(*(line for name in job.logs for line in log_lines(Path(name))))
+        scored = job is not None and job.key[0] == "evaluate_model"
         self.run.finish(record.job_id)
+        if scored and self._previewed and _announced.grid and not self.run.complete:
+            elapsed = time.monotonic() - self.run.begun
+            self._previews.start(_announced.grid, elapsed * max(1, self._cores))
         self._failed.discard(record.job_id)
         self._redraw()
 
@@ -298,6 +322,11 @@ class LogHandler(LogHandlerBase):
         print(*lines, sep="\n", file=self.stream, flush=True)
         self._written = time.monotonic()
         self._redraw()
+
+    def _tell(self, line: str) -> None:
+        """Say a line from another thread."""
+        with self.lock or contextlib.nullcontext():
+            self._say(line)
 
     def _draw(self, *lines: str) -> None:
         """Replace what was drawn; a line that is too long is cut, or it could not be replaced."""

@@ -61,7 +61,7 @@ if SOURCE.kind == "pocket":
             RESULTS.benchmark("pretrain_checkpoint", "{checkpoint}")
         wildcard_constraints:
             checkpoint=one_of(SOURCE.checkpoints()),
-        priority: 1  # all else waits for these
+        priority: 2  # all else waits for these
         conda:
             "../../envs/environment.yaml"
         threads: 1  # of a model this small, more threads wait for one another

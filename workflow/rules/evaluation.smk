@@ -43,8 +43,8 @@ rule evaluate_model:
         RESULTS.log("evaluate_model", "{checkpoint}", "{arm}"),
     benchmark:
         RESULTS.benchmark("evaluate_model", "{checkpoint}", "{arm}")
-    # A model that goes when it is scored is scored before another is trained.
-    priority: 0 if STUDY.keep_models else 1
+    # A model is scored before another is trained: the preview shows it, or it can go.
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads

@@ -59,7 +59,7 @@ class Preview:
     @property
     def page(self) -> Path:
         """The page that people open."""
-        return self.output / "report.html"
+        return self.folder / self.grid.results.preview_page
 
     @property
     def output(self) -> Path:
@@ -170,8 +170,8 @@ class Preview:
             self.tables,
             self.output / "figures",
             records,
-            scored=self.folder / self.results.scored_models,
-            updates=self.folder / self.results.update_ways,
+            scored=self.folder / self.grid.results.scored_models,
+            updates=self.folder / self.grid.results.update_ways,
         )
         write_page(files, self.page, list(self.drawn), progress)
 

@@ -11,11 +11,14 @@ import yaml
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
+from tests.waiting import wait_until
 
 import snakemake_logger_plugin_ptft as plugin
+from ptft.errors import ConfigFiles
 from ptft.paths import Results
 from ptft.planning.expected import Expected
 from ptft.study import read_study
+from snakemake_logger_plugin_ptft import previews
 from snakemake_logger_plugin_ptft.lines import RunLines, amount
 
 SETTINGS = SimpleNamespace(
@@ -42,11 +45,11 @@ class Screen(io.StringIO):
 class Told:
     """A handler that is told Snakemake's events, with a clock that is set."""
 
-    def __init__(self, monkeypatch, stream, settings=SETTINGS):
+    def __init__(self, monkeypatch, stream, settings=SETTINGS, own=None):
         self.now = 0.0
         monkeypatch.setattr(plugin.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(plugin.LogHandler, "_tick", lambda handler: None)
-        self.handler = plugin.LogHandler(settings, None)
+        self.handler = plugin.LogHandler(settings, own)
         self.handler.stream = stream
 
     def __call__(self, event=None, message=None, level=logging.INFO, **fields):
@@ -326,3 +329,52 @@ def test_a_job_that_failed_and_ran_again_counts_once():
     lines.start(1, "tune", TUNE, 5.0)
     lines.finish(1)
     assert (lines.jobs_done, lines.running, lines.complete) == (1, {}, False)
+
+
+@pytest.fixture
+def previewed(monkeypatch, repository, tmp_path):
+    """A run of a study that is announced, with previews made by a stand-in of the program."""
+    file = repository / "tests/studies/cluster.yaml"
+    content = yaml.safe_load(file.read_text())
+    grid = read_study(content, ConfigFiles([file], content), repository / "config")
+    plugin.announce(grid.results, grid)
+    program = tmp_path / "preview_study.py"
+    monkeypatch.setattr(previews, "PROGRAM", program)
+    monkeypatch.setattr("ptft.planning.expected.expected_run", lambda *_: EXPECTED)
+
+    def run(code, share, step=100.0):
+        program.write_text(code)
+        screen = io.StringIO()
+        settings = plugin.LogHandlerSettings(previews=share)
+        tell = Told(monkeypatch, screen, own=settings)
+        tell(LogEvent.RUN_INFO, stats=STATS | {"evaluate_model": 3, "total": 7})
+        for job in range(3):
+            tell.now += step
+            tell.start(job, "evaluate_model", "Evaluate", checkpoint="step4", arm="base")
+            tell.finish(job)
+            wait_until(lambda: tell.handler._previews._process is None, "a preview")
+        return tell
+
+    return run
+
+
+def test_a_preview_is_made_after_the_first_scores_and_while_it_is_cheap(previewed):
+    """The run takes 220 s, a first preview 10: none at 4 %, one at 5 %, more as time passes."""
+    code = "import sys; print('4 of 12 cells:', *sys.argv[1:])"
+    assert "preview" not in previewed(code, 0.04).text
+    assert previewed(code, 0.05, step=0.01).text.count("\npreview: 4 of 12") == 1
+    told = previewed(code, 1.0)
+    assert told.text.count("\npreview: 4 of 12 cells: --configfile ") == 3
+    assert "results/cluster/preview/report.html" in told.text
+
+
+def test_a_preview_that_fails_is_one_line_and_the_last(previewed):
+    told = previewed("raise ValueError('broken')", 1.0)
+    assert told.text.count("no preview: ValueError: broken\n") == 1
+    assert told.handler.run.jobs_done == 3
+
+
+def test_a_process_of_a_single_job_makes_no_preview(previewed):
+    announced = plugin._announced
+    plugin.announce(announced.results, announced.grid, main=False)
+    assert "preview" not in previewed("print('made')", 1.0).text
