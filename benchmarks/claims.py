@@ -49,8 +49,8 @@ class Claim:
     Attributes:
         row: values of columns that identify the row; of several, the first counts.
         holds: whether it shows the claim.
-        long: not for the short form: it takes more than two tuned checkpoints, or the README does
-            not make it.
+        long: not for the short form: it takes more than two tuned checkpoints, or was not
+            measured with other seeds.
     """
 
     name: str

@@ -58,8 +58,10 @@ PLANS = {
     "overtraining": grid(8, 6, 12, 12, "texts", (10, 2)),
     "pocket-remedies": grid(2, 16, 10, 0, "methods texts", (7, 6))
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5},
-    "pocket": grid(5, 3, 12, 0, "formats methods", (9, 3))
-    | {"make_pocket_world": 1, "pretrain_checkpoint": 5},
+    # LoRA is at the last checkpoint only.
+    "pocket": grid(5, 2, 14, 0, "formats methods texts", (10, 4))
+    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5}
+    | {"finetune_model": 12, "evaluate_model": 17},
     "pocket-full": grid(5, 4, 26, 0, "formats", (11, 4))
     | {"make_pocket_world": 1, "pretrain_checkpoint": 5},
     "published": TABLES_ON | drawn("formats") | {"read_finished": 1},

@@ -15,7 +15,7 @@ NEEDED = {"transitions", "formats", "remedies", "generic_text", "along_finetunin
 @pytest.mark.parametrize(
     ("study", "drawn"),
     [
-        ("pocket", {"transitions", "formats", "remedies"}),
+        ("pocket", {"transitions", "formats", "remedies", "generic_text"}),
         ("pocket-full", {"transitions", "formats"}),
         ("pocket-remedies", {"transitions", "remedies", "generic_text"}),
         ("olmo-1b", {"transitions", "formats"}),  # instruction tuning is on a task of its own
