@@ -115,6 +115,7 @@ def test_every_slice_of_a_study_is_of_the_type_its_program_reads(
     for name, arm in grid.arms.items():
         if arm.method:
             file = slices.file("finetune", lambda name=name: finetune_slice(grid, name))
-            request = read_request(Path(file), **paths)
+            replay = Path("x") if grid.settings(name).replay else None
+            request = read_request(Path(file), {}, **paths, replay=replay)
             assert (request.method, request.seed) == (arm.method, arm.seed)
             assert request.settings == grid.settings(arm.name)

@@ -90,6 +90,7 @@ def test_methods_by_name():
     assert {name: settings.__name__ for name, settings in METHODS.items()} == {
         "full": "TrainingSettings",
         "lora": "LoraSettings",
+        "oft": "OftSettings",
         "instruct": "TrainingSettings",
     }
     with pytest.raises(ValueError, match="found 'prefix', expected one of"):
