@@ -90,6 +90,7 @@ use rule check_scored as check_trained with:
         RESULTS.log("check_trained", "{training}"),
     wildcard_constraints:
         training=one_of(TRAININGS),
+    localrule: True  # Snakemake's `use rule` does not hand this on
     params:
         plan=slice_of("check_trained", slices.trained_slice, "training"),
     message:
