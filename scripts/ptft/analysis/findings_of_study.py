@@ -152,7 +152,9 @@ def run(tables: Tables, missing: int = 0, hours: float | None = None) -> Finding
         more={
             "checkpoints": order["checkpoint"].to_list(),
             "tokens": [main["tokens"].min(), main["tokens"].max()],
-            "arms": tuned.filter(pl.col("derived").is_null())["arm"].n_unique(),
+            "tuned": len(
+                tuned.filter(pl.col("derived").is_null()).select("checkpoint", "arm").unique()
+            ),
             "models": len(main.select("checkpoint", "arm").unique()),
             "methods": tuned["method"].unique().sort().to_list(),
             "tasks": tuned["train_task"].unique().sort().to_list(),

@@ -44,7 +44,7 @@ def test_every_question_that_the_study_can_answer_has_a_card_and_a_chapter(page_
     assert [f'href="#{name}"' in page for name in asked] == [True] * len(asked)
     text = text_of(page)
     assert "Pre-training alone teaches 1 of 4 datasets" in text and "Most: quiz, +3" in text
-    assert "tiny: 2 fine-tuned models (nli, story) from each of 3 checkpoints" in text
+    assert "tiny: 6 fine-tuned models (nli, story) from 3 checkpoints" in text
     assert "No findings" not in text
     table = pl.read_csv(tmp_path / "tables/findings.csv")
     said = table.filter(pl.col("sentence").is_not_null())
