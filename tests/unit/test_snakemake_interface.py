@@ -11,6 +11,7 @@ IMPORTS = {
     "snakemake.utils.min_version",
     "snakemake_interface_logger_plugins.base.LogHandlerBase",
     "snakemake_interface_logger_plugins.common.LogEvent",
+    "snakemake_interface_logger_plugins.settings.LogHandlerSettingsBase",
 }
 LOADED = {"sys.modules.get", "importlib.import_module"}
 CORRECTED = {"ptft/runtime/slurm_plugin.py"}
