@@ -4,6 +4,8 @@ import polars as pl
 import pytest
 import yaml
 
+from ptft.study import named_study
+
 
 def test_texts_that_are_not_there_are_asked_for(repository, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
@@ -35,12 +37,16 @@ def test_a_claim_is_decided_by_its_row_and_counted_over_studies(claims):
     ]
 
 
-def test_each_study_of_the_claims_has_seeds_and_a_model_of_its_own(claims):
-    studies = list(claims.variants(short=False))
-    assert len({(each.model, each.finetuning) for each in studies}) == len(studies) == 20
-    study = yaml.safe_load(claims.Variant(1, "other", 3).write(short=True).read_text())
-    assert (study["study"], study["model"]) == ("claims-pocket-1-other-3-short", "pocket-1-other")
-    assert study["finetune"]["full"]["seeds"] == [3]
+def test_each_model_of_the_claims_has_a_study_and_a_seed_of_its_own(claims):
+    assert len({each.name for each in claims.models(short=False)}) == 4
+    short, full = (claims.Model(1, "other").write(seeds=2, short=short) for short in (True, False))
+    assert (short.stem, full.stem) == ("claims-pocket-1-other-short", "claims-pocket-1-other")
+    for file in (short, full):
+        assert named_study(file).name == file.stem
+    study = yaml.safe_load(short.read_text())
+    assert study["model"] == "pocket-1-other"
+    assert study["finetune"].keys() == {"full"}
+    assert study["finetune"]["full"]["seeds"] == [0, 1]
     assert study["finetune"]["full"]["checkpoints"] == study["checkpoints"][1:]
     model = yaml.safe_load((claims.STUDIES / "models/pocket-1-other.yaml").read_text())
     assert model["source"]["pretraining"]["seed"] == 1
