@@ -92,8 +92,8 @@ def test_one_version_is_named_everywhere_and_the_paper_once(read, repository):
 
 
 def test_what_the_guides_for_contributors_name_is_there(repository, make_targets):
-    for name in ("CONTRIBUTING.md", "docs/log.md", "README.md", "docs/pocket.md"):
-        file = repository / name
+    names = ("CONTRIBUTING", "docs/log", "README", "docs/pocket", "docs/evaluation")
+    for file in (repository / f"{name}.md" for name in names):
         text = file.read_text()
         for place in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (file.parent / place).exists(), place

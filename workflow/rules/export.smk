@@ -12,7 +12,7 @@ rule export:
             for name in [*AUDITS, *(["arms"] if ARMS else [])]
             for suffix in ("parquet", "csv")
         ],
-        figures=[RESULTS.figure(name, suffix) for name in FIGURES for suffix in ("svg", "png")],
+        figures=[RESULTS.figure(name) for name in FIGURES],
         page=[RESULTS.report, *(RESULTS.table("findings", kind) for kind in ("parquet", "csv"))],
     output:
         archive=RESULTS.archive,

@@ -341,6 +341,7 @@ AUDIT_SCHEMA = schema(
     *("gold_labels", "gold_share", "predictions", "prediction_share", "prompt_tokens"),
     *("label_mass", "gained", "lost"),
 )
+REPLICATES_SCHEMA = schema(*KEY, "metric", *AUDIT_SCHEMA, COLUMN, **{COLUMN: pl.Binary})
 SCORE_SCHEMA = schema(
     *("metric", "value", "stderr", "ci_low", "ci_high", "n", "chance", "main", "truncated")
 )
@@ -398,8 +399,7 @@ def score_cells(
         for row in _score_dataset(study, evaluations, dataset, by_dataset[dataset])
     ]
     scores = pl.List(pl.Struct(SCORE_SCHEMA))
-    columns = (*KEY, "metric", *AUDIT_SCHEMA, COLUMN, "scores")
-    return pl.DataFrame(rows, schema=schema(*columns, **{COLUMN: pl.Binary}, scores=scores))
+    return pl.DataFrame(rows, schema={**REPLICATES_SCHEMA, "scores": scores})
 
 
 def domain_of(task: str | None, dataset: str, study: Mapping[str, Any]) -> str:

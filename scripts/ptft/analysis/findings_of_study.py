@@ -168,7 +168,8 @@ def run(tables: Tables, missing: int = 0, hours: float | None = None) -> Finding
 
 FIRST_TO_READ = (
     *("one gold label", "near perfect untuned", "unlikely labels", "constant answer"),
-    *("near-constant answer", "below chance", "no variance", "shots cut", "same score twice"),
+    *("near-constant answer", "below chance", "no variance", "empty answers", "cut answers"),
+    *("shots cut", "same score twice"),
 )
 """flags by how much they matter; others come behind them"""
 

@@ -77,6 +77,8 @@ GUESS = pl.when(pl.col("chance").is_not_null()).then(pl.max_horizontal("chance",
 # What the most frequent gold answer earns; null where texts are generated.
 MAJORITY = pl.when(pl.col("chance").is_not_null()).then("gold_share").alias("majority")
 BASE = pl.col("method").is_null() & pl.col("derived").is_null()
+ENDINGS = ("empty", "cut")
+"""shares of a cell's generated answers: without text, and ended by their length"""
 # What is left of the key when runs that differ in their seed only are averaged.
 GROUP = ["checkpoint", *ARM, "dataset", "format", "shots"]
 RUN = ["checkpoint", *ARM]
@@ -92,8 +94,9 @@ class Scores:
 
     ``cells`` has the columns of the cells table (main metric only) less arm and seed, plus
     ``index`` (position of the checkpoint in pre-training, 0 is the earliest), ``n_seeds``, the
-    columns of ``AUDIT_SCHEMA``, ``run`` (number of the checkpoint, method and task: cells of one
-    run share their training seeds) and ``row``, the row of these that belongs to it:
+    columns of ``AUDIT_SCHEMA``, those of ``ENDINGS``, ``run`` (number of the checkpoint, method and
+    task: cells of one run share their training seeds) and ``row``, the row of these that belongs to
+    it:
 
     ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
     function of draws are the interval of that function of scores.
@@ -138,6 +141,12 @@ class Scores:
         seeds = sorted(main["seed"].drop_nulls().unique())
         known = None if replicates is None else _Known.of(replicates)
         prompted = _average_seeds(*_drawn(main.filter(~text), known, seed), seed, seeds)
+        ended = (pl.col("value").filter(metric=name).mean().alias(name) for name in ENDINGS)
+        endings = cells.filter(~text).group_by(GROUP).agg(ended)
+        told = prompted.cells.join(
+            endings, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
+        )
+        prompted = replace(prompted, cells=told)
         prompted = _with_against_base(prompted, cells.filter(~text), known, seed, seeds)
         if not (main["kind"] == "text").any():
             return prompted

@@ -31,6 +31,13 @@ ENDS = {"train_loss": "loss"} | {
     name: name
     for name in ("validation_loss", "validation_exact", "start_loss", "constant_loss", "final_loss")
 }
+FIXED = {
+    **SCHEMA,
+    **dict.fromkeys(ENDS, pl.Float64),
+    "training": pl.String,
+    **dict.fromkeys(("learned", "chosen", "at_edge"), pl.Boolean),
+}
+"""columns of the table but for the settings that methods sweep"""
 LEARNED, BEHIND = "learned", "behind"
 """verdicts on a training; others say why it did not learn (``ptft.training.records.verdict``)"""
 
@@ -73,10 +80,9 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     rows = list(_rows(study, models, kept))
     swept = dict.fromkeys(key for sweep in study["sweeps"].values() for key in sweep)
     columns = dict.fromkeys([*SCHEMA, *swept, *ENDS, "training"])
-    numbers = dict.fromkeys(ENDS, pl.Float64)
     table = pl.DataFrame(
         {name: [row.get(name) for row in rows] for name in columns},
-        schema_overrides={**SCHEMA, **numbers, "training": pl.String},
+        schema_overrides={name: FIXED[name] for name in columns if name in FIXED},
         strict=False,
     ).with_columns(training=_training())
     table = table.with_columns(learned=pl.col("training") == LEARNED)

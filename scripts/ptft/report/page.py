@@ -179,7 +179,9 @@ def read_tables(folder: Path) -> dict[str, pl.DataFrame]:
     tables = {name: pl.read_parquet(path) for name, path in made.items() if path.exists()}
     costs = folder / "costs.csv"
     if costs.exists():
-        tables["costs"] = pl.read_csv(costs, schema=COSTS)
+        told = pl.read_csv(costs, infer_schema=False)  # an archive may lack a column
+        there = (name if name in told.columns else pl.lit(None).alias(name) for name in COSTS)
+        tables["costs"] = told.select(there).cast(COSTS)
     return tables
 
 

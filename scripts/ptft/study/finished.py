@@ -167,22 +167,58 @@ class ArchivedCells(Strict):
     """files in it that are unpacked"""
 
     def read_into(self, results: Path) -> None:
-        """Unpack the tables that no job here can make.
+        """Unpack the tables that no job here can make, with the columns that they have here.
 
         Raises:
-            ArchiveError: the archive is damaged, or its cells have other columns than ours.
+            ArchiveError: the archive is damaged, or a table in it can't be read as ours.
+        """
+        from ptft.analysis.cell_scores import COLUMN, KEY, REPLICATES_SCHEMA
+        from ptft.analysis.collect import CELLS_SCHEMA
+        from ptft.analysis.tuned_models import FIXED
+
+        unpack(Path(self.archive), set(self.members).__contains__, results)
+        tables, key = results / "tables", {*KEY, "metric"}
+        told = key | {"kind", "value", "n", "main"}
+        self._fit(tables / "cells.parquet", CELLS_SCHEMA, told)
+        self._fit(tables / "replicates.parquet", REPLICATES_SCHEMA, key | {COLUMN})
+        self._fit(tables / "arms.parquet", FIXED, {"checkpoint", "arm"}, sweeps=True)
+
+    def _fit(
+        self, file: Path, columns: Mapping[str, Any], needed: set[str], sweeps: bool = False
+    ) -> None:
+        """Give a table that another version of this workflow wrote the columns of this one.
+
+        Args:
+            columns: of the table here, with their types; those that are not there are null.
+            needed: those that have to be there.
+            sweeps: whether it may have further ones; else they are dropped.
         """
         import polars as pl
 
-        from ptft.analysis.collect import CELLS_SCHEMA
+        from ptft.analysis.csv_tables import write_csv
 
-        unpack(Path(self.archive), set(self.members).__contains__, results)
-        found = pl.read_parquet_schema(results / "tables" / "cells.parquet")
-        if other := sorted(map(str, set(found.items()) ^ set(dict(CELLS_SCHEMA).items()))):
+        if not file.exists():
+            return
+        told, found = f"{self.archive}: tables/{file.name}", pl.read_parquet_schema(file)
+        if wrong := [
+            name
+            for name, kind in columns.items()
+            if (name in needed if name not in found else found[name] != kind)
+        ]:
             raise ArchiveError(
-                f"{self.archive}: tables/cells.parquet has other columns than this workflow reads: "
-                f"{', '.join(other)}; read it with the version of the workflow that wrote it"
+                f"{told}: columns {wrong} are missing or have other types than here; read it with "
+                "the version of the workflow that wrote it"
             )
+        new = [name for name in columns if name not in found]
+        gone = [] if sweeps else [name for name in found if name not in columns]
+        if new or gone:
+            logging.info("%s: columns %s are empty, %s are left out", told, new, gone)
+            empty = (pl.lit(None, columns[name]).alias(name) for name in new)
+            table = pl.read_parquet(file).drop(gone).with_columns(empty)
+            table = table.select(*columns, pl.exclude(*columns))
+            table.write_parquet(file)
+            if (beside := file.with_suffix(".csv")).exists():
+                write_csv(table, beside)
 
 
 class FinishedStudy:

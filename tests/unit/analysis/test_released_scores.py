@@ -1,8 +1,10 @@
 """The released tables, and what the paper reports from them."""
 
 import hashlib
+import json
 import re
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
@@ -17,17 +19,18 @@ from ptft.analysis.released_scores import (
 )
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables import make_table
+from ptft.analysis.tables import BY_EXAMPLE, TABLES, analyse, make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
+from ptft.report.page import StudyFiles, write_page
 from ptft.study import StudyError
-from ptft.study.finished import read_finished, unpack
+from ptft.study.finished import ArchivedCells, read_finished
 
 ORDER = [
     "step1000", "step18000", "step342000", "step424000", "step505000", "step592000",
     "step738000", "main",
 ]  # fmt: skip
-TABLES = ["all_perf_table.csv", "official_eval_table.csv", "it_perf_table.csv"]
+RELEASED = ["all_perf_table.csv", "official_eval_table.csv", "it_perf_table.csv"]
 NUMBER = re.compile(r"[+−]?\d+\.\d+")
 LIMITS = ("ci_low", "ci_high")
 # The paper's Table 6, as printed.
@@ -77,11 +80,11 @@ def test_tables_that_are_not_there_are_refused(config, repository, tmp_path, mon
     file = Path("config/published.yaml")
     library = repository / "config"
     sources = read_finished(config, [file], library).sources
-    assert sources == [f"config/published/{n}" for n in TABLES]
+    assert sources == [f"config/published/{n}" for n in RELEASED]
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError) as refusal:
         read_finished(config, [repository / file], library)
-    for said in ("published.yaml:9: published.root", TABLES[0], str(tmp_path)):
+    for said in ("published.yaml:9: published.root", RELEASED[0], str(tmp_path)):
         assert said in str(refusal.value)
     elsewhere = deepcopy(config)
     elsewhere["published"]["root"] = "https://example.org/tables"
@@ -445,18 +448,46 @@ def test_the_readme_quotes_them(published, scores, settings, repository):
         assert found[claim] == [round(value, digits) for value in values], claim
 
 
-def test_the_readme_quotes_the_study_of_a_real_model(repository, tmp_path):
+@pytest.fixture(scope="module")
+def redrawn(repository, tmp_path_factory):
+    """The folder of the archived study of a real model: its tables and its page made again."""
+    root, file = tmp_path_factory.mktemp("real"), repository / "config/smollm2-135m-instruct.yaml"
+    config = yaml.safe_load(file.read_text())
+    archive = repository / config["published"]["archive"]
+    config["published"]["archive"] = str(archive)
+    study = read_finished(config, [file], repository / "config")
+    ArchivedCells(**study.reading).read_into(root)
+    (root / "study.yaml").write_text(yaml.safe_dump(study.resolved))
+    (root / "settings.json").write_text(json.dumps(asdict(study.study.analysis)))
+    names = [name for name in TABLES if "examples" in study.contents or name not in BY_EXAMPLE]
+    read = (root / f"tables/{name}.parquet" for name in ("cells", "replicates", "arms"))
+    cells, replicates, arms = read
+    analyse(cells, root / "tables", replicates, arms, root / "settings.json", tuple(names))
+    records = (root / "state/trained",)
+    files = StudyFiles(root / "study.yaml", root / "tables", root / "figures", records)
+    write_page(files, root / "report.html", [])
+    return root
+
+
+def test_the_study_of_a_real_model_is_redrawn_to_its_end(redrawn, repository):
+    archive = repository / "config/published/smollm2-135m-instruct.tar.gz"
+    assert archive.stat().st_size < 2_000_000
+    findings = pl.read_parquet(redrawn / "tables/findings.parquet")
+    # By hand from the study: the base model, 16 tuned ones and 8 half-way; four datasets each.
+    assert findings.filter(kind="run")["count"].to_list() == [25 * 4]
+    assert "4 bits a weight" in (redrawn / "report.html").read_text()
+    # Tuned on labels it answers XSum with nothing: that is most of its loss.
+    flagged = pl.read_parquet(redrawn / "tables/suspicious.parquet").filter(train_task="mnli")
+    empty = flagged.filter(pl.col("derived").is_null(), flag="empty answers", dataset="xsum_lead")
+    assert set(empty["method"]) == {"full", "lora"}
+
+
+def test_the_readme_quotes_the_study_of_a_real_model(redrawn, repository):
     """Each number with its interval, as the archived scores give them with all other claims."""
     text = (repository / "README.md").read_text().split("## The same on a real model")[1]
     number = r"(−?\d+\.\d+)"
     quoted = re.findall(rf"{number} (?:% )?\({number}\s+to\s+{number}\)", text.split("\n## ")[0])
-    archive = repository / "config/published/smollm2-135m-instruct.tar.gz"
-    assert archive.stat().st_size < 2_000_000
-    unpack(archive, lambda name: name.startswith("tables/"), tmp_path)
-    cells, replicates = (
-        pl.read_parquet(tmp_path / f"tables/{name}.parquet") for name in ("cells", "replicates")
-    )
-    claims = make_table("claims", Scores.build(cells, replicates), Settings())
+    claims = pl.read_parquet(redrawn / "tables/claims.parquet")
     lost = {"claim": "headroom", "direction": "classification>generation"}
     told = [
         ({**lost, "method": "full"}, 100),
@@ -473,3 +504,7 @@ def test_the_readme_quotes_the_study_of_a_real_model(repository, tmp_path):
         digits = 1 if scale == 100 else 3
         found = [round(float(word.replace("−", "-")), digits) for word in words]
         assert found == [round(scale * value, digits) for value in row], which
+    [empty] = re.findall(r"leave (\d+) to (\d+) % of the summaries without text", text)
+    cells = pl.read_parquet(redrawn / "tables/cells.parquet").filter(pl.col("derived").is_null())
+    told = cells.filter(metric="empty", dataset="xsum_lead", train_task="mnli")["value"]
+    assert [round(100 * share) for share in (told.min(), told.max())] == [*map(int, empty)]

@@ -287,6 +287,21 @@ def test_flags_from_answers():
     assert flags(with_answers(prediction_share=0.85)) == []  # a lean is no constant answer
 
 
+@pytest.mark.parametrize(("metric", "flag"), [("empty", "empty answers"), ("cut", "cut answers")])
+def test_a_flag_for_answers_that_end_before_they_say_anything_or_never(metric, flag):
+    """By the mean of both seeds: .1 and .4 of the answers are a quarter, .1 and .3 are not."""
+    seeds = {("base", "story", "default"): (0.4, 0.5)} | {
+        (f"full.nli.s{seed}", "story", "default"): (0.2, 0.3) for seed in (0, 1)
+    }
+    frame = cells(seeds)
+    for share, found in ((0.4, [flag]), (0.3, [])):
+        ended = pl.when(pl.col("seed") == 1).then(share).otherwise(0.1)
+        beside = frame.with_columns(metric=pl.lit(metric), value=ended, main=pl.lit(False))
+        scores = Scores.build(pl.concat([frame, beside]))
+        flagged = make_table("suspicious", scores, Settings())
+        assert flags(scores) == found and set(flagged["method"]) <= {"full"}
+
+
 def test_a_flag_for_shots_that_did_not_fit():
     frame = cells({("base", "nli_in", "default"): (0.4, 0.4)}).with_columns(truncated=pl.lit(0.9))
     assert flags(Scores.build(frame)) == ["shots cut"]

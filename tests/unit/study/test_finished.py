@@ -5,13 +5,19 @@ import io
 import json
 import tarfile
 
+import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from ptft import versions
+from ptft.analysis.cell_scores import COLUMN, REPLICATES_SCHEMA
+from ptft.analysis.collect import CELLS_SCHEMA
+from ptft.analysis.tuned_models import FIXED
 from ptft.study import StudyError
 from ptft.study.finished import (
     FORMAT,
+    ArchivedCells,
     ArchiveError,
     read_finished,
     read_head,
@@ -140,6 +146,62 @@ def test_an_archive_of_another_kind_is_refused(archive):
     rewrite(archive, {"thesis.tex": b""})
     with pytest.raises(ArchiveError, match=r"found 'thesis\.tex', expected 'archive\.json'"):
         read_head(archive)
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Function: the folder that tables are in which went through an archive; an empty row each."""
+    columns = {"cells": CELLS_SCHEMA, "replicates": REPLICATES_SCHEMA, "arms": FIXED}
+
+    def tables(drop=None, **changes):
+        files = {"study.yaml": tmp_path / "study.yaml"}
+        files["study.yaml"].write_text("study: {study: s}")
+        for name, schema in columns.items():
+            files[f"tables/{name}.parquet"] = file = tmp_path / f"{name}.parquet"
+            table = pl.DataFrame({key: [None] for key in schema}, schema=schema)
+            table.with_columns(**changes.get(name, {})).drop(
+                drop or (), strict=False
+            ).write_parquet(file)
+        (tmp_path / "cells.csv").write_text("of another version")
+        files["tables/cells.csv"] = tmp_path / "cells.csv"
+        write_archive("s", files, tmp_path / "s.tar.gz")
+        members = [name for name in files if name != "study.yaml"]
+        ArchivedCells(archive=str(tmp_path / "s.tar.gz"), members=members).read_into(
+            tmp_path / "out"
+        )
+        return tmp_path / "out/tables"
+
+    return tables
+
+
+def test_tables_of_other_versions_get_the_columns_of_this_one(tables, caplog):
+    caplog.set_level("INFO")
+    swept = {"cells": {"mood": pl.lit("x")}, "arms": {"rank": pl.lit(16)}}
+    folder = tables(drop=["truncated", "label_mass", "n_updates"], **swept)
+    for name, schema in (("cells", CELLS_SCHEMA), ("replicates", REPLICATES_SCHEMA)):
+        found = pl.read_parquet(folder / f"{name}.parquet")
+        assert_frame_equal(found, pl.DataFrame({key: [None] for key in schema}, schema=schema))
+    arms = pl.read_parquet(folder / "arms.parquet")
+    assert arms.columns == [*FIXED, "rank"] and arms["rank"].to_list() == [16]
+    assert (folder / "cells.csv").read_text().startswith(",".join(CELLS_SCHEMA))
+    assert len([told for told in caplog.messages if "s.tar.gz: tables/" in told]) == 3
+
+
+def test_tables_of_this_version_are_left_alone(tables):
+    assert (tables() / "cells.csv").read_text() == "of another version"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"drop": "value"}, r"cells\.parquet: columns \['value'\] are missing"),
+        ({"drop": COLUMN}, rf"replicates\.parquet: columns \['{COLUMN}'\]"),
+        ({"cells": {"step": pl.lit("1")}}, r"columns \['step'\] .* other types"),
+    ],
+)
+def test_tables_that_cannot_be_read_as_ours_are_refused(tables, changes, said):
+    with pytest.raises(ArchiveError, match=said):
+        tables(**changes)
 
 
 RESOLVED = {

@@ -27,6 +27,8 @@ MANY = 1000
 # These also keep a rise from being called learning (:func:`curve_table`).
 LITTLE_MASS = 0.01
 UNLIKELY_LABELS = pl.col("label_mass") < LITTLE_MASS
+A_PART = 0.25
+"""of the answers that ended otherwise than with what they say"""
 NEARLY_ALL, NORMAL_P001 = 0.9, 3.09
 # Nearly one answer for all, and more often than the most frequent label is right (one-sided test,
 # p < .001): who knows the answers gives each as often as it is right.
@@ -54,6 +56,10 @@ FLAGS = {
     "often than the most frequent label is right",
     "unlikely labels": "the labels have less than 1 % of the probability together: which of them "
     "is likeliest compares what the model would not say",
+    "empty answers": "a quarter of the answers or more have no text: a gain or a loss may be of "
+    "text at all, not of what it says",
+    "cut answers": "a quarter of the answers or more end by their length: a gain or a loss may be "
+    "of when answers end, not of what they say",
     "no variance": "every example has the same score",
     "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
     "model evaluated under two names",
@@ -102,6 +108,8 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         "constant answer": CONSTANT_ANSWER,
         "near-constant answer": NEAR_CONSTANT & (pl.col("prediction_share") < 1),
         "unlikely labels": UNLIKELY_LABELS,
+        "empty answers": pl.col("empty") >= A_PART,
+        "cut answers": pl.col("cut") >= A_PART,
         "no variance": pl.col("stderr") == 0,
         "same score twice": between & fine & (pl.col("checkpoint").n_unique().over(cell) > 1),
         "shots cut": (pl.col("shots") > 0) & (pl.col("truncated") > 0.5),
