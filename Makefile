@@ -26,7 +26,10 @@ $(INSTALLED): envs/lock.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	@echo "Installing $$(grep -c == envs/lock.txt) packages into .venv; this takes some minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt \
+	@while sleep 20 > /dev/null; do \
+	  echo "  $$(ls -d .venv/lib/*/site-packages/*.dist-info | wc -l) packages are there"; done & \
+	  trap "kill $$!" EXIT; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt \
 	  | awk '/(Downloading|Using cached) .*[0-9][0-9].* MB|^Installing/ {print substr($$0, 1, 100); fflush()}'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@! command -v nvidia-smi > /dev/null || $(BIN)/python scripts/check_gpu.py --driver || true

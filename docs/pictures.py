@@ -63,7 +63,7 @@ def draw_rules(picture: Path) -> None:
     for number in figures[1:]:
         rules = re.sub(rf"^\s*{number}\[.*\n", "", rules, flags=re.M)
         rules = re.sub(rf"\b{number}\b(?= ->)|(?<=-> ){number}\b", figures[0], rules)
-    rules = re.sub(r"plot_\w+", "plot_… (one rule per figure)", rules)
+    rules = re.sub(r"plot_\w+", "plot_… (one rule per module)", rules)
     direct = subprocess.run(
         ["tred"], input=rules, check=True, text=True, capture_output=True
     ).stdout

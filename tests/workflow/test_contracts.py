@@ -9,7 +9,7 @@ import shutil
 import polars as pl
 
 from ptft.evaluation.records import recorded_slice
-from ptft.figures import figures_of
+from ptft.figures import drawn_together, figures_of
 from ptft.runtime.job_records import read_records
 
 CHECKPOINTS = ["step4", "step16"]
@@ -30,7 +30,9 @@ CHECKS = "Put the checks of the data into tables"
 DIGEST = "Digest the data that models are scored on"
 RESOLVED = "Write the resolved study"
 # Full fine-tuning alone, in two formats, and no generic text.
-DRAWN = [f"Draw {figure}" for figure in figures_of(["examples", "formats"])]
+DRAWN = [
+    f"Draw figures of {module}" for module in drawn_together(figures_of(["examples", "formats"]))
+]
 
 
 def evaluations(checkpoints=CHECKPOINTS, arms=ARMS):
@@ -307,7 +309,6 @@ def test_generic_text_is_evaluated_and_no_other_cell_is(finished):
             *evaluations(),
             *TAIL,
             *DRAWN,
-            "Draw generic_text",
             RESOLVED,
         ]
     )
@@ -331,7 +332,7 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
         [
             *(*trained("lora.pocket_nli"), CHECKS),
             *(*finetunings(arms, ["step16"]), *evaluations(["step16"], arms)),
-            *(*TAIL, *DRAWN, "Draw remedies", RESOLVED),
+            *(*TAIL, *DRAWN, RESOLVED),
         ]
     )
     stages = finished.stages(output)
@@ -345,10 +346,10 @@ def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
     assert finished.planned() == sorted([*TAIL, *DRAWN, RESOLVED])
 
 
-def test_a_figures_script_redraws_that_figure(finished):
+def test_an_edited_module_redraws_its_figures(finished):
     finished.edit("scripts/ptft/figures/formats.py", '"""', '"""Edited. ')
     # The page shows it, too.
-    expected = ["Draw formats", "Write the report"]
+    expected = ["Draw figures of formats", "Write the report"]
     assert finished.planned() == expected
 
 
@@ -394,7 +395,7 @@ def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
     assert finished.messages(output) == sorted(
         [
             *(*finetunings(ways), *evaluations(arms=ARMS[1:]), *TAIL, *DRAWN),
-            *("Draw along_finetuning", "Draw remedies", RESOLVED),
+            *("Draw figures of snapshots", RESOLVED),
         ]
     )
     stages = finished.stages(output)
@@ -430,7 +431,7 @@ def test_adopting_trains_nothing(finished):
     adopted = "adopt: {sft: {path: theirs, base: step4, task: pocket_nli}}\nevaluate:"
     finished.edit("study.yaml", "evaluate:", adopted)
     jobs = ["Adopt sft at step4", *evaluations(["step4"], ["sft"])]
-    assert finished.planned() == sorted([*jobs, *TAIL, *DRAWN, "Draw remedies", RESOLVED])
+    assert finished.planned() == sorted([*jobs, *TAIL, *DRAWN, RESOLVED])
     record = "results/tiny/state/scored/step4/sft.json"
     finished.snakemake(record)
     assert (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptft.figures import figures_of
+from ptft.figures import drawn_together, figures_of
 from ptft.hub.pins import Pin, PinnedFile
 from ptft.paths import Results
 from ptft.study import read_study
@@ -24,7 +24,7 @@ TABLES = {
     "analyse_cells": 1,
     "write_examples": 1,
     "compare_models": 1,
-    **{f"plot_{figure}": 1 for figure in figures_of(["examples", "formats"])},
+    **{f"plot_{module}": 1 for module in drawn_together(figures_of(["examples", "formats"]))},
     **TAIL,
 }
 # Of files that the Snakefile reads, by their folders or names.

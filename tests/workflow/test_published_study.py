@@ -74,7 +74,7 @@ def test_an_edited_translation_writes_its_pages_again(japanese):
     japanese.snakemake("--touch")
     japanese.edit("scripts/ptft/language/ja.yaml", '"hours": "時間"', '"hours": "所要時間"')
     planned = japanese.planned()
-    assert "Write the report" in planned and "Draw base_scores" in planned
+    assert "Write the report" in planned and "Draw figures of pretraining" in planned
     assert not [job for job in planned if "released" in job]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ptft.figures import figures_of
+from ptft.figures import drawn_together, figures_of
 
 from .conftest import make_clone
 
@@ -22,7 +22,7 @@ TABLES_ON = {
 
 def drawn(has):
     """Jobs that draw the figures of a study that has these."""
-    return {f"plot_{figure}": 1 for figure in figures_of(has.split())}
+    return {f"plot_{module}": 1 for module in drawn_together(figures_of(has.split()))}
 
 
 def grid(checkpoints, arms, splits, fetched, has, checks):

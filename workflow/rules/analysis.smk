@@ -31,38 +31,39 @@ rule analyse_cells:
         " {params.arms} --tables {params.tables} 2> {log:q}"
 
 
-for figure, spec in FIGURES.items():
+for module, drawn in drawn_together(FIGURES).items():
 
     rule:
         name:
-            f"plot_{figure}"
+            f"plot_{module}"
         input:
-            script=program("plot_figure"),
-            modules=library(f"figures/{spec.module}", *FIGURE_PARTS, "analysis/tuned_models")
-            + words(),
-            tables=[RESULTS.table(table) for table in spec.tables],
+            script=program("plot_figures"),
+            modules=library(f"figures/{module}", *FIGURE_PARTS, "analysis/tuned_models") + words(),
+            tables=sorted(
+                {RESULTS.table(table) for name in drawn for table in FIGURES[name].tables}
+            ),
             arms=ARMS,
         output:
-            svg=report(RESULTS.figure(figure, "svg"), category="Figures"),
-            png=RESULTS.figure(figure, "png"),
+            svg=report([RESULTS.figure(name, "svg") for name in drawn], category="Figures"),
+            png=[RESULTS.figure(name, "png") for name in drawn],
         log:
-            RESULTS.log("plot_figure", figure),
+            RESULTS.log("plot_figures", module),
         localrule: True
         conda:
             "../../envs/environment.yaml"
         params:
-            figure=figure,
+            figures=" ".join(drawn),
+            folder=lambda wildcards, input: folder_of(input.tables[0]),
+            output=lambda wildcards, output: folder_of(output.svg[0]),
+            titles=titles_slice,
             language=STUDY.report.language,
             arms=f"--arms {ARMS}" if ARMS else "",
-            titles=titles_slice,
-            folder=lambda wildcards, input: folder_of(input.tables[0]),
         message:
-            "Draw {params.figure}"
+            f"Draw figures of {module}"
         shell:
-            "python {input.script:q} --figure {params.figure} --tables-dir {params.folder:q}"
-            " --titles {params.titles:q} --language {params.language}"
-            " {params.arms}"
-            " --svg {output.svg:q} --png {output.png:q} 2> {log:q}"
+            "python {input.script:q} --figures {params.figures} --tables-dir {params.folder:q}"
+            " --titles {params.titles:q} --language {params.language} {params.arms}"
+            " --output-dir {params.output:q} 2> {log:q}"
 
 
 # Whoever asks for results asks for every record of cells: a table that is there would hide from

@@ -17,6 +17,7 @@ rule prepare_split:
         audit=RESULTS.split_audit("{dataset}", "{split}"),
     log:
         RESULTS.log("prepare_split", "{dataset}", "{split}"),
+    priority: 1  # what all evaluations wait for comes before trainings
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -45,6 +46,7 @@ if tokenizer_wanted(RESULTS):
             RESULTS.tokenizer,
         log:
             RESULTS.log("take_tokenizer"),
+        priority: 1
         localrule: True
         conda:
             "../../envs/environment.yaml"
@@ -63,6 +65,7 @@ rule check_scored:
         RESULTS.scored_check("{dataset}"),
     log:
         RESULTS.log("check_scored", "{dataset}"),
+    priority: 1
     localrule: True
     conda:
         "../../envs/environment.yaml"

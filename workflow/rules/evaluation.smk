@@ -9,6 +9,7 @@ rule digest_splits:
         RESULTS.digests,
     log:
         RESULTS.log("digest_splits"),
+    priority: 1
     localrule: True
     conda:
         "../../envs/environment.yaml"

@@ -8,7 +8,7 @@ from pathlib import Path
 from ptft import paths
 from ptft.analysis.tables import BY_EXAMPLE, TABLES
 from ptft.errors import locate
-from ptft.figures import FIGURES, figures_of
+from ptft.figures import FIGURES, drawn_together, figures_of
 from ptft.files import Slices
 from ptft.hub import TOKENS
 from ptft.models.folder import hash_files

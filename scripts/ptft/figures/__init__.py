@@ -6,7 +6,7 @@ Importing this package is cheap: a figure's module and matplotlib are imported o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -48,7 +48,9 @@ FIGURES: dict[str, FigureSpec] = {
         "gains", ("group_gains",), "Gain of learned and not learned datasets"
     ),
     "stopping": FigureSpec(
-        "pretraining", ("stopping", "gains", "claims"), "When pre-training could have stopped"
+        "pretraining",
+        ("stopping", "gains", "claims", "suspicious"),
+        "When pre-training could have stopped",
     ),
     "formats": FigureSpec(
         "formats", ("formats", "claims", "suspicious"), "Scores by prompt format", "formats"
@@ -86,6 +88,14 @@ def figures_of(has: Iterable[str | None]) -> dict[str, FigureSpec]:
     return {name: spec for name, spec in FIGURES.items() if spec.needs in needed}
 
 
+def drawn_together(figures: Iterable[str]) -> dict[str, list[str]]:
+    """Modules, and the figures of each, which one job draws: imports cost more than figures."""
+    together: dict[str, list[str]] = {}
+    for name in figures:
+        together.setdefault(FIGURES[name].module, []).append(name)
+    return together
+
+
 def draw(
     name: str,
     tables: Mapping[str, pl.DataFrame],
@@ -117,44 +127,64 @@ def draw(
     return figure
 
 
-def plot_figure(
-    figure: str,
+def draw_figures(
+    figures: Iterable[str],
     tables_dir: Path,
-    svg: Path,
-    png: Path,
-    titles: Path | None = None,
-    language: str = "en",
+    output_dir: Path,
     arms: Path | None = None,
+    kinds: Sequence[str] = ("svg", "png"),
 ) -> None:
-    """Draw one figure from the tables of a study.
+    """Write NAME.svg and NAME.png of figures, from NAME.parquet of tables.
 
     Args:
-        figure: its name
-        tables_dir: folder of NAME.parquet
-        svg: file to write
-        png: file to write
-        titles: names as people write them, JSON file
-        language: of the figure
-        arms: arms.parquet, for which settings are drawn
+        arms: arms.parquet, for which settings are drawn.
+        kinds: of files.
     """
     import polars as pl
 
     from ptft.figures.style import save
+
+    trained = pl.read_parquet(arms) if arms else None
+    for name in figures:
+        tables = {
+            table: pl.read_parquet(tables_dir / f"{table}.parquet")
+            for table in FIGURES[name].tables
+        }
+        files = (output_dir / f"{name}.{kind}" for kind in kinds)
+        save(draw(name, tables, trained), *files)
+
+
+def plot_figures(
+    figures: list[str],
+    tables_dir: Path,
+    output_dir: Path,
+    titles: Path | None = None,
+    language: str = "en",
+    arms: Path | None = None,
+) -> None:
+    """Draw figures from the tables of a study.
+
+    Args:
+        figures: their names
+        tables_dir: folder of NAME.parquet
+        output_dir: folder of the NAME.svg and NAME.png that are written
+        titles: names as people write them, JSON file
+        language: of the figures
+        arms: arms.parquet, for which settings are drawn
+    """
     from ptft.files import read_slice
 
-    tables = {
-        name: pl.read_parquet(tables_dir / f"{name}.parquet") for name in FIGURES[figure].tables
-    }
     use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
-    save(draw(figure, tables, pl.read_parquet(arms) if arms else None), svg, png)
+    draw_figures(figures, tables_dir, output_dir, arms)
 
 
-SCORES = {
-    "base_scores": {"value": False},
-    "gains": {"tuned": True, "base": False},
-    "formats": {"value": True},
+SCORES: dict[str, dict[str, tuple[bool, ...]]] = {
+    "base_scores": {"value": (False,)},
+    "gains": {"tuned": (True,), "base": (False,)},
+    "formats": {"value": (True,)},
+    "cross_evaluation": {"difference": (True, False)},
 }
-"""table of scores -> column -> whether it is of the row's own model, else of its base model"""
+"""table of scores -> column -> whose they are: of the row's own model (true), of its base model"""
 
 
 def _marked(
@@ -172,12 +202,10 @@ def _marked(
             on = [*CHOICE, "setting"]
             chosen = found.join(chosen_settings(arms), on=on, how="semi", nulls_equal=True)
             found = pl.concat([found, chosen.with_columns(setting=pl.lit(CHOSEN))])
-        for score, own in SCORES.get(name, {}).items():
-            arm = ["method", "train_task", "setting"] if own else []
-            keys = ["checkpoint", "dataset", "format", "shots", *arm]
-            of = found if own else found.filter(pl.col("method").is_null())
-            told = of.group_by(keys).agg(pl.col("flag").alias(f"{score}_flags"))
-            table = table.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        for score, models in SCORES.get(name, {}).items():
+            told = [_flags(table, found, own).fill_null([]) for own in models]
+            flags = pl.concat_list(told).list.unique(maintain_order=True)
+            table = table.with_columns(flags.alias(f"{score}_flags"))
     known = arms is not None and {*CHOICE, "setting", "derived"} <= {*table.columns}
     if known and "n_learned" not in table.columns and "learned" in arms.columns:
         seeds = learned_seeds(arms).filter(pl.col("trained") > 0)
@@ -189,6 +217,17 @@ def _marked(
         table = table.join(counts, on=on, how="left", nulls_equal=True, maintain_order="left")
         table = table.with_columns(n_seeds=pl.coalesce("^n_seeds$", "trained")).drop("trained")
     return table
+
+
+def _flags(table: pl.DataFrame, found: pl.DataFrame, own: bool) -> pl.Series:
+    """Warnings of each row's own model, or of its base model; null where there is none."""
+    import polars as pl
+
+    arm = ["method", "train_task", "setting"] if own else []
+    keys = ["checkpoint", "dataset", "format", "shots", *arm]
+    of = found if own else found.filter(pl.col("method").is_null())
+    told = of.group_by(keys).agg("flag")
+    return table.join(told, on=keys, how="left", nulls_equal=True, maintain_order="left")["flag"]
 
 
 def _shown(name: str, table: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:

@@ -176,9 +176,11 @@ def nothing_to_draw(reason: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, svg: Path, png: Path) -> None:
-    """Write both files; the same figure gives the same bytes."""
-    for path in (svg, png):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(svg, metadata={"Date": None, "Creator": "matplotlib"})
-    figure.savefig(png, metadata={"Software": None})
+METADATA = {".svg": {"Date": None, "Creator": "matplotlib"}, ".png": {"Software": None}}
+
+
+def save(figure: Figure, *files: Path) -> None:
+    """Write SVG and PNG files; the same figure gives the same bytes."""
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, metadata=METADATA[file.suffix])

@@ -23,13 +23,10 @@ from ptft import language, paths
 from ptft.analysis.collect import Parts, find_cells
 from ptft.analysis.costs import read_costs
 from ptft.analysis.csv_tables import write_csv, write_table
-from ptft.analysis.scores import Scores
-from ptft.analysis.settings import Settings
-from ptft.analysis.tables import TABLES, make_table
-from ptft.analysis.tuned_models import arms, with_chosen
-from ptft.figures import FigureSpec, draw, figures_of
-from ptft.figures.style import save
-from ptft.files import as_read
+from ptft.analysis.tables import analyse
+from ptft.analysis.tuned_models import arms
+from ptft.figures import FigureSpec, draw_figures, figures_of
+from ptft.files import as_file, as_read
 from ptft.hub.pins import fill_in
 from ptft.report.page import Progress, StudyFiles, write_page
 from ptft.study.grid import Grid
@@ -89,7 +86,8 @@ class Preview:
         language.use(self.grid.study.report.language, self.grid.titles)
         progress = self._collect()
         self._analyse()
-        self._draw()
+        figures, trained = self.output / "figures", self.tables / "arms.parquet"
+        draw_figures(self.drawn, self.tables, figures, trained, kinds=["svg"])
         self._write_page(progress)
         return int(progress.cells["cells"].sum()), int(progress.cells["of"].sum())
 
@@ -133,25 +131,12 @@ class Preview:
         return arms(study, models, records)
 
     def _analyse(self) -> None:
-        settings = Settings(**dataclasses.asdict(self.grid.study.analysis))
-        cells, trained = (
-            pl.read_parquet(self.tables / f"{name}.parquet") for name in ("cells", "arms")
+        settings = self.output / "analysis.json"
+        settings.write_text(as_file(dataclasses.asdict(self.grid.study.analysis)))
+        cells, replicates, trained = (
+            self.tables / f"{name}.parquet" for name in ("cells", "replicates", "arms")
         )
-        replicates = pl.scan_parquet(self.tables / "replicates.parquet")
-        scores = with_chosen(Scores.build(cells, replicates), trained)
-        for name in TABLES:
-            write_table(make_table(name, scores, settings), self.tables / f"{name}.parquet")
-
-    def _draw(self) -> None:
-        figures = self.output / "figures"
-        figures.mkdir(exist_ok=True)
-        trained = pl.read_parquet(self.tables / "arms.parquet")
-        for name, spec in self.drawn.items():
-            tables = {
-                table: pl.read_parquet(self.tables / f"{table}.parquet") for table in spec.tables
-            }
-            figure = draw(name, tables, trained)
-            save(figure, figures / f"{name}.svg", figures / f"{name}.png")
+        analyse(cells, self.tables, replicates, trained, settings)
 
     def _write_page(self, progress: Progress) -> None:
         resolved = self.output / "study.yaml"

@@ -72,7 +72,7 @@ def test_a_study_at_work_is_shown_and_not_touched(grid, repository, tmp_path, ca
     # Another model is there: what was read of the first is not read again.
     part = page.parent / "collected/step4/base.parquet"
     first = part.stat().st_mtime_ns
-    monkeypatch.setattr(Preview, "_draw", lambda preview: None)
+    monkeypatch.setattr("ptft.tools.preview.draw_figures", lambda *_, kinds: None)
     score(grid, tmp_path, "step4", "full.pocket_nli.s1")
     assert Preview(grid, tmp_path).make() == (6, 12)
     assert part.stat().st_mtime_ns == first
