@@ -21,6 +21,7 @@ from ptft.figures.axis import (
 from ptft.figures.marks import (
     METHOD_LINES,
     curve,
+    flags,
     heat_map,
     legend_below,
     method_line,
@@ -200,15 +201,7 @@ def _matrix(
         colours,
         [["" if cell is None else points(cell["difference"]) for cell in line] for line in known],
         [
-            [
-                (
-                    name,
-                    ""
-                    if cell is None
-                    else point_text(cell, "difference", where=language.dataset(cell["dataset"])),
-                )
-                for cell in line
-            ]
+            [(name, _told(cell), bool(cell and flags(cell, "difference"))) for cell in line]
             for name, line in zip(names, known, strict=True)
         ],
         vmin=-largest,

@@ -26,6 +26,7 @@ from ptft.figures.style import (
     MARKERS,
     MARKS,
     PALE,
+    RING,
     WARNED,
     wrapped,
 )
@@ -419,11 +420,15 @@ def outer_labels(axes: Sequence[Axes], columns: int) -> None:
             ax.set_ylabel("")
 
 
+Told = tuple[str, str, bool]
+"""of a cell: its series, its text, whether its score has a warning"""
+
+
 def heat_map(
     ax: Axes,
     values: Sequence[Sequence[float]],
     labels: Sequence[Sequence[str]],
-    told: Sequence[Sequence[tuple[str, str]]],
+    told: Sequence[Sequence[Told]],
     **options: object,
 ) -> None:
     """Draw ``values`` (rows, columns) as colours with their ``labels``.
@@ -434,7 +439,7 @@ def heat_map(
         ax: where.
         values: shown as colours.
         labels: written in the cells.
-        told: what each cell with a label tells a reader who asks: its series, and its text.
+        told: what each cell with a label tells a reader who asks; one with a warning has a ring.
         options: of ``seaborn.heatmap``.
     """
     shown = {"annot": labels, "fmt": "", "annot_kws": {"size": 7}, "cbar": False}
@@ -445,7 +450,11 @@ def heat_map(
                 ax.text(x + 0.5, y + 0.5, labels[y][x], ha="center", va="center", color=PALE)
     for text in ax.texts:
         x, y = (int(place) for place in text.get_position())
-        tell(text, told[y][x][0], [told[y][x][1]])
+        series, words, warned = told[y][x]
+        tell(text, series, [words])
+        if warned:
+            look = RING | {"markersize": 2.8, "markeredgewidth": 0.7, "color": text.get_color()}
+            ax.plot(x + 0.88, y + 0.22, **look, label=WARNED)
     ax.set_xticks([x + 0.5 for x in range(len(values[0]))])
     ax.grid(visible=False)
     ax.tick_params(length=0)

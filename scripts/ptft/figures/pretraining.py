@@ -18,7 +18,9 @@ from ptft.analysis.tables.stopping import CURVE
 from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, claimed, distances
 from ptft.figures.marks import (
     Bars,
+    Told,
     curve,
+    flags,
     from_zero,
     guess_lines,
     heat_map,
@@ -156,12 +158,14 @@ def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
     return figure
 
 
-def _told(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> list[tuple[str, str]]:
-    """A curve's series, and the score at each checkpoint in words."""
+def _told(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> list[Told]:
+    """What a curve's cells tell: the score at each checkpoint in words."""
     rows = {row["index"]: row for row in _curve(stop, gains).iter_rows(named=True)}
     name = language.dataset(stop["dataset"])
     return [
-        (name, point_text(rows[at], "tuned", "tuned_") if at in rows else "")
+        (name, point_text(rows[at], "tuned", "tuned_"), bool(flags(rows[at], "tuned")))
+        if at in rows
+        else (name, "", False)
         for at in checkpoints["index"]
     ]
 

@@ -283,9 +283,8 @@ def inline_svg(file: Path, name: str, title: str) -> tuple[Markup, bool]:
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     # As large as its type needs to be read, not as wide as the page.
-    root.set(
-        "style", f"max-width:{0.1 * float(root.get('viewBox', '0 0 576 0').split()[2]):.1f}rem"
-    )
+    width = float(root.get("viewBox", "0 0 576 0").split()[2])
+    root.set("style", f"--drawn:{0.1 * width:.1f}rem")
     root.set("role", "group" if asked else "img")
     root.set("aria-label", title)
     return Markup(ElementTree.tostring(root, encoding="unicode")), asked

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import plot_figure
+import plot_figures
 from ptft import language
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tuned_models import CHOSEN
@@ -117,21 +117,11 @@ def test_program_writes_the_same_bytes_twice(tables, tmp_path):
     for name in FIGURES["gain_by_group"].tables:
         tables[name].write_parquet(tmp_path / f"{name}.parquet")
     written = []
-    for run in ("a", "b"):
-        svg, png = tmp_path / run / "f.svg", tmp_path / run / "f.png"
-        plot_figure.main(
-            [
-                "--figure",
-                "gain_by_group",
-                "--tables-dir",
-                str(tmp_path),
-                "--svg",
-                str(svg),
-                "--png",
-                str(png),
-            ]
+    for run in (tmp_path / "a", tmp_path / "b"):
+        plot_figures.main(
+            ["--figures", "gain_by_group", "--tables-dir", str(tmp_path), "--output-dir", str(run)]
         )
-        written.append((svg.read_bytes(), png.read_bytes()))
+        written.append([(run / f"gain_by_group.{kind}").read_bytes() for kind in ("svg", "png")])
     assert written[0] == written[1]
     # Nothing in the picture refers to the outside, and text does not need the reader's fonts.
     svg = written[0][0].decode()
@@ -153,7 +143,7 @@ def test_registry_imports_nothing_heavy():
         "import sys; import ptft.figures, ptft.analysis.tables; "
         "print([m for m in ('matplotlib', 'polars', 'numpy') if m in sys.modules])"
     )
-    scripts = Path(plot_figure.__file__).parent
+    scripts = Path(plot_figures.__file__).parent
     out = subprocess.run([sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True)
     assert out.stdout.strip() == "[]", out.stderr
 
@@ -302,6 +292,34 @@ def test_scores_with_a_warning_have_a_ring_and_say_which(tables):
     assert "○: a score with a warning." in figure.texts[1].get_text()
     [text] = [text for text in told(figure)["quiz"] if "⚠" in text]
     assert text.startswith("main: ") and text.endswith("⚠ constant answer")
+
+
+def test_a_cell_has_the_rings_of_its_own_score_and_of_its_base_models(tables):
+    """One warning of a base model reaches all that were tuned from it, one of a tuned model it."""
+    rows = tables["cross_evaluation"].filter(index=2).sort("train_task", "dataset")
+    base = rows.row(0, named=True)
+    own = rows.filter(pl.col("dataset") != base["dataset"]).row(0, named=True)
+    keys = ("checkpoint", "index", "dataset", "format", "shots")
+    arm = ("method", "train_task", "setting")
+    flagged = [
+        {key: base[key] for key in keys} | {"flag": "no mass"},
+        {key: own[key] for key in (*keys, *arm)} | {"flag": "constant answer"},
+    ]
+    frame = pl.DataFrame(flagged, infer_schema_length=None)
+    marked = pl.concat([tables["suspicious"].clear(), frame], how="diagonal_relaxed")
+    figure = draw("cross_evaluation", tables | {"suspicious": marked})
+    rings = [line for ax in figure.axes for line in ax.lines if line.get_label() == WARNED]
+    assert len(rings) == len(rows.filter(dataset=base["dataset"])) + 1
+    warned = [text for texts in told(figure).values() for text in texts if "⚠" in text]
+    assert sorted(text.split("⚠ ")[1] for text in warned) == sorted(
+        ["constant answer", *["no mass"] * (len(rings) - 1)]
+    )
+    cell = tables["gains"].filter(dataset="nli_in", train_task="nli", index=2).row(0, named=True)
+    frame = pl.DataFrame([{key: cell[key] for key in (*keys, *arm)} | {"flag": "no mass"}])
+    marked = pl.concat([tables["suspicious"].clear(), frame], how="diagonal_relaxed")
+    [ax] = draw("stopping", tables | {"suspicious": marked}).axes
+    [ring] = [line for line in ax.lines if line.get_label() == WARNED]
+    assert int(ring.get_xdata()[0]) == 2
 
 
 def test_a_legend_does_not_repeat_its_panels_title(tables):

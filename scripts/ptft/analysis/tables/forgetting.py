@@ -197,7 +197,8 @@ def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
     pairs = view.pairs().sort("index", *ARM, "family", "dataset")
     tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
     table = pairs.select(
-        *(*CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "metric", "base"),
+        *(*CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "format", "shots", "metric"),
+        "base",
         pl.col("value").alias("tuned"),
         (pl.col("value") - pl.col("base")).alias("difference"),
         pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
