@@ -1,9 +1,7 @@
 """A Hub on 127.0.0.1, and a client that talks to it without long waits."""
 
 import pytest
-from server import HubServer, Repository
-
-CHUNK = 4096
+from server import HubServer, Repository, noise
 
 
 @pytest.fixture
@@ -32,10 +30,3 @@ def hub(monkeypatch):
         )
         close_session()  # it may hold connections to another test's server
         yield server
-
-
-def noise(chunks: int, seed: int = 0) -> bytes:
-    """Bytes that look like weights."""
-    import random
-
-    return random.Random(seed).randbytes(chunks * CHUNK)

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import random
 import threading
 import urllib.parse
 from collections import Counter, defaultdict, deque
@@ -16,6 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 LARGE = 1 << 12  # files from this size on are published with a SHA-256, as if stored in LFS
+CHUNK = 4096
+
+
+def noise(chunks: int, seed: int = 0) -> bytes:
+    """Bytes that look like weights."""
+    return random.Random(seed).randbytes(chunks * CHUNK)
 
 
 @dataclass

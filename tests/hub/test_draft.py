@@ -64,14 +64,6 @@ def test_a_draft_is_a_models_file(hub, capsys):
     assert "checkpoints:\n    main: {}" in text and "tokens_per_step" not in text
 
 
-def test_what_the_hub_has_counted_and_what_names_do_not_tell(hub, capsys):
-    branches = {"main": {"README.md": b"x"}, "step500": FILES}
-    hub.models["org/counted"] = Repository(branches, parameters=134_515_008)
-    text, _ = drafted(capsys, "org/counted")
-    assert "parameters: 134_515_008\n" in text and "# tokens_per_step: …" in text
-    assert "main: {}" not in text  # there is no model
-
-
 def test_folders_are_listed_where_branches_are_none(hub, capsys):
     files = {
         f"{folder}/{name}": content
@@ -100,8 +92,3 @@ def test_stages_are_drafted_in_order(hub, capsys):
         },
     }
     assert text.count("# after: {step: …, tokens: …}") == 2
-
-
-def test_a_repository_that_is_not_there_is_named(hub):
-    with pytest.raises(SystemExit, match="listing the branches of org/none: no such repository"):
-        draft_model.main(["--repository=org/none"])

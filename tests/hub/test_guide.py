@@ -113,11 +113,3 @@ def test_every_key_of_a_dataset_is_in_the_guide(guide):
     table = guide.split("## Keys of a dataset")[1].split("## From the Hub")[0]
     rare = {"choice_transform", "choice_template"}
     assert {key for key in Dataset.model_fields if f"`{key}`" not in table} == rare
-
-
-def test_the_models_of_the_guide_are_good(guide):
-    from ptft.study.models import Model
-
-    blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", guide, re.S)]
-    models = [block for block in blocks if set(block) == {"source"}]
-    assert [Model.model_validate(model).source.kind for model in models] == ["hub", "folder"]

@@ -1,14 +1,11 @@
 """From the names of a study to commits and files, as the Hub lists them."""
 
-import json
-
 import pytest
-from conftest import noise
-from server import Fault, Repository
+from server import Fault, Repository, noise
 
 from ptft.hub.client import HubError
 from ptft.hub.fetch import fetch
-from ptft.hub.pins import Pin, PinnedFile, fill_in
+from ptft.hub.pins import Pin, fill_in
 from ptft.hub.resolve import resolve_checkpoint, resolve_metric, resolve_split
 
 BRANCHES = r"step(?P<step>\d+)-tokens(?P<tokens>\d+)B"
@@ -35,11 +32,6 @@ def test_an_absent_step_lists_the_nearest(hub):
         "org/tiny has no checkpoint of step 342000; the nearest are step1000, step2000, "
         "step425000, step738020 (of 4)"
     )
-
-
-def test_a_branch_is_taken_by_name_and_keeps_what_the_model_file_knows(hub):
-    pin = resolve_checkpoint(source(branch="main", step=738020, tokens=3_094_000_000_000))
-    assert (pin.revision, pin.step, pin.tokens) == ("main", 738020, 3_094_000_000_000)
 
 
 def test_an_absent_branch_lists_those_that_are_there(hub):
@@ -115,30 +107,6 @@ def test_a_tokenizer_of_another_repository_is_fetched_beside_the_weights(hub, tm
         )
 
 
-@pytest.mark.parametrize(
-    ("pattern", "branch", "after", "expected"),
-    [
-        (r"(?P<tokens>\d+)(?P<unit>b)_tokens", "240b_tokens", {}, (None, 240 * 10**9)),
-        (r"chck_(?P<tokens>\d+)(?P<unit>M)", "chck_5M", {}, (None, 5_000_000)),
-        (r"s(?P<step>\d+)-(?P<tokens>[.0-9]+)(?P<unit>T)", "s7-1.5T", {}, (7, 1_500_000_000_000)),
-        (
-            r"stage2-step(?P<step>\d+)-tokens(?P<tokens>\d+)B",
-            "stage2-step100-tokens3B",
-            {"step": 5000, "tokens": 10**12},
-            (5100, 1_003_000_000_000),
-        ),
-        (r"step-(?P<step>\d+)", "main", {"step": 9}, (77, 78)),
-    ],
-)
-def test_names_say_where_in_pretraining_a_checkpoint_is(hub, pattern, branch, after, expected):
-    hub.models["org/named"] = Repository({branch: MODEL})
-    named = source(repository="org/named", branches=pattern, branch=branch, step=77, tokens=78)
-    pin = resolve_checkpoint({**named, "after": after})
-    if "step" not in pattern:
-        expected = (77, expected[1])
-    assert (pin.step, pin.tokens) == expected
-
-
 def test_only_needed_files_are_pinned(hub):
     shards = {f"model-0000{n}-of-00002.safetensors": noise(1, n) for n in (1, 2)}
     needed = {"config.json", "tokenizer.json", "model.safetensors.index.json", *shards}
@@ -184,13 +152,6 @@ def test_the_api_is_not_asked_for_ever(hub):
     with pytest.raises(HubError, match=r"gave up after 5 attempts in \d+ s, .* ended in: .*503"):
         resolve_checkpoint(source(step=1000))
     assert hub.requests[path] == 5
-
-
-def test_a_pin_is_read_as_it_was_written(tmp_path):
-    pin = Pin("a/b", "model", "main", "c" * 40, (PinnedFile("x", 1, "git", "d"),), step=3)
-    pin.write(tmp_path / "x.pin.json")
-    assert Pin.read(tmp_path / "x.pin.json") == pin
-    assert json.loads((tmp_path / "x.pin.json").read_text())["commit"] == "c" * 40
 
 
 def test_pins_complete_what_a_study_knows(hub, tmp_path):

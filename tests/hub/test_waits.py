@@ -3,8 +3,7 @@
 import types
 
 import pytest
-from conftest import CHUNK, noise
-from server import Fault
+from server import CHUNK, Fault, noise
 
 from ptft.hub import client
 from ptft.hub.client import HubError, listed
@@ -75,26 +74,6 @@ def test_a_trickle_is_broken_off(hub, weights, tmp_path, monkeypatch, capfd):
     assert "org/tiny/model.safetensors: 0.0/0.1 MB, " in told and "\r" not in told
     fetch(pin, tmp_path / "main")  # what came is kept
     assert (tmp_path / "main/model.safetensors").read_bytes() == noise(25)
-
-
-@pytest.mark.parametrize("where", ["a listing", "a file"])
-def test_an_error_that_trickles_is_broken_off(hub, weights, tmp_path, monkeypatch, where):
-    pin = resolve_checkpoint(MAIN)
-    patient(monkeypatch, ANSWER_SECONDS=0.2, WAITS=(0.01,))
-    path = REFS if where == "a listing" else weights
-    hub.fail(path, *[Fault("trickling error", 403)] * 2)
-    with pytest.raises(HubError, match="gave up after 2 attempts .*: no answer within 0.2 s"):
-        resolve_checkpoint(MAIN) if where == "a listing" else fetch(pin, tmp_path / "main")
-    assert hub.sent[path] < 100  # of 4096: 50 a second
-
-
-def test_a_body_of_framing_alone_is_broken_off(hub, weights, tmp_path, monkeypatch):
-    pin = resolve_checkpoint(MAIN)
-    patient(monkeypatch, LEAST_SECONDS=0.2, WAITS=(0.01,))
-    hub.fail(weights, *[Fault("framing")] * 2)
-    with pytest.raises(HubError, match="gave up after 2 attempts .*: no answer within 0.2 s"):
-        fetch(pin, tmp_path / "main")
-    assert hub.sent[weights] < 100
 
 
 @pytest.mark.parametrize("fault", ["trickle", "cut"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from score_tables import cell
 
 from ptft.analysis.cell_scores import replicate_table
 from ptft.analysis.collect import CELLS_SCHEMA
@@ -64,31 +65,10 @@ def remedy_scores(
 def _row(model: Model, index: int, seed: int | None, dataset: str, answers: np.ndarray) -> dict:
     task = "nli" if model.method else None
     domain = "base" if task is None else ("in" if dataset == OWN else "cross")
-    value = answers.mean()
-    return {
-        "study": "made up",
-        "model": "m",
-        "checkpoint": f"step{index}",
-        "step": index,
-        "tokens": index,
-        "arm": f"{model.name}.s{seed}",
-        "method": model.method,
-        "train_task": task,
-        "swept": model.swept,
-        "setting": model.setting,
-        "seed": seed,
-        "derived": model.derived,
-        "strength": model.strength,
-        "family": dataset.split("_")[0],
-        "dataset": dataset,
-        "domain": domain,
-        "kind": "classification",
-        "format": "default",
-        "shots": 0,
-        "metric": "accuracy",
-        "value": value,
-        "stderr": answers.std() / np.sqrt(len(answers)),
-        "n": len(answers),
-        "main": True,
-        "truncated": 0.0,
-    }
+    return cell(
+        checkpoint=f"step{index}", step=index, tokens=index, arm=f"{model.name}.s{seed}",
+        method=model.method, train_task=task, swept=model.swept, setting=model.setting, seed=seed,
+        derived=model.derived, strength=model.strength, family=dataset.split("_")[0],
+        dataset=dataset, domain=domain, metric="accuracy", value=answers.mean(),
+        stderr=answers.std() / np.sqrt(len(answers)), n=len(answers),
+    )  # fmt: skip

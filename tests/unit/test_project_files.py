@@ -8,8 +8,6 @@ import pytest
 import rooms
 import yaml
 
-FORM_PARTS = {"markdown", "input", "textarea", "dropdown", "checkboxes"}
-
 
 @pytest.fixture
 def read(repository):
@@ -56,16 +54,6 @@ def test_hooks_run_pinned_programs_on_files_that_are_there(read, repository, tra
     [snakefmt] = [hook for hook in local["hooks"] if hook["id"] == "snakefmt"]
     rules = {name for name in tracked if name.endswith(".smk") or name == "Snakefile"}
     assert {name for name in tracked if re.search(snakefmt["files"], name)} == rules
-
-
-@pytest.mark.parametrize("form", ["bug", "idea"])
-def test_issue_forms_have_what_they_need(read, form):
-    content = read(f".github/ISSUE_TEMPLATE/{form}.yml")
-    assert content["name"] and content["description"]
-    ids = [part["id"] for part in content["body"]]
-    assert len(set(ids)) == len(ids)
-    for part in content["body"]:
-        assert part["type"] in FORM_PARTS and part["attributes"]["label"]
 
 
 def test_the_catalog_is_told_what_is_true(read, repository):

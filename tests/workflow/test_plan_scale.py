@@ -123,10 +123,6 @@ def edit(clone, old, new):
     clone.edit(STUDY, old, new)
 
 
-def test_nothing_is_left_to_do(paper):
-    assert paper.planned_counts() == {}
-
-
 def test_other_gpus_train_and_score_nothing_again(paper):
     edit(paper, "gpus: 1", "gpus: 1\n  gpu_models: {l4: 24, a100: 80}")
     output = paper.snakemake("-n", "--jobs", "9", "--executor", "slurm")
@@ -146,30 +142,6 @@ def test_a_new_dataset_is_fetched_prepared_and_scored(paper):
         "write_study": 1,
         **TABLES,
     }
-
-
-def test_a_learning_rate_tunes_its_task_again(paper):
-    edit(paper, "paws: {}", "paws: {lr: 1.0e-6}")
-    output = paper.snakemake("-n")
-    assert paper.counted(output) == {
-        "finetune_model": CHECKPOINTS,
-        "evaluate_model": CHECKPOINTS,
-        "write_study": 1,
-        **TABLES,
-    }
-    stages = paper.stages(output)
-    assert (stages["fine-tune"], stages["evaluate"]) == (CHECKPOINTS, CHECKPOINTS)
-
-
-def test_a_dropped_checkpoint_makes_tables_only(paper):
-    edit(paper, "  - step592000\n", "")
-    assert paper.planned_counts() == {"write_study": 1, **TABLES}
-
-
-def test_a_template_makes_the_pages(paper):
-    template = paper.root / "scripts/ptft/report/templates/report.jinja"
-    template.write_text(template.read_text() + "\n")
-    assert paper.planned_counts() == {"compare_models": 1, "write_examples": 1, **TAIL}
 
 
 def test_commands_stay_short(repository, tmp_path):

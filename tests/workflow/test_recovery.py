@@ -11,7 +11,7 @@ import polars as pl
 from ptft.runtime.job_records import JobRecord, read_records
 from tests.waiting import Stops
 
-from .conftest import Clone, make_clone
+from .conftest import Clone
 
 
 def kill_at_stop(clone: Clone, stops: Stops, *arguments: str) -> None:
@@ -77,9 +77,3 @@ def test_kill_in_the_middle_of_finetuning(finished, tmp_path):
 
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
-
-
-def test_two_runs_give_the_same_cells(repository, tmp_path, finished):
-    again = make_clone(repository, tmp_path / "again", "tiny")
-    again.snakemake("tables")
-    assert cells(again).equals(cells(finished))

@@ -121,14 +121,6 @@ def test_choices_at_the_edge_of_the_range_are_flagged(table):
     assert table.filter(~pl.col("chosen"))["at_edge"].any() is False
 
 
-def test_only_what_an_arm_changes_can_be_at_an_edge(tmp_path):
-    study = arms_study(seeds=2)
-    write_records(study, tmp_path)
-    for about in study["arms"].values():
-        about["changes"] = []  # the settings as they are, beside sweeps of others
-    assert arms(study, tmp_path)["at_edge"].any() is False
-
-
 def test_without_all_losses_nothing_is_chosen_and_the_first_setting_is_shown(tmp_path):
     study = arms_study()
     write_records(study, tmp_path, {key: LOSS[key] for key in LOSS if key != ("main", "nli")})
@@ -138,31 +130,6 @@ def test_without_all_losses_nothing_is_chosen_and_the_first_setting_is_shown(tmp
     # A curve over checkpoints would have a hole.
     assert chosen_settings(found).is_empty()
     assert shown_settings(found).rows() == [("full", "lr0.001")]
-
-
-def test_records_of_deleted_models_count(tmp_path):
-    study = arms_study()
-    write_records(study, tmp_path / "kept")
-    found = arms(study, tmp_path / "models", tmp_path / "kept")
-    assert found["validation_loss"].null_count() == 0
-    gone = arms(study, tmp_path / "models")
-    assert gone["lr"].to_list() == found["lr"].to_list()
-    assert gone["validation_loss"].null_count() == len(gone)
-    assert gone["training"].null_count() == gone["learned"].null_count() == len(gone)
-
-
-def test_without_a_sweep_there_is_nothing_to_choose(tmp_path):
-    study = study_slice()
-    tuned = {
-        name: about | {"setting": None, "settings": {"lr": 0.1}, "changes": []}
-        for name, about in study["arms"].items()
-        if about["method"]
-    }
-    study = {"checkpoints": study["checkpoints"], "arms": tuned, "sweeps": {}}
-    found = arms(study, tmp_path)
-    assert found["chosen"].null_count() == found["at_edge"].null_count() == len(found) == 6
-    assert shown_settings(found).rows() == [("full", None)]
-    assert arms({**study, "arms": {}}, tmp_path).is_empty()
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +169,6 @@ def test_means_do_not_mix_settings(swept):
     gain = dict(domains.select("setting", "gain").iter_rows())
     assert gain["lr0.001"] - gain["lr0.1"] == pytest.approx(0.15)
     assert gain[CHOSEN] == gain["lr0.01"]
-
-
-def test_every_table_has_rows_of_base_models_whatever_is_shown(swept, table):
-    formats = shown(swept("formats"), table)
-    assert formats["method"].null_count() > 0
-    assert set(formats["setting"].drop_nulls()) == {CHOSEN}
-    assert CHOSEN not in swept("suspicious")["setting"].to_list()
 
 
 def test_the_settings_as_they_are_can_be_chosen_and_make_one_curve():

@@ -9,7 +9,7 @@ from score_tables import pick, scores_of
 from ptft.analysis.estimates import Estimates, SeedPart
 from ptft.analysis.settings import Settings
 from ptft.analysis.simultaneous import moderated, together
-from ptft.analysis.statistics import holm, two_sided_p
+from ptft.analysis.statistics import holm
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.claims import claims
 
@@ -59,11 +59,6 @@ def test_variances_of_three_seeds_that_differ_by_chance_are_pooled():
     assert mixed.variance[:10].min() > mixed.variance[10:].mean() and mixed.freedom.max() < 10
     one_seed = SeedPart(np.zeros(3), np.full(3, np.inf))
     assert moderated(one_seed, runs=3) is one_seed
-
-
-def test_normal_p_values_by_hand():
-    found = two_sided_p([1.96, -0.2, 0.1], [1.0, 0.1, 0.0])
-    assert found == pytest.approx([0.05, 0.0455, np.nan], abs=1e-4, nan_ok=True)
 
 
 def test_holm_by_hand():

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from slice_files import slice_file
 from synthetic_scores import study_slice, write_evaluations
 
-import collect_cells
 from ptft.analysis.cell_scores import (
     AGAINST_BASE,
     calibration_error,
@@ -16,7 +14,6 @@ from ptft.analysis.cell_scores import (
     probability_metrics,
 )
 from ptft.analysis.collect import CELLS_SCHEMA, collect
-from ptft.analysis.costs import SCHEMA as COSTS
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -39,11 +36,6 @@ def row(cells, **wanted):
 def scored(replicates):
     """Those of the scores themselves."""
     return replicates.filter(~pl.col("metric").is_in(AGAINST_BASE))
-
-
-def numbers(found):
-    """The replicates of a row."""
-    return np.frombuffer(found["replicates"], "<f4")
 
 
 def test_cells(study, tmp_path):
@@ -97,13 +89,6 @@ def test_cells(study, tmp_path):
     assert not half["main"] and half["chance"] is None
 
 
-def test_replicates_are_paired_and_independent_of_other_cells(study, tmp_path):
-    everything = collect(study, tmp_path).replicates
-    fewer = study | {"scores": study["scores"][:1]}
-    alone = collect(fewer, tmp_path).replicates
-    assert alone.equals(everything.filter(pl.col("dataset") == "nli_in"))
-
-
 def test_domains(study):
     assert domain_of(None, "quiz", study) == "base"
     assert domain_of("nli", "nli_in", study) == "in"
@@ -140,17 +125,6 @@ def test_broken_files_are_named(study, tmp_path, spoil, message):
     with pytest.raises(ValueError, match=message) as caught:
         collect(study, tmp_path)
     assert str(path) in str(caught.value)
-
-
-def test_program(study, tmp_path):
-    out = tmp_path / "tables"
-    asked = ["--study", slice_file(out / "slice.json", study), "--evaluations", str(tmp_path)]
-    costs = ["--benchmarks", str(tmp_path / "none"), "--jobs", str(tmp_path / "none")]
-    collect_cells.main([*asked, *costs, "--tables", str(out)])
-    cells = pl.read_parquet(out / "cells.parquet")
-    assert cells["main"].sum() == 36
-    assert pl.read_csv(out / "cells.csv")["value"].to_list() == cells["value"].to_list()
-    assert (out / "costs.csv").read_text() == ",".join(COSTS) + "\n"  # nothing to read them from
 
 
 def test_order_of_a_file_does_not_matter(study, tmp_path):

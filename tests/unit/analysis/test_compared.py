@@ -8,7 +8,7 @@ from score_tables import VALUES, cells
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.studies import cochran, differences, joined, study_curves
+from ptft.analysis.studies import cochran, differences, study_curves
 from ptft.analysis.tables import make_table
 
 MADE = ("base_scores", "gains", "forgetting")
@@ -20,15 +20,6 @@ def study(model="m", tokens=1000, **changes):
     table = cells(values).with_columns(model=pl.lit(model), tokens=pl.col("step") * tokens)
     scores = Scores.build(table, None)
     return {"cells": table, **{name: make_table(name, scores, Settings()) for name in MADE}}
-
-
-def test_the_model_is_one_more_column():
-    one, other = study("small"), study("large")
-    table = joined("gains", {"a": one, "b": other})
-    assert table.columns[:2] == ["study", "model"]
-    assert len(table) == 2 * len(one["gains"])
-    assert table.filter(pl.col("study") == "b")["model"].unique().to_list() == ["large"]
-    assert table.drop("study", "model").head(len(one["gains"])).equals(one["gains"])
 
 
 def test_three_quantities_are_compared():

@@ -7,7 +7,6 @@ import pytest
 
 from ptft.analysis.costs import read_costs, with_totals
 from ptft.report.page import costs_table
-from ptft.runtime.job_records import RECORD, note, read_records, recorded
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmean_load\tcpu_time\n"
 
@@ -79,20 +78,3 @@ def test_a_study_without_gpus_has_no_columns_for_them(costs):
     heads = [head for head, _ in page["heads"]]
     assert heads == ["stage", "arm", "jobs", "attempts", "hours", "peak (GiB)"]
     assert not page["paper"]
-
-
-def test_a_program_notes_what_it_met_on_its_record(tmp_path, monkeypatch):
-    note(gpu_gib=1.0)  # in no job: nothing happens
-    with recorded(tmp_path / "jobs", ["0"]) as (file, close):
-        monkeypatch.setenv(RECORD, str(file))
-        note(waiting_for="a lock", reused=2)
-        (record,) = read_records(tmp_path / "jobs")  # while it runs
-        assert (record.waiting_for, record.reused, record.state) == ("a lock", 2, "running")
-        note(waiting_for=None, gpu_gib=3.25)
-        close(0)
-    (record,) = read_records(tmp_path / "jobs")
-    assert (record.waiting_for, record.reused, record.gpu_gib) == (None, 2, 3.25)
-    assert record.state == "done" and record.resumed_from is None
-    assert [path.suffix for path in (tmp_path / "jobs").iterdir()] == [".json"]
-    with pytest.raises(TypeError, match="reusd"):
-        note(reusd=1)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from ptft.analysis import draws as module
-from ptft.analysis.cell_scores import Replicates, packed, unpacked
+from ptft.analysis.cell_scores import Replicates, packed
 from ptft.analysis.draws import Derived, Draws, Made, SeedMeans, portions
 from ptft.analysis.statistics import confidence_draws, over_seeds, unseen_agreement
 
@@ -60,26 +60,12 @@ def at_once(means, draws):
     return confidence_draws(draws.made.mean, variance, n, replicates, noise)
 
 
-def test_means_are_packed_without_loss():
-    means = np.array([[0.1, 0.2], [1 / 3, 0.0]], np.float32)
-    column = pl.Series([packed(row) for row in means])
-    assert np.array_equal(unpacked(column), means)
-
-
 @pytest.mark.parametrize("order", [[599, 3, 256], [0, 1], [255, 512, 255]])
 def test_any_row_is_what_it_would_be_among_all(draws, at_once, order):
     assert draws.shape == (GROUPS, RESAMPLES)
     assert np.array_equal(draws[order], at_once[order])
     assert np.array_equal(draws[order[0]], at_once[order[0]])
     assert np.array_equal(np.asarray(draws), at_once)
-
-
-def test_only_what_is_wanted_is_made(draws, at_once):
-    some = draws.among(np.array([2, 4, 300]))
-    assert np.array_equal(some[[2]], at_once[[2]])
-    assert np.flatnonzero(draws.made._at >= 0).tolist() == [2, 4]
-    assert np.array_equal(some[[5, 300]], at_once[[5, 300]])
-    assert np.flatnonzero(draws.made._at >= 0).tolist() == [2, 4, 5, 300]
 
 
 def test_a_row_may_be_there_twice(draws, at_once):

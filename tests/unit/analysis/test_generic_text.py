@@ -110,13 +110,6 @@ def test_the_table_by_hand(scores):
     assert base["same_top_token"] is None and base["nats_per_token"] > 0
 
 
-def test_a_study_without_text_has_an_empty_table_of_the_same_columns(collected, scores):
-    plain = Scores.build(collected[0].cells, collected[0].replicates)
-    empty = make_table("generic_text", plain, Settings())
-    assert empty.schema == make_table("generic_text", scores, Settings()).schema
-    assert empty.is_empty()
-
-
 def test_intervals_of_the_ratio_hold():
     """Documents of very different lengths, the long ones easier; a change that varies by document.
 

@@ -84,14 +84,6 @@ def test_over_seeds_adds_the_two_parts_and_counts_noise_once():
     assert over_seeds(values, own, normals)[1] == pytest.approx(0.01 / 3, rel=0.02)
 
 
-def covered(draw, target, times):
-    found = 0
-    for i in range(times):
-        low, high = draw(np.random.default_rng(i))
-        found += low <= target <= high
-    return found / times
-
-
 def test_a_perfect_score_is_not_certain():
     frame = cells({("base", "nli_in", "default"): (0.5, 1.0)}, stderr=0.0)
     row = pick(make_table("base_scores", Scores.build(frame), Settings()), checkpoint="step100")

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from score_tables import cell
 
 from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
@@ -25,16 +26,12 @@ def scores():
     for arm, (task, setting, seed, after, values) in ARMS.items():
         for (own, dataset), value in zip(SETS.items(), values, strict=True):
             rows.append(
-                {
-                    "study": "s", "model": "m", "checkpoint": "step1", "step": 1, "tokens": 10,
-                    "arm": arm, "method": task and "full", "train_task": task, "swept": None,
-                    "setting": setting, "seed": seed, "derived": None, "strength": None,
-                    "family": own, "dataset": dataset, "kind": "classification",
-                    "domain": "base" if task is None else "in" if own == task else "cross",
-                    "format": "default", "shots": 0, "metric": "accuracy", "value": value,
-                    "stderr": 0.01, "ci_low": value, "ci_high": value, "n": 100, "chance": 0.5,
-                    "truncated": 0.0, "main": True,
-                }
+                cell(
+                    checkpoint="step1", step=1, tokens=10, arm=arm, method=task and "full",
+                    train_task=task, setting=setting, seed=seed, family=own, dataset=dataset,
+                    domain="base" if task is None else "in" if own == task else "cross",
+                    value=value, ci_low=value, ci_high=value, chance=0.5,
+                )
             )  # fmt: skip
         if task:
             about = {"checkpoint": "step1", "arm": arm, "method": "full", "train_task": task}

@@ -3,9 +3,10 @@
 import math
 
 import polars as pl
-import pytest
+from score_tables import cell
 
-from ptft.analysis.examples import DRAWN, Answers, cells_reader, compared_models, pick_examples
+from ptft.analysis.collect import CELLS_SCHEMA
+from ptft.analysis.examples import DRAWN, Answers, compared_models, pick_examples
 from ptft.analysis.settings import Settings
 
 BASE = ("base", None, None, None, None)
@@ -17,23 +18,15 @@ def cells(arms, checkpoints=("step10",), formats=("default",), dataset="quiz", k
     """A cells table, a row a cell."""
     names = ["arm", "method", "train_task", "seed", "derived"]
     rows = [
-        {
-            **dict(zip(names, arm, strict=True)),
-            "checkpoint": checkpoint,
-            "step": None if checkpoint == "main" else int(checkpoint[4:]),
-            "tokens": None,
-            "dataset": dataset,
-            "kind": kind,
-            "format": name,
-            "shots": shots,
-            "main": True,
-        }
+        cell(
+            **dict(zip(names, arm, strict=True)), checkpoint=checkpoint, dataset=dataset, kind=kind,
+            step=None if checkpoint == "main" else int(checkpoint[4:]), format=name, shots=shots,
+        )
         for checkpoint in checkpoints
         for arm in arms
         for name in formats
-    ]
-    types = {"step": pl.Int64, "tokens": pl.Int64, "seed": pl.Int64}
-    return pl.DataFrame(rows, schema_overrides=types | dict.fromkeys(names[1:3], pl.String))
+    ]  # fmt: skip
+    return pl.DataFrame(rows, CELLS_SCHEMA)
 
 
 def written(*arms, checkpoint="step10", chosen=()):
@@ -178,16 +171,6 @@ def test_examples_that_one_model_lacks_are_passed_over():
     assert sorted(ids(picked, "learned")) == ["e1", "e2"] and ids(picked, "remedy") == []
 
 
-def test_text_cells_that_are_missing_and_other_formats_alone_are_passed_over():
-    full = cells([BASE, FULL])
-    text = cells([BASE, FULL], dataset="news", kind="text")
-    alone = cells([BASE, FULL], dataset="odd", formats=("io",))
-    read = {("step10", "base", "default"): answers([0.0])}
-    picked = pick(pl.concat([full, text, alone]), written("full.nli.s0"), read)
-    assert picked.picks == [] and picked.counts == {} and picked.shots == {"quiz": 0}
-    assert pick(cells([BASE]), written(), read).picks == []
-
-
 def test_which_model_of_a_task_is_shown_and_which_are_compared_with_it():
     arms = [
         BASE,
@@ -208,32 +191,3 @@ def test_which_model_of_a_task_is_shown_and_which_are_compared_with_it():
     chosen = ("full.nli.lr2.s0", "full.nli.lr2.s1", "lora.nli.s0")
     [nli, _] = compared_models(cells(arms), written(*order, chosen=chosen))
     assert nli.shown == "full.nli.lr2.s0"
-
-
-@pytest.mark.parametrize(
-    ("labels", "predictions", "golds", "expected"),
-    [
-        (("no", "yes"), ["yes", "no"], ["no", "no"], [(-2.0, -1.0), (-3.0, -3.0)]),
-        (None, ["1", "0"], ["1", "1"], [(-1.0, -1.0), (-4.0, -3.0)]),
-        (None, ["3 men", "2"], ["2", "x"], [(None, None), (None, None)]),
-    ],
-    ids=["labels", "choices", "texts"],
-)
-def test_log_probabilities_of_gold_and_prediction(tmp_path, labels, predictions, golds, expected):
-    texts = labels is None and "x" in golds
-    logprobs = [None, None] if texts else [[-2.0, -1.0], [-3.0, -4.0]]
-    columns = {"example_id": ["a", "b"], "prediction": predictions, "gold": golds}
-    frame = pl.DataFrame(
-        {**columns, "score": [0.0, 1.0], "truncated": [False] * 2, "logprobs": logprobs},
-        schema_overrides={"logprobs": pl.List(pl.Float64)},
-    )
-    file = tmp_path / "step10/base/quiz.default.0shot.parquet"
-    file.parent.mkdir(parents=True)
-    frame.write_parquet(file)
-    read = cells_reader(cells([BASE]), tmp_path, {"quiz": labels})("quiz", 0)
-    found = read("step10", "base", "default")
-    rows = found.rows([1, 0])[::-1]
-    assert [(row["gold_logprob"], row["prediction_logprob"]) for row in rows] == expected
-    assert [None if math.isnan(p) else p for p in found.gold_logprobs] == [g for g, _ in expected]
-    assert found.scores.tolist() == [0.0, 1.0]
-    assert read("step10", "base", "io") is None

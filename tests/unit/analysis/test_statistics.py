@@ -22,11 +22,6 @@ def test_weights_are_counts_of_a_resample():
     np.testing.assert_allclose(weights * 7, np.rint(weights * 7))
 
 
-def test_chunks_do_not_change_the_shape(monkeypatch):
-    monkeypatch.setattr("ptft.analysis.statistics.CHUNK_ELEMENTS", 30)
-    assert [len(c) for c in resampling_weights(10, 7, seed=0)] == [3, 3, 1]
-
-
 def test_bootstrap_agrees_with_scipy():
     scores = np.random.default_rng(0).gamma(2, 0.1, 300)
     trusted = stats.bootstrap(
@@ -36,13 +31,6 @@ def test_bootstrap_agrees_with_scipy():
     assert stderr[0] == pytest.approx(trusted.standard_error, rel=0.05)
     assert low[0] == pytest.approx(trusted.confidence_interval.low, abs=0.1 * stderr[0])
     assert high[0] == pytest.approx(trusted.confidence_interval.high, abs=0.1 * stderr[0])
-
-
-def test_columns_share_their_resamples():
-    base = np.random.default_rng(0).random(200)
-    means = bootstrap_means(np.column_stack([base, base + 0.1]), 500, seed=3)
-    # Paired: a constant difference has no spread at all.
-    np.testing.assert_allclose(means[:, 1] - means[:, 0], 0.1)
 
 
 def test_nan_scores_are_refused():

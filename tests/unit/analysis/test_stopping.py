@@ -63,14 +63,6 @@ def test_coverage_over_random_draws(name):
     assert exact >= EXACT[name] * draws
 
 
-def test_saturating_curve_is_found_with_many_examples():
-    rng = np.random.default_rng(3)
-    scores = draw(np.array(CURVES["saturating"]), 20_000, rng)
-    found = stop_point(scores.mean(axis=0), bootstrap_means(scores, 300, 1).T, MARGIN, LEVEL)
-    assert (found.stop, found.safe) == (3, 3)
-    assert found.support > 0.9
-
-
 def test_unknown_errors_give_no_confidence():
     curve = np.array([0.1, 0.5, 0.5])
     found = stop_point(curve, np.full((3, 10), np.nan), 0.02, 0.95)

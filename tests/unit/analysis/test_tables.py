@@ -144,14 +144,6 @@ def test_forgetting(tables):
     assert mean["mrc"] == pytest.approx(0.25) and mean["complete"]
 
 
-def test_mrc_is_null_where_base_is_zero():
-    values = VALUES | {("base", "story", "default"): (0.0, 0.2)}
-    table = make_table("forgetting", Scores.build(cells(values)), Settings())
-    row = pick(table, direction="classification>generation", train_task="nli", checkpoint="step10")
-    assert row["mrc"] is None
-    assert row["bounded"] == 1.0
-
-
 def test_noise_of_a_curve():
     """Three checkpoints, two of them twins: a rise of .30 beside a difference of .10."""
     base = Model([0.3, 0.5, 0.6], [0.6, 0.6, 0.6], method=None)

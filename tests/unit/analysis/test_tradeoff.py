@@ -5,28 +5,13 @@ import pytest
 
 from ptft.analysis.tables.remedies import (
     Path,
-    Versions,
-    best_gain,
-    gain_of_all,
     limits_of_best,
     most_kept,
-    on_front,
-    reduction,
 )
 
 # Base, a weak and a strong full model, an adapter that is worse than the weak one.
 GAIN = np.array([[0.0], [0.3], [0.5], [0.2]])
 KEPT = np.array([[0.0], [-0.4], [-0.8], [-0.5]])
-
-
-def test_the_front_leaves_out_what_another_point_beats():
-    assert on_front(GAIN, KEPT)[:, 0].tolist() == [True, True, True, False]
-
-
-def test_equal_points_are_both_on_the_front_and_versions_are_apart():
-    gain = np.array([[0.3, 0.3], [0.3, 0.4]])
-    kept = np.array([[-0.1, -0.1], [-0.1, -0.1]])
-    assert on_front(gain, kept).tolist() == [[True, False], [True, True]]
 
 
 def test_a_path_of_single_models_keeps_what_the_best_that_gains_enough_keeps():
@@ -53,28 +38,6 @@ def test_a_mixture_that_gains_more_than_its_ends_is_found_at_the_crossing():
     gain, kept = np.array([[0.0], [0.6], [0.5]]), np.array([[0.0], [-0.1], [-0.9]])
     most, at = most_kept(gain, kept, Path([0, 1, 2], [(0, 1), (1, 2)]), np.array([0.3]))
     assert (most[0], at[0]) == (pytest.approx(-0.05), pytest.approx(0.5))
-
-
-def test_the_common_gain_is_the_worst_methods_best_less_the_margin():
-    paths = {"full": Path([1, 2]), "lora": Path([3])}
-    assert best_gain(GAIN, paths["full"])[0] == 0.5
-    assert gain_of_all(GAIN, paths.values(), 0.05)[0] == pytest.approx(0.15)
-
-
-def test_reduction_is_the_share_of_forgetting_that_is_spared():
-    spared = reduction(np.array([-0.2, 0.1, -0.3]), np.array([-0.8, -0.5, 0.0]))
-    assert spared[:2].tolist() == [pytest.approx(0.75), pytest.approx(1.2)]
-    assert np.isnan(spared[2])
-
-
-def test_versions_become_estimates_with_draws_and_seeds():
-    versions = Versions.of(np.array([2.0]), np.array([[1.0, np.nan, 3.0]]), np.array([[1.0, 3.0]]))
-    estimates = versions.estimates(versions.values)
-    assert estimates.values.tolist() == [2.0]
-    assert estimates.draws.tolist() == [[1.0, 3.0, 1.0]]
-    assert estimates.seeds.variance.tolist() == [1.0]  # 2 / 2 of variance 2
-    unknown = versions.estimates(np.full((1, 6), np.nan))
-    assert np.isnan(unknown.draws).all()
 
 
 def claimed(own, others, draws=400, studies=400):

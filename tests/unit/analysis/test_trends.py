@@ -256,14 +256,6 @@ def test_scatter_about_a_line_is_that_of_the_points():
     assert (found.twins, found.twins_of) == (pytest.approx(np.sqrt(2) * 0.2, rel=0.05), "seeds")
 
 
-def test_checkpoints_with_nearly_the_same_tokens_are_twins():
-    found = curve_scatter([0, 1, 1, 2], [0.1, 0.2, 0.5, 0.6], np.full((4, 1), 0.3))
-    assert (found.twins, found.twins_of) == (pytest.approx(0.3), "same tokens")
-    assert found.steps == pytest.approx(0.0)  # .35, their mean, is on the line
-    two = curve_scatter([0, 1], [0.1, 0.2], np.full((2, 1), 0.3))
-    assert np.isnan(two.steps) and two.twins_of is None
-
-
 def test_the_examples_part_of_a_slopes_error():
     """That of independent errors of .02 at four points is .02 / sqrt(5), whatever the curve is."""
     curve = np.array([0.5, 0.51, 0.52, 0.5301])

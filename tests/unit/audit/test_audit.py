@@ -212,58 +212,23 @@ def test_gold_answers_have_to_earn_their_score(data, tokenizer, caplog):
 @pytest.mark.parametrize(
     ("settings", "context", "sentence"),
     [
-        (
-            {"batch_size": 3},
-            100,
-            "2 training examples are fewer than batch_size=3: give more examples or a smaller "
-            "batch",
-        ),
-        (
-            {"validation_examples": 1},
-            100,
-            "1 training examples are fewer than batch_size=2: give more examples or a smaller "
-            "batch",
-        ),
-        (
-            {"validation_examples": 2},
-            100,
-            "validation_examples=2 leaves none of 2 to train on",
-        ),
+        ({"batch_size": 3}, 100, "2 training examples are fewer than batch_size=3: give more"),
+        ({"validation_examples": 2}, 100, "validation_examples=2 leaves none of 2 to train on"),
         # Without its longest field "a b = g" and EOS are 4 tokens.
-        (
-            {},
-            3,
-            "2 of 2 training examples keep no completion token within max_length=3 (first: x-0), "
-            "more than 1%: raise max_length or shorten the prompts",
-        ),
-        (
-            {"max_length": 3},
-            100,
-            "2 of 2 training examples keep no completion token within max_length=3 (first: x-0), "
-            "more than 1%: raise max_length or shorten the prompts",
-        ),
+        ({}, 3, "2 of 2 training examples keep no completion token within max_length=3 (first:"),
     ],
 )
 def test_a_training_set_that_the_job_would_refuse(data, tokenizer, settings, context, sentence):
     with pytest.raises(AuditError) as refusal:
         audit({"scored": [], "trained": tuning(**settings)}, data, tokenizer, context)
-    assert str(refusal.value) == f"finetune.full.tasks.pairs (dataset pairs): {sentence}"
-
-
-def test_a_training_set_that_fits_is_let_through(data, tokenizer):
-    arm = tuning()
-    arm["full.pairs"]["limits"] = {"pairs": 3}
-    splits, _ = audit(plan(arm), data, tokenizer, 100)
-    train = row(splits, split="train")
-    assert (train["cut"], train["unlearned"]) == (0, 0)
+    assert str(refusal.value).startswith(f"finetune.full.tasks.pairs (dataset pairs): {sentence}")
 
 
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
         (None, "replay_template: these rows need one, found none"),
-        ("{c} =", "the template names the field 'c', which the training rows do not have: "
-                  "they have ['a', 'b']"),
+        ("{c} =", "the template names the field 'c', which the training rows do not have: they"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_replayed_is_refused(data, tokenizer, template, sentence):
@@ -271,27 +236,19 @@ def test_what_can_not_be_replayed_is_refused(data, tokenizer, template, sentence
     arm["full.pairs"]["replay"] = {"dataset": "pairs", "template": template}
     with pytest.raises(AuditError) as refusal:
         audit(plan(arm), data, tokenizer, 100)
-    assert str(refusal.value) == f"finetune.full.tasks.pairs (replay of pairs): {sentence}"
+    assert str(refusal.value).startswith(f"finetune.full.tasks.pairs (replay of pairs): {sentence}")
 
 
 def test_more_training_rows_than_there_are(data, tokenizer):
     arm = tuning()
     arm["full.pairs"]["limits"] = {"pairs": 4}
-    with pytest.raises(AuditError) as refusal:
+    with pytest.raises(AuditError, match="data.train: .* pairs has 3, not 4; .*: {pairs: 3}"):
         audit(plan(arm), data, tokenizer, 100)
-    assert str(refusal.value) == (
-        "data.train: more training rows asked for than there are: pairs has 3, not 4; ask for "
-        "fewer, as in data.train_of: {pairs: 3}"
-    )
 
 
 def test_more_shots_than_rows_to_draw_them_from(data, tokenizer):
-    with pytest.raises(AuditError) as refusal:
+    with pytest.raises(AuditError, match="pairs, format default: 3 shots asked for, but only"):
         audit(plan(shots=[0, 3]), data, tokenizer, 100)
-    assert str(refusal.value) == (
-        "dataset pairs, format default: 3 shots asked for, but only 2 rows to draw them from; ask "
-        "for fewer, or name a larger split under splits.shots"
-    )
 
 
 def test_prompts_that_are_all_the_same(data, tokenizer):
@@ -299,12 +256,8 @@ def test_prompts_that_are_all_the_same(data, tokenizer):
     rows = [example(number, "a", "b c"[number % 2], "g") for number in range(4)]
     (data / "pairs" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     formats = {"default": "{a} ="}
-    with pytest.raises(AuditError) as refusal:
+    with pytest.raises(AuditError, match="pairs, format default: all 4 prompts are the same"):
         audit(plan(formats=formats), data, tokenizer, 100)
-    assert str(refusal.value) == (
-        "dataset pairs, format default: all 4 prompts are the same; check the template '{a} =' and "
-        "the columns that fill its fields (a)"
-    )
     audit(plan(formats={"default": "{b} ="}), data, tokenizer, 100)
 
 
@@ -348,39 +301,6 @@ def test_a_long_conversation_is_cut_at_its_end(data, tokenizer):
     assert (found["cut"], found["unlearned"], found["warning"]) == (1, 0, "")
 
 
-def test_conversations_that_leave_no_answer_are_refused(data, tokenizer):
-    with pytest.raises(AuditError) as refusal:
-        audit(chats(data, "a", 30 * "a "), data, tokenizer, 34)
-    assert str(refusal.value) == (
-        "finetune.instruct.tasks.chat (dataset chat): 1 of 2 training examples keep no completion "
-        "token within max_length=34 (first: c-1), more than 1%: raise max_length or shorten the "
-        "prompts"
-    )
-
-
-def test_a_line_of_ten_megabytes_is_not_read_again_and_again(data, tokenizer, monkeypatch):
-    """What an audit costs is what it encodes; cutting a long text looks at its beginning."""
-    text = 5_000_000 * "a "
-    for split in ("train", "test"):
-        file = data / f"pairs/{split}.jsonl"
-        file.write_text(file.read_text() + json.dumps(example(9, "a", text, "g")) + "\n")
-    encoded, call = [], type(tokenizer).__call__
-
-    def counted(self, texts, *arguments, **options):
-        if isinstance(texts, str):
-            return call(self, texts, *arguments, **options)
-        encoded.extend(map(len, texts))  # counted, not spent: minutes in all
-        short = [found.replace(text, text[:1000]) for found in texts]
-        return call(self, short, *arguments, **options)
-
-    monkeypatch.setattr(type(tokenizer), "__call__", counted)
-    splits, prompts = audit(plan(), data, tokenizer, 20)
-    assert row(splits, split="train")["cut"] == row(prompts, shots=0)["truncated"] == 1
-    # Both lines once for their length, the training row as a context and with its answer.
-    assert sum(encoded) < 4.01 * len(text)
-    assert sum(length > 1000 for length in encoded) == 4
-
-
 @pytest.fixture
 def news(data):
     """A dataset of text beside the pairs: 12 tokens and 2."""
@@ -421,9 +341,5 @@ def test_text_is_counted_in_documents_and_windows(news, tokenizer):
 def test_a_window_beyond_the_context_is_refused(news, tokenizer):
     file = news / "news.yaml"
     file.write_text("kind: text\nwindow: 101\n")
-    with pytest.raises(AuditError) as refusal:
+    with pytest.raises(AuditError, match=f"{file}:2: window: found a window of 101 tokens for dat"):
         audit(with_news(window=101, file=file), news, tokenizer, 100)
-    assert str(refusal.value) == (
-        f"{file}:2: window: found a window of 101 tokens for dataset 'news', expected "
-        "at most the 100 of the model's context; lower it"
-    )

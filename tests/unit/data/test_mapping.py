@@ -36,8 +36,3 @@ def test_blank_divides_a_sentence():
     sentence = "Sarah was better than Maria so _ got the easier cases."
     assert before_blank(sentence) == "Sarah was better than Maria so "
     assert after_blank(sentence) == "got the easier cases."
-
-
-def test_empty_text_stays_empty():
-    assert lower_first("") == ""
-    assert wikihow(" ") == ""

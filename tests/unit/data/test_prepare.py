@@ -64,14 +64,6 @@ def test_scores_are_divided_at_the_threshold():
     assert audit["dropped"] == {"no gold label": 1}
 
 
-@pytest.mark.parametrize(
-    ("value", "key"), [(True, True), ("TRUE", "true"), (True, "true"), (1, "1"), (1.0, 1), ("1", 1)]
-)
-def test_values_are_compared_as_text(value, key):
-    table = {**NLI, "label": {"column": "label", "values": {key: "yes"}}}
-    assert prepare([row(value)], spec(table), "x")[0][0]["gold"] == "yes"
-
-
 def test_hidden_labels_are_refused():
     with pytest.raises(Unlabelled, match=r"no row of split 'test' .*\(2 rows: 2 with no gold"):
         prepare([row(-1), row(-1)], spec(NLI), "nli-test")
@@ -101,12 +93,6 @@ def test_a_score_that_is_no_number_is_refused(value):
         DatasetError, match="^column 'label': found .*, expected a (text or a )?number"
     ):
         prepare([row(value)], spec(scored), "x")
-
-
-def test_a_missing_column_lists_those_that_are_there():
-    message = "^field 'premise', column 'text_a': found no such column, expected one of premise, l"
-    with pytest.raises(DatasetError, match=message):
-        prepare([{"premise": "a", "label": 0}], spec(NLI), "x")
 
 
 def choice(**description) -> dict:
@@ -174,14 +160,6 @@ def test_a_continuation_is_scored_behind_each_choice():
     assert content_key(example) != content_key({**example, "continuation": "stayed."})
 
 
-def test_a_field_of_several_columns():
-    columns = ["activity", "begun", "open"]
-    query = {"column": columns, "transform": "hellaswag_query"}
-    spec = choice(fields={"question": query}, choices="o", answer={"index": 0})
-    row = {"activity": "Tea", "begun": "Water boils.", "open": "she", "o": ["pours", "sits"]}
-    assert prepare([row], spec, "x")[0][0]["fields"] == {"question": "Tea: Water boils. She"}
-
-
 def test_a_row_with_an_empty_choice_is_dropped():
     rows = [{"q": "?", "o": ["a", " "], "a": 0}, {"q": "?", "o": ["a", "b"], "a": 0}]
     _, audit = prepare(rows, choice(choices="o", answer={"column": "a"}), "x")
@@ -205,13 +183,6 @@ def test_conversations_keep_their_turns():
     assert examples[0]["messages"] == turns
     assert audit["dropped"] == {"no assistant turn": 1}
     assert audit["duplicates"] == 1
-
-
-def test_content_ignores_id_and_gold():
-    one = {"example_id": "a", "fields": {"x": "1", "y": "2"}, "gold": "yes"}
-    two = {"example_id": "b", "fields": {"y": "2", "x": "1"}, "gold": "no"}
-    assert content_key(one) == content_key(two)
-    assert content_key(one) != content_key({**one, "choices": ["1"]})
 
 
 def test_documents_are_kept_as_they_are_and_empty_ones_dropped():

@@ -137,10 +137,7 @@ def test_columns_that_nobody_reads_stop_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        (
-            {"text": "red"},
-            "{'text': 'red'}, expected a text and not a struct; say which part",
-        ),
+        ({"text": "red"}, "{'text': 'red'}, expected a text and not a struct; say which part"),
         (["red"], "['red'], expected a text and not a list; say which entry of it, as a.0,"),
         (b"red", "b'red', expected a text and not bytes; name another column than a"),
     ],
@@ -262,21 +259,13 @@ def test_marks_packed_files_and_odd_names_are_read(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        (
-            "x.csv",
-            "q,a\né,x\n".encode("latin-1"),
-            " is not text in UTF-8: found the byte 0xe9;",
-        ),
+        ("x.csv", "q,a\né,x\n".encode("latin-1"), " is not text in UTF-8: found the byte 0xe9;"),
         ("x.jsonl", ROW.encode("utf-16"), " is not text in UTF-8: found the byte 0xff;"),
         ("x.csv", "q,a,a\n1,2,3\n", ": found 2 columns named 'a', expected one; rename the others"),
         ("x.csv", "q,a\n1,2\nq,a\n", ":3: found the line of column names again, expected values"),
         ("x.csv", "q,a\n1,2\n1,2,3\n", ":3: found 3 values, expected 2 (q, a); put a value that"),
         ("x.csv", 'q,a\n"1"x,2\n', ":2: found no CSV: ',' expected after '\"'"),
-        (
-            "x.jsonl",
-            '{"q": 1, "a": 2, "q": 3}',
-            ":1: found the name 'q' twice in an object",
-        ),
+        ("x.jsonl", '{"q": 1, "a": 2, "q": 3}', ":1: found the name 'q' twice in an object"),
         ("x.jsonl", '{"q": 1}\n{"a": 2\n', ":2: found no JSON object: Expecting ',' delimiter"),
         ("x.jsonl", "[1]\n", ":1: found a list, expected a JSON object"),
         ("x.jsonl", "[" * 99_999, ":1: found JSON nested too deeply"),
@@ -286,11 +275,7 @@ def test_marks_packed_files_and_odd_names_are_read(tmp_path, name, content):
         ("x.csv.gz", gzip.compress(b"q,a\n1,2\n", mtime=0)[:-9], " is no whole gzip file"),
         ("x.parquet", "no parquet", " can't be read: Parquet magic bytes not found in footer"),
         ("x.csv", "", " is empty; expected rows"),
-        (
-            "x.jsonl",
-            '{"q": 1, "b": 2}',
-            ": column 'a': found no such column, expected one of q, b",
-        ),
+        ("x.jsonl", '{"q": 1, "b": 2}', ": column 'a': found no such column, expected one of q, b"),
         ("x.csv", "q;a\n1;2\n", ": column 'a': found no such column, expected one of q;a;"),
         ("x.txt", "x", ": found a file that ends in .txt; expected one of .parquet, .jsonl, .json"),
         ("x.parquet.gz", "x", ": found a file that ends in .gz; expected one of .parquet, .jsonl"),

@@ -98,12 +98,6 @@ def test_modules_of_a_metric_import_one_another(metric, tmp_path):
     assert metric_hash(named) != before
 
 
-def test_words_that_a_metric_downloads_go_into_its_folder(metric, tmp_path):
-    named = metric("wordy", "return {'score': len(nltk.data.path[0])}", "import nltk")
-    place = tmp_path / "wordy/needs"
-    assert named_scores([named], ["a"], ["b"]) == {"wordy": [len(str(place))]} and place.is_dir()
-
-
 @pytest.mark.parametrize(
     ("body", "changes", "sentence"),
     [

@@ -7,7 +7,6 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
 from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 from transformers import MistralConfig, MistralForCausalLM
@@ -226,17 +225,6 @@ def test_wrong_gold_is_an_error(engine):
         evaluate_cell(engine, CellRequest("d", "f", 0, "multiple_choice", TEMPLATE), rows, [])
 
 
-def test_labels_that_begin_alike_are_an_error(engine):
-    labels = ("maybe", "maybe not")
-    with pytest.raises(ValueError, match="begin with the same sub-token"):
-        evaluate_cell(
-            engine,
-            CellRequest("d", "f", 0, "classification", TEMPLATE, labels),
-            [{"example_id": "a", "fields": {"text": "x"}, "gold": "maybe"}],
-            [],
-        )
-
-
 def test_windows_do_not_change_results(engine, monkeypatch):
     cell = CellRequest("d", "default", 2, "multiple_choice", TEMPLATE)
     rows, pool = choice_rows(11, 9), choice_rows(4, 10)
@@ -314,13 +302,6 @@ def test_a_prompt_set_as_a_conversation_is_another_cell(job):
     assert [cell.chat for cell in cells] == [False, True] and keys[0] != keys[1]
 
 
-def test_precision_and_kind_of_device_are_part_of_a_cells_key(job):
-    folder, plan, _ = job
-    cell = cells_of_plan(plan)[0]
-    targets = [CPU, Target("cuda", "float32"), Target("cuda", "bfloat16")]
-    assert len({cell_key(cell, "model", folder / "data", 1, target) for target in targets}) == 3
-
-
 def test_a_changed_tokenizer_is_scored_anew(job):
     folder, _, run = job
     (folder / "model" / "merges.txt").write_text("a b")
@@ -329,15 +310,6 @@ def test_a_changed_tokenizer_is_scored_anew(job):
     (folder / "model" / "merges.txt").write_text("a c")
     assert run() == 0
     assert len(stored(folder).keys() - before.keys()) == 3
-
-
-def test_a_model_with_pickled_weights_is_scored(job):
-    folder, _, run = job
-    safe = folder / "model" / "model.safetensors"
-    torch.save(load_file(safe), folder / "model" / "pytorch_model.bin")
-    safe.unlink()
-    assert run() == 0
-    assert len(stored(folder)) == 3
 
 
 CPU = Target("cpu", "float32")

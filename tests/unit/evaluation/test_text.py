@@ -1,6 +1,5 @@
 """Generic text: its loss, how far a tuned model is from the base, and the ratio of two sums."""
 
-import hashlib
 import json
 import math
 
@@ -13,15 +12,14 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.data.jsonl import write_examples
 from ptft.evaluation import text as text_module
-from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
+from ptft.evaluation.cells import CellRequest, cells_of_plan
 from ptft.evaluation.job import EvaluationJob, evaluate
 from ptft.evaluation.records import recorded_cells
 from ptft.evaluation.results import linearised, to_frame
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.models.folder import hash_files
-from ptft.models.loading import Target, wrap_model
+from ptft.models.loading import wrap_model
 from ptft.prompts.tokens import rolling_windows
 
 
@@ -80,14 +78,6 @@ def test_the_loss_is_transformers_own(engine, rows, window, stride):
     for name in ("base_nats", "same_top", "cross_entropy_to_base", "same_top_token"):
         assert frame[name].dtype == pl.Float64 and frame[name].null_count() == len(rows)
     assert frame["prediction"].null_count() == frame["gold"].null_count() == len(rows)
-
-
-def test_context_from_an_overlap_changes_the_loss(engine, rows):
-    values = {
-        stride: evaluate_cell(engine, text_cell(16, stride), rows, []).extra["nats"]
-        for stride in (16, 5)
-    }
-    assert values[16] != values[5]
 
 
 def test_distance_to_the_base_model_by_hand(engine, rows, base):
@@ -219,25 +209,6 @@ def test_a_job_scores_anew_in_the_precision_that_the_study_names(folders):
         notes = pl.read_parquet_metadata(folders / "output/tuned/c.default.0shot.parquet")
         assert notes.get("dtype") == dtype.get("dtype")
     assert keys[0].keys() == keys[1].keys() and not set(keys[0].values()) & set(keys[1].values())
-
-
-def test_keys_of_other_cells_are_as_they_were(folders):
-    """The key of a cell of choices, as the parts of the version before text gave it."""
-    plan = json.loads((folders / "plan.json").read_text())
-    text, choices = cells_of_plan(plan)
-    target = Target("cpu", "float32")
-    keys = [
-        {cell_key(cell, "m", folders / "data", 1, target, base) for base in (None, "b", "c")}
-        for cell in (text, choices)
-    ]
-    assert [len(found) for found in keys] == [3, 1]
-    parts = {
-        **{"shots": 0, "kind": "multiple_choice", "template": "{text}", "labels": None},
-        **{"also": [], "max_new_tokens": None, "stop": [], "max_examples": None, "metric": None},
-        **{"model": "m", "scoring_version": 1, "device": "cpu", "dtype": "float32"},
-        "data": hash_files([folders / "data/c/test.jsonl"]),
-    }
-    assert keys[1] == {hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
 
 
 def test_a_ratio_as_a_mean():

@@ -8,7 +8,6 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.inference.forward import common_prefix
 from ptft.models.loading import wrap_model
 from ptft.prompts.encoding import Prompt
 
@@ -59,39 +58,6 @@ def test_scores_equal_whole_prompt_scoring(loaded, prompts):
     ]
     assert [len(row) for row in scores] == [1 + row % 4 for row in range(40)]
     assert flatten(scores) == pytest.approx(flatten(expected), abs=1e-4)
-
-
-def test_given_tokens_are_read_and_not_scored(loaded, prompts):
-    """As in partial scoring; the third row's contexts have nothing in common."""
-    parts = [
-        Prompt(
-            prompt.context,
-            prompt.continuations,
-            0,
-            False,
-            given=(1, 0, 2)[: len(prompt.continuations)],
-        )
-        for prompt in prompts[2:30:4]
-        if all(len(continuation) > 2 for continuation in prompt.continuations)
-    ]
-    parts.append(Prompt([], [[5, 6, 7, 8], [9, 6, 7]], 0, False, given=(2, 1)))
-    assert len(parts) > 3
-    expected = [
-        [
-            plain_score(loaded.model, part.context + continuation[:known], continuation[known:])
-            for continuation, known in zip(part.continuations, part.given, strict=True)
-        ]
-        for part in parts
-    ]
-    engine = Engine(loaded)
-    assert flatten(engine.score(parts)) == pytest.approx(flatten(expected), abs=1e-4)
-    tokens = engine.score_tokens(parts)
-    assert [[len(part) for part in row] for row in tokens] == [
-        [len(ids) for ids in part.scored] for part in parts
-    ]
-    assert flatten([[sum(part) for part in row] for row in tokens]) == pytest.approx(
-        flatten(expected), abs=1e-4
-    )
 
 
 @pytest.mark.parametrize("share_prefix", [True, False])
@@ -188,26 +154,3 @@ def test_nan_logits_are_an_error(loaded, prompts):
         engine.score(prompts[:3])
     with pytest.raises(FloatingPointError, match="not finite"):
         engine.generate(prompts[:3], 4, stop=[])
-
-
-def test_a_longer_prefix_replaces_a_shorter_one():
-    tokenizer = tiny_tokenizer()
-    engine = Engine(wrap_model(tiny_olmo(len(tokenizer)), tokenizer))
-
-    def prefix_of(*contexts):
-        prompts = [Prompt(list(ids), [[5]], shots=0, truncated=False) for ids in contexts]
-        return next(iter(engine.groups.of(prompts)))[0]
-
-    head = list(range(2, 40))
-    assert len(prefix_of([*head[:5], 9], [*head[:5], 8])) == 5
-    long = prefix_of([*head, 9], [*head, 8])
-    assert long.ids == head
-    assert prefix_of([*head, 50, 9], [*head, 50, 8]) is long  # a token more: not worth a run
-    assert len(prefix_of([7, 8, 9], [8, 8, 9])) == 0
-
-
-def test_common_prefix_leaves_a_token_of_each():
-    assert common_prefix([[1, 2, 3], [1, 2, 4, 5]]) == 2
-    assert common_prefix([[1, 2, 3], [1, 2, 3]]) == 2
-    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
-    assert common_prefix([[5], [5, 6]]) == 0

@@ -75,13 +75,6 @@ def test_the_share_of_ties_is_noted_in_both_precisions(kind, tied):
     assert not any("ties" in note for note in evaluate_cell(exact, cell, [row], []).notes)
 
 
-def test_greedy_tokens_are_chosen_in_float32(tied):
-    tokenizer = tiny_tokenizer()
-    engine = Engine(wrap_model(tied, tokenizer))
-    [answer] = engine.generate([Prompt(CONTEXT, [], 0, False)], 1, [])
-    assert answer.text == tokenizer.decode([SECOND]).strip()
-
-
 def test_later_greedy_tokens_are_chosen_in_float32_too(tied):
     """The last token of the context is generated first, by a row of the head that ends no tie."""
     model, tokenizer = copy.deepcopy(tied), tiny_tokenizer()
@@ -113,10 +106,3 @@ def test_a_bias_is_added_in_float32():
     bias = torch.tensor([0.0, 0.5, 256.0], dtype=torch.bfloat16)
     logits = float32_logits(hidden, weight, bias)
     assert logits.dtype == torch.float32 and logits.tolist() == [[2.0, 2.5, 258.0]]
-
-
-def test_no_model_attends_by_cudnn():
-    torch.backends.cuda.enable_cudnn_sdp(True)
-    tokenizer = tiny_tokenizer()
-    wrap_model(tiny_olmo(len(tokenizer)), tokenizer)
-    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -24,12 +24,6 @@ def test_labels_and_titles_in_a_language():
     assert language.metric("rougeL") == "ROUGE-L" and language.metric("mine") == "mine"
 
 
-def test_a_task_has_a_title_of_its_own():
-    language.use("en", {"datasets": {"nli": "NLI (matched)"}, "tasks": {"nli": "NLI"}})
-    assert language.task("nli") == "NLI" and language.dataset("nli") == "NLI (matched)"
-    assert language.label("chance") == "chance"
-
-
 def test_unknown_language_and_label():
     with pytest.raises(ValueError, match=r"report language 'fr', expected one of \['en', 'ja'\]"):
         language.use("fr")

@@ -14,7 +14,6 @@ from ptft.models.loading import (
     load_model,
     load_tuned,
     save_model,
-    scoring_dtype,
     target_here,
 )
 from ptft.training.methods import LoraSettings, get_method
@@ -37,11 +36,6 @@ def test_evaluation_gets_the_same_bits_from_half_the_disk(tmp_path):
     )
     assert torch.equal(one, other)
     assert model.dtype == torch.float32  # the model in memory is as it was
-
-
-def test_models_are_evaluated_in_bfloat16_on_cuda_alone():
-    assert scoring_dtype(torch.device("cuda", 1)) == torch.bfloat16
-    assert scoring_dtype(torch.device("cpu")) == torch.float32
 
 
 def test_a_gpu_is_scored_on_where_there_is_one(monkeypatch):

@@ -12,7 +12,6 @@ from ptft.models.folder import (
     ModelFolder,
     check_model,
     check_tokenizer,
-    copy_tokenizer,
     model_files,
 )
 
@@ -82,17 +81,6 @@ def test_all_that_transformers_writes_belongs_to_it(tmp_path, shard):
     tiny_tokenizer().save_pretrained(tmp_path)
     assert model_files(tmp_path) == sorted(tmp_path.iterdir())
     assert (len(model_files(tmp_path)) > 6) == (shard == "20KB")
-
-
-def test_all_of_a_tokenizer_is_copied(tmp_path):
-    for folder in ("from", "to"):
-        (tmp_path / folder).mkdir()
-    for name in (*TOKENIZER, "config.json"):
-        (tmp_path / "from" / name).write_text(name)
-    copy_tokenizer(tmp_path / "from", tmp_path / "to")
-    assert {path.name: path.read_text() for path in (tmp_path / "to").iterdir()} == {
-        name: name for name in TOKENIZER
-    }
 
 
 def rewrite(file, **changes):

@@ -9,7 +9,7 @@ from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.gpus import Gpu, gpu_models, require_room
 from ptft.planning.plan import make_plan, render
-from ptft.planning.workload import RATES, Workload
+from ptft.planning.workload import Workload
 from ptft.study import read_study
 
 A100 = 312 / 989
@@ -70,23 +70,6 @@ def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
         require_room(read(), of(12))
 
 
-def test_only_a_backend_with_weights_of_its_own_counts_twice(read):
-    """8.03e9 weights in bfloat16 on the GPU; on the host 6 bytes of each and 4,000 MB."""
-    grids = {}
-    for backend in ("transformers", "vllm"):
-        evaluate = read().study.evaluate.model_dump(mode="json", exclude_unset=True)
-        grids[backend] = read(evaluate=evaluate | {"generation_backend": backend})
-    host = {backend: JobResources(grid).evaluate_memory(1) for backend, grid in grids.items()}
-    gigabytes = {
-        backend: JobResources(grid).estimates.choice.scoring_gigabytes
-        for backend, grid in grids.items()
-    }
-    weights = read().model.weights
-    assert host["transformers"] == 1 + int(4000 + 6 * weights / 1e6)
-    assert host["vllm"] == 1 + int(8000 + 12 * weights / 1e6)
-    assert gigabytes["vllm"] - gigabytes["transformers"] == pytest.approx(2 * weights / 2**30)
-
-
 def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
     grid = read(compute={"gpus": 2})
     require_room(grid, of(80), tmp_path)
@@ -133,52 +116,6 @@ def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypat
     for gpus in ((), of(80)):
         assert JobResources(olmo, gpus).finetune_gpu(FULL, 1) is None
         assert JobResources(olmo, gpus).evaluate_gpu(1) is None
-
-
-def test_jobs_without_a_gpu_ask_for_none(read):
-    demands = JobResources(read("tests/studies/cluster.yaml", compute={}), (Gpu(80, "a100", A100),))
-    assert demands.finetune_gpu("full.pocket_nli.s0", 1) is None
-    assert demands.evaluate_gpu(1) is None
-    plain = JobResources(read("tests/studies/cluster.yaml", compute={}))
-    assert demands.estimates.evaluate_seconds() == plain.estimates.evaluate_seconds()
-
-
-def test_time_limits_follow_the_speed_of_the_gpu(read, tmp_path, monkeypatch):
-    """By hand: 30 s, 6 x 1.177e9 weights x 1.450e9 tokens at 4e14 a second on an H100, and 203,850
-    updates of 20 ms and 1.8e-11 s for each weight; on an A100 these take longer."""
-    monkeypatch.chdir(tmp_path)
-    grid = read("config/olmo-1b.yaml")
-    table = tmp_path / Results("olmo-1b").table("audit_splits", "csv")
-    table.parent.mkdir(parents=True)
-    table.write_text("dataset,split,tokens_mean\ntulu_v2,train,889\n")
-    arm = "instruct.tulu.s0"
-    assert JobResources(grid).finetune_minutes(arm, 1) == 1701
-    assert JobResources(grid, of(80)).finetune_minutes(arm, 1) == 1701
-    a100, l4 = Gpu(80, "a100", A100), Gpu(24, "l4", 121 / 989)
-    assert JobResources(grid, (a100,)).finetune_minutes(arm, 1) == 4946
-    assert JobResources(grid, (l4, a100)).finetune_minutes(arm, 1) == 12429
-    # Asked for after the first GPU failed, with twice the time of that one.
-    assert JobResources(grid, (l4, a100)).finetune_minutes(arm, 2) == 2 * 12429
-
-    half = JobResources(grid, (Gpu(80, "half", 0.5),)).estimates
-    operations = 2 * 1_176_764_416 / (0.5 * 2e14)
-    assert half.cell_seconds("rte", 4) == pytest.approx(9000 * 7e-4 + operations * 60 * 9004)
-    steps = grid.max_new_tokens("xsum") * 47  # 6,000 prompts, 128 at once
-    read_tokens = 260 * 6000 + 6000 * grid.max_new_tokens("xsum")
-    assert half.cell_seconds("xsum", 0) == pytest.approx(
-        6000 * 7e-4 + steps * 8e-3 / 0.5 + operations * read_tokens
-    )
-    once = sum(half.cell_seconds(dataset, shots) for dataset, _, shots in grid.scores())
-    limit = JobResources(grid, (Gpu(80, "half", 0.5),)).evaluate_minutes(1)
-    assert limit == -(-3 * (30 + once) // 60)
-
-
-def test_the_hosts_work_takes_as_long_beside_any_gpu():
-    slow, fast = RATES["cuda"].at(0.25), RATES["cuda"]
-    assert (slow.training, slow.scoring, slow.link) == (1e14, 5e13, 7.5e10)
-    assert (slow.update_weight, slow.decoding) == (4 * 1.8e-11, 4 * 8e-3)
-    for host in ("start", "update", "example", "light"):
-        assert getattr(slow, host) == getattr(fast, host)
 
 
 def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):

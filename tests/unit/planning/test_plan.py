@@ -133,10 +133,6 @@ def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_
     assert "of the answers changed, sizes assumed)" in olmo
 
 
-def test_nothing_to_run_is_said(grid, tmp_path):
-    assert render(make_plan(grid, [], folder=tmp_path)) == "Plan of cluster: nothing would run."
-
-
 def event(rule, reason="", inputs=(), outputs=(), **wildcards):
     """What Snakemake tells of a job that would run."""
     return SimpleNamespace(
@@ -206,14 +202,6 @@ def test_all_cells_of_a_new_model_are_scored(grid, read, scored, tmp_path):
     assert (tuning.again, len(scoring.cells)) == (False, 2)
 
 
-def test_rules_that_only_name_others_are_no_jobs(grid, tmp_path):
-    every = event("all")
-    every.shellcmd = None
-    assert planned_jobs(grid, [every, event("collect_cells")], tmp_path) == [
-        PlannedJob("collect_cells")
-    ]
-
-
 def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
     grid = read("config/olmo-1b.yaml")
     before = Workload(grid, tmp_path).sizes
@@ -247,27 +235,6 @@ def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
     assert estimates.finetune_seconds("instruct.tulu.s0") == pytest.approx(expected)
     adapter = training_seconds(rates, weights, tokens, updates, adapter=True)
     assert adapter < 0.75 * (expected - rates.start)
-
-
-def test_replay_and_a_comparison_take_their_time(read, tmp_path):
-    """A share of 0.2 adds a quarter of the examples, of their own length; KL a forward pass."""
-
-    def estimated(**settings):
-        finetune = {"full": {"settings": settings, "tasks": {"pocket_nli": {}}}}
-        grid = read("tests/studies/tiny.yaml", finetune=finetune)
-        for dataset, kept, tokens in [("pocket_nli", 60, 30.0), ("pocket_paraphrase", 40, 70.0)]:
-            write_split(grid, tmp_path, dataset, "train", kept, tokens)
-        return Estimates(grid, Workload(grid, tmp_path))
-
-    replay = {"dataset": "pocket_paraphrase", "share": 0.2}
-    plain, mixed = estimated(epochs=2), estimated(epochs=2, replay=replay, max_length=50)
-    assert plain.epoch_tokens(ARM) == 60 * 30
-    assert mixed.epoch_tokens(ARM) == 60 * 30 + 15 * 50
-    rates, weights = RATES["cpu"], plain.weights
-    more = mixed.finetune_seconds(ARM) - plain.finetune_seconds(ARM)
-    assert more == pytest.approx(6 * weights * 2 * 15 * 50 / rates.training)
-    compared = estimated(epochs=2, kl=0.1).finetune_seconds(ARM) - plain.finetune_seconds(ARM)
-    assert compared == pytest.approx(2 * weights * 2 * 60 * 30 / rates.training)
 
 
 def test_what_the_remedies_of_a_study_cost_is_planned(read, tmp_path):
@@ -391,21 +358,6 @@ def test_limits_are_generous_where_estimates_are_expected_values(read):
     assert demands.model_bytes("full.mnli.s0") == 2 * 1_176_764_416
 
 
-def test_memory_on_the_host_is_that_of_all_processes(read, tmp_path, monkeypatch):
-    """Of four processes: libraries and examples each, the model once for all."""
-    monkeypatch.chdir(tmp_path)
-    grid = read("config/olmo-1b.yaml", compute={"gpus": 4})
-    write_split(grid, tmp_path, "tulu_v2", "train", 300_000, 900.0)
-    write_split(grid, tmp_path, "xsum", "train", 6000, 9000.0)
-    demands, model = JobResources(grid), 20 * 1176.764  # MB
-    # 300,000 examples x 900 tokens x 9 bytes; of 9,000 tokens 2,048 are kept.
-    assert demands.finetune_memory("instruct.tulu.s0", 1) == 1 + int(4 * (4000 + 2430) + model)
-    assert demands.finetune_memory("full.xsum.s0", 1) == 1 + int(4 * (4000 + 110.592) + model)
-    assert demands.evaluate_memory(1) == 1 + int(4000 + 6 * 1176.764)
-    alone = JobResources(read("config/olmo-1b.yaml", compute={"gpus": 0}))
-    assert alone.finetune_memory("instruct.tulu.s0", 1) == 1 + int(4000 + 2430 + model)
-
-
 SMOLLM = {
     "num_hidden_layers": 30, "hidden_size": 576, "intermediate_size": 1536,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
@@ -445,22 +397,6 @@ def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path, mon
     asked = resources.finetune_memory("full.xsum.s0", 1)
     assert asked == 1 + int(process + 9 * 6000 * 260 / 1e6 + 12 * 134.515008 + saved)
     assert resources.evaluate_memory(1) == 1 + int(process + 6 * 134.515008)
-
-
-def test_scores_are_made_on_one_gpu_and_planned_so(read, tmp_path):
-    grid = read("tests/studies/cluster.yaml", compute={"gpus": 4, "threads": 2})
-    scores = tuple(grid.scores())
-    jobs = [
-        PlannedJob("finetune_model", "step4", ARM),
-        PlannedJob("evaluate_model", "step4", ARM, scores),
-    ]
-    plan, estimates = stages(make_plan(grid, jobs, folder=tmp_path)), JobResources(grid).estimates
-    assert plan["fine-tune"][2] == pytest.approx(4 * estimates.finetune_seconds(ARM) / 3600)
-    assert plan["evaluate"][2] == pytest.approx(estimates.evaluate_seconds() / 3600)
-    one = JobResources(read("tests/studies/cluster.yaml", compute={"gpus": 1, "threads": 2}))
-    assert estimates.evaluate_seconds() == one.estimates.evaluate_seconds()
-    assert JobResources(grid).evaluation_gpus() == 1
-    assert JobResources(read("tests/studies/cluster.yaml", compute={})).evaluation_gpus() == 0
 
 
 def test_gpus_that_gain_nothing_are_noted(read, tmp_path):

@@ -14,7 +14,6 @@ from ptft.pocket.pretraining import (
     Muon,
     attention_mask,
     lengthened,
-    orthogonalize,
     packed_batches,
 )
 from ptft.pocket.settings import PretrainSettings, rate_factor
@@ -92,14 +91,6 @@ def test_learning_rate_rises_holds_and_falls():
     assert rate_factor(settings, 80) == pytest.approx(1.0)
     assert rate_factor(settings, 90) == pytest.approx(0.55)
     assert rate_factor(settings, 100) == pytest.approx(0.1)
-
-
-def test_orthogonalize_brings_singular_values_near_one():
-    torch.manual_seed(0)
-    for shape in ((3, 8, 20), (3, 20, 8)):
-        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
-        assert values.min() > 0.6
-        assert values.max() < 1.3
 
 
 def test_muon_takes_the_steps_of_torch():

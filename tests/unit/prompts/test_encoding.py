@@ -4,7 +4,6 @@ import pytest
 import torch
 from tiny_models import EOS, sentences, tiny_olmo, tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.scoring import evaluate_cell
@@ -131,41 +130,6 @@ def test_a_tokenizer_that_adds_bos_is_scored_with_it(tokenizer):
     assert results.prompt_tokens[0] == len(ids)
 
 
-def test_an_empty_context_begins_from_eos(tokenizer):
-    """Alone or beside another row: choices, labels and generation behind nothing but EOS."""
-    engine = Engine(wrap_model(tiny_olmo(len(tokenizer)), tokenizer))
-    empty = {"example_id": "a", "fields": {"document": ""}, "choices": ["do so", "no"], "gold": 0}
-    other = {**empty, "example_id": "b", "fields": {"document": "some more words"}}
-    with torch.inference_mode():
-        logits = engine.loaded.model(torch.tensor([[0]])).logits[0, -1].log_softmax(-1)
-
-    def results(kind, rows, **options):
-        return evaluate_cell(
-            engine, CellRequest("d", "f", 0, kind, "{document}", **options), rows, []
-        )
-
-    for rows in ([empty], [empty, {**empty, "example_id": "c"}], [other, empty], [empty, other]):
-        at = rows.index(empty)
-        chosen = results("multiple_choice", rows)
-        one = tokenizer(" no")["input_ids"]
-        assert chosen.prompt_tokens[at] == len(one) == 1
-        assert chosen.logprobs[at][1] == pytest.approx(logits[one[0]].item(), abs=1e-4)
-        labelled = [{**row, "gold": "no"} for row in rows]
-        labels = results("classification", labelled, labels=("yes", "no"))
-        expected = [
-            max(logits[tokenizer(text)["input_ids"][0]].item() for text in (label, " " + label))
-            for label in ("yes", "no")
-        ]
-        assert labels.logprobs[at] == pytest.approx(expected, abs=1e-4)
-        said = results("generation", rows, max_new_tokens=6).predicted[at]
-        ids = engine.loaded.model.generate(
-            torch.tensor([[0]]), max_new_tokens=6, do_sample=False, pad_token_id=1
-        )[0, 1:]
-        assert said == tokenizer.decode(ids, skip_special_tokens=True).strip()
-    with pytest.raises(ValueError, match="a prompt without any token"):
-        Prompt([], [[5]], 0, False)
-
-
 def test_a_model_without_pad_token(tokenizer):
     unpadded = tiny_tokenizer()
     unpadded.pad_token = None
@@ -177,30 +141,6 @@ def test_a_model_without_pad_token(tokenizer):
     for one, other in zip(with_pad.score(prompts), without.score(prompts), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
     assert with_pad.generate(prompts, 6, []) == without.generate(prompts, 6, [])
-
-
-def test_grouped_query_attention_behind_a_shared_prefix(tokenizer):
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        eos_token_id=0,
-        initializer_range=0.3,
-    )
-    loaded = wrap_model(LlamaForCausalLM(config), tokenizer)
-    head = tokenizer(" ".join(sentences(10, 1, 1)))["input_ids"]
-    tails = [tokenizer(" " + text)["input_ids"] for text in sentences(6, 6, 2)]
-    prompts = [Prompt(head + tail, [], 0, False) for tail in tails]
-    for prompt, answer in zip(prompts, Engine(loaded).generate(prompts, 8, []), strict=True):
-        ids = loaded.model.generate(
-            torch.tensor([prompt.context]), max_new_tokens=8, do_sample=False, pad_token_id=1
-        )[0, len(prompt.context) :]
-        assert answer.text == tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
 def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):

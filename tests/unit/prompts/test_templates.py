@@ -29,11 +29,6 @@ def test_render_keeps_braces_of_the_data():
     assert render("{document}!", {"document": "{x} {document}"}) == "{x} {document}!"
 
 
-def test_render_names_a_missing_field():
-    with pytest.raises(KeyError, match="document"):
-        render(TEMPLATE, {"text": "a"})
-
-
 def test_template_fields_are_listed_once_in_order():
     assert template_fields("{b} {a}\n{b} {{c}}") == ["b", "a"]
 
@@ -51,10 +46,6 @@ def test_few_shot_prompt():
         "### Input: text 2\n ### Summary: gist two\n\n"
         "### Input: text 3\n ### Summary:"
     )
-
-
-def test_no_shots_leave_the_bare_context():
-    assert few_shot_prompt(TEMPLATE, [], example(3)) == "### Input: text 3\n ### Summary:"
 
 
 def test_alternatives_are_scored_behind_one_context():
@@ -94,12 +85,6 @@ def test_more_shots_extend_fewer_and_file_order_does_not_matter():
     assert select_shots(pool, 2, seed=1, balanced=True) == four[:2]
     assert select_shots(pool[::-1], 4, seed=1, balanced=True) == four
     assert select_shots(pool, 4, seed=2, balanced=True) != four
-
-
-def test_unbalanced_shots_may_be_of_one_kind():
-    pool = [example(n, f"summary {n}") for n in range(8)]
-    shots = select_shots(pool, 3, seed=0, balanced=False)
-    assert len({shot["example_id"] for shot in shots}) == 3
 
 
 def test_too_few_shots_are_refused():

@@ -108,15 +108,6 @@ def test_olmo_labels(olmo):
     assert olmo.convert_ids_to_tokens([label_tokens(olmo, ["no", "yes"])["yes"][0]]) == ["Ġyes"]
 
 
-@pytest.mark.shared
-def test_olmo_pairs_equal_the_whole_prompt(olmo):
-    context, completion = "### Input_1: a\n ### Input_2: b\n ### Inference:", " entailment"
-    [(head, tail)] = encode_pairs(olmo, [context], [completion])
-    assert head + tail == olmo(context + completion)["input_ids"]
-    assert olmo.decode(tail) == " entailment"
-    assert len(tail) == 2
-
-
 def test_windows_by_hand():
     """tests/parity/test_text_harness.py has the harness's."""
     ids = [11, 12, 13, 14, 15, 16, 17]

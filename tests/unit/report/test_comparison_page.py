@@ -114,19 +114,3 @@ def test_the_page_holds_numbers_once_and_names_as_texts(scores):
         ].abs().max()
     )  # fmt: skip
     assert [pair[4:] for pair in data["pairs"]] == [[40, 3, 2]] * len(found.pairs)
-
-
-def test_settings_and_derived_models_are_methods_of_their_own():
-    models = [
-        Model((0.5,), (0.5,), method=None),
-        Model((0.6,), (0.4,), setting="lr0.001"),
-        Model((0.6,), (0.4,), setting="lr0.001", derived="interpolated", strength=0.5),
-    ]
-    scores = remedy_scores(models, 20, np.random.default_rng(0))
-    found = with_counts(model_pairs(scores, Settings()))
-    data = embedded(comparison_page(found, [], 0.95))
-    assert data["methods"] == ["full, lr0.001", "full, lr0.001, interpolated 0.5"]
-    unknown = replace(scores, draws=np.full_like(scores.draws, np.nan))
-    found = with_counts(model_pairs(unknown, Settings()))
-    data = embedded(comparison_page(found, [], 0.95))
-    assert [pair[2:4] for pair in data["pairs"]] == [[None, None]] * 2

@@ -14,7 +14,7 @@ from ptft.analysis.findings_of_study import doubts, learned, read_notes, read_up
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
 from ptft.evaluation.records import write_cells_record
-from ptft.report.rendering import bar, points, sentence, spark
+from ptft.report.rendering import points, sentence
 from ptft.report.rows import FAILED, Warnings
 
 POINTS = 4
@@ -173,15 +173,6 @@ def test_warnings_are_counted_of_how_many():
     assert sentence(warnings[1]) == "m" and warnings[0].more["base"] == 2
 
 
-def test_conditions_name_shots_that_were_cut():
-    scores = pl.DataFrame(
-        {"dataset": ["a", "b"], "format": "default", "shots": [2, 4], "truncated": [1.0, 0.25]}
-    )
-    assert Condition.of(scores, ["a"]) == Condition(("default",), ((2, 1.0),))
-    assert Condition.of(scores).shots == ((2, 1.0), (4, 0.25))
-    assert Condition.of(None) == Condition((), ())
-
-
 def test_a_finding_is_a_row_with_its_objects_and_sentence():
     about = {"dataset": "quiz", "seeds": 3, "domain": "in"}
     condition = Condition(("io",), ((0, None), (4, 0.5)))
@@ -204,16 +195,6 @@ def test_numbers_have_the_digits_that_their_interval_allows():
     assert points(-0.35678, -0.3569, -0.3565) == "−35.68"
     assert points(-0.0004, -0.02, 0.02, True) == "0" and points(None) == "–"
     assert points(0.5) == "50" and points(0.0123) == "1.2"
-
-
-def test_small_drawings_are_places():
-    assert bar(0.5, 0.25, 1.5, -1, 1, (0.0, None)) == {
-        "at": 75.0, "low": 62.5, "high": 100.0, "zero": 50.0, "marks": [50.0],
-    }  # fmt: skip
-    assert bar(None, None, None, 0, 1) is None
-    line = spark((("a", 0.0), ("b", None), ("c", 1.0)))
-    assert line["line"] == [(3.0, 27.0), (97.0, 3.0)] and line["text"] == "a 0.00, b –, c 1.00"
-    assert spark((("a", 1.0),)) is None
 
 
 def trainings(**methods):

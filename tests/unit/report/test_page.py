@@ -78,18 +78,15 @@ CHECKPOINTS, ARMS = ("step10", "step100", "main"), ("base", "full.nli.s0", "full
 MODELS = [f"{checkpoint}/{arm}" for checkpoint, arm in product(CHECKPOINTS, ARMS)]
 THERE = {
     "one base": {"step10/base"},
-    "one tuned": {"main/full.nli.s0"},
     "a first checkpoint": {model for model in MODELS if model.startswith("step10")},
     "bases": {model for model in MODELS if model.endswith("base")},
     "no base": {model for model in MODELS if not model.endswith("base")},
     "no last base": {*MODELS} - {"main/base"},
-    "no first base": {*MODELS} - {"step10/base"},
     "no last tuned": {*MODELS} - {"main/full.nli.s0", "main/full.story.s0"},
     "one task": {model for model in MODELS if "story" not in model},
     "one task at the first, one at the last": {
         *("step10/base", "main/base", "step10/full.nli.s0", "main/full.story.s0")
     },
-    "none at the middle": {model for model in MODELS if "step100" not in model},
 }
 
 
@@ -118,13 +115,6 @@ def test_the_base_model_of_a_single_checkpoint_is_told_beside_chance(page_of):
     row = re.search(r"quiz 60 \(\d\d to \d\d\) (\d+) (\d+) above guessing", text)
     assert row.groups() == ("25", "25")
     assert re.search(r"story_in \d", text) and "fine-tuned per" not in text
-
-
-def test_progress_counts_the_cells_of_each_model():
-    keys = [("a", "base", "x", "io", 0), ("a", "base", "y", "io", 0), ("b", "base", "x", "io", 0)]
-    missing = pl.DataFrame({"checkpoint": ["b", "c"], "arm": ["base", "base"]})
-    found = Progress.of(keys, missing, "now").cells
-    assert found.rows() == [("a", "base", 2, 2, 0), ("b", "base", 1, 2, 1), ("c", "base", 0, 1, 1)]
 
 
 def test_texts_of_a_study_stay_texts(page_of):

@@ -18,7 +18,7 @@ from ptft.analysis.findings_of_study import (
     sweeps,
 )
 from ptft.analysis.tuned_models import CHOSEN, shown
-from ptft.report.rendering import arm_name, sentence
+from ptft.report.rendering import sentence
 from ptft.study import open_study
 from ptft.study.slices import resolved_study
 
@@ -83,13 +83,6 @@ def test_what_a_user_changes_is_told(resolved):
         "Training examples per task: at most 2000; the paper uses 6000.",
     ]
     assert "500 resamples for the intervals; the paper takes 3000." in told
-
-
-def test_another_model_and_released_scores(resolved):
-    assert kinds(deviations(resolved("pythia-410m"), NONE))[:5] == [
-        *("model", "tasks", "methods", "seeds", "test"),
-    ]
-    assert kinds(deviations(resolved("published"), NONE)) == ["released", "groups", "sciq"]
 
 
 def test_examples_are_those_trained_on_and_not_those_asked_for(resolved, tmp_path):
@@ -201,22 +194,6 @@ def test_one_setting_of_a_method_is_shown_and_base_models(chosen, kept):
         (None, None),
     ]
     assert len(shown(table, None)) == 5  # released scores: no models to choose from
-
-
-@pytest.mark.parametrize(
-    ("row", "name"),
-    [
-        ({}, "full fine-tuning, one seed"),
-        ({"seeds": 3, "method": "lora"}, "LoRA, 3 seeds"),
-        ({"setting": CHOSEN}, "full fine-tuning, chosen by validation, one seed"),
-        (
-            {"derived": "noise", "strength": 0.75},
-            "full fine-tuning, with noise 0.75, one seed",
-        ),
-    ],
-)
-def test_models_are_named_with_setting_derivation_and_seeds(row, name):
-    assert arm_name({"method": "full", "seeds": 1, **row}) == name
 
 
 @pytest.mark.parametrize("name", ["olmo-1b", "llama3-8b", "pythia-410m", "pocket", "published"])

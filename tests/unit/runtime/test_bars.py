@@ -41,12 +41,6 @@ def test_a_file_gets_a_line_every_thirty_seconds_and_one_at_the_end(clock, file)
     ]
 
 
-def test_a_short_job_is_told_in_one_line(clock, file):
-    with progress("fine-tune", 8, "updates") as bar:
-        bar.update(8)
-    assert file.getvalue() == "fine-tune: 8/8 updates, done in 0:00\n"
-
-
 def test_a_resumed_job_is_as_fast_as_what_it_does_now(clock, file):
     with progress("pre-train", 10_000, "steps", 5000) as bar:
         clock.seconds += 40
@@ -70,17 +64,6 @@ def test_a_job_that_breaks_off_says_what_was_left(clock, file):
     assert file.getvalue().splitlines() == [
         "evaluate: 1/4 examples, 0:15 left (cell 1/2 nli.default.0shot)",
         "evaluate: 0/4 examples, unknown time left",
-    ]
-
-
-def test_bytes_are_told_in_megabytes(clock, file):
-    with progress("org/tiny/model.safetensors", 3_000_000, "B", 500_000) as bar:
-        clock.seconds += 30
-        bar.update(1_000_000)
-        bar.update(1_500_000)
-    assert file.getvalue().splitlines() == [
-        "org/tiny/model.safetensors: 1.5/3.0 MB, 0:45 left",
-        "org/tiny/model.safetensors: 3.0/3.0 MB, done in 0:30",
     ]
 
 

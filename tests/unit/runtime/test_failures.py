@@ -54,16 +54,6 @@ def test_the_cause_is_found_in_a_log(log, why):
     assert cause(log.splitlines()) == why
 
 
-def test_a_refusal_is_told_in_four_lines(failed):
-    told = describe(failed("error: row 3: no column 'x'\n"), show_log=True).splitlines()
-    assert told == [
-        "Error: row 3: no column 'x'",
-        "    rule: prepare_split, job 7",
-        f"    command: {COMMAND}",
-        "    log: job.log",
-    ]
-
-
 def test_of_a_traceback_the_last_lines_are_told(failed):
     told = describe(failed("begun\n" * 40 + TRACEBACK), show_log=True).splitlines()
     assert told[0] == "Error: KeyError: 'nothing'"

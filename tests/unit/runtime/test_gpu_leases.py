@@ -226,30 +226,9 @@ def test_what_a_killed_program_started_ends_with_it(tmp_path):
     assert not psutil.pid_exists(helper)
 
 
-def test_a_killed_attempt_is_lost_once_its_beat_is_old(tmp_path):
-    running = job(tmp_path, "sh", "-c", "echo ready; read _")
-    running.stdout.readline()
-    running.kill()
-    running.wait()
-    (file,) = (tmp_path / "records").glob("*.json")
-    old = time.time() - 600
-    os.utime(file, (old, old))
-    (record,) = read_records(tmp_path / "records")
-    assert record.state == "lost" and record.ended is None
-
-
 def test_a_study_without_a_place_to_write_is_told_so(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(
         StudyLockError, match=r"main.lock can't be written: Not a directory. Result"
     ):
         lock_study(tmp_path / "results" / "tiny")
-
-
-def test_jobs_of_a_user_share_what_torch_compiled(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv(run_job.COMPILED, raising=False)
-    one, other = run_job.job_environment([A], 40), run_job.job_environment([], 40)
-    assert one[run_job.COMPILED] == other[run_job.COMPILED] == str(tmp_path / "ptft/compiled")
-    monkeypatch.setenv(run_job.COMPILED, "elsewhere")
-    assert run_job.job_environment([A], 40)[run_job.COMPILED] == "elsewhere"

@@ -19,7 +19,7 @@ from ptft.paths import Results
 from ptft.planning.expected import Expected
 from ptft.study import read_study
 from snakemake_logger_plugin_ptft import previews
-from snakemake_logger_plugin_ptft.lines import RunLines, amount
+from snakemake_logger_plugin_ptft.lines import RunLines
 
 SETTINGS = SimpleNamespace(
     dryrun=False, show_failed_logs=True, quiet=None, stdout=False, printshellcmds=False,
@@ -150,18 +150,6 @@ def test_a_terminal_shows_two_lines_in_the_place_of_those_before(monkeypatch):
     assert all(part.count("\n") == 2 for part in drawn[:-1])
 
 
-@pytest.mark.parametrize(
-    ("quiet", "shown"), [(Quietness.PROGRESS, "done: 4/4 jobs"), (Quietness.ALL, "")]
-)
-def test_who_asks_for_quiet_gets_it(monkeypatch, quiet, shown):
-    settings = SimpleNamespace(**SETTINGS.__dict__ | {"quiet": {quiet}})
-    told = Told(monkeypatch, Screen(), settings)
-    monkeypatch.setattr(told, "finish", lambda job: None)  # Snakemake does not say it then
-    run(told)
-    assert told.text.startswith(shown) and "\x1b" not in told.text
-    assert bool(told.text) == bool(shown)
-
-
 def test_a_quiet_run_that_ends_early_is_not_done(monkeypatch):
     settings = SimpleNamespace(**SETTINGS.__dict__ | {"quiet": {Quietness.PROGRESS}})
     for trouble in ("failed", "stopped"):
@@ -177,14 +165,6 @@ def test_a_quiet_run_that_ends_early_is_not_done(monkeypatch):
         told.now = 5.0
         told.handler.close()
         assert "stopped: after 0:05" in told.text and "done" not in told.text
-
-
-def test_lines_are_no_wider_than_the_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
-    told = Told(monkeypatch, Screen())
-    begin(told)
-    told.start(1, "finetune_model", "Fine-tune step4 on nli")
-    assert told.text.splitlines() == ["░░░░░░░░░░░░ 0/4 jo", "  now: Fine-tune st"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -208,16 +188,6 @@ def test_nothing_is_silent_for_long(monkeypatch, terminal):
     handler.handle(record)
     lines(5)
     handler.close()
-
-
-def test_how_far_a_job_is_comes_from_its_log(tmp_path):
-    log = tmp_path / "job.log"
-    log.write_text(
-        "INFO 1\nevaluate: 8/160 examples, 0:50 left\nevaluate: 40/160 examples, 0:35 left\n"
-    )
-    assert amount([str(log)]) == ["40/160 examples"]
-    log.write_text("evaluate: 160/160 examples, done in 0:35\n")
-    assert amount([str(log)]) == [] == amount([str(tmp_path / "none.log")]) == amount([])
 
 
 def test_a_failure_is_told_by_its_cause_and_once(told, tmp_path):
@@ -313,13 +283,6 @@ def test_a_quiet_dry_run_is_the_plan(dry):
     told(None, NOTHING_TO_BE_DONE_MSG)
     told.handler.close()
     assert told.text.endswith("\nPlan of cluster: nothing would run.\n")
-
-
-def test_without_events_of_jobs_there_is_no_plan(dry):
-    told = dry()
-    told(LogEvent.RUN_INFO, "Job stats: 2", stats=STATS)
-    told.handler.close()
-    assert told.text == "Job stats: 2\n"
 
 
 def test_a_job_that_failed_and_ran_again_counts_once():

@@ -1,12 +1,10 @@
 """Arms that are derived from others: how they expand, what their job is given, what is refused."""
 
 import pytest
-import yaml
-from small_study import edit, write_study
+from small_study import edit
 
-from ptft.planning.estimates import DERIVE_SECONDS, JobResources
+from ptft.planning.estimates import JobResources
 from ptft.planning.expected import Speed, job_seconds, model_jobs
-from ptft.study import StudyError, read_study
 from ptft.study.slices import (
     collection_slice,
     evaluation_slice,
@@ -20,21 +18,6 @@ derive:
   interpolate: {of: [full], strengths: [0.25, 1]}
   noise: {of: [base], strengths: [0.003, 0.01], seeds: [0, 1]}
 """
-
-
-@pytest.fixture
-def read(tmp_path, repository):
-    """Read the small study with a section of derived arms."""
-    write_study(tmp_path, repository)
-    study = tmp_path / "study.yaml"
-    text = study.read_text()
-
-    def read(derive: str):
-        study.write_text(text)
-        edit(study, "evaluate:\n", f"{derive}evaluate:\n")
-        return read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
-
-    return read
 
 
 def test_names_and_columns(read):
@@ -94,20 +77,6 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
     assert "derive" not in resolved_study(without)["study"]
 
 
-def test_they_cost_their_cells_and_no_process(read):
-    without, grid = JobResources(read("")).estimates, read(DERIVE)
-    demands = JobResources(grid)
-    cells = list(grid.scores())
-    once = without.evaluate_seconds()
-    assert demands.estimates.evaluate_seconds(3 * cells, 2) == pytest.approx(
-        3 * once - 2 * without.scoring_rates.start + 2 * DERIVE_SECONDS
-    )
-    assert demands.evaluate_memory(1, "full.own.s0") > JobResources(read("")).evaluate_memory(1)
-    statuses = {(job.rule, job.arm) for job in Progress(grid).jobs()}
-    assert ("evaluate_model", "base@noise0.01") in statuses
-    assert ("finetune_model", "full.own.s0@interpolate1") not in statuses
-
-
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -115,52 +84,40 @@ def test_they_cost_their_cells_and_no_process(read):
         ("[full]", "[base]", "13: derive.interpolate.of.0: 'base' is what it starts from; name"),
         ("[0.25, 1]", "[0.5, 0.25, 0.5]", "13: derive.interpolate.strengths.2: 0.5 is in the list"),
         ("[0.25, 1]", "[0, 1.5, 1.6]", "13: derive.interpolate.strengths.2: found 1.6, expected 0"),
-        (
-            "[0.25, 1]",
-            "[0.25], seeds: [1]",
-            "13: unknown key 'derive.interpolate.seeds'; it belongs",
-        ),
-        (
-            "[0.003, 0.01]",
-            "[0.01, 0]",
-            "14: derive.noise.strengths.1: found 0, expected more than 0:",
-        ),
+        ("[0.25, 1]", "[0.25], seeds: [1]", "13: unknown key 'derive.interpolate.seeds'; it"),
+        ("[0.003, 0.01]", "[0.01, 0]", "14: derive.noise.strengths.1: found 0, expected more than"),
         ("  noise", "  nois", "14: unknown key 'derive.nois'; did you mean 'noise'?"),
     ],
 )
-def test_a_mistake_in_what_is_derived(read, tmp_path, old, new, sentence):
-    with pytest.raises(StudyError) as error:
-        read(DERIVE.replace(old, new))
-    assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")
+def test_a_mistake_in_what_is_derived(refused, old, new, sentence):
+    assert refused(DERIVE.replace(old, new)).startswith(f"study.yaml:{sentence}")
 
 
-def test_what_has_weights_of_its_own_is_refused(read, tmp_path):
+def test_what_has_weights_of_its_own_is_refused(files, read, refused):
     read(DERIVE)
-    edit(tmp_path / "study.yaml", "  shots:", "  generation_backend: vllm\n  shots:")
-    study = tmp_path / "study.yaml"
-    with pytest.raises(StudyError, match=r"study.yaml:\d+: evaluate.generation_backend: vllm has"):
-        read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
+    edit(files / "study.yaml", "  shots:", "  generation_backend: vllm\n  shots:")
+    assert "evaluate.generation_backend: vllm has" in refused()
 
 
 SNAPSHOTS = "    snapshots: [1, 0.5]\n"
 
 
 @pytest.fixture
-def on_the_way(read, tmp_path):
-    """Read the small study with snapshots in place of derived arms."""
+def on_the_way(files):
+    """Edit the small study: snapshots, and what goes with them."""
 
     def on_the_way(snapshots: str, data: str = "", settings: str = ""):
-        study = tmp_path / "study.yaml"
+        study = files / "study.yaml"
         edit(study, "lr: 1.0e-3}", f"lr: 1.0e-3{settings}}}")
         edit(study, "    tasks:\n", f"{snapshots}    tasks:\n")
         edit(study, "evaluate:\n", f"{data}evaluate:\n")
-        return read_study(yaml.safe_load(study.read_text()), [study], tmp_path / "config")
 
     return on_the_way
 
 
-def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way):
-    grid = on_the_way(SNAPSHOTS)
+def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way, read):
+    on_the_way(SNAPSHOTS)
+    grid = read()
     ways = [name for name in grid.arms if "@" in name]
     assert ways[:2] == ["full.pocket_nli.s0@step1", "full.pocket_nli.s0@step0.5"]
     assert len(ways) == 2 * 4 and set(grid.made) == {
@@ -194,20 +151,9 @@ def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way):
 @pytest.mark.parametrize(
     ("snapshots", "data", "settings", "sentence"),
     [
-        (
-            "[1, 1.5]",
-            "",
-            "",
-            "8: finetune.full.snapshots.1: found 1.5, expected an update from 1 on",
-        ),
+        ("[1, 1.5]", "", "", "8: finetune.full.snapshots.1: found 1.5, expected an update from 1"),
         ("[1, 1]", "", "", "8: finetune.full.snapshots.1: 1.0 is in the list twice"),
-        (
-            "[1, 3]",
-            "data: {train: 20}\n",
-            "",
-            "8: finetune.full.snapshots.1: of pocket_nli: found 3, expected a point before the "
-            "last of 3 updates",
-        ),
+        ("[1, 3]", "data: {train: 20}\n", "", "8: finetune.full.snapshots.1: of pocket_nli: found"),
         (
             "[1]",
             "",
@@ -216,10 +162,9 @@ def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way):
         ),
     ],
 )
-def test_a_mistake_in_snapshots(on_the_way, tmp_path, snapshots, data, settings, sentence):
-    with pytest.raises(StudyError) as error:
-        on_the_way(f"    snapshots: {snapshots}\n", data, settings)
-    assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")
+def test_a_mistake_in_snapshots(on_the_way, refused, snapshots, data, settings, sentence):
+    on_the_way(f"    snapshots: {snapshots}\n", data, settings)
+    assert refused().startswith(f"study.yaml:{sentence}")
 
 
 MERGES = """\
@@ -259,10 +204,7 @@ def test_merged_arms_are_of_the_first_of_their_models(read):
     ("derive", "message"),
     [
         ("soup: {of: [lora]}", "derive.soup.of.0: 'lora' is not a method of this study"),
-        (
-            "soup: {of: [full], over: snapshots}",
-            "derive.soup.of.0: a soup of one: full has no more",
-        ),
+        ("soup: {of: [full], over: snapshots}", "derive.soup.of.0: a soup of one: full has no"),
         ("checkpoint_average: {last: [3]}", "derive.checkpoint_average.last.0: found 3, the study"),
         (
             "task_vectors: {of: [full], add: [pocket_nli, pocket_summary], strengths: [1]}",
@@ -270,9 +212,8 @@ def test_merged_arms_are_of_the_first_of_their_models(read):
         ),
     ],
 )
-def test_what_cannot_be_merged_is_refused(read, derive, message):
-    with pytest.raises(StudyError, match=message.replace("[", r"\[")):
-        read(f"derive:\n  {derive}\n")
+def test_what_cannot_be_merged_is_refused(refused, derive, message):
+    assert message in refused(f"derive:\n  {derive}\n")
 
 
 ADOPT = "adopt:\n  sft: {path: theirs, base: step4, task: own}\n"
@@ -301,7 +242,5 @@ def test_an_adopted_arm_is_at_its_checkpoint_and_trains_nothing(read):
         ("path: theirs, ", "", "13: adopt.sft: expected either `repository` or `path`"),
     ],
 )
-def test_a_mistake_in_what_is_adopted(read, tmp_path, old, new, sentence):
-    with pytest.raises(StudyError) as error:
-        read(ADOPT.replace(old, new))
-    assert str(error.value).replace(f"{tmp_path}/", "").startswith(f"study.yaml:{sentence}")
+def test_a_mistake_in_what_is_adopted(refused, old, new, sentence):
+    assert refused(ADOPT.replace(old, new)).startswith(f"study.yaml:{sentence}")

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 import yaml
 
 from ptft.study.key_table import with_table
@@ -32,8 +31,3 @@ def test_every_key_of_the_studies_is_in_the_table_and_defaults_can_be_written(re
     defaults = {key: yaml.safe_load(found.strip("`")) for key, _, found in rows if "`" in found}
     assert defaults["finetune.full.settings.lr"] == 2e-6
     assert defaults["data.seed"] == 42 and defaults["finetune.METHOD.seeds"] == [0]
-
-
-def test_a_readme_without_a_place_for_the_table_is_refused():
-    with pytest.raises(ValueError, match="expected the lines"):
-        with_table("# Configuration\n", Study)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_study import FAMILY, OWN, QUIZ, edit, write_study
+from small_study import FAMILY, OWN, QUIZ, edit
 from snakemake.utils import update_config
 
 from ptft.analysis.cell_scores import domain_of
@@ -17,46 +17,18 @@ from ptft.study import StudyError, read_study
 from ptft.study.slices import collection_slice, evaluation_slice, resolved_study
 
 
-@pytest.fixture
-def files(tmp_path, repository):
-    """Folder of the study."""
-    write_study(tmp_path, repository)
-    return tmp_path
-
-
-@pytest.fixture
-def read(files):
-    """Read the study as Snakemake and the Snakefile do; what is refused, in words."""
-
-    def read() -> str:
-        study = files / "study.yaml"
-        try:
-            require_readable([study])
-            read_study(yaml.safe_load(study.read_text()), [study], files / "config")
-        except StudyError as error:
-            return str(error).replace(f"{files}/", "")
-        return ""
-
-    return read
-
-
-def test_the_study_without_a_mistake_is_good(read):
-    assert read() == ""
+def test_the_study_without_a_mistake_is_good(refused):
+    assert refused() == ""
 
 
 IN_STUDY = [
     # The notation
     ("  full:", "\tfull:", "study.yaml:6: found 'full:': a tab, where YAML takes spaces alone"),
     ("    seeds", "   seeds", "study.yaml:11: found 'seeds: [0, 1]': an indentation of its own"),
-    ("    seeds", "     seeds", "study.yaml:11: found 'seeds: [0, 1]': an indentation of its own"),
     ("model: tiny", " model: tiny", "study.yaml:2: found 'model: tiny': a ':' where no key can"),
     ("model: tiny", "model tiny", "study.yaml:2: found 'model tiny': no ': '; write `key: value`"),
     ("[step4, step16]", "[step4, step16", "study.yaml:3: found 'checkpoints: [step4, step16': a"),
-    (
-        "study: small",
-        "study: 'small",
-        'study.yaml:1: found "study: \'small": a quotation mark that',
-    ),
+    ("study: small", "study: 'small", 'study.yaml:1: found "study: \'small": a quotation mark'),
     ("evaluate:", "model: other\nevaluate:", "study.yaml:12: the key 'model' is already in line"),
     ("lr: 1.0e-3}", "lr: 1.0e-3, epochs: 2}", "study.yaml:7: the key 'epochs' is already in line"),
     # Keys
@@ -92,21 +64,9 @@ IN_STUDY = [
     ("[step4, step16]", "step4", "study.yaml:3: checkpoints = 'step4': expected a list, found"),
     ("  full:", "  - full:", "study.yaml:5: finetune = [{'full': None, 'settings': {'epochs': 1"),
     ("study: small", "study: no", "study.yaml:1: study = False: expected text, found true or"),
-    (
-        "model: tiny",
-        "model: tiny\nreport: {language: fr}",
-        "study.yaml:3: report.language = 'fr': expected 'en' or 'ja'",
-    ),
-    (
-        "model: tiny",
-        "model: tiny\nanalysis: {format: instruct}",
-        "study.yaml:3: analysis.format: 'instruct' is none of ['default', 'io'], which are",
-    ),
-    (
-        "model: tiny",
-        "model: tiny\nanalysis: {shots: 1}",
-        "study.yaml:3: analysis.shots: 1 is none of [0, 2], which are scored",
-    ),
+    ("model: tiny", "model: tiny\nreport: {language: fr}", "study.yaml:3: report.language = 'fr':"),
+    ("model: tiny", "model: tiny\nanalysis: {format: instruct}", "study.yaml:3: analysis.format:"),
+    ("model: tiny", "model: tiny\nanalysis: {shots: 1}", "study.yaml:3: analysis.shots: 1 is none"),
     (
         "model: tiny",
         "model: tiny\nanalysis: {transfer_datasets: [owm]}",
@@ -115,37 +75,22 @@ IN_STUDY = [
     ("study: small", "study: $(touch x)", "study.yaml:1: study = '$(touch x)': a name holds"),
     # Names
     ("step16", "step17", "study.yaml:3: checkpoints.1: unknown 'step17'; did you mean 'step16'?"),
-    (
-        "      own: {}",
-        "      pocket_nil: {}",
-        "study.yaml:8: finetune.full.tasks: unknown 'pocket_nil'; did you mean 'pocket_nli'?",
-    ),
+    ("      own: {}", "      pocket_nil: {}", "study.yaml:8: finetune.full.tasks: unknown"),
     ("pocket_facts]", "pocket_fact]", "study.yaml:13: evaluate.datasets: unknown 'pocket_fact'"),
     ("model: tiny", "model: tinny", "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'?"),
     ("[default, io]", "[default, ios]", "study.yaml:14: evaluate.formats: unknown 'ios'; did you"),
     ("[default, io]", "[io]", "study.yaml:14: evaluate.formats.0: 'io' is not a format of dataset"),
     ("[default, io]", "[default, instruct]", "study.yaml:14: evaluate.formats.1: 'instruct' is"),
-    (
-        "evaluate:",
-        "data: {train_of: {pocket_nil: 8}}\nevaluate:",
-        "study.yaml:12: data.train_of: unknown 'pocket_nil'; did you mean 'pocket_nli'?",
-    ),
+    ("evaluate:", "data: {train_of: {pocket_nil: 8}}\nevaluate:", "study.yaml:12: data.train_of:"),
     (
         "evaluate:",
         "data:\n  train_of: {own: 8, pocket_facts: 8}\nevaluate:",
         "study.yaml:13: data.train_of.pocket_facts: no arm is fine-tuned on this dataset",
     ),
     # Twice in a list
-    ("[step4, step16]", "[step4, step4]", "study.yaml:3: checkpoints.1: 'step4' is in the list"),
     ("seeds: [0, 1]", "seeds: [0, 0]", "study.yaml:11: finetune.full.seeds.1: 0 is in the list"),
     ("pocket_facts]", "pocket_facts, own]", "study.yaml:13: evaluate.datasets.4: 'own' is in the"),
-    ("[default, io]", "[default, default]", "study.yaml:14: evaluate.formats.1: 'default' is in"),
-    ("shots: [0, 2]", "shots: [2, 2]", "study.yaml:15: evaluate.shots.1: 2 is in the list twice"),
-    (
-        "shots: [0, 2]",
-        "shots: [0]\n  also: [free, free]",
-        "study.yaml:16: evaluate.also.1: 'free' is in the list twice; remove one",
-    ),
+    ("shots: [0, 2]", "shots: [0]\n  also: [free, free]", "study.yaml:16: evaluate.also.1: 'free'"),
     # Remedies against forgetting
     *(
         (
@@ -154,46 +99,21 @@ IN_STUDY = [
             "study.yaml:7: " + sentence.replace("{key}", "finetune.full.settings"),
         )
         for settings, sentence in [
-            (
-                "replay: {dataset: pocket_summary, share: 1}",
-                "{key}.replay: share: found 1.0, expected a number from 0 to below 1",
-            ),
+            ("replay: {dataset: pocket_summary, share: 1}", "{key}.replay: share: found 1.0,"),
             (
                 "replay: {dataset: pocket_summary, shares: 0.1}",
                 "unknown key '{key}.replay.shares'; did you mean 'share'?",
             ),
-            (
-                "replay: {dataset: pocket_summary}",
-                "key '{key}.replay.share' is missing",
-            ),
-            (
-                "replay: {dataset: pocket_sumary, share: 0.1}",
-                "{key}.replay.dataset: unknown 'pocket_sumary'; did you mean 'pocket_summary'?",
-            ),
-            (
-                "replay: {dataset: pocket_nli, share: 0.1}",
-                "{key}.replay.dataset: 'pocket_nli' is what 'pocket_nli' is trained on; name "
-                "another dataset",
-            ),
-            (
-                "replay: {dataset: pocket_summary, share: 0.1}",
-                "{key}.replay.dataset: rows of 'pocket_summary' would be replayed (train) that "
-                "are its shots rows (train); give it other splits, or take it out of "
-                "evaluate.datasets",
-            ),
+            ("replay: {dataset: pocket_summary}", "key '{key}.replay.share' is missing"),
+            ("replay: {dataset: pocket_sumary, share: 0.1}", "{key}.replay.dataset: unknown"),
+            ("replay: {dataset: pocket_nli, share: 0.1}", "{key}.replay.dataset: 'pocket_nli' is"),
+            ("replay: {dataset: pocket_summary, share: 0.1}", "{key}.replay.dataset: rows of"),
             (
                 "replay: {dataset: self, share: 0.1, prompts: pocket_summary}",
                 "{key}.replay.prompts: 'pocket_summary' is no dataset of texts",
             ),
-            (
-                "replay: {dataset: self, share: 0.1, temperature: 0}",
-                "{key}.replay: temperature: found 0.0, expected more than 0",
-            ),
-            (
-                "early_stopping: 2",
-                "{key}: validation_steps: found [], expected at least one update, "
-                "because early_stopping is set",
-            ),
+            ("replay: {dataset: self, share: 0.1, temperature: 0}", "{key}.replay: temperature:"),
+            ("early_stopping: 2", "{key}: validation_steps: found [], expected at least one"),
         ]
     ),
     (
@@ -239,9 +159,9 @@ IN_STUDY = [
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), IN_STUDY)
-def test_a_mistake_in_a_study(files, read, old, new, sentence):
+def test_a_mistake_in_a_study(files, refused, old, new, sentence):
     edit(files / "study.yaml", old, new)
-    assert read().startswith(sentence)
+    assert refused().startswith(sentence)
 
 
 ON_COMMAND_LINE = [
@@ -254,10 +174,6 @@ ON_COMMAND_LINE = [
     (
         {"finetune": {"full": {"tasks": {"own": {"epoch": 2}}}}},
         "--config: unknown key 'finetune.full.tasks.own.epoch'; did you mean 'epochs'?",
-    ),
-    (
-        {"evaluate": {"formats": ["default", "ios"]}},
-        "--config: evaluate.formats: unknown 'ios'; did you mean 'io'?",
     ),
     ({"data": {"shots": 1}}, "study.yaml:15: evaluate.shots: 2 shots can't be drawn from 1"),
 ]
@@ -290,11 +206,7 @@ IN_FAMILY = [
     ("kind: class", "\tkind: class", "1: found 'kind: classification': a tab, where YAML takes"),
     ('io: "{text}"', 'default: "{text}"', "5: the key 'default' is already in line 4; remove one"),
     # Values that do not fit one another
-    (
-        "kind: classification",
-        "kind: generation",
-        "2: labels: needed only in a family of kind classification; kind: generation",
-    ),
+    ("kind: classification", "kind: generation", "2: labels: needed only in a family of kind"),
     (
         "    label: {column: label, values",
         "    target: {column: label, values",
@@ -315,30 +227,14 @@ IN_FAMILY = [
         "    target: label",
         "13: datasets.own.target: not for a dataset of kind classification",
     ),
-    (
-        '    label: {column: label, values: {0: "no", 1: "yes"}}',
-        "",
-        "9: datasets.own: `label` is missing; kind classification needs it",
-    ),
+    ('    label: {column: label, values: {0: "no", 1: "yes"}}', "", "9: datasets.own: `label` is"),
     ('1: "yes"', '1: "maybe"', "13: datasets.own.label.values: unknown label 'maybe'; known: no"),
-    (
-        'values: {0: "no", 1: "yes"}',
-        "above: 3.5",
-        "13: datasets.own.label: give either `values`, or `above` and `names`",
-    ),
+    ('values: {0: "no", 1: "yes"}', "above: 3.5", "13: datasets.own.label: give either `values`,"),
     ("{dataset: own,", "{dataset: owm,", "7: tasks.own.dataset: unknown dataset 'owm'; did you"),
     ("in_domain: [own]", "in_domain: [mine]", "7: tasks.own.in_domain: unknown dataset 'mine'"),
     ('train: "rows[:8]", ', "", "7: tasks.own.dataset: 'own' has no splits.train"),
-    (
-        "files: {rows: rows.jsonl}",
-        "repository: me",
-        "10: datasets.own.repository = 'me': expected OWNER/NAME, as on the Hub",
-    ),
-    (
-        'labels: ["no", "yes"]',
-        'labels: ["no", "no"]',
-        "2: labels.1: 'no' is in the list twice; remove one",
-    ),
+    ("files: {rows: rows.jsonl}", "repository: me", "10: datasets.own.repository = 'me': expected"),
+    ('labels: ["no", "yes"]', 'labels: ["no", "no"]', "2: labels.1: 'no' is in the list twice;"),
     ("in_domain: [own]", "in_domain: [own, own]", "7: tasks.own.in_domain.1: 'own' is in the list"),
     # Templates
     ("{text}:", "{txt}:", "4: formats.default: asks for the field {txt}, which"),
@@ -351,11 +247,7 @@ IN_FAMILY = [
         "{text: {column: [a, b], transform: lower_first}}",
         "12: datasets.own.fields.text.column: transform 'lower_first' takes 1 texts, found 2",
     ),
-    (
-        "    label: {",
-        "    metric: acc\n    label: {",
-        "13: datasets.own.metric: not for a dataset of kind classification",
-    ),
+    ("    label: {", "    metric: acc\n    label: {", "13: datasets.own.metric: not for a dataset"),
     # Splits
     ("rows[:8]", "rows[:x]", "11: datasets.own.splits.train: 'rows[:x]' is not a split; expected"),
     ("rows[:8]", "rows[8]", "11: datasets.own.splits.train: 'rows[8]' is not a split; expected a"),
@@ -367,9 +259,9 @@ IN_FAMILY = [
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), IN_FAMILY)
-def test_a_mistake_in_a_family(files, read, old, new, sentence):
+def test_a_mistake_in_a_family(files, refused, old, new, sentence):
     edit(files / OWN, old, new)
-    assert read().startswith(f"{OWN}:{sentence}")
+    assert refused().startswith(f"{OWN}:{sentence}")
 
 
 IN_QUIZ = [
@@ -380,30 +272,26 @@ IN_QUIZ = [
         "choices: options\n    choice_transform: hellaswag_query",
         "9: datasets.quiz.choice_transform: transform 'hellaswag_query' takes 3 texts, found",
     ),
-    (
-        "choices: options",
-        "choices: options\n    metric: rougeL",
-        "9: datasets.quiz.metric = 'rougeL': expected 'acc' or 'acc_norm'",
-    ),
+    ("choices: options", "choices: options\n    metric: rougeL", "9: datasets.quiz.metric ="),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), IN_QUIZ)
-def test_a_mistake_in_choices(files, read, old, new, sentence):
+def test_a_mistake_in_choices(files, refused, old, new, sentence):
     quiz = files / "families/quiz.yaml"
     quiz.write_text(QUIZ)
     edit(quiz, old, new)
-    assert read().startswith(f"families/quiz.yaml:{sentence}")
+    assert refused().startswith(f"families/quiz.yaml:{sentence}")
 
 
-def test_files_that_would_be_passed_over_are_refused(files, read):
+def test_files_that_would_be_passed_over_are_refused(files, refused):
     (files / OWN).rename(files / "families/own.yml")
-    assert read() == "families/own.yml: would not be read; rename it own.yaml"
+    assert refused() == "families/own.yml: would not be read; rename it own.yaml"
 
 
-def test_a_dataset_of_two_families_is_refused(files, read):
+def test_a_dataset_of_two_families_is_refused(files, refused):
     (files / OWN).write_text(FAMILY.replace("own", "rte"))
-    assert read() == (
+    assert refused() == (
         f"{OWN}:9: datasets.rte is also in config/families/nli.yaml:27; rename one of them"
     )
 
@@ -421,16 +309,8 @@ datasets:
 """
 IN_EXTENSION = [
     ("extends: nli", "extends: nil", "1: extends: unknown family 'nil'; did you mean 'nli'?"),
-    (
-        "extends: nli",
-        "extends: nli\nlabels: [a, b]",
-        "2: labels can't be changed by a file with `extends`, which adds formats, datasets",
-    ),
-    (
-        "extends: nli",
-        "extends: nli\nlabel: [a, b]",
-        "2: unknown key 'label'; known: datasets, extends, formats, tasks",
-    ),
+    ("extends: nli", "extends: nli\nlabels: [a, b]", "2: labels can't be changed by a file with"),
+    ("extends: nli", "extends: nli\nlabel: [a, b]", "2: unknown key 'label'; known: datasets,"),
     ("plain:", "default:", "2: formats.default is already in config/families/nli.yaml:6; a file"),
     ("  own:\n", "  rte:\n", "5: datasets.rte is already in config/families/nli.yaml:27; a file"),
     ("tasks: {own", "tasks: {mnli", "3: tasks.mnli is already in config/families/nli.yaml:10; a"),
@@ -440,10 +320,10 @@ IN_EXTENSION = [
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), IN_EXTENSION)
-def test_a_mistake_in_an_extension(files, read, old, new, sentence):
+def test_a_mistake_in_an_extension(files, refused, old, new, sentence):
     (files / OWN).write_text(EXTENSION)
     edit(files / OWN, old, new)
-    assert read().startswith(f"{OWN}:{sentence}")
+    assert refused().startswith(f"{OWN}:{sentence}")
 
 
 @pytest.mark.parametrize("name", ["own", "nli"])
@@ -451,10 +331,8 @@ def test_an_extension_adds_to_the_family(files, read, name):
     """Whatever the file's name, the family's own included."""
     (files / OWN).rename(files / f"families/{name}.yaml")
     (files / f"families/{name}.yaml").write_text(EXTENSION)
-    study = files / "study.yaml"
-    edit(study, "  formats: [default, io]", "  formats: [default]")
-    assert read() == ""
-    grid = read_study(yaml.safe_load(study.read_text()), [study], files / "config")
+    edit(files / "study.yaml", "  formats: [default, io]", "  formats: [default]")
+    grid = read()
     assert grid.family("own") == "nli"
     study_slice = collection_slice(grid)
     assert [domain_of("own", dataset, study_slice) for dataset in grid.datasets] == [
@@ -473,14 +351,16 @@ def test_an_extension_adds_to_the_family(files, read, name):
     ]
 
 
-def test_what_is_no_study_is_refused(files, read, monkeypatch):
+def test_what_is_no_study_is_refused(files, refused, monkeypatch):
     study = files / "study.yaml"
     study.write_text("# nothing\n")
-    assert read() == "study.yaml: found nothing; expected a study, as in config/pocket.yaml"
+    assert refused() == "study.yaml: found nothing; expected a study, as in config/pocket.yaml"
     study.write_text("- a\n- b\n")
-    assert read() == "study.yaml:1: found no keys; expected lines of the form `key: value`"
+    assert refused() == "study.yaml:1: found no keys; expected lines of the form `key: value`"
     study.write_bytes(b"study: a\nmodel: \xff\n")
-    assert read() == ("study.yaml:2: found a character that is not UTF-8; save the file as UTF-8")
+    assert refused() == (
+        "study.yaml:2: found a character that is not UTF-8; save the file as UTF-8"
+    )
     monkeypatch.chdir(files)
     with pytest.raises(StudyError) as refusal:
         require_readable([Path("fetch")])

@@ -125,11 +125,9 @@ def test_names_of_stages_count_from_the_beginning(read):
 @pytest.mark.parametrize(
     ("checkpoints", "said"),
     [
-        (["one-step101", "two-step5"], "study.yaml:3: checkpoints.0: it is at step 101, and stage "
-         "two begins after step 100: the two overlap"),
+        (["one-step101", "two-step5"], "study.yaml:3: checkpoints.0: it is at step 101, and stage"),
         (["two-step5", "other-step5"], "checkpoints.0: stages two and other begin at the same"),
-        (["tow-step5"], "unknown 'tow-step5'; known: end; others are named one-step1000 or as its "
-         r"branch, s1-step(?P<step>\d+) or two-step1000"),
+        (["tow-step5"], "unknown 'tow-step5'; known: end; others are named one-step1000 or as its"),
         (["s1-stepx"], "unknown 's1-stepx'"),
     ],
 )  # fmt: skip
@@ -145,10 +143,8 @@ def test_checkpoints_that_do_not_go_together_are_refused(read, checkpoints, said
         ("after: {step: 100, tokens: 1000}}\n    words", "after: {step: 90}}\n    words",
          "models/tiny.yaml:8: source.stages.other.after.step: found 90, but the stage before it "
          "begins after 100"),
-        ("  stages:", "  branches: step(?P<step>.+)\n  stages:",
-         "tiny.yaml:5: source.branches: each of the stages has its own"),
-        ("s1-step(?P<step>", "s1-step(", "tiny.yaml:6: source.stages.one.branches: "
-         "'s1-step(\\\\d+)' has none of the groups (?P<step>...), (?P<tokens>...)"),
+        ("  stages:", "  branches: step(?P<step>.+)\n  stages:", "tiny.yaml:5: source.branches:"),
+        ("s1-step(?P<step>", "s1-step(", "tiny.yaml:6: source.stages.one.branches:"),
         ("(?P<tokens>[.\\d]+)", "[.\\d]+", "has none of the groups"),
         ("(?P<step>\\d+)', tokens_per_step: 10", "(?P<step>\\d+)(?P<unit>B)'",
          "has a group `unit`, but none of tokens"),
@@ -156,8 +152,7 @@ def test_checkpoints_that_do_not_go_together_are_refused(read, checkpoints, said
          "group 'seed' is none of step, tokens, unit, index"),
         ("{branches: 's1", "{subfolders: x(?P<step>.), branches: 's1",
          "tiny.yaml:6: source.stages.one.subfolders: checkpoints are branches or folders"),
-        ("subfolder: final", "subfolder: ../final",
-         "source.checkpoints.end.subfolder = '../final': expected a folder of the repository"),
+        ("subfolder: final", "subfolder: ../final", "source.checkpoints.end.subfolder ="),
         ("b2-step", "s1-step", "checkpoints.0: 's1-step5' fits the patterns of stages one and o"),
     ],
 )  # fmt: skip

@@ -7,7 +7,6 @@ import pytest
 import yaml
 from small_study import QUIZ
 
-from ptft.analysis.cell_scores import domain_of
 from ptft.evaluation.cells import cells_of_plan
 from ptft.study import Cell, StudyError, read_study
 from ptft.study.checks import notes
@@ -91,37 +90,6 @@ def test_what_a_user_may_not_expect_is_said(read):
     assert notes(read(one_format.replace("evaluate:", lora))) == [note]
     [note] = notes(read(one_format.replace("    seeds: [0, 1]\n", "")))
     assert "1 seed: " in note and "need 3 seeds" in note
-
-
-def test_domain_says_how_far_a_dataset_is_from_the_task(read):
-    study, task = collection_slice(read(STUDY)), "pocket_nli"
-    assert domain_of(None, "pocket_nli", study) == "base"
-    assert domain_of(task, "pocket_nli", study) == "in"
-    assert domain_of(task, "pocket_nli_ood", study) == "out"
-    assert domain_of(task, "pocket_summary", study) == "cross"
-
-
-def test_splits_are_those_that_some_job_reads(read):
-    assert sorted(read(STUDY).splits()) == sorted(
-        [("pocket_nli", "train"), ("pocket_summary", "train")]
-        + [
-            (dataset, split)
-            for dataset in ("pocket_nli", "pocket_nli_ood", "pocket_summary", "pocket_facts")
-            for split in ("test", "shots")
-        ]
-    )
-    without_shots = read(STUDY.replace("shots: [0, 2]", "shots: [0]"))
-    assert all(split != "shots" for _, split in without_shots.splits())
-
-
-def test_a_task_changes_only_its_own_settings(read):
-    grid = read(STUDY)
-    nli, summary = (
-        finetune_slice(grid, f"full.{task}.s0")["settings"]
-        for task in ("pocket_nli", "pocket_summary")
-    )
-    assert (nli["lr"], summary["lr"]) == (5e-4, 1e-3)
-    assert nli["epochs"] == summary["epochs"] == 1
 
 
 def test_a_job_sees_no_more_than_its_slice(read):
@@ -238,28 +206,6 @@ def test_frozen_blocks_are_fewer_than_the_models(read, tmp_path, repository):
         read(STUDY.replace("{epochs: 1,", "{epochs: 1, freeze: 2,"))
 
 
-def test_resolved_study_holds_everything_it_names(read):
-    resolved = resolved_study(read(STUDY))
-    assert set(resolved["families"]) == {"nli", "summarization", "completion"}
-    assert resolved["model"]["source"]["pretraining"]["steps"] == [4, 8, 16]
-    assert resolved["study"]["finetune"]["full"]["settings"]["lr"] == 1e-3
-    json.dumps(resolved)  # plain data throughout
-
-
-FAMILY = """\
-kind: classification
-labels: ["no", "yes"]
-formats: {default: "{text}:"}
-tasks: {own: {dataset: own, in_domain: [own]}}
-datasets:
-  own:
-    repository: me/own
-    splits: {train: train, test: test}
-    fields: {text: text}
-    label: {column: label, values: {0: "no", 1: "yes"}}
-"""
-
-
 def test_the_main_metric_is_the_one_the_dataset_names(read, tmp_path):
     """Evaluation and collection know it; the rows do not depend on it."""
     (tmp_path / "families").mkdir()
@@ -280,14 +226,6 @@ def test_the_main_metric_is_the_one_the_dataset_names(read, tmp_path):
             "pocket_facts": "acc_norm",
             "quiz": "acc",
         }
-
-
-def test_a_family_beside_the_study_is_used(read, tmp_path):
-    (tmp_path / "families").mkdir()
-    (tmp_path / "families" / "own.yaml").write_text(FAMILY)
-    grid = read(STUDY.replace("pocket_facts]", "own]").replace("pocket_summary: {}", "own: {}"))
-    assert grid.family("own") == "own"
-    assert split_slice(grid, "own", "test")["dataset"]["label"]["values"] == {"0": "no", "1": "yes"}
 
 
 def test_schemas_are_those_of_the_types(repository):
@@ -311,13 +249,6 @@ def test_every_key_is_described(schema):
     assert [key for key, content in keys.items() if not content.get("description")] == []
 
 
-def test_the_schema_describes_settings_of_a_plain_dataclass_and_of_its_base():
-    lora = SCHEMAS["study"].model_json_schema()["$defs"]["LoraSettings"]["properties"]
-    assert lora["rank"]["description"] == "Rank of each adapted matrix's update."
-    assert lora["epochs"]["description"] == "Passes over the training set."
-    assert lora["lr"]["description"].startswith("Peak learning rate of AdamW; adapters")
-
-
 def test_every_study_of_the_workflow_is_good(repository):
     files = sorted([*repository.glob("config/*.yaml"), *repository.glob("config/published/*.yaml")])
     assert Path(repository / "config/pocket.yaml") in files
@@ -327,14 +258,6 @@ def test_every_study_of_the_workflow_is_good(repository):
             assert read_finished(content, [path], repository / "config").name == path.stem
         else:
             assert read_study(content, [path], repository / "config").name == path.stem
-
-
-def test_published_study_is_strict(repository):
-    path = repository / "config/published.yaml"
-    content = yaml.safe_load(path.read_text())
-    content["published"]["tasks"]["mnli"]["lr"] = "2e-6"
-    with pytest.raises(StudyError, match=r"published\.tasks\.mnli\.lr"):
-        read_finished(content, [path], repository / "config")
 
 
 def test_further_ways_of_scoring_go_where_the_kind_allows(read):

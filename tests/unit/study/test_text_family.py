@@ -2,10 +2,9 @@
 
 import pytest
 import yaml
-from small_study import edit, write_study
+from small_study import edit
 
 from ptft.evaluation.cells import cells_of_plan
-from ptft.study import StudyError, read_study
 from ptft.study.slices import evaluation_slice, resolved_study, scored_slice, split_slice
 
 NEWS = """\
@@ -21,80 +20,28 @@ FILE = "families/news.yaml"
 
 
 @pytest.fixture
-def files(tmp_path, repository):
-    """Folder of a study with a dataset of text."""
-    write_study(tmp_path, repository)
-    (tmp_path / FILE).write_text(NEWS)
-    edit(tmp_path / "study.yaml", "pocket_facts]", "pocket_facts, news]")
-    return tmp_path
-
-
-@pytest.fixture
-def read(files):
-    def read():
-        study = files / "study.yaml"
-        return read_study(yaml.safe_load(study.read_text()), [study], files / "config")
-
-    return read
+def files(files):
+    """Folder of the small study with a dataset of text."""
+    (files / FILE).write_text(NEWS)
+    edit(files / "study.yaml", "pocket_facts]", "pocket_facts, news]")
+    return files
 
 
 MISTAKES = [
     (FILE, "    text: body\n", "", "4: datasets.news: `text` is missing; kind text needs it"),
-    (
-        FILE,
-        "kind: text",
-        'kind: text\nformats: {default: "{text}"}',
-        "2: formats: needed except for kinds chat and text; kind: text",
-    ),
+    (FILE, "kind: text", 'kind: text\nformats: {default: "{text}"}', "2: formats: needed except"),
     (
         FILE,
         "text: body",
         'text: body\n    formats: {default: "{text}"}',
         "8: datasets.news.formats: not for a dataset of kind text: it has no prompts",
     ),
-    (
-        FILE,
-        "text: body",
-        "text: body\n    fields: {a: b}",
-        "8: datasets.news.fields: not for a dataset of kind text: it has no prompts",
-    ),
-    (
-        FILE,
-        "text: body",
-        "text: body\n    target: gist",
-        "8: datasets.news.target: not for a dataset of kind text",
-    ),
-    (
-        FILE,
-        "kind: text",
-        "kind: text\nlabels: [a, b]",
-        "2: labels: needed only in a family of kind classification; kind: text",
-    ),
-    (
-        FILE,
-        'test: "rows[8:]"',
-        'test: "rows[8:]", shots: rows',
-        "6: datasets.news.splits.shots: text has no prompts to show shots in",
-    ),
-    (
-        FILE,
-        "kind: text",
-        "kind: text\ntasks: {news: {dataset: news}}",
-        "2: tasks.news: nothing is fine-tuned on text; remove the task",
-    ),
+    (FILE, "text: body", "text: body\n    fields: {a: b}", "8: datasets.news.fields: not for a"),
+    (FILE, 'test: "rows[8:]"', 'test: "rows[8:]", shots: rows', "6: datasets.news.splits.shots:"),
+    (FILE, "kind: text", "kind: text\ntasks: {news: {dataset: news}}", "2: tasks.news: nothing is"),
     (FILE, "window: 64", "window: 1", "2: window = 1: expected 2 or more"),
-    (
-        FILE,
-        "window: 64",
-        "window: 64\nstride: 65",
-        "3: stride: found 65, expected at most the window of dataset 'news', 64 tokens: those",
-    ),
-    (
-        FILE,
-        "text: body",
-        "text: body\n    window: 16\n    stride: 17",
-        "9: datasets.news.stride: found 17, expected at most the window of dataset 'news', 16",
-    ),
+    (FILE, "window: 64", "window: 64\nstride: 65", "3: stride: found 65, expected at most the"),
+    (FILE, "text: body", "text: body\n    window: 16\n    stride: 17", "9: datasets.news.stride:"),
     (
         FILE,
         "text: body",
@@ -123,11 +70,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "sentence"), MISTAKES)
-def test_a_mistake_in_a_family_of_text(files, read, file, old, new, sentence):
+def test_a_mistake_in_a_family_of_text(files, refused, file, old, new, sentence):
     edit(files / file, old, new)
-    with pytest.raises(StudyError) as refusal:
-        read()
-    assert str(refusal.value).replace(f"{files}/", "").startswith(f"{file}:{sentence}")
+    assert refused().startswith(f"{file}:{sentence}")
 
 
 def test_one_cell_whatever_the_formats_and_shots(files, read):

@@ -105,8 +105,3 @@ def test_status_of_a_broken_study_says_where(tmp_path):
     study.write_text("study: tiny\n\tmodel: tiny\n")
     with pytest.raises(SystemExit, match=rf"error: {study}:2: .*a tab"):
         show_status.main(["--configfile", str(study)])
-
-
-def test_status_of_an_unknown_study_says_so(tmp_path):
-    with pytest.raises(SystemExit, match="none.yaml"):
-        show_status.main(["--configfile", str(tmp_path / "none.yaml")])

@@ -14,7 +14,6 @@ from ptft.training.examples import (
     updates_per_epoch,
 )
 from ptft.training.optimizer import learning_rate
-from ptft.training.packing import example_weights, pack
 
 
 def example(name, length, targets=1):
@@ -60,23 +59,6 @@ def test_devices_share_a_batch_by_tokens_with_equal_numbers_of_micro_batches():
     ]
     assert [item.example_id for part, counted in second for item in part] == ["b", "c", "d"]
     assert all(counted for _, counted in second)
-
-
-def test_weights_of_an_update_sum_to_one():
-    batch = [example("a", 5, 1), example("b", 5, 4)]
-    assert example_weights(batch, "example") == {"a": 1 / 2, "b": 1 / 8}
-    assert example_weights(batch, "token") == {"a": 1 / 5, "b": 1 / 5}
-
-
-def test_packed_tensors():
-    batch = [example("a", 3, 2), example("b", 2, 1)]
-    packed = pack(batch, {"a": 0.25, "b": 0.5}, torch.device("cpu"))
-    assert packed.input_ids.tolist() == [[30, 31, 32, 20, 21]]
-    assert packed.position_ids.tolist() == [[0, 1, 2, 0, 1]]
-    assert packed.predictors.tolist() == [0, 1, 3]
-    assert packed.targets.tolist() == [31, 32, 21]
-    assert packed.weights.tolist() == [0.25, 0.25, 0.5]
-    assert packed.owners.tolist() == [0, 0, 1]
 
 
 def test_truncation_drops_and_refuses():

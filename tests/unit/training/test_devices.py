@@ -376,14 +376,6 @@ def test_nothing_is_shared_while_the_main_process_writes(taken):
         assert written <= left
 
 
-def test_processes_wait_in_a_group_of_their_own(monkeypatch):
-    groups = []
-    monkeypatch.setattr(torch.distributed, "barrier", lambda group=None: groups.append(group))
-    Devices(torch.device("cpu"), 1, 2, "patient").wait()
-    Devices(torch.device("cpu")).wait()
-    assert groups == ["patient"]
-
-
 @pytest.mark.slow
 def test_the_main_process_alone_holds_whole_weights(taken):
     state = 12 * taken[0]["whole"]  # weights and two moments in float32

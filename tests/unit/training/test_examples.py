@@ -4,7 +4,6 @@ import pytest
 from tiny import LABELS, TEMPLATE, WORDS, tiny_rows, tiny_tokenizer
 
 from ptft.prompts.encoding import encode_examples
-from ptft.prompts.tokens import encode_pairs
 from ptft.training.examples import completion_examples, truncate
 
 
@@ -26,31 +25,6 @@ def test_the_answer_and_its_end_are_learned(tokenizer):
     assert words(tokenizer, example.ids) == ["#", "w1", "w2", "?", "yes", "<eos>"]
     assert words(tokenizer, example.ids[example.loss_mask]) == ["yes", "<eos>"]
     assert not example.cut
-
-
-def test_behind_an_empty_context_the_first_token_is_learned(tokenizer):
-    """The context begins from EOS, as in evaluation."""
-    [example] = completion_examples(tokenizer, [row("")], "{text}")
-    assert words(tokenizer, example.ids) == ["<eos>", "yes", "<eos>"]
-    assert example.loss_mask.tolist() == [False, True, True]
-
-
-def test_rows_are_encoded_in_pieces(tokenizer, monkeypatch):
-    """Python's lists of a piece's tokens are given back before the next piece is encoded."""
-    rows = tiny_rows(5)
-    expected = completion_examples(tokenizer, rows, TEMPLATE)
-    pieces = []
-
-    def watched(tokenizer, contexts, golds):
-        pieces.append(len(contexts))
-        return encode_pairs(tokenizer, contexts, golds)
-
-    monkeypatch.setattr("ptft.training.examples.encode_pairs", watched)
-    monkeypatch.setattr("ptft.training.examples.PIECE", 2)
-    found = completion_examples(tokenizer, rows, TEMPLATE)
-    assert pieces == [2, 2, 1]
-    for one, other in zip(found, expected, strict=True):
-        assert one.example_id == other.example_id and (one.ids == other.ids).all()
 
 
 def test_a_long_context_is_shortened_as_in_evaluation(tokenizer):
@@ -86,9 +60,3 @@ def test_a_long_answer_is_cut_at_its_end(tokenizer):
     [[kept], dropped] = truncate([example], 8)
     assert words(tokenizer, kept.ids) == ["#", "w1", "w2", "?", "yes", "no", "maybe", "yes"]
     assert kept.targets == 4 and not dropped
-
-
-def test_prompts_that_leave_no_room_are_refused(tokenizer):
-    examples = completion_examples(tokenizer, tiny_rows(20), "# # # # {text} ?", 5)
-    with pytest.raises(ValueError, match="20 of 20 training examples keep no completion token"):
-        truncate(examples, 5)

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from tiny import tiny_tokenizer
 
-from ptft.training.methods import METHODS, get_method
+from ptft.training.methods import get_method
 
 CHAT = {
     "example_id": "c-0",
@@ -84,17 +84,6 @@ def test_template_without_a_mark_is_refused():
 def test_rows_that_are_no_conversations_are_refused(row, message):
     with pytest.raises(ValueError, match=message):
         get_method("instruct").examples(tiny_tokenizer(), [row], None, 99)
-
-
-def test_methods_by_name():
-    assert {name: settings.__name__ for name, settings in METHODS.items()} == {
-        "full": "TrainingSettings",
-        "lora": "LoraSettings",
-        "oft": "OftSettings",
-        "instruct": "TrainingSettings",
-    }
-    with pytest.raises(ValueError, match="found 'prefix', expected one of"):
-        get_method("prefix")
 
 
 @pytest.mark.slow

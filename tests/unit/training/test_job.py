@@ -1,6 +1,5 @@
 """finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
 
-import contextlib
 import gc
 import json
 import resource
@@ -23,7 +22,6 @@ import finetune_model
 from ptft.models.loading import load_model, load_tuned
 from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.training import job
-from ptft.training.devices import Devices
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
 MODEL = "model/model.safetensors"
@@ -220,18 +218,6 @@ def test_one_update_moves_the_model_and_one_that_does_not_is_said(
     assert ("did not learn (not moved)" in caplog.text) == (verdict == "not moved")
 
 
-def test_lora_arm_saves_an_adapter_that_loads_merged(files, tmp_path):
-    settings = {"lr": 1e-2, "epochs": 2, "rank": 4}
-    assert finetune_model.main(arguments(files, tmp_path, "lora", settings=settings)) == 0
-    names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert "adapter_model.safetensors" in names and "model.safetensors" not in names
-    ids = torch.tensor([[3, 12, 20]])
-    tuned, base = (
-        load_tuned(path)(ids).logits for path in (tmp_path / "model", files / "checkpoint")
-    )
-    assert (tuned - base).abs().max() > 0.1
-
-
 def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_path, monkeypatch):
     """What evaluation rounds when it loads is rounded before it is written: the same weights."""
     settings = SETTINGS | {"epochs": 1}
@@ -243,60 +229,6 @@ def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_pa
     assert {weight.dtype for weight in half.values()} == {torch.bfloat16}
     assert half.keys() == whole.keys()
     assert all(torch.equal(half[name], weight.bfloat16()) for name, weight in whole.items())
-
-
-def test_an_adapters_base_is_in_the_precision_of_the_forward_pass(files, tmp_path, monkeypatch):
-    trainers = []
-
-    class Watched(job.Trainer):
-        def __init__(self, run):
-            super().__init__(run)
-            trainers.append(self)
-
-    monkeypatch.setattr(job, "Trainer", Watched)
-    settings = {"epochs": 1, "rank": 4, "dtype": "bfloat16"}
-    assert finetune_model.main(arguments(files, tmp_path, "lora", settings=settings)) == 0
-    kinds = {
-        "base_layer" in name: weight.dtype
-        for name, weight in trainers[0].run.model.named_parameters()
-    }
-    assert kinds == {True: torch.bfloat16, False: torch.float32}
-
-
-def test_processes_load_in_turn_and_wait_while_one_writes(files, tmp_path, monkeypatch):
-    """The host has room for one whole model; behind the lock, and until the model is written,
-    the processes wait as long as it takes."""
-    events = []
-
-    class Watched(Devices):
-        def wait(self):
-            events.append("wait")
-
-        @contextlib.contextmanager
-        def in_turn(self):
-            events.append("turn")
-            yield
-            events.append("end of turn")
-
-    def watch(name, event):
-        original = getattr(job, name)
-
-        def watched(*given, **named):
-            events.append(event)
-            return original(*given, **named)
-
-        monkeypatch.setattr(job, name, watched)
-
-    monkeypatch.setattr(job, "join_devices", lambda: Watched(torch.device("cpu")))
-    for name, event in {
-        "exclusive": "lock", "load_trainable": "load", "load_model": "load", "place": "place",
-        "finished_folder": "write",
-    }.items():  # fmt: skip
-        watch(name, event)
-    settings = SETTINGS | {"epochs": 1, "kl": 0.1}
-    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
-    both = ["load", "place", "load", "place"]  # the model, and the checkpoint for `kl`
-    assert events == ["lock", "wait", "turn", *both, "end of turn", "write", "wait"]
 
 
 @pytest.mark.parametrize(
@@ -332,13 +264,3 @@ def test_prompts_beyond_the_context_are_shortened_and_counted(files, tmp_path):
     long = sum(len(row["fields"]["text"].split()) > 22 for row in rows)
     assert 10 < summary["cut_examples"] == long < len(rows)
     assert (summary["train_examples"], summary["dropped_examples"]) == (len(rows), [])
-
-
-def test_weights_that_do_not_fit_are_refused(files, tmp_path, capsys):
-    checkpoint = tmp_path / "files/checkpoint"
-    shutil.copytree(files / "checkpoint", checkpoint)
-    config = json.loads((checkpoint / "config.json").read_text())
-    (checkpoint / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
-    shutil.copy(files / "train.jsonl", tmp_path / "files")
-    assert finetune_model.main(arguments(tmp_path / "files", tmp_path)) == 2
-    assert "missing_keys: ['model.layers.2." in capsys.readouterr().err

@@ -5,7 +5,6 @@ import pytest
 from remedy_runs import assert_same_run, stopped_and_resumed, trained, trainer_of
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
-from ptft.prompts.tokens import encode
 from ptft.training.examples import Example, examples_before, text_examples
 from ptft.training.remedies import Replayed, replay_examples
 
@@ -45,24 +44,6 @@ def test_every_pass_over_the_replayed_set_is_in_another_order():
 def test_nothing_to_replay_is_refused():
     with pytest.raises(ValueError, match="replay: the dataset has no examples"):
         Replayed([], 0.5, 1)
-
-
-def test_text_is_encoded_in_pieces(monkeypatch):
-    """Python's lists of a piece's tokens are given back before the next piece is encoded."""
-    rows = [{"example_id": f"d{at}", "text": f"w{at} w1"} for at in range(5)]
-    expected = text_examples(tiny_tokenizer(), rows, 9)
-    pieces = []
-
-    def watched(tokenizer, texts):
-        pieces.append(len(texts))
-        return encode(tokenizer, texts)
-
-    monkeypatch.setattr("ptft.training.examples.encode", watched)
-    monkeypatch.setattr("ptft.training.examples.PIECE", 2)
-    found = text_examples(tiny_tokenizer(), rows, 9)
-    assert pieces == [2, 2, 1]
-    assert [item.example_id for item in found] == [row["example_id"] for row in rows]
-    assert all((one.ids == other.ids).all() for one, other in zip(found, expected, strict=True))
 
 
 def test_text_is_learned_in_windows():
@@ -121,15 +102,6 @@ def test_the_share_of_a_run_and_the_tasks_examples(checkpoint, tmp_path, monkeyp
     assert trainer.curve[-1]["replayed_tokens"] == tokens > 0
     assert trainer.seen["tokens"] == plain.seen["tokens"] + tokens
     assert "replayed_examples" not in plain.curve[-1]
-
-
-def test_a_share_that_replays_nothing_changes_nothing(checkpoint, tmp_path):
-    runs = [trained(lambda r=r: trainer_of(checkpoint, replayed=r), tmp_path / str(place))
-            for place, r in enumerate((None, replay(0.0)))]  # fmt: skip
-    for run in runs:
-        for row in run.curve:
-            assert row.pop("replayed_examples", 0) == row.pop("replayed_tokens", 0) == 0
-    assert_same_run(*runs)
 
 
 def test_a_run_with_replay_resumes_to_the_same_weights(checkpoint, tmp_path):

@@ -10,7 +10,7 @@ from tests.waiting import wait_until
 
 from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.runtime.locks import exclusive
-from ptft.training.state import StateFolder, fingerprint, finished_folder
+from ptft.training.state import StateFolder, finished_folder
 
 
 def test_state_comes_back_and_that_of_another_run_does_not(tmp_path):
@@ -77,16 +77,6 @@ def test_other_processes_wait_and_say_so(tmp_path):
             assert process.exitcode == 0
         assert waiting_for() == [None] * 3
     assert not list(folder.iterdir())
-
-
-def test_fingerprint_follows_contents(tmp_path):
-    file = tmp_path / "train.jsonl"
-    file.write_text("a")
-    first = fingerprint({"lr": 1.0, "seed": 0}, [file])
-    assert fingerprint({"seed": 0, "lr": 1.0}, [file]) == first
-    assert fingerprint({"seed": 1, "lr": 1.0}, [file]) != first
-    file.write_text("b")
-    assert fingerprint({"lr": 1.0, "seed": 0}, [file]) != first
 
 
 def test_folder_appears_whole_or_not_at_all(tmp_path):

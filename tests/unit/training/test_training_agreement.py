@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tiny import save_tiny_checkpoint, tiny_tokenizer
+from tiny import tiny_tokenizer
 
 from ptft.training.agreement import NotTrainable, load_trainable
 from ptft.training.examples import Example
@@ -79,10 +79,3 @@ def test_what_packs_as_transformers_has_it_is_trained(tmp_path, kind, options):
 def test_what_does_not_is_refused_before_any_update(tmp_path, kind, options, reason):
     with pytest.raises(NotTrainable, match=f"can't train .*{reason}.* scored as they are"):
         load_trainable(save(tmp_path, kind, options), examples(), CPU)
-
-
-def test_a_folder_that_is_wrong_in_itself_says_so(tmp_path):
-    folder = save_tiny_checkpoint(tmp_path / "model")
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="is not a model folder"):
-        load_trainable(folder, examples(), CPU)

@@ -13,7 +13,7 @@ from ptft.training import updates
 from ptft.training.devices import Devices
 from ptft.training.gradients import TokenBudget
 from ptft.training.methods import LoraSettings
-from ptft.training.optimizer import _adamw, norm_of
+from ptft.training.optimizer import _adamw
 from ptft.training.settings import TrainingSettings
 from ptft.training.updates import PLAIN, WAYS, Way, choose_way, possible_ways
 
@@ -129,13 +129,6 @@ def test_one_step_is_that_of_torch(done):
     torch.testing.assert_close(first, state["exp_avg"], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(second, state["exp_avg_sq"], rtol=1e-6, atol=1e-7)
     assert torch.equal(weight, master.bfloat16())
-
-
-def test_the_norm_is_summed_in_float32():
-    """In bfloat16 that of 101 ones would be 10."""
-    rounded, whole = torch.ones(101, dtype=torch.bfloat16), torch.full((4,), 3.0)
-    assert norm_of([whole], [rounded]).item() == pytest.approx((101 + 36) ** 0.5, rel=1e-6)
-    assert norm_of([whole], []).item() == 6
 
 
 @pytest.mark.slow
