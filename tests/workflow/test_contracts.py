@@ -387,7 +387,7 @@ def test_a_derived_arm_is_scored_by_its_parents_job(finished):
     assert finished.stages(finished.snakemake("-n", RECORDS[0]))["cells"] == 18
 
 
-def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
+def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished, monkeypatch):
     """The finished model and its scores stay; a training that is still to run leaves it."""
     finished.edit("study.yaml", "    tasks:\n", "    snapshots: [2]\n    tasks:\n")
     ways = [f"{arm}@step2" for arm in ARMS[1:]]
@@ -415,12 +415,15 @@ def test_a_snapshot_asked_for_later_trains_a_copy_so_far(finished):
     half = f"{ARMS[1]}@step0.5"
     tuned = finetunings([half], ["step4"])
     assert finished.planned(RECORDS[1]) == sorted([*tuned, *evaluations(["step4"], [ARMS[1]])])
-    # Both are on the way of another training.
+    # Both are on the way of another training: their jobs link files, and need no GPU.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     finished.edit("study.yaml", "lr: 1.0e-3", "lr: 2.0e-3")
+    finished.edit("study.yaml", "bootstrap:", "compute: {gpus: 1}\nbootstrap:")
+    shutil.rmtree(model)
     finished.snakemake(RECORDS[1])
-    for name in (ways[0], half):
+    for name, gpus in ((ARMS[1], ("0",)), (ways[0], ()), (half, ())):
         *_, last = read_records(results / "state/jobs/finetune_model/step4" / name)
-        assert last.reused == 1
+        assert (last.reused, last.gpus) == (0 if gpus else 1, gpus)
     assert copy.exists() and finished.planned(RECORDS[1]) == []
 
 

@@ -56,8 +56,9 @@ PLANS = {
     "llama3-8b": grid(1, 4, 41, 28, "formats", (24, 4)),
     "olmo-1b": grid(8, 5, 42, 29, "formats", (24, 5)),
     "overtraining": grid(8, 6, 12, 12, "texts", (10, 2)),
-    "pocket-remedies": grid(2, 16, 10, 0, "methods texts", (7, 6))
-    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5},
+    "pocket-remedies": grid(3, 24, 9, 0, "methods texts", (6, 6))
+    | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5}
+    | {"write_self_text": 3, "collect_self_text": 1},
     # LoRA is at the last checkpoint only.
     "pocket": grid(5, 2, 14, 0, "formats methods texts", (10, 4))
     | {"make_pocket_world": 1, "make_pocket_text": 1, "pretrain_checkpoint": 5}

@@ -129,6 +129,16 @@ def finished_training(wildcards):
     return [] if arm.snapshot is None else RESULTS.tuned(wildcards.checkpoint, arm.parent)
 
 
+def left_on_the_way(wildcards):
+    """Whether a training leaves this model, or has left it: then its job only links its files."""
+    arm = GRID.arms[wildcards.arm]
+    if arm.snapshot is None:
+        return False
+    left = RESULTS.tuning_state(wildcards.checkpoint, arm.name)
+    parent = RESULTS.tuned(wildcards.checkpoint, arm.parent)
+    return os.path.exists(left) or not os.path.exists(parent)
+
+
 def snapshots_of(wildcards):
     """Models on the way of an arm, which its evaluation scores as well."""
     arms = [arm for arm in GRID.parents[wildcards.arm] if arm.snapshot is not None]

@@ -69,8 +69,8 @@ if GRID.self_texts:
             "python {input.script:q} --texts {input.texts:q} --output {output[0]:q} 2> {log:q}"
 
 
-# The job of a snapshot takes what the training left on its way; of one that was finished before, it
-# trains a copy so far.
+# The job of a snapshot takes what the training left on its way; where that was finished before, the
+# first such job trains a copy so far, which leaves the others as well.
 SNAPSHOTS = f" --snapshots {' '.join(points)}" if (points := written(GRID.snapshots)) else ""
 
 
@@ -98,8 +98,10 @@ rule finetune_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        gpu=STUDY.compute.gpus,
-        gpu_model=lambda wildcards, attempt: DEMANDS.finetune_gpu(wildcards.arm, attempt),
+        gpu=lambda wildcards: 0 if left_on_the_way(wildcards) else STUDY.compute.gpus,
+        gpu_model=lambda wildcards, attempt: (
+            None if left_on_the_way(wildcards) else DEMANDS.finetune_gpu(wildcards.arm, attempt)
+        ),
         nodes=1,
         mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(wildcards.arm, attempt),
         runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),

@@ -110,14 +110,17 @@ def _panel(ax: Axes, rows: pl.DataFrame, labels: list[str]) -> None:
         own = rows.filter(pl.col("label") == label)
         if own.is_empty():
             continue
-        line = _line(own, rows) if own["derived"][0] is not None else own
-        line = line.sort("strength", "setting", nulls_last=False)
+        lines = [own]
+        if own["derived"][0] is not None:  # each is made of a model of its own
+            lines = [_line(part, rows) for part in own.partition_by("setting")]
         style = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)]}
         dash = line_style(number)
-        ax.plot(
-            line["kept"], line["gain"], linewidth=0.9, markersize=0, color=style["color"],
-            linestyle=dash,
-        )  # fmt: skip
+        for line in lines:
+            line = line.sort("strength", "setting", nulls_last=False)
+            ax.plot(
+                line["kept"], line["gain"], linewidth=0.9, markersize=0, color=style["color"],
+                linestyle=dash,
+            )  # fmt: skip
         for row in own.iter_rows(named=True):
             _point(ax, row, style, label)
         ax.plot([], [], label=label, linestyle=dash, **style)

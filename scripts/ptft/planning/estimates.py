@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptft.evaluation.cells import generates
+from ptft.models.snapshots import update_of
 from ptft.planning.gpus import CAST, GRADIENT, MOMENTS, WEIGHT, Gpu, GpuChoice
 from ptft.planning.workload import (
     ADAPTER_SHARE,
@@ -80,7 +81,7 @@ class Estimates:
             arm: what is trained.
             gpus: that it has, where not those of the study.
         """
-        (_, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
+        (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
         gpus = compute.gpus if gpus is None else gpus
         settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
@@ -95,8 +96,9 @@ class Estimates:
             max(1, gpus),
             compared=settings.needs_base,
         )
-        if (point := self.grid.arms[arm].snapshot) is not None:
-            once *= min(1.0, point if point < 1 else point / updates)
+        if self.grid.arms[arm].snapshot is not None:  # at most a copy, to the last of them
+            last = max(update_of(point, updates) for point in self.grid.snapshots[method])
+            once *= min(1.0, last / updates)
         return rates.start + once * max(1, len(settings.learning_rates))
 
     def epoch_tokens(self, arm: str) -> float:

@@ -74,7 +74,7 @@ QUESTIONS = (
     Question("texts", "Does generic text become harder?", ("generic_text",), ("generic_text",),
              "bits"),
     Question("spared", "Which method keeps most?", ("remedies", "tradeoff"),
-             ("equal_gain", "remedy_trends", "tradeoff"), "percent"),
+             ("equal_gain", "remedy_trends", "tradeoff", "exchange"), "percent"),
     Question("formats", "Do prompt formats matter?", ("formats",), ("formats", "format_trends")),
     Question("stopping", "When could pre-training have stopped?", ("stopping",),
              ("stopping", "stopping_prediction"), "share"),

@@ -89,7 +89,11 @@ def derived_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
         group = getattr(study.derive, name, None)
         if group is None:
             continue
-        parents = [arm for arm in arms if (arm.method or BASE) in group.of]
+        parents = [
+            arm
+            for arm in arms
+            if (arm.method or BASE) in group.of and (group.swept or arm.setting is None)
+        ]
         seeds = group.seeds if derivation.seeded else [0]
         for parent, strength, seed in product(parents, group.strengths, seeds):
             suffix = f".s{seed}" if seed else ""

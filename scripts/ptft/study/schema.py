@@ -180,6 +180,8 @@ class Derived(Strict):
 
     of: Annotated[list[Part], Field(min_length=1), *ONCE]
     """methods of the study, or `base`; each of their arms gets derived arms"""
+    swept: bool = True
+    """whether arms of swept settings get some, too"""
     strengths: Annotated[list[float], Field(min_length=1), *ONCE]
     """one arm per strength"""
 

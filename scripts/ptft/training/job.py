@@ -98,7 +98,7 @@ class Request:
     ways: Path | None = None
     """folder in which the study keeps which way of updates each method takes"""
     snapshot: float | None = None
-    """the point at which to end, if not at the training's own end (``training.snapshots``)"""
+    """the point whose model is wanted, if not the training's own end (``models.snapshots``)"""
     snapshots: Sequence[float] = ()
     """points whose models are left on the way, for the jobs that are asked for them"""
 
@@ -113,14 +113,26 @@ class Request:
         """Links to the finished model, beside its state."""
         return self.state / "finished"
 
+    @property
+    def training(self) -> str:
+        """Name of the arm; of a snapshot, of the arm on whose way it is."""
+        end = "" if self.snapshot is None else snapshot_name("", self.snapshot)
+        return self.state.name.removesuffix(end)
+
     def on_the_way(self, point: float) -> "Request":
-        """What the job of a snapshot is asked for, whose state is beside this one's."""
-        state = self.state.with_name(snapshot_name(self.state.name, point))
-        return replace(self, snapshot=point, snapshots=(), state=state)
+        """What the job of a snapshot is asked for: its state and output are beside these."""
+        name = snapshot_name(self.training, point)
+        state, output = self.state.with_name(name), self.output.with_name(name)
+        return replace(self, snapshot=point, state=state, output=output)
 
     def marked(self, identity: str) -> str:
         """The identity of the request, from that of the whole training."""
         return identity if self.snapshot is None else snapshot_name(identity, self.snapshot)
+
+    def finished(self, identity: str) -> list[Path]:
+        """Folders that hold its model already, by the identity of the whole training."""
+        own = self.marked(identity)
+        return [place for place in (self.output, self.kept) if _finished_identity(place) == own]
 
     def identity(self) -> dict[str, Any]:
         """All else that decides the weights, the point at which it ends aside."""
@@ -164,7 +176,7 @@ def read_request(
         replay_template=found.get("replay_template"),
         settings=settings,
         snapshot=found.get("snapshot"),
-        snapshots=snapshots.get(found["method"], ()) if found.get("snapshot") is None else (),
+        snapshots=snapshots.get(found["method"], ()),
         **paths,
     )
 
@@ -227,22 +239,23 @@ def finetune(request: Request) -> None:
         ValueError: input that cannot be trained on.
         Interrupted, Diverged, OutOfMemory: as :meth:`ptft.training.loop.Trainer.train`.
     """
-    identity = request.marked(fingerprint(request.identity(), request.files))
+    identity = fingerprint(request.identity(), request.files)
     devices = join_devices()
-    lock = exclusive(request.state) if devices.main else contextlib.nullcontext()
+    # A training and its snapshots, one after the other: what one of them makes, others may need.
+    whole = request.state.with_name(request.training)
+    lock = exclusive(whole) if devices.main else contextlib.nullcontext()
     try:
         with lock, StopRequest() as stop:
             devices.wait()
-            places = [request.output, request.kept]
-            finished = [place for place in places if _finished_identity(place) == identity]
+            finished = request.finished(identity)
             if devices.main:
                 note(reused=min(len(finished), 1))
-            if not finished:
+            if finished:
+                log.info("%s was finished before", finished[0])
+            else:
                 _Finetuning(request, identity, devices, stop).run()
-            elif devices.main:
-                log.info("%s was finished by an earlier attempt", finished[0])
-                if finished[0] == request.kept:
-                    link_folder(request.kept, request.output)
+            if devices.main and request.output not in request.finished(identity):
+                link_folder(request.kept, request.output)
     finally:
         leave_devices()
 
@@ -268,18 +281,29 @@ class _Finetuning:
         self.saved_dtype = self.method.saved_dtype(scoring_dtype(devices.device))
         self.way = PLAIN
         self.start_sums: list[int] = []
-        points = [*request.snapshots, *([request.snapshot] if request.snapshot else [])]
+        self.until: int | None = None
+        points = {*request.snapshots, *([request.snapshot] if request.snapshot else [])}
         try:
             self.updates = updates_of(points, self.settings.count_updates(len(self.data.train)))
         except ValueError as error:
             raise ValueError(f"finetune.{request.method}.snapshots: {error}") from None
 
     def run(self) -> None:
-        """Train, choose where there is a choice, write."""
+        """Train to the end, or as far as snapshots are missing."""
         rate = (self.settings.learning_rates or [self.settings.lr])[0]
         ways = possible_ways(self.settings, self.devices)
         record = self.request.ways and self.request.ways / f"{self.request.method}.json"
         self.way = choose_way(ways, record, partial(self._trainer, rate))
+        if self.request.snapshot is None:
+            self._train()
+        else:
+            self._train_copy()
+        if self.devices.main and self.devices.device.type == "cuda":
+            note(gpu_gib=peak_memory(self.devices.device) / 2**30)
+        self.devices.wait()
+
+    def _train(self) -> None:
+        """Train, choose where there is a choice, write."""
         trainer, candidates = self._trained()
         weights = self._weights(trainer)
         learned = self._learned(trainer)
@@ -287,9 +311,20 @@ class _Finetuning:
             with finished_folder(self.request.output) as folder:
                 self._write(folder, trainer, candidates, weights, learned)
             self._keep()
-            if self.devices.device.type == "cuda":
-                note(gpu_gib=peak_memory(self.devices.device) / 2**30)
-        self.devices.wait()
+
+    def _train_copy(self) -> None:
+        """Train a copy to the last snapshot that is missing; all of them are left on its way."""
+        asked = {point: self.request.on_the_way(point) for point in self.updates}
+        self.updates = {
+            point: update
+            for point, update in self.updates.items()
+            if not asked[point].finished(self.identity)
+        }
+        self.until = max(self.updates.values())
+        copy = self.request.state.with_name(f"{self.request.training}@copy{self.until}")
+        self._trainer(self.settings.lr).train(self._state(copy), self.stop)
+        if self.devices.main:
+            shutil.rmtree(copy, ignore_errors=True)
 
     def _write(
         self,
@@ -428,8 +463,8 @@ class _Finetuning:
             model,
             *(data.train, data.validation, settings, rate, seed, self.devices),
             *(data.replayed, base, way or self.way),
-            until=self.updates.get(self.request.snapshot),
-            snapshots=frozenset(self.updates.values() if self.request.snapshots else ()),
+            until=self.until,
+            snapshots=frozenset(self.updates.values()),
             leave=self._leave,
         )
         trainer = Trainer(run)

@@ -56,6 +56,14 @@ def test_names_and_columns(read):
     assert grid.settings("full.pocket_nli.s0@interpolate1").lr == 5e-4
 
 
+def test_arms_of_swept_settings_may_have_none(read):
+    swept = "    sweep: [{}, {kl: [0.1]}]\nderive: {interpolate: {of: [full], strengths: [0.5]"
+    all_of_them, plain = (read(f"{swept}{more}}}}}\n") for more in ("", ", swept: false"))
+    made = [arm for arm in all_of_them.arms if "@" in arm]
+    assert len(made) == 8 and "full.own.kl0.1.s1@interpolate0.5" in made
+    assert [arm for arm in plain.arms if "@" in arm] == [arm for arm in made if "kl" not in arm]
+
+
 def test_a_job_is_given_what_is_derived_from_its_model(read):
     without, grid = read(""), read(DERIVE)
     own = evaluation_slice(without)

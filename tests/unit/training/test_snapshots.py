@@ -58,13 +58,18 @@ def test_what_is_left_on_the_way(files, tmp_path, method, monkeypatch):
     assert train(files, way, "arm", method, points) == 0
     assert same(alone / f"models/arm/{file}", way / f"models/arm/{file}")
     left = way / "state/arm@step4/finished"
-    # The job of a snapshot links what was left; one that finds nothing trains a copy so far.
+    # The job of a snapshot links what was left; one that finds nothing trains a copy to the last.
     assert train(files, way, "arm@step4", method, points, snapshot=4) == 0
     assert (way / f"models/arm@step4/{file}").samefile(left / file)
     assert train(files, later, "arm@step4", method, points, snapshot=4.0) == 0
     assert same(later / f"models/arm@step4/{file}", left / file)
     assert json.loads((later / "models/arm@step4/training.json").read_text())["steps"] == 4
     assert not (later / "state/arm@step2").exists()
+    assert sorted(path.name for path in (later / "state").iterdir()) == ["arm@step0.7", "arm@step4"]
+    assert train(files, later, "arm@step0.7", method, points, snapshot=0.7) == 0
+    beyond = later / "state/arm@step0.7/finished" / file
+    assert beyond.samefile(later / f"models/arm@step0.7/{file}")
+    assert same(beyond, way / f"state/arm@step0.7/finished/{file}")
     share = json.loads((way / "state/arm@step0.7/finished/training.json").read_text())
     assert (share["steps"], share["snapshot"]) == (7, 0.7)
     assert not same(left / file, way / f"models/arm/{file}")
