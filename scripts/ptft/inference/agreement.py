@@ -17,7 +17,7 @@ import torch
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.inference.generation import Answer, Choose, Generated, StopStrings
-from ptft.models.loading import LoadedModel
+from ptft.models.loading import LoadedModel, first_line
 from ptft.prompts.encoding import Prompt
 
 log = logging.getLogger("evaluate_model")
@@ -169,7 +169,7 @@ def _disagreement(loaded: LoadedModel, prompts: Sequence[Prompt], tolerance: flo
         raise
     except Exception as error:
         raise Disagreement(
-            f"{_name(loaded)} can't be run by transformers itself ({_first_line(error)}), so this "
+            f"{_name(loaded)} can't be run by transformers itself ({first_line(error)}), so this "
             "study can't score it: leave it out"
         ) from error
     reason, found, answers = None, expected, []
@@ -180,7 +180,7 @@ def _disagreement(loaded: LoadedModel, prompts: Sequence[Prompt], tolerance: flo
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        reason = f"the engine can't run it ({_first_line(error)})"
+        reason = f"the engine can't run it ({first_line(error)})"
     _give_attention_back(plain, scored[0], expected[0], tolerance)
     most = _distance(found, expected)
     if most > tolerance:
@@ -282,8 +282,3 @@ def _give_attention_back(
 
 def _name(loaded: LoadedModel) -> str:
     return f"{loaded.model.config.name_or_path or 'the model'} ({type(loaded.model).__name__})"
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return f"{type(error).__name__}: {line[:160]}"

@@ -118,13 +118,18 @@ def _told_briefly(folder: Path) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch says it at length
+        reason = first_line(error)
+        if isinstance(error, pickle.UnpicklingError):
             reason = "a .bin file is not one of PyTorch's, or holds more than weights"
         raise ValueError(
-            f"{folder}: the model can't be loaded ({type(error).__name__}: {reason[:200]}); fetch "
-            "or copy it again"
+            f"{folder}: the model can't be loaded ({reason}); fetch or copy it again"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """An error's type and the first line of what it says; libraries say it at length."""
+    line = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return f"{type(error).__name__}: {line[:160]}"
 
 
 def load_tokenizer(folder: Path):

@@ -37,14 +37,18 @@ class Estimates:
     """Expected times of the jobs of one study, each as if nothing else ran beside it."""
 
     grid: Grid
-    workload: Workload
     gpus: tuple[Gpu, ...] = ()
     """models that jobs may ask for; each job is timed on the one that it asks for first"""
 
     @cached_property
+    def workload(self) -> Workload:
+        """Sizes of the study's splits."""
+        return Workload(self.grid)
+
+    @cached_property
     def choice(self) -> GpuChoice:
         """Which of them each job asks for."""
-        return GpuChoice(self.grid, self.workload, self.gpus)
+        return GpuChoice(self.workload, self.gpus)
 
     @property
     def device(self) -> str:
@@ -67,7 +71,7 @@ class Estimates:
     @cached_property
     def size(self) -> ModelSize:
         """Of the model."""
-        return model_size(self.grid, self.workload.folder)
+        return model_size(self.grid)
 
     @property
     def weights(self) -> int:
@@ -194,7 +198,7 @@ class JobResources:
     @cached_property
     def estimates(self) -> Estimates:
         """What the jobs are expected to take, each on the GPU that its first attempt asks for."""
-        return Estimates(self.grid, Workload(self.grid), self.gpus)
+        return Estimates(self.grid, self.gpus)
 
     @property
     def weights(self) -> int:

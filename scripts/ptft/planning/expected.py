@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
@@ -12,7 +13,7 @@ from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import pretrained
 from ptft.planning.estimates import Estimates
 from ptft.planning.gpus import Gpu
-from ptft.planning.workload import RATES, Workload, training_seconds
+from ptft.planning.workload import RATES, training_seconds
 from ptft.runtime.gpus import gpu_pool
 from ptft.runtime.job_records import JobRecord, read_records
 from ptft.study.grid import Grid
@@ -22,8 +23,31 @@ FINETUNE, EVALUATE, PRETRAIN = "finetune_model", "evaluate_model", "pretrain_che
 SELF_TEXT = "write_self_text"
 """rules whose jobs take most of the time"""
 FETCHING = {"resolve_pins", "fetch_pin"}
+TIMED = FINETUNE, EVALUATE
+"""rules whose finished jobs say how fast others will be"""
 MOST_JOBS = 100
 """jobs per rule that are read"""
+
+
+Score = tuple[str, str, int]
+"""dataset, format, shots of a cell of one checkpoint and arm"""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job that would run."""
+
+    rule: str
+    checkpoint: str | None = None
+    arm: str | None = None
+    cells: tuple[Score, ...] = ()
+    """that an evaluation would score; others are in the store"""
+    derived: int = 0
+    """number of derived arms that an evaluation would score; ``cells`` includes theirs"""
+    text: str | None = None
+    """that a checkpoint would write"""
+    again: bool = False
+    """whether a model is fine-tuned only because it was deleted after scoring"""
 
 
 @dataclass(frozen=True)
@@ -46,22 +70,52 @@ class Speed:
 class History:
     """Recorded jobs of a study."""
 
-    grid: Grid
     estimates: Estimates
-    folder: Path = Path()
-    """working directory of the study"""
 
-    def speed(self, rule: str) -> Speed:
-        """Times of the recorded jobs of a rule."""
-        found = list(itertools.islice(self._pairs(rule), MOST_JOBS))
-        return Speed(len(found), *(sum(part) for part in zip(*found, strict=True)))
+    @property
+    def grid(self) -> Grid:
+        """Of the study."""
+        return self.estimates.grid
+
+    @cached_property
+    def speeds(self) -> dict[str, Speed]:
+        """Times of the recorded jobs, by rule."""
+        pairs = {rule: [*itertools.islice(self._pairs(rule), MOST_JOBS)] for rule in TIMED}
+        return {
+            rule: Speed(len(found), *(sum(part) for part in zip(*found, strict=True)))
+            for rule, found in pairs.items()
+        }
+
+    def job_seconds(self, jobs: Iterable[PlannedJob]) -> dict[PlannedJob, float]:
+        """Expected seconds, by the clock, of each job that has a model."""
+        jobs, estimates = list(jobs), self.estimates
+        training, evaluation = (self.speeds[rule].factor for rule in TIMED)
+        trained = {(job.checkpoint, job.arm) for job in jobs if job.rule == FINETUNE}
+        tuning = {name: training * estimates.finetune_seconds(name) for name in self.grid.made}
+        scoring: dict[tuple, float] = {}
+        seconds = {}
+        for job in jobs:
+            if job.rule == FINETUNE:
+                name = present(job.arm, "arm")
+                left = (job.checkpoint, self.grid.arms[name].parent) in trained
+                seconds[job] = RATES["cpu"].light if left else tuning[name]
+            elif job.rule == PRETRAIN:
+                seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
+            elif job.rule == SELF_TEXT:
+                seconds[job] = estimates.self_text_seconds(present(job.text, "text"))
+            elif job.rule == EVALUATE:
+                asked = (job.cells, job.derived)
+                if asked not in scoring:
+                    scoring[asked] = evaluation * estimates.evaluate_seconds(*asked)
+                seconds[job] = scoring[asked]
+        return seconds
 
     def _pairs(self, rule: str) -> Iterator[tuple[float, float]]:
         """(seconds taken, seconds expected) of each job with a usable record."""
         expected = {FINETUNE: self._training, EVALUATE: self._scoring}[rule]
         results = self.grid.results
         for checkpoint, arm in self.grid.models():
-            records = read_records(self.folder / results.job_records(rule, checkpoint, arm.name))
+            records = read_records(Path(results.job_records(rule, checkpoint, arm.name)))
             if not records or records[-1].state != "done" or not self._same_device(records[-1]):
                 continue
             seconds = expected(records[-1], checkpoint, arm.name)
@@ -72,7 +126,7 @@ class History:
         """From the model's summary: the study's settings may have changed since."""
         results = self.grid.results
         places = [results.tuned(checkpoint, arm), results.training_records(checkpoint, arm)]
-        files = [self.folder / place / TRAINING_SUMMARY for place in places]
+        files = [Path(place, TRAINING_SUMMARY) for place in places]
         file = next((file for file in files if file.exists()), None)
         if record.resumed_from or record.reused or file is None:
             return None
@@ -103,61 +157,6 @@ class History:
 
     def _same_device(self, record: JobRecord) -> bool:
         return bool(record.gpus) == (self.estimates.device == "cuda")
-
-
-Score = tuple[str, str, int]
-"""dataset, format, shots of a cell of one checkpoint and arm"""
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """A job that would run."""
-
-    rule: str
-    checkpoint: str | None = None
-    arm: str | None = None
-    cells: tuple[Score, ...] = ()
-    """that an evaluation would score; others are in the store"""
-    derived: int = 0
-    """number of derived arms that an evaluation would score; ``cells`` includes theirs"""
-    text: str | None = None
-    """that a checkpoint would write"""
-    again: bool = False
-    """whether a model is fine-tuned only because it was deleted after scoring"""
-
-
-def speeds(history: History) -> dict[str, Speed]:
-    """Times of the study's own jobs, by rule."""
-    return {rule: history.speed(rule) for rule in (FINETUNE, EVALUATE)}
-
-
-def job_seconds(
-    jobs: Iterable[PlannedJob], estimates: Estimates, fast: dict[str, Speed]
-) -> dict[PlannedJob, float]:
-    """Expected seconds, by the clock, of each job that has a model."""
-    jobs, factors = list(jobs), {rule: speed.factor for rule, speed in fast.items()}
-    trained = {(job.checkpoint, job.arm) for job in jobs if job.rule == FINETUNE}
-    arms = estimates.grid.arms
-    tuning = {
-        name: estimates.finetune_seconds(name) * factors[FINETUNE] for name in estimates.grid.made
-    }
-    scoring: dict[tuple, float] = {}
-    seconds = {}
-    for job in jobs:
-        if job.rule == FINETUNE:
-            name = present(job.arm, "arm")
-            left = (job.checkpoint, arms[name].parent) in trained
-            seconds[job] = RATES["cpu"].light if left else tuning[name]
-        elif job.rule == PRETRAIN:
-            seconds[job] = estimates.pretrain_seconds(present(job.checkpoint, "checkpoint"))
-        elif job.rule == SELF_TEXT:
-            seconds[job] = estimates.self_text_seconds(present(job.text, "text"))
-        elif job.rule == EVALUATE:
-            asked = (job.cells, job.derived)
-            if asked not in scoring:
-                scoring[asked] = estimates.evaluate_seconds(*asked) * factors[EVALUATE]
-            seconds[job] = scoring[asked]
-    return seconds
 
 
 JobKey = tuple[str, str | None, str | None]
@@ -194,7 +193,6 @@ def expected_run(
     cores: int = 0,
     nodes: int = 0,
     gpus: tuple[Gpu, ...] = (),
-    folder: Path = Path(),
 ) -> Expected:
     """Expected time of a run, of which only the numbers of its jobs are known.
 
@@ -206,14 +204,11 @@ def expected_run(
         cores: of this machine; 0 where jobs run elsewhere.
         nodes: jobs that run elsewhere at a time.
         gpus: models that jobs may ask for.
-        folder: working directory of the study.
     """
-    estimates = Estimates(grid, Workload(grid, folder), gpus)
-    speed = speeds(History(grid, estimates, folder))
     compute = grid.study.compute
     models = [job for job in model_jobs(grid) if job.rule in jobs]
-    timed = job_seconds(models, estimates, speed)
-    left = [job for job in models if not _has_result(grid, job, folder)]
+    timed = History(Estimates(grid, gpus)).job_seconds(models)
+    left = [job for job in models if not _has_result(grid, job)]
     at_once = nodes or (len(gpu_pool()) // compute.gpus if compute.gpus else cores)
     lanes = min(max(1, at_once), max(1, sum(jobs[rule] for rule in {job.rule for job in models})))
     threads = compute.threads if cores and not compute.gpus and not nodes else 1
@@ -244,10 +239,10 @@ def model_jobs(grid: Grid) -> Iterator[PlannedJob]:
             yield PlannedJob(EVALUATE, checkpoint, arm.name, cells * (1 + derived), derived)
 
 
-def _has_result(grid: Grid, job: PlannedJob, folder: Path) -> bool:
+def _has_result(grid: Grid, job: PlannedJob) -> bool:
     results, checkpoint = grid.results, present(job.checkpoint, "checkpoint")
     if job.rule == PRETRAIN:
-        return (folder / pretrained(grid.study.model, checkpoint)).exists()
+        return Path(pretrained(grid.study.model, checkpoint)).exists()
     record = results.scored_model(checkpoint, present(job.arm, "arm"))
     model = results.tuned(checkpoint, present(job.arm, "arm"))
-    return (folder / (record if job.rule == EVALUATE else model)).exists()
+    return Path(record if job.rule == EVALUATE else model).exists()

@@ -6,7 +6,6 @@ on a GPU; the activations are those that a forward pass saves on a CPU.
 """
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,17 +124,6 @@ class GpuMemory:
         return (self.block - attention) / (shape.hidden_size * shape.intermediate_size) > 2.5
 
 
-def table(memory: GpuMemory, tokens: int, counts: Collection[int] = (2, 4, 8)) -> str:
-    """What sharded training takes of each of 2, 4, 8 GPUs: rows of a Markdown table, in GB."""
-    rows = ["| GPUs | shares | gathered | activations | in all |", "|---|---|---|---|---|"]
-    whole = memory.weights * (WEIGHT + MOMENTS + GRADIENT)
-    for gpus in counts:
-        parts = [whole / gpus, memory.gathered(), tokens * memory.saved_token]
-        parts.append(memory.training(gpus, True, tokens))
-        rows.append(f"| {gpus} | " + " | ".join(f"{part / GB:.0f}" for part in parts) + " |")
-    return "\n".join(rows)
-
-
 MOST_GPUS = 64
 """of one machine, beyond which no number is proposed"""
 
@@ -188,10 +176,14 @@ def speed(name: str) -> float | None:
 class GpuChoice:
     """The GPU models that the jobs of one study may ask for, the preferred first."""
 
-    grid: Grid
     workload: Workload
     gpus: tuple[Gpu, ...] = ()
     """none where nothing is known of them"""
+
+    @property
+    def grid(self) -> Grid:
+        """Of the study."""
+        return self.workload.grid
 
     def training(self, arm: str, attempt: int = 1) -> Gpu | None:
         """What the training of an arm asks for."""
@@ -218,11 +210,11 @@ class GpuChoice:
 
     def of_arm(self, arm: Arm) -> "Training":
         """What its training takes."""
-        return Training(self.grid, arm, self._memory, self.workload)
+        return Training(arm, self._memory, self.workload)
 
     @property
     def _memory(self) -> GpuMemory:
-        size = model_size(self.grid, self.workload.folder)
+        size = model_size(self.grid)
         return GpuMemory(size.weights, size.shape)
 
     def _first(self, gigabytes: float, attempt: int) -> Gpu | None:
@@ -239,20 +231,19 @@ class GpuChoice:
         return chosen
 
 
-def require_room(grid: Grid, gpus: tuple[Gpu, ...], folder: Path = Path()) -> None:
+def require_room(grid: Grid, gpus: tuple[Gpu, ...]) -> None:
     """Refuse a study of which a model that is still to be made or scored does not fit its GPUs.
 
     Args:
         grid: of the study.
         gpus: models that its jobs may ask for; nothing is refused where none is known.
-        folder: working directory of the study.
 
     Raises:
         StudyError: one does not fit; the message says how many GPUs it needs.
     """
-    if not grid.study.compute.gpus or not gpus or not (arms := unfinished(grid, folder)):
+    if not grid.study.compute.gpus or not gpus or not (arms := unfinished(grid)):
         return
-    choice = GpuChoice(grid, Workload(grid, folder), gpus)
+    choice = GpuChoice(Workload(grid), gpus)
     gpu, scoring = choice.largest, choice.scoring_gigabytes
     if scoring > gpu.memory_gb:
         raise _refusal(
@@ -266,7 +257,7 @@ def require_room(grid: Grid, gpus: tuple[Gpu, ...], folder: Path = Path()) -> No
         raise _refusal(grid, most.refused(gpu))
 
 
-def unfinished(grid: Grid, folder: Path) -> list[Arm]:
+def unfinished(grid: Grid) -> list[Arm]:
     """Arms of which a checkpoint has neither a model nor scores yet."""
     results = grid.results
 
@@ -274,7 +265,7 @@ def unfinished(grid: Grid, folder: Path) -> list[Arm]:
         files = [results.scored_model(checkpoint, arm)]
         if grid.arms[arm].trained:
             files.append(results.tuned(checkpoint, arm))
-        return any((folder / file).exists() for file in files)
+        return any(Path(file).exists() for file in files)
 
     return [
         arm
@@ -286,8 +277,8 @@ def unfinished(grid: Grid, folder: Path) -> list[Arm]:
 class Training:
     """What the training of one arm takes of a GPU."""
 
-    def __init__(self, grid: Grid, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
-        settings = grid.settings(arm.name)
+    def __init__(self, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
+        grid, settings = workload.grid, workload.grid.settings(arm.name)
         sizes = [workload.sizes[name, "train"] for name in grid.learned(arm.name)]
         self.arm, self.memory, self.gpus = arm, memory, grid.study.compute.gpus
         self.sharded = settings.sharding == "full"

@@ -21,8 +21,6 @@ from ptft.planning.expected import (
     SELF_TEXT,
     History,
     PlannedJob,
-    job_seconds,
-    speeds,
 )
 from ptft.planning.gpus import Gpu, GpuChoice
 from ptft.planning.workload import RATES, Workload
@@ -108,11 +106,8 @@ class Plan:
     again: int = 0
     """fine-tunings of models that were deleted"""
     notes: tuple[str, ...] = ()
-    """advice on settings that could be better"""
-    gpus: str = ""
-    """GPU models that jobs ask for"""
-    power: str = ""
-    """smallest difference of two scores that the test rows show"""
+    """GPU models that jobs ask for; the smallest difference of two scores that the test rows show;
+    advice on settings that could be better"""
     costs: tuple[tuple[str, float, float, float], ...] = ()
     """of each method and setting on the first task: its name, minutes of a training, GB of memory
     (a GPU's, where there is one), GB of disk"""
@@ -127,7 +122,6 @@ def make_plan(
     grid: Grid,
     jobs: Collection[PlannedJob],
     cores: int = 0,
-    folder: Path = Path(),
     gpus: tuple[Gpu, ...] = (),
 ) -> Plan:
     """The plan of the jobs that would run.
@@ -136,33 +130,32 @@ def make_plan(
         grid: of the study.
         jobs: that would run, without those that only name others.
         cores: of this machine.
-        folder: working directory of the study.
         gpus: GPU models that jobs may ask for.
     """
-    workload = Workload(grid, folder)
-    estimates = Estimates(grid, workload, gpus)
-    fast = speeds(History(grid, estimates, folder))
-    timed = job_seconds(jobs, estimates, fast)
+    estimates = Estimates(grid, gpus)
+    workload, history = estimates.workload, History(estimates)
+    timed = history.job_seconds(jobs)
     compute = grid.study.compute
-    sizes = _new_models(grid, jobs, folder)
+    sizes = _new_models(grid, jobs)
     trained = [job for job in jobs if job.rule == FINETUNE]
     return Plan(
         study=grid.name,
         stages=tuple(_stages(grid, jobs, timed)),
         unit="GPU-hours" if compute.gpus else "core-hours",
         cores=0 if compute.gpus else cores,
-        recorded_jobs=sum(speed.jobs for speed in fast.values()),
+        recorded_jobs=sum(speed.jobs for speed in history.speeds.values()),
         counted=sum(size.counted for size in workload.sizes.values()),
         splits=len(workload.sizes),
         models=len(sizes),
         disk_bytes=sum(sizes) if grid.study.keep_models else max(sizes, default=0),
-        free_bytes=shutil.disk_usage(_existing(folder.resolve())).free,
+        free_bytes=shutil.disk_usage(Path()).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
-        power=power_note(workload),
-        gpus=_asked(jobs, estimates.choice),
         costs=tuple(costs_of_trainings(estimates)) if trained else (),
-        notes=tuple(slower_on_several(estimates, [present(job.arm, "arm") for job in trained])),
+        notes=(
+            *filter(None, [_asked(jobs, estimates.choice), power_note(workload)]),
+            *slower_on_several(estimates, [present(job.arm, "arm") for job in trained]),
+        ),
     )
 
 
@@ -197,8 +190,7 @@ def render(plan: Plan) -> str:
         wide = max(len(name) for name, *_ in plan.costs)
         lines.append(f"  {'one training':<{wide}}{'minutes':>9}{'GB memory':>11}{'GB disk':>9}")
         lines += [f"  {n:<{wide}}{a:>9.1f}{b:>11.1f}{c:>9.2f}" for n, a, b, c in plan.costs]
-    lines += [f"  {note}" for note in (plan.gpus, plan.power, *plan.notes) if note]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {note}" for note in plan.notes)])
 
 
 def costs_of_trainings(estimates: Estimates) -> Iterable[tuple[str, float, float, float]]:
@@ -312,19 +304,13 @@ def _shown(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
 
 
-def _new_models(grid: Grid, jobs: Iterable[PlannedJob], folder: Path) -> list[int]:
+def _new_models(grid: Grid, jobs: Iterable[PlannedJob]) -> list[int]:
     """Bytes of each model that is not on disk yet."""
     demands = JobResources(grid)
-    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job, folder)]
+    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job)]
     return [demands.model_bytes(present(job.arm, "arm")) for job in tuned]
 
 
-def _exists(grid: Grid, job: PlannedJob, folder: Path) -> bool:
+def _exists(grid: Grid, job: PlannedJob) -> bool:
     checkpoint, arm = present(job.checkpoint, "checkpoint"), present(job.arm, "arm")
-    return (folder / grid.results.tuned(checkpoint, arm)).exists()
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+    return Path(grid.results.tuned(checkpoint, arm)).exists()

@@ -33,15 +33,14 @@ class JobEvent(Protocol):
     shellcmd: str | None
 
 
-def planned_jobs(grid: Grid, events: Iterable[Any], folder: Path = Path()) -> list[PlannedJob]:
+def planned_jobs(grid: Grid, events: Iterable[Any]) -> list[PlannedJob]:
     """Every job of a dry run, without those that only name others.
 
     Args:
         grid: of the study.
         events: Snakemake's, one a job.
-        folder: working directory of the study.
     """
-    return list(_Planned(grid, [event for event in events if event.shellcmd], folder).jobs())
+    return list(_Planned(grid, [event for event in events if event.shellcmd]).jobs())
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class _Asked:
 
 
 class _Planned:
-    def __init__(self, grid: Grid, events: list[JobEvent], folder: Path) -> None:
-        self.grid, self.events, self.folder = grid, events, folder
+    def __init__(self, grid: Grid, events: list[JobEvent]) -> None:
+        self.grid, self.events = grid, events
         self.results = grid.results
         self.maker = {path: event for event in events for path in event.output}
         self.new_data = {
@@ -80,7 +79,7 @@ class _Planned:
         known = event.wildcards
         records = self.results.training_records(known["checkpoint"], known["arm"])
         only = all(reason.startswith("Missing output") for reason in event.reason.split("; "))
-        return only and (self.folder / records).exists()
+        return only and Path(records).exists()
 
     def _new_model(self, event: JobEvent) -> bool:
         """Whether a model may change: training again gives the same bits only on a CPU.
@@ -98,9 +97,9 @@ class _Planned:
 
     def _cells(self, event: JobEvent, checkpoint: str, arm: str) -> tuple[tuple[Score, ...], int]:
         """Cells that an evaluation would score, and how many derived arms these are of."""
-        record = self.folder / self.results.scored_model(checkpoint, arm)
+        record = Path(self.results.scored_model(checkpoint, arm))
         names = [arm, *(child.name for child in self.grid.derived_at(checkpoint, arm))]
-        store = (self.folder / self.results.cell_store).exists()
+        store = Path(self.results.cell_store).exists()
         if not store or not record.exists() or self._new_model(event):
             scored = [self._all] * len(names)
         else:
@@ -109,7 +108,7 @@ class _Planned:
 
     def _to_score(self, checkpoint: str, arm: str, name: str) -> tuple[Score, ...]:
         """Of one arm of an unchanged model: cells that are missing, changed, or have new data."""
-        there = names_in(self.folder / self.results.evaluation(checkpoint, name))
+        there = names_in(Path(self.results.evaluation(checkpoint, name)))
         now, before = self._wanted[arm], self._asked_before(checkpoint, arm)
         kept = set(self._all)
         if before is not None:
@@ -124,8 +123,8 @@ class _Planned:
 
     def _asked_before(self, checkpoint: str, arm: str) -> _Asked | None:
         """What the last run was asked for, by the slice that its record names; None: unknown."""
-        plan = recorded_slice(self.folder / self.results.scored_model(checkpoint, arm))
-        return None if plan is None else _asked_by(self.folder / plan)
+        plan = recorded_slice(Path(self.results.scored_model(checkpoint, arm)))
+        return None if plan is None else _asked_by(plan.absolute())
 
     @cached_property
     def _all(self) -> tuple[Score, ...]:

@@ -125,15 +125,10 @@ class ModelSize:
     """of its parts, where they are known"""
 
 
-def model_size(grid: Grid, folder: Path = Path()) -> ModelSize:
-    """The size of a study's model: of a checkpoint that is there, else what its file says.
-
-    Args:
-        grid: of the study.
-        folder: its working directory.
-    """
+def model_size(grid: Grid) -> ModelSize:
+    """The size of a study's model: of a checkpoint that is there, else what its file says."""
     for checkpoint in grid.checkpoints:
-        if found := _size_in((folder / grid.checkpoint_folder(checkpoint)).absolute()):
+        if found := _size_in(Path(grid.checkpoint_folder(checkpoint)).absolute()):
             return found
     return ModelSize(grid.model.weights or SMALL_MODEL, grid.model.shape)
 
@@ -183,8 +178,6 @@ class Workload:
     """Sizes of the splits of one study."""
 
     grid: Grid
-    folder: Path = Path()
-    """working directory of the study"""
 
     @cached_property
     def sizes(self) -> dict[tuple[str, str], Size]:
@@ -194,7 +187,7 @@ class Workload:
     @cached_property
     def _audit(self) -> dict[tuple[str, str], dict[str, str]]:
         """(dataset, split) -> its row of the study's audit."""
-        file = self.folder / self.grid.results.table("audit_splits", "csv")
+        file = Path(self.grid.results.table("audit_splits", "csv"))
         if not file.exists():
             return {}
         with file.open(newline="") as lines:
@@ -219,5 +212,5 @@ class Workload:
 
     def _kept(self, dataset: str, split: str) -> int | None:
         """Usable rows of a split, if it is prepared."""
-        file = self.folder / self.grid.results.split_audit(dataset, split)
+        file = Path(self.grid.results.split_audit(dataset, split))
         return json.loads(file.read_text()).get("kept") if file.exists() else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ptft.models.loading import load_model
+from ptft.models.loading import first_line, load_model
 from ptft.training.examples import Example
 from ptft.training.losses import token_losses
 from ptft.training.packing import NAME as PACKED_ATTENTION
@@ -50,8 +50,7 @@ def load_trainable(folder: Path, examples: Sequence[Example], device: torch.devi
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise NotTrainable(_refusal(folder, f"{type(error).__name__}: {first[:160]}")) from error
+        raise NotTrainable(_refusal(folder, first_line(error))) from error
     if reason:
         raise NotTrainable(_refusal(folder, reason))
     return model.cpu()

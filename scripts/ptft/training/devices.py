@@ -251,11 +251,14 @@ def load_weights(saved: Mapping[str, torch.Tensor], trained: Mapping[str, torch.
         own.copy_(scattered(saved[name], own))
 
 
-def whole_weights(model: nn.Module, devices: Devices) -> dict[str, torch.Tensor | None]:
-    """All weights of a model, whole, on the main process; every process must call it.
+def whole_weights(model: nn.Module, devices: Devices) -> dict[str, torch.Tensor | None] | None:
+    """All weights of a model that devices share, whole, on the main process; all must call it.
 
-    What is tied is gathered once and stays one tensor.
+    None of one device alone, whose model has them. What is tied is gathered once and stays one
+    tensor.
     """
+    if devices.world == 1:
+        return None
     weights = model.state_dict(keep_vars=True)
     whole: dict[int, torch.Tensor | None] = {}
     for value in weights.values():

@@ -140,32 +140,25 @@ def truncate(examples: Sequence[Example], max_length: int) -> tuple[list[Example
     Raises:
         ValueError: more than 1 % of the examples keep no token to learn.
     """
-    cut = [
-        Example(item.example_id, item.ids[:max_length], item.loss_mask[:max_length], True)
-        if len(item.ids) > max_length
-        else item
-        for item in examples
-    ]
-    kept = [item for item in cut if item.loss_mask.any()]
-    dropped = [item.example_id for item in cut if not item.loss_mask.any()]
-    refuse_dropped(dropped, len(examples), max_length)
-    return kept, dropped
-
-
-def refuse_dropped(dropped: Sequence[str], count: int, max_length: int) -> None:
-    """Refuse a set of which more than 1 % keep no token to learn; log what else is dropped.
-
-    Raises:
-        ValueError: it is so.
-    """
-    if len(dropped) > MAX_DROPPED * count:
+    kept, dropped = [], []
+    for item in examples:
+        if len(item.ids) > max_length:
+            item = Example(
+                item.example_id, item.ids[:max_length], item.loss_mask[:max_length], True
+            )
+        if item.loss_mask.any():
+            kept.append(item)
+        else:
+            dropped.append(item.example_id)
+    if len(dropped) > MAX_DROPPED * len(examples):
         raise ValueError(
-            f"{len(dropped)} of {count} training examples keep no completion token within "
+            f"{len(dropped)} of {len(examples)} training examples keep no completion token within "
             f"max_length={max_length} (first: {dropped[0]}), more than {MAX_DROPPED:.0%}: "
             "raise max_length or shorten the prompts"
         )
     if dropped:
         log.warning("dropped %d examples without a completion token: %s", len(dropped), dropped)
+    return kept, dropped
 
 
 def check_examples(examples: Sequence[Example], batch_size: int) -> None:

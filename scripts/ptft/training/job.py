@@ -305,7 +305,7 @@ class _Finetuning:
     def _train(self) -> None:
         """Train, choose where there is a choice, write."""
         trainer, candidates = self._trained()
-        weights = self._weights(trainer)
+        weights = whole_weights(trainer.run.model, self.devices)
         learned = self._learned(trainer)
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
@@ -362,13 +362,9 @@ class _Finetuning:
         summary = {**self.request.identity(), "identity": identity, **told}
         (folder / TRAINING_SUMMARY).write_text(json.dumps(summary, indent=1, sort_keys=True))
 
-    def _weights(self, trainer: Trainer) -> dict | None:
-        """Whole, where devices share the model; else the model has them itself."""
-        return whole_weights(trainer.run.model, self.devices) if self.devices.world > 1 else None
-
     def _leave(self, trainer: Trainer) -> None:
         """Keep a model on the way where the job of its snapshot finds it finished."""
-        weights = self._weights(trainer)
+        weights = whole_weights(trainer.run.model, self.devices)
         for point in (point for point, at in self.updates.items() if at == trainer.step):
             asked = self.request.on_the_way(point)
             if self.devices.main:
@@ -417,7 +413,7 @@ class _Finetuning:
         rates = self.settings.learning_rates
         if not rates:
             trainer = self._trainer(self.settings.lr)
-            trainer.train(self._state(self.request.state), self.stop)
+            trainer.train(self._state(), self.stop)
             return trainer, []
         candidates, trainer = [], None
         for rate in rates:
@@ -425,7 +421,7 @@ class _Finetuning:
             trainer = self._trainer(rate)
             diverged = None
             try:
-                trainer.train(self._state_of(rate), self.stop, keep_state=True)
+                trainer.train(self._state(f"lr-{rate:g}"), self.stop, keep_state=True)
             except Diverged as error:
                 log.warning("%s", error)
                 diverged = str(error)
@@ -437,14 +433,11 @@ class _Finetuning:
         if best != len(rates) - 1:
             trainer = None
             trainer = self._trainer(rates[best])
-            trainer.train(self._state_of(rates[best]), self.stop)
+            trainer.train(self._state(f"lr-{rates[best]:g}"), self.stop)
         return trainer, candidates
 
-    def _state(self, folder: Path) -> StateFolder:
-        return StateFolder(folder, self.identity)
-
-    def _state_of(self, rate: float) -> StateFolder:
-        return self._state(self.request.state / f"lr-{rate:g}")
+    def _state(self, *within: str) -> StateFolder:
+        return StateFolder(self.request.state.joinpath(*within), self.identity)
 
     def _trainer(self, rate: float, way: Way | None = None) -> Trainer:
         """A trainer of the checkpoint's model, new each time."""

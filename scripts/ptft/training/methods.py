@@ -144,7 +144,7 @@ class Adapter(Method):
         from peft import get_peft_model
 
         assert isinstance(settings, AdapterSettings)
-        check_targets(model, settings.targets)
+        adapted_layers(model, settings.targets)
         config = self.config(settings)
         config.task_type, config.target_modules = "CAUSAL_LM", settings.targets or "all-linear"
         return get_peft_model(model, config)
@@ -240,7 +240,6 @@ class Lora(Adapter):
             ValueError: as of every adapter, or bitsandbytes does not load.
         """
         assert isinstance(settings, LoraSettings)
-        check_targets(model, settings.targets)
         if settings.quantize:
             quantize(model, settings.targets)
         return super().prepare(model, settings)
@@ -298,31 +297,32 @@ class Oft(Adapter):
         Raises:
             ValueError: as of every adapter, or blocks that do not divide the width of a layer.
         """
-        from torch import nn
-
         assert isinstance(settings, OftSettings)
-        head = model.get_output_embeddings()
-        for name, part in model.named_modules():
-            adapted = not settings.targets or name.split(".")[-1] in settings.targets
-            if isinstance(part, nn.Linear) and part is not head and adapted:
-                divides = part.in_features % settings.block_size == 0
-                found = f"{settings.block_size} for the {part.in_features} inputs of {name}"
-                require(divides, "block_size", found, "a divisor, because peft would take another")
+        for name, part in adapted_layers(model, settings.targets).items():
+            divides = part.in_features % settings.block_size == 0
+            found = f"{settings.block_size} for the {part.in_features} inputs of {name}"
+            require(divides, "block_size", found, "a divisor, because peft would take another")
         return super().prepare(model, settings)
 
 
-def check_targets(model: "nn.Module", targets: list[str]) -> None:
-    """Refuse targets that name no linear layer, and list the layers."""
+def adapted_layers(model: "nn.Module", targets: list[str]) -> "dict[str, nn.Linear]":
+    """Linear layers by name: those that targets name, or all but the output layer.
+
+    Raises:
+        ValueError: a target names no linear layer; the message lists them.
+    """
     from torch import nn
 
-    linear = {
-        name.split(".")[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)
-    }
-    unknown = sorted(set(targets) - linear)
-    if unknown:
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    known = {name.split(".")[-1] for name in linear}
+    if unknown := sorted(set(targets) - known):
         raise ValueError(
-            f"targets: {unknown} name no linear layer of this model, which has {sorted(linear)}"
+            f"targets: {unknown} name no linear layer of this model, which has {sorted(known)}"
         )
+    if targets:
+        return {name: part for name, part in linear.items() if name.split(".")[-1] in targets}
+    head = model.get_output_embeddings()
+    return {name: part for name, part in linear.items() if part is not head}
 
 
 def quantize(model: "nn.Module", targets: list[str]) -> None:
@@ -331,10 +331,8 @@ def quantize(model: "nn.Module", targets: list[str]) -> None:
     They are rounded when the model is moved to its device.
 
     Raises:
-        ValueError: bitsandbytes does not load.
+        ValueError: bitsandbytes does not load, or a target names no linear layer.
     """
-    from torch import nn
-
     try:
         from bitsandbytes.nn import Linear4bit, Params4bit
     except Exception as error:  # of any kind, where it does not fit the machine
@@ -343,13 +341,13 @@ def quantize(model: "nn.Module", targets: list[str]) -> None:
             "quantize out"
         ) from error
     head = model.get_output_embeddings()
-    for name, part in [*model.named_modules()]:
-        named = not targets or name.split(".")[-1] in targets
-        if isinstance(part, nn.Linear) and part is not head and named:
-            small = Linear4bit(part.in_features, part.out_features, device="meta")
-            small.weight = Params4bit(part.weight.data, requires_grad=False, quant_type="nf4")
-            small.bias = part.bias
-            model.set_submodule(name, small)
+    for name, part in adapted_layers(model, targets).items():
+        if part is head:
+            continue
+        small = Linear4bit(part.in_features, part.out_features, device="meta")
+        small.weight = Params4bit(part.weight.data, requires_grad=False, quant_type="nf4")
+        small.bias = part.bias
+        model.set_submodule(name, small)
     model.is_loaded_in_4bit = True  # which peft reads
 
 

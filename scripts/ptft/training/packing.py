@@ -12,11 +12,8 @@ go through ``scaled_dot_product_attention``: causal, so that padding at the end 
 needs no mask.
 """
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -150,26 +147,17 @@ def _varlen(query, key, value, scaling, layout: SequenceLayout) -> torch.Tensor:
     """Flash attention over the packed row on CUDA; (1, H, T, D) -> (1, T, H, D)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:  # not every torch with varlen_attn has grouped queries in it
-        key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
     # Rotary positions of Llama and GPT-NeoX leave float32 behind under autocast; the kernel wants
     # what the projection of the values gave.
     query, key, value = (t.transpose(1, 2)[0].to(value.dtype) for t in (query, key, value))
     ends, longest = layout.boundaries, layout.longest
-    causal = _causally(varlen_attn)
-    out = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scaling, **causal)
-    return out[None]
-
-
-@functools.cache
-def _causally(varlen_attn: Callable) -> dict[str, Any]:
-    """How a torch's kernel is told to be causal: 2.10 has a word for it, later ones a window.
-
-    Kept, since looking takes the host longer than a call of the kernel does.
-    """
-    windowed = "window_size" in inspect.signature(varlen_attn).parameters
-    return {"window_size": (-1, 0)} if windowed else {"is_causal": True}
+    grouped = query.shape[1] != key.shape[1]
+    return varlen_attn(
+        *(query, key, value, ends, ends, longest, longest),
+        scale=scaling,
+        window_size=(-1, 0),  # causal
+        enable_gqa=grouped,
+    )[None]
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from ptft.models.loading import first_line
 from ptft.runtime.locks import exclusive
 from ptft.training.devices import Devices, works_in_bfloat16
 from ptft.training.settings import TrainingSettings
@@ -115,7 +116,7 @@ def _tried(ways: Sequence[Way], make: Callable[[Way], Any]) -> tuple[Way, list[T
         except Exception as error:  # whatever a compiler raises, or no memory
             if way == PLAIN:
                 raise
-            trial, losses = Trial(way.name, dropped=f"fails: {_first_line(error)}"), []
+            trial, losses = Trial(way.name, dropped=f"fails: {first_line(error)}"), []
         expected = expected or losses
         trials.append(trial)
         if trial.dropped:
@@ -157,11 +158,6 @@ def _try(
         peak,
         None if agrees else f"a loss differs by {difference:.2%} from the plain way's",
     ), losses
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _give_back() -> None:

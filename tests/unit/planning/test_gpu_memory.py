@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from ptft.planning import estimates
-from ptft.planning.gpus import GB, GpuMemory, table
+from ptft.planning.gpus import GB, GpuMemory
 from ptft.study import read_study
 from ptft.study.models import Shape
 from ptft.training import gradients
@@ -130,8 +130,11 @@ def test_the_guides_table_is_what_this_code_computes(repository):
     file = repository / "config/llama3-8b.yaml"
     model = read_study(yaml.safe_load(file.read_text()), [file], repository / "config").model
     guide = (repository / "docs/slurm.md").read_text()
-    memory = GpuMemory(model.weights, model.shape)
-    assert table(memory, tokens=2048) in guide
+    memory, tokens = GpuMemory(model.weights, model.shape), 2048
+    for gpus in (2, 4, 8):
+        parts = [16 * model.weights / gpus, memory.gathered(), tokens * memory.saved_token]
+        parts.append(memory.training(gpus, True, tokens))
+        assert f"| {gpus} | " + " | ".join(f"{part / GB:.0f}" for part in parts) + " |" in guide
     assert f"Scoring the model takes {memory.scoring(2048) / GB:.0f} GB" in guide
 
 

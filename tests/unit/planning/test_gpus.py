@@ -9,7 +9,6 @@ from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.gpus import Gpu, gpu_models, require_room
 from ptft.planning.plan import make_plan, render
-from ptft.planning.workload import Workload
 from ptft.study import read_study
 
 A100 = 312 / 989
@@ -72,15 +71,15 @@ def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
 
 def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
     grid = read(compute={"gpus": 2})
-    require_room(grid, of(80), tmp_path)
+    require_room(grid, of(80))
     results = Results(grid.name)
     audit = tmp_path / results.table("audit_splits", "csv")
     audit.parent.mkdir(parents=True)
     audit.write_text("dataset,split,tokens_mean,tokens_max\nxsum,train,500,7000\n")
     with pytest.raises(StudyError, match="full.xsum takes at least 83 GB"):  # 2,048 are kept
-        require_room(grid, of(80), tmp_path)
+        require_room(grid, of(80))
     with pytest.raises(StudyError, match="no number of GPUs is enough; .* lower max_length"):
-        require_room(grid, of(20), tmp_path)
+        require_room(grid, of(20))
 
 
 def test_what_is_made_is_not_refused(read, tmp_path):
@@ -89,16 +88,15 @@ def test_what_is_made_is_not_refused(read, tmp_path):
     results = Results(grid.name)
     for arm in grid.arms:
         with pytest.raises(StudyError):
-            require_room(grid, of(10), tmp_path)
+            require_room(grid, of(10))
         record = tmp_path / results.scored_model("main", arm)
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
-    require_room(grid, of(10), tmp_path)
+    require_room(grid, of(10))
 
 
-def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypatch):
+def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo):
     """Full fine-tuning takes 17.5 GB, LoRA 3, scoring 2.2."""
-    monkeypatch.chdir(tmp_path)
     small, big, huge = Gpu(16, "small", 0.5), Gpu(80, "a100", A100), Gpu(141, "h200")
     demands = JobResources(olmo, (small, big, huge))
     asked = [demands.finetune_gpu(FULL, 1), demands.finetune_gpu(LORA, 1), demands.evaluate_gpu(1)]
@@ -118,7 +116,7 @@ def test_each_job_asks_for_the_first_gpu_that_holds_it(olmo, tmp_path, monkeypat
         assert JobResources(olmo, gpus).evaluate_gpu(1) is None
 
 
-def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):
+def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo):
     jobs = [
         PlannedJob("finetune_model", "main", FULL),
         PlannedJob("finetune_model", "step1000", LORA),
@@ -127,13 +125,12 @@ def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo, tmp_path):
         PlannedJob("collect_cells"),
     ]
     gpus = (Gpu(16, "l4", 0.125), Gpu(80, "a100", A100))
-    told = render(make_plan(olmo, jobs, folder=tmp_path, gpus=gpus))
+    told = render(make_plan(olmo, jobs, gpus=gpus))
     assert "\n  GPUs: fine-tune 1 on a100, 2 on l4; evaluate 1 on l4\n" in told
-    assert "GPUs:" not in render(make_plan(olmo, jobs, folder=tmp_path, gpus=of(80)))
-    workload = Workload(olmo, tmp_path)
-    slow = Estimates(olmo, workload, gpus[:1]).finetune_seconds(LORA)
+    assert "GPUs:" not in render(make_plan(olmo, jobs, gpus=of(80)))
+    slow = Estimates(olmo, gpus[:1]).finetune_seconds(LORA)
     counts = {"finetune_model": 3, "evaluate_model": 1}
-    expected = expected_run(olmo, counts, nodes=9, gpus=gpus, folder=tmp_path).each
+    expected = expected_run(olmo, counts, nodes=9, gpus=gpus).each
     assert expected["finetune_model", "main", LORA] == slow
     # 30 s, 750 updates of 20 ms, and eight times the 4.55 s that an H100 takes for the rest.
     assert slow == pytest.approx(81.4326, abs=1e-4)

@@ -90,7 +90,7 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
         PlannedJob("evaluate_model", "step16", "base"),
         PlannedJob("collect_cells"),
     ]
-    plan = make_plan(grid, jobs, folder=tmp_path)
+    plan = make_plan(grid, jobs)
     estimates = JobResources(grid).estimates
     scoring = [estimates.evaluate_seconds(cells) for cells in (scores, scores[:1], ())]
     assert stages(plan) == {
@@ -106,10 +106,10 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
     assert "GPU-hours" in render(plan) and "estimated from the usual speed" in render(plan)
 
 
-def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read, tmp_path):
+def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read):
     grid = read("tests/studies/cluster.yaml", keep_models=False)
     jobs = [PlannedJob("finetune_model", name, ARM, again=True) for name in ("step4", "step16")]
-    plan = make_plan(grid, jobs, folder=tmp_path)
+    plan = make_plan(grid, jobs)
     assert (plan.models, plan.disk_bytes, plan.again) == (2, 2 * grid.model.weights, 2)
     told = render(plan)
     assert "GB of disk for each fine-tuned model that is there at a time" in told
@@ -121,14 +121,14 @@ def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_
     assert smallest_difference(120, 0.95) == pytest.approx(0.1279, abs=1e-4)
     assert smallest_difference(120, 0.90) == pytest.approx(0.1135, abs=1e-4)
     grid = read("config/pocket.yaml")
-    for dataset, split in Workload(grid, tmp_path).sizes:
+    for dataset, split in Workload(grid).sizes:
         if split == "test":
             write_split(grid, tmp_path, dataset, split, 120, 20.0)
     jobs = [PlannedJob("collect_cells")]
-    told = render(make_plan(grid, jobs, folder=tmp_path))
+    told = render(make_plan(grid, jobs))
     seen = "smallest difference to be seen with 80 % power: "
     assert f"{seen}0.13 at 120 test rows (one seed, 25 % of the answers changed)" in told
-    olmo = render(make_plan(read("config/olmo-1b.yaml"), jobs, folder=tmp_path))
+    olmo = render(make_plan(read("config/olmo-1b.yaml"), jobs))
     assert f"{seen}0.031 at 2,000 test rows to 0.015 at 9,000 (one seed, " in olmo
     assert "of the answers changed, sizes assumed)" in olmo
 
@@ -169,7 +169,7 @@ def test_cells_in_place_are_not_scored(grid, scored, tmp_path):
     nli, summary = (score for score in grid.scores())
 
     def cells(*others):
-        return [job.cells for job in planned_jobs(grid, [job, *others], tmp_path)][0]
+        return [job.cells for job in planned_jobs(grid, [job, *others])][0]
 
     write_slice(grid, tmp_path)
     assert cells() == ()
@@ -190,32 +190,32 @@ def test_all_cells_of_a_new_model_are_scored(grid, read, scored, tmp_path):
     job, folder = scored
     write_slice(grid, tmp_path)
     made = event("finetune_model", "Missing output files: x", outputs=job.input, **job.wildcards)
-    tuning, scoring = planned_jobs(grid, [made, job], tmp_path)
+    tuning, scoring = planned_jobs(grid, [made, job])
     assert (tuning.again, scoring.cells) == (False, tuple(grid.scores()))
     # A model that was deleted and is trained again on a CPU has the same bits.
     cpu = read("tests/studies/cluster.yaml", keep_models=False, compute={"gpus": 0})
     (tmp_path / Results(grid.name).training_records("step4", ARM)).mkdir(parents=True)
-    tuning, scoring = planned_jobs(cpu, [made, job], tmp_path)
+    tuning, scoring = planned_jobs(cpu, [made, job])
     assert (tuning.again, scoring.cells) == (True, ())
     made.reason += "; Params have changed since last execution: lr"
-    tuning, scoring = planned_jobs(cpu, [made, job], tmp_path)
+    tuning, scoring = planned_jobs(cpu, [made, job])
     assert (tuning.again, len(scoring.cells)) == (False, 2)
 
 
 def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
     grid = read("config/olmo-1b.yaml")
-    before = Workload(grid, tmp_path).sizes
+    before = Workload(grid).sizes
     assert before["qqp", "test"] == Size(TEST_ROWS["classification"], 60, False)
     assert before["tulu_v2", "train"] == Size(326_154, TOKENS["chat"], False)
     assert before["mnli_matched", "train"].rows == 6000
     write_split(grid, tmp_path, "qqp", "test", 40_430, 48.5)
     write_split(grid, tmp_path, "mnli_matched", "train", 392_702, 57.25)
     write_split(grid, tmp_path, "xsum", "test", 11_334, None)
-    after = Workload(grid, tmp_path).sizes
+    after = Workload(grid).sizes
     assert after["qqp", "test"] == Size(40_430, 48.5, True)
     assert after["mnli_matched", "train"] == Size(6000, 57.25, True)  # as many as are drawn
     assert after["xsum", "test"] == Size(11_334, TOKENS["generation"], False)
-    plan = make_plan(grid, [PlannedJob("collect_cells")], folder=tmp_path)
+    plan = make_plan(grid, [PlannedJob("collect_cells")])
     assert (plan.counted, plan.splits) == (2, len(after))
     assert f"assumed sizes of {len(after) - 2} of {len(after)} splits" in render(plan)
 
@@ -223,7 +223,7 @@ def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
 def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
     grid = read("config/olmo-1b.yaml")
     write_split(grid, tmp_path, "tulu_v2", "train", 326_154, 889.0)
-    estimates = Estimates(grid, Workload(grid, tmp_path))
+    estimates = Estimates(grid)
     rates, weights = RATES["cuda"], 1_176_764_416
     updates = 5 * 40_770  # epochs of 326,154 examples by 8
     tokens = 5 * 326_154 * 889.0
@@ -237,17 +237,17 @@ def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
     assert adapter < 0.75 * (expected - rates.start)
 
 
-def test_what_the_remedies_of_a_study_cost_is_planned(read, tmp_path):
+def test_what_the_remedies_of_a_study_cost_is_planned(read):
     """Each setting once; of MNLI's 6,000 rows of 60 tokens, 1,500 of 256 are a fifth of all."""
     grid = read("config/saturation.yaml")
     jobs = list(model_jobs(grid))
-    plan = make_plan(grid, jobs, folder=tmp_path)
+    plan = make_plan(grid, jobs)
     assert stages(plan)["fine-tune"][:2] == (240, 240) and 20 < plan.hours < 40
     assert len(plan.costs) == 10 and plan.costs[0][0] == "full.mnli"
     minutes = {name: took for name, took, *_ in plan.costs}
     shares = [minutes["full.mnli"], *(minutes[f"full.mnli.share{s}"] for s in (0.05, 0.2, 0.5))]
     assert shares == sorted(shares)
-    estimates = Estimates(grid, Workload(grid, tmp_path))
+    estimates = Estimates(grid)
     tokens = TOKENS["classification"]
     assert estimates.epoch_tokens("full.mnli.share0.2.s0") == 6000 * tokens + 1500 * 256
     written = estimates.self_text_seconds("bos-1000x256-t1")
@@ -274,7 +274,7 @@ def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
 
 def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
     """Recorded jobs took three times (training) and half (scoring) of what the table says."""
-    table = Estimates(grid, Workload(grid, tmp_path))
+    table = Estimates(grid)
     summary = {
         "steps": 160, "tokens": 50_000, "parameters": grid.model.weights, "devices": 1,
         "threads": 4, "method": "full", "settings": {"learning_rates": []},
@@ -295,8 +295,8 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
     # These tell nothing of a whole job, and are left out.
     write_record(grid, tmp_path, "finetune_model", ARM, 1, checkpoint="step16", resumed_from=5)
     write_record(grid, tmp_path, "evaluate_model", "base", 1, reused=2, cells=2)
-    history = History(grid, table, tmp_path)
-    speeds = [history.speed(rule) for rule in ("finetune_model", "evaluate_model")]
+    history = History(table)
+    speeds = history.speeds.values()
     assert [speed.jobs for speed in speeds] == [1, 1]
     assert [speed.factor for speed in speeds] == [pytest.approx(3), pytest.approx(0.5)]
 
@@ -304,41 +304,31 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
         PlannedJob("finetune_model", "step16", ARM),
         PlannedJob("evaluate_model", "step16", ARM, tuple(grid.scores())),
     ]
-    plan = make_plan(grid, jobs, folder=tmp_path)
+    plan = make_plan(grid, jobs)
     hours = stages(plan)
     assert hours["fine-tune"][2] == pytest.approx(3 * table.finetune_seconds(ARM) / 3600)
     assert hours["evaluate"][2] == pytest.approx(0.5 * table.evaluate_seconds() / 3600)
     assert "from 2 finished jobs of this study" in render(plan)
     # On another kind of device they say nothing.
     cpu = read("tests/studies/cluster.yaml", compute={"gpus": 0})
-    other = History(cpu, Estimates(cpu, Workload(cpu, tmp_path)), tmp_path)
-    assert [other.speed(rule).jobs for rule in ("finetune_model", "evaluate_model")] == [0, 0]
+    other = History(Estimates(cpu))
+    assert [speed.jobs for speed in other.speeds.values()] == [0, 0]
 
 
-def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository, tmp_path):
+def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository):
     """Of what its jobs took, job by job and all together, before anything is prepared."""
     recorded = json.loads((repository / "tests/unit/pocket_jobs.json").read_text())
-    grid = read("config/pocket-full.yaml")
-    estimates = Estimates(grid, Workload(grid, tmp_path))
-    expected = {
-        "finetune_model": estimates.finetune_seconds,
-        "evaluate_model": lambda _: estimates.evaluate_seconds(),
-        "pretrain_checkpoint": estimates.pretrain_seconds,
-    }
-    for rule, seconds in expected.items():
-        assert len(recorded[rule]) >= 1
-        for job, taken in recorded[rule].items():
-            assert 0.5 < seconds(job) / taken < 2, (rule, job, seconds(job), taken)
-
-    scores = tuple(grid.scores())
-    jobs = [PlannedJob("pretrain_checkpoint", checkpoint) for checkpoint in grid.checkpoints]
-    for checkpoint in grid.checkpoints:
-        for arm in grid.arms:
-            jobs.append(PlannedJob("evaluate_model", checkpoint, arm, scores))
-            if arm != "base":
-                jobs.append(PlannedJob("finetune_model", checkpoint, arm))
-    jobs += [PlannedJob("other")] * 43
-    plan = make_plan(grid, jobs, cores=2, folder=tmp_path)
+    grid = read("config/pocket.yaml")
+    jobs = list(model_jobs(grid))
+    timed = History(Estimates(grid)).job_seconds(jobs)
+    last = list(grid.checkpoints)[-1]
+    for job, seconds in timed.items():
+        if job.checkpoint == last or job.arm is None:
+            taken = recorded[job.rule][job.arm or job.checkpoint]
+            assert 0.5 < seconds / taken < 2, (job, seconds, taken)
+    assert len(jobs) == 34
+    jobs += [PlannedJob("other")] * 51
+    plan = make_plan(grid, jobs, cores=2)
     assert 0.5 < 3600 * plan.hours / recorded["whole_study"] < 2
     assert f"at least {30 * plan.hours:.0f} minutes on 2 cores" in render(plan)
 
@@ -373,24 +363,24 @@ def write_header(folder, file, tensors):
     (folder / file).write_bytes(len(header).to_bytes(8, "little") + header)
 
 
-def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path, monkeypatch):
+def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path):
     """Of all shards together, whatever the model's file says; else what it says."""
     grid = read("config/olmo-1b.yaml")
-    assert model_size(grid, tmp_path).weights == 1_176_764_416
+    assert model_size(grid).weights == 1_176_764_416
     folder = tmp_path / grid.checkpoint_folder(next(iter(grid.checkpoints)))
     layer = 576 * (2 * 576 + 2 * 192) + 3 * 576 * 1536 + 2 * 576
     write_header(folder, "model-00001-of-00002.safetensors", {"embed": [49152, 576]})
     write_header(folder, "model-00002-of-00002.safetensors", {"l": [30, layer], "norm": [576]})
     (folder / "config.json").write_text("no JSON")
-    assert model_size(grid, tmp_path / "elsewhere").weights == 1_176_764_416
+    _size_in.cache_clear()
+    assert model_size(grid).weights == 1_176_764_416
     (folder / "config.json").write_text(json.dumps(SMOLLM | {"model_type": "llama"}))
     _size_in.cache_clear()
-    size = model_size(grid, tmp_path)
+    size = model_size(grid)
     assert size.weights == 134_515_008  # as transformers counts SmolLM2-135M
     assert size.shape == Shape(**SMOLLM)
     # On a CPU: libraries, two logits of 4,096 tokens, 6,000 examples of 260 tokens, 12 bytes a
     # weight, and what a batch of 8 saves: of each block 26 x 576 + 8 x 1536 bytes, half more.
-    monkeypatch.chdir(tmp_path)
     resources = JobResources(read("config/olmo-1b.yaml", compute={"gpus": 0}))
     saved = 1.5 * 8 * 260 * 30 * (26 * 576 + 8 * 1536) / 1e6
     process = 1200 + 2 * 4 * 4096 * 49152 / 1e6
@@ -399,7 +389,7 @@ def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path, mon
     assert resources.evaluate_memory(1) == 1 + int(process + 6 * 134.515008)
 
 
-def test_gpus_that_gain_nothing_are_noted(read, tmp_path):
+def test_gpus_that_gain_nothing_are_noted(read):
     """Two exchange 4.7 GB an update: 16 ms at 300 GB/s, where half of the work saves 3 ms."""
     weights, rates = 1_176_764_416, RATES["cuda"]
     one, two = (training_seconds(rates, weights, 440 / n, 1, gpus=n) for n in (1, 2))
@@ -410,12 +400,12 @@ def test_gpus_that_gain_nothing_are_noted(read, tmp_path):
     tasks = ("full.mnli.s0", "instruct.tulu.s0")
     jobs = [PlannedJob("finetune_model", "main", arm) for arm in tasks]
     grid = read("config/olmo-1b.yaml", compute={"gpus": 2})
-    plan = make_plan(grid, jobs, folder=tmp_path)
-    (note,) = plan.notes
+    plan = make_plan(grid, jobs)
+    power, note = plan.notes
     assert "full.mnli: 2 GPUs are expected to take 1." in note and note in render(plan)
     for changes in ({"gpus": 1}, {"gpus": 0}):
-        alone = make_plan(read("config/olmo-1b.yaml", compute=changes), jobs, folder=tmp_path)
-        assert alone.notes == ()
+        alone = make_plan(read("config/olmo-1b.yaml", compute=changes), jobs)
+        assert alone.notes == (power,)
 
 
 def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_are(read, tmp_path):
@@ -424,7 +414,7 @@ def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_ar
     checkpoint = next(iter(grid.checkpoints))
     tuning = JobResources(grid).estimates.finetune_seconds(arm)
     jobs = {"finetune_model": 1, "prepare_split": 2, "all": 1, "total": 4}
-    expected = expected_run(grid, jobs, cores=4, folder=tmp_path)
+    expected = expected_run(grid, jobs, cores=4)
     assert expected.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(2 * tuning)
     assert expected.seconds(("prepare_split", None, None)) == RATES["cpu"].light
     every = [job for job in model_jobs(grid) if job.rule == "finetune_model"]
@@ -434,17 +424,16 @@ def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_ar
     for job in every[1:]:
         (tmp_path / Results(grid.name).tuned(job.checkpoint, job.arm)).mkdir(parents=True)
     [first] = every[:1]
-    one = expected_run(grid, jobs, cores=4, folder=tmp_path)
+    one = expected_run(grid, jobs, cores=4)
     assert one.mean["finetune_model"] == one.each[first.rule, first.checkpoint, first.arm]
     assert expected.lanes == 1  # one job has a model
-    elsewhere = expected_run(grid, jobs | {"finetune_model": 9}, nodes=5, folder=tmp_path)
+    elsewhere = expected_run(grid, jobs | {"finetune_model": 9}, nodes=5)
     assert elsewhere.lanes == 5
     assert elsewhere.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(tuning)
 
 
-def of_a_real_model(read, folder, monkeypatch, **changes):
+def of_a_real_model(read, folder, **changes):
     """A study of SmolLM2-135M on a CPU."""
-    monkeypatch.chdir(folder)
     grid = read("config/published/smollm2-135m-instruct.yaml", **changes)
     model = folder / grid.checkpoint_folder("main")
     write_header(model, "model.safetensors", {"all": [134_515_008]})
@@ -465,9 +454,9 @@ two cores with AMX: in bfloat16, in batches of 8."""
 
 
 @pytest.mark.parametrize("dataset", PEAKS)
-def test_the_memory_that_a_real_study_took_is_asked_for(read, tmp_path, monkeypatch, dataset):
+def test_the_memory_that_a_real_study_took_is_asked_for(read, tmp_path, dataset):
     """Never less, and at most a fifth more than the larger of two peaks."""
-    grid = of_a_real_model(read, tmp_path, monkeypatch)
+    grid = of_a_real_model(read, tmp_path)
     mean, longest, *peaks = PEAKS[dataset]
     write_split(grid, tmp_path, dataset, "train", 300, mean, longest)
     for method, taken in zip(("full", "lora"), peaks, strict=True):
@@ -475,16 +464,16 @@ def test_the_memory_that_a_real_study_took_is_asked_for(read, tmp_path, monkeypa
         assert max(taken) <= asked <= 1.2 * max(taken), method
 
 
-def test_the_memory_of_a_real_studys_evaluations_is_asked_for(read, tmp_path, monkeypatch):
+def test_the_memory_of_a_real_studys_evaluations_is_asked_for(read, tmp_path):
     """Of the base model, and of the tuned one that took most, with an arm derived from it."""
-    demands = JobResources(of_a_real_model(read, tmp_path, monkeypatch))
+    demands = JobResources(of_a_real_model(read, tmp_path))
     assert 3121 <= demands.evaluate_memory(1) <= 1.2 * 3121
     assert 4840 <= demands.evaluate_memory(1, "full.xsum_lead.s0") <= 1.2 * 4840
 
 
-def test_the_memory_that_a_real_model_took_is_asked_for(read, tmp_path, monkeypatch):
+def test_the_memory_that_a_real_model_took_is_asked_for(read, tmp_path):
     """8.7 GiB, in float32: batches of 8 long documents, cut at 4,096 tokens."""
-    grid = of_a_real_model(read, tmp_path, monkeypatch)
+    grid = of_a_real_model(read, tmp_path)
     write_split(grid, tmp_path, "xsum_lead", "train", 100, 512.0)
     asked = JobResources(grid).finetune_memory("full.xsum_lead.s0", 1) * 1e6 / 2**30
     assert 8.7 <= asked <= 1.2 * 8.7

@@ -4,7 +4,7 @@ import pytest
 from small_study import edit
 
 from ptft.planning.estimates import JobResources
-from ptft.planning.expected import Speed, job_seconds, model_jobs
+from ptft.planning.expected import History, model_jobs
 from ptft.study.slices import (
     collection_slice,
     evaluation_slice,
@@ -149,9 +149,7 @@ def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way, re
     half = estimates.finetune_seconds("full.own.s0@step0.5")
     assert half == pytest.approx(estimates.training_rates("full.own.s0").start + whole / 2)
     jobs = [job for job in model_jobs(grid) if job.rule == "finetune_model"]
-    seconds = job_seconds(
-        jobs, estimates, dict.fromkeys(("finetune_model", "evaluate_model"), Speed())
-    )
+    seconds = History(estimates).job_seconds(jobs)
     taken = {seconds[job] for job in jobs if "@" in job.arm}
     assert len(taken) == 1 and taken.pop() < min(seconds.values()) + 1e-9
 

@@ -53,19 +53,21 @@ def test_flash_attention_is_called_as_it_must_be(architecture, monkeypatch):
     int32 boundaries. Logits are those of the rectangles."""
     calls = []
 
-    def reference(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size):
+    def reference(query, key, value, cu_q, cu_k, max_q, max_k, *, scale, window_size, enable_gqa):
         calls.append(window_size)
         assert query.dtype == key.dtype == value.dtype == torch.bfloat16
-        assert query.shape == key.shape == value.shape == (sum(LENGTHS), 4, 8)
-        assert cu_seq_q.dtype == torch.int32 and cu_seq_q is cu_seq_k
-        assert cu_seq_q.tolist() == [0, 5, 6, 23, 32, 48] and max_q == max_k == 17
+        assert query.shape == (sum(LENGTHS), 4, 8) and key.shape == value.shape
+        assert enable_gqa == (key.shape[1] == 2) == (architecture == "llama_grouped")
+        assert cu_q.dtype == torch.int32 and cu_q is cu_k
+        assert cu_q.tolist() == [0, 5, 6, 23, 32, 48] and max_q == max_k == 17
         parts = [
             torch.nn.functional.scaled_dot_product_attention(
                 *(tensor[start:end].transpose(0, 1) for tensor in (query, key, value)),
                 is_causal=True,
                 scale=scale,
+                enable_gqa=enable_gqa,
             ).transpose(0, 1)
-            for start, end in itertools.pairwise(cu_seq_q.tolist())
+            for start, end in itertools.pairwise(cu_q.tolist())
         ]
         return torch.cat(parts)
 

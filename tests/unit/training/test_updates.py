@@ -201,7 +201,7 @@ def test_the_fastest_way_that_agrees_is_taken_by_all_jobs(tried, tmp_path, caplo
     assert found["quick"]["updates_per_second"] == pytest.approx(2)
     assert found["slow"]["dropped"] is None and found["slow"]["difference"] == 0
     assert found["wrong"]["difference"] > 0.005 and "differs by" in found["wrong"]["dropped"]
-    assert found["broken"]["dropped"] == "fails: no such kernel"
+    assert found["broken"]["dropped"] == "fails: RuntimeError: no such kernel"
     assert "broken is not used" in caplog.text and "wrong is not used" in caplog.text
     # Others of the study follow, and those that can't be plain.
     assert choose_way(ways, record, make).name == "quick" and len(made) == 5
