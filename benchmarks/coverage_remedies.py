@@ -105,7 +105,7 @@ def _held(scores: Scores, truths: dict[str, np.ndarray], size: int) -> dict[str,
     kept = np.mean([bounded_change(*true[name]) for name in NAMES[1:]], axis=0)
     rows = tradeoff(scores, SETTINGS)
     held = {"gain": _inside(rows, "gain", gain), "kept": _inside(rows, "kept", kept)}
-    known = Points(table, points.others, _exact(gain, points.gain), _exact(kept, points.kept))
+    known = Points(table, _exact(gain, points.gain), _exact(kept, points.kept))
     spared = np.array([found.versions["spared"][0] for found in compared(known, SETTINGS)])
     compared_rows = equal_gain(scores, SETTINGS)
     inside = _inside(compared_rows, "spared", spared)

@@ -10,19 +10,14 @@ Args:
 """
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 from ptft.runtime.programs import program
 
 
-@program
-def main(source: Path, checkpoint: Path, about: Path, output: Path) -> int:
+@partial(program, refuses=(ValueError,))
+def main(source: Path, checkpoint: Path, about: Path, output: Path) -> None:
     from ptft.hub.adopt import adopt
 
-    try:
-        adopt(source, checkpoint, output, json.loads(about.read_text()))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    adopt(source, checkpoint, output, json.loads(about.read_text()))

@@ -1,10 +1,9 @@
-"""Put finished studies side by side: tables, figures and a page; nothing is trained or scored.
+"""Put finished studies side by side in tables and figures; nothing is trained or scored.
 
 Args:
     studies: names of studies that were run in this folder
     output: folder to write into
-    description: of the comparison, for the page
-    language: of figures and pages: en, ja
+    language: of figures: en, ja
 """
 
 from pathlib import Path
@@ -19,9 +18,8 @@ from ptft.runtime.programs import program
 def main(
     studies: tyro.conf.Positional[tuple[str, ...]],
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    description: str = "",
     language: str = "en",
 ) -> None:
     from ptft.tools.compare import compare_studies
 
-    compare_studies(list(studies), output, description, language)
+    compare_studies(studies, output, language)

@@ -7,19 +7,17 @@ Args:
     output: the archive
     models: tuned models, for their records
     records: the same of models that were deleted
-    about: what cards say of the models, JSON file; with it, the folder `export` is written, too:
-        results as LaTeX, in lm-evaluation-harness's layout, and as model cards
+    about: what cards say of the models, JSON file; with it `export/model_cards` is written, too
 """
 
 from pathlib import Path
 
 import polars as pl
 
-from ptft.analysis.tables import TABLES
 from ptft.files import read_slice
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import Results
-from ptft.report.export import AboutModels, write_exports
+from ptft.report.export import AboutModels, write_cards
 from ptft.runtime.programs import program
 from ptft.study.finished import write_archive
 
@@ -37,9 +35,8 @@ def main(
     names, exports = Results(study), []
     if about:
         folder = results / Path(names.exported).relative_to(names.root)
-        tables = {name: results / "tables" / f"{name}.parquet" for name in ("cells", *TABLES)}
-        read = {name: pl.read_parquet(file) for name, file in tables.items() if file in files}
-        write_exports(read.pop("cells"), read, read_slice(about, AboutModels), folder)
+        cells = pl.read_parquet(results / "tables/cells.parquet")
+        write_cards(cells, read_slice(about, AboutModels), folder / "model_cards")
         exports = [file for file in folder.rglob("*") if file.is_file()]
     packed = {file.relative_to(results).as_posix(): file for file in (*files, *exports)}
     trained = Path(names.trained).relative_to(names.root)

@@ -17,12 +17,13 @@ Args:
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from ptft.runtime.programs import program, quick_imports
 
 
-@program
+@partial(program, refuses=(ValueError,))
 def main(
     checkpoint: Path,
     train: tuple[Path, ...],
@@ -34,29 +35,23 @@ def main(
     snapshots: tuple[str, ...] = (),
 ) -> int:
     if len(train) > 2:
-        sys.exit(f"error: --train: found {len(train)} files, expected one or two")
+        raise ValueError(f"--train: found {len(train)} files, expected one or two")
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # torch reads it once
     with quick_imports():
         import torch
 
         from ptft.models import snapshots as points
-        from ptft.runtime.gpus import GpusMissing, require_leased_gpus
+        from ptft.runtime.gpus import require_leased_gpus
         from ptft.training.job import finetune, read_request
-        from ptft.training.state import Diverged, Interrupted, OutOfMemory
+        from ptft.training.state import Interrupted
 
     if threads:
         torch.set_num_threads(threads)
+    require_leased_gpus()
+    files = dict(zip(("train", "replay"), train, strict=False))
+    files |= {"checkpoint": checkpoint, "state": state, "output": output, "ways": updates}
     try:
-        files = dict(zip(("train", "replay"), train, strict=False))
-        require_leased_gpus()
-        files |= {"checkpoint": checkpoint, "state": state, "output": output, "ways": updates}
         finetune(read_request(settings, points.read(snapshots), **files))
-    except (ValueError, GpusMissing) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (Diverged, OutOfMemory, OSError) as error:  # OSError: a full disk, say
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except Interrupted as error:
         print(error, file=sys.stderr)
         return 143

@@ -8,7 +8,6 @@ Args:
     directory: where the study was run (default: here)
 """
 
-import sys
 from pathlib import Path
 
 from ptft.runtime.locks import exclusive
@@ -18,15 +17,10 @@ from ptft.study.load import POCKET
 
 
 @program
-def main(configfile: Path = POCKET, directory: Path = Path()) -> int:
-    from ptft.tools.preview import NothingYetError, Preview
+def main(configfile: Path = POCKET, directory: Path = Path()) -> None:
+    from ptft.tools.preview import Preview
 
     preview = Preview(named_study(configfile), directory)
-    try:
-        with exclusive(preview.output / "preview"):
-            there, every = preview.make()
-    except NothingYetError as error:
-        print(error, file=sys.stderr)
-        return 1
+    with exclusive(preview.output / "preview"):
+        there, every = preview.make()
     print(f"{there:,} of {every:,} cells: {preview.page}")
-    return 0

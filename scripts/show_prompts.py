@@ -7,13 +7,13 @@ Args:
     output: text file
 """
 
-import sys
+from functools import partial
 from pathlib import Path
 
 from ptft.runtime.programs import program
 
 
-@program
+@partial(program, refuses=(ValueError,))
 def main(plan: Path, data: Path, model: Path, output: Path) -> None:
     from transformers import AutoConfig
 
@@ -23,11 +23,8 @@ def main(plan: Path, data: Path, model: Path, output: Path) -> None:
 
     length = context_length(AutoConfig.from_pretrained(model, local_files_only=True))
     if length is None:
-        sys.exit(f"error: {model}/config.json has no max_position_embeddings")
-    try:
-        text = show_prompts(read_slice(plan, SamplesSlice), data, load_tokenizer(model), length)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+        raise ValueError(f"{model}/config.json has no max_position_embeddings")
+    text = show_prompts(read_slice(plan, SamplesSlice), data, load_tokenizer(model), length)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     print(text, end="")

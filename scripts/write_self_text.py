@@ -9,13 +9,13 @@ Args:
     threads: CPU threads
 """
 
-import sys
+from functools import partial
 from pathlib import Path
 
 from ptft.runtime.programs import program, quick_imports
 
 
-@program
+@partial(program, refuses=(ValueError,))
 def main(
     checkpoint: Path,
     settings: Path,
@@ -23,19 +23,14 @@ def main(
     output: Path,
     prompts: Path | None = None,
     threads: int = 1,
-) -> int:
+) -> None:
     with quick_imports():
         import torch
 
         from ptft.files import read_slice
-        from ptft.runtime.gpus import GpusMissing, require_leased_gpus
+        from ptft.runtime.gpus import require_leased_gpus
         from ptft.training.self_text import SelfText, write_self_text
 
     torch.set_num_threads(threads)
-    try:
-        require_leased_gpus()
-        write_self_text(checkpoint, read_slice(settings, SelfText), prompts, state, output)
-    except (ValueError, GpusMissing) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    require_leased_gpus()
+    write_self_text(checkpoint, read_slice(settings, SelfText), prompts, state, output)

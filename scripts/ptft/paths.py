@@ -5,7 +5,6 @@ what one study computed. With wildcards left in (``{dataset}``), the same functi
 patterns of Snakemake's rules.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 POCKET = "resources/pocket"
@@ -52,7 +51,7 @@ def adopted(repository: str, revision: str) -> str:
 
 
 def pin(folder: str) -> str:
-    """What a folder was fetched from, beside it."""
+    """Pin of a fetched folder, beside it."""
     return f"{folder}.pin.json"
 
 
@@ -103,54 +102,52 @@ def stored_cell(store: Path | str, key: str) -> str:
     return f"{store}/{key}.parquet"
 
 
-@dataclass(frozen=True)
 class Results:
-    """Paths of one study's results."""
+    """Paths of one study's results; no rule declares what is in ``state``.
 
-    study: str
+    Attributes:
+        study: its name.
+        root: folder of everything that the study computed.
+    """
 
-    @property
-    def root(self) -> str:
-        """Folder of everything that the study computed."""
-        return f"results/{self.study}"
-
-    @property
-    def resolved(self) -> str:
-        """The study with everything it names, as it was run."""
-        return f"{self.root}/study.yaml"
-
-    @property
-    def study_file(self) -> str:
-        """Holds the name of the file that the study was run from; no rule declares it."""
-        return f"{self.root}/state/study_file"
-
-    @property
-    def datasets(self) -> str:
-        """Folder of prepared splits."""
-        return f"{self.root}/datasets"
+    def __init__(self, study: str) -> None:
+        self.study, self.root = study, f"results/{study}"
+        state = f"{self.root}/state"
+        # The study with everything it names, as it was run; the name of the file it was run from.
+        self.resolved, self.study_file = f"{self.root}/study.yaml", f"{state}/study_file"
+        # Prepared splits; one input of each evaluation, which stands for all splits that are read.
+        self.datasets = f"{self.root}/datasets"
+        self.digests = f"{self.datasets}/digests.json"
+        # Checks that trainings and evaluations wait for; the tokenizer that they read.
+        self.checks = f"{self.root}/checks"
+        self.tokenizer = f"{self.checks}/tokenizer.json"
+        # Samples of prompts and training examples, for people.
+        self.prompts = f"{self.root}/prompts.txt"
+        # Fine-tuned models; records of those that were deleted; how each method's updates are made.
+        self.models, self.trained = f"{self.root}/models", f"{state}/trained"
+        self.update_ways = f"{state}/updates"
+        # What jobs are given of the study.
+        self.slices = f"{state}/slices"
+        # Per-example results, links into the store of finished cells; records of scored models.
+        self.evaluations, self.cell_store = f"{self.root}/evaluations", f"{state}/cells"
+        self.scored_models, self.collected = f"{state}/scored", f"{state}/collected"
+        self.tables, self.figures = f"{self.root}/tables", f"{self.root}/figures"
+        # Pages, and what is shown of a study in progress.
+        self.report, self.examples = f"{self.root}/report.html", f"{self.root}/examples.html"
+        self.comparison = f"{self.root}/comparison.html"
+        self.preview = f"{self.root}/preview"
+        self.preview_page = f"{self.preview}/report.html"
+        # Model cards; all that tables, figures and pages are made from, and with them, in one file.
+        self.exported, self.archive = f"{self.root}/export", f"{self.root}/{study}.tar.gz"
+        self.benchmarks = f"{self.root}/benchmarks"
 
     def split(self, dataset: str, split: str) -> str:
         """Prepared examples, one JSON object a line."""
         return f"{self.datasets}/{dataset}/{split}.jsonl"
 
-    @property
-    def digests(self) -> str:
-        """What the splits that evaluations read hold: one input of each, in place of many."""
-        return f"{self.datasets}/digests.json"
-
     def split_audit(self, dataset: str, split: str) -> str:
-        """What was found in a split: rows, dropped rows and why, balance of labels."""
+        """Counts of a split: rows, dropped rows and why, balance of labels."""
         return f"{self.datasets}/{dataset}/{split}.audit.json"
-
-    @property
-    def checks(self) -> str:
-        """Folder of the checks that trainings and evaluations wait for."""
-        return f"{self.root}/checks"
-
-    @property
-    def tokenizer(self) -> str:
-        """What tells the checks of the study's tokenizer: its hash, the length of the context."""
-        return f"{self.checks}/tokenizer.json"
 
     def scored_check(self, dataset: str) -> str:
         """Check of a dataset that models are scored on."""
@@ -160,82 +157,37 @@ class Results:
         """Check of a training, shared by its seeds."""
         return f"{self.checks}/trained/{name}.json"
 
-    @property
-    def prompts(self) -> str:
-        """Samples of prompts and training examples, for people; no rule declares it."""
-        return f"{self.root}/prompts.txt"
-
     def self_text(self, checkpoint: str, text: str) -> str:
         """Text that a checkpoint writes for its own replay, one JSON object a line."""
         return f"{self.root}/self_text/{checkpoint}/{text}.jsonl"
 
     def self_text_state(self, checkpoint: str, text: str) -> str:
-        """Finished parts of it; no rule declares it."""
+        """Finished parts of it."""
         return f"{self.root}/state/self_text/{checkpoint}/{text}"
-
-    @property
-    def models(self) -> str:
-        """Folder of all fine-tuned models."""
-        return f"{self.root}/models"
 
     def tuned(self, checkpoint: str, arm: str) -> str:
         """Model folder of a fine-tuned checkpoint."""
         return f"{self.models}/{checkpoint}/{arm}"
 
     def tuning_state(self, checkpoint: str, arm: str) -> str:
-        """Resumable state of a fine-tuning run; no rule declares it, so it survives a failure."""
+        """Resumable state of a fine-tuning run; not declared, it survives a failure."""
         return f"{self.root}/state/finetune/{checkpoint}/{arm}"
 
     def seen(self, *names: str) -> str:
-        """What a job read, to be compared with what is there; no rule declares it."""
+        """Note of the files that a job read, to be compared with those that are there."""
         return "/".join([self.root, "state/seen", *names]) + ".json"
-
-    @property
-    def update_ways(self) -> str:
-        """Folder of how the updates of each method are computed on a GPU (``METHOD.json``)."""
-        return f"{self.root}/state/updates"
-
-    @property
-    def trained(self) -> str:
-        """Folder of what is kept of tuned models that are deleted; no rule declares it."""
-        return f"{self.root}/state/trained"
 
     def training_records(self, checkpoint: str, arm: str) -> str:
         """A tuned model's training records, kept when the model is deleted."""
         return f"{self.trained}/{checkpoint}/{arm}"
 
     def job_records(self, *parts: str) -> str:
-        """Folder with a record of each attempt of a job, or of all jobs; no rule declares it."""
+        """Folder with a record of each attempt of a job, or of all jobs."""
         return "/".join([self.root, "state/jobs", *parts])
-
-    @property
-    def slices(self) -> str:
-        """Folder of what jobs are given of the study; no rule declares it."""
-        return f"{self.root}/state/slices"
-
-    @property
-    def cell_store(self) -> str:
-        """Finished cells, keyed by what determines them; no rule declares it."""
-        return f"{self.root}/state/cells"
-
-    @property
-    def scored_models(self) -> str:
-        """Folder of the records of all models that were scored."""
-        return f"{self.root}/state/scored"
 
     def scored_model(self, checkpoint: str, arm: str) -> str:
         """Record of the cells of a checkpoint and arm, written when all of them are in place."""
         return cells_record(self.scored_models, checkpoint, arm)
-
-    @property
-    def collected(self) -> str:
-        """Folder of what was collected of each model; no rule declares it."""
-        return f"{self.root}/state/collected"
-
-    @property
-    def evaluations(self) -> str:
-        """Folder of all per-example results."""
-        return f"{self.root}/evaluations"
 
     def evaluation(self, checkpoint: str, arm: str) -> str:
         """Folder of the per-example results of a checkpoint and arm."""
@@ -244,51 +196,16 @@ class Results:
     def cell(
         self, checkpoint: str, arm: str, dataset: str, format_name: str, shots: int | str
     ) -> str:
-        """Per-example results of one cell; no rule declares it."""
+        """Per-example results of one cell."""
         return cell_path(self.evaluations, checkpoint, arm, dataset, format_name, shots)
 
     def table(self, name: str, suffix: str = "parquet") -> str:
         """A table of the analysis."""
-        return f"{self.root}/tables/{name}.{suffix}"
+        return f"{self.tables}/{name}.{suffix}"
 
     def figure(self, name: str, suffix: str = "svg") -> str:
         """A figure."""
-        return f"{self.root}/figures/{name}.{suffix}"
-
-    @property
-    def examples(self) -> str:
-        """Page of single examples and the models' answers."""
-        return f"{self.root}/examples.html"
-
-    @property
-    def comparison(self) -> str:
-        """The page on which models are compared."""
-        return f"{self.root}/comparison.html"
-
-    @property
-    def report(self) -> str:
-        """The self-contained report."""
-        return f"{self.root}/report.html"
-
-    @property
-    def exported(self) -> str:
-        """Folder of the results in other people's formats."""
-        return f"{self.root}/export"
-
-    @property
-    def preview(self) -> str:
-        """Folder of what is shown of a study in progress; no rule knows it."""
-        return f"{self.root}/preview"
-
-    @property
-    def preview_page(self) -> str:
-        """Its page."""
-        return f"{self.preview}/report.html"
-
-    @property
-    def archive(self) -> str:
-        """All that the tables, figures and pages are made from, and with them, in one file."""
-        return f"{self.root}/{self.study}.tar.gz"
+        return f"{self.figures}/{name}.{suffix}"
 
     def log(self, *parts: str) -> str:
         """Log file of a job."""
@@ -296,4 +213,4 @@ class Results:
 
     def benchmark(self, *parts: str) -> str:
         """Time and memory of a job, as Snakemake measured them."""
-        return f"{self.root}/benchmarks/{'/'.join(parts)}.tsv"
+        return f"{self.benchmarks}/{'/'.join(parts)}.tsv"

@@ -61,7 +61,11 @@ def points(value, digits=1):
 
 
 def assert_shown(page, rows, turned, names):
-    """The matrix holds the table's differences, and tells the intervals and examples."""
+    """The matrix holds the table's differences, and tells the intervals and examples.
+
+    Args:
+        turned: (task, dataset) -> what is said of the examples.
+    """
     found = cells(page)
     assert len(found) == len(rows)
     for (task, dataset), row in rows.items():
@@ -70,22 +74,19 @@ def assert_shown(page, rows, turned, names):
         for value in (row["difference"], row["ci_low"], row["ci_high"]):
             near = {points(value + shift) for shift in (-6e-5, 0, 6e-5)}
             assert any(text in said[1] for text in near), (value, said)
-        other = turned[task, dataset]
-        wins, losses = (round(other[which] * other["n"]) for which in ("gained", "lost"))
-        ties = other["n"] - wins - losses
-        assert said[3] == (
-            f"Of {other['n']} examples {wins} score higher (wins), {losses} lower (losses), "
-            f"{ties} the same (ties)."
-        )
+        assert said[3] == turned(task, dataset)
 
 
-def turned_between(finished_once, task, dataset):
-    """What a cell says of the examples of the first checkpoint against the last, from the files."""
-    name = f"full.{task}.s0/{dataset}.default.0shot.parquet"
+def turned_between(finished_once, one, other, dataset):
+    """What a cell says of the examples of one model (checkpoint/arm) against another's."""
     folder = finished_once / "results/tiny/evaluations"
     first, last = (
-        dict(pl.read_parquet(folder / step / name, columns=["example_id", "score"]).iter_rows())
-        for step in (FIRST, LAST)
+        dict(
+            pl.read_parquet(
+                folder / model / f"{dataset}.default.0shot.parquet", columns=["example_id", "score"]
+            ).iter_rows()
+        )
+        for model in (one, other)
     )
     wins = sum(score > last[example] for example, score in first.items())
     losses = sum(score < last[example] for example, score in first.items())
@@ -103,7 +104,11 @@ def test_choosing_shows_the_values_of_the_tables(page, finished_once):
     for checkpoint in (LAST, FIRST):
         choose(page, "checkpoint", checkpoint)
         rows = table(finished_once, "cross_evaluation", checkpoint)
-        assert_shown(page, rows, table(finished_once, "transitions", checkpoint), names)
+
+        def turned(task, dataset, at=checkpoint):
+            return turned_between(finished_once, f"{at}/full.{task}.s0", f"{at}/base", dataset)
+
+        assert_shown(page, rows, turned, names)
     # Against the last checkpoint: the difference of two tuned models.
     choose(page, "other", LAST)
     last = table(finished_once, "cross_evaluation", LAST)
@@ -112,7 +117,8 @@ def test_choosing_shows_the_values_of_the_tables(page, finished_once):
         change = row["tuned"] - last[task, dataset]["tuned"]
         assert any(said[1].startswith(points(change + shift)) for shift in (-6e-5, 0, 6e-5))
         assert "interval" in said[1]
-        assert said[3] == turned_between(finished_once, task, dataset)
+        models = [f"{step}/full.{task}.s0" for step in (FIRST, LAST)]
+        assert said[3] == turned_between(finished_once, *models, dataset)
     # The other format has the datasets that were scored in it.
     before = cells(page)
     choose(page, "other", "Base model")

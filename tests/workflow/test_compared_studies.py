@@ -20,7 +20,7 @@ def twins(finished, monkeypatch):
 
 
 def test_two_studies_are_compared(twins):
-    compare_studies.main(["tiny", "twin", "-o", "results/both", "--description", "One, twice."])
+    compare_studies.main(["tiny", "twin", "-o", "results/both"])
     made = twins / "both"
     gains = pl.read_parquet(made / "tables/gains.parquet")
     alone = pl.read_parquet(twins / "twin/tables/gains.parquet")
@@ -30,10 +30,6 @@ def test_two_studies_are_compared(twins):
     assert differences["sd"].max() == 0
     assert differences["n_studies"].unique().to_list() == [2]
     assert {path.stem for path in (made / "figures").glob("*.svg")} == {"base", "gain", "kept"}
-    page = (made / "report.html").read_text(encoding="utf-8")
-    for said in ("One, twice.", "The models differ at 0 of ", "Gain by fine-tuning of all models"):
-        assert said in page
-    assert page.count("<figure") == 3 and 'src="http' not in page
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-# From per-example files to the cells table, what it cost, and formats of others.
+# From per-example files to the cells table, and what it cost.
 LEFT_OUT = RESULTS.table("missing", "csv")
 # What cards of its models say, for an export.
 ABOUT = slice_of("export_study", slices.export_slice)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ptft import paths
-from ptft.analysis.tables import BY_EXAMPLE, TABLES
+from ptft.analysis.tables import TABLES
 from ptft.errors import locate
 from ptft.figures import FIGURES, drawn_together, figures_of
 from ptft.files import Slices
@@ -17,7 +17,6 @@ from ptft.study import slices
 
 STUDY, TITLES = GRID.study, GRID.titles
 FIGURES = figures_of(GRID.contents)
-TABLES = [name for name in TABLES if "examples" in GRID.contents or name not in BY_EXAMPLE]
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))

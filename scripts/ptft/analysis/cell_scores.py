@@ -91,8 +91,6 @@ class AlignedCells:
     """Number of examples."""
     metrics: dict[str, np.ndarray]
     """Name -> (n, C) scores, examples sorted by id; the main metric is called `score`."""
-    predictions: np.ndarray
-    """(n, C) hashes of the answers, in the same order"""
 
 
 @dataclass(frozen=True)
@@ -235,7 +233,6 @@ def _align(
     """Group files by their examples, and sort these in one order."""
     examples = frame["example"].to_numpy()
     columns = {name: frame[name].to_numpy() for name in metrics}
-    predictions = frame["prediction"].to_numpy()
     starts = np.concatenate([[0], np.cumsum(sizes)])
     # Set of examples (its sorted hashes) -> files, and for each the rows in the common order.
     members: dict[bytes, list[tuple[int, np.ndarray]]] = {}
@@ -255,7 +252,6 @@ def _align(
             files=[i for i, _ in group],
             n=len(group[0][1]),
             metrics={name: _side_by_side(values, group) for name, values in columns.items()},
-            predictions=_side_by_side(predictions, group),
         )
         for group in members.values()
     ]
@@ -345,10 +341,6 @@ REPLICATES_SCHEMA = schema(*KEY, "metric", *AUDIT_SCHEMA, COLUMN, **{COLUMN: pl.
 SCORE_SCHEMA = schema(
     *("metric", "value", "stderr", "ci_low", "ci_high", "n", "chance", "main", "truncated")
 )
-# Metrics of a tuned model against the base model of its checkpoint, whose bootstrap means are kept
-# beside those of the score: the share of equal answers, on other families, and of equal likeliest
-# tokens, on text.
-AGAINST_BASE = SAME_ANSWER, SAME_TOP_TOKEN = "same_answer", "same_top_token"
 BLOCK = 64
 """cells that are resampled at once; always as many, since sums of other shapes may be added up in
 another order, and a cell's numbers must not hang on how many were collected with it"""
@@ -382,10 +374,8 @@ def score_cells(
         cells: keys, in the order of ``KEY``.
 
     Returns:
-        one row a cell and metric of which bootstrap means are kept (the main one and those of
-        ``AGAINST_BASE``): its key, the metric, what ``AUDIT_SCHEMA`` names (with the main metric),
-        R bootstrap means (``replicates``, as bytes), and ``scores``: with the main metric, a list
-        with a struct of ``SCORE_SCHEMA`` for each metric of the cell.
+        one row a cell: its key, its main metric, what ``AUDIT_SCHEMA`` names, R bootstrap means
+        (``replicates``, as bytes), and ``scores``: a struct of ``SCORE_SCHEMA`` for each metric.
 
     Raises:
         ValueError: a file is broken.
@@ -430,8 +420,6 @@ def _score_dataset(
         answers = [audit[file] for file in group.files]
         bases, text = _bases(own), about["kind"] == "text"
         measured = dict(group.metrics)
-        if not text:
-            measured[SAME_ANSWER] = _same_answers(study, group, own, bases)
         confidence, scores = measured.pop(CONFIDENCE, None), measured["score"]
         summaries = {
             about["metric"] if name == "score" else name: _summary(values, name, text)
@@ -439,12 +427,10 @@ def _score_dataset(
         }
         if confidence is not None:
             summaries["calibration_error"] = _calibration(confidence, scores)
-        for name, i, means in _replicates(measured, bootstrap["resamples"], seed):
-            row = dict(zip(KEY, own[i], strict=True)) | {"metric": name, COLUMN: packed(means)}
-            if name != "score":
-                yield row | {"scores": []}
-                continue
-            row["metric"], base = about["metric"], bases[i]
+        blocks = _bootstrap_means(_blocks(scores), bootstrap["resamples"], seed)
+        for i, base in enumerate(bases):
+            row = dict(zip(KEY, own[i], strict=True)) | {"metric": about["metric"]}
+            row[COLUMN] = packed(blocks[i // BLOCK][i % BLOCK])
             row |= {name: answers[i][name] for name in AUDIT_SCHEMA if name in answers[i]}
             if base is not None and not text:
                 rise = scores[:, i] - scores[:, base]
@@ -457,35 +443,6 @@ def _bases(cells: Sequence[tuple]) -> list[int | None]:
     position = {cell: i for i, cell in enumerate(cells)}
     found = [position.get((cell[0], "base", *cell[2:])) for cell in cells]
     return [None if base == i else base for i, base in enumerate(found)]
-
-
-def _same_answers(
-    study: Mapping[str, Any],
-    group: AlignedCells,
-    cells: Sequence[tuple],
-    bases: Sequence[int | None],
-) -> np.ndarray:
-    """Whether a tuned model's answer is its base model's, (n, C); NaN but on other families."""
-    answers = group.predictions
-    found = np.full(answers.shape, np.nan)
-    for i, (cell, base) in enumerate(zip(cells, bases, strict=True)):
-        task = study["arms"][cell[1]]["train_task"]
-        if base is not None and domain_of(task, cell[2], study) == "cross":
-            found[:, i] = answers[:, i] == answers[:, base]
-    return found
-
-
-def _replicates(
-    measured: Mapping[str, np.ndarray], resamples: int, seed: int
-) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Name, column and bootstrap means (R,) of the score and the metrics of ``AGAINST_BASE``."""
-    for name in ("score", *AGAINST_BASE):
-        scores = measured.get(name, np.empty((0, 0)))
-        known = np.flatnonzero(~np.isnan(scores).any(axis=0))
-        if len(known):
-            means = _bootstrap_means(_blocks(scores[:, known]), resamples, seed)
-            for at, i in enumerate(known.tolist()):
-                yield name, i, means[at // BLOCK][at % BLOCK]
 
 
 def _bootstrap_means(blocks: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:

@@ -90,8 +90,8 @@ class Collected:
     cells: pl.DataFrame
     """One row per cell and metric, columns of ``CELLS_SCHEMA``."""
     replicates: pl.DataFrame
-    """One row per cell and metric (the main one and those of ``AGAINST_BASE``): its key, columns
-    of ``AUDIT_SCHEMA`` (with the main metric), and R bootstrap means, paired within a dataset."""
+    """One row per cell: its key and main metric, columns of ``AUDIT_SCHEMA``, and R bootstrap
+    means, paired within a dataset."""
     missing: pl.DataFrame
     """Cells of the study without a per-example file: their key and expected path."""
 
@@ -262,18 +262,11 @@ class Parts:
         own = self.found.models[model]
         base = self.found.models.get((checkpoint, BASE), {})
         datasets = {cell[2] for cell in own}
-        about, task = self.study["datasets"], self.study["arms"][arm]["train_task"]
+        about = self.study["datasets"]
         made_from = {
             "cells": sorted([*cell, *file] for cell, file in own.items()),
             "base": sorted([*cell, *file] for cell, file in base.items() if arm != BASE),
-            "read": {
-                name: (
-                    about[name]["kind"],
-                    about[name]["metric"],
-                    domain_of(task, name, self.study),
-                )
-                for name in datasets
-            },
+            "read": {name: (about[name]["kind"], about[name]["metric"]) for name in datasets},
             "bootstrap": self.study["bootstrap"],
             "code": _code(),
         }

@@ -574,10 +574,6 @@ def stopping(tables: Tables, settings: Settings) -> Iterator[Finding]:
                 ),
             },
         )
-    for row in tables.get("stopping_prediction", pl.DataFrame()).iter_rows(named=True):
-        told = {name: row[name] for name in ("p", "verdict")}
-        limits = {"low": row["null_low"], "high": row["null_high"]}
-        yield of_row("stopping", "prediction", row, "rho", of=row["n_tasks"], **told, **limits)
     for row in rows.iter_rows(named=True):
         sooner = row["safe_index"] is not None and row["safe_checkpoint"] != row["last_checkpoint"]
         yield of_row(

@@ -1,4 +1,4 @@
-"""Findings on the study itself: size, sweeps, hypothesis, sources, checks, and differences.
+"""Findings on the study itself: size, sweeps, sources, checks, and differences.
 
 What differs is told against the paper (Sun & Dredze, arXiv 2408.06663v5).
 """
@@ -323,45 +323,6 @@ def sweeps(arms: pl.DataFrame | None) -> Iterator[Finding]:
             of=len(arms.filter("chosen").unique(place)),
             more={"choices": edges.select(*place, "setting").rows(named=True)},
         )
-
-
-def hypothesis(expected: Mapping[str, Any] | None, tables: Tables) -> Iterator[Finding]:
-    """What the study expects, and the table row that decides it.
-
-    Args:
-        expected: `hypothesis` of the study (``ptft.study.schema.Hypothesis``), if it has one.
-
-    Raises:
-        ValueError: the table lacks a column, or not exactly one row matches.
-    """
-    if not expected:
-        return
-    name, wanted = expected.get("table"), expected.get("row") or {}
-    answer = {}
-    if name is not None and name in tables:
-        table = tables[name]
-        for column in wanted:
-            if column not in table.columns:
-                raise ValueError(
-                    f"hypothesis.row: table {name!r} has no column {column!r}; it has "
-                    f"{', '.join(table.columns)}"
-                )
-        rows = table.filter(*(pl.col(key).eq_missing(value) for key, value in wanted.items()))
-        if len(rows) != 1:
-            raise ValueError(
-                f"hypothesis.row: {len(rows)} rows of table {name!r} are {dict(wanted)}, expected "
-                f"one; see {name}.csv, and give more columns or other values"
-            )
-        answer = {
-            column: value
-            for column, value in rows.row(0, named=True).items()
-            if column not in wanted and value is not None
-        }
-    yield Finding(
-        "hypothesis",
-        "hypothesis",
-        more={"text": expected["text"], "table": name, "row": dict(wanted), "answer": answer},
-    )
 
 
 def provenance(resolved: Mapping) -> Iterator[Finding]:

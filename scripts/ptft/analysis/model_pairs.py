@@ -14,7 +14,7 @@ import polars as pl
 from ptft.analysis.estimates import Changes, difference, with_interval
 from ptft.analysis.scores import ARM, CHECKPOINT, METHOD, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tuned_models import CHOSEN, chosen_settings
+from ptft.analysis.tuned_models import and_chosen
 from ptft.paths import cell_path
 
 # Models are compared that share these and one of checkpoint and method.
@@ -135,11 +135,7 @@ def _runs(cells: pl.DataFrame, arms: pl.DataFrame | None) -> Mapping[tuple, list
     """Model, without its seed -> its arms; chosen settings also as ``CHOSEN``."""
     known = cells.select(*MODEL, "arm").unique(maintain_order=True)
     if arms is not None:
-        on = ["checkpoint", "method", "train_task", "setting"]
-        chosen = known.join(
-            chosen_settings(arms), on=on, how="semi", nulls_equal=True, maintain_order="left"
-        )
-        known = pl.concat([known, chosen.with_columns(setting=pl.lit(CHOSEN))])
+        known = and_chosen(known, arms)
     runs: dict[tuple, list[str]] = {}
     for *model, arm in known.iter_rows():
         runs.setdefault(tuple(model), []).append(arm)

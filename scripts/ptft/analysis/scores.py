@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AGAINST_BASE, AUDIT_SCHEMA, COLUMN, KEY, Replicates
+from ptft.analysis.cell_scores import AUDIT_SCHEMA, COLUMN, KEY, Replicates
 from ptft.analysis.draws import Draws, Made, SeedMeans
 from ptft.analysis.settings import TUNED_SHOTS, Settings
 from ptft.analysis.statistics import effective_examples, normal_replicates
@@ -104,8 +104,6 @@ class Scores:
     ``arms``: the table of fine-tuned models (``ptft.analysis.tuned_models``), where there is one.
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
-    ``against_base``: metrics of tuned models against the base model (``AGAINST_BASE``), by name,
-    as far as their bootstrap means were kept; their ``cells`` have no ``stderr``.
     """
 
     cells: pl.DataFrame
@@ -113,7 +111,6 @@ class Scores:
     by_seed: np.ndarray
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
-    against_base: Mapping[str, Scores] = field(default_factory=dict)
     made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """what :func:`once` keeps"""
 
@@ -147,7 +144,6 @@ class Scores:
             endings, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
         )
         prompted = replace(prompted, cells=told)
-        prompted = _with_against_base(prompted, cells.filter(~text), known, seed, seeds)
         if not (main["kind"] == "text").any():
             return prompted
         drawn = _drawn(main.filter(text), known, seed)
@@ -158,7 +154,6 @@ class Scores:
         beside = losses.cells.join(
             further, on=GROUP, how="left", nulls_equal=True, maintain_order="left"
         )
-        losses = _with_against_base(losses, cells.filter(text), known, seed, seeds)
         return replace(prompted, texts=replace(losses, cells=beside))
 
     @property
@@ -190,26 +185,14 @@ class Scores:
         """Tuned cells beside the base cell of the same checkpoint, dataset, format and shots.
 
         Columns of the tuned cell, plus ``base`` (value) and ``base_row``. Tuned cells without
-        such a base cell are left out; :meth:`without_base` lists them.
+        such a base cell are left out.
         """
         if "pairs" not in self.made:
-            tuned = self._tuned().join(self._base(), on=self._base_key, how="inner")
-            self.made["pairs"] = tuned
+            key = ("checkpoint", "dataset", "format", "shots")
+            base = self.cells.filter(BASE).select(*key, base="value", base_row="row")
+            tuned = self.cells.filter(pl.col("method").is_not_null())
+            self.made["pairs"] = tuned.join(base, on=key, how="inner")
         return self.made["pairs"]
-
-    def without_base(self) -> pl.DataFrame:
-        """Tuned cells that have no base cell to compare with."""
-        return self._tuned().join(self._base(), on=self._base_key, how="anti")
-
-    _base_key = ("checkpoint", "dataset", "format", "shots")
-
-    def _tuned(self) -> pl.DataFrame:
-        return self.cells.filter(pl.col("method").is_not_null())
-
-    def _base(self) -> pl.DataFrame:
-        return self.cells.filter(BASE).select(
-            *self._base_key, pl.col("value").alias("base"), pl.col("row").alias("base_row")
-        )
 
 
 def once(make: Callable[[Scores, Settings], T]) -> Callable[[Scores, Settings], T]:
@@ -267,48 +250,21 @@ def _drawn(
     return joined.drop("place"), Replicates(known.table, places)
 
 
-def _with_against_base(
-    scores: Scores,
-    cells: pl.DataFrame,
-    known: _Known | None,
-    seed: int,
-    seeds: Sequence[int],
-) -> Scores:
-    """Scores with what is known of the metrics of ``AGAINST_BASE``, their runs numbered alike."""
-    if known is None:
-        return scores
-    runs = scores.cells.select(*RUN, "run").unique()
-    index = scores.cells.select("checkpoint", "index").unique()
-    found = {}
-    for name in AGAINST_BASE:
-        rows = known.rows.filter(pl.col("metric") == name)
-        own = cells.filter(pl.col("metric") == name).join(rows, on=KEY, how="semi")
-        if len(own):
-            own = own.join(index, on="checkpoint")
-            drawn = _drawn(own, _Known(rows, known.table), seed)
-            found[name] = _average_seeds(*drawn, seed, seeds, runs=runs)
-    return replace(scores, against_base=found)
-
-
 def _average_seeds(
     main: pl.DataFrame,
     drawn: Replicates | np.ndarray,
     seed: int,
     seeds: Sequence[int],
     bounded: bool = True,
-    runs: pl.DataFrame | None = None,
 ) -> Scores:
     """Average cells that differ in their seed only, and draw from what is known of the means.
 
     Args:
         seeds: training seeds of the study.
         bounded: whether the scores lie in [0, 1] by their nature.
-        runs: ``RUN`` and its number in ``run``; None numbers them.
     """
     grouped = _grouped(main)
-    numbered = runs
-    if numbered is None:
-        numbered = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
+    numbered = grouped.select(RUN).unique(maintain_order=True).with_row_index("run")
     grouped = grouped.join(numbered, on=RUN, nulls_equal=True, maintain_order="left")
     by_seed = np.full((len(grouped), max(1, len(seeds))), np.nan)
     places = []
@@ -318,12 +274,11 @@ def _average_seeds(
     members = grouped.select("run", "rows", "values").with_columns(pl.Series("places", places))
     single = grouped["variance"].fill_null(np.nan).to_numpy()
     means = SeedMeans(drawn, members, single, len(seeds), seed)
-    cells = grouped.drop("rows", "seeds", "values", "variance")
-    n = cells["n"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    if runs is None:  # agreement with base models is shown without the standard error of a cell
-        variance = means.variance()
-        cells = cells.with_columns(pl.Series("stderr", np.sqrt(variance)).fill_nan(None))
-        n = _numbers_of_examples(cells, variance)
+    variance = means.variance()
+    cells = grouped.drop("rows", "seeds", "values", "variance").with_columns(
+        pl.Series("stderr", np.sqrt(variance)).fill_nan(None)
+    )
+    n = _numbers_of_examples(cells, variance)
     made = Made(means, cells["value"].to_numpy(), n, cells["n_seeds"].to_numpy(), seed, bounded)
     return Scores(cells, Draws.of(made), by_seed)
 

@@ -11,7 +11,6 @@ Shapes: ``n`` examples, ``C`` cells, ``G`` scores, ``R`` resamples or draws, ``S
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,63 +76,6 @@ def normal_replicates(
     """
     noise = np.random.default_rng(seed).standard_normal((len(values), resamples))
     return np.asarray(values)[:, None] + np.asarray(stderrs)[:, None] * noise
-
-
-def sign_test(ups: ArrayLike, downs: ArrayLike) -> np.ndarray:
-    """Two-sided exact p-values of ups and downs being equally likely; 1 without either.
-
-    As ``scipy.stats.binomtest``, for many pairs at once. Broadcasts.
-    """
-    from scipy.stats import binom
-
-    ups, n = np.asarray(ups), np.add(ups, downs)
-    less = np.minimum(ups, downs)
-    tails = binom.cdf(less, n, 0.5) + binom.sf(n - less - 1, n, 0.5)
-    return np.where(2 * less == n, 1.0, np.minimum(tails, 1.0))
-
-
-@dataclass(frozen=True)
-class RankCorrelation:
-    """Spearman's rho of two rankings, compared with random orders."""
-
-    rho: float
-    p: float
-    """two-sided: share of permutations whose rho is at least as far from zero"""
-    smallest_p: float
-    """smallest p that any order of these values could give"""
-    null_low: float
-    null_high: float
-
-
-def rank_correlation(
-    x: np.ndarray, y: np.ndarray, level: float = LEVEL, resamples: int = 9999
-) -> RankCorrelation:
-    """Spearman's rho of ``x`` (n,) and ``y`` (n,) with its permutation test (scipy).
-
-    All n! orders are tried if they are at most ``resamples``. All NaN with fewer than three pairs,
-    or if one side is constant.
-    """
-    from scipy.stats import permutation_test, rankdata
-
-    ranks_x, ranks_y = rankdata(x), rankdata(y)
-    if len(ranks_x) < 3 or np.ptp(ranks_x) == 0 or np.ptp(ranks_y) == 0:
-        return RankCorrelation(*[np.nan] * 5)
-
-    def rho(permuted: np.ndarray, axis: int) -> np.ndarray:
-        product = (permuted - permuted.mean(axis=axis, keepdims=True)) * (ranks_y - ranks_y.mean())
-        return product.sum(axis=axis) / (len(ranks_y) * ranks_x.std() * ranks_y.std())
-
-    test = permutation_test(
-        (ranks_x,), rho, permutation_type="pairings", vectorized=True, n_resamples=resamples,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
-    null = np.abs(test.null_distribution)
-    # Sums of the same terms in another order differ in their last digits.
-    smallest = (null >= null.max() - 1e-12).mean()
-    p = (null >= abs(test.statistic) - 1e-12).mean()
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(test.null_distribution, [tail, 100 - tail])
-    return RankCorrelation(*(float(value) for value in (test.statistic, p, smallest, low, high)))
 
 
 def two_sided_p(estimates: ArrayLike, errors: ArrayLike) -> np.ndarray:

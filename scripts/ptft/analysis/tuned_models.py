@@ -142,7 +142,6 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
         with_chosen(scores.texts, table) if scores.texts else None,
         table,
-        {name: with_chosen(own, table) for name, own in scores.against_base.items()},
     )
 
 
@@ -230,8 +229,16 @@ def learned_seeds(table: pl.DataFrame) -> pl.DataFrame:
         learned=pl.col("learned").sum().cast(pl.Int64),
         seeds=pl.col("seed").filter("learned"),
     )
-    chosen = counts.join(chosen_settings(table), on=by, how="semi", nulls_equal=True)
-    return pl.concat([counts, chosen.with_columns(setting=pl.lit(CHOSEN))])
+    return and_chosen(counts, table)
+
+
+def and_chosen(rows: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a setting, those at settings that validation chooses once more as ``CHOSEN``."""
+    on = [*CHOICE, "setting"]
+    chosen = rows.join(
+        chosen_settings(table), on=on, how="semi", nulls_equal=True, maintain_order="left"
+    )
+    return pl.concat([rows, chosen.with_columns(setting=pl.lit(CHOSEN))])
 
 
 def _at_edge(

@@ -31,8 +31,12 @@ def tokenizer_hash(folder: Path) -> str:
     return hash_files(folder / name for name in TOKENIZER if (folder / name).exists())
 
 
-def take_tokenizer(checkpoint: Path, note: Path) -> None:
-    """Copy a checkpoint's tokenizer into the folder beside its note, and write that.
+def take_tokenizer(checkpoint: Path, output: Path) -> None:
+    """Copy the tokenizer of a checkpoint, for the checks of data; a refusal ends in an error.
+
+    Args:
+        checkpoint: model folder
+        output: note to write, JSON; the tokenizer goes into a folder beside it
 
     Raises:
         ValueError: the checkpoint can't be loaded or scored; its weights are not read.
@@ -41,7 +45,7 @@ def take_tokenizer(checkpoint: Path, note: Path) -> None:
 
     tokenizer = load_tokenizer(checkpoint)
     model = wrap_model(load_model(checkpoint, device="meta"), tokenizer)
-    folder = note.with_suffix("")
+    folder = output.with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy_tokenizer(checkpoint, folder)
@@ -53,7 +57,7 @@ def take_tokenizer(checkpoint: Path, note: Path) -> None:
         "context_length": model.max_length,
         "checkpoint": str(checkpoint),
     }
-    note.write_text(json.dumps(found, indent=1) + "\n")
+    output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def read_tokenizer(note: Path) -> tuple[Any, int]:

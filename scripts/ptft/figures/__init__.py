@@ -31,9 +31,8 @@ class FigureSpec:
     needs: str | None = None
     """What a study must have for this figure:
 
-    `examples`: results of single examples (released scores have none); `formats`: several per
-    dataset; `methods`: some to compare with full fine-tuning; `snapshots`: models on the way of a
-    training; `texts`: generic text.
+    `formats`: several per dataset; `methods`: some to compare with full fine-tuning; `snapshots`:
+    models on the way of a training; `texts`: generic text.
     """
 
 
@@ -54,9 +53,6 @@ FIGURES: dict[str, FigureSpec] = {
     ),
     "formats": FigureSpec(
         "formats", ("formats", "claims", "suspicious"), "Scores by prompt format", "formats"
-    ),
-    "transitions": FigureSpec(
-        "forgetting", ("transitions",), "Learned and forgotten examples", "examples"
     ),
     "forgetting": FigureSpec(
         "forgetting", ("forgetting", "base_scores", "claims"), "Change on other families"
@@ -116,13 +112,12 @@ def draw(
     if absent:
         raise ValueError(f"figure {name!r} needs table {absent[0]!r}; make it with analyse.py")
     from ptft.figures.axis import placed_on
-    from ptft.figures.marks import name_series, settle_labels
+    from ptft.figures.marks import name_series
 
     marked = {table: _marked(table, tables, arms) for table in spec.tables}
     kept = {name: _shown(name, table, arms) for name, table in marked.items()}
     function = getattr(import_module(f"ptft.figures.{spec.module}"), f"draw_{name}")
     figure = function(placed_on(kept))
-    settle_labels(figure)
     name_series(figure)
     return figure
 
@@ -193,15 +188,13 @@ def _marked(
     """A table with its scores' warnings (`SCORE_flags`), and how many seeds learned."""
     import polars as pl
 
-    from ptft.analysis.tuned_models import CHOICE, CHOSEN, chosen_settings, learned_seeds
+    from ptft.analysis.tuned_models import CHOICE, and_chosen, learned_seeds
 
     table = tables[name]
     if "suspicious" in tables:
         found = tables["suspicious"]
         if arms is not None:
-            on = [*CHOICE, "setting"]
-            chosen = found.join(chosen_settings(arms), on=on, how="semi", nulls_equal=True)
-            found = pl.concat([found, chosen.with_columns(setting=pl.lit(CHOSEN))])
+            found = and_chosen(found, arms)
         for score, models in SCORES.get(name, {}).items():
             told = [_flags(table, found, own).fill_null([]) for own in models]
             flags = pl.concat_list(told).list.unique(maintain_order=True)

@@ -24,15 +24,12 @@ from ptft.figures.marks import (
     flags,
     heat_map,
     legend_below,
-    method_line,
     method_suffix,
     outer_labels,
     point_text,
     points,
-    tell,
 )
 from ptft.figures.style import (
-    COLOURS,
     GREY,
     PAGE,
     PALE,
@@ -231,70 +228,6 @@ def _of_cross_evaluation(columns: Sequence[tuple[str, str]], hidden: Sequence[st
     if set(hidden) & {dataset for _, dataset in columns}:
         said += " " + language.label("Grey: labels seem to be hidden; not a score.")
     return said
-
-
-DOMAINS = {"in": "own test sets", "cross": "other families"}
-WIDTH = 0.6
-
-
-def draw_transitions(tables: Mapping[str, pl.DataFrame]) -> Figure:
-    """Bars up: examples with a higher score after fine-tuning; down: with a lower one."""
-    table = tables["transitions"].filter(pl.col("domain").is_in(list(DOMAINS)))
-    if table.is_empty():
-        return nothing_to_draw(language.label("no per-example results to compare"))
-    apart = table["x"].unique().sort().diff().min() or 1
-    apply_style()
-    models = table.select("train_task", "method").unique().sort(pl.all()).rows()
-    methods = table["method"].unique().to_list()
-    figure = Figure(figsize=(PAGE, 3.6), layout="constrained")
-    axes = figure.subplots(len(DOMAINS), len(models), squeeze=False, sharey="row", sharex=True)
-    for column, (task, method) in enumerate(models):
-        for row, (domain, name) in enumerate(DOMAINS.items()):
-            ax = axes[row][column]
-            bars = (
-                table.filter(
-                    pl.col("train_task") == task,
-                    pl.col("method") == method,
-                    pl.col("domain") == domain,
-                )
-                .group_by("x")
-                .agg(pl.col("gained", "lost").mean(), pl.col("checkpoint").first())
-                .sort("x")
-            )
-            width = WIDTH * apart
-            for kind, sign, label in (("gained", 1, "learned"), ("lost", -1, "forgotten")):
-                drawn = ax.bar(
-                    bars["x"], sign * bars[kind], width,
-                    color=COLOURS[sign < 0], label=language.label(label),
-                )  # fmt: skip
-                for bar, row_of in zip(drawn, bars.iter_rows(named=True), strict=True):
-                    tell(bar, language.label(label), [point_text(row_of, kind)])
-            ax.axhline(0, color=GREY, linewidth=0.8)
-            if row == 0:
-                ax.set_title(language.task(task) + method_line(method, methods))
-            if column == 0:
-                ax.set_ylabel(f"{language.label(name)}\n{language.label('share of examples')}")
-            checkpoint_axis(ax, table)
-            if row == 0:
-                ax.set_xlabel("")
-    legend_below(figure, list(axes.flat))
-    below = language.label(
-        "Share of test examples that score higher (above zero) and lower (below zero) after "
-        "fine-tuning on the task above each column, guesses included. For ROUGE-L any change of "
-        "the score counts."
-    )
-    headline(figure, _found_changed(table), below)
-    return figure
-
-
-def _found_changed(table: pl.DataFrame) -> str:
-    """Effect of fine-tuning on examples of other families at the last checkpoint."""
-    cross = at_last(table).filter(pl.col("domain") == "cross")
-    if cross.is_empty():
-        return language.label("Learned and forgotten examples")
-    return language.label(
-        "On other families {lost} % of the examples get worse by fine-tuning, {gained} % better"
-    ).format(**{which: f"{100 * cross[which].mean():.0f}" for which in ("lost", "gained")})
 
 
 TEXTS = 3

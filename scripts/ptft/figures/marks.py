@@ -13,10 +13,8 @@ import polars as pl
 import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
 from ptft import language
 from ptft.figures.style import (
@@ -28,7 +26,6 @@ from ptft.figures.style import (
     PALE,
     RING,
     WARNED,
-    wrapped,
 )
 
 
@@ -252,21 +249,11 @@ def from_zero(ax: Axes) -> None:
     ax.set_ylim(0, max(ax.dataLim.ymax, 0.01) * 1.06)
 
 
-# Labels beside lines: at most so many, in a panel of at least these inches, of which they take at
-# most this share, each moved from its line by no more than a line of type.
-MOST_LABELS, LEAST_WIDTH, LABEL_SHARE = 4, 2.4, 0.32
-TYPE, LETTER = 0.125, 0.062  # inches of a line and of a letter of 7 points
-
-
 def panel_legend(ax: Axes, columns: int = 2) -> None:
-    """Labels beside the lines if they fit, else a legend under the panel: never on the data.
-
-    Call it after the limits of the axes are set.
-    """
+    """A legend under the panel: never on the data; none where the only line is named as it is."""
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    alone = [*once] == [ax.get_title("left")]  # the only line is named as its panel
-    if alone or not once or _label_lines(ax, once):
+    if not once or [*once] == [ax.get_title("left")]:
         return
     # Below the ticks and the label of the axis, which are four lines high in any panel.
     ax.legend(
@@ -275,96 +262,11 @@ def panel_legend(ax: Axes, columns: int = 2) -> None:
     )  # fmt: skip
 
 
-def _label_lines(ax: Axes, lines: Mapping[str, object]) -> bool:
-    """Write each label at the end of its line, if they fit."""
-    if not 0 < len(lines) <= MOST_LABELS or not all(
-        isinstance(line, Line2D) and len(line.get_ydata()) for line in lines.values()
-    ):
-        return False
-    place = ax.get_subplotspec()
-    grid = place.get_gridspec()
-    width, height = ax.get_figure().get_size_inches() / (grid.ncols, grid.nrows)
-    height -= 0.7  # title, ticks and the label of the axis
-    letters = int(LABEL_SHARE * width / LETTER)
-    texts = {label: wrapped(label, letters) for label in lines}
-    # Wide letters break anywhere: a word in two is worse than a legend.
-    broken = any(len(parts) > 1 and not label.isascii() for label, parts in texts.items())
-    long = any(len(part) > letters for parts in texts.values() for part in parts)
-    if width < LEAST_WIDTH or broken or long:
-        return False
-    to_axes = (ax.transData + ax.transAxes.inverted()).transform
-    ends = {label: to_axes((0, line.get_ydata()[-1]))[1] for label, line in lines.items()}
-    ends = dict(sorted(ends.items(), key=lambda end: end[1]))  # the lowest first
-    room = {label: len(texts[label]) * TYPE / height for label in ends}
-    moved = spread([*ends.values()], [*room.values()])
-    if any(abs(at - end) > TYPE / height for at, end in zip(moved, ends.values(), strict=True)):
-        return False
-    for label, end in ends.items():
-        shade = [0.7 * part for part in to_rgb(lines[label].get_color())]
-        ax.text(
-            1.02, end, "\n".join(texts[label]), transform=ax.transAxes, color=shade,
-            fontsize=7, va="center", ha="left", linespacing=1.1, label=LINE_END,
-        )  # fmt: skip
-    return True
-
-
-LINE_END = "_line end"
-"""tag of a label beside a line"""
-
-
-def labels_beside(ax: Axes) -> list[Text]:
-    """The labels beside the lines of a panel."""
-    return [text for text in ax.texts if text.get_label() == LINE_END]
-
-
-def settle_labels(figure: Figure) -> None:
-    """Move labels beside lines apart, once the panels have their sizes."""
-    if not any(map(labels_beside, figure.axes)):
-        return
-    figure.draw_without_rendering()
-    for ax in figure.axes:
-        texts = labels_beside(ax)
-        sizes = [text.get_window_extent().height / ax.bbox.height for text in texts]
-        ends = [text.get_position()[1] for text in texts]
-        for text, place in zip(texts, spread(ends, sizes), strict=True):
-            text.set_y(place)
-
-
 def name_series(figure: Figure) -> None:
-    """Put into the ids of legends' texts, and of labels beside lines, which series they name."""
+    """Put into the ids of legends' texts which series they name."""
     legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
-    texts = [text for legend in legends for text in legend.get_texts()]
-    texts += [text for ax in figure.axes for text in labels_beside(ax)]
-    for text in texts:
+    for text in (text for legend in legends for text in legend.get_texts()):
         text.set_gid(NAMES + text.get_text().replace("\n", " "))
-
-
-def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Centres of things of these sizes, in the order of ``places``, close to them, not overlapping.
-
-    Things that would touch are stacked around the mean of their places.
-    """
-    groups: list[tuple[list[float], list[float]]] = []
-    for place, size in zip(places, sizes, strict=True):
-        groups.append(([place], [size]))
-        while len(groups) > 1 and _top(groups[-2]) > _bottom(groups[-1]):
-            last = groups.pop()
-            groups[-1] = (groups[-1][0] + last[0], groups[-1][1] + last[1])
-    middles = []
-    for group in groups:
-        edge = _bottom(group)
-        for size in group[1]:
-            middles.append(edge + size / 2)
-            edge += size
-    return middles
-
-
-def _bottom(group: tuple[list[float], list[float]]) -> float:
-    return sum(group[0]) / len(group[0]) - sum(group[1]) / 2
-
-
-def _top(group: tuple[list[float], list[float]]) -> float:
-    return sum(group[0]) / len(group[0]) + sum(group[1]) / 2
 
 
 # A method where several share a figure; dots are for base models.

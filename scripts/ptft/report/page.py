@@ -64,20 +64,19 @@ QUESTIONS = (
     Question("taught", "What does pre-training teach by itself?", ("base_scores",),
              ("base_scores", "groups")),
     Question("added", "What does fine-tuning add?", ("gain_by_group",),
-             ("gains", "trainings", "group_gains", "gain_trends", "paper_groups", "domains",
+             ("gains", "trainings", "group_gains", "gain_trends", "paper_groups",
               "random_effects")),
     Question("latent", "Is it there before it shows?", ("base_vs_tuned",), ("latent", "gains")),
     Question("forgotten", "What does fine-tuning forget?",
-             ("forgetting", "cross_evaluation", "transitions", "along_finetuning"),
-             ("forgetting", "cross_evaluation", "transitions", "along_finetuning",
-              "random_effects"), "percent"),
+             ("forgetting", "cross_evaluation", "along_finetuning"),
+             ("forgetting", "cross_evaluation", "along_finetuning", "random_effects"), "percent"),
     Question("texts", "Does generic text become harder?", ("generic_text",), ("generic_text",),
              "bits"),
     Question("spared", "Which method keeps most?", ("remedies", "tradeoff"),
              ("equal_gain", "remedy_trends", "tradeoff", "exchange"), "percent"),
     Question("formats", "Do prompt formats matter?", ("formats",), ("formats", "format_trends")),
     Question("stopping", "When could pre-training have stopped?", ("stopping",),
-             ("stopping", "stopping_prediction"), "share"),
+             ("stopping",), "share"),
     Question("overtraining", "Can pre-training go on for too long?", ("overtraining",),
              ("overtraining", "along_pretraining", "noise_sensitivity")),
 )  # fmt: skip
@@ -87,7 +86,7 @@ ALONG = ("gain_by_group", "forgetting", "generic_text", "formats", "stopping", "
 """figures of curves along pre-training: of a single checkpoint, a table shows more"""
 ALONE = {"taught": "What does the base model know?"}
 """question -> its title in a study of one checkpoint"""
-FOLDED = ("no_line", "opposite_signs", "prediction", "confounded", "format_trends")
+FOLDED = ("no_line", "opposite_signs", "confounded", "format_trends")
 """kinds of findings that are told among the numbers, not beside the answer"""
 INSTEAD = {"added": ("base_vs_tuned",)}
 """question -> its figures in a study of one checkpoint"""
@@ -207,7 +206,6 @@ def study_findings(
     return [
         findings_of_study.run(tables, gone, hours or None),
         *findings_of_study.sweeps(arms),
-        *findings_of_study.hypothesis(resolved["study"].get("hypothesis"), tables),
         *findings_on_scores(told, settings),
         *findings_of_changes.findings_on_changes(told, settings),
         *findings_of_study.learned(tables),
@@ -253,7 +251,6 @@ def study_page(
         description=study.get("description") or "",
         run=by["run"][0],
         notes=by["run"][1:],
-        hypothesis=by.get("hypothesis", [None])[0],
         progress=None if progress is None else _progress(progress),
         sections=sections,
         cards=[_card(section) for section in sections],

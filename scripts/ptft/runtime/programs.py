@@ -16,6 +16,7 @@ UNWRITABLE = {
     errno.EROFS,
     errno.ENOSPC,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.ENOTDIR,
     errno.EISDIR,
 }
@@ -36,16 +37,21 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def program(function: Callable[..., int | None], name: str | None = None) -> Callable[..., int]:
+def program(
+    function: Callable[..., int | None],
+    name: str | None = None,
+    refuses: tuple[type[Exception], ...] = (),
+) -> Callable[..., int]:
     """Make a program of a function: its parameters become flags.
 
     Their help is the function's docstring, or else its module's. As the main module it runs and
     ends with the function's status; imported, it takes the arguments as a list. Exceptions of the
     library's own, a full disk, and a place where this user may not write are no mistakes of the
-    program: it ends with one sentence. Others are left as they are.
+    program: it says one sentence and ends with status 1. Others are left as they are.
 
     Args:
         name: ``__name__`` of the program's module, if that is not the function's.
+        refuses: exceptions by which it refuses its input; one sentence and status 2.
     """
     function.__doc__ = function.__doc__ or function.__globals__["__doc__"]
 
@@ -58,14 +64,16 @@ def program(function: Callable[..., int | None], name: str | None = None) -> Cal
         try:
             return tyro.cli(function, args=argv) or 0
         except Exception as error:
-            if type(error).__module__.startswith("ptft."):
-                sys.exit(f"error: {error}")
-            if not cant_write(error):
+            sentence = str(error)
+            if cant_write(error):
+                sentence = (
+                    f"{_place(error)}. Results need a place with room, where this user may write; "
+                    "call again when there is one"
+                )
+            elif not isinstance(error, refuses) and not type(error).__module__.startswith("ptft."):
                 raise
-            sys.exit(
-                f"error: {_place(error)}. Results need a place with room, where this user may "
-                "write; call again when there is one"
-            )
+            print(f"error: {sentence}", file=sys.stderr)
+            return 2 if isinstance(error, refuses) else 1
 
     if (name or function.__module__) == "__main__":
         sys.exit(main())

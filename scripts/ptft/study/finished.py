@@ -16,7 +16,7 @@ import io
 import json
 import logging
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ from ptft.errors import checked, refusal, require_keys_once
 from ptft.paths import Results
 from ptft.study.families import Kind, Title
 from ptft.study.load import read_families, titles
-from ptft.study.schema import AnalysisSettings, Hypothesis, Report
+from ptft.study.schema import AnalysisSettings, Report
 from ptft.study.types import ONCE, Name, Part, Strict, StrictSettings
 
 FORMAT = 1
@@ -100,8 +100,6 @@ class ReleasedStudy(Strict):
     """name of the study and of its folder in results/"""
     description: str = ""
     """description in words"""
-    hypothesis: Hypothesis | None = None
-    """expected result, and the table row that decides it"""
     published: Released
     """the released tables"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
@@ -378,7 +376,7 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
         output: the archive, `.tar.gz`.
     """
     contents = {name: file.read_bytes() for name, file in sorted(files.items())}
-    digests = {name: _digest(content) for name, content in contents.items()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(FORMAT, study, versions.stages(), digests)
     first = {
         MANIFEST: json.dumps(asdict(manifest), indent=1).encode(),
@@ -403,14 +401,19 @@ def read_head(archive: Path) -> tuple[Manifest, bytes]:
     Raises:
         ArchiveError: naming the archive, what was found and what was expected.
     """
-
-    def head(tar: tarfile.TarFile) -> tuple[Manifest, bytes]:
-        manifest = _manifest(archive, _next(archive, tar, MANIFEST))
-        study = _next(archive, tar, STUDY)
-        _check(archive, manifest, STUDY, study)
-        return manifest, study
-
-    return _opened(archive, head)
+    head: dict[str, bytes] = {}
+    members = _members(archive)
+    for name in (MANIFEST, STUDY):
+        found, content = next(members, ("nothing", None))
+        if found != name or content is None:
+            raise ArchiveError(
+                f"{archive}: found {found!r}, expected {name!r} as one of the first two members: "
+                "this is no archive that `snakemake export` wrote"
+            )
+        head[name] = content
+    manifest = _manifest(archive, head[MANIFEST])
+    _check(archive, manifest, STUDY, head[STUDY])
+    return manifest, head[STUDY]
 
 
 def unpack(archive: Path, wanted: Callable[[str], bool], folder: Path) -> None:
@@ -422,44 +425,32 @@ def unpack(archive: Path, wanted: Callable[[str], bool], folder: Path) -> None:
         ArchiveError: naming the archive and the member.
     """
     manifest, _ = read_head(archive)
-
-    def members(tar: tarfile.TarFile) -> None:
-        missing = {name for name in manifest.members if wanted(name)}
-        for member in tar:
-            if not wanted(member.name):
-                continue
-            if not member.isfile() or member.name not in missing or not _inside(member.name):
-                raise ArchiveError(f"{archive}: member {member.name!r} does not belong there")
-            content = _content(tar, member)
-            _check(archive, manifest, member.name, content)
-            missing.discard(member.name)
-            target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        if missing:
-            raise ArchiveError(f"{archive}: no member {min(missing)!r}, which {MANIFEST} lists")
-
-    _opened(archive, members)
+    missing = {name for name in manifest.members if wanted(name)}
+    for name, content in _members(archive):
+        if not wanted(name):
+            continue
+        path = PurePosixPath(name)
+        if content is None or name not in missing or path.is_absolute() or ".." in path.parts:
+            raise ArchiveError(f"{archive}: member {name!r} does not belong there")
+        _check(archive, manifest, name, content)
+        missing.discard(name)
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    if missing:
+        raise ArchiveError(f"{archive}: no member {min(missing)!r}, which {MANIFEST} lists")
 
 
-def _opened(archive: Path, read: Callable[[tarfile.TarFile], Any]) -> Any:
+def _members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
+    """Name and content of each member; None of what is no file."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            return read(tar)
+            for member in tar:
+                file = tar.extractfile(member) if member.isfile() else None
+                yield member.name, file.read() if file else None
     except (tarfile.TarError, EOFError, OSError) as error:
         why = getattr(error, "strerror", None) or f"not a whole .tar.gz file ({error})"
         raise ArchiveError(f"{archive}: {why}; `snakemake export` writes one") from None
-
-
-def _next(archive: Path, tar: tarfile.TarFile, name: str) -> bytes:
-    member = tar.next()
-    if member is None or member.name != name or not member.isfile():
-        found = "nothing" if member is None else repr(member.name)
-        raise ArchiveError(
-            f"{archive}: found {found}, expected {name!r} as one of the first two members: this is "
-            "no archive that `snakemake export` wrote"
-        )
-    return _content(tar, member)
 
 
 def _manifest(archive: Path, content: bytes) -> Manifest:
@@ -476,25 +467,10 @@ def _manifest(archive: Path, content: bytes) -> Manifest:
     )
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    assert file is not None  # a regular file
-    return file.read()
-
-
 def _check(archive: Path, manifest: Manifest, name: str, content: bytes) -> None:
-    found, expected = _digest(content), manifest.members.get(name)
+    found, expected = hashlib.sha256(content).hexdigest(), manifest.members.get(name)
     if found != expected:
         raise ArchiveError(
             f"{archive}: member {name!r}: found SHA-256 {found}, expected {expected}; the file is "
             "damaged or was changed: get it again"
         )
-
-
-def _inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

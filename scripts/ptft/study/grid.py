@@ -51,15 +51,11 @@ class Grid:
     def __init__(self, loaded: Loaded):
         self.study, self.model, self.families = loaded.study, loaded.model, loaded.families
         self.name, self.files = self.study.study, loaded.files
+        self.results = paths.Results(self.name)
         self.model_file, self.family_files = loaded.model_file, loaded.family_files
         self.family_of = {d: f for f, spec in self.families.items() for d in spec.datasets}
         self.task_family = {t: f for f, spec in self.families.items() for t in spec.tasks}
         self._read_settings: dict[tuple, TrainingSettings] = {}
-
-    @property
-    def results(self) -> paths.Results:
-        """Paths of what the study computes."""
-        return paths.Results(self.name)
 
     @property
     def titles(self) -> dict[str, dict[str, str]]:
@@ -68,7 +64,7 @@ class Grid:
 
     @property
     def contents(self) -> set[str]:
-        """Those of `examples`, `formats`, `methods`, `snapshots` and `texts` that the study has.
+        """Those of `formats`, `methods`, `snapshots` and `texts` that the study has.
 
         Figures are planned by it. `methods`: full fine-tuning on a task, and another method on it
         to compare, which another learning rate is not (``ptft.analysis.tables.remedies``).
@@ -79,7 +75,6 @@ class Grid:
                 swept = None if arm.swept == "lr" else arm.swept
                 methods[arm.task].add((arm.method, swept, arm.derived))
         found = {
-            "examples": True,
             "formats": any(len(self.formats(dataset)) > 1 for dataset in self.prompted),
             "methods": any(full in known and len(known) > 1 for known in methods.values()),
             "snapshots": any(arm.snapshot is not None for arm in self.arms.values()),

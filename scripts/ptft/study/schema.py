@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from ptft.analysis.settings import Settings as AnalysisSettings
-from ptft.analysis.tables import TABLES
-from ptft.errors import GPU_NAME, PlacedError, suggest
+from ptft.errors import GPU_NAME, PlacedError
 from ptft.models.derive import DERIVATIONS
 from ptft.models.derive import summary as derivation_summary
 from ptft.models.merging import MERGES
@@ -274,29 +273,6 @@ class Adopted(Strict):
         return self
 
 
-class Hypothesis(Strict):
-    """The expected result, and where the answer will be."""
-
-    text: Annotated[str, Field(min_length=1)]
-    """in words; shown at the top of the report"""
-    table: Part | None = None
-    """results table with the row that decides it"""
-    row: dict[Part, bool | int | float | str] = {}
-    """column -> value, to identify that row"""
-
-    @model_validator(mode="after")
-    def _known_table(self) -> "Hypothesis":
-        if self.table is None and self.row:
-            raise PlacedError(("row",), "is of no table; name it under `table`")
-        if self.table is not None and self.table not in TABLES:
-            raise PlacedError(
-                ("table",), f"unknown table {self.table!r}; {suggest(self.table, sorted(TABLES))}"
-            )
-        if self.table is not None and not self.row:
-            raise PlacedError(("row",), "is missing; say which row of the table decides")
-        return self
-
-
 class Study(Strict):
     """A file of config/: one grid."""
 
@@ -304,8 +280,6 @@ class Study(Strict):
     """name of the study and of its folder in results/"""
     description: str = ""
     """description in words"""
-    hypothesis: Hypothesis | None = None
-    """expected result, and the table row that decides it"""
     model: Name
     """a file of config/models, or of a folder models/ beside the study, without .yaml"""
     checkpoints: Annotated[list[Name], Field(min_length=1), *ONCE]

@@ -237,10 +237,9 @@ def arms_slice(grid: Grid) -> dict:
 
 
 def export_slice(grid: Grid) -> dict:
-    """What the results in other people's formats say of the models."""
+    """What the model cards say besides the scores."""
     return {
         "repository": getattr(grid.model.source, "repository", None),
-        "license": None,
         "settings": {
             name: finetune_slice(grid, name)["settings"]
             for name, arm in grid.arms.items()

@@ -13,7 +13,6 @@ from ptft.analysis.studies import QUANTITIES, differences, joined, study_curves
 from ptft.analysis.tables import TABLES
 from ptft.errors import StudyError
 from ptft.paths import Results
-from ptft.report.studies import studies_page
 from ptft.study.load import LIBRARY, read_families, titles
 
 NEEDED = ("cells", "base_scores", "gains", "forgetting")
@@ -55,19 +54,16 @@ def read_tables(studies: Sequence[str], root: Path = Path()) -> dict[str, dict[s
     }
 
 
-def compare_studies(
-    studies: Sequence[str], output: Path, description: str = "", language: str = "en"
-) -> None:
-    """Write tables, figures and a page about finished studies; no model is run.
+def compare_studies(studies: Sequence[str], output: Path, language: str = "en") -> None:
+    """Write tables and figures of finished studies; no model is run.
 
     Tables `compared` (curves over the tokens of pre-training) and `differences` (tests of whether
     the models differ), and each table that all studies have, with columns `study` and `model`.
 
     Args:
         studies: names of studies that were run in this folder, in the order of tables and figures.
-        output: folder for tables/, figures/ and report.html; its name is the page's title.
-        description: of the comparison, one paragraph.
-        language: of figures and pages.
+        output: folder for tables/ and figures/.
+        language: of figures.
 
     Raises:
         StudyError: a study was not run here, or the output is the folder of one of them.
@@ -83,17 +79,9 @@ def compare_studies(
     joint = {name: joined(name, tables) for name in common}
     for name, table in {"compared": curves, "differences": found, **joint}.items():
         write_table(table, output / "tables" / f"{name}.parquet")
-    _draw(curves, found, output / "figures")
-    cells = pl.concat([own["cells"] for own in tables.values()], how="diagonal_relaxed")
-    shown = {"cells": cells, "compared": curves, "differences": found}
-    page = studies_page(output.name, description, shown, output / "figures")
-    (output / "report.html").write_text(page, encoding="utf-8")
-
-
-def _draw(curves: pl.DataFrame, found: pl.DataFrame, folder: Path) -> None:
     from ptft.figures.studies import draw_studies
     from ptft.figures.style import save
 
     for quantity in QUANTITIES:
-        svg, png = (folder / f"{quantity}.{kind}" for kind in ("svg", "png"))
+        svg, png = (output / f"figures/{quantity}.{kind}" for kind in ("svg", "png"))
         save(draw_studies(curves, found, quantity), svg, png)

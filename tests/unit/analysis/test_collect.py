@@ -8,7 +8,6 @@ import pytest
 from synthetic_scores import study_slice, write_evaluations
 
 from ptft.analysis.cell_scores import (
-    AGAINST_BASE,
     calibration_error,
     domain_of,
     probability_metrics,
@@ -33,21 +32,14 @@ def row(cells, **wanted):
     return found.row(0, named=True)
 
 
-def scored(replicates):
-    """Those of the scores themselves."""
-    return replicates.filter(~pl.col("metric").is_in(AGAINST_BASE))
-
-
 def test_cells(study, tmp_path):
     collected = collect(study, tmp_path)
     assert dict(collected.cells.schema) == CELLS_SCHEMA
-    # 3 checkpoints x (base + 2 arms) x 4 datasets, main metric and the extra one; and, against the
-    # base model, answers on 2 and 3 datasets of other families.
-    against = {"same_answer": 3 * (2 + 3)}
-    assert len(collected.cells) == 3 * 3 * 4 * 2 + against["same_answer"]
+    # 3 checkpoints x (base + 2 arms) x 4 datasets, main metric and the extra one.
+    assert len(collected.cells) == 3 * 3 * 4 * 2
     assert collected.cells["main"].sum() == 36
     counted = dict(collected.replicates.group_by("metric").len().iter_rows())
-    assert counted == against | {"accuracy": 18, "acc_norm": 9, "rougeL": 9}
+    assert counted == {"accuracy": 18, "acc_norm": 9, "rougeL": 9}
     assert collected.missing.is_empty()
     found = row(collected.cells, checkpoint="main", arm="full.nli.s0", dataset="nli_in", main=True)
     assert found | {"stderr": 0, "ci_low": 0, "ci_high": 0} == {
@@ -101,7 +93,7 @@ def test_missing_files_are_listed(study, tmp_path):
     gone.unlink()
     collected = collect(study, tmp_path)
     assert collected.missing.rows() == [("main", "base", "quiz", "default", 4, str(gone))]
-    assert len(scored(collected.replicates)) == 35
+    assert len(collected.replicates) == 35
 
 
 def test_a_cell_listed_twice_is_refused(study, tmp_path):
@@ -150,7 +142,7 @@ def test_cells_with_other_examples_are_kept_apart(study, tmp_path, caplog):
 def test_audit(study, tmp_path):
     collected = collect(study, tmp_path)
     cell = {"checkpoint": "main", "arm": "full.nli.s0", "dataset": "nli_in"}
-    kept = row(scored(collected.replicates), **cell)
+    kept = row(collected.replicates, **cell)
     # The three labels take turns; of 200 the first two have 67. The last 40 answers are the next
     # label, so that the first is given 54 + 13 times.
     assert (kept["gold_labels"], kept["gold_share"]) == (3, 0.335)
@@ -158,16 +150,6 @@ def test_audit(study, tmp_path):
     assert kept["prompt_tokens"] == 10.0
     # 68 right before (0.34), 160 after, none of them lost.
     assert (kept["gained"], kept["lost"]) == (pytest.approx(92 / 200), 0.0)
-
-
-def test_equal_answers_are_counted_on_other_families(study, tmp_path):
-    collected = collect(study, tmp_path)
-    cell = {"checkpoint": "main", "arm": "full.nli.s0"}
-    same = row(collected.cells, **cell, dataset="quiz", metric="same_answer")
-    # 120 right before, 116 after: the 4 between alone are answered otherwise.
-    assert (same["value"], same["n"], same["main"]) == (0.98, 200, False)
-    own = collected.cells.filter(pl.col("dataset") == "nli_in", pl.col("arm") == "full.nli.s0")
-    assert "same_answer" not in own["metric"]
 
 
 def test_what_probabilities_of_answers_say_by_hand():

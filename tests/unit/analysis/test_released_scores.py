@@ -16,7 +16,7 @@ from ptft.analysis.released_scores import (
 )
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables import BY_EXAMPLE, TABLES, analyse, make_table
+from ptft.analysis.tables import TABLES, analyse, make_table
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.report.page import StudyFiles, write_page
@@ -405,10 +405,9 @@ def redrawn(repository, tmp_path_factory):
     ArchivedCells(**study.reading).read_into(root)
     (root / "study.yaml").write_text(yaml.safe_dump(study.resolved))
     (root / "settings.json").write_text(json.dumps(asdict(study.study.analysis)))
-    names = [name for name in TABLES if "examples" in study.contents or name not in BY_EXAMPLE]
     read = (root / f"tables/{name}.parquet" for name in ("cells", "replicates", "arms"))
     cells, replicates, arms = read
-    analyse(cells, root / "tables", replicates, arms, root / "settings.json", tuple(names))
+    analyse(cells, root / "tables", replicates, arms, root / "settings.json", tuple(TABLES))
     records = (root / "state/trained",)
     files = StudyFiles(root / "study.yaml", root / "tables", root / "figures", records)
     write_page(files, root / "report.html", [])

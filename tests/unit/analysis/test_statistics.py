@@ -10,7 +10,6 @@ from ptft.analysis.statistics import (
     normal_replicates,
     percentile_interval,
     resampling_weights,
-    sign_test,
 )
 
 
@@ -56,10 +55,3 @@ def test_benjamini_hochberg_by_hand():
     np.testing.assert_allclose(
         adjust_p_values(np.array([0.01, np.nan, 0.04])), [0.02, np.nan, 0.04]
     )
-
-
-def test_sign_tests_are_those_of_scipy():
-    pairs = np.array([(ups, downs) for ups in range(12) for downs in range(12)] + [(300, 420)])
-    trusted = [stats.binomtest(int(u), int(u + d)).pvalue if u + d else 1.0 for u, d in pairs]
-    assert sign_test(pairs[:, 0], pairs[:, 1]) == pytest.approx(trusted, rel=1e-12)
-    assert sign_test(3, 0) == pytest.approx(0.25)  # all three up, or all three down

@@ -1,7 +1,6 @@
 """The stopping rule on planted curves: right checkpoint, honest coverage."""
 
 import numpy as np
-import polars as pl
 import pytest
 from score_tables import cells, pick
 
@@ -72,7 +71,6 @@ def test_unknown_errors_give_no_confidence():
 def test_table():
     values = {
         ("base", "nli_in", "default"): (0.33, 0.33),
-        ("base", "quiz", "default"): (0.25, 0.65),
         ("full.nli.s0", "nli_in", "default"): (0.79, 0.80),
     }
     scores = Scores.build(cells(values, stderr=0.002))
@@ -83,9 +81,6 @@ def test_table():
     assert row["stop_tokens_saved"] == 90_000
     assert row["safe_share_saved"] == pytest.approx(0.9)
     assert row["safe_gpu_hours_saved"] == pytest.approx(45)
-    # quiz, the dataset learned in pre-training, turns at the last checkpoint only.
-    assert (row["base_turn"], row["learned_turn"]) == ("step10", "step100")
-    assert row["after_learned_turn"] == -1
 
 
 def test_noise_as_large_as_the_margin_gives_no_safe_stop():
@@ -96,4 +91,3 @@ def test_noise_as_large_as_the_margin_gives_no_safe_stop():
     table = make_table("stopping", Scores.build(cells(values, stderr=0.02)), Settings())
     assert table.select("stop_checkpoint", "safe_checkpoint").rows() == [("step10", "step100")]
     assert 0.6 < table["stop_support"][0] < 0.9
-    assert table.filter(pl.col("learned_turn").is_not_null()).is_empty()

@@ -168,18 +168,6 @@ def test_formats(tables):
     assert tables["formats"]["dataset"].unique().to_list() == ["nli_in"]
 
 
-def test_domains(tables):
-    gain = {
-        domain: pick(tables["domains"], train_task="nli", domain=domain, checkpoint="step100")[
-            "gain"
-        ]
-        for domain in ("in", "out", "cross")
-    }
-    assert gain["in"] == pytest.approx(0.46)
-    assert gain["out"] == pytest.approx(0.10)
-    assert gain["cross"] == pytest.approx((-0.15 - 0.05) / 2)
-
-
 def test_latent(tables):
     row = pick(tables["latent"], train_task="nli", dataset="nli_in")
     assert row["tuned_rise"] == pytest.approx(0.45) and row["base_rise"] == pytest.approx(0.04)
@@ -199,10 +187,10 @@ def test_a_hole_is_flagged():
     one_short = cells().filter(
         ~((pl.col("arm") == "full.nli.s0") & (pl.col("dataset") == "quiz") & (pl.col("step") == 10))
     )
-    table = make_table("domains", Scores.build(one_short), Settings())
-    early = pick(table, train_task="nli", domain="cross", checkpoint="step10")
-    assert (early["complete"], early["datasets"]) == (False, "story")
-    assert pick(table, train_task="nli", domain="cross", checkpoint="step100")["complete"]
+    table = make_table("group_gains", Scores.build(one_short), Settings())
+    early = pick(table, tuned_for="other tasks", datasets="quiz", checkpoint="step10")
+    assert (early["complete"], early["n_cells"]) == (False, 1)
+    assert pick(table, tuned_for="other tasks", datasets="quiz", checkpoint="step100")["complete"]
 
 
 def test_duplicates_are_refused_and_both_sources_named():
@@ -332,22 +320,3 @@ def test_flags_from_scores_alone():
     assert flags(Scores.build(twice)) == []
     many = twice.with_columns(n=pl.lit(9815, pl.Int64))
     assert flags(Scores.build(many)) == ["same score twice"]
-
-
-def test_transitions():
-    frame = cells(
-        {
-            ("base", "nli_in", "default"): (0.3, 0.3),
-            ("full.nli.s0", "nli_in", "default"): (0.4, 0.4),
-        }
-    )
-    tuned = pl.col("arm") != "base"
-    replicates = replicate_table(frame, np.zeros((4, 10)), gained=0.15, lost=0.05)
-    replicates = replicates.with_columns(pl.when(tuned).then(pl.col("gained", "lost")))
-    table = make_table("transitions", Scores.build(frame, replicates), Settings())
-    assert len(table) == 2
-    row = pick(table, checkpoint="step10")
-    assert row["net"] == pytest.approx(0.10)
-    # 15 against 5 of 100: exact McNemar, 2 * P(Binomial(20, 1/2) <= 5).
-    assert row["p"] == pytest.approx(0.0414, abs=1e-4)
-    assert row["p_adjusted"] == pytest.approx(row["p"])

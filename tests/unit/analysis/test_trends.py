@@ -1,4 +1,4 @@
-"""Format times pre-training, and the prediction of the stop: answers computed on paper."""
+"""Format times pre-training: answers computed on paper."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.findings import latent
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import adjust_p_values, rank_correlation
+from ptft.analysis.statistics import adjust_p_values
 from ptft.analysis.tables import make_table
 from ptft.analysis.tables.formats import ALL_DATASETS
 from ptft.analysis.trends import Axis, curve_scatter, curve_trend, kendall_trend, line_trend
@@ -153,47 +153,6 @@ def test_kendall_is_exact_with_ties():
         assert kendall_trend(values)[1] == pytest.approx(exact)
     # Twelve checkpoints are more orders than can be gone through: 2 of 12! / 2! without ties.
     assert kendall_trend([1, 1, *range(2, 12)])[1] == pytest.approx(2 * 2 / math.factorial(12))
-
-
-def stopping_study(n, turn_of):
-    """Task i levels off at checkpoint i + 1; its base model at ``turn_of(i)``."""
-    values = {}
-    for i in range(n):
-        stop, turn = i + 1, turn_of(i)
-        values[f"full.t{i}.s0", f"d{i}", "default", "in"] = [0.2] * stop + [0.8] * (n + 2 - stop)
-        values["base", f"d{i}", "default", "base"] = [0.2] * turn + [0.6] * (n + 2 - turn)
-    return Scores.build(curves(values))
-
-
-@pytest.mark.parametrize(
-    ("n", "turn_of", "rho", "p", "verdict"),
-    [
-        (6, lambda i: i + 1, 1.0, 2 / 720, "related"),
-        (6, lambda i: 6 - i, -1.0, 2 / 720, "related"),
-        (6, lambda i: (3, 6, 1, 2, 5, 4)[i], 3 / 35, None, "not shown"),
-        (4, lambda i: i + 1, 1.0, 2 / 24, "too few tasks"),
-        (6, lambda i: 2, None, None, "no spread"),
-        (2, lambda i: i + 1, None, None, "too few tasks"),
-    ],
-)
-def test_turning_point_and_stop(n, turn_of, rho, p, verdict):
-    table = make_table("stopping_prediction", stopping_study(n, turn_of), Settings())
-    row = table.row(0, named=True)
-    assert (row["n_tasks"], row["verdict"]) == (n, verdict)
-    assert row["rho"] == (None if rho is None else pytest.approx(rho))
-    if p is not None:
-        assert row["p"] == pytest.approx(p)
-
-
-def test_rank_correlation_is_scipys():
-    from scipy.stats import spearmanr
-
-    rng = np.random.default_rng(3)
-    x, y = rng.normal(size=7), rng.integers(0, 3, 7)
-    found = rank_correlation(x, y)
-    assert found.rho == pytest.approx(spearmanr(x, y).statistic)
-    assert found.null_low == pytest.approx(-found.null_high, abs=0.1)
-    assert found.smallest_p <= found.p <= 1
 
 
 OLMO = pl.DataFrame(

@@ -245,8 +245,6 @@ def test_bars_cells_and_points_tell_their_numbers(tables):
     points = tables["tradeoff"].filter(train_task="nli", index=2).row(0, named=True)
     [text] = [t for t in told(draw("tradeoff", tables))["full"] if f"{points['gain']:.3f} (" in t]
     assert f"{points['kept']:.3f} (" in text
-    bars = told(draw("transitions", tables))
-    assert len(bars["learned"]) == len(bars["forgotten"]) > 0
 
 
 def test_scores_with_a_warning_have_a_ring_and_say_which(tables):

@@ -119,20 +119,12 @@ def test_the_base_model_of_a_single_checkpoint_is_told_beside_chance(page_of):
 
 def test_texts_of_a_study_stay_texts(page_of):
     language.use("en", {"datasets": {"quiz": HOSTILE}, "tasks": {"nli": "</nav>"}})
-    page = page_of(
-        study="<i>made</i>",
-        description=HOSTILE,
-        hypothesis={"text": HOSTILE, "table": "groups", "row": {"dataset": "quiz"}},
-    )
+    page = page_of(study="<i>made</i>", description=HOSTILE)
     assert page.count("<script") == page.count("</script>") == 2 and "<img" not in page
     assert page.count("</style>") == 1 and "<!--" not in page and "1337" not in page
-    assert text_of(page).count(" ".join(HOSTILE.split())) >= 3
+    assert text_of(page).count(" ".join(HOSTILE.split())) >= 2
     assert "Study <i>made</i>" in text_of(page)
     assert not re.search(r"(src|href)=\"(http|//)", page)
-    with pytest.raises(ValueError, match="hypothesis.row: 0 rows of table 'groups'"):
-        page_of(hypothesis={"text": "x", "table": "groups", "row": {"dataset": "none"}})
-    with pytest.raises(ValueError, match="table 'groups' has no column 'dat'; it has dataset"):
-        page_of(hypothesis={"text": "x", "table": "groups", "row": {"dat": "quiz"}})
 
 
 HALF = r"[\u3040-\u30ff\u3400-\u9fff々] ?[,:()?]|[,:()?] ?[\u3040-\u30ff\u3400-\u9fff々]"

@@ -132,22 +132,6 @@ IN_STUDY = [
         "study.yaml:12: finetune.lora.settings.quantize: bitsandbytes is not installed here",
         marks=pytest.mark.skipif(bool(find_spec("bitsandbytes")), reason="bitsandbytes is there"),
     ),
-    # What the study expects
-    (
-        "shots: [0, 2]",
-        "shots: [0]\nhypothesis: {text: It adds., table: group_gain, row: {group: learned}}",
-        "study.yaml:16: hypothesis.table: unknown table 'group_gain'; did you mean",
-    ),
-    (
-        "shots: [0, 2]",
-        "shots: [0]\nhypothesis: {text: It adds., row: {group: learned}}",
-        "study.yaml:16: hypothesis.row: is of no table; name it under `table`",
-    ),
-    (
-        "shots: [0, 2]",
-        "shots: [0]\nhypothesis: {text: It adds., table: group_gains}",
-        "study.yaml:16: hypothesis.row: is missing; say which row of the table decides",
-    ),
     # What is more than there is
     ("shots: [0, 2]", "shots: [0, 65]", "study.yaml:15: evaluate.shots: 65 shots can't be drawn"),
     (

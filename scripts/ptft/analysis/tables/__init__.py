@@ -32,10 +32,7 @@ TABLES: dict[str, str] = {
     "formats": "formats",
     "format_trends": "formats",
     "stopping": "stopping",
-    "stopping_prediction": "stopping",
-    "transitions": "forgetting",
     "suspicious": "learning",
-    "domains": "gains",
     "cross_evaluation": "forgetting",
     "tradeoff": "remedies",
     "equal_gain": "remedies",
@@ -51,9 +48,6 @@ TABLES: dict[str, str] = {
     "chains": "chains",
     "claims": "claims",
 }
-
-# Tables of single examples' results, which released scores lack.
-BY_EXAMPLE = {"transitions"}
 
 # Tables that compare arms: all settings and derived arms belong to what they say.
 COMPARING = {

@@ -1,6 +1,6 @@
 """What fine-tuning on one task does to the others.
 
-Tables `forgetting`, `transfer`, `cross_evaluation`, `transitions` and `generic_text`.
+Tables `forgetting`, `transfer`, `cross_evaluation` and `generic_text`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ptft.analysis.estimates import (
 )
 from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, METHOD, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import adjust_p_values, score_interval, sign_test
+from ptft.analysis.statistics import score_interval
 
 # Multiple choice is scored by likelihood, as classification is: one direction for both.
 DIRECTION = {
@@ -204,32 +204,6 @@ def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
         pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
     )
     return with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
-
-
-def transitions(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Shares of examples that score higher (gained) and lower (lost) after fine-tuning.
-
-    For right-or-wrong scores these are the examples turned right and turned wrong, and ``p`` is
-    the exact McNemar test of the two (1947); for ROUGE-L it is the sign test. ``p_adjusted`` is
-    adjusted over the whole table (Benjamini and Hochberg, 1995). Both are about the examples: with
-    several training seeds the shares are means over these seeds, tested as if they were one run's,
-    and say nothing of another seed (table `gains` does).
-
-    net = gained - lost. Guessing turns answers, too: of two models that guess with a chance c of
-    being right, c (1 - c) of the answers each way.
-
-    One row per (checkpoint, arm, dataset); empty where no per-example results are known.
-    """
-    view = scores.main_view(settings.format, settings.shots)
-    pairs = view.pairs().filter(pl.col("gained").is_not_null())
-    pairs = pairs.sort(*ARM, "domain", "dataset", "index")
-    table = pairs.select(
-        *CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "n", "gained",
-        "lost", (pl.col("gained") - pl.col("lost")).alias("net"),
-    )  # fmt: skip
-    gained, lost = ((table[name] * table["n"]).to_numpy() for name in ("gained", "lost"))
-    p = pl.Series("p", sign_test(np.rint(gained), np.rint(lost)), dtype=pl.Float64)
-    return table.with_columns(p, pl.Series("p_adjusted", adjust_p_values(p.to_numpy())))
 
 
 AGREEMENT = ("nats_per_token", "cross_entropy_to_base", "same_top_token")

@@ -1,6 +1,6 @@
 """What fine-tuning adds: tuned minus base, by dataset and by group of datasets.
 
-Tables `gains`, `trainings`, `group_gains`, `gain_trends`, `paper_groups` and `domains`.
+Tables `gains`, `trainings`, `group_gains`, `gain_trends` and `paper_groups`.
 """
 
 from __future__ import annotations
@@ -239,18 +239,3 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
         .drop("once")
         .sort(*line, "index")
     )
-
-
-def domains(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Mean gain of a task's models on its own test sets and on the rest of its family.
-
-    One row per (task, method, domain, checkpoint), domain `in`, `out` or `cross`: gain = mean over
-    the datasets of that domain of tuned minus base, its interval, and the datasets averaged over.
-    ``complete`` is false where a dataset that other checkpoints have is missing.
-    """
-    view = scores.main_view(settings.format, settings.shots)
-    pairs = view.pairs()
-    line = ["train_task", *METHOD, "domain"]
-    by = [*line, *CHECKPOINT]
-    table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
-    return flag_incomplete(table, line).sort(*line, "index")

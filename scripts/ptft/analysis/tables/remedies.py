@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import SAME_ANSWER, SAME_TOP_TOKEN, schema
+from ptft.analysis.cell_scores import schema
 from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     DETECTABLE,
@@ -27,9 +27,8 @@ from ptft.analysis.estimates import (
     Estimates,
     SeedPart,
     with_comparison,
-    with_interval,
 )
-from ptft.analysis.scores import CHECKPOINT, GROUP, Scores, once
+from ptft.analysis.scores import CHECKPOINT, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import POWER, small_sample_quantile
 from ptft.analysis.tables.forgetting import bounded_change
@@ -207,8 +206,6 @@ class Points:
 
     table: pl.DataFrame
     """(P) columns ``POINT``, n_seeds, own_datasets, other_datasets"""
-    others: pl.DataFrame
-    """pairs of tuned and base scores on other families, of which ``kept`` is made"""
     gain: Versions
     """tuned minus base, mean over the task's own test sets"""
     kept: Versions
@@ -292,7 +289,7 @@ def points_of(scores: Scores, settings: Settings) -> Points:
         pl.col("datasets").alias("own_datasets"),
         keeps["datasets"].alias("other_datasets"),
     ).drop("datasets")
-    return Points(table, others, gain, kept)
+    return Points(table, gain, kept)
 
 
 def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.DataFrame, Versions]:
@@ -333,13 +330,10 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     so.
 
     ``text_change`` is what it keeps of generic text: bits per byte, tuned minus base, their mean
-    over the text datasets: above 0 something is lost. ``same_answer`` is its agreement with the
-    base model: the share of examples of other families on which both give the same answer, right
-    or wrong (where text is generated, the same text); ``same_top_token`` that on text, the share of
-    tokens where both find the same one likeliest. Null if none of that was scored.
+    over the text datasets: above 0 something is lost; null without text.
 
-    All have paired intervals; gain, kept and text_change also have the smallest true difference
-    found with a power of 80 % (suffix ``_detectable``).
+    All have paired intervals and the smallest true difference found with a power of 80 % (suffix
+    ``_detectable``).
     """
     points = points_of(scores, settings)
     fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)
@@ -355,52 +349,14 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
         pl.Series("front", fronts[:, 0]),
         pl.Series("front_share", fronts[:, 1:].mean(axis=1), pl.Float64),
     )
-    beside = _beside(scores, points)
-    for name in (TEXT, SAME_ANSWER, SAME_TOP_TOKEN):
-        if name in beside:
-            told = _means(name, *beside[name], settings.level)
-            if name != TEXT:  # where few seeds widen the interval of a share, it stays one
-                told = told.with_columns(pl.col(f"^{name}_ci_.*$").clip(0, 1))
-            table = table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
-        else:
-            parts = (*INTERVAL, DETECTABLE) if name == TEXT else INTERVAL
-            unknown = (name, *(f"{name}_{part}" for part in parts))
-            table = table.with_columns(pl.lit(None, pl.Float64).alias(part) for part in unknown)
-    return table
-
-
-def _beside(scores: Scores, points: Points) -> dict[str, tuple[Scores, pl.DataFrame, Change]]:
-    """What else is known of the points: by name the scores, their pairs, and what is averaged."""
-    found: dict[str, tuple[Scores, pl.DataFrame, Change]] = {}
-    answers, texts = scores.against_base.get(SAME_ANSWER), scores.texts
-    if answers is not None:
-        same = answers.cells.join(points.others, on=GROUP, how="semi", nulls_equal=True)
-        found[SAME_ANSWER] = (answers.among(same), _alone(same), _as_it_is)
-    if texts is not None:
-        found[TEXT] = (texts, texts.pairs(), np.subtract)
-        if (tokens := texts.against_base.get(SAME_TOP_TOKEN)) is not None:
-            found[SAME_TOP_TOKEN] = (tokens, _alone(tokens.cells), _as_it_is)
-    return found
-
-
-def _as_it_is(tuned: np.ndarray, base: np.ndarray) -> np.ndarray:
-    return tuned
-
-
-def _alone(shares: pl.DataFrame) -> pl.DataFrame:
-    """Shares that compare with a base model by themselves, in the form of pairs."""
-    return shares.with_columns(base="value", base_row="row")
-
-
-def _means(
-    name: str, view: Scores, pairs: pl.DataFrame, change: Change, level: float
-) -> pl.DataFrame:
-    """The mean of each point over its datasets, with its interval."""
-    means, versions = mean_points(view, pairs, change)
+    if scores.texts is None:
+        unknown = (TEXT, *(f"{TEXT}_{part}" for part in (*INTERVAL, DETECTABLE)))
+        return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in unknown)
+    means, versions = mean_points(scores.texts, scores.texts.pairs(), np.subtract)
     estimates = versions.estimates(versions.values)
-    table = means.select(POINT).with_columns(pl.Series(name, estimates.values, pl.Float64))
-    told = with_comparison if name == TEXT else with_interval
-    return told(table, estimates, level, f"{name}_")
+    told = means.select(POINT).with_columns(pl.Series(TEXT, estimates.values, pl.Float64))
+    told = with_comparison(told, estimates, settings.level, f"{TEXT}_")
+    return table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
 
 
 REFERENCE = ("full", None, None)

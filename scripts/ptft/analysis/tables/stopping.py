@@ -9,10 +9,8 @@ import polars as pl
 
 from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Estimates, SeedPart, difference
-from ptft.analysis.scores import ARM, BASE, METHOD, Scores
+from ptft.analysis.scores import ARM, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.statistics import rank_correlation
-from ptft.analysis.tables.learning import groups
 
 CURVE = [*ARM, "dataset"]
 # A margin that is a larger share of the last score than this can't tell a loss from none.
@@ -78,22 +76,15 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
     and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
     checkpoint's count is not known (`main` often). ``too_low``: the margin is more than a fifth of
     the last score, so such a row gives no verdict.
-
-    ``base_turn`` is the same rule on the base model's curve of the dataset, ``learned_turn`` the
-    median over the datasets learned in pre-training: the paper suspects (its section 5) that this
-    few-shot turning point predicts the stop.
     """
     view = scores.main_view(settings.format, settings.shots)
-    names = view.checkpoints["checkpoint"].to_list()
     tokens = dict(view.checkpoints.select("checkpoint", "tokens").iter_rows())
-    learned_turn = _learned_turn(view, scores, settings)
     pairs = view.pairs().filter(pl.col("domain") == "in").sort(*CURVE, "index")
     rows = []
     for key, curve in pairs.group_by(CURVE, maintain_order=True):
         if len(curve) < 2:
             continue
-        found = _find(view, curve, "value", "row", settings)
-        turn = _find(view, curve, "base", "base_row", settings)
+        found = _find(view, curve, settings)
         at = curve["checkpoint"].to_list()
         row = dict(zip(CURVE, key, strict=True)) | {
             "metric": curve["metric"][0],
@@ -111,11 +102,6 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
             "stop_support": found.support,
             "safe_checkpoint": None if found.safe is None else at[found.safe],
             "safe_index": None if found.safe is None else curve["index"][found.safe],
-            "base_turn": at[turn.stop],
-            "learned_turn": None if learned_turn is None else names[learned_turn],
-            "after_learned_turn": None
-            if learned_turn is None
-            else curve["index"][found.stop] - learned_turn,
         }
         for which in ("stop", "safe"):
             row |= _saved(which, row[f"{which}_checkpoint"], at[-1], tokens, settings)
@@ -128,21 +114,20 @@ SCHEMA = schema(
     *CURVE,
     *("metric", "format", "shots", "n_seeds", "margin", "n_checkpoints", "last_checkpoint"),
     *("last_score", "too_low", "stop_checkpoint", "stop_index", "stop_score", "stop_support"),
-    *("safe_checkpoint", "safe_index", "base_turn", "learned_turn", "after_learned_turn"),
+    *("safe_checkpoint", "safe_index"),
     *(f"{which}_{saved}" for which in ("stop", "safe") for saved in _SAVED),
     **dict.fromkeys(["last_checkpoint", "stop_checkpoint", "safe_checkpoint"], pl.String),
-    **dict.fromkeys(["base_turn", "learned_turn"], pl.String),
-    **dict.fromkeys(["stop_index", "safe_index", "after_learned_turn"], pl.Int64),
+    **dict.fromkeys(["stop_index", "safe_index"], pl.Int64),
     **dict.fromkeys(["stop_tokens_saved", "safe_tokens_saved"], pl.Int64),
     too_low=pl.Boolean,
 )
 
 
-def _find(view: Scores, curve: pl.DataFrame, value: str, row: str, settings: Settings) -> StopPoint:
-    rows = curve[row].to_numpy()
+def _find(view: Scores, curve: pl.DataFrame, settings: Settings) -> StopPoint:
+    rows = curve["row"].to_numpy()
     last = np.full(len(rows), rows[-1])
     return stop_point(
-        curve[value].to_numpy(),
+        curve["value"].to_numpy(),
         view.draws[rows],
         settings.stop_margin,
         settings.level,
@@ -162,62 +147,3 @@ def _saved(
         if settings.pretraining_gpu_hours is not None:
             hours = share * settings.pretraining_gpu_hours
     return {f"{which}_{name}": n for name, n in zip(_SAVED, (saved, share, hours), strict=True)}
-
-
-def _learned_turn(view: Scores, scores: Scores, settings: Settings) -> int | None:
-    """Median checkpoint at which the datasets learned in pre-training level off."""
-    learned = groups(scores, settings).filter(pl.col("group") == "learned")["dataset"].to_list()
-    base = view.cells.filter(BASE, pl.col("dataset").is_in(learned)).sort("dataset", "index")
-    turns = [
-        curve["index"][_find(view, curve, "value", "row", settings).stop]
-        for _, curve in base.group_by("dataset", maintain_order=True)
-    ]
-    return int(np.median(turns)) if turns else None
-
-
-def stopping_prediction(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Rank correlation, over tasks, of the base models' turning point and the stopping checkpoint.
-
-    Both are positions of checkpoints (table `stopping`, by the scores as they are), averaged over
-    the task's own test sets, so that a task counts once. One row per method: Spearman's rho, the
-    range null_low to null_high in which it is with probability ``settings.level`` if the order
-    of the tasks were chance, and the two-sided p-value, both from the permutations of the tasks
-    (all of them, up to 7 tasks).
-
-    verdict: `related` if p is at most 1 - level, else `not shown`; `too few tasks` where no order
-    of these tasks, however clear, could give such a p (always with four or fewer); `no spread`
-    where all tasks stop, or turn, at the same checkpoint.
-    """
-    order = scores.checkpoints.select("index", base_turn="checkpoint")
-    tasks = (
-        stopping(scores, settings)
-        .join(order.rename({"index": "turn"}), on="base_turn")
-        .group_by(ARM)
-        .agg(pl.col("turn", "stop_index").mean(), pl.col("n_seeds").min())
-        .sort(ARM)
-    )
-    rows = []
-    for method, group in tasks.group_by(METHOD, maintain_order=True):
-        turns, stops = group["turn"].to_numpy(), group["stop_index"].to_numpy()
-        found = rank_correlation(turns, stops, settings.level)
-        alpha = 1 - settings.level
-        if np.isnan(found.rho):
-            verdict = "no spread" if len(group) > 2 else "too few tasks"
-        elif found.smallest_p > alpha:
-            verdict = "too few tasks"
-        else:
-            verdict = "related" if found.p <= alpha else "not shown"
-        rows.append(
-            dict(zip(METHOD, method, strict=True))
-            | {"n_seeds": group["n_seeds"].min(), "n_tasks": len(group), "verdict": verdict}
-            | {"tasks": " ".join(group["train_task"]), "rho": found.rho, "p": found.p}
-            | {"null_low": found.null_low, "null_high": found.null_high}
-        )
-    table = pl.DataFrame(rows, schema=PREDICTION_SCHEMA)
-    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
-
-
-PREDICTION_SCHEMA = schema(
-    *METHOD, "n_seeds", "n_tasks", "tasks", "rho", "null_low", "null_high", "p", "verdict",
-    tasks=pl.String,
-)  # fmt: skip
