@@ -1,6 +1,7 @@
 """The engine against plain full-prompt scoring, and its independence from batching."""
 
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,6 +127,17 @@ def test_end_tokens_of_the_generation_config_count():
     assert wrap_model(model, tokenizer).eos_ids == {0, 7, 9}
     model.generation_config.eos_token_id = 8
     assert wrap_model(model, tokenizer).eos_ids == {0, 8}
+
+
+def test_a_vocabulary_is_decoded_once_a_model(loaded, prompts, monkeypatch):
+    decode, calls = loaded.tokenizer.batch_decode, []
+    monkeypatch.setattr(
+        loaded.tokenizer, "batch_decode", lambda ids: calls.append(1) or decode(ids)
+    )
+    fresh = replace(loaded)
+    for _ in range(2):
+        Engine(fresh).generate(prompts[:2], 2, stop=["."])
+    assert len(calls) == 1
 
 
 def test_a_batch_that_is_done_leaves_no_memory_behind(loaded, prompts):

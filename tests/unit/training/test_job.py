@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import resource
 import shutil
 import signal
@@ -67,6 +68,11 @@ def undisturbed(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     assert finetune_model.main(arguments(files, folder, settings=VALIDATED)) == 0
     return folder
+
+
+def test_memory_of_a_gpu_may_grow_in_segments(undisturbed):
+    """Texts of many lengths fragment it; torch reads this once, as it starts."""
+    assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
 
 
 def test_finished_folder_holds_model_curve_and_summary(undisturbed):
@@ -216,6 +222,29 @@ def test_one_update_moves_the_model_and_one_that_does_not_is_said(
     assert summary["steps"] == 1 and summary["verdict"] == verdict
     assert (summary["final_loss"] < summary["start_loss"]) == (verdict == "constant")
     assert ("did not learn (not moved)" in caplog.text) == (verdict == "not moved")
+
+
+@pytest.mark.parametrize(("method", "settings"), [("lora", {"rank": 4}), ("full", {"kl": 0.1})])
+def test_what_is_frozen_is_in_the_precision_of_the_forward_pass(
+    files, tmp_path, monkeypatch, method, settings
+):
+    """An adapter's base, and the checkpoint that predictions are held against."""
+    make, runs = job._Finetuning._trainer, []
+
+    def watched(self, rate):
+        trainer = make(self, rate)
+        runs.append(trainer.run)
+        return trainer
+
+    monkeypatch.setattr(job._Finetuning, "_trainer", watched)
+    settings = {"epochs": 1, "dtype": "bfloat16"} | settings
+    assert finetune_model.main(arguments(files, tmp_path, method, settings=settings)) == 0
+    frozen = runs[0].base.model if runs[0].base else runs[0].model
+    found = {
+        ("proj" in name and "lora" not in name, weight.dtype)
+        for name, weight in frozen.named_parameters()
+    }
+    assert found == {(True, torch.bfloat16), (False, torch.float32)}
 
 
 def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_path, monkeypatch):
