@@ -413,7 +413,7 @@ class _Finetuning:
         rates = self.settings.learning_rates
         if not rates:
             trainer = self._trainer(self.settings.lr)
-            trainer.train(self._state(), self.stop)
+            trainer.train(self._state(self.request.state), self.stop)
             return trainer, []
         candidates, trainer = [], None
         for rate in rates:
@@ -421,7 +421,7 @@ class _Finetuning:
             trainer = self._trainer(rate)
             diverged = None
             try:
-                trainer.train(self._state(f"lr-{rate:g}"), self.stop, keep_state=True)
+                trainer.train(self._state_of(rate), self.stop, keep_state=True)
             except Diverged as error:
                 log.warning("%s", error)
                 diverged = str(error)
@@ -433,11 +433,14 @@ class _Finetuning:
         if best != len(rates) - 1:
             trainer = None
             trainer = self._trainer(rates[best])
-            trainer.train(self._state(f"lr-{rates[best]:g}"), self.stop)
+            trainer.train(self._state_of(rates[best]), self.stop)
         return trainer, candidates
 
-    def _state(self, *within: str) -> StateFolder:
-        return StateFolder(self.request.state.joinpath(*within), self.identity)
+    def _state(self, folder: Path) -> StateFolder:
+        return StateFolder(folder, self.identity)
+
+    def _state_of(self, rate: float) -> StateFolder:
+        return self._state(self.request.state / f"lr-{rate:g}")
 
     def _trainer(self, rate: float, way: Way | None = None) -> Trainer:
         """A trainer of the checkpoint's model, new each time."""
