@@ -38,15 +38,15 @@ def test_a_claim_is_decided_by_its_row_and_counted_over_studies(claims):
 
 
 def test_each_model_of_the_claims_has_a_study_and_a_seed_of_its_own(claims):
-    assert len({each.name for each in claims.models(short=False)}) == 4
-    short, full = (claims.Model(1, "other").write(seeds=2, short=short) for short in (True, False))
-    assert (short.stem, full.stem) == ("claims-pocket-1-other-short", "claims-pocket-1-other")
+    assert len({each.name for each in claims.models(short=False)}) == 6
+    short, full = (claims.Model(1, "plain").write(seeds=2, short=short) for short in (True, False))
+    assert (short.stem, full.stem) == ("claims-pocket-1-plain-short", "claims-pocket-1-plain")
     for file in (short, full):
         assert named_study(file).name == file.stem
     study = yaml.safe_load(short.read_text())
-    assert study["model"] == "pocket-1-other"
+    assert study["model"] == "pocket-1-plain"
     assert study["finetune"].keys() == {"full"}
     assert study["finetune"]["full"]["seeds"] == [0, 1]
     assert study["finetune"]["full"]["checkpoints"] == study["checkpoints"][1:]
-    model = yaml.safe_load((claims.STUDIES / "models/pocket-1-other.yaml").read_text())
+    model = yaml.safe_load((claims.STUDIES / "models/pocket-1-plain.yaml").read_text())
     assert model["source"]["pretraining"]["seed"] == 1
