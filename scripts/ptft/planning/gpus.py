@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
+from ptft.evaluation.cells import generates
 from ptft.planning.workload import ADAPTER_SHARE, TFLOPS, Workload, model_size
 from ptft.runtime.gpus import gpu_memory_gb
 from ptft.study.grid import Arm, Grid
@@ -77,12 +78,19 @@ class GpuMemory:
         matrices = 4 * hidden + 2 * (hidden + keys) + (3 if self.gated else 2) * (hidden + inner)
         return rank * shape.num_hidden_layers * matrices
 
-    def scoring(self, tokens: float, copies: int = 1) -> float:
-        """Of the GPU that scores a prompt of so many tokens, in bfloat16."""
+    def scoring(self, tokens: float, copies: int = 1, generating: bool = True) -> float:
+        """Of the GPU that scores a prompt of so many tokens, in bfloat16.
+
+        Args:
+            tokens: of the prompt.
+            copies: of the weights.
+            generating: whether a text follows, for which keys and values of all layers are kept.
+        """
         shape = self.shape
         if shape is None:
             return 2 * copies * self.weights
-        keys = 2 * shape.num_hidden_layers * 2 * shape.hidden_size * shape.key_share
+        kept = shape.num_hidden_layers if generating else 1
+        keys = 2 * kept * 2 * shape.hidden_size * shape.key_share
         batch = 2 * (12 * shape.hidden_size + 3 * shape.intermediate_size)
         return 2 * copies * self.weights + tokens * (keys + batch)
 
@@ -201,12 +209,16 @@ class GpuChoice:
     @cached_property
     def scoring_gigabytes(self) -> float:
         """At least so much is taken by an evaluation of its GPU."""
-        sizes = {name: self.workload.sizes[name, "test"] for name in self.grid.prompted}
-        # The longest prompt: an example and its shots, of the size that is known.
-        prompt = max(size.tokens * (1 + max(self.grid.shots(name))) for name, size in sizes.items())
+        grid, memory = self.grid, self._memory
         # Text is scored with the base model beside the tuned one.
-        compared = any(map(self.grid.is_text, self.grid.datasets)) and bool(self.grid.tasks)
-        return self._memory.scoring(prompt, self.grid.model_copies + compared) / GB
+        compared = any(map(grid.is_text, grid.datasets)) and bool(grid.tasks)
+        taken = []
+        for name in grid.prompted:
+            # A prompt: an example and its shots, of the size that is known.
+            tokens = self.workload.sizes[name, "test"].tokens * (1 + max(grid.shots(name)))
+            generating = generates(grid.families[grid.family(name)].kind, grid.study.evaluate.also)
+            taken.append(memory.scoring(tokens, grid.model_copies + compared, generating))
+        return max(taken) / GB
 
     def of_arm(self, arm: Arm) -> "Training":
         """What its training takes."""

@@ -203,6 +203,17 @@ class SlowState(StateFolder):
         self.written.append(time.monotonic())
 
 
+def test_wishes_are_exchanged_on_the_host(monkeypatch):
+    """On several GPUs no update waits for its GPU to agree on a stop."""
+    sent = []
+    monkeypatch.setattr(
+        device_module.dist, "all_reduce", lambda votes, group: sent.append((votes.device, group))
+    )
+    devices = Devices(torch.device("cuda"), 0, 2, waiting="the hosts")
+    assert devices.any(True, False) == [True, False]
+    assert sent == [(torch.device("cpu"), "the hosts")]
+
+
 def resident(kind):
     """Bytes of this process, as /proc/self/status says."""
     status = Path("/proc/self/status").read_text()

@@ -1,21 +1,12 @@
 """Training on a GPU that computes nothing: memory as planned, no waiting, nothing left behind."""
 
 import pytest
-from tests.fake_gpu import GIB, run
+from tests.fake_gpu import GIB, SHAPES, run
 
 from ptft.planning.gpus import GpuMemory
 from ptft.study.models import Shape
 
 pytestmark = pytest.mark.slow
-SHAPES = {
-    "Olmo": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-             "num_attention_heads": 16, "num_key_value_heads": 16, "vocab_size": 50304,
-             "tie_word_embeddings": True},
-    "Llama": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-              "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
-              "tie_word_embeddings": False},
-}  # fmt: skip
-"""OLMo-1B and Llama-3-8B"""
 TRAIN = """
 import json, sys
 import numpy as np
