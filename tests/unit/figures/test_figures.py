@@ -287,3 +287,10 @@ def test_a_cell_has_the_rings_of_its_own_score_and_of_its_base_models(tables):
     [ax] = draw("stopping", tables | {"suspicious": marked}).axes
     [ring] = [line for line in ax.lines if line.get_label() == WARNED]
     assert int(ring.get_xdata()[0]) == 2
+
+
+def test_a_task_that_was_not_trained_from_a_checkpoint_has_no_panel_there(tables):
+    alone = ~((pl.col("train_task") == "nli") & (pl.col("index") == 1))
+    figure = draw("tradeoff", tables | {"tradeoff": tables["tradeoff"].filter(alone)})
+    hidden = [ax for ax in figure.axes if not ax.get_visible()]
+    assert len(hidden) == 1 and all(ax.get_title("left") for ax in figure.axes if ax not in hidden)
