@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import gc
+import importlib.util
 import os
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (set PTFT_SHARED)")
     return folder
+
+
+@pytest.fixture
+def load_benchmark(repository, monkeypatch):
+    """Function: a program of benchmarks/ by its name; a package of that name may be installed."""
+    folder = repository / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"benchmark_of_{name}", folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(autouse=True)

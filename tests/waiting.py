@@ -38,6 +38,12 @@ def wait_until(condition: Callable[[], T], what: str, process: Popen | None = No
     raise TimeoutError(f"waited {PATIENCE:.0f} s in vain for {what}")
 
 
+def hooked(**variables: str) -> dict[str, str]:
+    """An environment in which Python reads `stopping/sitecustomize.py`, and what is asked of it."""
+    paths = [str(Path(__file__).parent / "stopping"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))} | variables
+
+
 @dataclass
 class Stops:
     """Programs that stop themselves (SIGSTOP) in their middle, by ``stopping/sitecustomize.py``.
@@ -58,11 +64,8 @@ class Stops:
     def environment(self) -> dict[str, str]:
         """The environment of a call whose programs are to stop."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        paths = [str(Path(__file__).parent / "stopping"), os.environ.get("PYTHONPATH", "")]
-        return os.environ | {
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "PTFT_TEST_STOP": f"{self.folder}:{self.nth}:{self.times}:{self.files}",
-        }
+        stop = f"{self.folder}:{self.nth}:{self.times}:{self.files}"
+        return hooked(PTFT_TEST_STOP=stop)
 
     def next(self, process: Popen) -> tuple[Path, int]:
         """Wait for a program to stop: the file after which it did, and its process id.

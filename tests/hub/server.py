@@ -66,8 +66,7 @@ class Fault:
             ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored),
             ``trickle`` (a byte now and then), ``silent`` (no answer at all), ``html`` (a login
             page), ``endless`` (more bytes than were announced), ``pages`` (a listing with a
-            next page), ``trickling error`` (an error whose body trickles), ``framing`` (chunked,
-            and what trickles is the head of the first chunk).
+            next page).
     """
 
     kind: str
@@ -154,16 +153,6 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults[path].popleft() if hub.faults[path] else None
         if fault and fault.kind == "status":
             self._json(fault.status, {"error": "fault on order"}, **fault.headers)
-        elif fault and fault.kind == "trickling error":
-            self.send_response(fault.status)
-            self.send_header("Content-Length", str(LARGE))
-            self.end_headers()
-            self._trickle(path, bytes(LARGE))
-        elif fault and fault.kind == "framing":
-            self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self._trickle(path, b"4;" + b"x" * LARGE)
         elif fault and fault.kind == "silent":
             hub.released.wait()
             self.close_connection = True

@@ -145,7 +145,8 @@ def test_the_guide_on_a_hub(folders, tmp_path, repository):
         (tmp_path / "study.yaml").write_text(whole)
         study.run("fetch")
         records = [f"results/remote/state/scored/main/{name}.json" for name in names]
-        output = study.run(*records)
+        # All else needs no network.
+        output = study.run(*records, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
     assert "Fine-tune" not in output
     cells = [
         (

@@ -170,20 +170,7 @@ def test_an_absent_step_stops_before_any_download(hub, tmp_path, repository):
     assert not hub.sent
 
 
-METRIC = b"""
-import datasets
-import evaluate
-
-
-class Lengths(evaluate.Metric):
-    def _info(self):
-        text = datasets.Value("string")
-        features = datasets.Features({"predictions": text, "references": text})
-        return evaluate.MetricInfo(description="", citation="", features=features)
-
-    def _compute(self, predictions, references):
-        return {"lengths": sum(map(len, references))}
-"""
+METRIC = (Path(__file__).parents[1] / "unit/lengths_metric.py").read_bytes()
 WRITING = """\
 kind: generation
 formats: {default: "# {text} : "}

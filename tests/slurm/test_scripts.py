@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 def submit(study, script, *options, pace=()):
     """Submit a script of the clone for the study's cells; its Slurm id."""
-    environment = study.stops.environment() if study.stops else dict(os.environ)
+    environment = study.environment
     programs = os.path.dirname(sys.executable)  # where `snakemake` is, as in an active environment
     environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     command = ["sbatch", "--parsable", "--mem=4G", "--cpus-per-task=2", *options]

@@ -1,11 +1,11 @@
 """What dies overnight: each failure ends in a finished study with the tables of a quiet night."""
 
-import os
 import re
 import signal
 
 import pytest
 
+from ..stand_ins import Installed
 from ..waiting import wait_until
 from .cluster import kill, processes_of_job
 from .study import is_struck
@@ -36,19 +36,14 @@ def assert_no_gpu_is_double_booked(study):
     return {node for node, _ in booked}
 
 
-def replace_unnoticed(file, content):
-    """Change a file but not its time, so that no job is made again because of it."""
-    times = file.stat()
-    file.write_bytes(content)
-    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def test_an_undisturbed_run(study, reference, tmp_path):
+def test_an_undisturbed_run(study, reference, tmp_path, monkeypatch):
     """All nodes work, no GPU is booked twice, the tables are those of a local run.
 
     Each job asks for the GPU that is there, the preferred one being too small, in the partition
-    that has it, and loads a module.
+    that has it, loads a module, and runs its program in a container.
     """
+    installed = Installed(tmp_path, monkeypatch)
+    (study.root / "envs/container.sif").touch()
     study.narrow("[step4]", "[0, 1]")
     file = study.root / "study.yaml"
     models = "gpus: 1, gpu_models: {l4: 1.0e-5, a100: 80}"
@@ -63,7 +58,7 @@ def test_an_undisturbed_run(study, reference, tmp_path):
     load = f"precommand: echo $SLURM_JOB_ID >> {loaded}"
     profile.write_text(re.sub("# precommand: .*", load, text))
     earlier = {job["id"] for job in study.cluster.jobs()}
-    study.start(stops=1)
+    study.start("--sdm", "apptainer", stops=1)
     trainings = [study.hold() for _ in range(2)]  # pause, so that a third job has a third node
     wait_until(lambda: study.records("evaluate_model"), "a third job runs", study.process)
     for _, _, process in trainings:
@@ -78,6 +73,9 @@ def test_an_undisturbed_run(study, reference, tmp_path):
     submitted = {job["id"] for job in jobs} - earlier
     assert sorted(calls) == sorted(submitted)
     assert len(calls) == 2 + 1 + 2
+    models = [call for call in installed.asked("exec") if "scripts/run_job.py" in call[-1]]
+    assert len(models) == 2 + 1 + 2
+    assert all("--nv" in call[: call.index("envs/container.sif")] for call in models)
     assert {job["partition"] for job in jobs if job["id"] in submitted} == {"chosen"}
     assert {job["memory"] for job in jobs} == {"4001M"}  # the profile's default is 4000
     for rule, jobs in (("finetune_model", 2), ("evaluate_model", 1 + 2)):
@@ -150,28 +148,3 @@ def test_a_killed_main_process_and_its_orphans(study, reference):
     for path, before in done_before.items():
         assert path.stat().st_ino == before
     wait_until(lambda: not processes_of_job(orphan), "the orphan has ended")
-
-
-def test_a_cell_that_always_fails(study, reference):
-    """The rest completes; after the mend, only that cell is computed."""
-    study.narrow("[step4]", "[0]")
-    study.run("--until", "digest_splits")  # after this, no check refuses what is damaged
-    file = study.results / "datasets/pocket_summary/test.jsonl"
-    whole = file.read_bytes()
-    replace_unnoticed(file, whole.replace(b'"gold"', b'"golt"', 1))
-    study.start("--retries", "0", "--until", "evaluate_model")
-    study.finish(succeeds=False)
-    attempts = study.records("evaluate_model")
-    assert [record.status for records in attempts.values() for record in records] == [1, 1]
-    assert len(list(study.results.glob("models/*/*"))) == 1
-    store = study.results / "state/cells"
-    kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
-    assert len(kept) == 2
-
-    replace_unnoticed(file, whole)
-    study.run()
-    study.assert_cells_equal(reference)
-    assert len(list(store.rglob("*.parquet"))) == 4
-    assert all(path.stat().st_ino == before for path, before in kept.items())
-    for records in study.records("evaluate_model").values():
-        assert [(record.cells, record.reused) for record in records] == [(2, 0), (2, 1)]

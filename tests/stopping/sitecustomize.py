@@ -1,8 +1,10 @@
 """Python reads this at its start where a test puts the folder on PYTHONPATH (``tests/waiting.py``).
 
-A program that has put one of the named files in place, by a rename, stops itself.
+A program that has put one of the named files in place, by a rename, stops itself; what would pause
+for long pauses for as long as is named.
 """
 
+import asyncio
 import contextlib
 import fnmatch
 import hashlib
@@ -39,3 +41,7 @@ if "PTFT_TEST_STOP" in os.environ:
         return False
 
     Path.replace = replace_and_stop
+
+if "PTFT_TEST_PAUSE" in os.environ:
+    longest, sleep = float(os.environ["PTFT_TEST_PAUSE"]), asyncio.sleep
+    asyncio.sleep = lambda delay, result=None: sleep(min(delay, longest), result)

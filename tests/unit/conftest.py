@@ -1,7 +1,5 @@
 """Fixtures of several rooms."""
 
-import importlib.util
-
 import pytest
 from synthetic_scores import add_text, study_slice, write_evaluations
 
@@ -9,6 +7,7 @@ from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
+from ptft.study import named_study
 
 
 @pytest.fixture(scope="session")
@@ -22,15 +21,6 @@ def tables(tmp_path_factory):
 
 
 @pytest.fixture
-def load_benchmark(repository, monkeypatch):
-    """Function: a program of benchmarks/ by its name; a package of that name may be installed."""
-    folder = repository / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-
-    def load(name):
-        spec = importlib.util.spec_from_file_location(f"benchmark_of_{name}", folder / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+def grid(repository):
+    """Of tests/studies/cluster.yaml: two checkpoints x (base and two seeds), two cells each."""
+    return named_study(repository / "tests/studies/cluster.yaml")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
@@ -15,7 +14,7 @@ from ptft.audit.trained import TrainedSlice
 from ptft.data.prepare import SplitSlice
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.files import Slices, read_slice
-from ptft.study import StudyError, read_study
+from ptft.study import StudyError, named_study
 from ptft.study.slices import (
     checked_trainings,
     collection_slice,
@@ -92,8 +91,7 @@ def test_every_slice_of_a_study_is_of_the_type_its_program_reads(
 ):
     monkeypatch.chdir(tmp_path)
     slices = Slices("slices", at_once=True)
-    file = repository / f"config/{study}.yaml"
-    grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+    grid = named_study(repository / f"config/{study}.yaml")
 
     def there_and_back(content, schema):
         return read_slice(Path(slices.file("job", lambda: content)), schema)

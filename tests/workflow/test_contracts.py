@@ -341,6 +341,12 @@ def test_a_sweep_is_tuned_and_evaluated_alone_where_its_group_is(finished):
     assert in_all == {"fine-tune": "6", "evaluate": "8", "cells": str(8 * 18)}
 
 
+def test_other_gpus_train_and_score_nothing_again(finished):
+    models = "compute: {gpus: 1, gpu_models: {l4: 24, a100: 80}}"
+    finished.edit("study.yaml", "bootstrap:", f"{models}\nbootstrap:")
+    assert finished.planned() == ["Write the report", RESOLVED]
+
+
 def test_a_dropped_checkpoint_only_makes_the_tables_again(finished):
     finished.edit("study.yaml", "[step4, step16]", "[step4]")
     assert finished.planned() == sorted([*TAIL, *DRAWN, RESOLVED])
@@ -358,6 +364,7 @@ def test_who_reads_a_cell_that_is_gone_says_how_to_get_it_back(finished):
     before = pl.read_parquet(finished.root / cell)
     (finished.root / cell).unlink()
     assert finished.planned() == []  # no table would differ
+    finished.edit("scripts/collect_cells.py", "MOST_SECONDS = 60", "MOST_SECONDS = 0.1")
     said = finished.snakemake("--forcerun", "collect_cells", "--until", "collect_cells", fails=True)
     assert f"{cell}: gone since the evaluation; `rm {RECORDS[0]}` and call snakemake" in said
     (finished.root / RECORDS[0]).unlink()

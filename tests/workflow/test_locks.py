@@ -108,6 +108,8 @@ def test_under_a_profile_a_study_has_one_main_process(
         monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
     shutil.copytree(repository / "slurm", clone.root / "slurm")
     options = ["--profile", profile]
+    if plugin:  # else Snakemake pauses for as long before it ends
+        options += ["--slurm-init-seconds-before-status-checks", "1"]
     first, gate = start(clone, RESOLVED, *options)
     said = refused(clone, RESOLVED, *options)
     assert f"another Snakemake (process {first.pid} on " in said

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ptft.evaluation.records import recorded_cells
 from ptft.runtime.job_records import JobRecord, read_records
 from tests.waiting import Stops
 
@@ -37,23 +38,52 @@ def cells(clone: Clone) -> pl.DataFrame:
     return pl.read_parquet(clone.root / "results/tiny/tables/cells.parquet")
 
 
+RECORD = "results/tiny/state/scored/step4/base.json"
+
+
+def give_up_cells(clone: Clone) -> tuple[Path, Path]:
+    """Delete the scores of a base model; folders of the results and of the store of cells."""
+    results = clone.root / "results/tiny"
+    store = results / "state/cells"
+    for name, key in recorded_cells(clone.root / RECORD).items():
+        (results / "evaluations/step4/base" / name).unlink()
+        (store / f"{key}.parquet").unlink()
+    (clone.root / RECORD).unlink()
+    return results, store
+
+
 def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     """Finished cells are kept: the rerun scores the others only, and all tables are the same."""
     before = cells(finished)
-    results = finished.root / "results/tiny"
-    store = results / "state/cells"
-    records = results.glob("state/scored/*/*.json")
-    for path in [*records, *results.glob("evaluations/step4/base/*"), *store.rglob("*.parquet")]:
-        path.unlink()
+    results, store = give_up_cells(finished)
     stops = Stops(tmp_path / "stops", f"{store}/*.parquet", nth=3)
-    kill_at_stop(finished, stops, "results/tiny/state/scored/step4/base.json")
-    kept = {path: path.stat().st_ino for path in store.rglob("*.parquet")}
+    there = set(store.rglob("*.parquet"))
+    kill_at_stop(finished, stops, RECORD)
+    kept = {path: path.stat().st_ino for path in set(store.rglob("*.parquet")) - there}
     assert not list(results.glob("evaluations/step4/base/*"))
-    finished.snakemake("evaluation", "tables")
+    finished.snakemake("tables")
     assert all(path.stat().st_ino == inode for path, inode in kept.items())
     *_, killed, last = attempts(finished, "evaluate_model/step4/base")
     assert len(kept) == 3 and (killed.reused, killed.ended) == (0, None)
     assert (last.cells, last.reused, last.status) == (18, 3, 0)
+    assert cells(finished).equals(before)
+
+
+def test_a_cell_that_always_fails_costs_itself_alone(finished):
+    """The others are kept; after the mend that one is computed, and the tables are the same."""
+    before = cells(finished)
+    _, store = give_up_cells(finished)
+    there, scoring = set(store.rglob("*.parquet")), "scripts/ptft/evaluation/scoring.py"
+    begin = "    results = CellResults()\n    rows ="
+    failing = f"    if cell.dataset == 'pocket_summary':\n        raise ValueError\n{begin}"
+    finished.edit(scoring, begin, failing)
+    output = finished.snakemake("tables", fails=True)
+    assert "pocket_summary.default.0shot failed: ValueError" in output
+    assert len(set(store.rglob("*.parquet")) - there) == 18 - 4
+    finished.edit(scoring, failing, begin)
+    finished.snakemake("tables")
+    *_, last = attempts(finished, "evaluate_model/step4/base")
+    assert (last.cells, last.reused, last.status) == (18, 14, 0)
     assert cells(finished).equals(before)
 
 

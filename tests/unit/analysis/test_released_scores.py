@@ -314,34 +314,6 @@ def test_two_runs_of_one_cell_are_refused(source):
         read_published("published", both)
 
 
-def test_a_small_table(config, tmp_path):
-    lines = [
-        ",model_id,eval dataset,Performance,std",
-        "0,olmo1b_original_hf_4shots,paws,0.5,0.01",
-        "1,olmo1b_hf_main_paws_3epoch_2e-6_4shots,paws,0.9,",
-        "2,olmo1b_hf_main_bogus_3epoch_2e-6_4shots,paws,0.9,0.01",
-        "3,who_knows,paws,0.9,0.01",
-        "4,olmo1b_original_hf_4shots,moon,0.9,0.01",
-    ]
-    (tmp_path / "all_perf_table.csv").write_text("\n".join(lines) + "\n")
-    digest = hashlib.sha256((tmp_path / "all_perf_table.csv").read_bytes()).hexdigest()
-    source = config["published"] | {
-        "root": str(tmp_path), "tables": {"all_perf_table.csv": digest},
-    }  # fmt: skip
-    read = read_published("p", source, resamples=100)
-    assert read.cells.select("arm", "value", "stderr", "domain").rows() == [
-        ("base", 0.5, 0.01, "base"), ("full.paws.s0", 0.9, None, "in"),
-    ]  # fmt: skip
-    assert read.unknown.select("row", "reason").rows() == [
-        (4, "unknown task 'bogus'"), (5, "unknown model id"), (6, "unknown dataset 'moon'"),
-    ]  # fmt: skip
-    # The gain has no interval, since one of its scores has no error.
-    gain = make_table("gains", Scores.build(read.cells, read.replicates), Settings())
-    assert gain.select("gain", "ci_low").rows() == [(pytest.approx(0.4), None)]
-    with pytest.raises(ValueError, match="the table has changed"):
-        read_published("p", source | {"tables": {"all_perf_table.csv": "0" * 64}})
-
-
 def quoted(readme):
     """Claim of the first page's table -> its numbers."""
     return {

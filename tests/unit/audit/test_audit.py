@@ -132,13 +132,6 @@ def test_prompts_are_measured_and_what_is_cut_is_counted(data, tokenizer):
     assert cut["context_length"] == 14
 
 
-def test_generation_keeps_room_for_the_answer(data, tokenizer):
-    generation = {"kind": "generation", "labels": None, "shots": [0], "max_new_tokens": 4}
-    _, prompts = audit(plan(**generation), data, tokenizer, 8)
-    # 3 + 4 fit into 8, 5 + 4 do not
-    assert row(prompts, shots=0)["truncated"] == 1
-
-
 def test_room_for_free_answers_is_measured_as_scoring_leaves_it(data, tokenizer):
     """A context that holds every prompt alone has no room for four tokens behind it."""
 

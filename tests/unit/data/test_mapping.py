@@ -1,12 +1,8 @@
 """Rewrites of texts, compared with what lm-evaluation-harness makes of the same text."""
 
 from ptft.data.mapping import (
-    after_blank,
-    before_blank,
     hellaswag_query,
-    lower_first,
     wikihow,
-    without_last_mark,
 )
 
 
@@ -22,17 +18,3 @@ def test_hellaswag_is_cleaned_as_a_whole():
     assert hellaswag_query("Skating", "Two girls skate.", "one GIRL") == (
         "Skating: Two girls skate. One girl"
     )
-
-
-def test_copa_sentences_are_joined():
-    premise = without_last_mark("The man turned on the faucet. ")
-    choice = lower_first("Water flowed from the spout.")
-    assert f"{premise} therefore {choice}" == (
-        "The man turned on the faucet therefore water flowed from the spout."
-    )
-
-
-def test_blank_divides_a_sentence():
-    sentence = "Sarah was better than Maria so _ got the easier cases."
-    assert before_blank(sentence) == "Sarah was better than Maria so "
-    assert after_blank(sentence) == "got the easier cases."

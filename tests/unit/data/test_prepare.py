@@ -86,15 +86,6 @@ def test_a_number_in_a_list_of_choices_is_refused_as_well():
         prepare(rows, choice(choices="choices.text"), "x")
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "high", 1e400])
-def test_a_score_that_is_no_number_is_refused(value):
-    scored = NLI | {"label": {"column": "label", "above": 2.5, "names": ["no", "yes"]}}
-    with pytest.raises(
-        DatasetError, match="^column 'label': found .*, expected a (text or a )?number"
-    ):
-        prepare([row(value)], spec(scored), "x")
-
-
 def choice(**description) -> dict:
     return spec(
         {"repository": "a/b", "config": "c", "fields": {"question": "q"}, **description},

@@ -10,16 +10,11 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from ptft.evaluation.metrics import (
     ROUGE_TYPES,
-    accuracy,
     answer_words,
     example_scores,
     rouge,
     words,
 )
-
-
-def test_accuracy_counts_equal_texts():
-    assert accuracy(["yes", "no", "2"], ["yes", "yes", "2"]) == {"accuracy": [1.0, 0.0, 1.0]}
 
 
 def test_rouge_equals_rouge_score():

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -302,16 +303,6 @@ def test_a_prompt_set_as_a_conversation_is_another_cell(job):
     assert [cell.chat for cell in cells] == [False, True] and keys[0] != keys[1]
 
 
-def test_a_changed_tokenizer_is_scored_anew(job):
-    folder, _, run = job
-    (folder / "model" / "merges.txt").write_text("a b")
-    assert run() == 0
-    before = stored(folder)
-    (folder / "model" / "merges.txt").write_text("a c")
-    assert run() == 0
-    assert len(stored(folder).keys() - before.keys()) == 3
-
-
 CPU = Target("cpu", "float32")
 FOLDERS = ("model", "data", "store", "record", "output")
 
@@ -421,23 +412,7 @@ def test_a_cell_comes_from_the_store_under_any_name_and_is_on_record(job):
     assert renamed["nli.renamed.2shot.parquet"] == record[cell] and cell not in renamed
 
 
-METRIC = """
-import datasets
-import evaluate
-
-
-class Lengths(evaluate.Metric):
-    def _info(self):
-        text = datasets.Value("string")
-        features = datasets.Features({"predictions": text, "references": text})
-        return evaluate.MetricInfo(description="", citation="", features=features)
-
-    def _compute(self, predictions, references):
-        return {"lengths": FACTOR * sum(map(len, references))}
-
-
-FACTOR = 1
-"""
+METRIC = (Path(__file__).parents[1] / "lengths_metric.py").read_text()
 
 
 def test_a_metric_by_name_is_a_column_and_its_code_part_of_the_key(job, tmp_path, capsys):

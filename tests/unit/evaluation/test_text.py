@@ -132,14 +132,6 @@ def test_bad_windows_vocabularies_and_weights_are_refused(engine, rows):
         cells_of_plan({"scoring_version": 1, "shots_seed": 0, "datasets": {"t": scoring}})
 
 
-def test_bfloat16_notes_how_far_batching_moves_a_document(rows):
-    tokenizer = tiny_tokenizer()
-    loaded = wrap_model(tiny_olmo(len(tokenizer)).bfloat16(), tokenizer)
-    results = evaluate_cell(Engine(loaded), text_cell(64, 64), rows, [])
-    assert results.notes["dtype"] == "bfloat16" and results.notes["compared_examples"] == "8"
-    assert float(results.notes["largest_nats_deviation"]) < 0.05 * max(results.extra["nats"])
-
-
 def test_the_loss_is_of_float32_logits_in_bfloat16_too(rows):
     tokenizer = tiny_tokenizer()
     model = tiny_olmo(len(tokenizer)).bfloat16()

@@ -152,7 +152,6 @@ def test_names_as_people_write_them_are_no_formulas(tables):
     titles = {"tasks": {"nli": "NLI $x$"}, "datasets": {"nli_in": "NLI (in)"}}
     language.use("en", titles)
     drawn = lines(draw("base_vs_tuned", tables))
-    language.use("en")
     assert ("NLI $x$", "NLI (in)") in drawn
 
 

@@ -9,7 +9,7 @@ from ptft.planning.gpus import GpuMemory
 from ptft.study.models import Shape
 
 pytestmark = pytest.mark.slow
-LAYERS, WIDTH = 16, 2048
+LAYERS, WIDTH = 4, 2048
 SHARED, SHORTEST, LONGEST, ROWS, STEPS = 1500, 190, 570, 700, 4
 GENERATE = """
 import json, sys

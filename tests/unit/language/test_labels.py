@@ -9,12 +9,6 @@ from ptft import language
 from ptft.figures import FIGURES, draw
 
 
-@pytest.fixture(autouse=True)
-def english_after():
-    yield
-    language.use("en")
-
-
 def test_labels_and_titles_in_a_language():
     language.use("ja", {"datasets": {"nli": "NLI の試験"}, "families": {"qa": "chance"}})
     assert language.used() == "ja" and language.label("chance") == "偶然水準"

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import yaml
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
@@ -14,7 +13,7 @@ from transformers import (
 
 from ptft.planning import estimates
 from ptft.planning.gpus import GB, GpuMemory
-from ptft.study import read_study
+from ptft.study import named_study
 from ptft.study.models import Shape
 from ptft.training import gradients
 from ptft.training.packing import NAME, sequence_layout
@@ -128,8 +127,7 @@ def test_activations_are_at_most_what_a_real_model_saves(kind):
 
 
 def test_the_guides_table_is_what_this_code_computes(repository):
-    file = repository / "config/llama3-8b.yaml"
-    model = read_study(yaml.safe_load(file.read_text()), [file], repository / "config").model
+    model = named_study(repository / "config/llama3-8b.yaml").model
     guide = (repository / "docs/slurm.md").read_text()
     memory, tokens = GpuMemory(model.weights, model.shape), 2048
     for gpus in (2, 4, 8):

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,7 @@ from ptft.evaluation.records import write_cells_record
 from ptft.models.folder import keep_records
 from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
-from ptft.planning.expected import History, PlannedJob, expected_run, model_jobs
+from ptft.planning.expected import History, PlannedJob, model_jobs
 from ptft.planning.plan import make_plan, render, smallest_difference
 from ptft.planning.planned import planned_jobs
 from ptft.planning.workload import (
@@ -42,12 +41,6 @@ def read(repository):
         return read_study(yaml.safe_load(file.read_text()) | changes, [file], repository / "config")
 
     return read
-
-
-@pytest.fixture
-def grid(read):
-    """Two checkpoints x (base and two seeds), two cells each, a GPU a job."""
-    return read("tests/studies/cluster.yaml")
 
 
 def stages(plan):
@@ -104,16 +97,6 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
     # One model more on disk, in bf16 since the study asks for GPUs: the other one is replaced.
     assert plan.models == 1 and plan.disk_bytes == 2 * grid.model.weights
     assert "GPU-hours" in render(plan) and "estimated from the usual speed" in render(plan)
-
-
-def test_models_that_are_not_kept_take_the_disk_of_those_at_work(read):
-    grid = read("tests/studies/cluster.yaml", keep_models=False)
-    jobs = [PlannedJob("finetune_model", name, ARM, again=True) for name in ("step4", "step16")]
-    plan = make_plan(grid, jobs)
-    assert (plan.models, plan.disk_bytes, plan.again) == (2, 2 * grid.model.weights, 2)
-    told = render(plan)
-    assert "GB of disk for each fine-tuned model that is there at a time" in told
-    assert "2 models were deleted (keep_models: false): trained again" in told
 
 
 def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_path):
@@ -387,49 +370,6 @@ def test_a_models_size_is_that_of_the_weights_that_are_there(read, tmp_path):
     asked = resources.finetune_memory("full.xsum.s0", 1)
     assert asked == 1 + int(process + 9 * 6000 * 260 / 1e6 + 12 * 134.515008 + saved)
     assert resources.evaluate_memory(1) == 1 + int(process + 6 * 134.515008)
-
-
-def test_gpus_that_gain_nothing_are_noted(read):
-    """Two exchange 4.7 GB an update: 16 ms at 300 GB/s, where half of the work saves 3 ms."""
-    weights, rates = 1_176_764_416, RATES["cuda"]
-    one, two = (training_seconds(rates, weights, 440 / n, 1, gpus=n) for n in (1, 2))
-    saved = 6 * weights * 220 / rates.training
-    assert two - one == pytest.approx(4 * weights / 3e11 - saved)
-    assert two > one
-
-    tasks = ("full.mnli.s0", "instruct.tulu.s0")
-    jobs = [PlannedJob("finetune_model", "main", arm) for arm in tasks]
-    grid = read("config/olmo-1b.yaml", compute={"gpus": 2})
-    plan = make_plan(grid, jobs)
-    power, note = plan.notes
-    assert "full.mnli: 2 GPUs are expected to take 1." in note and note in render(plan)
-    for changes in ({"gpus": 1}, {"gpus": 0}):
-        alone = make_plan(read("config/olmo-1b.yaml", compute=changes), jobs)
-        assert alone.notes == (power,)
-
-
-def test_a_run_is_expected_to_take_what_its_jobs_take_on_the_lanes_that_there_are(read, tmp_path):
-    grid = read("tests/studies/tiny.yaml", compute={"threads": 2})
-    [arm] = [name for name in grid.arms if name.startswith("full.pocket_nli.")][:1]
-    checkpoint = next(iter(grid.checkpoints))
-    tuning = JobResources(grid).estimates.finetune_seconds(arm)
-    jobs = {"finetune_model": 1, "prepare_split": 2, "all": 1, "total": 4}
-    expected = expected_run(grid, jobs, cores=4)
-    assert expected.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(2 * tuning)
-    assert expected.seconds(("prepare_split", None, None)) == RATES["cpu"].light
-    every = [job for job in model_jobs(grid) if job.rule == "finetune_model"]
-    mean = fmean(expected.each[job.rule, job.checkpoint, job.arm] for job in every)
-    assert expected.total == pytest.approx(mean + 2 * RATES["cpu"].light)
-    # Once all but one are there, it is that one.
-    for job in every[1:]:
-        (tmp_path / Results(grid.name).tuned(job.checkpoint, job.arm)).mkdir(parents=True)
-    [first] = every[:1]
-    one = expected_run(grid, jobs, cores=4)
-    assert one.mean["finetune_model"] == one.each[first.rule, first.checkpoint, first.arm]
-    assert expected.lanes == 1  # one job has a model
-    elsewhere = expected_run(grid, jobs | {"finetune_model": 9}, nodes=5)
-    assert elsewhere.lanes == 5
-    assert elsewhere.seconds(("finetune_model", checkpoint, arm)) == pytest.approx(tuning)
 
 
 def of_a_real_model(read, folder, **changes):

@@ -10,7 +10,6 @@ from ptft.prompts.templates import (
     render_shot,
     scored_texts,
     select_shots,
-    template_fields,
 )
 
 TEMPLATE = "### Input: {document}\n ### Summary: "
@@ -27,10 +26,6 @@ def test_render_strips_spaces_at_the_end_only():
 
 def test_render_keeps_braces_of_the_data():
     assert render("{document}!", {"document": "{x} {document}"}) == "{x} {document}!"
-
-
-def test_template_fields_are_listed_once_in_order():
-    assert template_fields("{b} {a}\n{b} {{c}}") == ["b", "a"]
 
 
 def test_gold_text_of_a_choice_is_the_choice():
@@ -85,8 +80,3 @@ def test_more_shots_extend_fewer_and_file_order_does_not_matter():
     assert select_shots(pool, 2, seed=1, balanced=True) == four[:2]
     assert select_shots(pool[::-1], 4, seed=1, balanced=True) == four
     assert select_shots(pool, 4, seed=2, balanced=True) != four
-
-
-def test_too_few_shots_are_refused():
-    with pytest.raises(ValueError, match="4 shots asked for, but only 2 rows to draw them from"):
-        select_shots([example(0), example(1)], 4, seed=0, balanced=True)

@@ -25,11 +25,6 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>")
 
 
-def test_encode(tokenizer):
-    assert encode(tokenizer, ["a b", "c"]) == [[2, 6], [4]]
-    assert encode(tokenizer, []) == []
-
-
 def test_pairs_are_cut_from_the_whole(tokenizer):
     assert encode_pairs(tokenizer, ["a b", "c"], [" c", " a b"]) == [([2, 6], [7]), ([4], [5, 6])]
 

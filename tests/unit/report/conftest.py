@@ -4,7 +4,6 @@ import pytest
 import yaml
 from synthetic_scores import add_text, study_slice, write_evaluations
 
-from ptft import language
 from ptft.analysis.collect import collect
 from ptft.analysis.csv_tables import write_csv
 from ptft.analysis.scores import Scores
@@ -12,25 +11,14 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table
 from ptft.figures import FIGURES
 from ptft.report.page import StudyFiles, write_page
-from ptft.study import read_study
+from ptft.study import named_study
 from ptft.study.slices import resolved_study
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """Each test begins and ends in English, without titles."""
-    language.use("en")
-    yield
-    language.use("en")
 
 
 @pytest.fixture(scope="session")
 def resolved_pocket(repository):
     """The resolved pocket study."""
-    config = repository / "config/pocket.yaml"
-    return resolved_study(
-        read_study(yaml.safe_load(config.read_text()), [config], repository / "config")
-    )
+    return resolved_study(named_study(repository / "config/pocket.yaml"))
 
 
 @pytest.fixture(scope="session")

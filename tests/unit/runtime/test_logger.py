@@ -190,34 +190,6 @@ def test_nothing_is_silent_for_long(monkeypatch, terminal):
     handler.close()
 
 
-def test_a_failure_is_told_by_its_cause_and_once(told, tmp_path):
-    log = tmp_path / "job.log"
-    log.write_text("error: row 3: no column 'x'\n")
-    begin(told)
-    told.start(1, "finetune_model", "Fine-tune step4 on nli")
-    told(
-        LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, jobid=1, rule_name="finetune_model",
-        rule_msg=None, shellcmd="python x.py", log=[str(log)],
-    )  # fmt: skip
-    again = 'RuleException:\nCalledProcessError in file "Snakefile", line 1:'
-    told(LogEvent.ERROR, again, logging.ERROR)
-    told(None, "Exiting because a job execution failed. Look above", logging.ERROR)
-    told(None, "Will exit after finishing currently running jobs (scheduler).")
-    told(LogEvent.ERROR, "At least one job did not complete successfully.", logging.ERROR)
-    told(message=LOG)
-    told.now = 5.0
-    told.handler.close()
-    assert told.text.splitlines()[1:] == [
-        "Error: row 3: no column 'x'",
-        "    rule: finetune_model, job 1",
-        "    command: python x.py",
-        f"    log: {log}",
-        "Will exit after finishing currently running jobs (scheduler).",
-        "stopped: 0/4 jobs in 0:05; 1 failed",
-        "log: run.log",
-    ]
-
-
 def test_other_errors_and_warnings_are_shown_and_no_result_is_claimed(told):
     told(None, "Building DAG of jobs...")
     told(None, "the clock is wrong", logging.WARNING)
@@ -244,10 +216,8 @@ def test_a_study_that_is_no_yaml_gets_file_and_line(told, monkeypatch, tmp_path)
 
 
 @pytest.fixture
-def dry(monkeypatch, repository):
+def dry(monkeypatch, grid):
     """A handler in a dry run of a study of two checkpoints."""
-    file = repository / "tests/studies/cluster.yaml"
-    grid = read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
     plugin.announce(Results(grid.name), grid)
 
     def start(**settings):

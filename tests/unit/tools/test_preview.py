@@ -5,21 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
 import preview_study
 from ptft.evaluation.records import write_cells_record
 from ptft.paths import Results
 from ptft.runtime.locks import lock_study
-from ptft.study import read_study
 from ptft.tools.preview import NothingYetError, Preview
-
-
-@pytest.fixture
-def grid(repository):
-    """Two checkpoints x (base and two seeds), two cells each."""
-    file = repository / "tests/studies/cluster.yaml"
-    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
 
 
 def score(grid, folder: Path, checkpoint: str, arm: str, recorded: bool = True) -> None:

@@ -5,20 +5,11 @@ import os
 import time
 
 import pytest
-import yaml
 
 import show_status
 from ptft.evaluation.records import CellsGoneError, require_cells, write_cells_record
 from ptft.paths import Results, cell_file
-from ptft.study import read_study
 from ptft.tools.status import Progress, status_table, what_is_left
-
-
-@pytest.fixture
-def grid(repository):
-    """Two checkpoints x (base and two seeds), two cells each."""
-    file = repository / "tests/studies/cluster.yaml"
-    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
 
 
 @pytest.fixture

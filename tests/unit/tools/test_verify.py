@@ -5,13 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ptft.evaluation.records import write_cells_record
 from ptft.files import Slices
 from ptft.hub.pins import Pin, PinnedFile
 from ptft.paths import Results
-from ptft.study import read_study
+from ptft.study import named_study
 from ptft.study.slices import evaluation_slice
 from ptft.tools.clean import Deletable
 from ptft.tools.verify import Verification
@@ -21,8 +20,7 @@ CONTENT = b"the weights"
 
 @pytest.fixture
 def grid(repository):
-    file = repository / "config/pythia-410m.yaml"
-    return read_study(yaml.safe_load(file.read_text()), [file], repository / "config")
+    return named_study(repository / "config/pythia-410m.yaml")
 
 
 @pytest.fixture

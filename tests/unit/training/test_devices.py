@@ -80,12 +80,12 @@ def work(rank, checkpoint, deep, folder, port):
     devices = join_devices()
     stop_and_resume(rank, checkpoint, "data", folder / "data", devices)
     stop_and_resume(rank, checkpoint, "full", folder / "full", devices)
-    if rank == 0:
-        (folder / "bfloat16").mkdir()
-    train_in_bfloat16(rank, checkpoint, folder / "bfloat16", devices)
-    adapt(rank, checkpoint, folder, devices)
+    in_bfloat16 = {"sharding": "full", "dtype": "bfloat16", "devices": devices}
+    finish(run_of(checkpoint, **in_bfloat16), folder, "bfloat16")
+    finish(run_of(checkpoint, **in_bfloat16, lora=True), folder, "adapter")  # its base is frozen
     for sharding in ("data", "full"):
-        remedy(rank, checkpoint, sharding, folder, devices)
+        run = run_of(checkpoint, sharding, devices=devices, **REMEDIES)
+        finish(run, folder, f"remedied-{sharding}")
     limits = {"longest_wait": longest_wait(devices)}
     torch.save(
         shares(deep, devices) | saving(deep, folder, devices) | limits, folder / f"{rank}.pt"
@@ -93,33 +93,15 @@ def work(rank, checkpoint, deep, folder, port):
     leave_devices()
 
 
-def train_in_bfloat16(rank, checkpoint, folder, devices):
-    """A sharded run in the precision of a GPU."""
-    trainer = Trainer(run_of(checkpoint, "full", "bfloat16", devices=devices))
-    trainer.train(StateFolder(folder / "state", "same"), StopRequest())
-    weights = whole_weights(trainer.run.model, trainer.run.devices)
-    if rank == 0:
-        torch.save({"curve": trainer.curve, "weights": weights}, folder / "result.pt")
-
-
-def adapt(rank, checkpoint, folder, devices):
-    """A sharded adapter whose frozen base is in bfloat16."""
-    run = run_of(checkpoint, "full", "bfloat16", devices=devices, lora=True)
+def finish(run, folder, name, state=None, stop=None):
+    """Train to the end; the main process leaves the curve and the weights."""
     trainer = Trainer(run)
-    trainer.train(StateFolder(folder / "adapter-state", "same"), StopRequest())
-    weights = whole_weights(trainer.run.model, trainer.run.devices)
-    if rank == 0:
-        torch.save({"curve": trainer.curve, "weights": weights}, folder / "adapter.pt")
-
-
-def remedy(rank, checkpoint, sharding, folder, devices):
-    """A run with all that is added to the loss, which stops early."""
-    trainer = Trainer(run_of(checkpoint, sharding, devices=devices, **REMEDIES))
-    trainer.train(StateFolder(folder / f"remedied-{sharding}", "same"), StopRequest())
-    weights = whole_weights(trainer.run.model, devices)
-    if rank == 0:
-        result = {"curve": trainer.curve, "weights": weights, "best": trainer.stopping.step}
-        torch.save(result, folder / f"remedied-{sharding}.pt")
+    trainer.train(state or StateFolder(folder / f"{name}-state", "same"), stop or StopRequest())
+    weights = whole_weights(run.model, run.devices)
+    if run.devices.main:
+        left = {"curve": trainer.curve, "weights": weights, "best": trainer.stopping.step}
+        torch.save(left, folder / f"{name}.pt")
+    return weights
 
 
 def shares(deep, devices):
@@ -240,12 +222,10 @@ def stop_and_resume(rank, checkpoint, sharding, folder, devices):
     with pytest.raises(Interrupted, match="after update 4 of 12"):
         first.train(state, stop)
     stop.requested = False
-    second = Trainer(run_of(checkpoint, sharding, devices=devices))
-    second.train(state, stop)
-    weights = whole_weights(second.run.model, second.run.devices)
+    run = run_of(checkpoint, sharding, devices=devices)
+    weights = finish(run, folder, "result", state, stop)
     if rank == 0:
-        get_method("full").save(second.run.model, folder / "model", torch.float32, weights)
-        torch.save({"curve": second.curve, "weights": weights}, folder / "result.pt")
+        get_method("full").save(run.model, folder / "model", torch.float32, weights)
 
 
 @pytest.fixture(scope="module")
@@ -269,36 +249,22 @@ def two_devices(checkpoint, deep, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["data", "full"])
-def test_two_devices_equal_one(sharding, checkpoint, two_devices, tmp_path):
-    result = torch.load(two_devices / sharding / "result.pt", weights_only=True)
-    one = Trainer(run_of(checkpoint, "data"))
+@pytest.mark.parametrize(("name", "remedies"), [("{}/result", {}), ("remedied-{}", REMEDIES)])
+def test_two_devices_equal_one(sharding, name, remedies, checkpoint, two_devices, tmp_path):
+    result = torch.load(two_devices / f"{name.format(sharding)}.pt", weights_only=True)
+    one = Trainer(run_of(checkpoint, "data", **remedies))
     one.train(StateFolder(tmp_path, "a"), StopRequest())
     for key in ("loss", "grad_norm", "validation_loss"):
         found, expected = (
             [row[key] for row in curve if key in row] for curve in (result["curve"], one.curve)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert len(result["curve"]) == 13
+    assert result["best"] == one.stopping.step
+    assert len(result["curve"]) == len(one.curve) and (remedies or len(one.curve) == 13)
     own = one.run.model.state_dict()
     assert result["weights"].keys() == own.keys()
     for name, value in result["weights"].items():
         assert (value - own[name]).norm() / own[name].norm() < 1e-5, name
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sharding", ["data", "full"])
-def test_remedies_of_two_devices_equal_those_of_one(sharding, checkpoint, two_devices, tmp_path):
-    result = torch.load(two_devices / f"remedied-{sharding}.pt", weights_only=True)
-    one = Trainer(run_of(checkpoint, "data", **REMEDIES))
-    one.train(StateFolder(tmp_path, "a"), StopRequest())
-    assert result["best"] == one.stopping.step
-    for key in ("loss", "grad_norm", "validation_loss"):
-        found, expected = (
-            [row[key] for row in curve if key in row] for curve in (result["curve"], one.curve)
-        )
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-    for name, value in one.run.model.state_dict().items():
-        assert (value - result["weights"][name]).norm() / value.norm() < 1e-5, name
 
 
 @pytest.mark.slow
@@ -346,7 +312,7 @@ def test_sharded_equals_one_device_in_bfloat16_too(checkpoint, two_devices, tmp_
         one = Trainer(run_of(checkpoint, "data", "bfloat16", budget))
         one.train(StateFolder(tmp_path / str(budget), "a"), StopRequest())
         alone.append({"curve": one.curve, "weights": one.run.model.state_dict()})
-    sharded = torch.load(two_devices / "bfloat16/result.pt", weights_only=True)
+    sharded = torch.load(two_devices / "bfloat16.pt", weights_only=True)
     between = [distance(*pair) for pair in itertools.combinations(alone, 2)]
     found = distance(alone[1], sharded)
     first, alike = (run["curve"][1] for run in (sharded, alone[1]))

@@ -71,8 +71,7 @@ def planned(kind):
     ("kind", "method", "tokens", "examples"),
     [
         ("Olmo", "full", 55, 8), ("Olmo", "full", 512, 8), ("Olmo", "lora", 55, 8),
-        ("Olmo", "lora", 512, 8), ("Llama", "full", 55, 8), ("Llama", "full", 512, 4),
-        ("Llama", "lora", 55, 8), ("Llama", "lora", 512, 4),
+        ("Llama", "full", 512, 4), ("Llama", "lora", 512, 4),
     ],
 )  # fmt: skip
 def test_claims_are_within_a_tenth_of_what_is_tracked(kind, method, tokens, examples):
@@ -83,13 +82,9 @@ def test_claims_are_within_a_tenth_of_what_is_tracked(kind, method, tokens, exam
     assert claimed == pytest.approx(found["peak"], rel=0.1)
     assert found["syncs"] == 0  # within an update the host waits for nothing
     assert found["read"] > 0
-
-
-def test_a_batch_that_fits_at_once_is_not_cut():
-    """Llama-8B with 2,048 tokens: at once 121 GiB, in two parts 143, more than an H200 has."""
-    found = train("Llama", "full", 512, 4)
-    assert found["budget"][0] >= 2048
-    assert found["peak"] < 125 * GIB
+    # Llama-8B with 2,048 tokens: at once 121 GiB, in two parts 143, more than an H200 has.
+    if method == "full":
+        assert found["budget"][0] >= tokens * examples and found["peak"] < 125 * GIB
 
 
 def test_penalties_and_ways_take_few_kernels():

@@ -100,26 +100,13 @@ def test_gradients_are_those_of_the_whole_loss(checkpoint, remedy):
         assert (own.grad - weight.grad).norm() < 1e-5 * weight.grad.norm(), name
 
 
-def test_lora_compares_with_the_checkpoint_under_its_adapter(checkpoint):
-    """The same loss as with the checkpoint beside it; frozen blocks stay frozen."""
-    trainer = trainer_of(checkpoint, **LORA, kl=0.7, freeze=1)
-    with torch.no_grad():
-        for weight in trainer.trained.values():
-            weight += 0.1
-    batch = some_examples(8)
-    found = trainer.gradients.add_up(batch, 1).item()
-    base = load_model(checkpoint)
-    model = trainer.run.model.merge_and_unload()
-    model.set_attn_implementation("sdpa")
-    expected = naive_loss(model, base, batch, trainer.run.settings, dict(model.named_parameters()))
-    assert found == pytest.approx(expected.item(), rel=1e-5)
-    assert {block_of(name) for name in trainer.trained} == {1}
-
-
-@pytest.mark.parametrize("adapter", [{**LORA, "dora": True}, OFT])
-def test_other_adapters_are_compared_with_a_checkpoint_beside_them(checkpoint, adapter):
+@pytest.mark.parametrize(
+    ("adapter", "under"),
+    [({**LORA, "freeze": 1}, True), ({**LORA, "dora": True}, False), (OFT, False)],
+)
+def test_an_adapter_is_compared_with_the_checkpoint_under_or_beside_it(checkpoint, adapter, under):
     trainer = trainer_of(checkpoint, **adapter, kl=0.7)
-    assert not trainer.run.settings.keeps_base
+    assert trainer.run.settings.keeps_base == under
     with torch.no_grad():
         for weight in trainer.trained.values():
             weight += 0.1
@@ -130,6 +117,7 @@ def test_other_adapters_are_compared_with_a_checkpoint_beside_them(checkpoint, a
     start = dict(model.named_parameters())
     expected = naive_loss(model, load_model(checkpoint), batch, trainer.run.settings, start)
     assert found == pytest.approx(expected.item(), rel=1e-5)
+    assert "freeze" not in adapter or {block_of(name) for name in trainer.trained} == {1}
 
 
 @pytest.mark.parametrize("method", [{}, LORA])

@@ -26,10 +26,14 @@ EVERY = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory):
-    """Compilations are kept for this module."""
+def traced():
+    """What is to be compiled is traced, and run as it was traced.
+
+    Machine code of it takes minutes to make; where it is used, each study compares it with plain
+    updates first.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
         yield
 
 
@@ -133,7 +137,7 @@ def test_one_step_is_that_of_torch(done):
 
 @pytest.mark.slow
 def test_compiled_blocks_give_the_same_updates(checkpoint, tmp_path):
-    """On a CPU in float32, batches of other lengths included."""
+    """In float32, batches of other lengths included."""
     changes = {"dtype": "float32", "epochs": 1}
     same(*(train(checkpoint, tmp_path, way, **changes) for way in (PLAIN, COMPILED)),
          rtol=1e-4, atol=1e-6)  # fmt: skip
