@@ -55,6 +55,15 @@ def pin(folder: str) -> str:
     return f"{folder}.pin.json"
 
 
+def harness_tasks(digest: str) -> str:
+    """What names of tasks of lm-evaluation-harness stand for."""
+    return f"resources/harness/{digest}.json"
+
+
+HARNESS_NEEDS = "resources/harness/needs"
+"""what such tasks have downloaded by nltk"""
+
+
 def metric(name: str) -> str:
     """Folder of a metric's code that was fetched from the Hub."""
     return f"resources/metrics/{name}"

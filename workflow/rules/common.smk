@@ -77,6 +77,17 @@ def split_source(wildcards):
     return []
 
 
+def task_source(wildcards):
+    """What a harness task's documents are made of: its splits, its files, or a group's members."""
+    spec = GRID.harness[wildcards.dataset]
+    if spec.members:
+        return [RESULTS.split(member, "test") for member in spec.members]
+    if STUDY.root is None:
+        where = [spec.task[key] for key in ("repository", "config") if spec.wanted]
+        return [paths.hub_split(*where, split) for split in spec.wanted]
+    return [file for files in spec.task.get("files", {}).values() for file in files]
+
+
 def source_read(wildcards):
     """Parameter: what a split's rows were read from, where that is replaced (``Contents``)."""
     note = Path(RESULTS.seen("datasets", wildcards.dataset, wildcards.split))
@@ -159,7 +170,7 @@ def adopted_files(wildcards):
 
 def scored_splits(wildcards):
     """Prepared examples that a dataset is scored on, and those that its shots are drawn from."""
-    splits = ["test", *(["shots"] if max(GRID.shots(wildcards.dataset)) else [])]
+    splits = ["test", *(["shots"] if GRID.draws_shots(wildcards.dataset) else [])]
     return [RESULTS.split(wildcards.dataset, split) for split in splits]
 
 

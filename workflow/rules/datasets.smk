@@ -17,6 +17,8 @@ rule prepare_split:
         audit=RESULTS.split_audit("{dataset}", "{split}"),
     log:
         RESULTS.log("prepare_split", "{dataset}", "{split}"),
+    wildcard_constraints:
+        dataset=one_of({name for name, _ in GRID.splits()} - GRID.harness.keys()),
     priority: 1  # what all evaluations wait for comes before trainings
     localrule: True
     conda:
@@ -33,6 +35,36 @@ rule prepare_split:
         " --output {output.examples:q} --audit {output.audit:q} --told={params.rows:q}"
         f" --seen {RESULTS.seen('datasets', '{wildcards.dataset}', '{wildcards.split}')}"
         " 2> {log:q}"
+
+
+# The only other program that may need a network: a task's own code may download words for it.
+rule prepare_task:
+    input:
+        script=steady_program("prepare_task"),
+        source=task_source,
+    output:
+        examples=RESULTS.split("{dataset}", "test"),
+        audit=RESULTS.split_audit("{dataset}", "test"),
+    log:
+        RESULTS.log("prepare_task", "{dataset}"),
+    wildcard_constraints:
+        dataset=one_of(GRID.harness),
+    priority: 1
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        spec=slice_of("prepare_task", slices.task_slice, "dataset"),
+        members=lambda wildcards, input: (
+            f"--members {' '.join(input.source)}"
+            if GRID.harness[wildcards.dataset].members
+            else ""
+        ),
+    message:
+        "Prepare {wildcards.dataset}"
+    shell:
+        "python {input.script:q} --name {wildcards.dataset} --spec {params.spec:q}"
+        " {params.members} --output {output.examples:q} --audit {output.audit:q} 2> {log:q}"
 
 
 # Once it is there no rule is known for it: a new first checkpoint makes no check run again.

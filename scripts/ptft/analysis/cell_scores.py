@@ -435,7 +435,10 @@ def _score_dataset(
             if base is not None and not text:
                 rise = scores[:, i] - scores[:, base]
                 row |= {"gained": float((rise > 0).mean()), "lost": float((rise < 0).mean())}
-            yield row | {"scores": _scores_of(i, group.n, about["metric"], summaries, answers[i])}
+            told = _scores_of(i, group.n, about["metric"], summaries, answers[i])
+            if about.get("aside"):  # a member of a group that analyses take
+                told = [score | {"main": False} for score in told]
+            yield row | {"scores": told}
 
 
 def _bases(cells: Sequence[tuple]) -> list[int | None]:

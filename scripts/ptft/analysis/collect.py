@@ -266,7 +266,10 @@ class Parts:
         made_from = {
             "cells": sorted([*cell, *file] for cell, file in own.items()),
             "base": sorted([*cell, *file] for cell, file in base.items() if arm != BASE),
-            "read": {name: (about[name]["kind"], about[name]["metric"]) for name in datasets},
+            "read": {
+                name: (about[name]["kind"], about[name]["metric"], about[name].get("aside", False))
+                for name in datasets
+            },
             "bootstrap": self.study["bootstrap"],
             "code": _code(),
         }

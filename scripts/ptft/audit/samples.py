@@ -54,6 +54,9 @@ def show_prompts(plan: SamplesSlice, data: Path, tokenizer, context_length: int)
                 parts += _section(title, _text_samples(cell, data, tokenizer, context_length))
                 continue
             title = f"{cell.dataset}, format {cell.format}, shots: {cell.shots} ({cell.kind})"
+            if cell.kind == "harness":
+                parts += _section(title, _task_samples(cell, data))
+                continue
             parts += _section(title, _cell_samples(cell, data, tokenizer, context_length))
     for arms in _alike(plan["trained"]):
         spec = plan["trained"][arms[0]]
@@ -90,6 +93,13 @@ def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
             text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)
         about = f"{prompt.tokens} tokens{_lost(cell, prompt)}"
         yield f"--- {row['example_id']}: {about}\n{text}{_answers(cell, row, prompt, tokenizer)}"
+
+
+def _task_samples(cell: CellRequest, data: Path) -> Iterator[str]:
+    """Documents of a harness task with the texts that are scored behind their prompts."""
+    for row in sample(read_all(data / cell.dataset / "test.jsonl")):
+        ends = [f"\n> [[{rest[0]}]]" for _, *rest in row.get("requests", ()) if rest]
+        yield f"--- {row['example_id']}\n{row['fields']['prompt']}{''.join(ends)}"
 
 
 def _text_samples(cell: CellRequest, data: Path, tokenizer, context_length: int) -> Iterator[str]:

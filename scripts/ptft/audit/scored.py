@@ -24,7 +24,7 @@ from ptft.evaluation.cells import (
 from ptft.models.folder import hash_files
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import completion, template_fields
-from ptft.prompts.tokens import document_windows, label_tokens, text_before
+from ptft.prompts.tokens import document_windows, encode, label_tokens, text_before
 
 # Gold answers that would score less are warned of.
 GOLD_SCORE = 0.95
@@ -68,7 +68,8 @@ def check_scored(plan: ScoredSlice, data: Path, tokenizer, context_length: int) 
         except ValueError as error:
             raise AuditError(f"dataset {name}: {error}") from None
     prompts = prompt_rows(plan, data, tokenizer, context_length)
-    splits = ["test", *(["shots"] if max(scoring["shots"]) else [])]
+    drawn = max(scoring["shots"]) and scoring["kind"] != "harness"
+    splits = ["test", *(["shots"] if drawn else [])]
     rows = {split: split_row(data, name, split, plan["template"], tokenizer) for split in splits}
     test = rows["test"]
     if "shots" in rows:
@@ -131,6 +132,8 @@ def prompt_rows(plan: ScoredSlice, data: Path, tokenizer, context_length: int) -
             _text_row(cell, examples, plan, tokenizer, context_length)
             for cell in scored_cells(plan)
         ]
+    if scoring["kind"] == "harness":
+        return [_task_row(cell, examples, tokenizer, context_length) for cell in scored_cells(plan)]
     pool = read_all(data / name / "shots.jsonl") if max(scoring["shots"]) else []
     return [
         _prompt_row(cell, examples, pool, tokenizer, context_length) for cell in scored_cells(plan)
@@ -157,6 +160,16 @@ def _text_row(
     )
     lengths = [len(window.read) for document in documents for window in document]
     return _length_row(cell, lengths, context_length, 0)
+
+
+def _task_row(
+    cell: CellRequest, examples: Sequence[Mapping], tokenizer, context_length: int
+) -> dict:
+    """The prompts of a harness task, without turns of a chat; of long ones the end is read."""
+    texts = [row["fields"]["prompt"] for row in examples]
+    lengths = [len(ids) for ids in encode(tokenizer, texts)]
+    room = context_length - (cell.max_new_tokens or 0)
+    return _length_row(cell, lengths, context_length, sum(length > room for length in lengths))
 
 
 def _prompt_row(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NotRequired
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -32,6 +32,7 @@ KINDS = {
     "multiple_choice": ("pmi",),
     "generation": (),
     "text": (),
+    "harness": (),
 }
 MAIN_METRIC = {
     "classification": "accuracy",
@@ -46,11 +47,24 @@ CHAT_FORMAT = "chat"
 """the prompt format that is set by the chat template of the model's tokenizer"""
 TEXT_FORMAT = "default"
 """what stands for the prompt format in the cells of text, which has no prompts"""
+TASK_KEY = ("task", "lm_eval", "version", "digest", "changes", "shots", "members", "aggregated")
+"""of a harness task, what decides its cells beside the documents that were prepared"""
 
 
-def generates(kind: str, also: Collection[str]) -> bool:
-    """Whether scoring a dataset of this kind, in these further ways too, takes generation."""
+def generates(kind: str, also: Collection[str], task: HarnessTask | None = None) -> bool:
+    """Whether scoring a dataset of this kind, in these further ways too, takes generation.
+
+    Args:
+        task: of kind harness.
+    """
+    if task is not None:
+        return task.get("output") == "generate_until"
     return kind == "generation" or "free" in also and "free" in KINDS[kind]
+
+
+def metric_name(metric: str, filtered: str) -> str:
+    """Name of a metric of a harness task: as in the harness's results, but without ``,none``."""
+    return metric if filtered == "none" else f"{metric},{filtered}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class CellRequest:
         window, stride: of text, in tokens (see ``ptft.prompts.tokens``).
         chat: whether the tokenizer's chat template sets the prompt.
         metrics: further ones of a generation, each a ``NamedMetric`` as JSON.
+        task: of lm-evaluation-harness, a ``HarnessTask`` as JSON; None for datasets of our own.
     """
 
     dataset: str
@@ -87,6 +102,23 @@ class CellRequest:
     stride: int | None = None
     metrics: tuple[str, ...] = ()
     chat: bool = False
+    task: str | None = None
+
+    @property
+    def harness(self) -> HarnessTask | None:
+        """The harness's task that it scores."""
+        return None if self.task is None else json.loads(self.task)
+
+    @property
+    def members(self) -> list[str]:
+        """Names of the cells that a group of the harness is made of; none of any other cell."""
+        listed = (self.harness or {}).get("members", [])
+        return [cell_name(dataset, self.format, shots) for dataset, shots in listed]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its shots are drawn from a pool; those of the harness's tasks it draws itself."""
+        return self.shots > 0 and self.task is None
 
     @property
     def name(self) -> str:
@@ -97,6 +129,50 @@ class CellRequest:
     def file(self) -> str:
         """Name of its file."""
         return cell_file(self.dataset, self.format, self.shots)
+
+
+class HarnessTask(TypedDict, total=False):
+    """A task or group of lm-evaluation-harness (``ptft.hub.harness``)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    task: str
+    """its name"""
+    lm_eval: str
+    """version of the harness"""
+    version: str
+    """of the task"""
+    digest: str
+    """of its configuration and code"""
+    built_in: bool
+    """whether its folder is below the harness's tasks"""
+    folder: str
+    """of its YAML file"""
+    changes: dict[str, Any]
+    """settings that a group changes"""
+    output: str
+    """type of its requests"""
+    main: str
+    """its main metric"""
+    shots: int | None
+    """examples in its prompts"""
+    max_new_tokens: int
+    splits: dict[str, str]
+    """use -> split of its dataset"""
+    repository: str
+    config: str
+    files: dict[str, list[str]]
+    """split -> files of rows, instead of a repository"""
+    builder: str
+    """of `datasets`, for the files"""
+    root: str
+    """folder in the Hub's layout that holds the repository"""
+    limit: int | None
+    """documents, the first ones; None for all"""
+    members: list[tuple[str, int]]
+    """of a group: datasets and their shots"""
+    aggregated: list[dict[str, Any]]
+    """of a group: metric, filters, and whether members count by their size"""
 
 
 class Scoring(TypedDict):
@@ -116,6 +192,7 @@ class Scoring(TypedDict):
     window: NotRequired[int]
     stride: NotRequired[int]
     metrics: NotRequired[list[NamedMetric]]
+    task: NotRequired[HarnessTask]
 
 
 class DerivedPlan(TypedDict):
@@ -163,7 +240,8 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
                 f"dataset {name}: {kind} cannot also be scored by {', '.join(sorted(unknown))} "
                 f"(known: {', '.join(KINDS[kind]) or 'none'})"
             )
-        generating = generates(kind, also)
+        task = dataset.get("task")
+        generating = generates(kind, also, task)
         if generating and not dataset.get("max_new_tokens"):
             raise ValueError(f"dataset {name}: a generation needs max_new_tokens")
         if kind == "text" and not (dataset.get("window") and dataset.get("stride")):
@@ -192,6 +270,7 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
                             json.dumps(metric, sort_keys=True)
                             for metric in dataset.get("metrics") or ()
                         ),
+                        task=json.dumps(task, sort_keys=True) if task else None,
                     )
                 )
     return cells
@@ -227,7 +306,10 @@ def cell_key(
         base_hash: of the model that a tuned one is compared with; it counts for text alone.
     """
     parts = asdict(cell)
-    del parts["dataset"], parts["format"], parts["metrics"]
+    del parts["dataset"], parts["format"], parts["metrics"], parts["task"]
+    if cell.harness:
+        # Where rows are read from decides nothing: what was prepared of them counts.
+        parts["task"] = {key: cell.harness.get(key) for key in TASK_KEY}
     if cell.metrics:
         parts["metrics"] = [
             metric | {"folder": metric_hash(metric)} for metric in map(json.loads, cell.metrics)
@@ -239,8 +321,8 @@ def cell_key(
         del parts["chat"]
     if cell.kind == "text" and base_hash is not None:
         parts["base"] = base_hash
-    splits = ["test", "shots"] if cell.shots else ["test"]
-    if not cell.shots:
+    splits = ["test", "shots"] if cell.drawn else ["test"]
+    if not cell.drawn:
         del parts["shots_seed"]
     parts |= {
         "model": model_hash,

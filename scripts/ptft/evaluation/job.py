@@ -137,10 +137,14 @@ class ScoredArm:
     derived: DerivedPlan | None = None
 
     @property
+    def files(self) -> dict[CellRequest, Path]:
+        """Where each cell is in the store, or goes."""
+        return {cell: self._stored(cell) for cell in self.keys}
+
+    @property
     def missing(self) -> dict[CellRequest, Path]:
         """Cells that the store lacks, and where they go."""
-        files = {cell: self._stored(cell) for cell in self.keys}
-        return {cell: file for cell, file in files.items() if not file.exists()}
+        return {cell: file for cell, file in self.files.items() if not file.exists()}
 
     def publish(self, plan: Path) -> None:
         """Put all cells where people find them, then the record of them, which names the plan."""
@@ -210,7 +214,7 @@ def _score(
         if base is None and arm.base and any(cell.kind == "text" for cell in arm.missing):
             base = load_for_scoring(arm.base, target=target).model
         prefix = "" if arm.derived is None else f"{arm.output.name} "
-        errors = score_missing(engine, arm.missing, job.data, base)
+        errors = score_missing(engine, arm, job.data, base)
         failed |= {f"{prefix}{cell.name}": error for cell, error in errors.items()}
     if torch.cuda.is_available():
         note(gpu_gib=engine.gpu_memory() / 2**30)
@@ -224,12 +228,11 @@ def _score(
 
 
 def score_missing(
-    engine: Engine,
-    missing: dict[CellRequest, Path],
-    data: Path,
-    base: torch.nn.Module | None = None,
+    engine: Engine, arm: ScoredArm, data: Path, base: torch.nn.Module | None = None
 ) -> dict[CellRequest, Exception]:
     """Score cells one after another into the store; a failing cell does not stop the others.
+
+    Groups of the harness's tasks come last, as they are made of their members' cells.
 
     Args:
         base: what a tuned model is compared with on text.
@@ -237,6 +240,7 @@ def score_missing(
     Returns:
         the error of each cell that failed.
     """
+    missing = dict(sorted(arm.missing.items(), key=lambda item: bool(item[0].members)))
     counts = split_sizes(missing, data)
     failed: dict[CellRequest, Exception] = {}
     total = sum(counts[cell.dataset] for cell in missing)
@@ -245,16 +249,20 @@ def score_missing(
             bar.set_postfix_str(f"cell {number}/{len(missing)} {cell.name}")
             before, started = bar.n, time.perf_counter()
             try:
-                examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
-                pool = read_all(data / cell.dataset / "shots.jsonl") if cell.shots else []
-                results = evaluate_cell(engine, cell, examples, pool, bar.update, base)
-                frame = to_frame(cell, results)
+                if cell.members:
+                    frame, notes = _group(cell, arm), {}
+                    bar.update(len(frame))
+                else:
+                    examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
+                    pool = read_all(data / cell.dataset / "shots.jsonl") if cell.drawn else []
+                    results = evaluate_cell(engine, cell, examples, pool, bar.update, base)
+                    frame, notes = to_frame(cell, results), results.notes
             except Exception as error:  # whatever it is, the other cells are still wanted
                 log.exception("cell %s failed", cell.name)
                 failed[cell] = error
                 bar.update(before + counts[cell.dataset] - bar.n)
                 continue
-            write_frame(frame, stored, results.notes)
+            write_frame(frame, stored, notes)
             log.info(
                 "%s: score %.4f, %d examples (%d truncated, %d empty answers), %.1f examples/s",
                 cell.name,
@@ -264,9 +272,17 @@ def score_missing(
                 (frame["prediction"] == "").sum(),
                 len(frame) / (time.perf_counter() - started),
             )
-            if results.notes:
-                log.info("%s: one prompt at a time, and ties: %s", cell.name, results.notes)
+            if notes:
+                log.info("%s: one prompt at a time, and ties: %s", cell.name, notes)
     return failed
+
+
+def _group(cell: CellRequest, arm: ScoredArm) -> pl.DataFrame:
+    """A group's cell, from those of its members in the store."""
+    from ptft.evaluation.harness import group_frame  # lm_eval is optional
+
+    stored = {own.name: file for own, file in arm.files.items()}
+    return group_frame(cell, [pl.read_parquet(stored[name]) for name in cell.members])
 
 
 def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
@@ -304,7 +320,7 @@ def _first_rows(data: Path, cell: CellRequest) -> tuple[list, list]:
     """The first test rows of a cell, and its shots."""
     folder = data / cell.dataset
     rows = list(read_examples(folder / "test.jsonl", SAMPLED_ROWS))
-    return rows, read_all(folder / "shots.jsonl") if cell.shots else []
+    return rows, read_all(folder / "shots.jsonl") if cell.drawn else []
 
 
 log = logging.getLogger("evaluate_model")

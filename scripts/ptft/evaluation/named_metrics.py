@@ -69,41 +69,39 @@ def _values(metric: NamedMetric, predictions: list[str], references: list[str]) 
     if isinstance(whole, list):  # the metric gives each example its value
         return [_number(metric, value) for value in whole]
     if metric["per"] == "corpus":
-        return _jackknife(metric, compute, whole, predictions, references)
+
+        def of(kept: Sequence[int]) -> float:
+            said, golds = ([texts[at] for at in kept] for texts in (predictions, references))
+            return _number(metric, compute(said, golds))
+
+        return jackknife(len(predictions), of)
     return [
         _number(metric, compute([said], [gold]))
         for said, gold in zip(predictions, references, strict=True)
     ]
 
 
-def _jackknife(
-    metric: NamedMetric,
-    compute: Callable[[list[str], list[str]], Any],
-    whole: float,
-    predictions: list[str],
-    references: list[str],
-) -> list[float]:
+def jackknife(count: int, compute: Callable[[Sequence[int]], float]) -> list[float]:
     """Values per example whose mean is the corpus's, and whose variance that of the jackknife.
 
     With G groups of which each is left out in turn (Quenouille 1956, Tukey 1958), a group's value
     lies (G - 1) times as far from the whole as the result without it, to the other side. The
     examples of a group share it, stretched by the root of their number, so that the mean of all n
     has the standard error of the G.
+
+    Args:
+        count: of examples.
+        compute: the metric of the examples of these numbers.
     """
     import numpy as np  # the Snakefile reads this module, too
 
-    count = len(predictions)
-    groups = min(count, GROUPS)
+    whole, groups = compute(range(count)), min(count, GROUPS)
     if groups < 2:
-        return [_number(metric, whole)] * count
+        return [whole] * count
     owner = np.arange(count) * groups // count
-    without = np.empty(groups)
-    for group in range(groups):
-        kept = np.flatnonzero(owner != group)
-        left = compute([predictions[i] for i in kept], [references[i] for i in kept])
-        without[group] = _number(metric, left)
+    without = np.array([compute(np.flatnonzero(owner != group)) for group in range(groups)])
     values = (groups - 1) * (without.mean() - without)[owner] * math.sqrt(count / groups)
-    return (_number(metric, whole) + values - values.mean()).tolist()
+    return (whole + values - values.mean()).tolist()
 
 
 def _computed(metric: NamedMetric) -> Callable[[list[str], list[str]], Any]:

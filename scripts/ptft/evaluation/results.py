@@ -121,6 +121,12 @@ def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
         scores = ratio_scores(results.extra)
         # Null throughout where there is no base model, and a number all the same.
         dtypes = dict.fromkeys(["base_nats", "same_top", *scores], pl.Float64())
+    elif cell.kind == "harness":
+        predictions, golds = (
+            pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
+            for values in (results.predicted, results.gold)
+        )
+        scores = {"score": results.extra[cell.metric or ""]}
     else:
         predictions = [str(value) for value in results.predicted]
         golds = [str(value) for value in results.gold]

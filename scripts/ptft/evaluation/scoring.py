@@ -50,6 +50,8 @@ def evaluate_cell(
             choice, or an example that does not fit the model's context.
         FloatingPointError: the model's logits are not finite.
     """
+    if cell.kind == "harness":
+        return _score_task(engine, cell, list(examples), progress)
     shots = cell_shots(cell, shot_pool)
     score = {
         "classification": _classify,
@@ -68,6 +70,24 @@ def evaluate_cell(
             results.notes = noted(cell, results, sample, engine.loaded.model.dtype)
     if cell.labels:
         results.notes |= labels_without_gold(cell.labels, results)
+    return _with_ties(engine, results)
+
+
+def _score_task(
+    engine: Engine, cell: CellRequest, rows: Sequence[Mapping], progress: OnProgress
+) -> CellResults:
+    """A task of lm-evaluation-harness, which is scored at once: its metrics may need all rows."""
+    from ptft.evaluation.harness import score_task  # lm_eval is optional
+
+    results = score_task(engine, cell, rows, progress)
+    dtype = engine.loaded.model.dtype
+    if dtype != torch.float32 or cell.generation_backend:
+        alone = score_task(engine.alone(), cell, rows[:NOTED_EXAMPLES])
+        results.notes = _deviation(cell, results, alone, dtype)
+    return _with_ties(engine, results)
+
+
+def _with_ties(engine: Engine, results: CellResults) -> CellResults:
     if engine.loaded.plainly:
         results.notes["scored_plainly"] = engine.loaded.plainly
     results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
@@ -148,7 +168,8 @@ def sample_prompts(
     """
     by_kind: dict[tuple[str, bool], list[CellRequest]] = {}
     for cell in sorted(cells, key=lambda cell: cell.shots):
-        by_kind.setdefault((cell.kind, generates(cell.kind, cell.also)), []).append(cell)
+        generating = generates(cell.kind, cell.also, cell.harness)
+        by_kind.setdefault((cell.kind, generating), []).append(cell)
     samples = []
     for group in by_kind.values():
         for cell in {group[0], group[-1]}:
@@ -162,6 +183,10 @@ def _sampled(
     loaded: LoadedModel, cell: CellRequest, rows: Sequence[Mapping], pool: Sequence[Mapping]
 ) -> list[Prompt]:
     tokenizer, most = loaded.tokenizer, loaded.max_length
+    if cell.kind == "harness":
+        from ptft.evaluation.harness_model import sampled_prompts
+
+        return sampled_prompts(loaded, rows)
     if cell.kind == "text":
         texts = [row["text"] for row in rows]
         documents = document_windows(tokenizer, texts, cell.window or 0, cell.stride or 0, most)

@@ -68,11 +68,15 @@ class PlainEngine(Engine):
         prompts: Sequence[Prompt],
         progress: OnProgress = silent,
         rounded: dict[int, list[list[float]]] | None = None,
+        greedy: dict[int, list[list[bool]]] | None = None,
     ) -> list[list[list[float]]]:
         """As ``Engine.score_tokens``; ``rounded`` gets nothing: the logits are the model's own."""
         found = []
-        for prompt in prompts:
-            found.append(self._score_one(prompt))
+        for number, prompt in enumerate(prompts):
+            scores, likeliest = self._score_one(prompt)
+            found.append(scores)
+            if greedy is not None:
+                greedy[number] = likeliest
             progress(1)
         return found
 
@@ -91,10 +95,10 @@ class PlainEngine(Engine):
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
         return logits.log_softmax(-1)
 
-    def _score_one(self, prompt: Prompt) -> list[list[float]]:
+    def _score_one(self, prompt: Prompt) -> tuple[list[list[float]], list[list[bool]]]:
         given = prompt.given or (0,) * len(prompt.continuations)
         latest: tuple[object, torch.Tensor | None] = (None, None)
-        scores = []
+        scores, likeliest = [], []
         for ids, known in zip(prompt.continuations, given, strict=True):
             key = [*prompt.context, *ids[:-1]], len(ids) - known
             if latest[0] != key:  # continuations of one token share a run
@@ -103,7 +107,9 @@ class PlainEngine(Engine):
             if not all(map(math.isfinite, values)):
                 raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
             scores.append(values)
-        return scores
+            wanted = latest[1].new_tensor(ids[known:], dtype=torch.long)
+            likeliest.append((latest[1].argmax(-1) == wanted).tolist())
+        return scores, likeliest
 
     def _one(
         self, context: Sequence[int], most: int, stops: StopStrings, choose: Choose

@@ -107,11 +107,16 @@ class Engine:
         prompts: Sequence[Prompt],
         progress: OnProgress = silent,
         rounded: dict[int, list[list[float]]] | None = None,
+        greedy: dict[int, list[list[bool]]] | None = None,
     ) -> list[list[list[float]]]:
-        """As ``score``, but the log-probability of every token of every continuation."""
+        """As ``score``, but the log-probability of every token of every continuation.
+
+        Args:
+            greedy: gets, by number of the prompt, whether each token is the likeliest.
+        """
         results: list[list[list[float]]] = [[] for _ in prompts]
-        for numbers, logprobs, coarse in self._scored(prompts):
-            for values, found in ((logprobs, results), (coarse, rounded)):
+        for numbers, *columns in self._scored(prompts, greedy is not None):
+            for values, found in zip(columns, (results, rounded, greedy), strict=True):
                 if values is None or found is None:
                     continue
                 tokens = iter(values.tolist())
@@ -184,10 +189,8 @@ class Engine:
         """Most bytes of the GPU that this engine has held."""
         return torch.cuda.max_memory_allocated(self.loaded.device)
 
-    def _scored(
-        self, prompts: Sequence[Prompt]
-    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray | None]]:
-        """Batch by batch: numbers of its prompts; of each token ``_run``'s two."""
+    def _scored(self, prompts: Sequence[Prompt], greedy: bool) -> Iterator[tuple]:
+        """Batch by batch: numbers of its prompts; of each token ``_run``'s three."""
         for prefix, members in self.groups.of(prompts):
             lengths = {
                 number: len(prompts[number].context)
@@ -201,7 +204,7 @@ class Engine:
                 rows = self.budget.scored_rows(lengths[order[start]], len(prefix))
                 numbers = order[start : start + rows]
                 try:
-                    found = self._run(prefix, [prompts[number] for number in numbers])
+                    found = self._run(prefix, [prompts[number] for number in numbers], greedy)
                 except torch.OutOfMemoryError:
                     self.budget.shrink(len(numbers), lengths[order[start]])
                     continue
@@ -210,9 +213,9 @@ class Engine:
 
     @torch.inference_mode()
     def _run(
-        self, prefix: Prefix, prompts: Sequence[Prompt]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """One batch: log-probability of each scored token, and the same rounded.
+        self, prefix: Prefix, prompts: Sequence[Prompt], greedy: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """One batch: log-probability of each scored token, the same rounded, if it is likeliest.
 
         Only the token's own logit is rounded to the model's precision, none where it is float32.
         """
@@ -231,15 +234,16 @@ class Engine:
                 past_key_values=cache,
                 use_cache=cache is not None,
             ).logits[0]  # (reads, vocabulary)
-        sources = move(trees.sources)
-        chosen, normaliser = logits[sources, move(trees.targets)], log_normaliser(logits)[sources]
+        sources, targets = move(trees.sources), move(trees.targets)
+        chosen, normaliser = logits[sources, targets], log_normaliser(logits)[sources]
         logprobs = (chosen - normaliser).cpu().numpy()
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
         rounded = None
         if self.coarse is not None:
             rounded = (chosen.to(self.coarse).float() - normaliser).cpu().numpy()
-        return logprobs, rounded
+        best = (logits.argmax(-1)[sources] == targets).cpu().numpy() if greedy else None
+        return logprobs, rounded, best
 
 
 def _sums(tokens: Sequence[Sequence[float]]) -> list[float]:

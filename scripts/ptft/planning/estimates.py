@@ -132,7 +132,11 @@ class Estimates:
         """
         family = self.grid.families[self.grid.family(dataset)]
         split = self.workload.sizes[dataset, "test"]
-        read = split.tokens * (split.rows + shots)
+        task = self.grid.harness[dataset].task if dataset in self.grid.harness else None
+        if task and "members" in task:
+            return 0.0
+        # Prompts of the harness hold their shots.
+        read = split.tokens * (split.rows + (0 if task else shots))
         steps = 0
         if family.kind == "text":
             window, stride = family.windows(dataset)
@@ -140,7 +144,7 @@ class Estimates:
             read *= overlap * (2 if self.grid.tasks else 1)
         if family.kind == "multiple_choice":
             read *= CHOICES_READ
-        if generates(family.kind, self.grid.study.evaluate.also):
+        if generates(family.kind, self.grid.study.evaluate.also, task):
             new = self.grid.max_new_tokens(dataset)
             read += split.rows * new
             steps = new * math.ceil(split.rows / DECODED_AT_ONCE[self.device])

@@ -106,13 +106,26 @@ def training_seconds(
     return operations / rates.training + updates * update
 
 
-TOKENS = {"classification": 60, "multiple_choice": 100, "generation": 260, "chat": 800, "text": 500}
+TOKENS = {
+    "classification": 60,
+    "multiple_choice": 100,
+    "generation": 260,
+    "chat": 800,
+    "text": 500,
+    "harness": 400,
+}
 """tokens of an example with its answer: means over the first 150 examples of each shipped dataset
 under OLMo's tokenizer; for chat and text the reported lengths of TÜLU's mixture and C4"""
 POCKET_TOKENS = 30
 """the same in the pocket world, whose audit counts 7 to 42"""
 TRAIN_ROWS = 50_000
-TEST_ROWS = {"classification": 9000, "multiple_choice": 2000, "generation": 6000, "text": 2000}
+TEST_ROWS = {
+    "classification": 9000,
+    "multiple_choice": 2000,
+    "generation": 6000,
+    "text": 2000,
+    "harness": 1000,
+}
 """rows of a split if the study gives no size: about those of the shipped datasets' splits"""
 
 

@@ -140,13 +140,13 @@ def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> d
         prompts = _Prompts(read, requests, data / dataset)
         datasets.append({"title": language.dataset(dataset), "shots": prompts.shots})
         rows.append(prompts.rows)
-        kind = next(iter(requests.values())).kind
-        cards += [_card(pick, names, prompts.places[pick.example_id], kind) for pick in picks]
+        chosen = any("choices" in row for row in prompts.rows)
+        cards += [_card(pick, names, prompts.places[pick.example_id], chosen) for pick in picks]
         samples += [
             [
                 *(names.checkpoints.index(checkpoint), len(datasets) - 1, names.arms.index(arm)),
                 [
-                    [prompts.places[example], sample.format, *_answer(answer, kind)]
+                    [prompts.places[example], sample.format, *_answer(answer, chosen)]
                     for example, answer in zip(sample.ids, answers, strict=True)
                 ],
             ]
@@ -218,11 +218,11 @@ class _Prompts:
         self.rows = [
             _row(found[name], {f: cells[f] for f in asked}) for name, asked in formats.items()
         ]
-        pool = read_all(folder / "shots.jsonl") if any(c.shots for c in cells.values()) else []
+        pool = read_all(folder / "shots.jsonl") if any(c.drawn for c in cells.values()) else []
         self.shots = {
             name: cut(shots_text(cell.template, cell_shots(cell, pool)), PROMPT)
             for name, cell in cells.items()
-            if cell.shots
+            if cell.drawn
         }
 
 
@@ -250,16 +250,17 @@ def cut(text: str, most: int) -> str:
     return f"{text[: most - end]} […{len(text) - most}…] {text[-end:]}"
 
 
-def _card(pick: Pick, names: _Names, row: int, kind: str) -> list:
+def _card(pick: Pick, names: _Names, row: int, chosen: bool) -> list:
     """[group, task, checkpoint, dataset, row, answers]: see :func:`_answer`."""
     place = names.of(pick.task, pick.checkpoint, pick.dataset)
     answers = [
-        [names.arms.index(arm), name, *_answer(answer, kind)] for arm, name, answer in pick.answers
+        [names.arms.index(arm), name, *_answer(answer, chosen)]
+        for arm, name, answer in pick.answers
     ]
     return [GROUPS.index(pick.group), *place, row, answers]
 
 
-def _answer(answer: Mapping[str, Any], kind: str) -> list:
+def _answer(answer: Mapping[str, Any], chosen: bool) -> list:
     """[answer, score, whether the prompt was cut]; for labels and choices also
     [share of the answer, share of the gold one, log-probability of the gold one].
 
@@ -267,7 +268,7 @@ def _answer(answer: Mapping[str, Any], kind: str) -> list:
     the metric is not plain log-likelihood, the answer need not have the largest.
     """
     text = answer["prediction"]
-    said = int(text) if kind == "multiple_choice" else cut(text, ANSWER)
+    said = int(text) if chosen else cut(text, ANSWER)
     head = [said, round(answer["score"], 3), int(answer["truncated"])]
     gold = answer["gold_logprob"]
     if gold is None:

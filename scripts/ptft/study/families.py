@@ -346,6 +346,10 @@ class Family(Strict):
             return {TEXT_FORMAT: ""}
         return self.datasets[dataset].formats or self.formats
 
+    def kind_of(self, dataset: str) -> str:
+        """What analyses take a dataset for."""
+        return self.kind
+
     def metric(self, dataset: str) -> str:
         """The main metric of a dataset: its own, or that of the kind."""
         return self.datasets[dataset].metric or MAIN_METRIC[self.kind]

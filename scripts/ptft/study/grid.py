@@ -25,6 +25,7 @@ from ptft.study.arms import (
     swept_values,
 )
 from ptft.study.families import Dataset
+from ptft.study.harness import FAMILY, HarnessDataset, HarnessFamily
 from ptft.study.load import Loaded, titles
 from ptft.study.merges import merged_arms
 from ptft.study.models import CheckpointInfo
@@ -116,7 +117,13 @@ class Grid:
     @property
     def datasets(self) -> list[str]:
         """Datasets that are evaluated."""
-        return list(self.study.evaluate.datasets)
+        return [*self.study.evaluate.datasets, *self.harness]
+
+    @property
+    def harness(self) -> dict[str, HarnessDataset]:
+        """Those of them that are tasks of lm-evaluation-harness."""
+        family = self.families.get(FAMILY)
+        return dict(family.datasets) if isinstance(family, HarnessFamily) else {}
 
     @property
     def prompted(self) -> list[str]:
@@ -135,7 +142,9 @@ class Grid:
         if evaluate.generation_backend == "transformers":
             return None
         kinds = {self.families[self.family(dataset)].kind for dataset in self.datasets}
+        tasks = [dataset.task for dataset in self.harness.values()]
         needed = any(generates(kind, evaluate.also) for kind in kinds)
+        needed |= any(generates("harness", (), task) for task in tasks)
         return evaluate.generation_backend if needed else None
 
     @property
@@ -149,7 +158,7 @@ class Grid:
 
     def is_text(self, dataset: str) -> bool:
         """Whether a dataset is scored by its loss: one cell, whatever the formats and shots."""
-        return self.families[self.family(dataset)].kind == "text"
+        return self.families[self.family(dataset)].kind_of(dataset) == "text"
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's description."""
@@ -243,8 +252,7 @@ class Grid:
 
     def scores(self) -> Iterator[tuple[str, str, int]]:
         """(dataset, format, shots) of every cell of one checkpoint and arm."""
-        evaluate = self.study.evaluate
-        for dataset in evaluate.datasets:
+        for dataset in self.datasets:
             for format_name in self.formats(dataset):
                 for shots in self.shots(dataset):
                     yield dataset, format_name, shots
@@ -253,13 +261,19 @@ class Grid:
         """(dataset, split) of every prepared file: train for tasks, test and shots for scores."""
         train = [(dataset, "train") for dataset in self.learned_datasets]
         test = [(dataset, "test") for dataset in self.datasets]
-        shots = [(dataset, "shots") for dataset in self.datasets if max(self.shots(dataset)) > 0]
+        shots = [(dataset, "shots") for dataset in self.datasets if self.draws_shots(dataset)]
         return list(dict.fromkeys([*train, *test, *shots]))
+
+    def draws_shots(self, dataset: str) -> bool:
+        """Whether examples for prompts are drawn from a split; the harness draws its own."""
+        return max(self.shots(dataset)) > 0 and dataset not in self.harness
 
     def shots(self, dataset: str) -> list[int]:
         """Numbers of shots that a dataset is scored with."""
         if self.is_text(dataset):
             return [0]
+        if dataset in self.harness:
+            return [self.harness[dataset].task["shots"] or 0]
         evaluate = self.study.evaluate
         return list(evaluate.family_shots.get(self.family(dataset), evaluate.shots))
 
@@ -324,6 +338,10 @@ class Grid:
     def fetched_splits(self) -> dict[str, dict]:
         """Folder -> what is looked up on the Hub for it (:meth:`split_on_hub`)."""
         found = [self.split_on_hub(dataset, split) for dataset, split in self.splits()]
+        for dataset in self.harness.values() if self.study.root is None else ():
+            for split in dataset.wanted:
+                where = {key: dataset.task[key] for key in ("repository", "config")}
+                found.append({**where, "split": split, "revision": None})
         return {
             paths.hub_split(split["repository"], split["config"], split["split"]): split
             for split in found
@@ -393,6 +411,8 @@ class Grid:
     def limit(self, dataset: str, split: str) -> int | None:
         """Examples that are drawn of a split; None for all."""
         data = self.study.data
+        if dataset in self.harness:
+            return self.harness[dataset].task.get("limit")
         return getattr(data, split) if split != "train" else data.train_of.get(dataset, data.train)
 
     def formats(self, dataset: str) -> list[str]:
@@ -425,6 +445,8 @@ class Grid:
     def max_new_tokens(self, dataset: str) -> int:
         """Longest answer that is generated."""
         family = self.families[self.family(dataset)]
+        if dataset in self.harness:
+            return self.harness[dataset].task.get("max_new_tokens", 0)
         return self.dataset(dataset).max_new_tokens or family.max_new_tokens
 
     def settings(self, arm: str) -> TrainingSettings:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ptft.errors import StudyError, checked, locate, read_mapping, require_keys_once, suggest
 from ptft.paths import Results
 from ptft.study.families import Extension, Family
+from ptft.study.harness import FAMILY, harness_family
 from ptft.study.models import Model
 from ptft.study.schema import Study
 
@@ -55,6 +56,10 @@ def load(config: Mapping, files: Sequence[Path], library: Path) -> Loaded:
     folders = list(dict.fromkeys([*(path.parent for path in files), library]))
     model, model_file = _model(study.model, folders, files)
     families, family_files = read_families(folders)
+    if study.evaluate.harness is not None:
+        asked = study.evaluate.harness
+        own = harness_family(asked, study.root, files, LIBRARY.parent / "scripts")
+        families, family_files = families | {FAMILY: own}, family_files | {FAMILY: list(files)}
     return Loaded(study, model, families, files, model_file, family_files)
 
 

@@ -45,11 +45,26 @@ class Data(Strict):
     """test examples per dataset; default: all"""
 
 
+class Harness(Strict):
+    """Tasks of lm-evaluation-harness."""
+
+    tasks: Annotated[list[str], Field(min_length=1), *ONCE]
+    """names of tasks, groups and tags of the harness"""
+    shots: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """task, group or tag -> examples in the prompt; default: as the task's own file says"""
+    limit: Count | None = None
+    """documents per task, the first ones; default: all"""
+    include: str | None = None
+    """folder with YAML files of your own tasks, relative to the working directory"""
+
+
 class Evaluation(Strict):
     """The scores of every arm: datasets x formats x shots."""
 
-    datasets: Annotated[list[Part], Field(min_length=1), *ONCE]
+    datasets: Annotated[list[Part], *ONCE] = []
     """names of datasets in the families' files"""
+    harness: Harness | None = None
+    """tasks of lm-evaluation-harness (docs/harness.md); each is a dataset harness_TASK"""
     formats: Annotated[list[Part], Field(min_length=1), *ONCE]
     """prompt formats; a dataset with a single format (usually multiple choice) uses that alone.
     chat: the prompt as a user's turn, set by the tokenizer's chat template"""
@@ -66,6 +81,12 @@ class Evaluation(Strict):
     """precision of the model. auto: bfloat16 on CUDA, float32 on a CPU"""
     generation_backend: Literal["transformers", "vllm"] = "transformers"
     """what generates answers: transformers, or vLLM if installed"""
+
+    @model_validator(mode="after")
+    def _something(self) -> "Evaluation":
+        if not self.datasets and self.harness is None:
+            raise PlacedError(("datasets",), "nothing is scored; name a dataset, or tasks")
+        return self
 
 
 class Bootstrap(Strict):

@@ -54,6 +54,11 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
     }
 
 
+def task_slice(grid: Grid, dataset: str) -> dict:
+    """What decides the documents of a harness task, apart from the rows of its splits."""
+    return {"version": DATA_VERSION, "task": dict(grid.harness[dataset].task)}
+
+
 def finetune_slice(grid: Grid, arm: str) -> dict:
     """What decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
@@ -115,13 +120,13 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
 
 def scored_slice(grid: Grid, dataset: str) -> dict:
     """What decides the check of an evaluated dataset, apart from its splits and the tokenizer."""
-    known = grid.templates(dataset)
+    known, scoring = grid.templates(dataset), _scoring(grid, dataset)
     return {
         "dataset": dataset,
         "template": known.get(grid.study.train_format, next(iter(known.values()), None)),
         "shots_seed": grid.study.evaluate.shots_seed,
-        "scoring": _scoring(grid, dataset),
-        **({"window_key": _window_key(grid, dataset)} if grid.is_text(dataset) else {}),
+        "scoring": scoring,
+        **({"window_key": _window_key(grid, dataset)} if scoring["kind"] == "text" else {}),
     }
 
 
@@ -197,9 +202,10 @@ def collection_slice(grid: Grid) -> dict:
         "datasets": {
             dataset: {
                 "family": grid.family(dataset),
-                "kind": family.kind,
+                "kind": family.kind_of(dataset),
                 "metric": family.metric(dataset),
                 "labels": grid.dataset(dataset).labels or family.labels,
+                **({"aside": True} if not getattr(grid.dataset(dataset), "asked", True) else {}),
             }
             for dataset in grid.datasets
             for family in [grid.families[grid.family(dataset)]]
@@ -298,6 +304,15 @@ def _window_key(grid: Grid, dataset: str) -> list:
 
 def _scoring(grid: Grid, dataset: str) -> dict:
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
+    if dataset in grid.harness:
+        return {
+            "kind": family.kind,
+            "formats": {name: grid.template(dataset, name) for name in grid.formats(dataset)},
+            "shots": grid.shots(dataset),
+            "metric": family.metric(dataset),
+            "task": grid.harness[dataset].task,
+            **({"max_new_tokens": most} if (most := grid.max_new_tokens(dataset)) else {}),
+        }
     if family.kind == "text":
         window, stride = family.windows(dataset)
         return {

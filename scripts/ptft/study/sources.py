@@ -56,6 +56,9 @@ def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Seque
     for dataset, split in grid.splits():
         if Path(results.split(dataset, split)).exists():
             continue
+        if dataset in grid.harness:
+            yield from _expected_of_task(grid, dataset)
+            continue
         spec, name = grid.dataset(dataset), split_name(grid.split_expression(dataset, split))
         if spec.files is not None:
             loc = ("datasets", dataset, "files", name)
@@ -67,6 +70,19 @@ def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Seque
             repository = present(spec.repository, f"repository of {dataset}")
             yield ("root",), grid.files, paths.hub_dataset(root, repository, spec.config)
             _require_split(grid, dataset, split, Path(root))
+
+
+def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequence[Path], str]]:
+    """The same of a harness task: its files, or its repository in the study's root."""
+    spec, root = grid.harness[dataset], grid.study.root
+    for file in (file for files in spec.task.get("files", {}).values() for file in files):
+        yield ("evaluate", "harness", "tasks"), grid.files, file
+    if root is not None and spec.wanted:
+        known = split_files(Path(root), dict(spec.task))
+        for split in spec.wanted:
+            if split not in known:
+                place = paths.hub_dataset(root, spec.task["repository"], spec.task["config"])
+                yield ("root",), grid.files, f"{place}/{split}"
 
 
 def _require_split(grid: Grid, dataset: str, split: str, root: Path) -> None:

@@ -36,7 +36,7 @@ IN_STUDY = [
     ("epochs: 1", "epoch: 1", "study.yaml:7: unknown key 'finetune.full.settings.epoch'; did you"),
     ("lr: 5.0e-4", "epoch: 2", "study.yaml:9: unknown key 'finetune.full.tasks.pocket_nli.epoch'"),
     ("study: small\n", "", "study.yaml:1: key 'study' is missing"),
-    ("  shots", "shots", "study.yaml:15: unknown key 'shots'; it belongs under evaluate or data"),
+    ("  shots", "shots", "study.yaml:15: unknown key 'shots'; it belongs under evaluate.harness"),
     ("model: tiny", "model: tiny\nlr: 1.0e-3", "study.yaml:3: unknown key 'lr'; it belongs under"),
     ("evaluate:\n", "compute:\nevaluate:\n", "study.yaml:12: compute is empty; give it a value"),
     # Values
