@@ -45,7 +45,8 @@ def theirs(folders, tmp_path):
 
 
 def differences(folders, source, tmp_path):
-    adopt(source, folders / "checkpoint", tmp_path / "arm", {"task": "talk"})
+    (tmp_path / "about.json").write_text('{"task": "talk"}')
+    adopt(source, folders / "checkpoint", tmp_path / "arm", tmp_path / "about.json")
     return json.loads((tmp_path / "arm" / RECORD).read_text())["differences"]
 
 
@@ -105,14 +106,14 @@ def swap_two_words(folder):
 def test_another_model_is_refused(folders, theirs, tmp_path, edit, sentence):
     edit(theirs)
     with pytest.raises(ValueError, match=sentence):
-        adopt(theirs, folders / "checkpoint", tmp_path / "arm", {})
+        adopt(theirs, folders / "checkpoint", tmp_path / "arm", tmp_path / "none.json")
     assert not (tmp_path / "arm").exists()
 
 
 def test_an_adapter_of_a_wider_model_is_refused(folders, tmp_path):
     wider = save_tiny_checkpoint(tmp_path / "wider", hidden_size=64)
     with pytest.raises(ValueError, match="is no adapter of .* changes a matrix"):
-        adopt(folders / "adapter", wider, tmp_path / "arm", {})
+        adopt(folders / "adapter", wider, tmp_path / "arm", tmp_path / "none.json")
 
 
 def files(folder):

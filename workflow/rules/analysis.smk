@@ -1,6 +1,7 @@
 # Tables and figures: light jobs from the cells table, whoever made it.
 # What figures share.
-FIGURE_PARTS = tuple(f"figures/{part}" for part in ("style", "axis", "marks"))
+FIGURE_PARTS = tuple(f"figures/{part}" for part in ("drawing", "style", "axis", "marks"))
+ARMS_GIVEN = f"--arms {ARMS}" if ARMS else ""
 
 
 rule analyse_cells:
@@ -20,15 +21,13 @@ rule analyse_cells:
         "../../envs/environment.yaml"
     params:
         settings=analysis_slice,
-        folder=lambda wildcards, output: folder_of(output.tables[0]),
-        arms=f"--arms {ARMS}" if ARMS else "",
         tables=" ".join(TABLES),
     message:
         "Analyse the cells"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
-        " --settings {params.settings:q} --output-dir {params.folder:q}"
-        " {params.arms} --tables {params.tables} 2> {log:q}"
+        f" --settings {{params.settings:q}} --output-dir {RESULTS.tables} {ARMS_GIVEN}"
+        " --tables {params.tables} 2> {log:q}"
 
 
 for module, drawn in drawn_together(FIGURES).items():
@@ -53,17 +52,14 @@ for module, drawn in drawn_together(FIGURES).items():
             "../../envs/environment.yaml"
         params:
             figures=" ".join(drawn),
-            folder=lambda wildcards, input: folder_of(input.tables[0]),
-            output=lambda wildcards, output: folder_of(output.svg[0]),
             titles=titles_slice,
             language=STUDY.report.language,
-            arms=f"--arms {ARMS}" if ARMS else "",
         message:
             f"Draw figures of {module}"
         shell:
-            "python {input.script:q} --figures {params.figures} --tables-dir {params.folder:q}"
-            " --titles {params.titles:q} --language {params.language} {params.arms}"
-            " --output-dir {params.output:q} 2> {log:q}"
+            "python {input.script:q} --figures {params.figures}"
+            f" --tables-dir {RESULTS.tables} {ARMS_GIVEN} --output-dir {RESULTS.figures}"
+            " --titles {params.titles:q} --language {params.language} 2> {log:q}"
 
 
 # Whoever asks for results asks for every record of cells: a table that is there would hide from

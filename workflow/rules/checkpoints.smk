@@ -17,11 +17,10 @@ if SOURCE.kind == "pocket":
         params:
             seed=SOURCE.world_seed,
             version=versions.POCKET_VERSION,
-            folder=lambda wildcards, output: folder_of(output.corpus),
         message:
             "Make the pocket world: a corpus and its tasks"
         shell:
-            "python {input.script:q} --seed {params.seed} --output {params.folder:q} 2> {log:q}"
+            "python {input.script:q} --seed {params.seed}" f" --output {paths.POCKET}" " 2> {log:q}"
 
     # Apart from the world, whose models would be made again with it.
     rule make_pocket_text:
@@ -39,12 +38,12 @@ if SOURCE.kind == "pocket":
         params:
             seed=SOURCE.world_seed,
             version=versions.POCKET_VERSION,
-            folder=lambda wildcards, output: folder_of(output.test),
         message:
             "Make text of the pocket world that is not in its corpus"
         shell:
             "python {input.script:q} --corpus {input.corpus:q} --seed {params.seed}"
-            " --output {params.folder:q} 2> {log:q}"
+            f" --output {paths.pocket_text()}"
+            " 2> {log:q}"
 
     # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
     rule pretrain_checkpoint:

@@ -29,7 +29,6 @@ rule collect_cells:
         study=slice_of("collect_cells", slices.collection_slice),
         arms=slice_of("collect_arms", slices.arms_slice),
         pins=slice_of("fetched", lambda study: CHECKPOINT_PINS),
-        folder=lambda wildcards, output: folder_of(output.tables[0]),
     message:
         "Collect the cells"
     shell:
@@ -38,5 +37,6 @@ rule collect_cells:
         f" --parts {RESULTS.collected}"
         " --pins {params.pins:q} --arms {params.arms:q}"
         f" --models {RESULTS.models} --trained {RESULTS.trained}"
-        f" --benchmarks {RESULTS.root}/benchmarks --jobs {RESULTS.job_records()}"
-        " --tables {params.folder:q} 2> {log:q}"
+        f" --benchmarks {RESULTS.benchmarks} --jobs {RESULTS.job_records()}"
+        f" --tables {RESULTS.tables}"
+        " 2> {log:q}"

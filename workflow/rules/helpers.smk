@@ -73,11 +73,6 @@ titles_slice = slice_of("titles", lambda study: study.titles)
 analysis_slice = slice_of("analysis", lambda study: dataclasses.asdict(study.study.analysis))
 
 
-def folder_of(path):
-    """Folder of a job's input or output, for programs that are given folders."""
-    return str(Path(path).parent)
-
-
 def library(*names):
     """Modules of the library; inputs, so that an edited one makes its results again."""
     return [f"{SCRIPTS}/ptft/{name}.py" for name in names]

@@ -44,16 +44,15 @@ rule compare_models:
     params:
         settings=analysis_slice,
         titles=titles_slice,
-        arms=f"--arms {ARMS}" if ARMS else "",
         language=STUDY.report.language,
     message:
         "Compare the models"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
-        " --suspicious {input.suspicious:q} --settings {params.settings:q} {params.arms}"
+        " --suspicious {input.suspicious:q} --settings {params.settings:q}"
         " --titles {params.titles:q} --language {params.language}"
         # Cells, where there are any: the page is made again when any of them is.
-        f" --evaluations {RESULTS.evaluations}"
+        f" --evaluations {RESULTS.evaluations} {ARMS_GIVEN}"
         " --output {output:q} 2> {log:q}"
 
 
@@ -88,16 +87,14 @@ rule make_report:
     conda:
         "../../envs/environment.yaml"
     params:
-        tables=lambda wildcards, input: folder_of(input.tables[0]),
-        figures=lambda wildcards, input: folder_of(input.figures[0]),
         titles=titles_slice,
         shown=" ".join(FIGURES),
         language=STUDY.report.language,
     message:
         "Write the report"
     shell:
-        "python {input.script:q} --study {input.study:q} --tables {params.tables:q}"
-        " --figures {params.figures:q} --shown {params.shown}"
+        "python {input.script:q} --study {input.study:q} --shown {params.shown}"
+        f" --tables {RESULTS.tables} --figures {RESULTS.figures}"
         f" --records {RESULTS.trained} {RESULTS.models}"
         f" --scored {RESULTS.scored_models} --updates {RESULTS.update_ways}"
         " --titles {params.titles:q} --language {params.language} --beside {input.beside:q}"

@@ -35,8 +35,6 @@ class Settings:
     """Methods are compared at a gain this much below the smallest of their best gains."""
     gain_share: float = 0.95
     """They are also compared at this share of full fine-tuning's best gain."""
-    pretraining_gpu_hours: float | None = None
-    """GPU-hours of the whole pre-training, to tell what stopping early would save."""
     level: float = 0.95
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)

@@ -37,14 +37,14 @@ INDIFFERENT = {
 """keys of a config.json that change no computation, or that others here look at"""
 
 
-def adopt(source: Path, checkpoint: Path, output: Path, about: dict) -> None:
-    """Put a tuned model in the place of an arm's, if it belongs to the checkpoint.
+def adopt(source: Path, checkpoint: Path, output: Path, about: Path) -> None:
+    """Link the files of a tuned model of others, if it belongs to a checkpoint of the study.
 
     Args:
-        source: folder of whole weights or of an adapter.
-        checkpoint: that it is said to be tuned from.
-        output: the arm's folder; gets links to the files.
-        about: what the study says of it, for the record.
+        source: folder of whole weights or of an adapter
+        checkpoint: that it is said to be tuned from
+        output: folder of the arm's model
+        about: what the study says of it, for the record; JSON file
 
     Raises:
         ValueError: it is no model, or of another architecture or vocabulary.
@@ -62,7 +62,7 @@ def adopt(source: Path, checkpoint: Path, output: Path, about: dict) -> None:
     for difference in differences:
         log.warning("%s differs from its checkpoint: %s", source, difference)
     with link_files(files, output) as folder:
-        record = {**about, "differences": differences}
+        record = {**json.loads(about.read_text()), "differences": differences}
         (folder / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 

@@ -85,8 +85,11 @@ def _place(pattern: str, name: str) -> tuple[int, ...]:
     return tuple(-1 if number is None else number for number in said)
 
 
-def draft_model(repository: str) -> str:
-    """A model's file in YAML that says how a repository's checkpoints are named.
+def draft_model(repository: str) -> None:
+    """Print how a repository of the Hub names its checkpoints, as a first draft of a model's file.
+
+    Args:
+        repository: OWNER/NAME on the Hub
 
     Raises:
         HubError: there is no such repository.
@@ -110,7 +113,7 @@ def draft_model(repository: str) -> str:
     ]
     if _is_model(files):
         lines += ["  checkpoints:", "    main: {}  # {step: …, tokens: …}"]
-    return "\n".join(lines) + "\n"
+    print("\n".join(lines))
 
 
 def _told(found: Sequence[Naming], kind: str) -> str:

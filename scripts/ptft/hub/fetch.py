@@ -17,9 +17,9 @@ from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from ptft.hub import client
-from ptft.hub.check import is_native
+from ptft.hub.check import CHECKS, is_native
 from ptft.hub.client import HubError, NoAnswerError, patiently
-from ptft.hub.pins import Pin, PinnedFile, missing_bytes
+from ptft.hub.pins import Pin, PinnedFile, missing_bytes, pinned_folder
 from ptft.runtime.bars import progress
 from ptft.runtime.locks import exclusive
 
@@ -32,6 +32,17 @@ SPARE = 1 << 28
 def staging_folder(target: Path) -> Path:
     """Where the files of a target are collected."""
     return target.with_name(f"{target.name}.part")
+
+
+def fetch_pin(pin: Path) -> None:
+    """Fetch the files of a pin into the folder beside it, if they fit on the disk.
+
+    Args:
+        pin: what is fetched
+    """
+    check_disk([pin], pin.parent)
+    fetched = Pin.read(pin)
+    fetch(fetched, pinned_folder(pin), CHECKS.get(fetched.kind))
 
 
 def fetch(pin: Pin, target: Path, check: Callable[[Path], None] | None = None) -> None:

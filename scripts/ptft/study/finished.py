@@ -336,9 +336,11 @@ def _archived(config: Mapping, files: Sequence[Path], library: Path) -> Finished
         message = f"{error}; a path counts from the folder that snakemake is called in"
         raise refusal(files, ("published", "archive"), message) from None
     resolved = yaml.safe_load(content)
-    chosen = {
-        part: {**resolved["study"].get(part, {}), **config.get(part, {})}
-        for part in ("analysis", "report")
+    known = {"analysis": {*AnalysisSettings.__dataclass_fields__}, "report": {*Report.model_fields}}
+    chosen = {  # an archive may have settings that later versions lack
+        part: {k: v for k, v in resolved["study"].get(part, {}).items() if k in fields}
+        | config.get(part, {})
+        for part, fields in known.items()
     }
     study = checked(ArchivedStudy, {**config, **chosen}, files)
     resolved["study"] |= study.model_dump(mode="json", include={"analysis", "report"})

@@ -25,7 +25,8 @@ from ptft.analysis.costs import read_costs
 from ptft.analysis.csv_tables import write_csv, write_table
 from ptft.analysis.tables import analyse
 from ptft.analysis.tuned_models import arms
-from ptft.figures import FigureSpec, draw_figures, figures_of
+from ptft.figures import FigureSpec, figures_of
+from ptft.figures.drawing import draw_figures
 from ptft.files import as_file, as_read
 from ptft.hub.pins import fill_in
 from ptft.report.page import Progress, StudyFiles, write_page

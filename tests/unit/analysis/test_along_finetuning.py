@@ -16,7 +16,7 @@ from ptft.analysis.tables.snapshots import (
     kept_at,
     slope_of,
 )
-from ptft.figures import draw
+from ptft.figures.drawing import draw
 
 SEEDS = (0, 1, 2)
 SETTINGS = Settings(format="default", shots=0)

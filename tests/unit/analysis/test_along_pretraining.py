@@ -7,7 +7,7 @@ from remedy_scores import OTHER, OWN, Model, remedy_scores
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
-from ptft.figures import draw
+from ptft.figures.drawing import draw
 
 BASE = Model([0.4, 0.4, 0.4], [0.6, 0.7, 0.8], method=None)
 RATES = [

@@ -23,7 +23,7 @@ from ptft.analysis.tuned_models import (
     shown_settings,
     with_chosen,
 )
-from ptft.figures import draw
+from ptft.figures.drawing import draw
 
 RATES = [1e-3, 1e-2, 1e-1]
 # Validation loss of the rates, by checkpoint and task; the two seeds are .1 above and below.

@@ -11,8 +11,9 @@ import plot_figures
 from ptft import language
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tuned_models import CHOSEN
-from ptft.figures import FIGURES, draw
+from ptft.figures import FIGURES
 from ptft.figures.axis import distances
+from ptft.figures.drawing import draw
 from ptft.figures.marks import TOLD
 from ptft.figures.style import PALE, WARNED
 

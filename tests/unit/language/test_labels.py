@@ -6,7 +6,8 @@ import warnings
 import pytest
 
 from ptft import language
-from ptft.figures import FIGURES, draw
+from ptft.figures import FIGURES
+from ptft.figures.drawing import draw
 
 
 def test_labels_and_titles_in_a_language():

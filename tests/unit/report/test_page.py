@@ -11,7 +11,8 @@ from page_data import page_data
 
 from ptft import language
 from ptft.analysis.tables.learning import FLAGS
-from ptft.figures import FIGURES, draw
+from ptft.figures import FIGURES
+from ptft.figures.drawing import draw
 from ptft.figures.style import save
 from ptft.language import FOLDER
 from ptft.paths import Results

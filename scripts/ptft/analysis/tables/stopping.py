@@ -71,11 +71,10 @@ def stop_point(
 def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
     """For every task, the checkpoint from which more pre-training adds at most the margin.
 
-    One row per (arm, dataset of its own test sets): the stop by the scores as they are,
-    its support, the stop that holds with confidence ``level`` (see :func:`stop_point`), tokens
-    and, where ``pretraining_gpu_hours`` is set, GPU-hours saved by each. Tokens are null where a
-    checkpoint's count is not known (`main` often). ``too_low``: the margin is more than a fifth of
-    the last score, so such a row gives no verdict.
+    One row per (arm, dataset of its own test sets): the stop by the scores as they are, its
+    support, the stop that holds with confidence ``level`` (see :func:`stop_point`), and the share
+    of the tokens that each saves, null where a checkpoint's count is not known (`main` often).
+    ``too_low``: the margin is more than a fifth of the last score, so such a row gives no verdict.
     """
     view = scores.main_view(settings.format, settings.shots)
     tokens = dict(view.checkpoints.select("checkpoint", "tokens").iter_rows())
@@ -104,21 +103,21 @@ def stopping(scores: Scores, settings: Settings) -> pl.DataFrame:
             "safe_index": None if found.safe is None else curve["index"][found.safe],
         }
         for which in ("stop", "safe"):
-            row |= _saved(which, row[f"{which}_checkpoint"], at[-1], tokens, settings)
+            stop, whole = tokens.get(row[f"{which}_checkpoint"]), tokens[at[-1]]
+            saved = (whole - stop) / whole if stop is not None and whole else None
+            row[f"{which}_share_saved"] = saved
         rows.append(row)
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-_SAVED = ("tokens_saved", "share_saved", "gpu_hours_saved")
 SCHEMA = schema(
     *CURVE,
     *("metric", "format", "shots", "n_seeds", "margin", "n_checkpoints", "last_checkpoint"),
     *("last_score", "too_low", "stop_checkpoint", "stop_index", "stop_score", "stop_support"),
     *("safe_checkpoint", "safe_index"),
-    *(f"{which}_{saved}" for which in ("stop", "safe") for saved in _SAVED),
+    *("stop_share_saved", "safe_share_saved"),
     **dict.fromkeys(["last_checkpoint", "stop_checkpoint", "safe_checkpoint"], pl.String),
     **dict.fromkeys(["stop_index", "safe_index"], pl.Int64),
-    **dict.fromkeys(["stop_tokens_saved", "safe_tokens_saved"], pl.Int64),
     too_low=pl.Boolean,
 )
 
@@ -133,17 +132,3 @@ def _find(view: Scores, curve: pl.DataFrame, settings: Settings) -> StopPoint:
         settings.level,
         difference(view, rows, last, same_run=False).seeds,
     )
-
-
-def _saved(
-    which: str, stop: str | None, last: str, tokens: dict[str, int | None], settings: Settings
-) -> dict[str, float | None]:
-    """Tokens, their share of the whole, and GPU-hours that stopping at ``stop`` saves."""
-    saved = share = hours = None
-    whole, seen = tokens[last], None if stop is None else tokens[stop]
-    if seen is not None and whole:
-        saved = whole - seen
-        share = saved / whole
-        if settings.pretraining_gpu_hours is not None:
-            hours = share * settings.pretraining_gpu_hours
-    return {f"{which}_{name}": n for name, n in zip(_SAVED, (saved, share, hours), strict=True)}
