@@ -155,7 +155,7 @@ def models(short: bool, instructions: Iterable[str] = INSTRUCTIONS) -> Iterator[
 
 
 def findings(results: Results, seed: int) -> pl.DataFrame:
-    """What the page of a study would find if this were its only seed of fine-tuning."""
+    """Findings of a study's page if this were its only seed of fine-tuning."""
     resolved = yaml.safe_load(Path(results.resolved).read_text())
     settings = Settings(**resolved["study"]["analysis"])
     of_seed = pl.col("seed").is_null() | (pl.col("seed") == seed)
@@ -169,7 +169,7 @@ def findings(results: Results, seed: int) -> pl.DataFrame:
 
 
 def decided(claim: Claim, findings: pl.DataFrame) -> Row:
-    """What findings say on a claim: the row's value, and whether the claim holds."""
+    """The findings' answer to a claim: the row's value, and whether the claim holds."""
     tests = [pl.col(name) == value for name, value in claim.row.items()]
     rows = findings.filter(tests).rows(named=True)
     value = rows[0]["value"] if rows else None

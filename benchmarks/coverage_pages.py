@@ -52,7 +52,7 @@ Truth = dict[tuple[Model, str, str], float]
 
 
 def page_settings() -> list[dict]:
-    """What studies are made up: planted or not, examples, seeds, scatter between models."""
+    """Kinds of made-up studies: planted or not, examples, seeds, scatter between models."""
     return [
         {"planted": planted, "n": n, "seeds": seeds, "scatter": scatter}
         for planted, n, seeds, scatter in product((False, True), SIZES, SEEDS, SCATTERS)
@@ -145,7 +145,7 @@ def _mean_loss(row: Mapping, truth: Truth) -> float:
 
 
 def _kept(row: Mapping, truth: Truth) -> float:
-    """What a method keeps more than full fine-tuning."""
+    """A method's lead over full fine-tuning in what is kept."""
     task, kept = row["train_task"], {}
     for method in (row["method"], "full"):
         others = [name for name in DATASETS if name != task]
@@ -186,7 +186,7 @@ def made_up_study(setting: dict, rng: np.random.Generator, seed: int) -> tuple[S
 def _true_scores(
     setting: dict, method: str | None, task: str | None, dataset: str, rng: np.random.Generator
 ) -> tuple[float, np.ndarray]:
-    """What a claim is about, and the true score of each seed's model."""
+    """A claim's subject, and the true score of each seed's model."""
     mean = DATASETS[dataset][3]
     if setting["planted"] and task is not None:
         loss = LOSS * (1 - SPARED if method == "lora" else 1.0)

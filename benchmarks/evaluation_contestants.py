@@ -1,4 +1,4 @@
-"""What the evaluation benchmark compares: the tasks, and ways to evaluate them.
+"""Contestants of the evaluation benchmark: the tasks, and ways to evaluate them.
 
 Contestants:
     engine      ptft.evaluation, encoding of the prompts included

@@ -45,7 +45,7 @@ Surroundings = Callable[[], AbstractContextManager]
 
 @dataclass(frozen=True)
 class Section:
-    """What is measured, and how many seconds it may take."""
+    """A measurement, and how many seconds it may take."""
 
     run: Callable[[Context], dict]
     seconds: float

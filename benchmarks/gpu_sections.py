@@ -190,7 +190,7 @@ def _compare_precisions(model: torch.nn.Module) -> dict:
 
 
 def updates(context: Context) -> dict:
-    """What ``updates: auto`` finds: each way's speed, losses and memory, and which it takes."""
+    """Findings of ``updates: auto``: each way's speed, losses and memory, and which it takes."""
     runs = {
         "olmo_mnli": ("Olmo", "full", "mnli"), "olmo_long": ("Olmo", "full", "long"),
         "olmo_lora": ("Olmo", "lora", "mnli"), "olmo_xsum": ("Olmo", "full", "xsum"),

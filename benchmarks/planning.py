@@ -45,7 +45,7 @@ SNAKEMAKE = [sys.executable, "-m", "snakemake", "--cores", "1"]
 
 @dataclass(frozen=True)
 class Measured(Usage):
-    """What a dry run took."""
+    """Cost of a dry run."""
 
     models: int
     jobs: int

@@ -41,7 +41,7 @@ GPU_RULES = ("finetune_model", "evaluate_model")
 
 @dataclass
 class Night:
-    """What happens to a study while it runs."""
+    """Events of a study while it runs."""
 
     study: Study
     dying: float
@@ -136,7 +136,7 @@ def overhead(
 
 
 def work_of(night: Night) -> list[tuple[str, float, float]]:
-    """What jobs did that ended well: Slurm id, start, end."""
+    """Jobs that ended well: Slurm id, start, end."""
     records = [
         record
         for rule in GPU_RULES

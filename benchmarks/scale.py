@@ -131,7 +131,7 @@ def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
 
 
 def analyse(tables: Path, names: list[str], output: Path) -> dict[str, float]:
-    """What `analyse.py` takes for some tables."""
+    """Cost of `analyse.py` for some tables."""
     files = {f"--{name}": str(tables / f"{name}.parquet") for name in ("cells", "replicates")}
     arguments = [part for pair in files.items() for part in pair]
     usage, _ = measure(

@@ -255,7 +255,7 @@ def print_rows(rows: list[dict]) -> None:
 
 
 def machine(device: torch.device) -> dict:
-    """What it was measured on."""
+    """The machine that it was measured on."""
     names = Path("/proc/cpuinfo").read_text().split("model name")[1:]
     return {
         "cpu": names[0].split("\n")[0].strip(" \t:") if names else platform.processor(),

@@ -1,4 +1,4 @@
-"""What a command takes: seconds by the clock, seconds of CPU, largest resident memory.
+"""Cost of a command: seconds by the clock, seconds of CPU, largest resident memory.
 
 The kernel starts a process's memory record from its parent's (`getrusage(2)`, `ru_maxrss`), so a
 large parent would be measured instead of its child: the command is started from this small file.

@@ -307,7 +307,7 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Checked:
-    """What these files say, of its type.
+    """The content of these files, of its type.
 
     Raises:
         StudyError: naming file, line, key, what was found and what was expected.
@@ -345,7 +345,7 @@ def explain(
 
 
 def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> str:
-    """What is wrong with the value at a place, of which ``outside`` parts are not in the tree."""
+    """The mistake in the value at a place, of which ``outside`` parts are not in the tree."""
     key = ".".join(map(str, loc)) or "the file"
     kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -373,7 +373,7 @@ def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> st
 
 
 def _expected(mistake: ErrorDetails) -> str:
-    """What was expected of a value, and how to write it."""
+    """Expectation of a value, and how to write it."""
     kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
     if kind in WANTED:
         return f"{WANTED[kind]}, found {_kind(value)}{_way_out(kind, value)}"
@@ -403,7 +403,7 @@ def _way_out(kind: str, value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """What YAML has read, in words."""
+    """A value as YAML has read it, in words."""
     kinds = {bool: "true or false", str: "text", list: "a list", dict: "keys and values"}
     return kinds.get(type(value), "a number")
 

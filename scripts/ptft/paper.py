@@ -1,4 +1,4 @@
-"""What the paper did, in numbers (Sun & Dredze, arXiv 2408.06663v5); compared with from here."""
+"""The paper in numbers (Sun & Dredze, arXiv 2408.06663v5); compared with from here."""
 
 _EARLIER = ["step1000", "step18000", "step342000", "step424000", "step505000", "step592000"]
 # Model -> its checkpoints and settings; a task's own settings come last.

@@ -1,4 +1,4 @@
-"""What a run tells on the terminal: Snakemake's logger `ptft`, which profiles/default asks for.
+"""Lines of a run on the terminal: Snakemake's logger `ptft`, which profiles/default asks for.
 
 A failed job is told once, its cause first. A run is two lines that are drawn again each second, in
 a file a line at least every half minute; it ends with the study's answers. A dry run lists its jobs
@@ -92,7 +92,7 @@ def announce(
 
 
 class LogHandler(LogHandlerBase):
-    """What Snakemake calls; all of it runs in one thread, but for the clock."""
+    """Snakemake's side of the plugin; all of it runs in one thread, but for the clock."""
 
     stream: TextIO
     writes_to_stream = has_filter = True

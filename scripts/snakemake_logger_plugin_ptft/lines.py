@@ -94,7 +94,7 @@ class RunLines:
         self.running.pop(job, None)
 
     def share(self, now: float) -> float:
-        """What is done of the work: of its expected seconds, else of the jobs."""
+        """Share of the work that is done: of its expected seconds, else of the jobs."""
         if self.expected is None:
             return self.jobs_done / self.jobs if self.jobs else 0.0
         return self._done(now) / (self.expected.total or 1.0)

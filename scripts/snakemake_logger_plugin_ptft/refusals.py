@@ -38,7 +38,7 @@ def mended(text: str, grid: Grid | None) -> str:
 
 
 def unreadable() -> Iterator[str]:
-    """What is wrong, with file and line, with the YAML files that the command names."""
+    """Mistakes, with file and line, in the YAML files that the command names."""
     for word in sys.argv[1:]:
         file = Path(word)
         if file.suffix in (".yaml", ".yml", ".json") and file.is_file():
@@ -49,7 +49,7 @@ def unreadable() -> Iterator[str]:
 
 
 def nearest(target: str, grid: Grid) -> str:
-    """What may have been meant by a target that no rule makes.
+    """A guess at the meaning of a target that no rule makes.
 
     A cell is none: Snakemake knows records of scored models, not their cells.
     """

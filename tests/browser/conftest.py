@@ -44,7 +44,7 @@ class Browser:
         ]
 
     def outside(self) -> list[str]:
-        """What was asked for beyond the page itself."""
+        """Requests beyond the page itself."""
         inside = ("file:", "data:", "blob:")
         return [url for url in self.requests() if not url.startswith(inside)]
 
@@ -63,7 +63,7 @@ class Browser:
         return height > 100 and 0 <= left < width and right - left > 300
 
     def violations(self) -> list[str]:
-        """What axe-core finds against WCAG 2.2 AA and good practice; skips where it is not."""
+        """Violations of WCAG 2.2 AA and good practice by axe-core; skips where it is not."""
         if not AXE.exists():
             pytest.skip("no axe-core on this machine: make axe")
         self.run(AXE.read_text(encoding="utf-8"))

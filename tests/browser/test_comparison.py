@@ -78,7 +78,7 @@ def assert_shown(page, rows, turned, names):
 
 
 def turned_between(finished_once, one, other, dataset):
-    """What a cell says of the examples of one model (checkpoint/arm) against another's."""
+    """A cell's sentence on the examples of one model (checkpoint/arm) against another's."""
     folder = finished_once / "results/tiny/evaluations"
     first, last = (
         dict(

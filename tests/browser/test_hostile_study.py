@@ -27,7 +27,7 @@ DESCRIPTION = """A study.
 
 
 def struck(by: str) -> str:
-    """What ends a script and begins its own."""
+    """Text that ends a script and begins its own."""
     return f'</script><script>window.struck = "{by}"</script><!--<script>'
 
 

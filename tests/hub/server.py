@@ -58,7 +58,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What goes wrong with one request for a path.
+    """A fault of one request for a path.
 
     Attributes:
         kind: ``status`` (an error), ``cut`` (the connection ends after some bytes), ``stall``

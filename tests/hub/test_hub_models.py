@@ -1,4 +1,4 @@
-"""What is fetched must be a model that loads: refused with a reason before any job needs it."""
+"""A fetched folder must be a model that loads: refused with a reason before any job needs it."""
 
 import json
 

@@ -67,7 +67,7 @@ class Study:
         return output
 
     def commit(self, checkpoint: str) -> str:
-        """What a checkpoint is pinned to."""
+        """The pin of a checkpoint."""
         pin = self.folder / f"resources/models/remote/{checkpoint}.pin.json"
         return json.loads(pin.read_text())["commit"]
 

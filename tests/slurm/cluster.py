@@ -124,7 +124,7 @@ class Cluster:
         self._daemon(name, [find("slurmd"), "-D", "-N", name])
 
     def kill_node(self, name: str, jobs: list[int]) -> None:
-        """What a power failure does to a node: its slurmd and the processes of its jobs are gone.
+        """A power failure of a node: its slurmd and the processes of its jobs are gone.
 
         Args:
             jobs: Slurm ids of the jobs that run there.

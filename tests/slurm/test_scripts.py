@@ -54,7 +54,7 @@ def test_a_main_process_in_a_job_is_killed_and_submitted_again(study, reference)
 
 
 def test_a_study_in_one_allocation_saves_its_state_and_goes_on(study, reference):
-    """What happens before the time limit: a signal to the script alone."""
+    """Before the time limit: a signal to the script alone."""
     study.narrow("[step4]", "[0]")
     study.stop_trainings(1)
     job = submit(study, "one_allocation.sh", "--gpus=1")

@@ -1,4 +1,4 @@
-"""What dies overnight: each failure ends in a finished study with the tables of a quiet night."""
+"""Failures of a night: each failure ends in a finished study with the tables of a quiet night."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""What the pages of the report hold, read as a browser reads it."""
+"""Data of the report's pages, read as a browser reads it."""
 
 import base64
 import re

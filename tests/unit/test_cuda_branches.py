@@ -1,4 +1,4 @@
-"""What asks for CUDA runs on a GPU that computes nothing, or is named here with a reason."""
+"""Code that asks for CUDA runs on a GPU that computes nothing, or is named here with a reason."""
 
 import ast
 

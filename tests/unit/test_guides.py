@@ -1,4 +1,4 @@
-"""What README and guides tell a reader to type can be typed as it stands."""
+"""Commands of README and guides can be typed as they stand."""
 
 import re
 

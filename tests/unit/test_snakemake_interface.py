@@ -1,4 +1,4 @@
-"""What we touch of Snakemake: its public face, and a short list of it."""
+"""Our touches of Snakemake: its public face, and a short list of it."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What each version in ``ptft.versions`` stands for, as a digest.
+"""Digests of each version in ``ptft.versions`` stands for, as a digest.
 
     python tests/unit/version_digests.py
 

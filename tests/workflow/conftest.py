@@ -36,7 +36,7 @@ class Clone:
         return [sys.executable, "-m", "snakemake", *self.options(*arguments)]
 
     def options(self, *arguments: str) -> list[str]:
-        """What Snakemake is told in a run of the study."""
+        """Snakemake's arguments in a run of the study."""
         return ["--configfile", *self.study.split(), "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:

@@ -163,7 +163,7 @@ def test_a_learning_rate_of_one_task_reruns_its_arm(finished):
 
 
 def test_replay_beside_one_task_reruns_its_arm(finished):
-    """What is replayed is prepared for it; the other arms and their models stay."""
+    """A replayed dataset is prepared; the other arms and their models stay."""
     finished.edit(
         "study.yaml",
         "pocket_summary: {lr: 5.0e-4}",

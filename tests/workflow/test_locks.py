@@ -60,7 +60,7 @@ def start(clone: Clone, target: str, *options: str) -> tuple[subprocess.Popen, i
 
 
 def refused(clone: Clone, target: str, *options: str) -> str:
-    """What Snakemake says when it does not start."""
+    """Output of Snakemake when it does not start."""
     command = clone.command(target, *options)
     done = subprocess.run(command, cwd=clone.root, text=True, capture_output=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -97,7 +97,7 @@ def test_a_study_has_one_main_process_and_a_killed_one_is_no_obstacle(clone, mon
 def test_under_a_profile_a_study_has_one_main_process(
     clone, repository, monkeypatch, profile, plugin, needed
 ):
-    """What waits at the gate is a job of the main process's own machine."""
+    """A job that waits at the gate is one of the main process's own machine."""
     if plugin:
         pytest.importorskip(plugin, reason=f"{plugin} is not installed")
         # No cluster is asked for anything: these are there, and say nothing.

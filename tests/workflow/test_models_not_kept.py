@@ -35,7 +35,7 @@ def tables(clone: Clone) -> dict[str, pl.DataFrame]:
 
 
 def told_of_training(clone: Clone) -> list[str]:
-    """What the findings say of the examples that models were trained on."""
+    """Findings on the examples that models were trained on."""
     table = pl.read_csv(clone.root / RESULTS / "tables/findings.csv")
     return table.filter(kind="trained")["sentence"].to_list()
 

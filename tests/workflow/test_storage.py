@@ -26,7 +26,7 @@ def asked(clone) -> list[str]:
 
 
 def found(clone) -> list[str]:
-    """What is found, a line each."""
+    """Findings, a line each."""
     file = clone.root / "study.yaml"
     grid = read_study(yaml.safe_load(file.read_text()), [file], clone.root / "config")
     cells._hash_splits.cache_clear()

@@ -1,4 +1,4 @@
-"""What per-example files say of their cells: scores with intervals, and bootstrap means.
+"""Cells from per-example files: scores with intervals, and bootstrap means.
 
 Thousands of small files are read in one scan per dataset and aligned by example, so that collecting
 a study ten times the paper's size takes seconds. Bootstrap means are packed as bytes, and read when
@@ -95,7 +95,7 @@ class AlignedCells:
 
 @dataclass(frozen=True)
 class DatasetExamples:
-    """What :func:`read_examples` returns."""
+    """Result of :func:`read_aligned`."""
 
     groups: list[AlignedCells]
     """One group if all cells have the same examples, as they should."""
@@ -160,7 +160,7 @@ def read_aligned(
 
 
 def probability_metrics(logprobs: pl.Series, gold: np.ndarray) -> dict[str, np.ndarray]:
-    """What the log-probabilities of N answers to choose from say, beside which is likeliest.
+    """Metrics from the log-probabilities of N answers to choose from.
 
     ``gold_probability``: that of the right answer among the choices, exp(l_gold) / sum exp(l);
     ``brier``: sum over choices of (probability - right)^2, 0 to 2 (Brier, 1950); ``gold_bits``:
@@ -487,7 +487,7 @@ def _scores_of(
     summaries: Mapping[str, Mapping[str, np.ndarray]],
     audit: Mapping[str, Any],
 ) -> list[dict]:
-    """What ``SCORE_SCHEMA`` says of one cell, a metric after another."""
+    """Rows of ``SCORE_SCHEMA`` of one cell, a metric after another."""
     return [
         {
             "metric": metric,

@@ -55,7 +55,7 @@ DESCRIBED = {
 
 @closed
 class CollectionSlice(TypedDict):
-    """What collecting needs of a study (``ptft.study.slices.collection_slice``)."""
+    """All that collecting needs of a study (``ptft.study.slices.collection_slice``)."""
 
     study: str
     model: str
@@ -85,7 +85,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Collected:
-    """What :func:`collect` returns."""
+    """Result of :func:`collect`."""
 
     cells: pl.DataFrame
     """One row per cell and metric, columns of ``CELLS_SCHEMA``."""

@@ -1,4 +1,4 @@
-"""What a study cost: hours and memory by stage and arm.
+"""Costs of a study: hours and memory by stage and arm.
 
 Time is of all attempts of a job, killed ones too, from the jobs' records
 (``ptft.runtime.job_records``); for a job without records, of its last attempt, from Snakemake's

@@ -153,7 +153,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Made:
-    """What draws are made of, and those that were.
+    """Sources of draws, and the draws that were made.
 
     Attributes:
         means: bootstrap means over seeds, with their variance.

@@ -26,7 +26,7 @@ Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class SeedPart:
-    """What training seeds add to the variance of N estimates, known from few of them."""
+    """The training seeds' part in the variance of N estimates, known from few of them."""
 
     variance: np.ndarray
     """(N,)"""

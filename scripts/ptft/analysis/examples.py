@@ -186,7 +186,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Picked:
-    """What :func:`pick_examples` returns."""
+    """Result of :func:`pick_examples`."""
 
     picks: list[Pick]
     """``DRAWN`` of each group, task and dataset, or all if fewer"""

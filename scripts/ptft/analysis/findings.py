@@ -164,7 +164,7 @@ def same_curve(
 
 
 def arm_of(row: Row | None) -> dict[str, Any]:
-    """What a row's models are, as ``Finding.about`` says it."""
+    """A row's models, as ``Finding.about`` names them."""
     if row is None:
         return {}
     names = {
@@ -192,7 +192,7 @@ def of_row(
     says: Sequence[str] = (),
     **given: Any,
 ) -> Finding:
-    """What a table's row shows in column ``name``, with limits and what could have been detected.
+    """Finding of column ``name`` of a row, with limits and what could have been detected.
 
     Args:
         prefix: of the columns of limits and of `detectable`.
@@ -242,7 +242,7 @@ def smallest(detectable: pl.Series) -> float | None:
 
 
 def as_number(value: object) -> float | None:
-    """What polars adds up to, as a number."""
+    """A result of polars as a number."""
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -258,7 +258,7 @@ def findings_on_scores(tables: Tables, settings: Settings) -> list[Finding]:
 
 
 def taught(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterator[Finding]:
-    """What pre-training teaches by itself; of a single checkpoint, what its base model knows."""
+    """Findings on what pre-training teaches alone; of a single checkpoint, what its model knows."""
     base = rows_of(tables, "base_scores", ~pl.col("dataset").is_in(hidden))
     groups = rows_of(tables, "groups", ~pl.col("dataset").is_in(hidden))
     if base is None:
@@ -365,7 +365,7 @@ def _base_scores(last: pl.DataFrame) -> Iterator[Finding]:
 
 
 def added(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterator[Finding]:
-    """What fine-tuning adds on the tasks' own test sets, and whether that grows."""
+    """Findings on gains on the tasks' own test sets, and whether they grow."""
     own = rows_of(tables, "gains", pl.col("domain") == "in", ~pl.col("dataset").is_in(hidden))
     if own is None:
         return

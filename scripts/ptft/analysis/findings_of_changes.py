@@ -57,7 +57,7 @@ def findings_on_changes(tables: Tables, settings: Settings) -> list[Finding]:
 
 
 def forgotten(tables: Tables, settings: Settings) -> Iterator[Finding]:
-    """What is lost on other families at the last checkpoint, by direction.
+    """Findings on losses on other families at the last checkpoint, by direction.
 
     The main number is about pairs of task and dataset where there is something to forget, the base
     score above guessing: the change in parts of that. Beside it is the paper's ratio over all pairs
@@ -298,7 +298,7 @@ def _remedy_trends(tables: Tables, settings: Settings) -> Iterator[Finding]:
 
 
 def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
-    """What another prompt format costs the tuned models, and whether that changes."""
+    """Findings on the cost of another prompt format, and whether it changes."""
     rows = rows_of(tables, "formats", pl.col("method").is_not_null())
     if rows is None:
         return
@@ -424,7 +424,7 @@ def _along(tables: Tables, row: Row) -> tuple[tuple[str, float | None], ...]:
 
 
 def _confounded(rows: pl.DataFrame) -> Finding:
-    """What else differs between the best and the last checkpoint: the pre-training rate."""
+    """A confounder between the best and the last checkpoint: the pre-training rate."""
     ends = [
         rows.select(checkpoint=f"{end}_checkpoint", lr=f"{end}_pretraining_lr")
         for end in ("best", "last")

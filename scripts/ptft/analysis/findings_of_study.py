@@ -366,7 +366,7 @@ def _programs() -> dict[str, str]:
 
 
 def checked(tables: Tables, trained: pl.DataFrame) -> Iterator[Finding]:
-    """What the checks of splits and prompts found, and what models were trained on."""
+    """Results of the checks of splits and prompts, and what models were trained on."""
     splits, prompts = tables.get("audit_splits"), tables.get("audit_prompts")
     if splits is not None:
         yield Finding(
@@ -390,7 +390,7 @@ def checked(tables: Tables, trained: pl.DataFrame) -> Iterator[Finding]:
 
 
 def deviations(resolved: Mapping, trained: pl.DataFrame) -> list[Finding]:
-    """What differs from the paper.
+    """Differences from the paper.
 
     Args:
         resolved: the resolved study (``study.yaml``).

@@ -39,7 +39,7 @@ FORMAT_SUFFIXES = {"_instruct": "instruct", "_inputoutput": "io"}
 
 @dataclass(frozen=True)
 class ReleasedModel:
-    """What a released model id says."""
+    """Parts of a released model id."""
 
     step: int | None
     """None for `main`."""
@@ -53,7 +53,7 @@ class ReleasedModel:
 
 @dataclass(frozen=True)
 class Published:
-    """What :func:`read_published` returns."""
+    """Result of :func:`read_published`."""
 
     cells: pl.DataFrame
     replicates: pl.DataFrame
@@ -148,7 +148,7 @@ def read_published(
 
 
 def _study_slice(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``domain_of`` needs of a study."""
+    """The part of a study that ``domain_of`` needs."""
     return {
         "in_domain": {task: about["in_domain"] for task, about in source["tasks"].items()},
         "task_family": {task: about["family"] for task, about in source["tasks"].items()},

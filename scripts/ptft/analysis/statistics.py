@@ -319,7 +319,7 @@ def parts_of_variance(
 
 
 def unseen_agreement(mean: np.ndarray, n: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """What is added to the variance (G,) of means over several seeds within [0, 1].
+    """Addition to the variance (G,) of means over several seeds within [0, 1].
 
     Half an example more, half a point from the mean, on which all seeds agree: 1 / (8 n^2). Near 0
     or 1 few examples tell how far seeds fail on the same ones; where none does, :func:`over_seeds`

@@ -44,7 +44,7 @@ LEARNED, BEHIND = "learned", "behind"
 
 @closed
 class ArmsSlice(TypedDict):
-    """What is known of the models before they are trained (``arms_slice``)."""
+    """Facts of the models before they are trained (``arms_slice``)."""
 
     checkpoints: dict[str, dict[str, Any]]
     arms: dict[str, dict[str, Any]]

@@ -108,7 +108,7 @@ def check_data(plan: Path, data: Path, tokenizer: Path, output: Path) -> None:
 
 
 def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
-    """What was counted by a check, the check's ``plan``, and the ``version`` of the checks.
+    """Counts of a check, the check's ``plan``, and the ``version`` of the checks.
 
     Raises:
         AuditError: the study can't be run as described.

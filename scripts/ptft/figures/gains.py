@@ -201,7 +201,7 @@ def draw_groups(ax: Axes, rows: pl.DataFrame) -> None:
 
 
 def found_gains(table: pl.DataFrame) -> str:
-    """What the first method adds to both groups at the last checkpoint."""
+    """Gain by the first method of both groups at the last checkpoint."""
     last = at_last(table).sort("method").unique("group", keep="first", maintain_order=True)
     gain = dict(last.select("group", "gain").iter_rows())
     if set(gain) != set(NUMBER):

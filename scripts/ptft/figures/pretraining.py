@@ -159,7 +159,7 @@ def draw_stopping(tables: Mapping[str, pl.DataFrame]) -> Figure:
 
 
 def _told(stop: Mapping, gains: pl.DataFrame, checkpoints: pl.DataFrame) -> list[Told]:
-    """What a curve's cells tell: the score at each checkpoint in words."""
+    """Texts of a curve's cells: the score at each checkpoint in words."""
     rows = {row["index"]: row for row in _curve(stop, gains).iter_rows(named=True)}
     name = language.dataset(stop["dataset"])
     return [

@@ -1,4 +1,4 @@
-"""What all figures share: sizes, fonts, colours, headline, and saving."""
+"""Shared parts of all figures: sizes, fonts, colours, headline, and saving."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class Engine:
         progress: OnProgress,
         chooser: Chooser,
     ) -> Iterable[Generated]:
-        """What is generated behind each prompt."""
+        """Answers that are generated behind each prompt."""
         asked = prompts, max_new_tokens, stop, progress, chooser
         return generate(self.loaded, self.budget, self.groups, *asked)
 

@@ -173,7 +173,7 @@ class _Batch:
 
     @torch.inference_mode()
     def run(self, max_new_tokens: int, reached: Callable[[list[int]], bool]) -> list[Generated]:
-        """What is generated behind each context."""
+        """Ids that are generated behind each context."""
         generated: list[list[int]] = [[] for _ in self.contexts]
         ended = ["length"] * len(generated)
         finished = [False] * len(self.owners)

@@ -76,7 +76,7 @@ class VllmEngine(Engine):
     def _asked(
         self, contexts: Sequence[list[int]], most: Sequence[int], stop: Sequence[str]
     ) -> Iterator[Generated]:
-        """What vLLM makes behind each context, of at most so many ids."""
+        """Ids that vLLM generates behind each context, at most so many."""
         from vllm import SamplingParams
 
         eos_ids = self.loaded.eos_ids

@@ -1,1 +1,1 @@
-"""What a call would run, what it takes, and how far a study has come."""
+"""Plans: the jobs of a call, what they take, and how far a study has come."""

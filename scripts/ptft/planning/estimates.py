@@ -1,4 +1,4 @@
-"""What jobs are expected to take, and what they ask of a machine.
+"""Expected times of jobs, and what they ask of a machine.
 
 Asked for is more than expected: a job that ends early costs nothing; one that is struck down has to
 be started again. What is asked for grows with each attempt.
@@ -193,7 +193,7 @@ LIMIT_FACTOR, LEAST_MINUTES = 3, 20
 
 @dataclass(frozen=True)
 class JobResources:
-    """What the jobs of one study ask for."""
+    """Resources that the jobs of one study ask for."""
 
     grid: Grid
     gpus: tuple[Gpu, ...] = ()
@@ -201,7 +201,7 @@ class JobResources:
 
     @cached_property
     def estimates(self) -> Estimates:
-        """What the jobs are expected to take, each on the GPU that its first attempt asks for."""
+        """Expected times of the jobs, each on the GPU that its first attempt asks for."""
         return Estimates(self.grid, self.gpus)
 
     @property
@@ -253,7 +253,7 @@ class JobResources:
 
     @cached_property
     def _cpu_mb(self) -> float | None:
-        """What every process on a CPU has beside the model; None where its shape is not known.
+        """Memory of every process on a CPU beside the model; None where its shape is not known.
 
         The logits of many tokens and what is made of them: training's loss on its own examples, and
         scores of text.

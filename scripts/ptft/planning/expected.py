@@ -165,7 +165,7 @@ JobKey = tuple[str, str | None, str | None]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the jobs of a run are expected to take, each as if nothing else ran beside it."""
+    """Expected times of the jobs of a run, each as if nothing else ran beside it."""
 
     jobs: Mapping[str, int]
     """rule -> its jobs in this run"""

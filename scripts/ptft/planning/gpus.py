@@ -112,7 +112,7 @@ class GpuMemory:
 
     @property
     def saved_token(self) -> float:
-        """What the forward pass saves of a token for the backward pass.
+        """Bytes that the forward pass saves of a token for the backward pass.
 
         By the residual stream's width and the inner layer's, as measured with OLMo (gated: three
         matrices in the inner layer) and GPT-NeoX (two).
@@ -194,11 +194,11 @@ class GpuChoice:
         return self.workload.grid
 
     def training(self, arm: str, attempt: int = 1) -> Gpu | None:
-        """What the training of an arm asks for."""
+        """Memory that the training of an arm asks for."""
         return self._first(self.of_arm(self.grid.arms[arm]).gigabytes, attempt)
 
     def scoring(self, attempt: int = 1) -> Gpu | None:
-        """What an evaluation asks for."""
+        """Memory that an evaluation asks for."""
         return self._first(self.scoring_gigabytes, attempt)
 
     @property
@@ -221,7 +221,7 @@ class GpuChoice:
         return max(taken) / GB
 
     def of_arm(self, arm: Arm) -> "Training":
-        """What its training takes."""
+        """Memory of its training."""
         return Training(arm, self._memory, self.workload)
 
     @property
@@ -287,7 +287,7 @@ def unfinished(grid: Grid) -> list[Arm]:
 
 
 class Training:
-    """What the training of one arm takes of a GPU."""
+    """Memory of a GPU that the training of one arm takes."""
 
     def __init__(self, arm: Arm, memory: GpuMemory, workload: Workload) -> None:
         grid, settings = workload.grid, workload.grid.settings(arm.name)

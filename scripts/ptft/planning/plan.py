@@ -84,7 +84,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a call would run."""
+    """The jobs of a call."""
 
     study: str
     stages: tuple[Stage, ...]
@@ -194,7 +194,7 @@ def render(plan: Plan) -> str:
 
 
 def costs_of_trainings(estimates: Estimates) -> Iterable[tuple[str, float, float, float]]:
-    """What a training of each method and setting takes, on the first task that it has."""
+    """Costs of a training of each method and setting, on the first task that it has."""
     grid, demands = estimates.grid, JobResources(estimates.grid, estimates.gpus)
     first: dict[tuple, Arm] = {}
     for arm in grid.arms.values():

@@ -23,7 +23,7 @@ MODEL_MAKERS = {FINETUNE, PRETRAIN, *FETCHING, "convert_checkpoint"}
 
 
 class JobEvent(Protocol):
-    """What Snakemake's `job_info` tells of a job."""
+    """A job as Snakemake's `job_info` tells of it."""
 
     rule_name: str
     wildcards: dict[str, str]
@@ -45,7 +45,7 @@ def planned_jobs(grid: Grid, events: Iterable[Any]) -> list[PlannedJob]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What an evaluation is asked to score."""
+    """The scores that an evaluation is asked for."""
 
     version: int
     cells: frozenset[CellRequest]
@@ -122,7 +122,7 @@ class _Planned:
         )
 
     def _asked_before(self, checkpoint: str, arm: str) -> _Asked | None:
-        """What the last run was asked for, by the slice that its record names; None: unknown."""
+        """Scores that the last run was asked for, by its record's slice; None: unknown."""
         plan = recorded_slice(Path(self.results.scored_model(checkpoint, arm)))
         return None if plan is None else _asked_by(plan.absolute())
 
@@ -141,7 +141,7 @@ class _Planned:
 
 @lru_cache(maxsize=16)
 def _asked_by(plan: Path) -> _Asked | None:
-    """What a slice asks for; None where it is not there any more."""
+    """The scores that a slice asks for; None where it is not there any more."""
     return _asked(json.loads(plan.read_text(encoding="utf-8"))) if plan.exists() else None
 
 

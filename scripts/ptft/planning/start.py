@@ -1,4 +1,4 @@
-"""What the main process does before Snakemake plans, and before the first job runs."""
+"""Steps of the main process before Snakemake plans, and before the first job runs."""
 
 from __future__ import annotations
 

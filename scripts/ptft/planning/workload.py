@@ -30,7 +30,7 @@ they count twofold for H100, H200 and L4; of H100 and H200 as SXM modules"""
 
 @dataclass(frozen=True)
 class Rates:
-    """What a CPU core or a GPU does."""
+    """Speeds of a CPU core or a GPU."""
 
     start: float
     """seconds until a program has its libraries and its model"""

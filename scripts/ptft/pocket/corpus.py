@@ -145,7 +145,7 @@ SIMILE_LINES = (
 
 
 def similes(rng: random.Random, world: World) -> str:
-    """What adjectives are likened to and what they measure: synonyms keep the same company."""
+    """Company of adjectives, likened and measured: synonyms keep the same."""
     lines = []
     for _ in range(3):
         scale, end = rng.choice(SCALES), rng.randrange(2)
@@ -175,7 +175,7 @@ def thing_fact(rng: random.Random) -> str:
 
 
 def person_fact(rng: random.Random, world: World) -> str:
-    """What a person does or where they live."""
+    """A person's work or home."""
     person = rng.choice(PEOPLE)
     lines = rng.choice((JOB_LINES, HOME_LINES))
     return rng.choice(lines).format(p=person, job=world.jobs[person], town=world.homes[person])

@@ -1,4 +1,4 @@
-"""What can be chosen about the pocket model. Standard library only: the study's schema reads it."""
+"""Settings of the pocket model. Standard library only: the study's schema reads it."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -205,7 +205,7 @@ def synonyms_rows(rng: random.Random, world: World) -> list[dict]:
 
 
 def stories_rows(rng: random.Random, world: World) -> list[dict]:
-    """What a story comes to: wrong choices swap the people, the thing or the sense."""
+    """The end of a story: wrong choices swap the people, the thing or the sense."""
     rows = []
     contexts = set()
     while len(rows) < STORY_ROWS:

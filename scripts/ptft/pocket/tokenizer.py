@@ -111,7 +111,7 @@ class EncodedCorpus:
         return cls(fast_tokenizer(Tokenizer.from_str(kept["tokenizer"])), documents)
 
     def state(self) -> dict[str, Any]:
-        """What ``read`` reads again."""
+        """A file that ``read`` reads again."""
         tokens = torch.from_numpy(np.concatenate(self.documents))
         small = torch.int16 if len(self.tokenizer) < 2**15 else torch.int32
         return {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """What two adjectives can be opposites on: its name, and two ends of two synonyms each."""
+    """A dimension of opposites: its name, and two ends of two synonyms each."""
 
     name: str
     ends: tuple[tuple[str, str], tuple[str, str]]

@@ -235,7 +235,7 @@ def _row(example: Mapping, cells: Mapping[str, CellRequest]) -> dict[str, Any]:
 
 
 def prompt(template: str, example: Mapping) -> str:
-    """What a model reads of an example, after its shots; a blank in place of each choice."""
+    """The prompt of an example, after its shots; a blank in place of each choice."""
     if "continuation" not in example:
         return render(template, example["fields"])
     context = render(template, {**example["fields"], CHOICE: "____"})

@@ -18,7 +18,7 @@ TASK_TYPE = {
 
 
 class AboutModels(TypedDict):
-    """What cards say besides the scores: the base model's repository, each arm's settings."""
+    """Facts of cards besides the scores: the base model's repository, each arm's settings."""
 
     __pydantic_config__ = {"extra": "forbid"}
 

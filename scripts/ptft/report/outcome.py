@@ -1,4 +1,4 @@
-"""What came out of a study, in a few lines for a terminal."""
+"""The answers of a study, in a few lines for a terminal."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ LISTS = ("checks", "provenance", "deviations")
 
 
 def _pins(resolved: Mapping) -> list[tuple[str, str, str, str]]:
-    """What was fetched, with its repository, revision and commit."""
+    """Fetched folders, with repository, revision and commit."""
     return [
         (path.removesuffix(".pin.json"), pin["repository"], pin["revision"], pin["commit"])
         for path, pin in resolved.get("fetched", {}).items()
@@ -299,7 +299,7 @@ def _without_nothing(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFra
 
 
 def _about(name: str) -> str:
-    """What the columns of a table mean."""
+    """Meaning of a table's columns."""
     if name in TABLES or name in ABOUT:
         return ABOUT.get(name) or about_table(name)
     made = {"arms": about_arms, "findings": findings_table, **NOTED}.get(name)

@@ -83,7 +83,7 @@ def asset(name: str) -> Markup:
 
 
 def sentence(finding: Finding) -> str:
-    """What a finding says, as plain text."""
+    """The sentence of a finding, as plain text."""
     said = environment(language.used()).globals["say"]
     return " ".join(Markup(getattr(said, finding.kind)(finding)).unescape().split())
 
@@ -126,7 +126,7 @@ def percent(value: float | None, sign: bool = False) -> str:
 
 
 def written_texts(texts: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """What each checkpoint wrote for its replay: a row of the table, and its first texts."""
+    """Texts of each checkpoint for its replay: a row of the table, and its first texts."""
     if texts is None:
         return []
     shares = ("ended", "repetition", "duplicates")

@@ -181,7 +181,7 @@ def table_of(kind: str, found: Iterable[Finding], warnings: Warnings) -> dict[st
 
 
 class Warnings:
-    """What warns of the scores that a finding is about.
+    """Warnings of the scores that a finding is about.
 
     Args:
         suspicious: the table.

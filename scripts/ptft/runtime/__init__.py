@@ -1,1 +1,1 @@
-"""What a job runs under: leases of GPUs, locks, records of attempts, how it ends."""
+"""The surroundings of a job: leases of GPUs, locks, records of attempts, how it ends."""

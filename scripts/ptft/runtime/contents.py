@@ -1,4 +1,4 @@
-"""What a job's files held when it read them: content decides what runs again, not a date.
+"""Contents of files when jobs read them: content decides what runs again, not a date.
 
 Snakemake compares an input's time with the output's. Another file that is put in its place with an
 older time (`mv`, `cp -p`, `rsync -a`) goes unnoticed, and so does any within a folder that a job
@@ -21,7 +21,7 @@ Looks = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Note:
-    """What a job read.
+    """The files that a job read.
 
     Attributes:
         looks: of its files.
@@ -50,7 +50,7 @@ class Note:
 
 
 def looks(files: Sequence[Path]) -> Looks:
-    """What tells at a glance that files may be others."""
+    """Sizes and times, which tell at a glance that files may be others."""
     found = {}
     for file in files:
         stat = file.stat()
@@ -59,7 +59,7 @@ def looks(files: Sequence[Path]) -> Looks:
 
 
 class Contents:
-    """What was read by the jobs of a study, compared with what is there."""
+    """Files that the jobs of a study read, compared with those that are there."""
 
     def __init__(self, hash_files: Callable[[Sequence[Path]], str]) -> None:
         self._hash = hash_files

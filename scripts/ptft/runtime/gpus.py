@@ -49,7 +49,7 @@ def gpu_memory_gb() -> float | None:
 
 
 def _nvidia_smi(*arguments: str) -> str:
-    """What NVIDIA's tool prints; nothing where it is missing or fails."""
+    """Output of NVIDIA's tool; nothing where it is missing or fails."""
     try:
         return subprocess.run(
             ["nvidia-smi", *arguments], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What jobs did: one small file an attempt, written when it begins, beaten while it runs, closed
+"""Records of jobs: one small file an attempt, written when it begins, beaten while it runs, closed
 when it ends. Attempts that were killed stay visible: their file was never closed. The program that
 the job runs notes what it meets (``note``); a file changes by a rename, so it is always there.
 """

@@ -1,4 +1,4 @@
-"""What each job sees of a study, and nothing else: what is in its rule's ``params``.
+"""Slices: all that each job sees of a study, in its rule's ``params``.
 
 An edit of the study makes those jobs run again whose slice it changes. The versions of
 ``ptft.versions`` are part of the slices.
@@ -27,7 +27,7 @@ OPTIONAL = ("swept", "setting", "derived", "strength")
 
 
 def split_slice(grid: Grid, dataset: str, split: str) -> dict:
-    """What decides the rows of a prepared split."""
+    """All that decides the rows of a prepared split."""
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
     content = dump(spec)
     # They do not decide what a row holds.
@@ -55,12 +55,12 @@ def split_slice(grid: Grid, dataset: str, split: str) -> dict:
 
 
 def task_slice(grid: Grid, dataset: str) -> dict:
-    """What decides the documents of a harness task, apart from the rows of its splits."""
+    """All that decides the documents of a harness task, apart from the rows of its splits."""
     return {"version": DATA_VERSION, "task": dict(grid.harness[dataset].task)}
 
 
 def finetune_slice(grid: Grid, arm: str) -> dict:
-    """What decides the weights of an arm, apart from its checkpoint and its training split."""
+    """All that decides the weights of an arm, apart from its checkpoint and its training split."""
     method, task = grid.arms[arm].tuning
     settings = grid.settings(arm)
     replay, snapshot = _replayed_dataset(settings), grid.arms[arm].snapshot
@@ -76,7 +76,7 @@ def finetune_slice(grid: Grid, arm: str) -> dict:
 
 
 def self_text_slice(grid: Grid, text: str) -> dict:
-    """What decides the text that a checkpoint writes, apart from it and what texts begin with."""
+    """All that decides the text that a checkpoint writes, apart from it and how texts begin."""
     replay = grid.self_texts[text]
     return {
         "training_version": TRAINING_VERSION,
@@ -88,12 +88,12 @@ def self_text_slice(grid: Grid, text: str) -> dict:
 
 
 def adopted_slice(grid: Grid, arm: str) -> dict:
-    """What somebody else's tuned model is, and from which checkpoint."""
+    """Somebody else's tuned model, and the checkpoint that it is from."""
     return dump(grid.study.adopt[arm])
 
 
 def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
-    """What decides the scores of one checkpoint and arm, apart from the model and the data.
+    """All that decides the scores of one checkpoint and arm, apart from the model and the data.
 
     It differs between arms by what is derived from them alone; None for any without such.
     """
@@ -119,7 +119,7 @@ def evaluation_slice(grid: Grid, arm: str | None = None) -> dict:
 
 
 def scored_slice(grid: Grid, dataset: str) -> dict:
-    """What decides the check of an evaluated dataset, apart from its splits and the tokenizer."""
+    """All that decides the check of an evaluated dataset, apart from splits and tokenizer."""
     known, scoring = grid.templates(dataset), _scoring(grid, dataset)
     return {
         "dataset": dataset,
@@ -131,7 +131,7 @@ def scored_slice(grid: Grid, dataset: str) -> dict:
 
 
 def trained_slice(grid: Grid, name: str) -> dict:
-    """What decides the check of a training, apart from its rows and the tokenizer.
+    """All that decides the check of a training, apart from its rows and the tokenizer.
 
     Args:
         name: one of ``checked_trainings``.
@@ -175,7 +175,7 @@ def check_of(grid: Grid, arm: Arm) -> str:
 
 
 def samples_slice(grid: Grid) -> dict:
-    """What models read: the slices of all checks, from which samples are shown."""
+    """All that models read: the slices of all checks, from which samples are shown."""
     return {
         "scored": [scored_slice(grid, dataset) for dataset in grid.datasets],
         "trained": {name: trained_slice(grid, name) for name in checked_trainings(grid)},
@@ -183,7 +183,7 @@ def samples_slice(grid: Grid) -> dict:
 
 
 def checks_slice(grid: Grid) -> dict:
-    """What puts the checks into tables."""
+    """All that puts the checks into tables."""
     names = dict.fromkeys(dataset for dataset, _ in grid.splits())
     return {
         "version": CHECKS_VERSION,
@@ -193,7 +193,7 @@ def checks_slice(grid: Grid) -> dict:
 
 
 def collection_slice(grid: Grid) -> dict:
-    """What turns per-example files into the cells table."""
+    """All that turns per-example files into the cells table."""
     return {
         "study": grid.name,
         "model": grid.study.model,
@@ -220,7 +220,7 @@ def collection_slice(grid: Grid) -> dict:
 
 
 def arms_slice(grid: Grid) -> dict:
-    """What is known of the fine-tuned models without them."""
+    """Facts of the fine-tuned models that are known without them."""
     sweeps = {method: dict(sweep) for method in METHODS if (sweep := grid.sweep(method))}
     swept = dict.fromkeys(["lr", *(key for sweep in sweeps.values() for key in sweep)])
     arms = {}
@@ -243,7 +243,7 @@ def arms_slice(grid: Grid) -> dict:
 
 
 def export_slice(grid: Grid) -> dict:
-    """What the model cards say besides the scores."""
+    """Facts of the model cards besides the scores."""
     return {
         "repository": getattr(grid.model.source, "repository", None),
         "settings": {
@@ -274,7 +274,7 @@ def _untitled(family: Family) -> dict:
 
 
 def _about(grid: Grid, arm: Arm) -> dict:
-    """What the tables say of an arm, and the checkpoints that it is at, if not all of them."""
+    """An arm as the tables name it, and its checkpoints, if not all."""
     at = grid.checkpoints_of(arm.name)
     return {
         "method": arm.method,

@@ -1,4 +1,4 @@
-"""What a study reads and does not make itself: is it where the study's files say it is?
+"""Sources that a study reads and does not make: are they where its files say they are?
 
 Nothing is asked for whose results are there, so that a finished study can be analysed elsewhere.
 """
@@ -127,7 +127,7 @@ def references(grid: Grid) -> dict[str, dict]:
 
 
 def shared_and_absent(grid: Grid) -> list[str]:
-    """What a study shares with others and somebody has yet to make: a main process locks it."""
+    """Shared files that somebody has yet to make: a main process locks them."""
     shared = [*references(grid), *grid.fetched()]
     source = grid.model.source
     if source.kind == "pocket":

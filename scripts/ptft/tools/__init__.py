@@ -1,1 +1,1 @@
-"""What people call: status, preview, verification and cleaning of a study, comparing studies."""
+"""Programs for people: status, preview, verification and cleaning of a study, comparing studies."""

@@ -1,4 +1,4 @@
-"""What a study's jobs meet on a machine: driver, torch build, GPUs, one update, one scored batch.
+"""A study's jobs on a machine: driver, torch build, GPUs, one update, one scored batch.
 
 In a minute, before a study is submitted. Where torch sees no GPU it says why, and the way out.
 """

@@ -1,4 +1,4 @@
-"""What of a study may be deleted, and how much disk space that frees.
+"""Files of a study that may be deleted, and how much disk space that frees.
 
 A finished study needs none of it: after deleting all, nothing would run.
 """
@@ -37,7 +37,7 @@ Model = tuple[str, str]
 
 @dataclass(frozen=True)
 class Kind:
-    """What may be deleted, for one of ``REASONS``."""
+    """Files that may be deleted, for one of ``REASONS``."""
 
     name: str
     places: list[Path]
@@ -64,7 +64,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Deletable:
-    """What of a study may be deleted.
+    """Files of a study that may be deleted.
 
     Attributes:
         grid: the study.

@@ -125,7 +125,7 @@ def written_examples(rows: Sequence[Mapping]) -> list[Example]:
 def _in_pieces(
     encode_rows: Callable[[Sequence[Mapping]], list[Any]], rows: Sequence[Mapping]
 ) -> Iterator[Any]:
-    """What is encoded of each row, with little of it in memory as lists at a time."""
+    """Encoded rows, with little of them in memory as lists at a time."""
     for start in range(0, len(rows), PIECE):
         yield from encode_rows(rows[start : start + PIECE])
 

@@ -120,7 +120,7 @@ class Request:
         return self.state.name.removesuffix(end)
 
     def on_the_way(self, point: float) -> "Request":
-        """What the job of a snapshot is asked for: its state and output are beside these."""
+        """The request of a snapshot's job: its state and output are beside these."""
         name = snapshot_name(self.training, point)
         state, output = self.state.with_name(name), self.output.with_name(name)
         return replace(self, snapshot=point, state=state, output=output)

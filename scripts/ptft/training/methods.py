@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Method:
-    """What a method may decide: its settings, what is learned, what is trained, what is saved."""
+    """Choices of a method: its settings, what is learned, what is trained, what is saved."""
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
 
@@ -127,7 +127,7 @@ class AdapterSettings(TrainingSettings):
 
 
 class Adapter(Method):
-    """What peft puts beside the linear layers of a frozen checkpoint, and can merge into them."""
+    """Adapters that peft puts beside the linear layers of a frozen checkpoint, and can merge."""
 
     Settings = AdapterSettings
 
@@ -365,7 +365,7 @@ METHODS: dict[str, type[TrainingSettings]] = {
 
 
 def summary(name: str) -> str:
-    """What a method is, in one line."""
+    """A method in one line."""
     return inspect.getdoc(_METHODS[name]).splitlines()[0]
 
 

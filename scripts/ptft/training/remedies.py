@@ -39,7 +39,7 @@ REPLAYED = 1
 
 @dataclass(frozen=True)
 class Replayed:
-    """What is replayed, and how much of it.
+    """The replayed dataset, and how much of it.
 
     With a share r, n examples of the task come with n r / (1 - r) others, so that r of all
     examples are replayed. Rounding is of the sum since the first update, so the share of a whole

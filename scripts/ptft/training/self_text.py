@@ -131,7 +131,7 @@ def _write_rest(
 
 
 def beginnings(tokenizer, prompts: Path | None, count: int) -> list[list[int]]:
-    """What each of ``count`` texts begins with: ids of BOS or EOS, or the first of other texts.
+    """Beginnings of ``count`` texts: ids of BOS or EOS, or the first of other texts.
 
     Raises:
         ValueError: the tokenizer has neither and there are no other texts.
@@ -143,7 +143,7 @@ def beginnings(tokenizer, prompts: Path | None, count: int) -> list[list[int]]:
 
 
 def quality(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the texts of a checkpoint are like.
+    """Measures of the texts of a checkpoint.
 
     Returns:
         samples: their number. tokens_mean: written tokens of a text. ended: share that the

@@ -37,7 +37,7 @@ class Replay:
     0: no replay, as one value of a sweep."""
 
     learn: Literal["tokens", "distributions"] = "tokens"
-    """What is learned of them: the tokens, or (distributions) the checkpoint's predictions at each
+    """The target of learning: the tokens, or (distributions) the checkpoint's predictions at each
     token, by their KL divergence, in place of it."""
     prompts: str | None = None
     """Of self: dataset of texts (its train split), with whose first words texts begin; they are not
@@ -91,7 +91,7 @@ class TrainingSettings:
     """Of a token. dft (dynamic fine-tuning): its cross-entropy times its probability, which has no
     gradient, so that tokens that the model finds unlikely pull less."""
     weighting: Literal["example", "token"] = "example"
-    """What has equal weight in an update: each example (mean of means, the paper) or each token."""
+    """Unit of equal weight in an update: each example (mean of means, the paper) or each token."""
     max_length: int = 2048
     """Maximum tokens of an example, and never more than the checkpoint's context."""
     token_budget: int | None = None

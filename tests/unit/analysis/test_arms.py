@@ -50,7 +50,7 @@ def arms_study(seeds=1):
 
 
 def write_records(study, folder, losses=LOSS):
-    """What each model noted of its training."""
+    """Each model's notes of its training."""
     for checkpoint in study["checkpoints"]:
         for arm, about in study["arms"].items():
             of_rates = losses.get((checkpoint, about["train_task"]))

@@ -1,4 +1,4 @@
-"""What is called learning, and what only looks so."""
+"""Learning, and what only looks so."""
 
 import pytest
 from score_tables import pick, scores_of

@@ -23,7 +23,7 @@ TUNED = [("step1", "lr1"), ("step2", "lr1"), ("step1", "lr2"), ("step1", CHOSEN)
 
 
 def study(folder: Path):
-    """What the models are, and their files."""
+    """The models, and their files."""
     for (checkpoint, arm, _), scores in FILES.items():
         file = Path(cell_path(folder, checkpoint, arm, *CELL))
         file.parent.mkdir(parents=True, exist_ok=True)

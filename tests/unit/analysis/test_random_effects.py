@@ -33,7 +33,7 @@ def test_datasets_alone_are_a_t_test_of_their_means():
 
 
 def test_errors_that_all_share_are_added():
-    """What moves all units alike leaves no scatter between them."""
+    """A move of all units alike leaves no scatter between them."""
     values, shared = np.array([0.1, 0.3]), np.array([-0.1, 0.1] * 50)
     found = sampled(values, values[:, None] + shared, {"datasets": np.arange(2)}, ONE_SEED, 0.95)
     assert found["stderr"] ** 2 == pytest.approx(0.01 + 0.01)

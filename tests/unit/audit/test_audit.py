@@ -62,7 +62,7 @@ def data(tmp_path):
 
 
 def plan(trained=None, **changes) -> dict:
-    """What is checked of the pairs: how they are scored, and an arm that is trained on them."""
+    """The check of the pairs: how they are scored, and an arm that is trained on them."""
     scoring = {
         "kind": "classification",
         "labels": ["g", "h"],

@@ -1,4 +1,4 @@
-"""What is shown of prompts and training examples, to the letter."""
+"""Samples of prompts and training examples, to the letter."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What jobs take of a GPU: hand numbers, real models on a CPU, the table of the guide."""
+"""Memory of jobs on a GPU: hand numbers, real models on a CPU, the table of the guide."""
 
 import pytest
 import torch
@@ -89,7 +89,7 @@ def test_blocks_and_what_is_outside_are_those_of_real_models(kind, tied):
 
 
 def saved_bytes(model, tokens):
-    """What a packed forward pass in bfloat16 saves beside the weights and their copies."""
+    """Bytes that a packed forward pass in bfloat16 saves beside the weights and their copies."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     shapes = {tuple(p.shape) for p in model.parameters() if p.ndim == 2}
     shapes |= {shape[::-1] for shape in shapes}

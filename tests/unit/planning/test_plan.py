@@ -48,7 +48,7 @@ def stages(plan):
 
 
 def write_split(grid, folder, dataset, split, kept, tokens, longest=None):
-    """What preparing and auditing a split leaves; without an audit if `tokens` is None."""
+    """Files of a prepared and audited split; without an audit if `tokens` is None."""
     results = Results(grid.name)
     found = folder / results.split_audit(dataset, split)
     found.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_
 
 
 def event(rule, reason="", inputs=(), outputs=(), **wildcards):
-    """What Snakemake tells of a job that would run."""
+    """A job that would run, as Snakemake tells of it."""
     return SimpleNamespace(
         rule_name=rule, wildcards=wildcards, input=list(inputs), output=list(outputs),
         reason=reason, shellcmd="python x.py",
@@ -140,7 +140,7 @@ def scored(grid, tmp_path):
 
 
 def write_slice(grid, folder, **changes):
-    """What the last evaluations were asked to score: another slice has another name."""
+    """Scores that the last evaluations were asked for: another slice has another name."""
     name = f"asked{len(list(folder.glob('asked*.json')))}.json"
     (folder / name).write_text(json.dumps(evaluation_slice(grid) | changes))
     write_cells_record({}, folder / Results(grid.name).scored_model("step4", ARM), Path(name))

@@ -1,4 +1,4 @@
-"""What the page says of the study itself: deviations from the paper, sources, checks, sweeps."""
+"""Sentences on the study itself: deviations from the paper, sources, checks, sweeps."""
 
 import copy
 import json

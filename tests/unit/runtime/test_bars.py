@@ -1,4 +1,4 @@
-"""What is told of a long job: lines in a file, a bar on a terminal."""
+"""Progress of a long job: lines in a file, a bar on a terminal."""
 
 import io
 import os
@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def file(monkeypatch):
-    """What stderr is redirected to."""
+    """The target of stderr."""
     redirected = io.StringIO()
     monkeypatch.setattr(bars, "sys", types.SimpleNamespace(stderr=redirected))
     return redirected

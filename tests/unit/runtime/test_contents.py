@@ -1,4 +1,4 @@
-"""What a file says counts, not its date; and what holds the same is not hashed again and again."""
+"""Content counts, not dates; and files that hold the same are not hashed again and again."""
 
 import os
 import shutil

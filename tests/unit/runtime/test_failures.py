@@ -1,4 +1,4 @@
-"""What is told of a failed job: its cause first, one command, the last lines of its log."""
+"""A failed job is told: its cause first, one command, the last lines of its log."""
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent

@@ -33,7 +33,7 @@ while True:
 
 
 def saved_after_a_stop(folder: Path, save_seconds: int) -> list[str]:
-    """What two workers have saved when the job of theirs has ended after SIGTERM."""
+    """State of two workers when the job of theirs has ended after SIGTERM."""
     worker = folder / "worker.py"
     worker.write_text(WORKER)
     torchrun = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node=2"]

@@ -1,4 +1,4 @@
-"""What a study reads and is not there: rows, roots and checkpoints, refused before any job."""
+"""Missing sources of a study: rows, roots and checkpoints, refused before any job."""
 
 import json
 import shutil

@@ -105,7 +105,7 @@ def finish(run, folder, name, state=None, stop=None):
 
 
 def shares(deep, devices):
-    """What is on this device of a sharded model, and of its gradient within an update."""
+    """This device's part of a sharded model, and of its gradient within an update."""
     run = run_of(deep, "full", devices=devices)
     trainer = Trainer(run)
     objective, kept = trainer.gradients.objective, []
@@ -325,7 +325,7 @@ def test_sharded_equals_one_device_in_bfloat16_too(checkpoint, two_devices, tmp_
 
 @pytest.fixture(scope="module")
 def taken(two_devices):
-    """What sharding took of each process."""
+    """Memory of each process under sharding."""
     return [torch.load(two_devices / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -347,7 +347,7 @@ def test_processes_wait_for_one_that_writes_or_is_kept_out_by_a_lock(taken):
 
 @pytest.mark.slow
 def test_nothing_is_shared_while_the_main_process_writes(taken):
-    """What the devices share has NCCL's short limit: the others wait before it."""
+    """Shared work of the devices has NCCL's short limit: the others wait before it."""
     assert [len(process["written"]) for process in taken] == [2, 0]  # state, best weights
     for written, left in zip(taken[0]["written"], taken[1]["left"], strict=True):
         assert written <= left

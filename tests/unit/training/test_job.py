@@ -57,7 +57,7 @@ def assert_same_weights(one, other):
 
 
 def left_in(folder):
-    """What a run leaves: folders, two levels deep, and files beside the model's."""
+    """Files that a run leaves: folders, two levels deep, and files beside the model's."""
     found = [*folder.iterdir(), *(folder / "state").iterdir()]
     return sorted(str(path.relative_to(folder)) for path in found if path.name != "request.json")
 
@@ -248,7 +248,7 @@ def test_what_is_frozen_is_in_the_precision_of_the_forward_pass(
 
 
 def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_path, monkeypatch):
-    """What evaluation rounds when it loads is rounded before it is written: the same weights."""
+    """Weights that evaluation rounds on loading are rounded before they are written: the same."""
     settings = SETTINGS | {"epochs": 1}
     for name, dtype in (("whole", torch.float32), ("half", torch.bfloat16)):
         monkeypatch.setattr("ptft.training.job.scoring_dtype", lambda _, dtype=dtype: dtype)

@@ -52,7 +52,7 @@ print(json.dumps(found))
 
 
 def train(kind, method, tokens, examples, gigabytes=139, **settings):
-    """What an update takes, after the first."""
+    """Cost of an update, after the first."""
     import json
 
     asked = {"kind": kind, "shape": SHAPES[kind], "method": method, "tokens": tokens,

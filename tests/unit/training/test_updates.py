@@ -64,7 +64,7 @@ def same(one, other, rtol, atol):
 )
 @pytest.mark.slow
 def test_master_weights_give_the_same_updates(checkpoint, tmp_path, changes):
-    """What is rounded and summed is the same; a rate so low that nothing else can grow."""
+    """The same is rounded and summed; a rate so low that nothing else can grow."""
     plain, masters = (
         train(checkpoint, tmp_path, way, lr=1e-4, **changes) for way in (PLAIN, MASTERS)
     )

@@ -36,7 +36,7 @@ def retention(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 
 def chains(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """What chains of trainings retain, from table `retention`: R(i, j) after link i on task j of T.
+    """Retention of chains, from table `retention`: R(i, j) after link i on task j of T.
 
     One row per (checkpoint, chain). average_accuracy: mean of R(T, j) over all tasks;
     backward_transfer: mean of R(T, j) - R(j, j) over all tasks but the last (both Lopez-Paz &

@@ -50,7 +50,7 @@ Part = tuple[pl.DataFrame, Estimates]
 
 
 def claims(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """What the first page may claim, each with an interval that holds for all claims at once.
+    """Claims that the first page may make, each with an interval that holds for all at once.
 
     One row per claim, with the ``datasets`` of a mean, by ``question`` of the page: how base scores
     rise (taught: `rise`) and are above guessing (`rise above guessing`, last checkpoint); gains on

@@ -1,4 +1,4 @@
-"""What fine-tuning on one task does to the others.
+"""Effects of fine-tuning on one task on the others.
 
 Tables `forgetting`, `transfer`, `cross_evaluation` and `generic_text`.
 """

@@ -1,4 +1,4 @@
-"""What fine-tuning adds: tuned minus base, by dataset and by group of datasets.
+"""Gains by fine-tuning: tuned minus base, by dataset and by group of datasets.
 
 Tables `gains`, `trainings`, `group_gains`, `gain_trends` and `paper_groups`.
 """

@@ -141,7 +141,7 @@ TREND = schema(
 
 
 def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> pl.DataFrame:
-    """What tables `groups` and `latent` say of curves, given the rows of ``view`` of each.
+    """Columns of curves in tables `groups` and `latent`, given the rows of ``view`` of each.
 
     first, last, rise with its interval (prefix rise_); the columns of :func:`trend_table`; guess:
     what a constant answer earns at best, null where no chance level is known; guessing: the last
@@ -195,7 +195,7 @@ def learned_share(view: Scores, rows: Sequence[Sequence[int]], settings: Setting
 
 
 def curve_of(value: str) -> list[pl.Expr]:
-    """What a group of rows, in the order of pre-training, is aggregated to as one curve.
+    """Aggregates of a group of rows, in the order of pre-training, as one curve.
 
     Its length and ends, and the lists that :func:`trend_table` reads; ``row`` is a row of draws.
     """

@@ -112,7 +112,7 @@ def most_kept(
 def _candidates(
     gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each point and link of a path keeps, its place, and whether it gains enough: (K, V).
+    """Kept part of each point and link of a path, its place, and whether it gains enough: (K, V).
 
     A link is where its line crosses ``least``, NaN where it does not.
     """
@@ -133,7 +133,7 @@ def _candidates(
 
 
 def chosen(gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray) -> np.ndarray:
-    """What the candidates of a path keep that the estimate may choose from: (K, V).
+    """Kept part of the candidates of a path that the estimate may choose from: (K, V).
 
     Those that gain enough by the estimate, in all versions, whether or not they gain enough there.
     """

@@ -54,7 +54,7 @@ def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 
 def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """What a training forgets for what it gains, and whether lower learning rates do otherwise.
+    """Forgetting per gain of a training, and whether lower learning rates do otherwise.
 
     One row per (checkpoint, task, method, setting) with snapshots, seeds averaged. ``rate``: the
     slope of the line from the checkpoint through (gain, - kept) of the snapshots and the end, least
