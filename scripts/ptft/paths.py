@@ -56,7 +56,7 @@ def pin(folder: str) -> str:
 
 
 def harness_tasks(digest: str) -> str:
-    """What names of tasks of lm-evaluation-harness stand for."""
+    """Meanings of names of tasks of lm-evaluation-harness."""
     return f"resources/harness/{digest}.json"
 
 

@@ -360,7 +360,7 @@ def _logprobs(task: ConfigurableTask, sample: Mapping[str, Any]) -> list[float] 
 
 
 def _said(task: ConfigurableTask, sample: Mapping[str, Any], main: str) -> int | str | None:
-    """What the model answers: the choice that the main metric takes, or a text."""
+    """The model's answer: the choice that the main metric takes, or a text."""
     if task.OUTPUT_TYPE == "loglikelihood_rolling":
         return None
     if task.OUTPUT_TYPE == "multiple_choice":

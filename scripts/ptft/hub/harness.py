@@ -36,7 +36,7 @@ class TaskError(ValueError):
 
 
 def resolve_tasks(names: list[str], include: str | None) -> dict[str, Any]:
-    """What the names of tasks, groups and tags stand for.
+    """Meanings of the names of tasks, groups and tags.
 
     Args:
         include: folder with more files of tasks.

@@ -347,7 +347,7 @@ class Family(Strict):
         return self.datasets[dataset].formats or self.formats
 
     def kind_of(self, dataset: str) -> str:
-        """What analyses take a dataset for."""
+        """The kind that analyses take a dataset for."""
         return self.kind
 
     def metric(self, dataset: str) -> str:

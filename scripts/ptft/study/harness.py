@@ -77,7 +77,7 @@ class HarnessFamily(Family):
     datasets: dict[Part, HarnessDataset]  # type: ignore[assignment]
 
     def kind_of(self, dataset: str) -> str:
-        """What analyses take a task for; a group for what its members are."""
+        """The kind that analyses take a task for; a group for that of its members."""
         spec = self.datasets[dataset]
         return self.kind_of(spec.members[0]) if spec.members else KINDS[spec.task["output"]]
 
@@ -191,7 +191,7 @@ def _main_of_group(aggregated: list[dict], members: list[HarnessTask]) -> str:
 
 
 def _looked_up(asked: Any, files: Sequence[Path], scripts: Path) -> dict[str, Any]:
-    """What the names of tasks stand for (``ptft.hub.harness.resolve_tasks``).
+    """Meanings of the names of tasks (``ptft.hub.harness.resolve_tasks``).
 
     Raises:
         StudyError: lm-eval is not installed, or a folder is not there.

@@ -27,7 +27,7 @@ EVERY = {
 
 @pytest.fixture(scope="module", autouse=True)
 def traced():
-    """What is to be compiled is traced, and run as it was traced.
+    """Code to be compiled is traced, and run as it was traced.
 
     Machine code of it takes minutes to make; where it is used, each study compares it with plain
     updates first.
