@@ -111,8 +111,8 @@ def test_order_of_keys_reruns_nothing(finished):
 
 
 def test_checkpoints_write_what_the_arms_that_ask_replay(finished):
-    """Each once; another length makes them write again, and trains those arms alone again."""
-    replay = "replay: {dataset: self, share: 0.5, samples: 8, tokens: 16}"
+    """Each once; arms that ask for it are trained again, and learn what the checkpoint predicts."""
+    replay = "replay: {dataset: self, share: 0.5, samples: 8, tokens: 16, learn: distributions}"
     finished.edit("study.yaml", "lr: 5.0e-4", f"lr: 5.0e-4, {replay}")
     arm = ["full.pocket_summary.s0"]
     wrote = [f"Let {checkpoint} write text for its replay" for checkpoint in CHECKPOINTS]
@@ -123,6 +123,11 @@ def test_checkpoints_write_what_the_arms_that_ask_replay(finished):
         [*again, *wrote, *check, CHECKS, "Tell what the checkpoints wrote"]
     )
     assert "write text          2        2" in output
+    model = f"results/tiny/models/step4/{arm[0]}"
+    finished.snakemake(model)
+    summary = json.loads((finished.root / model / "training.json").read_text())
+    assert summary["settings"]["replay"]["learn"] == "distributions"
+    assert (summary["replay_set"], summary["replayed_examples"]) == (8, summary["examples"] / 2)
 
 
 def test_a_link_of_a_chain_is_made_again_with_the_one_before(finished):
