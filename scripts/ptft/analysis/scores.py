@@ -100,7 +100,7 @@ class Scores:
 
     ``draws`` (C, R): of its confidence distribution, paired as far as scores are. Percentiles of a
     function of draws are the interval of that function of scores.
-    ``by_seed`` (C, S): its score for each training seed, NaN where there is none.
+    ``by_seed`` (C, S): its score for each of the training ``seeds``, NaN where there is none.
     ``arms``: the table of fine-tuned models (``ptft.analysis.tuned_models``), where there is one.
     ``texts``: losses of generic text, where lower is better. They are in no cell above, so that no
     analysis of prompts takes them for scores; their ``cells`` have each further metric as a column.
@@ -111,6 +111,7 @@ class Scores:
     by_seed: np.ndarray
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
+    seeds: Sequence[int] = ()
     made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """what :func:`once` keeps"""
 
@@ -179,7 +180,7 @@ class Scores:
         draws = self.draws
         if isinstance(draws, Draws):
             draws = draws.among(cells["row"].to_numpy())
-        return Scores(cells, draws, self.by_seed)
+        return Scores(cells, draws, self.by_seed, seeds=self.seeds)
 
     def pairs(self) -> pl.DataFrame:
         """Tuned cells beside the base cell of the same checkpoint, dataset, format and shots.
@@ -280,7 +281,7 @@ def _average_seeds(
     )
     n = _numbers_of_examples(cells, variance)
     made = Made(means, cells["value"].to_numpy(), n, cells["n_seeds"].to_numpy(), seed, bounded)
-    return Scores(cells, Draws.of(made), by_seed)
+    return Scores(cells, Draws.of(made), by_seed, seeds=seeds)
 
 
 def _grouped(main: pl.DataFrame) -> pl.DataFrame:

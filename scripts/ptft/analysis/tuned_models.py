@@ -142,6 +142,7 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
         with_chosen(scores.texts, table) if scores.texts else None,
         table,
+        scores.seeds,
     )
 
 

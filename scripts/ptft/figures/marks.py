@@ -39,27 +39,6 @@ def line_style(number: int) -> str:
     return ("-", "--")[number // len(COLOURS) % 2]
 
 
-def whiskers(
-    ax: Axes, rows: pl.DataFrame, value: str, number: int, count: int, prefix: str = ""
-) -> None:
-    """Draw a line's intervals as bars beside those of other lines: bands would hide each other.
-
-    Args:
-        ax, rows, value, number, prefix: as in :func:`curve`.
-        count: of lines in the panel.
-    """
-    known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
-    beside = known["x"] + 0.3 * ((number + 0.5) / count - 0.5)
-    ax.vlines(
-        beside, known[f"{prefix}ci_low"], known[f"{prefix}ci_high"],
-        color=colour(number), linewidth=0.7, linestyle=line_style(number),
-    )  # fmt: skip
-    ax.plot(
-        beside, known[value], linestyle="", color=colour(number),
-        marker=MARKERS[number % len(MARKERS)], markersize=2,
-    )  # fmt: skip
-
-
 def curve(
     ax: Axes,
     rows: pl.DataFrame,
@@ -67,6 +46,7 @@ def curve(
     label: str,
     number: int = 0,
     prefix: str = "",
+    bars: bool = False,
     **overrides: object,
 ) -> None:
     """Draw one line over checkpoints with its interval as a band.
@@ -81,6 +61,7 @@ def curve(
         label: in the legend.
         number: of the line in its panel; sets colour, marker and, from the eighth on, dashes.
         prefix: of the interval's columns.
+        bars: in place of a band, which would hide those of other lines.
         overrides: any property of the line.
     """
     rows = rows.sort("x")
@@ -97,7 +78,7 @@ def curve(
         tell(line, str(style["label"]), told)
     mark_points(ax, known, value, str(style["color"]))
     known = rows.filter(pl.col(f"{prefix}ci_low").is_not_null())
-    if len(known) == 1:  # a band has no width there
+    if bars or len(known) == 1:  # of which a band has no width
         ends = known[f"{prefix}ci_low"], known[f"{prefix}ci_high"]
         ax.vlines(known["x"], *ends, color=style["color"], linewidth=0.8)
     elif len(known):

@@ -22,12 +22,13 @@ from ptft.figures.marks import (
     point_text,
     points,
     tell,
-    whiskers,
 )
 from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
 
 FEW = 5
 """methods that fit in a panel of the usual height"""
+MANY = 3
+"""methods whose bands hide each other: their intervals are bars, side by side"""
 MOST = 4
 """checkpoints drawn per task: the first, the last, and evenly between"""
 BASE_SHARE = 0.22
@@ -196,12 +197,10 @@ def draw_remedies(tables: Mapping[str, pl.DataFrame]) -> Figure:
             rows = own.filter(pl.col("label") == label)
             if not len(rows):
                 continue
-            if len(labels) < FEW:
-                curve(ax, rows, "spared", label, number, "spared_")
-            else:
-                bare = rows.with_columns(spared_ci_low=None, spared_ci_high=None)
-                curve(ax, bare, "spared", label, number, "spared_", marker="", linewidth=0.8)
-                whiskers(ax, rows, "spared", number, len(labels) + 1, "spared_")
+            bars = len(labels) >= MANY
+            if bars:
+                rows = rows.with_columns(pl.col("x") + 0.3 * (number / (len(labels) + 1) - 0.5))
+            curve(ax, rows, "spared", label, number, "spared_", bars, markersize=3)
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_title(language.task(task))
         ax.set_ylabel(language.label("forgetting spared"))

@@ -55,8 +55,13 @@ class Arm:
 
     @property
     def swept(self) -> str | None:
-        """Names of the swept settings, or that it is a further link; None where neither is."""
-        return "then" if self.after else ", ".join(self.changes) or None
+        """Names of the swept settings, or that it is a further link; None where neither is.
+
+        Arms with the same are one method at several strengths, so a word belongs to it: replay of
+        one dataset is not that of another.
+        """
+        named = (f"{k} {v}" if isinstance(v, str) else k for k, v in self.changes.items())
+        return "then" if self.after else ", ".join(named) or None
 
     @property
     def trained(self) -> bool:

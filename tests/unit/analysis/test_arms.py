@@ -257,5 +257,9 @@ def test_gains_with_and_without_trainings_that_failed():
     assert row["gain_if_learned"] == pytest.approx(0.4, abs=0.02)
     assert row["kept"] == pytest.approx(-0.375, abs=0.02)
     assert row["kept_if_learned"] == pytest.approx(-0.5, abs=0.02)
+    # A fifth is trained, and not scored yet.
+    more = with_chosen(scores, pl.concat([table, table[:1].with_columns(seed=pl.lit(4, pl.Int64))]))
+    [then] = make_table("trainings", more, Settings()).iter_rows(named=True)
+    assert (then["learned"], then["gain_if_learned"]) == (4, row["gain_if_learned"])
     own = make_table("gains", scores, Settings()).filter(dataset=OWN)
     assert own.select("n_seeds", "n_learned").rows() == [(4, 3)]

@@ -65,6 +65,8 @@ def test_several_sweeps_and_the_settings_as_they_are(read):
     ]
     assert grid.arms["full.own.s0"].swept is None
     assert grid.arms["full.own.l2sp0.1.s0"].swept == "l2sp"
+    words = read("sweep: [{loss: [dft], l2sp: [0.1]}]").arms["full.own.lossdft-l2sp0.1.s0"]
+    assert words.swept == "loss dft, l2sp"  # another loss would be another method
     plain = finetune_slice(read(), "full.own.s0")
     assert finetune_slice(grid, "full.own.s0") == plain
 

@@ -106,7 +106,6 @@ def trainings(scores: Scores, settings: Settings) -> pl.DataFrame:
     by = [*CHOICE, "setting"]
     view = scores.main_view(settings.format, settings.shots)
     pairs = view.pairs().filter(pl.col("derived").is_null(), pl.col("train_task").is_not_null())
-    seeds = sorted(arms["seed"].unique())
     found = []
     for key, counts in (
         learned_seeds(arms).filter(pl.col("trained") > 0).group_by(by, maintain_order=True)
@@ -120,7 +119,7 @@ def trainings(scores: Scores, settings: Settings) -> pl.DataFrame:
             part = own.filter(pl.col("domain") == domain)
             scored = view.by_seed[part["row"].to_numpy()]
             by_seed = change(scored, part["base"].to_numpy()[:, None])
-            chosen = by_seed[:, [seed in learned for seed in seeds]]
+            chosen = by_seed[:, [seed in learned for seed in view.seeds]]
             row |= {name: _mean(by_seed), f"{name}_if_learned": _mean(chosen)}
         row["share"] = share = row["learned"] / row["trained"]
         limits = score_interval(share, share * (1 - share) / row["trained"], row["trained"])
