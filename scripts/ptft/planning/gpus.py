@@ -224,7 +224,7 @@ class GpuChoice:
         """Memory of its training."""
         return Training(arm, self._memory, self.workload)
 
-    @property
+    @cached_property
     def _memory(self) -> GpuMemory:
         size = model_size(self.grid)
         return GpuMemory(size.weights, size.shape)
