@@ -275,7 +275,8 @@ def checked_settings(
     Raises:
         StudyError: one is unknown or out of range.
     """
-    schema = strict_settings(METHODS[method])
+    settings: type = METHODS[method]
+    schema = strict_settings(settings)
     try:
         return TypeAdapter(schema).validate_python(values)
     except ValidationError as error:

@@ -100,6 +100,7 @@ def _own_docstrings(fields: type) -> dict[str, str]:
     return found
 
 
+@functools.cache  # a study asks for each of its tasks' settings, and every job reads the study
 def strict_settings(settings: type) -> Any:
     """Type of a field that is written as a mapping and read as an instance of ``settings``.
 

@@ -12,16 +12,17 @@ from ptft.analysis.statistics import confidence_draws, over_seeds, unseen_agreem
 GROUPS, RESAMPLES, SEEDS, EXAMPLES = 600, 40, 3, 50.0
 
 
-@pytest.fixture
-def means(tmp_path):
+@pytest.fixture(scope="module")
+def means(tmp_path_factory):
     """600 groups, more than two blocks: every second one has three seeds, two groups a run."""
+    file = tmp_path_factory.mktemp("draws") / "r.parquet"
     rng = np.random.default_rng(1)
     sizes = [1 + 2 * (group % 2) for group in range(GROUPS)]
     numbers = rng.binomial(50, 0.7, (sum(sizes), RESAMPLES)) / EXAMPLES
     # Rows of other metrics stand between those of the cells.
     packs = [pack for row in numbers for pack in (b"", packed(row))]
-    pl.DataFrame({"replicates": packs}).write_parquet(tmp_path / "r.parquet", row_group_size=100)
-    table = pl.scan_parquet(tmp_path / "r.parquet")
+    pl.DataFrame({"replicates": packs}).write_parquet(file, row_group_size=100)
+    table = pl.scan_parquet(file)
     rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     groups = pl.DataFrame(
         {
@@ -35,14 +36,14 @@ def means(tmp_path):
     return SeedMeans(drawn, groups, np.full(GROUPS, 0.004), SEEDS, seed=7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def draws(means):
     value = means.groups["values"].list.mean().to_numpy()
     seeds = means.groups["values"].list.len().to_numpy()
     return Draws.of(Made(means, value, np.full(GROUPS, EXAMPLES), seeds, 7, bounded=True))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at_once(means, draws):
     """All draws by ``confidence_draws``, group after group."""
     replicates = np.empty((GROUPS, RESAMPLES), np.float32)

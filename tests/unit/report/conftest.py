@@ -1,5 +1,7 @@
 """Pages of made-up studies, whose true scores are known."""
 
+import shutil
+
 import pytest
 import yaml
 from synthetic_scores import add_text, study_slice, write_evaluations
@@ -31,13 +33,16 @@ def collected(tmp_path_factory):
     return collect(add_text(study, folder), folder)
 
 
-@pytest.fixture
-def page_of(tmp_path, collected, resolved_pocket):
-    """Function: the page of the cells of ``collected`` that pass a test, its study changed so."""
+@pytest.fixture(scope="session")
+def tables_of(collected, tmp_path_factory):
+    """Function: the folder of all tables of the cells of ``collected`` that pass a test."""
+    made = {}
 
-    def make(*tests, progress=None, **changed):
-        tables = tmp_path / "tables"
-        tables.mkdir(exist_ok=True)
+    def make(*tests):
+        key = tuple(test.meta.serialize() for test in tests)
+        if key in made:
+            return made[key]
+        tables = made[key] = tmp_path_factory.mktemp("tables")
         cells, replicates = collected.cells.filter(*tests), collected.replicates.filter(*tests)
         cells.write_parquet(tables / "cells.parquet")
         replicates.write_parquet(tables / "replicates.parquet")
@@ -45,6 +50,18 @@ def page_of(tmp_path, collected, resolved_pocket):
         scores = Scores.build(cells, replicates)
         for name in TABLES:
             make_table(name, scores, Settings()).write_parquet(tables / f"{name}.parquet")
+        return tables
+
+    return make
+
+
+@pytest.fixture
+def page_of(tmp_path, tables_of, resolved_pocket):
+    """Function: the page of the cells of ``collected`` that pass a test, its study changed so."""
+
+    def make(*tests, progress=None, **changed):
+        tables = tmp_path / "tables"
+        shutil.copytree(tables_of(*tests), tables, dirs_exist_ok=True)
         study = {**resolved_pocket, "study": {**resolved_pocket["study"], **changed}}
         (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
         files = StudyFiles(tmp_path / "study.yaml", tables, tmp_path / "figures")

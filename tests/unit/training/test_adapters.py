@@ -39,7 +39,7 @@ def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
     checkpoint, settings, config, tmp_path
 ):
     """Trained by hand: peft's own adapter, put on by peft itself, on the model without packing."""
-    settings = replace(settings, epochs=2, batch_size=8, token_budget=60)
+    settings = replace(settings, epochs=1, batch_size=8, token_budget=60)
     method = get_method("oft" if isinstance(settings, OftSettings) else "lora")
     torch.manual_seed(3)
     packed = method.prepare(load_model(checkpoint, attention=NAME), settings)
@@ -47,11 +47,11 @@ def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
     config.target_modules = "all-linear"
     plain = get_peft_model(load_model(checkpoint, attention="sdpa"), config)
     examples = completion_examples(tiny_tokenizer(), tiny_rows(80, longest=20), TEMPLATE)
-    losses = plain_train(plain, examples, settings, 5e-3, 1, updates=20)
+    losses = plain_train(plain, examples, settings, 5e-3, 1, updates=10)
     trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
     with StopRequest() as stop:
         trainer.train(StateFolder(tmp_path, "a"), stop)
-    assert trainer.steps == 20
+    assert trainer.steps == 10
     np.testing.assert_allclose([row["loss"] for row in trainer.curve], losses, rtol=1e-5)
     trained = [p for p in plain.parameters() if p.requires_grad]
     for own, other in zip(trainer.trained.values(), trained, strict=True):
