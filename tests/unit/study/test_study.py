@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import small_study
 import yaml
 from small_study import QUIZ
 
@@ -24,23 +25,8 @@ from ptft.study.slices import (
 )
 from ptft.versions import TRAINING_VERSION
 
-STUDY = """\
-study: small
-model: tiny
-checkpoints: [step4, step16]
-root: resources/pocket
-finetune:
-  full:
-    settings: {epochs: 1, lr: 1.0e-3}
-    tasks:
-      pocket_nli: {lr: 5.0e-4}
-      pocket_summary: {}
-    seeds: [0, 1]
-evaluate:
-  datasets: [pocket_nli, pocket_nli_ood, pocket_summary, pocket_facts]
-  formats: [default, io]
-  shots: [0, 2]
-"""
+STUDY = small_study.STUDY.replace("own: {}", "pocket_summary: {}")
+STUDY = STUDY.replace("[pocket_nli, own,", "[pocket_nli, pocket_nli_ood,")
 
 
 @pytest.fixture
