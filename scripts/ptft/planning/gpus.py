@@ -5,20 +5,18 @@ tokens, the temporary memory of kernels and what the allocator can't use. Nothin
 on a GPU; the activations are those that a forward pass saves on a CPU.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ptft.errors import StudyError, locate, present
 from ptft.evaluation.cells import generates
-from ptft.planning.workload import ADAPTER_SHARE, TFLOPS, Workload, model_size
-from ptft.runtime.gpus import gpu_memory_gb
+from ptft.planning.workload import ADAPTER_SHARE, Workload, model_size
+from ptft.runtime.gpus import TFLOPS, gpu_memory_gb, tflops
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import Shape
 from ptft.study.schema import Compute
 
-FASTEST = TFLOPS["h100"]
 GB = 2**30
 """as vendors name GPUs: one of 80 GB has 80 times as much"""
 WEIGHT, MOMENTS, GRADIENT = 4, 8, 4
@@ -162,8 +160,9 @@ def gpu_models(compute: Compute) -> tuple[Gpu, ...]:
     One whose speed is not known is taken to be as slow as the slowest that is: its time limits are
     generous.
     """
+    slowest = min(TFLOPS.values())
     return tuple(
-        Gpu(memory, None if name == ANY else name, speed(name) or min(TFLOPS.values()) / FASTEST)
+        Gpu(memory, None if name == ANY else name, (tflops(name) or slowest) / TFLOPS["h100"])
         for name, memory in compute.gpu_models.items()
     )
 
@@ -172,12 +171,6 @@ def gpus_here(compute: Compute) -> tuple[Gpu, ...]:
     """This machine's largest GPU, where a study asks for GPUs and there are some."""
     memory = gpu_memory_gb() if compute.gpus else None
     return (Gpu(memory),) if memory else ()
-
-
-def speed(name: str) -> float | None:
-    """Of a model, relative to an H100; None where it is not known."""
-    known = [model for model in TFLOPS if re.split(r"[_.]", name.lower())[0] == model]
-    return TFLOPS[known[0]] / FASTEST if known else None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,6 @@ SMALL_MODEL = 10_000_000
 """weights of a model whose file does not tell"""
 ADAPTER_SHARE = 0.02
 """part of the weights that an adapter is, about, at rank 16"""
-TFLOPS = {"h100": 989, "h200": 989, "a100": 312, "l40s": 362, "a40": 150, "l4": 121}
-"""Peak of a GPU model's tensor cores in bfloat16, by NVIDIA's data sheets, without sparsity, which
-they count twofold for H100, H200 and L4; of H100 and H200 as SXM modules"""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class Rates:
         """Those of a GPU that is so many times as fast in arithmetic.
 
         What is bound by memory (``update_weight``, ``decoding``) and the link are taken to be as
-        many times as fast: of the models in ``TFLOPS`` the memory bandwidth, relative to an H100's,
-        is 0.7 to 1.9 times the arithmetic. The rest is the host's work.
+        many times as fast: of the models in ``runtime.gpus`` the memory bandwidth, relative to an
+        H100's, is 0.7 to 1.9 times the arithmetic. The rest is the host's work.
         """
         return dataclasses.replace(
             self,

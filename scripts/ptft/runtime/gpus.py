@@ -30,6 +30,15 @@ SLICE = "MIG-"
 """how the name of a part of a GPU begins"""
 UUID = re.compile(r"\(UUID: ([^)\s]+)\)")
 """the name at the end of a line of ``nvidia-smi -L``"""
+TFLOPS = {"h100": 989, "h200": 989, "a100": 312, "l40s": 362, "a40": 150, "l4": 121}
+"""Peak of a GPU model's tensor cores in bfloat16, by NVIDIA's data sheets, without sparsity, which
+they count twofold for H100, H200 and L4; of H100 and H200 as SXM modules"""
+
+
+def tflops(name: str) -> float | None:
+    """Peak of a GPU by its name, as Slurm or torch has it; None where it is not known."""
+    words = re.split(r"[\W_]+", name.lower())
+    return next((TFLOPS[word] for word in words if word in TFLOPS), None)
 
 
 def gpu_pool() -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ptft.runtime.gpus import tflops
 from ptft.training.devices import Devices, local, synchronise_gradients
 from ptft.training.examples import Example, device_micro_batches, micro_batches
 from ptft.training.optimizer import Optimizer
@@ -221,10 +222,6 @@ def peak_memory(device: torch.device) -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
-"""Dense bfloat16 peak of a device, from its vendor's data sheet (SXM form)."""
-
-
 def flops_per_token(model: nn.Module) -> int:
     """Operations that training one token takes: 6 a trained weight, 4 a frozen one.
 
@@ -249,6 +246,5 @@ def utilisation(model: nn.Module, tokens_per_second: float, device: torch.device
     """Model FLOPs utilisation (0 to 1); None where the device's peak is not known."""
     if device.type != "cuda":
         return None
-    name = torch.cuda.get_device_name(device)
-    peaks = [peak for part, peak in PEAK_FLOPS.items() if part in name]
-    return flops_per_token(model) * tokens_per_second / peaks[0] if peaks else None
+    peak = tflops(torch.cuda.get_device_name(device))
+    return flops_per_token(model) * tokens_per_second / (1e12 * peak) if peak else None
