@@ -228,11 +228,12 @@ def test_what_the_remedies_of_a_study_cost_is_planned(read):
     assert stages(plan)["fine-tune"][:2] == (240, 240) and 20 < plan.hours < 40
     assert len(plan.costs) == 10 and plan.costs[0][0] == "full.mnli"
     minutes = {name: took for name, took, *_ in plan.costs}
-    shares = [minutes["full.mnli"], *(minutes[f"full.mnli.share{s}"] for s in (0.05, 0.2, 0.5))]
+    own = [f"full.mnli.datasetself-share{share}" for share in (0.05, 0.2, 0.5)]
+    shares = [minutes["full.mnli"], *(minutes[name] for name in own)]
     assert shares == sorted(shares)
     estimates = Estimates(grid)
     tokens = TOKENS["classification"]
-    assert estimates.epoch_tokens("full.mnli.share0.2.s0") == 6000 * tokens + 1500 * 256
+    assert estimates.epoch_tokens(f"{own[1]}.s0") == 6000 * tokens + 1500 * 256
     written = estimates.self_text_seconds("bos-1000x256-t1")
     rates = RATES["cuda"]
     read_ = 2 * estimates.weights * 256_000 / rates.scoring
