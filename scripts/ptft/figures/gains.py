@@ -26,7 +26,16 @@ from ptft.figures.marks import (
     points,
     score_bars,
 )
-from ptft.figures.style import GREY, PAGE, PALE, headline, nothing_to_draw, panel_grid, panels
+from ptft.figures.style import (
+    GREY,
+    HIDDEN,
+    PAGE,
+    PALE,
+    headline,
+    nothing_to_draw,
+    panel_grid,
+    panels,
+)
 
 COLUMNS = 5
 ROWS = {"in": "own test sets", "out": "others of its family"}
@@ -154,10 +163,7 @@ def _of_base_vs_tuned(table: pl.DataFrame, hidden: Sequence[str]) -> str:
         "pre-training. Bands: the interval of each score. One scale per column."
     )
     if set(hidden) & set(table["dataset"]):
-        said += " " + language.label(
-            "Grey: untrained models are right already, as a constant answer is where labels are "
-            "hidden; not a score."
-        )
+        said += " " + language.label(HIDDEN)
     return said
 
 

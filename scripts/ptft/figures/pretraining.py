@@ -33,6 +33,7 @@ from ptft.figures.marks import (
 from ptft.figures.style import (
     COLOURS,
     GREY,
+    HIDDEN,
     PAGE,
     PALE,
     apply_style,
@@ -113,10 +114,7 @@ def _taught(tables: Mapping[str, pl.DataFrame]) -> str:
 def _of_base_scores(table: pl.DataFrame, hidden: Sequence[str]) -> str:
     said = language.label("Score of the base models over pre-training, a panel a family of tasks.")
     if set(hidden) & set(table["dataset"]):
-        said += " " + language.label(
-            "Grey: untrained models are right already, as a constant answer is where labels are "
-            "hidden; not a score."
-        )
+        said += " " + language.label(HIDDEN)
     return said
 
 

@@ -71,6 +71,13 @@ MARKS: dict[str, tuple[str, dict]] = {
 """label of marks over points -> what the grey line says of them, how they look"""
 
 
+HIDDEN = (
+    "Grey: untrained models are right already, as a constant answer is where labels are hidden; "
+    "not a score."
+)
+"""label below figures with scores on hidden labels"""
+
+
 def apply_style() -> None:
     """Set matplotlib up for every figure of this package."""
     matplotlib.use("Agg")

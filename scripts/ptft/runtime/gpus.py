@@ -219,9 +219,5 @@ def driver_problem(driver: str, cuda: str | None, torch: str) -> str | None:
 
 def driver_version() -> str:
     """NVIDIA's driver as nvidia-smi names it; 'not found' without one."""
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.CalledProcessError):
-        found = []
+    found = _nvidia_smi("--query-gpu=driver_version", "--format=csv,noheader").split()
     return found[0] if found else "not found"

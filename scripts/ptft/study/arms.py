@@ -116,7 +116,7 @@ def derived_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
 def snapshot_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
     """Arms on the way of these, in the order that their method lists."""
     for parent in arms:
-        group = getattr(study.finetune, parent.method or BASE, None)
+        group = study.groups.get(parent.method or BASE)
         for point in group.snapshots if group else ():
             yield dataclasses.replace(
                 parent,
@@ -139,7 +139,7 @@ def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) 
     Raises:
         StudyError: naming what else there is.
     """
-    trained = [*(name for name in METHODS if getattr(study.finetune, name)), *study.adopt]
+    trained = [*study.groups, *study.adopt]
     for name, derivation in DERIVATIONS.items():
         group = getattr(study.derive, name, None)
         if group is None:

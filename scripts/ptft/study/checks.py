@@ -28,9 +28,8 @@ def check(grid: Grid) -> None:
     check_names(grid)
     check_derivations(grid.study, grid.generation_backend, grid.files)
     check_merges(grid.study, grid.generation_backend, grid.files)
-    for method in METHODS:
-        if group := getattr(grid.study.finetune, method):
-            check_sweep(method, group, grid.files)
+    for method, group in grid.study.groups.items():
+        check_sweep(method, group, grid.files)
     check_chains(grid)
     for arm in grid.arms.values():
         if arm.trained:
@@ -61,11 +60,9 @@ def check_names(grid: Grid) -> None:
     _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
     _check_checkpoints(grid)
     _require_known(grid, ("same_weights",), study.same_weights, study.checkpoints)
-    for method in METHODS:
-        group = getattr(study.finetune, method)
-        tasks = group.tasks if group else ()
-        _require_known(grid, ("finetune", method, "tasks"), tasks, grid.task_family)
-        only = (group.checkpoints if group else None) or ()
+    for method, group in study.groups.items():
+        _require_known(grid, ("finetune", method, "tasks"), group.tasks, grid.task_family)
+        only = group.checkpoints or ()
         _require_known(grid, ("finetune", method, "checkpoints"), only, study.checkpoints)
 
 
@@ -98,9 +95,8 @@ def check_chains(grid: Grid) -> None:
     Raises:
         StudyError: the first that does not.
     """
-    for method in METHODS:
-        group = getattr(grid.study.finetune, method)
-        for name, link in group.then.items() if group else ():
+    for method, group in grid.study.groups.items():
+        for name, link in group.then.items():
             at = ("finetune", method, "then", name)
             _require_known(grid, (*at, "task"), [link.task], group.tasks)
             if name in {setting for setting, _ in swept(group.sweep)}:
@@ -137,9 +133,8 @@ def check_snapshots(grid: Grid) -> None:
     Raises:
         StudyError: one is no point of a training, or beyond it.
     """
-    for method in METHODS:
-        group = getattr(grid.study.finetune, method)
-        for position, point in enumerate(group.snapshots if group else ()):
+    for method, group in grid.study.groups.items():
+        for position, point in enumerate(group.snapshots):
             if not Snapshot().takes(point):
                 message = f"found {point:g}, expected {Snapshot.strengths}"
                 at = ("finetune", method, "snapshots", position)
@@ -161,7 +156,7 @@ def check_snapshots(grid: Grid) -> None:
                 learned = rows - settings.validation_examples
                 updates_of([arm.snapshot], settings.count_updates(learned))
         except ValueError as error:
-            position = getattr(grid.study.finetune, method).snapshots.index(arm.snapshot)
+            position = grid.study.groups[method].snapshots.index(arm.snapshot)
             raise refusal(grid.files, (*loc, position), f"of {task}: {error}") from None
 
 
@@ -271,7 +266,7 @@ def _refuse_scored(grid: Grid, place: tuple, dataset: str) -> None:
 def _place(grid: Grid, arm: Arm, key: str) -> tuple[str, ...]:
     """Keys that lead to a setting of an arm: that of its task, or of its method."""
     method, task = arm.tuning
-    own = key in getattr(grid.study.finetune, method).tasks[task]
+    own = key in grid.study.groups[method].tasks[task]
     return ("finetune", method, *(("tasks", task) if own else ("settings",)), key)
 
 
@@ -331,9 +326,8 @@ def notes(grid: Grid) -> list[str]:
 
 def _few_seeds(grid: Grid) -> list[str]:
     """Methods with too few seeds to say something about the method, not these models alone."""
-    groups = {method: getattr(grid.study.finetune, method) for method in METHODS}
-    few = {method: group.seeds for method, group in groups.items() if group}
-    few = {method: seeds for method, seeds in few.items() if len(seeds) < SEEDS_OF_A_CLAIM}
+    seeds = {method: group.seeds for method, group in grid.study.groups.items()}
+    few = {method: own for method, own in seeds.items() if len(own) < SEEDS_OF_A_CLAIM}
     if not few:
         return []
     keys = ", ".join(f"finetune.{method}.seeds" for method in few)

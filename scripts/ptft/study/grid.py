@@ -29,7 +29,6 @@ from ptft.study.harness import FAMILY, HarnessDataset, HarnessFamily
 from ptft.study.load import Loaded, titles
 from ptft.study.merges import merged_arms
 from ptft.study.models import CheckpointInfo
-from ptft.training.methods import METHODS
 from ptft.training.settings import Replay, TrainingSettings
 
 
@@ -111,8 +110,7 @@ class Grid:
     @property
     def snapshots(self) -> dict[str, list[float]]:
         """Method -> points at which its trainings leave a model."""
-        groups = {method: getattr(self.study.finetune, method) for method in METHODS}
-        return {method: group.snapshots for method, group in groups.items() if group}
+        return {method: group.snapshots for method, group in self.study.groups.items()}
 
     @property
     def datasets(self) -> list[str]:
@@ -173,15 +171,15 @@ class Grid:
         spec, known = self.arms[arm], list(self.checkpoints)
         if spec.adopted:
             return [self.study.adopt[present(spec.method, "name")].base]
-        own = getattr(self.study.finetune, spec.method).checkpoints if spec.method else None
+        own = self.study.groups[spec.method].checkpoints if spec.method else None
         if spec.derived == AVERAGE:
             own = [name for name in known if averaged(known, name, int(spec.strength or 0))]
         return [name for name in known if own is None or name in own]
 
     def sweep(self, method: str) -> dict[str, list]:
         """Settings that a method's group sweeps, and their values."""
-        group = getattr(self.study.finetune, method)
-        return swept_values(group and group.sweep)
+        group = self.study.groups.get(method)
+        return swept_values(group.sweep if group else None)
 
     def models(self) -> Iterator[tuple[str, Arm]]:
         """Every checkpoint with each of its arms."""
@@ -394,10 +392,7 @@ class Grid:
 
     def _expand_arms(self) -> Iterator[Arm]:
         yield Arm(BASE)
-        for method in METHODS:
-            group = getattr(self.study.finetune, method)
-            if group is None:
-                continue
+        for method, group in self.study.groups.items():
             for task, (setting, changes), seed in product(
                 group.tasks, swept(group.sweep), group.seeds
             ):
@@ -464,7 +459,7 @@ class Grid:
     def _merged_settings(self, arm: Arm) -> TrainingSettings:
         """The method's settings in this study, with what the task and the sweep change."""
         method, task = arm.tuning
-        group, place = getattr(self.study.finetune, method), ("finetune", method)
+        group, place = self.study.groups[method], ("finetune", method)
         own = {**dataclasses.asdict(group.settings), **group.tasks[task]}
         # Alone first: what is wrong without the sweep is said at its own place.
         settings = checked_settings(method, own, self.files, (*place, "tasks", task))

@@ -10,7 +10,6 @@ from ptft.models.merging import AVERAGE, MERGES
 from ptft.models.snapshots import snapshot_name
 from ptft.study.arms import BASE, Arm, refuse_own_weights
 from ptft.study.schema import Soup, Study
-from ptft.training.methods import METHODS
 
 
 def merged_arms(study: Study, arms: Sequence[Arm]) -> Iterator[Arm]:
@@ -42,7 +41,7 @@ def _soups(study: Study, soup: Soup, arms: Sequence[Arm]) -> Iterator[tuple[Arm,
     for arm in arms:
         if arm.method not in soup.of:
             continue
-        group = getattr(study.finetune, arm.tuning[0])
+        group = study.groups[arm.tuning[0]]
         if soup.over == "snapshots":
             yield arm, [snapshot_name(arm.name, point) for point in group.snapshots]
         elif arm.seed == group.seeds[0]:
@@ -76,7 +75,7 @@ def check_merges(study: Study, backend: str | None, files: Sequence[Path]) -> No
     """
     derive = study.derive
     groups = {name: getattr(derive, name, None) for name in MERGES} if derive else {}
-    trained = [name for name in METHODS if getattr(study.finetune, name)]
+    trained = study.groups
     for name, group in groups.items():
         if group is None:
             continue
@@ -93,7 +92,7 @@ def check_merges(study: Study, backend: str | None, files: Sequence[Path]) -> No
             if method not in trained:
                 message = f"{method!r} is not a method of this study; {suggest(method, trained)}"
                 raise refusal(files, at, message)
-            of_method = getattr(study.finetune, method)
+            of_method = trained[method]
             if name == "soup":
                 if len(getattr(of_method, group.over)) < (2 if group.over == "seeds" else 1):
                     message = (

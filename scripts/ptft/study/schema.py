@@ -334,5 +334,11 @@ class Study(Strict):
     report: Report = Report()
     """how figures and report look"""
 
+    @property
+    def groups(self) -> dict[str, MethodGroup]:
+        """Method -> its arms, of the methods that the study trains."""
+        found = {method: getattr(self.finetune, method) for method in METHODS}
+        return {method: group for method, group in found.items() if group}
+
 
 SCHEMAS = {"study": Study, "model": Model, "family": Family, "extension": Extension}
