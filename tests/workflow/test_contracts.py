@@ -83,6 +83,13 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned() == []
 
 
+def test_what_a_queue_would_meet_is_checked_each_time_that_it_is_asked_for(finished):
+    for _ in range(2):
+        output = finished.snakemake("check_gpu")
+        assert "one update of 8 examples: " in output
+        assert "one scored batch of 8 prompts: " in output
+
+
 def test_words_that_decide_nothing_rerun_nothing(finished):
     """A comment; the program and the command of what hours hang on; where a job keeps its state."""
     finished.edit("study.yaml", "study: tiny", "# a comment\nstudy: tiny")

@@ -13,7 +13,7 @@ from ptft.runtime.gpus import tflops
 from ptft.training.devices import Devices, local, synchronise_gradients
 from ptft.training.examples import Example, device_micro_batches, micro_batches
 from ptft.training.optimizer import Optimizer
-from ptft.training.packing import PackedBatch, example_weights, pack
+from ptft.training.packing import example_weights, pack
 from ptft.training.remedies import Objective
 from ptft.training.state import OutOfMemory
 
@@ -164,31 +164,22 @@ class Gradients:
 
     def accumulate(self, batch: Sequence[Example]) -> torch.Tensor:
         """Add up the gradient over the micro-batches; returns the loss of the whole batch."""
-        devices = self.devices
+        devices, device = self.devices, self.devices.device
         weights = example_weights(batch, self.weighting)
-        total = torch.zeros((), device=devices.device)
+        total = torch.zeros((), device=device)
         budget = self.budget.of(self._tokens(batch))
         parts = device_micro_batches(batch, budget, devices.rank, devices.world)
         for place, (part, counted) in enumerate(parts):
-            packed = pack(part, weights, devices.device, self.bfloat16)
+            packed = pack(part, weights, device, self.bfloat16)
             synchronise_gradients(self.model, place == len(parts) - 1)
-            total += self.add(packed, counted)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+                loss = self.objective(self.model, packed) * counted
+            # Devices average their gradients, while the weights are parts of the whole batch.
+            (loss * devices.world).backward()
+            total += loss.detach()
             if len(parts) > 1:
                 self.optimizer.collect()
         return devices.total(total)
-
-    def add(self, packed: PackedBatch, counted: bool = True) -> torch.Tensor:
-        """Add the gradient of one micro-batch; returns its part of the loss.
-
-        Args:
-            counted: whether it is a part of the batch, or only keeps other devices company.
-        """
-        kind = packed.input_ids.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
-            loss = self.objective(self.model, packed) * counted
-        # Devices average their gradients, while the weights are parts of the whole batch.
-        (loss * self.devices.world).backward()
-        return loss.detach()
 
     def _halve(self, used: int, longest: Example, update: int) -> None:
         """Halve the token budget after an out-of-memory error with micro-batches of ``used``."""

@@ -196,24 +196,6 @@ def example_weights(batch: Sequence[Example], weighting: str) -> dict[str, float
     return {item.example_id: 1 / (len(batch) * item.targets) for item in batch}
 
 
-def packed_arrays(batch: Sequence[Example], weights: dict[str, float]) -> dict[str, np.ndarray]:
-    """The tensors of a :class:`PackedBatch` by name, on the host; ids and positions are (T,)."""
-    lengths = [len(item.ids) for item in batch]
-    ids = np.concatenate([item.ids for item in batch])
-    predicted = np.flatnonzero(np.concatenate([item.loss_mask for item in batch]))
-    owners = np.repeat(np.arange(len(batch)), lengths)[predicted]
-    imitated = np.array([item.imitated for item in batch])
-    return {
-        "input_ids": ids,
-        "position_ids": np.concatenate([np.arange(n) for n in lengths]),
-        "predictors": predicted - 1,
-        "targets": ids[predicted],
-        "weights": np.array([weights[item.example_id] for item in batch], dtype=np.float32)[owners],
-        "owners": owners,
-        **({"imitated": imitated[owners]} if imitated.any() else {}),
-    }
-
-
 def pack(
     batch: Sequence[Example],
     weights: dict[str, float],
@@ -221,15 +203,22 @@ def pack(
     bfloat16: bool = False,
 ) -> PackedBatch:
     """Pack a micro-batch; ``weights`` as from :func:`example_weights`, for work in bfloat16."""
+    lengths = [len(item.ids) for item in batch]
+    ids = np.concatenate([item.ids for item in batch])
+    predicted = np.flatnonzero(np.concatenate([item.loss_mask for item in batch]))
+    owners = np.repeat(np.arange(len(batch)), lengths)[predicted]
+    imitated = np.array([item.imitated for item in batch])
+    arrays = {
+        "input_ids": ids[None],
+        "position_ids": np.concatenate([np.arange(n) for n in lengths])[None],
+        "predictors": predicted - 1,
+        "targets": ids[predicted],
+        "weights": np.array([weights[item.example_id] for item in batch], dtype=np.float32)[owners],
+        "owners": owners,
+        **({"imitated": imitated[owners]} if imitated.any() else {}),
+    }
     sent = {
         name: torch.from_numpy(array).to(device, non_blocking=True)
-        for name, array in packed_arrays(batch, weights).items()
+        for name, array in arrays.items()
     }
-    layout = sequence_layout([len(item.ids) for item in batch], device, bfloat16)
-    return in_one_row(sent, layout)
-
-
-def in_one_row(tensors: dict[str, torch.Tensor], layout: SequenceLayout) -> PackedBatch:
-    """A batch of tensors as :func:`packed_arrays` names them."""
-    rows = {name: tensors[name][None] for name in ("input_ids", "position_ids")}
-    return PackedBatch(**(tensors | rows), layout=layout)
+    return PackedBatch(**sent, layout=sequence_layout(lengths, device, bfloat16))
