@@ -141,3 +141,32 @@ def test_summaries_are_the_harness_texts_but_for_white_space_in_front(loaded, sh
     assert ours.predicted == [text.strip().split("\n")[0].strip() for text in said([])]
     assert sum(not text.strip() for text in said(["\n"])) >= 3
     assert all(ours.predicted)
+
+
+HARNESS = [
+    ("shapes", 2, False),
+    ("shapes", 2, True),
+    ("words", 1, False),
+    ("words", 0, True),
+    ("rolls", 0, False),
+    ("last", 1, False),
+]
+
+
+def test_tasks_of_each_output_type_agree_with_the_harness(loaded, tmp_path, monkeypatch):
+    """A few documents each, with shots and in the model's own chat format."""
+    from own_tasks import assert_equal, by_the_harness, cell_of, prepared, write_tasks
+
+    from ptft.hub.harness import resolve_tasks
+
+    monkeypatch.chdir(tmp_path)
+    said = "a bird sees the old house and two men walk by while it rains on their hats"
+    write_tasks(tmp_path, 3, said.split())
+    tasks = resolve_tasks([name for name, *_ in HARNESS], "tasks")["tasks"]
+    theirs = by_the_harness(loaded, HARNESS)
+    engine = Engine(loaded)
+    for asked, expected in theirs.items():
+        name, shots, chat = asked
+        cell = cell_of(tasks[name], shots, chat)
+        assert_equal(engine, cell, prepared(cell, tmp_path), expected)
+    assert len(theirs) == len(HARNESS)

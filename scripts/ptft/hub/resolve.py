@@ -247,7 +247,12 @@ def resolve_split(repository: str, config: str, split: str, revision: str | None
             raise
         files = _list_files(repository, "dataset", commit)
         seen[branch] = [file.path for file in files if file.path.endswith(".parquet")]
-        chosen = [file for file in files if _is_of_split(file.path, config, split)]
+        known = {file.path.split("/")[0] for file in files if file.path.endswith(".parquet")}
+        # Without a name, the only one is meant, whatever it is called.
+        for name in [config, *(known if config == "default" and len(known) == 1 else ())]:
+            chosen = [file for file in files if _is_of_split(file.path, name, split)]
+            if chosen:
+                break
         if chosen:
             return Pin(repository, "dataset", branch, commit, tuple(map(_pinned, chosen)))
     places = "; ".join(f"on {branch}: {_some(paths)}" for branch, paths in seen.items())
