@@ -61,6 +61,8 @@ def read_trained(*folders: Path | None) -> pl.DataFrame:
     rows = []
     for _, file in sorted(found.items()):
         noted = json.loads(file.read_text())
+        if "snapshot" in noted:  # the whole training has a record of its own
+            continue
         rows.append(
             {
                 "task": ".".join(file.parent.name.split(".")[:2]),

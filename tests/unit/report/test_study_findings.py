@@ -95,6 +95,9 @@ def test_examples_are_those_trained_on_and_not_those_asked_for(resolved, tmp_pat
             folder.mkdir(parents=True)
             whole = noted if "mnli" in arm else noted | {"train_examples": 6000}
             (folder / "training.json").write_text(json.dumps(whole))
+    on_the_way = tmp_path / "main/full.mnli.s0@step50"
+    on_the_way.mkdir()
+    (on_the_way / "training.json").write_text(json.dumps({"snapshot": 50, "steps": 50}))
     trained = read_trained(tmp_path / "gone", tmp_path)
     assert trained.rows() == [("full.mnli", 60, 6, 1), ("full.paws", 6000, 6, 1)]
     told = "Training examples: full.mnli 60, full.paws 6000; the paper uses 6000 per task."
