@@ -5,7 +5,7 @@ if SOURCE.kind == "pocket":
 
     rule make_pocket_world:
         input:
-            script=steady_program("make_pocket_world"),
+            script=ancient_program("make_pocket_world"),
         output:
             corpus=paths.pocket_corpus(),
             datasets=directory(paths.pocket_datasets()),
@@ -25,7 +25,7 @@ if SOURCE.kind == "pocket":
     # Apart from the world, whose models would be made again with it.
     rule make_pocket_text:
         input:
-            script=steady_program("make_pocket_world"),
+            script=ancient_program("make_pocket_world"),
             corpus=paths.pocket_corpus(),
         output:
             train=f"{paths.pocket_text()}/train.jsonl",
@@ -48,7 +48,7 @@ if SOURCE.kind == "pocket":
     # From one checkpoint to the next, so that the first are fine-tuned while the later ones form.
     rule pretrain_checkpoint:
         input:
-            script=steady_program("pretrain_checkpoint"),
+            script=ancient_program("pretrain_checkpoint"),
             corpus=paths.pocket_corpus(),
             before=state_before,
         output:

@@ -10,9 +10,9 @@ from ptft.runtime.contents import MADE
 
 # What jobs may ask for; else what is here, if anything is.
 GPUS = gpu_models(STUDY.compute) or gpus_here(STUDY.compute)
-DEMANDS = JobResources(GRID, GPUS)
+RESOURCES = JobResources(GRID, GPUS)
 # Jobs of models run under this: GPUs of their own, no Hub, time to save, a record of each attempt.
-JOB = f"python {SCRIPTS}/run_job.py --save-seconds {DEMANDS.warning_seconds()}"
+JOB = f"python {SCRIPTS}/run_job.py --save-seconds {RESOURCES.warning_seconds()}"
 SOURCE = GRID.model.source
 # Of a job's places that are no parameters: no result depends on where they are.
 MODEL = ("{wildcards.checkpoint}", "{wildcards.arm}")

@@ -10,7 +10,7 @@ AUDITS = [*CHECKS, *(["self_text"] if GRID.self_texts else [])]
 
 rule prepare_split:
     input:
-        script=steady_program("prepare_split"),
+        script=ancient_program("prepare_split"),
         source=split_source,
     output:
         examples=RESULTS.split("{dataset}", "{split}"),
@@ -40,7 +40,7 @@ rule prepare_split:
 # The only other program that may need a network: a task's own code may download words for it.
 rule prepare_task:
     input:
-        script=steady_program("prepare_task"),
+        script=ancient_program("prepare_task"),
         source=task_source,
     output:
         examples=RESULTS.split("{dataset}", "test"),
@@ -72,7 +72,7 @@ if tokenizer_wanted(RESULTS):
 
     rule take_tokenizer:
         input:
-            script=steady_program("take_tokenizer"),
+            script=ancient_program("take_tokenizer"),
             checkpoint=GRID.checkpoint_folder(next(iter(GRID.checkpoints))),
         output:
             RESULTS.tokenizer,
@@ -90,7 +90,7 @@ if tokenizer_wanted(RESULTS):
 
 rule check_scored:
     input:
-        script=steady_program("check_data"),
+        script=ancient_program("check_data"),
         tokenizer=RESULTS.tokenizer,
         splits=scored_splits,
     output:
@@ -113,7 +113,7 @@ rule check_scored:
 
 use rule check_scored as check_trained with:
     input:
-        script=steady_program("check_data"),
+        script=ancient_program("check_data"),
         tokenizer=RESULTS.tokenizer,
         splits=lambda wildcards: [
             *trained_splits(TRAININGS[wildcards.training]),

@@ -3,7 +3,7 @@
 # One small file is the input of all in place of dozens: of a large plan, most edges were these.
 rule digest_splits:
     input:
-        script=steady_program("digest_splits"),
+        script=ancient_program("digest_splits"),
         checks=CHECKED,
     output:
         RESULTS.digests,
@@ -31,7 +31,7 @@ METRICS = list(GRID.fetched_metrics())
 
 rule evaluate_model:
     input:
-        script=steady_program("evaluate_model"),
+        script=ancient_program("evaluate_model"),
         model=evaluated_model,
         snapshots=snapshots_of,
         merged=lambda wildcards: GRID.merged_with(wildcards.checkpoint, wildcards.arm),
@@ -50,12 +50,12 @@ rule evaluate_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        gpu=DEMANDS.evaluation_gpus(),
-        gpu_model=lambda wildcards, attempt: DEMANDS.evaluate_gpu(attempt),
+        gpu=RESOURCES.evaluation_gpus(),
+        gpu_model=lambda wildcards, attempt: RESOURCES.evaluate_gpu(attempt),
         nodes=1,
-        mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt, wildcards.arm),
-        runtime=lambda wildcards, attempt: DEMANDS.evaluate_minutes(attempt, wildcards.arm),
-        slurm_extra=DEMANDS.early_signal(),
+        mem_mb=lambda wildcards, attempt: RESOURCES.evaluate_memory(attempt, wildcards.arm),
+        runtime=lambda wildcards, attempt: RESOURCES.evaluate_minutes(attempt, wildcards.arm),
+        slurm_extra=RESOURCES.early_signal(),
     params:
         plan=slice_of("evaluate_model", slices.evaluation_slice, "arm"),
         weights=lambda wildcards: weights_read(wildcards.checkpoint, wildcards.arm),
@@ -88,7 +88,7 @@ rule check_gpu:
     threads: STUDY.compute.threads
     resources:
         gpu=STUDY.compute.gpus,
-        gpu_model=lambda wildcards: DEMANDS.evaluate_gpu(1),
+        gpu_model=lambda wildcards: RESOURCES.evaluate_gpu(1),
         nodes=1,
         mem_mb=8000,
         runtime=10,

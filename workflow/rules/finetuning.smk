@@ -6,7 +6,7 @@ if GRID.self_texts:
 
     rule write_self_text:
         input:
-            script=steady_program("write_self_text"),
+            script=ancient_program("write_self_text"),
             checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
             prompts=lambda wildcards: [
                 RESULTS.split(name, "train")
@@ -30,12 +30,12 @@ if GRID.self_texts:
             "../../envs/environment.yaml"
         threads: STUDY.compute.threads
         resources:
-            gpu=DEMANDS.evaluation_gpus(),
-            gpu_model=lambda wildcards, attempt: DEMANDS.evaluate_gpu(attempt),
+            gpu=RESOURCES.evaluation_gpus(),
+            gpu_model=lambda wildcards, attempt: RESOURCES.evaluate_gpu(attempt),
             nodes=1,
-            mem_mb=lambda wildcards, attempt: DEMANDS.evaluate_memory(attempt),
-            runtime=lambda wildcards, attempt: DEMANDS.self_text_minutes(wildcards.text, attempt),
-            slurm_extra=DEMANDS.early_signal(),
+            mem_mb=lambda wildcards, attempt: RESOURCES.evaluate_memory(attempt),
+            runtime=lambda wildcards, attempt: RESOURCES.self_text_minutes(wildcards.text, attempt),
+            slurm_extra=RESOURCES.early_signal(),
         params:
             settings=slice_of("write_self_text", slices.self_text_slice, "text"),
             weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
@@ -76,7 +76,7 @@ SNAPSHOTS = f" --snapshots {' '.join(points)}" if (points := written(GRID.snapsh
 
 rule finetune_model:
     input:
-        script=steady_program("finetune_model"),
+        script=ancient_program("finetune_model"),
         checkpoint=lambda wildcards: GRID.trained_from(wildcards.checkpoint, wildcards.arm),
         train=lambda wildcards: [
             *trained_splits(GRID.arms[wildcards.arm]),
@@ -100,12 +100,12 @@ rule finetune_model:
     resources:
         gpu=lambda wildcards: 0 if left_on_the_way(wildcards) else STUDY.compute.gpus,
         gpu_model=lambda wildcards, attempt: (
-            None if left_on_the_way(wildcards) else DEMANDS.finetune_gpu(wildcards.arm, attempt)
+            None if left_on_the_way(wildcards) else RESOURCES.finetune_gpu(wildcards.arm, attempt)
         ),
         nodes=1,
-        mem_mb=lambda wildcards, attempt: DEMANDS.finetune_memory(wildcards.arm, attempt),
-        runtime=lambda wildcards, attempt: DEMANDS.finetune_minutes(wildcards.arm, attempt),
-        slurm_extra=DEMANDS.early_signal(),
+        mem_mb=lambda wildcards, attempt: RESOURCES.finetune_memory(wildcards.arm, attempt),
+        runtime=lambda wildcards, attempt: RESOURCES.finetune_minutes(wildcards.arm, attempt),
+        slurm_extra=RESOURCES.early_signal(),
     params:
         settings=slice_of("finetune_model", slices.finetune_slice, "arm"),
         weights=lambda wildcards: weights_read(
@@ -129,7 +129,7 @@ if STUDY.adopt:
     # Tuned models of others: nothing is trained, their files are linked.
     rule adopt_model:
         input:
-            script=steady_program("adopt_model"),
+            script=ancient_program("adopt_model"),
             checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
             files=adopted_files,
         output:

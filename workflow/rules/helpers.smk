@@ -38,7 +38,7 @@ def program(name):
     return f"{SCRIPTS}/{name}.py"
 
 
-def steady_program(name):
+def ancient_program(name):
     """Path of a script whose edit reruns nothing, because hours hang on what it makes.
 
     Where an edit would change its results, a version in its jobs' slice is raised

@@ -19,7 +19,7 @@ if UNRESOLVED:
     # disk too small stop before any download.
     rule resolve_pins:
         input:
-            script=steady_program("resolve_pins"),
+            script=ancient_program("resolve_pins"),
         output:
             UNRESOLVED,
         log:

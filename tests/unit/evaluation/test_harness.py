@@ -39,7 +39,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What names stand for; the tasks' folder is the working directory."""
+    """Meanings of names; the tasks' folder is the working directory."""
     folder = tmp_path_factory.mktemp("own")
     write_tasks(folder)
     for name, (base, changed) in REFUSED.items():
