@@ -91,6 +91,7 @@ def arms(study: Mapping[str, Any], models: Path, kept: Path | None = None) -> pl
     chosen = table.join(
         _chosen(_from_checkpoints(table)),
         on=[*CHOICE, "setting"],
+        how="left",
         nulls_equal=True,
         maintain_order="left",
     )

@@ -224,6 +224,12 @@ def guess_lines(ax: Axes, rows: pl.DataFrame, hidden: str = "") -> None:
 CLEARLY = 0.02
 
 
+def within_bounds(ax: Axes) -> None:
+    """Cut the y axis where no change of a score is: few seeds have intervals that end far off."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, -1.05), min(high, 1.05))
+
+
 def from_zero(ax: Axes) -> None:
     """Start the y axis at zero and leave room above the highest point."""
     # dataLim covers lines and bands, but not the vertical marks that span the axes.

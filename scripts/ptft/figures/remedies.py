@@ -22,6 +22,7 @@ from ptft.figures.marks import (
     point_text,
     points,
     tell,
+    within_bounds,
 )
 from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
 
@@ -171,6 +172,9 @@ def _share_scales(axes: list[Axes], columns: int) -> None:
     for start in range(0, len(axes), columns):
         row = axes[start : start + columns]
         for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+            if get == "get_ylim":
+                for ax in row:
+                    within_bounds(ax)
             limits = [getattr(ax, get)() for ax in row]
             low, high = min(one[0] for one in limits), max(one[1] for one in limits)
             if get == "get_xlim":

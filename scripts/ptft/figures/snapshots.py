@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ptft import language
 from ptft.figures.axis import checkpoint_labels
-from ptft.figures.marks import colour, curve, legend_below, outer_labels
+from ptft.figures.marks import colour, curve, legend_below, outer_labels, within_bounds
 from ptft.figures.remedies import spread_evenly
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
 
@@ -39,6 +39,7 @@ def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure:
                 title.format(task=language.task(task), checkpoint=checkpoint_labels(rows)[0])
             )
         ax.set_xlim(0, 1.03)
+        within_bounds(ax)
         ax.set_xlabel(language.label("share of the fine-tuning"))
         ax.set_ylabel(language.label("change"))
     outer_labels(axes, len(shown))

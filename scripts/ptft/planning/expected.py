@@ -131,6 +131,8 @@ class History:
         if record.resumed_from or record.reused or file is None:
             return None
         summary = json.loads(file.read_text())
+        if "snapshot" in summary:  # of a part of a training, which says nothing of the whole
+            return None
         rates, gpus = self.estimates.training_rates(arm), summary["devices"]
         lanes = summary["threads"] if self.estimates.device == "cpu" else gpus
         seconds = training_seconds(

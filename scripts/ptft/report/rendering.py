@@ -36,7 +36,13 @@ METHODS = {
     "oft": "OFT",
     "instruct": "instruction tuning",
 }
-DERIVED = {"interpolate": "interpolated", "noise": "with noise"}
+DERIVED = {
+    "interpolate": "interpolated",
+    "noise": "with noise",
+    "soup": "soup",
+    "step": "stopped on the way",
+    "then": "after another task",
+}
 
 
 def render(name: str, **values: Any) -> str:

@@ -100,6 +100,16 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
     }
 
 
+def test_a_model_that_goes_on_from_another_has_a_row_and_no_part_in_the_choice(table, tmp_path):
+    study = arms_study(seeds=1)
+    link = study["arms"]["full.nli.lr0.1.s0"] | {"after": "full.story.lr0.1.s0"}
+    study["arms"]["full.nli.second.s0"] = link | {"setting": "second", "changes": []}
+    write_records(study, tmp_path)
+    rows = arms(study, tmp_path).filter(setting="second")
+    assert rows["after"].to_list() == ["full.story.lr0.1.s0"] * 3
+    assert rows["chosen"].to_list() == [None] * 3
+
+
 def test_the_lowest_validation_loss_over_seeds_is_chosen(table):
     found = {
         (row["checkpoint"], row["train_task"]): row["setting"]
