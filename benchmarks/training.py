@@ -1,42 +1,26 @@
-"""Fine-tuning throughput: this project's loop against transformers' Trainer with padding.
+"""Training throughput: this project's loop against transformers' Trainer with padding.
 
 Same model, same examples in the same order, same number of updates of 8 examples; completion-only
-loss, AdamW, clipping at 1. The contestants take turns in every round, and a ratio is the median of
-the rounds' ratios. On a CPU a small OLMo with random weights and the real vocabulary; on a CUDA
-device OLMo-1B's shape. The texts are the real training sets of MNLI, PAWS, SocialIQa (question
-generation) and XSum under the real OLMo tokenizer. CPU time is measured besides wall time, because
-the machine may have other work to do.
+loss, AdamW, clipping at 1; float32 on a CPU, bfloat16 under autocast on a CUDA device. The texts
+are the real training sets of MNLI, PAWS, SocialIQa (question generation) and XSum.
 
-    python benchmarks/training.py     # a table, and benchmarks/results/*.json
+    python benchmarks/training.py                    # a table, and benchmarks/results/*.json
+    python benchmarks/training.py --model FOLDER     # with a real model besides
 
 A padded contestant is `padded xK`: micro-batches of K examples, 8/K of them accumulated. `padded
 x1` is how the paper's release trained.
 """
 
 import argparse
-import gc
-import json
-import logging
-import os
-import platform
-import statistics
 import tempfile
-import time
-from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
-from transformers import OlmoConfig, OlmoForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from contest import Clock, Subject, compete, take_turns
+from texts import SOURCES, training_examples
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-# From here on the library is found as well: this module puts scripts/ on the path.
-from shapes import EOS, OLMO_1B, PAD, SMALL, VOCABULARY  # isort: skip
-from training_texts import REPOSITORY, SHARED, TASKS, read_training_texts  # isort: skip
-
-from ptft.models.loading import avoid_cudnn_attention
 from ptft.training.devices import Devices
 from ptft.training.examples import Example, epoch_order
 from ptft.training.loop import Run
@@ -46,50 +30,19 @@ from ptft.training.settings import TrainingSettings
 
 BATCH = 8
 PACKED = "packed"
-CPU_UPDATES = {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2}  # some 4,000 to 8,000 tokens each
-CUDA_UPDATES = 20
-
-
-def new_model(device: torch.device, attention: str) -> OlmoForCausalLM:
-    """Random weights, the same at every call, in float32; OLMo-1B's shape on CUDA.
-
-    All contestants attend without cuDNN, which would flatter this project's own attention.
-    """
-    avoid_cudnn_attention()
-    shape = OLMO_1B if device.type == "cuda" else SMALL
-    torch.manual_seed(0)
-    config = OlmoConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=2048, tie_word_embeddings=True,
-        eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None, attn_implementation=attention,
-        **shape,
-    )  # fmt: skip
-    with device:  # made where it is used: a billion random numbers take a CPU long
-        return OlmoForCausalLM(config)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Wall seconds, and seconds of CPU time over all threads (which other work disturbs less)."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls, device: torch.device) -> "Clock":
-        """The time, once the device has nothing left to do."""
-        synchronise(device)
-        return cls(time.perf_counter(), time.process_time())
-
-    def since(self, begun: "Clock") -> "Clock":
-        """The time passed."""
-        return Clock(self.wall - begun.wall, self.cpu - begun.cpu)
+UPDATES = {
+    "cpu": {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2},  # some 4,000 to 8,000 tokens each
+    "cuda": dict.fromkeys(SOURCES, 20),
+}
+WARMUP = {"cpu": 1, "cuda": 10}
+"""updates before the clock starts"""
 
 
 class Timer(TrainerCallback):
     """Notes the time before the first measured update and after the last."""
 
-    def __init__(self, warmup: int, device: torch.device) -> None:
-        self.warmup, self.device = warmup, device
+    def __init__(self, device: torch.device) -> None:
+        self.warmup, self.device = WARMUP[device.type], device
 
     def on_step_end(self, args, state, control, **_) -> None:
         if state.global_step in (self.warmup, state.max_steps):
@@ -115,8 +68,10 @@ def pad(items: list[dict]) -> dict[str, torch.Tensor]:
     }
 
 
-def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.device) -> Clock:
-    """Time of all updates after ``warmup`` with transformers' Trainer."""
+def time_padded(
+    subject: Subject, examples: list[Example], micro: int, device: torch.device
+) -> Clock:
+    """Time of all updates after the warm-up with transformers' Trainer."""
     rows = [
         {
             "input_ids": item.ids.tolist(),
@@ -125,7 +80,7 @@ def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.
         }
         for item in examples
     ]
-    timer = Timer(warmup, device)
+    timer = Timer(device)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=micro, gradient_accumulation_steps=BATCH // micro,
@@ -134,7 +89,7 @@ def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.
             save_strategy="no", logging_strategy="no", disable_tqdm=True, max_grad_norm=1.0,
         )  # fmt: skip
         trainer = InOrder(
-            new_model(device, "sdpa"), arguments, train_dataset=rows, data_collator=pad,
+            subject.model(device, "sdpa"), arguments, train_dataset=rows, data_collator=pad,
             callbacks=[timer],
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
@@ -142,20 +97,18 @@ def time_padded(examples: list[Example], micro: int, warmup: int, device: torch.
     return timer.ended.since(timer.begun)
 
 
-def time_packed(examples: list[Example], warmup: int, device: torch.device) -> Clock:
-    """Time of all updates after ``warmup`` with this project's loop."""
+def time_packed(subject: Subject, examples: list[Example], device: torch.device) -> Clock:
+    """Time of all updates after the warm-up with this project's loop."""
     settings = TrainingSettings(epochs=1, batch_size=BATCH, lr=2e-6)
-    trainer = PackedTrainer(
-        Run(new_model(device, PACKED_ATTENTION), _unshuffled(examples), [], settings, 2e-6, 0,
-            Devices(device))
-    )  # fmt: skip
+    model, data = subject.model(device, PACKED_ATTENTION), _unshuffled(examples)
+    trainer = PackedTrainer(Run(model, data, [], settings, 2e-6, 0, Devices(device)))
     trainer.model.train()
     begun = Clock.now(device)
     while trainer.step < trainer.steps:
         trainer.update()
-        if trainer.readings.due or trainer.step in (warmup, trainer.steps):
+        if trainer.readings.due or trainer.step in (WARMUP[device.type], trainer.steps):
             trainer.readings.read()
-        if trainer.step == warmup:
+        if trainer.step == WARMUP[device.type]:
             begun = Clock.now(device)
     return Clock.now(device).since(begun)
 
@@ -168,135 +121,35 @@ def _unshuffled(examples: list[Example]) -> list[Example]:
     return placed
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def measured(run, device: torch.device) -> tuple[Clock, int]:
-    """The time that ``run`` reports and its peak memory in bytes."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        return run(), torch.cuda.max_memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
-    took = run()
-    status = Path("/proc/self/status").read_text()
-    return took, 1024 * int(status.split("VmHWM:")[1].split()[0])
-
-
-def measure_task(
-    name: str, examples: list[Example], updates: int, rounds: int, device: torch.device
-) -> list[dict]:
-    """One row of results a contestant; all contestants run in every round."""
-    warmup = 1 if device.type == "cpu" else 10
-    rng = np.random.default_rng(0)
-    chosen = [examples[i] for i in rng.permutation(len(examples))[: BATCH * (updates + warmup)]]
-    timed = chosen[BATCH * warmup :]
-    tokens = sum(len(item.ids) for item in timed)
-    contestants = {PACKED: lambda: time_packed(chosen, warmup, device)}
-    for micro in (1, 2, 4, 8):
+def measure(subject: Subject, task: str, arguments: argparse.Namespace) -> list[dict]:
+    """One row of results a contestant."""
+    device = arguments.device
+    examples = training_examples(arguments.hub, task, subject.tokenizer)
+    updates = arguments.updates or UPDATES[device.type][task]
+    drawn = np.random.default_rng(0).permutation(len(examples))
+    chosen = [examples[i] for i in drawn[: BATCH * (updates + WARMUP[device.type])]]
+    tokens = sum(len(item.ids) for item in chosen[-BATCH * updates :])
+    contestants = {PACKED: lambda: time_packed(subject, chosen, device)}
+    for micro in arguments.micro:
         contestants[f"padded x{micro}"] = lambda micro=micro: time_padded(
-            chosen, micro, warmup, device
+            subject, chosen, micro, device
         )
-    times: dict[str, list[Clock]] = {key: [] for key in contestants}
-    memory = dict.fromkeys(contestants, 0)
-    for turn in range(rounds):
-        order = list(contestants)
-        for key in order if turn % 2 == 0 else reversed(order):
-            took, peak_bytes = measured(contestants[key], device)
-            times[key].append(took)
-            memory[key] = max(memory[key], peak_bytes)
-    rows = []
-    for key, taken in times.items():
-        ratios = {
-            kind: statistics.median(
-                getattr(mine, kind) / getattr(packed, kind)
-                for mine, packed in zip(taken, times[PACKED], strict=True)
-            )
-            for kind in ("wall", "cpu")
+    found = take_turns(contestants, arguments.rounds, device)
+    return [
+        {
+            "contestant": key,
+            "updates": updates,
+            "mean_tokens": round(tokens / BATCH / updates),
+            **row,
+            "updates_per_cpu_second": round(updates / min(row["cpu_seconds"]), 3),
         }
-        middle = statistics.median(each.wall for each in taken)
-        rows.append(
-            {
-                "task": name,
-                "contestant": key,
-                "updates": updates,
-                "mean_tokens": tokens / len(timed),
-                "seconds": [round(each.wall, 3) for each in taken],
-                "cpu_seconds": [round(each.cpu, 3) for each in taken],
-                "examples_per_second": len(timed) / middle,
-                "tokens_per_second": tokens / middle,
-                "peak_memory_bytes": memory[key],
-                "ratio": ratios["wall"],
-                "cpu_ratio": ratios["cpu"],
-            }
-        )
-    return rows
-
-
-def print_rows(rows: list[dict]) -> None:
-    """The results of one task as a table."""
-    if not rows:
-        return
-    head = f"{rows[0]['task']}, {rows[0]['mean_tokens']:.0f} tokens an example"
-    columns = f"{'examples/s':>12}{'tokens/s':>12}{'memory':>10}"
-    print(f"\n{head:<32}{columns}{'ratio':>8}{'CPU time':>9}")
-    for row in rows:
-        print(
-            f"  {row['contestant']:<30}{row['examples_per_second']:>12.1f}"
-            f"{row['tokens_per_second']:>12,.0f}"
-            f"{row['peak_memory_bytes'] / 2**20:>7.0f} MB"
-            f"{row['ratio']:>7.2f}x{row['cpu_ratio']:>8.2f}x",
-            flush=True,
-        )
-
-
-def machine(device: torch.device) -> dict:
-    """The machine that it was measured on."""
-    names = Path("/proc/cpuinfo").read_text().split("model name")[1:]
-    return {
-        "cpu": names[0].split("\n")[0].strip(" \t:") if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "load_average": os.getloadavg()[0],
-        "date": date.today().isoformat(),
-    }
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument(
-        "--updates", type=int, help="measured updates (default: 2 to 8, on CUDA 20)"
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
-    arguments = parser.parse_args(argv)
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    examples = read_training_texts(arguments.shared)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(machine(device))
-    rows: list[dict] = []
-    for name in arguments.tasks:
-        usual = CUDA_UPDATES if device.type == "cuda" else CPU_UPDATES[name]
-        updates = arguments.updates or usual
-        new = measure_task(name, examples[name], updates, arguments.rounds, device)
-        print_rows(new)
-        rows += new
-    result = {"machine": machine(device), "rows": rows}
-    output = arguments.output or REPOSITORY / f"benchmarks/results/training-{device.type}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n")
+        for key, row in found.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    compete(
+        __doc__.split("\n")[0], [name for name in SOURCES if name != "hellaswag"], measure,
+        ("--updates", {"type": int, "help": "measured ones (default: 2 to 8, on CUDA 20)"}),
+        ("--micro", {"type": int, "nargs": "+", "default": [1, 2, 4, 8], "help": "padded ones"}),
+    )  # fmt: skip

@@ -9,10 +9,10 @@ from ptft.study import named_study
 
 def test_texts_that_are_not_there_are_asked_for(repository, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    from training_texts import read_training_texts
+    from texts import real_data
 
     with pytest.raises(SystemExit, match=rf"no folder {tmp_path}/hub.*--shared or PTFT_SHARED"):
-        read_training_texts(tmp_path)
+        real_data(tmp_path)
 
 
 @pytest.fixture

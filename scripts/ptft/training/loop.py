@@ -215,6 +215,7 @@ class Trainer:
         if best not in (None, self.step):
             load_weights(state.load_best(best), self.trained)
         self.optimizer.end()
+        self.optimizer.adamw.state.clear()  # what is left to do needs no moments
 
     def final(self) -> tuple[float, float]:
         """Loss and share of exact completions of the first training examples, after training."""

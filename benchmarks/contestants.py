@@ -5,8 +5,8 @@ Contestants:
     release     batch 1 and the whole prompt, as the paper's release: logits of all positions for
                 labels and choices, transformers' own `generate` with its cache for generation
     batch 1     the same with only the logits that are needed: what sharing and batching bring
-    harness xN  lm-evaluation-harness, `hf` backend, batches of N (on CUDA its automatic batch);
-                left out where it is not installed. For MNLI it scores whole labels, as it has no
+    harness xN  lm-evaluation-harness, `hf` backend, batches of N; left out where it is not
+                installed. For MNLI it scores whole labels, as it has no
                 scoring of first sub-tokens; its predictions are compared with the engine's own
                 whole-label predictions, which are computed in the same run.
     vllm        the engine with vLLM for generation, where it is installed; it runs in processes of
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from training import REPOSITORY
+from texts import SOURCES
 
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.results import CellResults
@@ -33,7 +33,13 @@ from ptft.prompts.tokens import label_tokens
 
 SHOTS = 4
 NEW_TOKENS = 60
-NLI_LABELS = ("entailment", "neutral", "contradiction")
+NLI_LABELS = SOURCES["mnli"].labels
+TASKS = {
+    "mnli": ("validation_matched", "train"),
+    "hellaswag": ("validation", "validation"),
+    "xsum": ("test", "train"),
+}
+"""task -> splits that are scored and that shots are drawn from"""
 
 
 @dataclass
@@ -45,53 +51,16 @@ class Task:
     pool: list[dict]
 
 
-def template_of(family: str) -> str:
-    """The default format of a family."""
-    import yaml
-
-    text = (REPOSITORY / f"config/families/{family}.yaml").read_text()
-    return yaml.safe_load(text)["formats"]["default"]
-
-
 def read_task(name: str, hub: Path, rows: int) -> Task:
     """The first rows of a test set, and rows to draw shots from."""
-    from pyarrow import parquet
-
-    def read(folder: str, split: str, most: int) -> list[dict]:
-        file = hub / f"datasets/{folder}/{split}-00000-of-00001.parquet"
-        return parquet.read_table(file).slice(0, most).to_pylist()
-
-    def texts(row: dict) -> dict:
-        return {name: value for name, value in row.items() if isinstance(value, str)}
-
-    def nli(row: dict) -> dict:
-        return {"fields": texts(row), "gold": NLI_LABELS[row["label"]]}
-
-    def ending(row: dict) -> dict:
-        return {"fields": texts(row), "choices": row["endings"], "gold": int(row["label"])}
-
-    def summary(row: dict) -> dict:
-        return {"fields": texts(row), "gold": row["summary"]}
-
-    if name == "mnli":
-        cell = CellRequest(name, "default", SHOTS, "classification", template_of("nli"), NLI_LABELS)
-        rated = [row for row in read("nyu-mll/glue/mnli", "validation_matched", 2 * rows)
-                 if row["label"] >= 0]  # fmt: skip
-        test, pool, turn = rated[:rows], read("nyu-mll/glue/mnli", "train", 64), nli
-    elif name == "hellaswag":
-        cell = CellRequest(name, "default", SHOTS, "multiple_choice", "{ctx}")
-        both = read("Rowan/hellaswag/default", "validation", rows + 64)
-        test, pool, turn = both[:rows], both[rows:], ending
-    else:
-        cell = CellRequest(name, "default", SHOTS, "generation", template_of("summarization"),
-                    max_new_tokens=NEW_TOKENS)  # fmt: skip
-        test = read("EdinburghNLP/xsum/default", "test", rows)
-        pool, turn = read("EdinburghNLP/xsum/default", "train", 64), summary
-
-    def prepare(split: str, found: list[dict]) -> list[dict]:
-        return [{"example_id": f"{split}-{at:06d}", **turn(row)} for at, row in enumerate(found)]
-
-    return Task(cell, prepare("test", test), prepare("shots", pool))
+    source, (split, pool) = SOURCES[name], TASKS[name]
+    test, others = source.examples(hub, split), source.examples(hub, pool)
+    kind = "classification" if source.labels else "multiple_choice" if source.choices else None
+    cell = CellRequest(
+        name, "default", SHOTS, kind or "generation", source.template, source.labels or None,
+        max_new_tokens=None if kind else NEW_TOKENS,
+    )  # fmt: skip
+    return Task(cell, test[:rows], others[rows : rows + 64] if split == pool else others[:64])
 
 
 def encode(tokenizer, max_length: int, task: Task) -> list[Prompt]:
@@ -165,7 +134,7 @@ def _whole(loaded: LoadedModel, context: list[int], continuation: list[int], lea
     return logits.float().log_softmax(-1).gather(1, targets).sum().item()
 
 
-def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -> CellResults:
+def run_harness(loaded: LoadedModel, task: Task, batch: int) -> CellResults:
     """The same prompts through lm-evaluation-harness's own loop."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
@@ -174,6 +143,7 @@ def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -
     results = CellResults()
     if task.cell.kind == "generation":
         # It is given the ids of the shared prompts as text; nothing else is in the context.
+        prompts = encode(loaded.tokenizer, loaded.max_length, task)
         options = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
         requests = [
             Instance("generate_until", {}, (loaded.tokenizer.decode(prompt.context), options), at)
@@ -206,13 +176,11 @@ def run_harness(loaded: LoadedModel, task: Task, prompts: list[Prompt], batch) -
 
 def whole_label_results(engine: Engine, task: Task) -> CellResults:
     """MNLI by whole labels as multiple choice: what the harness scores. Not timed."""
-    rows = [
-        {**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
-        for row in task.examples
+    chosen = [
+        [{**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])} for row in rows]
+        for rows in (task.examples, task.pool)
     ]
-    pool = [{**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])}
-            for row in task.pool]  # fmt: skip
     cell = CellRequest("mnli", "default", SHOTS, "multiple_choice", task.cell.template)
-    results = evaluate_cell(engine, cell, rows, pool)
+    results = evaluate_cell(engine, cell, *chosen)
     results.predicted = [row.index(max(row)) for row in results.logprobs]
     return results
