@@ -218,8 +218,9 @@ def main(
         claims, trainings = list(table(results)), pl.concat(trained)
         if not short:
             write(claims, results, trainings)
-    print(pl.DataFrame(claims))
-    print(trainings.group_by(TRAINING, maintain_order=True).agg(pl.sum("learned"), of=pl.len()))
+    learned = trainings.group_by(TRAINING, maintain_order=True).agg(pl.sum("learned"), of=pl.len())
+    with pl.Config(tbl_rows=-1, fmt_str_lengths=60):
+        print(pl.DataFrame(claims), learned)
     return int(short and any(row["holds"] < ENOUGH * row["of"] for row in claims))
 
 
