@@ -115,6 +115,14 @@ def with_comparison(
     return _with_columns(frame, (*INTERVAL, DETECTABLE), (*interval, least), prefix)
 
 
+def with_estimates(
+    frame: pl.DataFrame, name: str, estimates: Estimates, level: float = LEVEL
+) -> pl.DataFrame:
+    """Add estimates as column ``name``, and :func:`with_comparison` of them, prefixed by it."""
+    values = pl.Series(name, estimates.values, dtype=pl.Float64).fill_nan(None)
+    return with_comparison(frame.with_columns(values), estimates, level, f"{name}_")
+
+
 def _interval(frame: pl.DataFrame, estimates: Estimates, level: float) -> tuple[np.ndarray, ...]:
     return (np.empty(0),) * 3 if frame.is_empty() else estimates.interval(level)
 

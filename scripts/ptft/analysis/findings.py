@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from ptft.analysis.scores import at_last
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import hidden_labels
 
@@ -138,12 +139,6 @@ def rows_of(tables: Tables, name: str, *tests: pl.Expr) -> pl.DataFrame | None:
         return None
     found = table.filter(*tests)
     return None if found.is_empty() else found
-
-
-def at_last(rows: pl.DataFrame, *over: str) -> pl.DataFrame:
-    """Rows of the last checkpoint (of each ``over``)."""
-    last = pl.col("index").max()
-    return rows.filter(pl.col("index") == (last.over(over) if over else last))
 
 
 def first_of(rows: pl.DataFrame) -> Row | None:

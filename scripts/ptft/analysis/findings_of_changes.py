@@ -19,7 +19,6 @@ from ptft.analysis.findings import (
     Tables,
     arm_of,
     as_number,
-    at_last,
     claim_of,
     curve,
     first_of,
@@ -33,6 +32,7 @@ from ptft.analysis.findings import (
     trend_verdict,
     verdict_of,
 )
+from ptft.analysis.scores import at_last
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS

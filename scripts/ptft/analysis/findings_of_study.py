@@ -21,10 +21,10 @@ from ptft.analysis.findings import (
     Finding,
     Tables,
     arm_of,
-    at_last,
     interval,
     rows_of,
 )
+from ptft.analysis.scores import at_last
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tables.remedies import REFERENCE
 from ptft.analysis.tuned_models import CHOSEN, shown_settings

@@ -68,6 +68,12 @@ def checkpoint_index(cells: pl.DataFrame) -> pl.Expr:
     )
 
 
+def at_last(rows: pl.DataFrame, *over: str) -> pl.DataFrame:
+    """Rows of the last checkpoint (of each ``over``)."""
+    last = pl.col("index").max()
+    return rows.filter(pl.col("index") == (last.over(over) if over else last))
+
+
 T = TypeVar("T")
 # What was done to a checkpoint, whatever the seed; METHOD whatever the task, too.
 ARM = ["method", "train_task", "setting", "derived", "strength"]

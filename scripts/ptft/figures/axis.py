@@ -67,11 +67,6 @@ def placed_on(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     }
 
 
-def at_last(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the last checkpoint."""
-    return table.filter(pl.col("index") == pl.col("index").max())
-
-
 def claimed(tables: Mapping[str, pl.DataFrame], claim: str) -> pl.DataFrame:
     """Rows of table `claims` of one kind: what a title may say.
 

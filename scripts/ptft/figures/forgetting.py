@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ptft import language
+from ptft.analysis.scores import at_last
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.figures.axis import (
-    at_last,
     checkpoint_axis,
     checkpoint_labels,
     claimed,

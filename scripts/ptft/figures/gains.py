@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
+from ptft.analysis.scores import at_last
 from ptft.analysis.tables.learning import hidden_labels
-from ptft.figures.axis import at_last, checkpoint_axis, claimed
+from ptft.figures.axis import checkpoint_axis, claimed
 from ptft.figures.marks import (
     METHOD_LINES,
     Bars,

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
+from ptft.analysis.scores import at_last
 from ptft.analysis.tables.remedies import SNAPSHOT, TARGETS, is_reference
-from ptft.figures.axis import at_last, checkpoint_axis, checkpoint_labels, claimed
+from ptft.figures.axis import checkpoint_axis, checkpoint_labels, claimed
 from ptft.figures.marks import (
     colour,
     curve,

@@ -10,7 +10,7 @@ import polars as pl
 
 from ptft.analysis.cell_scores import schema
 from ptft.analysis.estimates import Changes, Estimates, SeedPart, difference, mean_changes
-from ptft.analysis.scores import BASE, GUESS, METHOD, Scores
+from ptft.analysis.scores import BASE, GUESS, METHOD, Scores, at_last
 from ptft.analysis.settings import Settings
 from ptft.analysis.simultaneous import Together, together
 from ptft.analysis.statistics import holm, two_sided_p
@@ -268,24 +268,20 @@ def _taught(view: Scores, hidden: list[str]) -> Iterator[Part]:
     yield _single(known, "taught", "rise above guessing"), _above_guessing(view, known)
 
 
-def _at_last(rows: pl.DataFrame, *over: str) -> pl.DataFrame:
-    return rows.filter(pl.col("index") == pl.col("index").max().over(over))
-
-
 def _changes(view: Scores, scores: Scores, settings: Settings, hidden: list[str]) -> Iterator[Part]:
     """Gains on own test sets, their means by group, and what is lost elsewhere."""
     pairs = shown(view.pairs(), scores.arms)
-    own = _at_last(pairs.filter(pl.col("domain") == "in"), "dataset", "train_task", "method")
+    own = at_last(pairs.filter(pl.col("domain") == "in"), "dataset", "train_task", "method")
     own = own.filter(~pl.col("dataset").is_in(hidden)).sort("method", "train_task", "dataset")
     yield _single(own, "added", "gain"), Changes.of(view, own).estimates
     grouped = shown(grouped_pairs(view, scores, settings), scores.arms)
-    grouped = _at_last(grouped.filter(pl.col("tuned_for") == "own task"), "group", "method")
+    grouped = at_last(grouped.filter(pl.col("tuned_for") == "own task"), "group", "method")
     if len(grouped):
         by = ["group", "method", "setting", "checkpoint"]
         means, estimates = mean_changes(grouped, Changes.of(view, grouped), by)
         yield _single(means, "added", "mean gain"), estimates
     room = shown(transfer_pairs(view, settings), scores.arms)
-    room = _at_last(room, "direction", "method").filter("headroom")
+    room = at_last(room, "direction", "method").filter("headroom")
     room = room.filter(~pl.col("dataset").is_in(hidden))
     if len(room):
         changes = Changes.of(view, room, headroom_change, room["floor"].to_numpy())
@@ -331,7 +327,7 @@ def _texts(scores: Scores) -> Iterator[Part]:
         return
     texts = scores.texts
     tuned = pl.col("train_task").is_not_null() & pl.col("derived").is_null()
-    last = _at_last(texts.pairs().filter(tuned), "dataset").sort("dataset", *METHOD, "train_task")
+    last = at_last(texts.pairs().filter(tuned), "dataset").sort("dataset", *METHOD, "train_task")
     yield _single(last, "texts", "text"), Changes.of(texts, last).estimates
     ends = _ends(texts.cells.filter(BASE), ["dataset"])
     several = ends.filter(pl.col("points") > 1)
@@ -344,7 +340,7 @@ def _formats(scores: Scores, settings: Settings) -> Iterator[Part]:
     gaps = gaps.with_row_index("at").filter(
         pl.col("method").is_not_null(), pl.col("format") != settings.format
     )
-    gaps = _at_last(shown(gaps, scores.arms), "dataset", "train_task", "method", "format")
+    gaps = at_last(shown(gaps, scores.arms), "dataset", "train_task", "method", "format")
     at = gaps["at"].to_numpy().astype(int)
     assert estimates.seeds is not None
     seeds = SeedPart(estimates.seeds.variance[at], estimates.seeds.freedom[at])

@@ -26,7 +26,7 @@ from ptft.analysis.estimates import (
     Changes,
     Estimates,
     SeedPart,
-    with_comparison,
+    with_estimates,
 )
 from ptft.analysis.scores import CHECKPOINT, Scores, once
 from ptft.analysis.settings import Settings
@@ -343,8 +343,7 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     table = points.table
     for name, part in (("gain", points.gain), ("kept", points.kept)):
         estimates = part.estimates(part.values)
-        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64))
-        table = with_comparison(table, estimates, settings.level, prefix=f"{name}_")
+        table = with_estimates(table, name, estimates, settings.level)
     table = table.with_columns(
         pl.Series("front", fronts[:, 0]),
         pl.Series("front_share", fronts[:, 1:].mean(axis=1), pl.Float64),
@@ -354,8 +353,7 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
         return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in unknown)
     means, versions = mean_points(scores.texts, scores.texts.pairs(), np.subtract)
     estimates = versions.estimates(versions.values)
-    told = means.select(POINT).with_columns(pl.Series(TEXT, estimates.values, pl.Float64))
-    told = with_comparison(told, estimates, settings.level, f"{TEXT}_")
+    told = with_estimates(means.select(POINT), TEXT, estimates, settings.level)
     return table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ptft.analysis.estimates import with_comparison
+from ptft.analysis.estimates import with_estimates
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.remedies import Points, points_of
@@ -104,8 +104,7 @@ def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
     made = pl.DataFrame(rows, schema)
     for name, values in (("rate", slopes), ("beside", besides)):
         estimates = points.kept.estimates(np.array(values) if values else np.empty((0, versions)))
-        made = made.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
-        made = with_comparison(made, estimates, settings.level, prefix=f"{name}_")
+        made = with_estimates(made, name, estimates, settings.level)
     return made
 
 
@@ -195,8 +194,7 @@ def _with_measures(
     for name, values in found.items():
         part = points.gain if name.endswith("gain") else points.kept
         estimates = part.estimates(np.concatenate(values) if values else np.empty((0, versions)))
-        table = table.with_columns(pl.Series(name, estimates.values, pl.Float64).fill_nan(None))
-        table = with_comparison(table, estimates, level, prefix=f"{name}_")
+        table = with_estimates(table, name, estimates, level)
     best = np.concatenate(bests) if bests else np.empty((0, versions), bool)
     drawn = best[:, 1 : 1 + points.gain.draws]
     return table.with_columns(
