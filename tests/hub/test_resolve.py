@@ -193,6 +193,16 @@ def test_scripts_are_passed_over_for_converted_data(hub):
     assert [file.path for file in pin.files] == sorted(converted)
 
 
+def test_a_dataset_with_one_configuration_needs_no_name(hub):
+    files = {"plain/test.parquet": b"x", "README.md": b"y"}
+    hub.datasets["org/data"] = Repository({"main": files})
+    pin = resolve_split("org/data", "default", "test", None)
+    assert [file.path for file in pin.files] == ["plain/test.parquet"]
+    hub.datasets["org/data"].move("main", {**files, "other/test.parquet": b"z"})
+    with pytest.raises(HubError, match="no parquet files of config 'default'"):
+        resolve_split("org/data", "default", "test", None)
+
+
 def test_an_absent_split_lists_what_there_is(hub):
     hub.datasets["org/data"] = Repository({"main": {"mnli/train.parquet": b"x", "README.md": b"y"}})
     with pytest.raises(

@@ -288,6 +288,22 @@ def load_for_scoring(
     return wrap_model(model.to(target.device), load_tokenizer(checkpoint or folder))
 
 
+def end_of_turn(tokenizer) -> int | None:
+    """Special token that ends an assistant's turn by the chat template; None if there is none."""
+    said = "answer"
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": said}]
+    if not tokenizer.chat_template:
+        return None
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except Exception:  # of whatever the template does; a cell in that format will say it
+        return None
+    behind = text.rpartition(said)[2].lstrip()
+    [token, *_] = tokenizer(behind, add_special_tokens=False)["input_ids"] or [None]
+    known = tokenizer.added_tokens_decoder
+    return token if token in known and known[token].special else None
+
+
 def wrap_model(
     model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase
 ) -> LoadedModel:
@@ -301,7 +317,7 @@ def wrap_model(
     if max_length is None:
         named = tokenizer.model_max_length
         max_length = named if named < UNLIMITED else USUAL_LENGTH
-    eos_ids = {tokenizer.eos_token_id}
+    eos_ids = {tokenizer.eos_token_id, end_of_turn(tokenizer)}
     for settings in (config, model.generation_config):  # generation_config.json may name more
         configured = getattr(settings, "eos_token_id", None)
         eos_ids.update(configured if isinstance(configured, list) else [configured])

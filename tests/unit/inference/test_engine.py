@@ -138,6 +138,24 @@ def test_end_tokens_of_the_generation_config_count():
     assert wrap_model(model, tokenizer).eos_ids == {0, 8}
 
 
+@pytest.mark.parametrize(
+    ("behind", "ends"),
+    [("<|padding|>\n", {0, 1}), ("\n<|padding|>", {0, 1}), ("\n", {0}), (" bada", {0})],
+)
+def test_what_ends_a_turn_in_the_chat_template_counts(behind, ends):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% for turn in messages %}"
+        + "{{ turn.role }}: {{ turn.content }}"
+        + behind
+        + "{% endfor %}"
+    )
+    model = tiny_olmo(len(tokenizer))
+    assert wrap_model(model, tokenizer).eos_ids == ends
+    tokenizer.chat_template = "{{ raise_exception('no turns') }}"
+    assert wrap_model(model, tokenizer).eos_ids == {0}
+
+
 def test_a_vocabulary_is_decoded_once_a_model(loaded, prompts, monkeypatch):
     decode, calls = loaded.tokenizer.batch_decode, []
     monkeypatch.setattr(
