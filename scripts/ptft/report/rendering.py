@@ -41,8 +41,9 @@ DERIVED = {
     "noise": "with noise",
     "soup": "soup",
     "step": "stopped on the way",
-    "then": "after another task",
 }
+SETTINGS = {CHOSEN: "chosen by validation", "then": "after another task"}
+"""what is a setting by name, but none that was set"""
 
 
 def render(name: str, **values: Any) -> str:
@@ -189,7 +190,7 @@ def arm_name(about: Mapping[str, Any], seeds: bool = True) -> str:
     method = about.get("method")
     setting = about.get("setting")
     parts = [language.label(METHODS[method]) if method in METHODS else method]
-    parts.append(language.label("chosen by validation") if setting == CHOSEN else setting)
+    parts.append(language.label(SETTINGS[setting]) if setting in SETTINGS else setting)
     if about.get("derived"):
         strength = about.get("strength")
         said = language.if_known(DERIVED.get(about["derived"], about["derived"]))

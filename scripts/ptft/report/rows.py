@@ -211,5 +211,8 @@ def _is_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
     """Whether a score or a training is among those that a finding is about."""
     if (row["train_task"] and not about["train_task"]) or ("dataset" in row) > ("dataset" in about):
         return False
+    # A further link of a chain says nothing of models that were tuned from the checkpoint alone.
+    if row.get("after") and about.get("setting") not in ("then", row["setting"]):
+        return False
     keys = ("checkpoint", "method", "train_task", "dataset", "format")
     return all(row.get(key) is None or about.get(key) in (None, row[key]) for key in keys)

@@ -307,4 +307,10 @@ def test_a_row_of_a_table_tells_the_warnings_of_its_scores():
         "constant answer"
     ]
     assert told.of(Finding("added", "gain", about=tuned | {"checkpoint": "step1"})) == []
+    # What failed as a chain's further link counts where chains are told.
+    chain = Warnings(None, arms.with_columns(after=pl.lit("full.story.s0"), setting=pl.lit("2nd")))
+    assert chain.of(Finding("added", "gain", about=tuned)) == []
+    for setting in ("2nd", "then"):
+        finding = Finding("spared", "spared", about=tuned | {"setting": setting})
+        assert chain.of(finding) == [FAILED]
     assert told.of(Finding("forgotten", "direction", about={"direction": "a>b"})) == []
