@@ -7,8 +7,9 @@ import re
 import shutil
 
 import polars as pl
+from own_tasks import write_tasks
 
-from ptft.evaluation.records import recorded_slice
+from ptft.evaluation.records import recorded_cells, recorded_slice
 from ptft.figures import drawn_together, figures_of
 from ptft.runtime.job_records import read_records
 
@@ -251,6 +252,31 @@ def test_a_new_dataset_is_evaluated_and_nothing_is_trained(finished):
     assert finished.messages(output) == sorted([*new, *evaluations(), *TAIL, *DRAWN, RESOLVED])
     stages = finished.stages(output)
     assert (stages["evaluate"], stages["cells"]) == (6, 6 * 2)  # one format, two numbers of shots
+
+
+def test_a_task_of_the_harness_scores_its_own_cells_alone(finished):
+    """A group with its members: prepared, checked and scored, the group as the members' mean."""
+    write_tasks(finished.root, 6)
+    finished.edit(
+        "study.yaml", "pocket_facts]", "pocket_facts]\n  harness: {tasks: [both], include: tasks}"
+    )
+    names = ["both", "shapes", "sizes"]
+    new = [f"Prepare harness_{name}" for name in names] + [CHECKS, DIGEST]
+    new += [f"Check what is scored of harness_{name}" for name in names]
+    output = finished.snakemake("-n")
+    assert finished.messages(output) == sorted([*new, *evaluations(), *TAIL, *DRAWN, RESOLVED])
+    stages = finished.stages(output)
+    assert (stages["evaluate"], stages["cells"]) == (6, 6 * 3)
+    record = finished.root / "results/tiny/state/scored/step16/base.json"
+    before = recorded_cells(record)
+    finished.snakemake("--until", "evaluate_model", str(record.relative_to(finished.root)))
+    after = recorded_cells(record)
+    assert before.items() < after.items() and len(after) == len(before) + 3
+    folder = finished.root / "results/tiny/evaluations/step16/base"
+    frames = [pl.read_parquet(folder / f"harness_{name}.default.0shot.parquet") for name in names]
+    assert [len(frame) for frame in frames] == [12, 6, 6]
+    values = [frame["acc"].mean() for frame in frames]
+    assert frames[0]["score"].mean() == values[0] == (values[1] + values[2]) / 2
 
 
 def draw_other_facts(finished):
