@@ -206,10 +206,18 @@ class GpuChoice:
         # Text is scored with the base model beside the tuned one.
         compared = any(map(grid.is_text, grid.datasets)) and bool(grid.tasks)
         taken = []
-        for name in grid.prompted:
-            # A prompt: an example and its shots, of the size that is known.
-            tokens = self.workload.sizes[name, "test"].tokens * (1 + max(grid.shots(name)))
-            generating = generates(grid.families[grid.family(name)].kind, grid.study.evaluate.also)
+        for name in grid.datasets:
+            family, tokens = (
+                grid.families[grid.family(name)],
+                self.workload.sizes[name, "test"].tokens,
+            )
+            task = grid.harness[name].task if name in grid.harness else None
+            if family.kind == "text":
+                tokens = min(tokens, family.windows(name)[0])
+            elif task is None:
+                # A prompt: an example and its shots, of the size that is known.
+                tokens *= 1 + max(grid.shots(name))
+            generating = generates(family.kind, grid.study.evaluate.also, task)
             taken.append(memory.scoring(tokens, grid.model_copies + compared, generating))
         return max(taken) / GB
 
