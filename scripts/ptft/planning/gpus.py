@@ -206,18 +206,13 @@ class GpuChoice:
         # Text is scored with the base model beside the tuned one.
         compared = any(map(grid.is_text, grid.datasets)) and bool(grid.tasks)
         taken = []
-        for name in grid.datasets:
-            family, tokens = (
-                grid.families[grid.family(name)],
-                self.workload.sizes[name, "test"].tokens,
-            )
+        for name in grid.prompted:
+            kind = grid.families[grid.family(name)].kind
             task = grid.harness[name].task if name in grid.harness else None
-            if family.kind == "text":
-                tokens = min(tokens, family.windows(name)[0])
-            elif task is None:
-                # A prompt: an example and its shots, of the size that is known.
-                tokens *= 1 + max(grid.shots(name))
-            generating = generates(family.kind, grid.study.evaluate.also, task)
+            # A prompt: an example and its shots, of the size that is known, or the harness's own.
+            prompts = 1 if task else 1 + max(grid.shots(name))
+            tokens = self.workload.sizes[name, "test"].tokens * prompts
+            generating = generates(kind, grid.study.evaluate.also, task)
             taken.append(memory.scoring(tokens, grid.model_copies + compared, generating))
         return max(taken) / GB
 

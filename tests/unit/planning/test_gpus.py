@@ -67,9 +67,6 @@ def test_what_cannot_fit_is_refused_by_the_number_of_gpus_it_needs(read):
     require_room(read(compute={"gpus": 4}), named)
     with pytest.raises(StudyError, match=r"scoring takes at least 15 GB, a GPU has 12 GB"):
         require_room(read(), of(12))
-    alone = {"datasets": ["wikitext_103"], "formats": ["default"], "shots": [0]}
-    with pytest.raises(StudyError, match=r"scoring takes at least \d+ GB, a GPU has 12 GB"):
-        require_room(read(finetune={}, evaluate=alone), of(12))
 
 
 def test_the_longest_example_counts_once_it_is_known(read, tmp_path):
