@@ -213,7 +213,7 @@ def updates(context: Context) -> dict:
 class Ids:
     """Stands in for a tokenizer where all is ids: a text is its ids as numbers."""
 
-    eos_token_id, pad_token_id = None, PAD
+    eos_token_id, pad_token_id, chat_template = None, PAD, None
 
     def decode(self, ids: Sequence[int], **_: object) -> str:
         return " ".join(str(one) for one in ids)

@@ -43,7 +43,7 @@ def test_a_run_tells_causes_and_what_came_out(finished):
     page = finished.root / "results/tiny/report.html"
     page.unlink()
     before = costs.read_text()
-    costs.write_text("stage\n")
+    costs.write_text("stage,hours\nscoring,many\n")
 
     def run(fails):
         # Snakemake names its profile, the Snakefile has two notes.

@@ -93,7 +93,7 @@ def _folder(spec: HarnessTask) -> str:
     import lm_eval.tasks
 
     own = Path(lm_eval.tasks.__file__).parent
-    return str(own / spec["folder"] if spec["built_in"] else spec["folder"])
+    return str((own / spec["folder"]) if spec["built_in"] else Path(spec["folder"]).absolute())
 
 
 @cache

@@ -107,7 +107,7 @@ class PlainEngine(Engine):
             if not all(map(math.isfinite, values)):
                 raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
             scores.append(values)
-            wanted = latest[1].new_tensor(ids[known:], dtype=torch.long)
+            wanted = torch.tensor(ids[known:], device=latest[1].device)
             likeliest.append((latest[1].argmax(-1) == wanted).tolist())
         return scores, likeliest
 
