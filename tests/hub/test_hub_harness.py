@@ -1,6 +1,8 @@
 """A task of lm-evaluation-harness whose rows are on the Hub: pinned, fetched, read from there."""
 
 import io
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,26 @@ def test_rows_come_from_the_pinned_files(hub, tmp_path, monkeypatch):
         assert row["fields"]["prompt"].endswith(f"? yes\n\nasked {at}?")
         assert row["gold"] == 1 and row["choices"] == ["no", "yes"]
         assert row["requests"] == [[None, " no"], [None, " yes"]]
+
+
+@pytest.mark.slow
+def test_the_guide_to_a_task_of_ones_own_works_as_written(repository, tmp_path, monkeypatch):
+    from ptft.evaluation.harness import prepare_task
+
+    monkeypatch.chdir(tmp_path)
+    guide = (repository / "docs/harness.md").read_text()
+    [[name, text]] = re.findall(r"```yaml\n# (my_tasks/\S+)\n(.+?)```", guide, re.DOTALL)
+    Path("my_tasks").mkdir()
+    Path(name).write_text(text)
+    for split, answer in (("train", "red"), ("test", "blue")):
+        row = {"question": f"A colour of {split}?", "answer": answer}
+        Path(f"my_tasks/{split}.jsonl").write_text(f"{json.dumps(row)}\n")
+    task = resolve_tasks(["colours"], "my_tasks")["tasks"]["colours"]
+    for shots in (0, 1):
+        spec = {**task, "shots": shots, "limit": None}
+        prepare_task(spec, "colours", Path("out.jsonl"), Path("audit.json"))
+        [row] = read_all(Path("out.jsonl"))
+        shown = "A colour of train? red\n\n" * shots
+        assert row["fields"]["prompt"] == f"{shown}A colour of test?"
+        assert (row["choices"], row["gold"]) == (["red", "green", "blue"], 2)
+        assert row["requests"] == [[None, " red"], [None, " green"], [None, " blue"]]
