@@ -62,6 +62,11 @@ def generates(kind: str, also: Collection[str], task: HarnessTask | None = None)
     return kind == "generation" or "free" in also and "free" in KINDS[kind]
 
 
+def scored_split(spec: HarnessTask) -> str:
+    """The split of a harness task whose documents are scored."""
+    return spec["splits"].get("test") or spec["splits"]["validation"]
+
+
 def metric_name(metric: str, filtered: str) -> str:
     """Name of a metric of a harness task: as in the harness's results, but without ``,none``."""
     return metric if filtered == "none" else f"{metric},{filtered}"

@@ -28,7 +28,7 @@ from typing_extensions import TypedDict
 from ptft import paths
 from ptft.data.jsonl import read_all, write_examples
 from ptft.data.rows import split_files
-from ptft.evaluation.cells import CellRequest, HarnessTask, metric_name
+from ptft.evaluation.cells import CellRequest, HarnessTask, metric_name, scored_split
 from ptft.evaluation.harness_model import EngineLM, HarnessError, unwatched
 from ptft.evaluation.named_metrics import jackknife
 from ptft.evaluation.results import CellResults, linearised
@@ -109,11 +109,6 @@ def _without_shots(spec: HarnessTask) -> dict[str, None]:
         unread["validation"] = "validation_split"
     scored = scored_split(spec)
     return {key: None for use, key in unread.items() if spec["splits"].get(use, scored) != scored}
-
-
-def scored_split(spec: HarnessTask) -> str:
-    """The split whose documents are scored."""
-    return spec["splits"].get("test") or spec["splits"]["validation"]
 
 
 def _rows(spec: HarnessTask, shots: bool) -> Any:

@@ -18,7 +18,7 @@ from pydantic import model_validator
 
 from ptft import paths
 from ptft.errors import StudyError, refusal, suggest
-from ptft.evaluation.cells import HarnessTask
+from ptft.evaluation.cells import HarnessTask, scored_split
 from ptft.models.folder import hash_files
 from ptft.study.families import Dataset, Family, Splits
 from ptft.study.types import Part
@@ -60,9 +60,8 @@ class HarnessDataset(Dataset):
         """Splits of its repository that are read."""
         if "repository" not in self.task:
             return []
-        splits = self.task["splits"]
-        scored = splits.get("test") or splits["validation"]
-        return list(dict.fromkeys(splits.values() if self.task["shots"] else [scored]))
+        every = self.task["splits"].values()
+        return list(dict.fromkeys(every if self.task["shots"] else [scored_split(self.task)]))
 
     @model_validator(mode="after")
     def _one_source(self) -> "HarnessDataset":
