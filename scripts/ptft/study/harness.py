@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from ptft import paths
-from ptft.errors import StudyError, refusal, suggest
+from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import HarnessTask, scored_split
 from ptft.models.folder import hash_files
 from ptft.study.families import Dataset, Family, Splits
@@ -218,6 +218,6 @@ def _looked_up(asked: Any, files: Sequence[Path], scripts: Path) -> dict[str, An
             [*command, "--tasks", *asked.tasks], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            told = done.stderr.strip().splitlines()[-1:]
-            raise StudyError(f"{'.'.join(PLACE)}: lm-eval {installed} can't be used: {told}")
+            told = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise refusal(files, PLACE, f"lm-eval {installed} can't look its tasks up: {told}")
     return json.loads(kept.read_text(encoding="utf-8"))
