@@ -29,6 +29,9 @@ COMMAND_LINE = "--config"
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, eight times as fast, where PyYAML was built with it"""
 
+MOST_NAMES = 40
+"""that a message lists; the harness alone knows thousands"""
+
 
 class StudyError(ValueError):
     """Something in a study's files is wrong; the message says where and what to do."""
@@ -84,11 +87,13 @@ def present(found: Found | None, what: str) -> Found:
 
 
 def suggest(name: object, known: Collection[object]) -> str:
-    """'did you mean …?' for a misspelt name, else the names that exist."""
+    """'did you mean …?' for a misspelt name, else the names that exist, of many the first."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(map(str, known)) or 'none'}"
+    listed = [str(k) for k in known][:MOST_NAMES]
+    rest = f" and {len(known) - len(listed)} more" if len(known) > len(listed) else ""
+    return f"known: {', '.join(listed) or 'none'}{rest}"
 
 
 def locate(loc: tuple, files: Sequence[Path]) -> str:

@@ -93,6 +93,10 @@ def test_an_unknown_task_and_one_that_runs_code_are_refused_with_their_line(fold
     tasks = "[both, gsm9k]"
     with pytest.raises(StudyError, match=r"study.yaml:17: .*tasks.1: unknown task 'gsm9k'"):
         read(STUDY + HARNESS.replace("[both, sizes, words, rolls, gsm8k, mmlu_stem]", tasks))
+    with pytest.raises(StudyError, match=r"unknown task '.{9}'; known: .* and \d{5} more$") as far:
+        tasks = "[both, qqqqqqqqq]"
+        read(STUDY + HARNESS.replace("[both, sizes, words, rolls, gsm8k, mmlu_stem]", tasks))
+    assert len(str(far.value)) < 3000
 
 
 def test_without_the_harness_it_is_said_how_to_get_it(folder, monkeypatch):
