@@ -259,16 +259,15 @@ NodeName=DEFAULT Gres=gpu:a100:{self.gpus} State=UNKNOWN
             daemon.wait()
 
 
-def processes_of_job(job: int | str, with_slurms: bool = True) -> list[int]:
+def processes_of_job(job: int | str) -> list[int]:
     """Processes that run for a Slurm job, by their environment.
 
-    Args:
-        with_slurms: its slurmstepd, too, without which Slurm takes the job for a running one.
+    Its slurmstepd, too, without which Slurm takes the job for a running one.
     """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            stepd = with_slurms and " ".join(process.cmdline()).startswith(f"slurmstepd: [{job}.")
+            stepd = " ".join(process.cmdline()).startswith(f"slurmstepd: [{job}.")
             if stepd or process.environ().get("SLURM_JOB_ID") == str(job):
                 found.append(process.pid)
     return found
