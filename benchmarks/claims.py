@@ -189,6 +189,13 @@ def table(results: list[Row]) -> Iterator[Row]:
         }  # fmt: skip
 
 
+def write(claims: list[Row], results: list[Row], trainings: pl.DataFrame) -> None:
+    """Keep what was found so far."""
+    about = {"machine": platform.processor(), "date": date.today().isoformat()}
+    record = about | {"claims": claims, "cases": results, "trainings": trainings.to_dicts()}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+
+
 @program
 def main(
     short: bool = False,
@@ -222,10 +229,3 @@ def main(
     with pl.Config(tbl_rows=-1, fmt_str_lengths=60):
         print(pl.DataFrame(claims), learned)
     return int(short and any(row["holds"] < ENOUGH * row["of"] for row in claims))
-
-
-def write(claims: list[Row], results: list[Row], trainings: pl.DataFrame) -> None:
-    """Keep what was found so far."""
-    about = {"machine": platform.processor(), "date": date.today().isoformat()}
-    record = about | {"claims": claims, "cases": results, "trainings": trainings.to_dicts()}
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,5 +1,6 @@
 """Files that other tools read: what they name is there, and what they repeat agrees."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -110,3 +111,15 @@ def test_rooms_import_from_the_lines_below_their_own(repository):
     assert set(floor) == set(arrows)
     up = [(a, b) for a, others in arrows.items() for b in others if floor[b] <= floor[a]]
     assert up == [], "these imports do not go down the list in CONTRIBUTING.md"
+
+
+def test_a_program_is_its_files_last_statement(repository):
+    """It runs where it is decorated, before what the file defines after it."""
+    for folder in ("scripts", "benchmarks"):
+        for file in (repository / folder).glob("*.py"):
+            decorated = [
+                bool(getattr(node, "decorator_list", []))
+                and "program" in ast.unparse(node.decorator_list[0])
+                for node in ast.parse(file.read_text()).body
+            ]
+            assert not any(decorated[:-1]), file
