@@ -42,14 +42,14 @@ def read_all(file: Path) -> list[dict]:
     return examples
 
 
-def count_examples(file: Path, most: int | None = None) -> int:
+def count_examples(file: Path) -> int:
     """Number of examples that ``read_examples`` gives.
 
     Raises:
         ValueError: the file holds none.
     """
     with file.open("rb") as lines:
-        count = sum(1 for _ in islice(lines, most))
+        count = sum(1 for _ in lines)
     if not count:
         raise ValueError(f"{file} holds no examples")
     return count

@@ -253,7 +253,7 @@ def score_missing(
                     frame, notes = _group(cell, arm), {}
                     bar.update(len(frame))
                 else:
-                    examples = read_examples(data / cell.dataset / "test.jsonl", cell.max_examples)
+                    examples = read_examples(data / cell.dataset / "test.jsonl")
                     pool = read_all(data / cell.dataset / "shots.jsonl") if cell.drawn else []
                     results = evaluate_cell(engine, cell, examples, pool, bar.update, base)
                     frame, notes = to_frame(cell, results), results.notes
@@ -272,8 +272,6 @@ def score_missing(
                 (frame["prediction"] == "").sum(),
                 len(frame) / (time.perf_counter() - started),
             )
-            if notes:
-                log.info("%s: one prompt at a time, and ties: %s", cell.name, notes)
     return failed
 
 
@@ -288,8 +286,8 @@ def _group(cell: CellRequest, arm: ScoredArm) -> pl.DataFrame:
 def split_sizes(cells: Iterable[CellRequest], data: Path) -> dict[str, int]:
     """Dataset -> examples that its cells are scored on."""
     return {
-        name: count_examples(data / name / "test.jsonl", most)
-        for name, most in {cell.dataset: cell.max_examples for cell in cells}.items()
+        name: count_examples(data / name / "test.jsonl")
+        for name in {cell.dataset for cell in cells}
     }
 
 
@@ -321,12 +319,6 @@ def _first_rows(data: Path, cell: CellRequest) -> tuple[list, list]:
     folder = data / cell.dataset
     rows = list(read_examples(folder / "test.jsonl", SAMPLED_ROWS))
     return rows, read_all(folder / "shots.jsonl") if cell.drawn else []
-
-
-log = logging.getLogger("evaluate_model")
-
-# Test rows of a cell among which those are that a model is checked with.
-SAMPLED_ROWS = 16
 
 
 def derived_engine(engine: Engine, spec: DerivedPlan, parent: Parent) -> Engine:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from ptft.evaluation.cells import MAIN_METRIC, CellRequest, cell_prompts, cell_shots, generates
-from ptft.evaluation.results import CellResults, Ties
-from ptft.evaluation.text import loss_deviation, score_text
+from ptft.evaluation.results import CellResults
+from ptft.evaluation.text import score_text
 from ptft.inference.engine import Engine, OnProgress, silent
 from ptft.models.loading import LoadedModel
 from ptft.prompts.encoding import Prompt
@@ -22,8 +22,6 @@ from ptft.prompts.tokens import document_windows, encode_pairs, label_tokens
 
 # Examples that are encoded at a time, so that memory does not grow with the dataset.
 WINDOW = 2048
-# Examples that are scored alone as well, in a precision in which batching changes results.
-NOTED_EXAMPLES = 8
 # Tokens of a text that are looked at before a model is scored.
 SAMPLED_TOKENS = 64
 
@@ -50,47 +48,26 @@ def evaluate_cell(
             choice, or an example that does not fit the model's context.
         FloatingPointError: the model's logits are not finite.
     """
-    if cell.kind == "harness":
-        return _score_task(engine, cell, list(examples), progress)
-    shots = cell_shots(cell, shot_pool)
-    score = {
-        "classification": _classify,
-        "multiple_choice": _choose,
-        "generation": _generate,
-        "text": lambda engine, cell, _, rows, told: score_text(engine, base, cell, rows, told),
-    }[cell.kind]
-    results = CellResults()
-    rows = iter(examples)
-    while window := list(islice(rows, WINDOW)):
-        first = not results.example_id
-        results.extend(score(engine, cell, shots, window, progress))
-        if first and (engine.loaded.model.dtype != torch.float32 or cell.generation_backend):
-            sample = score(engine.alone(), cell, shots, window[:NOTED_EXAMPLES], silent)
-            noted = loss_deviation if cell.kind == "text" else _deviation
-            results.notes = noted(cell, results, sample, engine.loaded.model.dtype)
+    if cell.kind == "harness":  # scored at once: a task's metrics may need all rows
+        from ptft.evaluation.harness import score_task  # lm_eval is optional
+
+        results = score_task(engine, cell, list(examples), progress)
+    else:
+        shots = cell_shots(cell, shot_pool)
+        score = {
+            "classification": _classify,
+            "multiple_choice": _choose,
+            "generation": _generate,
+            "text": lambda engine, cell, _, rows, told: score_text(engine, base, cell, rows, told),
+        }[cell.kind]
+        results = CellResults()
+        rows = iter(examples)
+        while window := list(islice(rows, WINDOW)):
+            results.extend(score(engine, cell, shots, window, progress))
     if cell.labels:
         results.notes |= labels_without_gold(cell.labels, results)
-    return _with_ties(engine, results)
-
-
-def _score_task(
-    engine: Engine, cell: CellRequest, rows: Sequence[Mapping], progress: OnProgress
-) -> CellResults:
-    """A task of lm-evaluation-harness, which is scored at once: its metrics may need all rows."""
-    from ptft.evaluation.harness import score_task  # lm_eval is optional
-
-    results = score_task(engine, cell, rows, progress)
-    dtype = engine.loaded.model.dtype
-    if dtype != torch.float32 or cell.generation_backend:
-        alone = score_task(engine.alone(), cell, rows[:NOTED_EXAMPLES])
-        results.notes = _deviation(cell, results, alone, dtype)
-    return _with_ties(engine, results)
-
-
-def _with_ties(engine: Engine, results: CellResults) -> CellResults:
     if engine.loaded.plainly:
         results.notes["scored_plainly"] = engine.loaded.plainly
-    results.notes |= results.ties.notes(str(engine.coarse).removeprefix("torch."))
     return results
 
 
@@ -105,46 +82,6 @@ def labels_without_gold(labels: Sequence[str], results: CellResults) -> dict[str
         return {}
     chosen = sum(label in never for label in results.predicted) / len(results.predicted)
     return {"labels_without_gold": ", ".join(never), "chosen_without_gold": str(chosen)}
-
-
-def _deviation(
-    cell: CellRequest, batched: CellResults, alone: CellResults, dtype: torch.dtype
-) -> dict[str, str]:
-    """How far batching in a precision below float32, or another backend, moves results.
-
-    To be kept with the score. An example counts as changed if its prediction does, or whether it
-    is right by any further way of scoring.
-
-    Args:
-        alone: of the first examples, each scored with its whole prompt alone in a batch, by the
-            engine itself.
-    """
-    count = len(alone.predicted)
-    notes = {"dtype": str(dtype).removeprefix("torch."), "compared_examples": str(count)}
-    if cell.generation_backend:
-        notes["generation_backend"] = cell.generation_backend
-    pairs = [(alone.predicted, batched.predicted[:count])]
-    pairs += [
-        (column, batched.extra[way][:count])
-        for way, column in alone.extra.items()
-        if way.startswith("acc")
-    ]
-    changed = {
-        row
-        for one, other in pairs
-        for row, (mine, theirs) in enumerate(zip(one, other, strict=True))
-        if mine != theirs
-    }
-    notes["changed_predictions"] = str(len(changed))
-    if alone.logprobs[0] is not None:
-        notes["largest_logprob_deviation"] = str(
-            max(
-                abs(one - other)
-                for row, another in zip(alone.logprobs, batched.logprobs[:count], strict=True)
-                for one, other in zip(row, another, strict=True)
-            )
-        )
-    return notes
 
 
 def _encode(
@@ -228,12 +165,10 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     logprobs, predicted, masses = [], [], []
     distinct = [starts.index([token]) for token in {token for [token] in starts}]
     others: dict[str, list[str | None]] = {way: [] for way in cell.also}
-    rounded, ties = {}, Ties()
-    found = engine.score_tokens(prompts, progress, rounded)
-    for number, (prompt, scores) in enumerate(zip(prompts, found, strict=True)):
-        firsts = _first_tokens(scores, starts)
-        if rounded:
-            ties.count(firsts, _first_tokens(rounded[number], starts))
+    found = engine.score_tokens(prompts, progress)
+    for prompt, scores in zip(prompts, found, strict=True):
+        # Of each label, that of the likelier of its two first sub-tokens.
+        firsts = np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
         logprobs.append(firsts.tolist())
         masses.append(math.fsum(math.exp(scores[at][0]) for at in distinct))
         predicted.append(labels[firsts.argmax()])
@@ -253,12 +188,7 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
         for way, answers in others.items()
     }
     extra["label_mass"] = masses
-    return CellResults.of(examples, encoded, predicted, logprobs, extra, ties)
-
-
-def _first_tokens(scores: Sequence[Sequence[float]], starts: Sequence) -> np.ndarray:
-    """Of each label, that of the likelier of its two first sub-tokens."""
-    return np.array(scores[: len(starts)]).reshape(-1, 2).max(-1)
+    return CellResults.of(examples, encoded, predicted, logprobs, extra)
 
 
 def greedy_continuation(
@@ -314,21 +244,18 @@ def _choose(engine, cell, shots, examples, progress) -> CellResults:
                 f"the number of one of its {len(row['choices'])} choices"
             )
     prompts = _encode(engine, cell, shots, examples)
-    rounded, ties = {}, Ties()
-    scores = engine.score(prompts, progress, rounded)
+    scores = engine.score(prompts, progress)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}
     main = cell.metric or MAIN_METRIC[cell.kind]
     predicted: list[int] = []
     extra: dict[str, list[float]] = {}
-    for number, (row, prompt) in enumerate(zip(examples, prompts, strict=True)):
-        ways = _choice_scores(scores[number], row, prompt, empty)
-        if rounded:
-            ties.count(ways[main], _choice_scores(rounded[number], row, prompt, empty)[main])
+    for row, prompt, values in zip(examples, prompts, scores, strict=True):
+        ways = _choice_scores(values, row, prompt, empty)
         predicted.append(_best_choice(ways.pop(main)))
         for way, measure in ways.items():
             right = float(_best_choice(measure) == row["gold"])
             extra.setdefault(way, []).append(right)
-    return CellResults.of(examples, prompts, predicted, scores, extra, ties)
+    return CellResults.of(examples, prompts, predicted, scores, extra)
 
 
 def _choice_scores(

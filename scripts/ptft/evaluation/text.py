@@ -87,24 +87,6 @@ def _sums(losses: WindowLosses, owners: np.ndarray, documents: int) -> dict[str,
     }
 
 
-def loss_deviation(
-    _cell: CellRequest, batched: CellResults, alone: CellResults, dtype: torch.dtype
-) -> dict[str, str]:
-    """How far batching in a precision below float32 moves a document's loss.
-
-    To be kept with the score.
-
-    Args:
-        alone: of the first documents, each window alone in a batch.
-    """
-    pairs = zip(alone.extra["nats"], batched.extra["nats"], strict=False)
-    return {
-        "dtype": str(dtype).removeprefix("torch."),
-        "compared_examples": str(len(alone.example_id)),
-        "largest_nats_deviation": str(max(abs(one - other) for one, other in pairs)),
-    }
-
-
 def window_losses(
     engine: Engine,
     windows: Sequence[Window],

@@ -59,18 +59,13 @@ class PlainEngine(Engine):
         """As ``Engine.renewed``."""
         return PlainEngine(self.loaded)
 
-    def alone(self) -> "PlainEngine":
-        """As ``Engine.alone``: itself."""
-        return self
-
     def score_tokens(
         self,
         prompts: Sequence[Prompt],
         progress: OnProgress = silent,
-        rounded: dict[int, list[list[float]]] | None = None,
         greedy: dict[int, list[list[bool]]] | None = None,
     ) -> list[list[list[float]]]:
-        """As ``Engine.score_tokens``; ``rounded`` gets nothing: the logits are the model's own."""
+        """As ``Engine.score_tokens``."""
         found = []
         for number, prompt in enumerate(prompts):
             scores, likeliest = self._score_one(prompt)

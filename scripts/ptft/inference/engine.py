@@ -65,29 +65,12 @@ class Engine:
         """An engine for the same model with other weights: what it keeps of prompts is of these."""
         return Engine(self.loaded, self.budget)
 
-    def alone(self) -> "Engine":
-        """An engine that runs each whole prompt alone in a batch."""
-        return Engine(self.loaded, Budget(tokens=1, memory=0), share_prefix=False)
-
-    @property
-    def coarse(self) -> torch.dtype | None:
-        """The model's precision, if logits that are rounded to it are others."""
-        dtype = self.loaded.model.dtype
-        return None if dtype == torch.float32 else dtype
-
-    def score(
-        self,
-        prompts: Sequence[Prompt],
-        progress: OnProgress = silent,
-        rounded: dict[int, list[float]] | None = None,
-    ) -> list[list[float]]:
+    def score(self, prompts: Sequence[Prompt], progress: OnProgress = silent) -> list[list[float]]:
         """Log-likelihood of every continuation of every prompt.
 
         Args:
             prompts: each with one continuation or more.
             progress: told the number of prompts after each batch.
-            rounded: gets, by number of the prompt, what logits in the model's own precision would
-                give; nothing if that is float32.
 
         Returns:
             per prompt and continuation, the sum of its tokens' log-probabilities (natural
@@ -96,17 +79,13 @@ class Engine:
         Raises:
             FloatingPointError: the model's logits are not finite.
         """
-        coarse: dict[int, list[list[float]]] = {}
-        found = self.score_tokens(prompts, progress, coarse if rounded is not None else None)
-        for number, row in coarse.items():
-            rounded[number] = _sums(row)
-        return [_sums(row) for row in found]
+        found = self.score_tokens(prompts, progress)
+        return [[math.fsum(tokens) for tokens in row] for row in found]
 
     def score_tokens(
         self,
         prompts: Sequence[Prompt],
         progress: OnProgress = silent,
-        rounded: dict[int, list[list[float]]] | None = None,
         greedy: dict[int, list[list[bool]]] | None = None,
     ) -> list[list[list[float]]]:
         """As ``score``, but the log-probability of every token of every continuation.
@@ -116,7 +95,7 @@ class Engine:
         """
         results: list[list[list[float]]] = [[] for _ in prompts]
         for numbers, *columns in self._scored(prompts, greedy is not None):
-            for values, found in zip(columns, (results, rounded, greedy), strict=True):
+            for values, found in zip(columns, (results, greedy), strict=True):
                 if values is None or found is None:
                     continue
                 tokens = iter(values.tolist())
@@ -190,7 +169,7 @@ class Engine:
         return torch.cuda.max_memory_allocated(self.loaded.device)
 
     def _scored(self, prompts: Sequence[Prompt], greedy: bool) -> Iterator[tuple]:
-        """Batch by batch: numbers of its prompts; of each token ``_run``'s three."""
+        """Batch by batch: numbers of its prompts; of each token ``_run``'s two."""
         for prefix, members in self.groups.of(prompts):
             lengths = {
                 number: len(prompts[number].context)
@@ -214,11 +193,8 @@ class Engine:
     @torch.inference_mode()
     def _run(
         self, prefix: Prefix, prompts: Sequence[Prompt], greedy: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """One batch: log-probability of each scored token, the same rounded, if it is likeliest.
-
-        Only the token's own logit is rounded to the model's precision, none where it is float32.
-        """
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """One batch: log-probability of each scored token, and whether it is the likeliest."""
         trees = TokenTrees.of(prompts, len(prefix), self.loaded.pad)
         device = self.loaded.device
 
@@ -239,15 +215,8 @@ class Engine:
         logprobs = (chosen - normaliser).cpu().numpy()
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite (NaN or infinite)")
-        rounded = None
-        if self.coarse is not None:
-            rounded = (chosen.to(self.coarse).float() - normaliser).cpu().numpy()
         best = (logits.argmax(-1)[sources] == targets).cpu().numpy() if greedy else None
-        return logprobs, rounded, best
-
-
-def _sums(tokens: Sequence[Sequence[float]]) -> list[float]:
-    return [math.fsum(one) for one in tokens]
+        return logprobs, best
 
 
 def log_normaliser(logits: torch.Tensor) -> torch.Tensor:

@@ -70,6 +70,7 @@ kind, shape, tokens = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
 with device() as gpu:
     import torch, transformers
     from gpu_sections import Ids
+    from ptft.inference.batches import Budget
     from ptft.inference.engine import Engine
     from ptft.models.loading import wrap_model
     from ptft.prompts.encoding import Prompt
@@ -81,7 +82,7 @@ with device() as gpu:
     with torch.device("cuda"):
         model = getattr(transformers, kind + "ForCausalLM")(config)
     torch.set_default_dtype(torch.float32)
-    engine = Engine(wrap_model(model, Ids())).alone()
+    engine = Engine(wrap_model(model, Ids()), Budget(tokens=1, memory=0), share_prefix=False)
     context = [7] * (tokens - 60)
     works = {
         "labels": lambda: engine.score([Prompt(context, [[3, 5], [4, 6]], 4, False)]),
