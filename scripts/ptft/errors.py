@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 # Names become parts of paths and of command lines, so they hold nothing that a shell reads.
@@ -166,30 +166,9 @@ def child(node: yaml.Node | None, part: object) -> tuple[yaml.Node, yaml.Node] |
 
 # Reading YAML ------------------------------------------------------------------------------------
 
-# What PyYAML says of a mistake -> what is said instead.
-_INDENT = "indent it by spaces, as its neighbours are"
-_QUOTE = "put the text in quotes"
-_YAML_MISTAKES = {
-    "'\\t' that cannot start": "a tab, where YAML takes spaces alone; " + _INDENT,
-    "that cannot start any token": "a sign that no value begins with; " + _QUOTE,
-    "mapping values are not allowed": "a ':' where no key can be; " + _INDENT + ", or " + _QUOTE,
-    "found '<block mapping start>'": "an indentation of its own; " + _INDENT,
-    "expected <block end>": "text after the end of a value; " + _QUOTE,
-    "could not find expected ':'": "no ': '; write `key: value`, with a space after the colon",
-    "expected ',' or": "a bracket that is not closed; close it",
-    "unexpected end of stream": "a quotation mark that is not closed; close it",
-    "unknown escape character": "a backslash in double quotes; use single quotes",
-    "another document": "a second document; remove the line",
-}
-# Of these PyYAML names the place where it gave up; they begin elsewhere.
-_BEGIN_EARLIER = ("could not find expected ':'", "expected ',' or", "unexpected end of stream")
 
-
-def read_mapping(path: Path, strict: bool = False) -> dict:
+def read_mapping(path: Path, loader: Any = FAST_LOADER) -> dict:
     """The content of a YAML file of keys and values; that of an empty file is empty.
-
-    Args:
-        strict: accept only what Snakemake's own loader does, which takes a tab for no space.
 
     Raises:
         StudyError: the file is no YAML, holds something else, or names a key twice. YAML itself
@@ -197,13 +176,18 @@ def read_mapping(path: Path, strict: bool = False) -> dict:
     """
     text = _text(path)
     try:
-        if not strict:
-            with contextlib.suppress(yaml.YAMLError):
-                return _mapping(FAST_LOADER(text), path)
-        # What is wrong is told by this one, whose words are known.
-        return _mapping(yaml.SafeLoader(text), path)
+        return _mapping(loader(text), path)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark.line if error.problem_mark else 0
+        found = "".join(text.splitlines()[at : at + 1]).strip()
+        begun = (
+            f" {error.context} from line {error.context_mark.line + 1} on"
+            if (error.context and error.context_mark)
+            else ""
+        )
+        raise StudyError(f"{path}:{at + 1}: found {found!r}{begun}: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise StudyError(_yaml_sentence(error, path, text)) from None
+        raise StudyError(f"{path}: found what is no YAML: {error}") from None
 
 
 def require_readable(files: Sequence[Path]) -> None:
@@ -218,7 +202,8 @@ def require_readable(files: Sequence[Path]) -> None:
                 f"--configfile: {path} is not a file in {Path.cwd()}; note that every word after "
                 "the option is read as a file: a target goes before it"
             )
-        if not read_mapping(path, strict=True):
+        # By the loader that Snakemake has; the fast one takes a tab for a space.
+        if not read_mapping(path, yaml.SafeLoader):
             raise StudyError(f"{path}: found nothing; expected a study, as in config/pocket.yaml")
 
 
@@ -230,7 +215,7 @@ def require_keys_once(files: Sequence[Path]) -> None:
     """
     for path in files:
         if path.is_file():
-            read_mapping(path, strict=True)
+            read_mapping(path)
 
 
 def _mapping(loader: Any, path: Path) -> dict:
@@ -273,32 +258,8 @@ def _keys_twice(node: yaml.Node) -> Iterator[tuple[str, int, int]]:
             yield from _keys_twice(value)
 
 
-def _yaml_sentence(error: yaml.YAMLError, path: Path, text: str) -> str:
-    problem = " ".join(str(getattr(error, "problem", None) or error).split())
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return f"{path}: found what is no YAML: {problem}"
-    earlier = any(words in problem for words in _BEGIN_EARLIER)
-    mark = (error.context_mark if earlier else error.problem_mark) or error.context_mark
-    said = next((said for words, said in _YAML_MISTAKES.items() if words in problem), problem)
-    at = mark.line if mark else 0
-    line = text.splitlines()[at : at + 1]
-    return f"{path}:{at + 1}: found {''.join(line).strip()!r}: {said}"
-
-
 # From pydantic's errors to sentences -------------------------------------------------------------
 
-# pydantic's kind of mistake -> what it wanted.
-WANTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-}
 _LETTERS = "a name holds letters, digits, '_', '-'"
 PATTERNS = {
     NAME: f"{_LETTERS} and '.', and begins with a letter or digit",
@@ -320,46 +281,32 @@ def checked(schema: type[Checked], content: object, files: Sequence[Path]) -> Ch
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise explain(error, schema, files) from None
+        raise explain(error, files) from None
 
 
 def explain(
-    error: ValidationError,
-    schema: Any,
-    files: Sequence[Path],
-    prefix: tuple = (),
-    at: tuple | None = None,
+    error: ValidationError, files: Sequence[Path], prefix: tuple = (), at: tuple | None = None
 ) -> StudyError:
     """One message that names, for every mistake, its file and line, key, value and way out.
 
     Args:
         error: what pydantic found.
-        schema: the type that was being filled.
         files: the YAML files whose merged content was read; the last one that has a key is named.
         prefix: where in the files the checked value is, if it is not the whole.
         at: where all mistakes are, if the checked value was put together from several places.
     """
-    tree = TypeAdapter(schema).json_schema(by_alias=True)
     lines = []
-    # A key in the wrong place explains the one that is missing in the right place.
-    for mistake in sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden"):
+    for mistake in error.errors():
         inner = getattr(mistake.get("ctx", {}).get("error"), "loc", ())
         loc = at or _without_tags(prefix + mistake["loc"] + inner, files)
-        lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc, tree, len(prefix))}")
+        lines.append(f"{locate(loc, files)}: {_sentence(mistake, loc)}")
     return StudyError("\n".join(dict.fromkeys(lines)))
 
 
-def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> str:
-    """The mistake in the value at a place, of which ``outside`` parts are not in the tree."""
+def _sentence(mistake: ErrorDetails, loc: tuple) -> str:
+    """The mistake in the value at a place."""
     key = ".".join(map(str, loc)) or "the file"
     kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        if homes := _homes(tree, loc[-1]):
-            return f"unknown key {key!r}; it belongs under {' or '.join(homes)}"
-        allowed = _allowed_keys(tree, loc[outside:-1])
-        if loc[-1] in allowed:
-            return f"{key!r} does not go with the keys beside it"
-        return f"unknown key {key!r}; {suggest(loc[-1], allowed)}"
     if kind == "missing":
         return f"key {key!r} is missing"
     if kind.startswith("union_tag"):
@@ -374,22 +321,8 @@ def _sentence(mistake: ErrorDetails, loc: tuple, tree: dict, outside: int) -> st
         return f"{key}: {details['error']}"
     if kind == "string_pattern_mismatch":
         return f"{key} = {value!r}: {PATTERNS.get(details['pattern'], details['pattern'])}"
-    return f"{key} = {_shown(value)}: expected {_expected(mistake)}"
-
-
-def _expected(mistake: ErrorDetails) -> str:
-    """Expectation of a value, and how to write it."""
-    kind, value, details = mistake["type"], mistake["input"], mistake.get("ctx", {})
-    if kind in WANTED:
-        return f"{WANTED[kind]}, found {_kind(value)}{_way_out(kind, value)}"
-    if kind in ("too_short", "too_long"):
-        bound = details.get("min_length", details.get("max_length"))
-        return f"{bound} or {'more' if kind == 'too_short' else 'fewer'} entries"
-    if kind == "greater_than_equal":
-        return f"{details['ge']} or more"
-    if kind == "less_than_equal":
-        return f"{details['le']} or less"
-    return mistake["msg"].replace("Input should be ", "").rstrip(".")
+    expected = mistake["msg"].replace("Input should be", "expected") + _way_out(kind, value)
+    return f"{key} = {_shown(value)}: {expected}"
 
 
 def _way_out(kind: str, value: object) -> str:
@@ -407,56 +340,9 @@ def _way_out(kind: str, value: object) -> str:
     return ""
 
 
-def _kind(value: object) -> str:
-    """A value as YAML has read it, in words."""
-    kinds = {bool: "true or false", str: "text", list: "a list", dict: "keys and values"}
-    return kinds.get(type(value), "a number")
-
-
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _allowed_keys(tree: dict, loc: tuple) -> list[str]:
-    """Keys that the schema knows at a place."""
-    nodes = [tree]
-    for part in loc:
-        nodes = [child for node in _resolved(tree, nodes) for child in _children(node, part)]
-    return sorted({key for node in _resolved(tree, nodes) for key in node.get("properties", {})})
-
-
-def _homes(tree: dict, name: str) -> list[str]:
-    """Places at which the schema has a key of a name, below its top."""
-
-    def search(node: dict, place: tuple) -> Iterator[tuple]:
-        for part in _resolved(tree, [node]):
-            for key, inner in part.get("properties", {}).items():
-                if key == name and place:
-                    yield place
-                yield from search(inner, (*place, key))
-
-    return [".".join(place) for place in dict.fromkeys(search(tree, ()))]
-
-
-def _resolved(tree: dict, nodes: list[dict]) -> list[dict]:
-    """Follow references and alternatives to the schemas that can hold keys."""
-    out = []
-    for node in nodes:
-        if "$ref" in node:
-            out += _resolved(tree, [tree["$defs"][node["$ref"].rsplit("/", 1)[1]]])
-        elif alternatives := node.get("anyOf") or node.get("oneOf") or node.get("allOf"):
-            out += _resolved(tree, alternatives)
-        else:
-            out.append(node)
-    return out
-
-
-def _children(node: dict, part: object) -> list[dict]:
-    found = [node.get("properties", {}).get(part), node.get("additionalProperties")]
-    found += [node.get("items")] if isinstance(part, int) else []
-    found += list(node.get("patternProperties", {}).values())
-    return [child for child in found if isinstance(child, dict)]
 
 
 def _without_tags(loc: tuple, files: Sequence[Path]) -> tuple:

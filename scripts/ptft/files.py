@@ -119,7 +119,7 @@ def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | byt
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             raise StudyError(f"{path}: not JSON: {first['ctx']['error']}") from None
-        raise explain(error, schema, [path], place) from None
+        raise explain(error, [path], place) from None
 
 
 def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:

@@ -72,8 +72,8 @@ class Known:
         (None, "given.json: No such file or directory"),
         ('{"rate": 1', "given.json: not JSON: EOF while parsing"),
         ('{"rate": 1}', "given.json:1: key 'names' is missing"),
-        ('{"rate": "1e-5",\n "names": []}', "given.json:1: rate = '1e-5': expected a number"),
-        ('{"rate": 1,\n "names": [1]}', "given.json:2: names.0 = 1: expected text, found a number"),
+        ('{"rate": "1e-5",\n "names": []}', "given.json:1: rate = '1e-5': expected a valid number"),
+        ('{"rate": 1,\n "names": [1]}', "given.json:2: names.0 = 1: expected a valid string"),
     ],
 )
 def test_a_broken_slice_is_one_sentence(tmp_path, text, message):

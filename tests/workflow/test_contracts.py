@@ -511,19 +511,19 @@ def test_a_bad_study_is_refused_before_any_job(repository, tmp_path):
         refusal = clone.snakemake("-n", target, fails=True).splitlines()[-1]
         assert refusal.startswith(f"{target!r} {answer}")
     refusal = clone.snakemake("-n", "--config", "data={trian: 8}", fails=True).splitlines()[1:]
-    assert refusal == ["--config: unknown key 'data.trian'; did you mean 'train'?"]
+    assert refusal == ["--config: data.trian: unknown key 'trian'; did you mean 'train'?"]
     clone.edit("study.yaml", "lr: 1.0e-3", "lr: 1e-3")
     profile, *refusal = clone.snakemake("-n", fails=True).splitlines()
     assert profile.startswith("Using workflow specific profile")  # Snakemake's own line
     assert refusal == [
-        "study.yaml:8: finetune.full.settings.lr = '1e-3': expected a number, found text: YAML "
-        "reads 1e-3 without a dot as a string; write 1.0e-3"
+        "study.yaml:8: finetune.full.settings.lr = '1e-3': expected a valid number: YAML reads "
+        "1e-3 without a dot as a string; write 1.0e-3"
     ]
     # Snakemake reads the study before the Snakefile and would name no file and no line.
     clone.edit("study.yaml", "lr: 1e-3", "\tlr: 1e-3")
     assert clone.snakemake("-n", fails=True).splitlines()[1:] == [
-        "study.yaml:8: found 'settings: {epochs: 1, batch_size: 16, \\tlr: 1e-3}': a tab, where "
-        "YAML takes spaces alone; indent it by spaces, as its neighbours are"
+        "study.yaml:8: found 'settings: {epochs: 1, batch_size: 16, \\tlr: 1e-3}' while scanning "
+        "for the next token: found character '\\t' that cannot start any token"
     ]
 
 

@@ -276,11 +276,10 @@ def checked_settings(
         StudyError: one is unknown or out of range.
     """
     settings: type = METHODS[method]
-    schema = strict_settings(settings)
     try:
-        return TypeAdapter(schema).validate_python(values)
+        return TypeAdapter(strict_settings(settings)).validate_python(values)
     except ValidationError as error:
-        raise explain(error, schema, files, place, at) from None
+        raise explain(error, files, place, at) from None
 
 
 def _part(key: str, value: Any) -> str:

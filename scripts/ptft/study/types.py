@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import inspect
 import textwrap
+from collections.abc import Mapping
 from itertools import pairwise
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_type_hints
@@ -22,10 +23,11 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     create_model,
+    model_validator,
 )
 from pydantic_core import CoreSchema
 
-from ptft.errors import NAME, PART, REPOSITORY, PlacedError
+from ptft.errors import NAME, PART, REPOSITORY, PlacedError, suggest
 
 Settings = TypeVar("Settings")
 
@@ -57,6 +59,15 @@ class Described(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     described_by: ClassVar[type | None] = None
     """the class that holds the docstrings, if it is another"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        for key in value if isinstance(value, Mapping) else ():
+            if key not in known:
+                raise PlacedError((key,), f"unknown key {key!r}; {suggest(key, sorted(known))}")
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict:

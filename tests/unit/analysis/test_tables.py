@@ -225,9 +225,9 @@ def test_settings_are_strict(tmp_path):
         return read_slice(Path(slice_file(tmp_path / "settings.json", values)), Settings)
 
     assert read(level=0.9, paper_groups={"a": "learned"}).level == 0.9
-    with pytest.raises(ValueError, match=r"json:1: unknown key 'rise'; known: datasets, format"):
+    with pytest.raises(ValueError, match=r"json:1: rise = .*: Unexpected keyword argument"):
         read(rise=1)
-    with pytest.raises(ValueError, match="level = 'high': expected a number"):
+    with pytest.raises(ValueError, match="level = 'high': expected a valid number"):
         read(level="high")
     with pytest.raises(ValueError, match="'level' is 95"):
         Settings(level=95)

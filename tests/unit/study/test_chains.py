@@ -48,7 +48,11 @@ LORA = "  lora: {tasks: {own: {}}, seeds: [0, 1]}\n"
         ("{after: full.own.a, task: own}", "", "after: no arm 'full.own.a.s0' is trained"),
         ("{after: full.own, task: other}", "", "task: unknown 'other'"),
         ("{after: lora.own, task: own}", LORA, "after: lora.own.s0 trains an adapter"),
-        ("{after: full.own, task: own, settings: {lrs: 1.0}}", "", "unknown key 'finetune.full.th"),
+        (
+            "{after: full.own, task: own, settings: {lrs: 1.0}}",
+            "",
+            "settings: unknown key 'lrs'; did",
+        ),
         (
             "{after: full.own.b, task: own}\n      b: {after: full.own.a, task: own}",
             "",

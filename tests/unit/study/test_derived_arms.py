@@ -92,9 +92,9 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
         ("[full]", "[base]", "13: derive.interpolate.of.0: 'base' is what it starts from; name"),
         ("[0.25, 1]", "[0.5, 0.25, 0.5]", "13: derive.interpolate.strengths.2: 0.5 is in the list"),
         ("[0.25, 1]", "[0, 1.5, 1.6]", "13: derive.interpolate.strengths.2: found 1.6, expected 0"),
-        ("[0.25, 1]", "[0.25], seeds: [1]", "13: unknown key 'derive.interpolate.seeds'; it"),
+        ("[0.25, 1]", "[0.25], seeds: [1]", "13: derive.interpolate.seeds: unknown key 'seeds'"),
         ("[0.003, 0.01]", "[0.01, 0]", "14: derive.noise.strengths.1: found 0, expected more than"),
-        ("  noise", "  nois", "14: unknown key 'derive.nois'; did you mean 'noise'?"),
+        ("  noise", "  nois", "14: derive.nois: unknown key 'nois'; did you mean 'noise'?"),
     ],
 )
 def test_a_mistake_in_what_is_derived(refused, old, new, sentence):

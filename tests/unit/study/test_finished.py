@@ -250,8 +250,8 @@ def test_what_is_not_named_is_as_in_the_archive(read):
     [
         ("published: {archive: none.tar.gz}", "redraw.yaml:2: published.archive: none.tar.gz: No "),
         ("published: {archive: study.yaml}", "published.archive: study.yaml: not a whole .tar.gz"),
-        ("published: {archive: old.tar.gz, root: x}", "redraw.yaml:2: unknown key"),
-        ("published: {archive: old.tar.gz}\nmodel: pocket", "redraw.yaml:3: unknown key 'model'"),
+        ("published: {archive: old.tar.gz, root: x}", "redraw.yaml:2: published.root: unknown key"),
+        ("published: {archive: old.tar.gz}\nmodel: pocket", "redraw.yaml:3: model: unknown key"),
         (
             "published: {archive: old.tar.gz}\nreport: {language: x}",
             "redraw.yaml:3: report.language",

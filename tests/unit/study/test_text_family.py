@@ -39,7 +39,7 @@ MISTAKES = [
     (FILE, "text: body", "text: body\n    fields: {a: b}", "8: datasets.news.fields: not for a"),
     (FILE, 'test: "rows[8:]"', 'test: "rows[8:]", shots: rows', "6: datasets.news.splits.shots:"),
     (FILE, "kind: text", "kind: text\ntasks: {news: {dataset: news}}", "2: tasks.news: nothing is"),
-    (FILE, "window: 64", "window: 1", "2: window = 1: expected 2 or more"),
+    (FILE, "window: 64", "window: 1", "2: window = 1: expected greater"),
     (FILE, "window: 64", "window: 64\nstride: 65", "3: stride: found 65, expected at most the"),
     (FILE, "text: body", "text: body\n    window: 16\n    stride: 17", "9: datasets.news.stride:"),
     (

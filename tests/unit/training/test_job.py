@@ -264,8 +264,8 @@ def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_pa
     ("changes", "message"),
     [
         ({"method": "prefix"}, "request.json:1: method = 'prefix': expected 'full', 'lora'"),
-        ({"settings": {"epoch": 3}}, "unknown key 'settings.epoch'; did you mean 'epochs'?"),
-        ({"settings": {"lr": "1e-5"}}, "settings.lr = '1e-5': expected a number, found text"),
+        ({"settings": {"epoch": 3}}, "settings.epoch = 3: Unexpected keyword"),
+        ({"settings": {"lr": "1e-5"}}, "settings.lr = '1e-5': expected a valid number"),
         ({"settings": {"lr": -1.0}}, "lr: found -1.0, expected a number above 0"),
         ({"template": "{premise} ? "}, "names the field 'premise'"),
         ({"settings": {"batch_size": 161}}, "160 training examples are fewer than batch_size=161"),
@@ -275,7 +275,7 @@ def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_pa
         ({"settings": {"validation_steps": [5]}}, "because validation_steps is set"),
         ({"settings": {"learning_rates": [1e-3]}}, "because learning_rates is set"),
         ({"training_version": 0}, "training_version: found 0"),
-        ({"rate": 1}, "request.json:1: unknown key 'rate'"),
+        ({"rate": 1}, "request.json:1: rate = 1: "),
     ],
 )
 def test_bad_requests_are_refused_before_training(files, tmp_path, capsys, changes, message):
