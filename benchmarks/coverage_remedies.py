@@ -1,7 +1,7 @@
-"""How often intervals of what is gained and kept hold the truth, and declines are claimed wrongly.
+"""How often intervals of what is gained and kept hold the truth.
 
 Studies whose front is known are made up (`coverage_draws.py`) and go through the functions that
-make tables `tradeoff`, `equal_gain` and `overtraining`. To repeat, delete
+make tables `tradeoff` and `equal_gain`. To repeat, delete
 `benchmarks/results/coverage-remedies.json` and call `python benchmarks/coverage_remedies.py`.
 docs/analysis.md says what to make of it.
 """
@@ -20,9 +20,7 @@ from coverage_draws import answers, generator, spread_means
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import bounded_change
-from ptft.analysis.tables.overtraining import overtraining
 from ptft.analysis.tables.remedies import (
-    TARGETS,
     Points,
     Versions,
     compared,
@@ -42,10 +40,6 @@ MODELS = {
 NAMES = ("own", "one", "other")
 DOMAINS = {"own": "in", "one": "cross", "other": "cross"}
 SETTINGS = Settings()
-# Checkpoints of a curve, all as good, or with the third one better by this much.
-CHECKPOINTS, LEADS = 8, (0.0, 0.1)
-CURVE = (0.5, 0.7)
-"""score of the base model and of the tuned one at the other checkpoints"""
 
 
 def remedy_settings() -> list[dict]:
@@ -60,7 +54,7 @@ def remedy_coverage(setting: dict, draws: int, seed: int) -> dict[str, float]:
     """Share of the draws in which a 95 % interval of tables `tradeoff` and `equal_gain` holds.
 
     With one seed the truth is that of the tuned models, with several that of the methods. ``gain``
-    and ``kept`` are means over the three models; ``spared`` is told of each target and method.
+    and ``kept`` are means over the three models; ``spared`` is told of each method.
     """
     rng = generator(seed, setting)
     held: dict[str, list[np.ndarray]] = {}
@@ -106,19 +100,16 @@ def _held(scores: Scores, truths: dict[str, np.ndarray], size: int) -> dict[str,
     rows = tradeoff(scores, SETTINGS)
     held = {"gain": _inside(rows, "gain", gain), "kept": _inside(rows, "kept", kept)}
     known = Points(table, _exact(gain, points.gain), _exact(kept, points.kept))
-    spared = np.array([found.versions["spared"][0] for found in compared(known, SETTINGS)])
+    spared = np.array([found.spared[0] for found in compared(known, SETTINGS)])
     compared_rows = equal_gain(scores, SETTINGS)
     inside = _inside(compared_rows, "spared", spared)
-    for target, (method, derived) in product(TARGETS, [("lora", None), ("full", "interpolate")]):
+    for method, derived in (("lora", None), ("full", "interpolate")):
         own = (
-            (compared_rows["target"] == target)
-            & (compared_rows["method"] == method)
+            (compared_rows["method"] == method)
             & compared_rows["derived"].eq_missing(derived)
             & compared_rows["spared_ci_low"].is_not_null()
         ).to_numpy() & ~np.isnan(spared)
-        name = f"spared, {target}, {derived or method}"
-        if own.mean() * len(own) >= size / 2:  # reached in most studies
-            held[name] = inside[own]
+        held[f"spared, {derived or method}"] = inside[own]
     return held
 
 
@@ -133,59 +124,7 @@ def _inside(rows: pl.DataFrame, name: str, truth: np.ndarray) -> np.ndarray:
     return (low <= truth + 1e-9) & (truth - 1e-9 <= high)
 
 
-def decline_settings() -> list[dict]:
-    """Settings of :func:`decline_rates`; one seed that differs makes models that truly differ."""
-    alike = [one for one in remedy_settings() if one["seeds"] > 1 or one["spread"] == 0]
-    return [setting | {"lead": lead} for setting, lead in product(alike, LEADS)]
-
-
-def decline_rates(setting: dict, draws: int, seed: int) -> dict[str, float]:
-    """Of curves of eight checkpoints: how often a decline is claimed, and its limit holds.
-
-    ``claimed``: the share of the draws with p at most 5 %, by measure; ``held``: in which drop_low
-    is at most the true drop of the best checkpoint by its score.
-    """
-    rng = generator(seed, setting)
-    claimed: dict[str, int] = {}
-    held: dict[str, int] = {}
-    for part, size in chunks(draws):
-        table, truth = _curves(setting, size, part, rng)
-        for (measure,), rows in table.sort("train_task").group_by("measure"):
-            best = rows["best_checkpoint"].str.strip_prefix("step").cast(int).to_numpy() - 1
-            drop = truth[np.arange(size), best] - truth[:, -1]
-            claimed[measure] = claimed.get(measure, 0) + int((rows["p"] <= 0.05).sum())
-            if measure != "kept":
-                low = rows["drop_low"].to_numpy()
-                held[measure] = held.get(measure, 0) + int((low <= drop + 1e-9).sum())
-    shares = {f"claimed, {name}": count / draws for name, count in sorted(claimed.items())}
-    return shares | {f"held, {name}": count / draws for name, count in sorted(held.items())}
-
-
-def _curves(
-    setting: dict, size: int, part: int, rng: np.random.Generator
-) -> tuple[pl.DataFrame, np.ndarray]:
-    """Table `overtraining` of studies, and the tuned models' true scores (size, checkpoints)."""
-    n, seeds = setting["n"], setting["seeds"]
-    base, tuned = CURVE
-    columns, means, true = [], [], []
-    error = setting["spread"] * np.sqrt(tuned * (1 - tuned) / n)
-    for step in range(1, CHECKPOINTS + 1):
-        mean = tuned + (setting["lead"] if step == 3 else 0.0)
-        models = spread_means(rng, mean, error, (size, seeds))
-        columns += [{"step": step}]
-        columns += [{"step": step, "method": "full", "seed": seed} for seed in range(seeds)]
-        means += [np.full((size, 1), base), models]
-        true.append(models[:, 0] if seeds == 1 else np.full(size, mean))
-    own = np.concatenate(means, axis=1)
-    scored = {name: answers(rng, own, n) for name in ("own", "one")}
-    scores = made_up_scores(scored, part, columns, DOMAINS)
-    return overtraining(scores, SETTINGS), np.column_stack(true)
-
-
-PARTS = {
-    "remedies": (remedy_settings, remedy_coverage),
-    "declines": (decline_settings, decline_rates),
-}
+PARTS = {"remedies": (remedy_settings, remedy_coverage)}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -103,7 +103,7 @@ def test_choosing_shows_the_values_of_the_tables(page, finished_once):
     names["tasks"] = {**names["datasets"], **names["tasks"]}
     for checkpoint in (LAST, FIRST):
         choose(page, "checkpoint", checkpoint)
-        rows = table(finished_once, "cross_evaluation", checkpoint)
+        rows = table(finished_once, "gains", checkpoint)
 
         def turned(task, dataset, at=checkpoint):
             return turned_between(finished_once, f"{at}/full.{task}.s0", f"{at}/base", dataset)
@@ -111,8 +111,8 @@ def test_choosing_shows_the_values_of_the_tables(page, finished_once):
         assert_shown(page, rows, turned, names)
     # Against the last checkpoint: the difference of two tuned models.
     choose(page, "other", LAST)
-    last = table(finished_once, "cross_evaluation", LAST)
-    for (task, dataset), row in table(finished_once, "cross_evaluation", FIRST).items():
+    last = table(finished_once, "gains", LAST)
+    for (task, dataset), row in table(finished_once, "gains", FIRST).items():
         shown, said = cells(page)[names["tasks"][task], names["datasets"][dataset]]
         change = row["tuned"] - last[task, dataset]["tuned"]
         assert any(said[1].startswith(points(change + shift)) for shift in (-6e-5, 0, 6e-5))

@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 
 from ptft.analysis.tables.forgetting import ALL_TASKS
-from ptft.analysis.tables.formats import ALL_DATASETS
 
 LIMITS = ("ci_low", "ci_high", "detectable")
 ARM = ["method", "setting", "train_task"]
@@ -23,7 +22,7 @@ def with_claims(tables: Tables) -> dict[str, pl.DataFrame]:
     """The tables with what table `claims` says of their rows; as they are without it.
 
     Limits are joint ones; whether something is learned, latent, declines or trends is the claim's
-    verdict. Single trends that the family does not hold have no adjusted p-value.
+    verdict.
     """
     told = dict(tables)
     claims = tables.get("claims")
@@ -44,23 +43,16 @@ def with_claims(tables: Tables) -> dict[str, pl.DataFrame]:
     limits("gains", "gain", of_set)
     limits("latent", "tuned rise", [*ARM, "dataset"], "tuned_rise_")
     limits("formats", "gap", [*of_set, "format"], "gap_")
-    means = claims.with_columns(train_task=pl.lit(ALL_TASKS), tuned_for=pl.lit("own task"))
+    means = claims.with_columns(train_task=pl.lit(ALL_TASKS))
     for name, claim, on, prefix in (
         ("forgetting", "headroom", [*ARM, "checkpoint", "direction"], "headroom_"),
-        ("group_gains", "mean gain", ["checkpoint", "method", "setting", "group", "tuned_for"], ""),
+        ("group_gains", "mean gain", ["checkpoint", "method", "setting", "group"], ""),
     ):
         limits(name, claim, on, prefix, rows=means)
     limits("generic_text", "text", of_set, "change_")
     limits("generic_text", "base text", ["checkpoint", "dataset"], "since_first_")
     of_method = ["checkpoint", "method", "swept", "derived", "train_task"]
-    spared = pl.col("question") == "spared"
-    if "equal_gain" in told:
-        told["equal_gain"] = _put(
-            told["equal_gain"].with_columns(claim="target"),
-            claims.filter(spared, pl.col("claim") != "trend"),
-            ["claim", *of_method],
-            {f"spared_{end}": end for end in LIMITS},
-        ).drop("claim")
+    limits("equal_gain", "spared", of_method, "spared_")
     return _judged(told, claims)
 
 
@@ -115,14 +107,15 @@ def _judged(told: dict[str, pl.DataFrame], claims: pl.DataFrame) -> dict[str, pl
     if "stopping" in told:
         told["stopping"] = _stops(told["stopping"], claims, told.get("gains"))
     if "overtraining" in told:
-        drops = claims.filter(pl.col("claim") == "drop").with_columns(
-            measure=pl.lit("tuned score"),
-            low=pl.col("ci_low").clip(0),
+        drops = claims.filter(pl.col("claim") == "drop").select(
+            *ARM,
+            drop_low=pl.col("ci_low").clip(0),
+            drop_detectable="detectable",
             p=pl.when(pl.col("value") > 0).then("p").otherwise(1.0),  # of a decline alone
         )
-        table = told["overtraining"].with_columns(p_adjusted=pl.lit(None, pl.Float64))
-        columns = {"p_adjusted": "p", "drop_low": "low", "drop_detectable": "detectable"}
-        told["overtraining"] = _put(table, drops, [*ARM, "measure"], columns)
+        told["overtraining"] = told["overtraining"].join(
+            drops, on=ARM, how="left", nulls_equal=True, maintain_order="left"
+        )
     return _adjusted_trends(told, claims.filter(pl.col("claim") == "trend"))
 
 
@@ -152,22 +145,16 @@ def _adjusted_trends(
     told: dict[str, pl.DataFrame], trends: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """With p-values of slopes that are adjusted for all that the page speaks of."""
-    unknown = pl.lit(None, pl.Float64)
     if "gain_trends" in told:
         rows = trends.filter(pl.col("question") == "added")
         on = ["method", "setting", "group"]
-        own = pl.col("tuned_for") == "own task"
-        table = _put(told["gain_trends"], rows, on, {"slope_p": "p"})
-        told["gain_trends"] = table.with_columns(slope_p=pl.when(own).then("slope_p"))
+        told["gain_trends"] = _put(told["gain_trends"], rows, on, {"slope_p": "p"})
     if "format_trends" in told:
         rows = trends.filter(pl.col("question") == "formats")
-        means = pl.col("dataset") == ALL_DATASETS
-        table = _put(told["format_trends"], rows, ["method", "setting", "dataset", "format"],
-                     {"p": "p"})  # fmt: skip
-        told["format_trends"] = table.with_columns(p_adjusted=unknown, p=pl.when(means).then("p"))
+        on = ["method", "setting", "dataset", "format"]
+        told["format_trends"] = _put(told["format_trends"], rows, on, {"p": "p"})
     if "remedy_trends" in told:
         rows = trends.filter(pl.col("question") == "spared")
-        table = told["remedy_trends"].with_columns(p_adjusted=unknown)
         on = ["method", "swept", "derived", "train_task"]
-        told["remedy_trends"] = _put(table, rows, on, {"p_adjusted": "p"})
+        told["remedy_trends"] = _put(told["remedy_trends"], rows, on, {"slope_p": "p"})
     return told

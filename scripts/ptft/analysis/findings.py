@@ -369,7 +369,7 @@ def added(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterator
     condition = Condition.of(tables.get("base_scores"), last["dataset"])
     headline = Finding("added", "added", count=len(gained), of=len(last), condition=condition)
     headline = replace(headline, detectable=smallest(last["detectable"]))
-    groups = rows_of(tables, "group_gains", pl.col("tuned_for") == "own task")
+    groups = rows_of(tables, "group_gains")
     means = [] if groups is None else list(_group_gains(groups, condition))
     if means:
         first = means[0]
@@ -417,7 +417,7 @@ def _group_gains(groups: pl.DataFrame, condition: Condition) -> Iterator[Finding
 
 
 def _gain_trends(tables: Tables, condition: Condition, settings: Settings) -> Iterator[Finding]:
-    trends = rows_of(tables, "gain_trends", pl.col("tuned_for") == "own task")
+    trends = rows_of(tables, "gain_trends")
     if trends is None:
         return
     for row in trends.sort("method", "group").iter_rows(named=True):

@@ -36,7 +36,7 @@ from ptft.analysis.scores import at_last
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.forgetting import ALL_TASKS
 from ptft.analysis.tables.formats import ALL_DATASETS
-from ptft.analysis.tables.remedies import TARGETS, is_reference
+from ptft.analysis.tables.remedies import is_reference
 from ptft.analysis.tuned_models import CHOSEN
 
 FIXED = pl.col("setting").ne_missing(CHOSEN)
@@ -188,8 +188,7 @@ def _base_texts(table: pl.DataFrame) -> Iterator[Finding]:
 
 def others_at_last(equal_gain: pl.DataFrame) -> pl.DataFrame:
     """Methods except full fine-tuning, at equal gain, at each task's last checkpoint."""
-    rows = equal_gain.filter(pl.col("target") == TARGETS[0], ~is_reference())
-    return rows.filter(pl.col("index") == pl.col("index").max().over("train_task"))
+    return at_last(equal_gain.filter(~is_reference()), "train_task")
 
 
 def _method(row: Row) -> dict[str, str | None]:
@@ -226,7 +225,7 @@ def spared(tables: Tables, settings: Settings) -> Iterator[Finding]:
         of=len(compared),
     )
     if most := first_of(sure):
-        line = same_curve(table, most, ["target", "train_task", "method", "swept", "derived"])
+        line = same_curve(table, most, ["train_task", "method", "swept", "derived"])
         headline = replace(
             headline,
             **interval(most, "spared", "spared_"),
@@ -238,7 +237,6 @@ def spared(tables: Tables, settings: Settings) -> Iterator[Finding]:
     yield headline
     if idle:
         yield Finding("spared", "no_gain", about={"tasks": idle}, of=len(idle))
-    yield from _too_weak(table, gaining, settings)
     yield from _remedy_trends(tables, settings)
     for row in others.iter_rows(named=True):
         yield of_row(
@@ -265,35 +263,23 @@ def _gaining_tasks(tables: Tables) -> set[str]:
     return set(at_last(own, "train_task").filter(pl.col("ci_low") > 0)["train_task"])
 
 
-def _too_weak(table: pl.DataFrame, gaining: set[str], settings: Settings) -> Iterator[Finding]:
-    """Methods that never gain most of what full fine-tuning gains."""
-    share = table.filter(pl.col("target") == TARGETS[1], pl.col("train_task").is_in(gaining))
-    for row in at_last(share, "train_task").filter(~pl.col("reached")).iter_rows(named=True):
-        yield Finding("spared", "too_weak", value=settings.gain_share, about=_method(row))
-
-
 def _remedy_trends(tables: Tables, settings: Settings) -> Iterator[Finding]:
     """Methods whose spared score changes along pre-training."""
-    known = rows_of(
-        tables,
-        "remedy_trends",
-        pl.col("target") == TARGETS[0],
-        pl.col("p_adjusted").is_not_null(),
-    )
+    known = rows_of(tables, "remedy_trends", pl.col("slope_p").is_not_null())
     if known is None:
         return
-    clear = known.filter(pl.col("p_adjusted") <= 1 - settings.level)
+    clear = known.filter(pl.col("slope_p") <= 1 - settings.level)
     if clear.is_empty():
         yield Finding(
             "spared",
             "no_remedy_trend",
-            p=as_number(known["p_adjusted"].min()),
+            p=as_number(known["slope_p"].min()),
             detectable=smallest(known["slope_detectable"]),
             of=len(known),
         )
     for row in clear.iter_rows(named=True):
-        verdict = trend_verdict(row["slope"], row["p_adjusted"], settings)
-        told = {"p": row["p_adjusted"], "verdict": verdict, "about": _method(row)}
+        verdict = trend_verdict(row["slope"], row["slope_p"], settings)
+        told = {"p": row["slope_p"], "verdict": verdict, "about": _method(row)}
         yield Finding("spared", "remedy_trend", **interval(row, "slope", "slope_"), **told)
 
 
@@ -330,10 +316,6 @@ def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
         if row["method"] is not None and row["format"] == "instruct":
             yield claim_of(found, "format_claim")
         yield found
-    single = trends.filter(pl.col("dataset") != ALL_DATASETS, pl.col("p_adjusted").is_not_null())
-    if len(single):
-        shown = int((single["p_adjusted"] <= 1 - settings.level).sum())
-        yield Finding("formats", "format_trends", count=shown, of=len(single))
 
 
 def _spreads(table: pl.DataFrame, condition: Condition) -> Iterator[Finding]:
@@ -356,12 +338,7 @@ def _spreads(table: pl.DataFrame, condition: Condition) -> Iterator[Finding]:
 
 def overtraining(tables: Tables, settings: Settings) -> Iterator[Finding]:
     """Whether the last checkpoint is worse to fine-tune than the best, and what noise costs."""
-    table = rows_of(
-        tables,
-        "overtraining",
-        pl.col("p_adjusted").is_not_null(),
-        pl.col("measure").is_in(["tuned score", "kept"]),
-    )
+    table = rows_of(tables, "overtraining", pl.col("p").is_not_null())
     if table is not None:
         lines = list(_declines(table, tables, settings))
         worse = sorted(
@@ -392,21 +369,20 @@ def overtraining(tables: Tables, settings: Settings) -> Iterator[Finding]:
 
 def _declines(table: pl.DataFrame, tables: Tables, settings: Settings) -> Iterator[Finding]:
     own = rows_of(tables, "gains", pl.col("domain") == "in")
-    for row in table.sort("measure", "train_task", "method", "setting").iter_rows(named=True):
+    for row in table.sort("train_task", "method", "setting").iter_rows(named=True):
         base = None
-        if own is not None and row["measure"] == "tuned score":
+        if own is not None:
             start = {"train_task": row["train_task"], "checkpoint": row["best_checkpoint"]}
             base = as_number(own.filter(**start)["base"].mean())
-        about = {"measure": row["measure"], "since": row["best_checkpoint"]}
         yield Finding(
             "overtraining",
             "decline",
             value=row["drop"],
             low=row["drop_low"],
-            p=row["p_adjusted"],
+            p=row["p"],
             detectable=row["drop_detectable"],
-            verdict="falls" if row["p_adjusted"] <= 1 - settings.level else "undecided",
-            about=arm_of(row) | about,
+            verdict="falls" if row["p"] <= 1 - settings.level else "undecided",
+            about=arm_of(row) | {"since": row["best_checkpoint"]},
             curve=_along(tables, row),
             more={
                 "best": row["best"],
@@ -418,7 +394,7 @@ def _declines(table: pl.DataFrame, tables: Tables, settings: Settings) -> Iterat
 
 
 def _along(tables: Tables, row: Row) -> tuple[tuple[str, float | None], ...]:
-    keys = ["train_task", "method", "swept", "setting", "measure", "fixed"]
+    keys = ["train_task", "method", "swept", "setting"]
     line = same_curve(tables.get("along_pretraining"), row, keys)
     return () if line is None else curve(line.unique("index", keep="first"), "value")
 

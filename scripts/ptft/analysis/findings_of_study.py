@@ -173,7 +173,7 @@ FIRST_TO_READ = (
     *("near-constant answer", "below chance", "no variance", "empty answers", "cut answers"),
     *("shots cut", "same score twice"),
 )
-"""flags by how much they matter; others come behind them"""
+"""flags by how much they matter"""
 
 
 RARELY = 0.01
@@ -200,7 +200,7 @@ def doubts(tables: Tables) -> Iterator[Finding]:
         more={"failed": failed.count if failed else 0, "trained": failed.of if failed else 0},
     )
     yield from filter(None, (failed,))
-    for flag in dict.fromkeys([*FIRST_TO_READ, *flagged["flag"]]):
+    for flag in FIRST_TO_READ:
         rows = flagged.filter(pl.col("flag") == flag)
         if rows.is_empty():
             continue
@@ -212,7 +212,7 @@ def doubts(tables: Tables) -> Iterator[Finding]:
             count=rows.select(CELL).n_unique(),
             of=every,
             names=tuple(rows["dataset"].unique().sort()),
-            more={"meaning": rows["meaning"][0], "base": len(rows) - len(tuned)},
+            more={"base": len(rows) - len(tuned)},
         )
     yield from filter(None, (unused,))
 
@@ -251,7 +251,7 @@ def _unused_labels(tables: Tables, every: int) -> Finding | None:
         count=len(chosen),
         of=every,
         names=tuple(chosen["dataset"].unique().sort()),
-        more={"meaning": "", "base": len(chosen.filter(arm="base"))},
+        more={"base": len(chosen.filter(arm="base"))},
     )
 
 

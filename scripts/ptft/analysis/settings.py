@@ -33,8 +33,6 @@ class Settings:
     """Forgetting is measured where the base score is above guessing by at least this much."""
     gain_margin: float = 0.01
     """Methods are compared at a gain this much below the smallest of their best gains."""
-    gain_share: float = 0.95
-    """They are also compared at this share of full fine-tuning's best gain."""
     level: float = 0.95
     """Confidence level of every interval and statement."""
     paper_groups: Mapping[str, str] = field(default_factory=dict)
@@ -47,10 +45,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ValueError(f"analysis setting 'level' is {self.level}, expected between 0 and 1")
-        if not 0 < self.gain_share <= 1:
-            raise ValueError(
-                f"analysis setting 'gain_share' is {self.gain_share}, expected above 0, at most 1"
-            )
         for name in ("rise_margin", "stop_margin", "headroom_margin", "gain_margin"):
             if getattr(self, name) < 0:
                 raise ValueError(

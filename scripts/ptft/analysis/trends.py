@@ -1,4 +1,4 @@
-"""Tests of a curve over K checkpoints: its trend, and whether it ends below its best point.
+"""Trends of a curve over K checkpoints, and its scatter.
 
 The points of a curve scatter about its line for two reasons: checkpoints (training goes up and
 down) and test examples. Either alone understates the error of a slope.
@@ -18,10 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from ptft.analysis.estimates import SeedPart
 from ptft.analysis.statistics import (
     LEVEL,
-    POWER,
     small_sample_p,
     small_sample_quantile,
     smallest_detectable,
@@ -277,56 +275,3 @@ def curve_scatter(places: ArrayLike, values: ArrayLike, by_seed: np.ndarray) -> 
     if len(pairs):
         return Scatter(steps, float(np.sqrt((pairs**2).mean())), "same tokens")
     return Scatter(steps, np.sqrt(2) * steps, None if np.isnan(steps) else "neighbours")
-
-
-@dataclass(frozen=True)
-class Decline:
-    """How far the last point of a curve is below its best point."""
-
-    best: int
-    """index of the best point"""
-    drop: float
-    """best minus last, 0 if the last is the best"""
-    low: float
-    """one-sided lower limit of the drop; NaN if no error is known"""
-    p: float
-    """of the null that no point is better than the last, corrected for picking the best"""
-    detectable: float
-    """smallest true drop that the test would find with 80 % power"""
-
-
-def decline(curve: np.ndarray, draws: np.ndarray, seeds: SeedPart, level: float) -> Decline:
-    """Compare the last point of a curve with the best one.
-
-    The best of K noisy points is too high. So its lead over the last one is compared with the
-    largest lead that errors alone give: the largest (draw_k - draw_last) - (curve_k - curve_last)
-    over k in each draw (single-step maximum test; Hothorn, Bretz and Westfall, 2008). If no
-    checkpoint is truly better than the last, at most 1 - level of claims are wrong. This holds for
-    these models; scatter between training runs is included as far as ``seeds`` has it.
-
-    Args:
-        curve: (K,) higher is better.
-        draws: (K, R) replicates of it, paired; NaN if no error is known.
-        seeds: (K,) part of the training seeds in each point's difference from the last.
-        level: of the limit.
-    """
-    from scipy.special import ndtri
-
-    best = int(np.argmax(curve))
-    drop = float(curve[best] - curve[-1])
-    errors = (draws - draws[-1]) - (curve - curve[-1])[:, None]
-    if np.isnan(errors).any():
-        return Decline(best, drop, np.nan, np.nan, np.nan)
-    variance = errors.var(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num(seeds.variance / variance)
-    tail = 1 - level
-    wider = small_sample_quantile(tail, share, seeds.freedom) / small_sample_quantile(
-        tail, 0, np.inf
-    )
-    lead = np.max(wider[:, None] * errors, axis=0)
-    # The curve counts as one of the draws: of R draws none can tell that p is zero.
-    p = (1 + int((lead >= drop).sum())) / (1 + len(lead)) if drop > 0 else 1.0
-    least = float(np.quantile(lead, level))
-    detectable = least + float(ndtri(POWER) * np.sqrt(variance.max()))
-    return Decline(best, drop, drop - least, p, detectable)

@@ -56,12 +56,10 @@ FIGURES: dict[str, FigureSpec] = {
         "snapshots", ("along_finetuning",), "Gain and forgetting along fine-tuning", "snapshots"
     ),
     "overtraining": FigureSpec(
-        "pretraining",
-        ("along_pretraining", "claims"),
-        "Each setting, and noise, along pre-training",
+        "pretraining", ("along_pretraining", "claims"), "Each setting along pre-training"
     ),
     "cross_evaluation": FigureSpec(
-        "forgetting", ("cross_evaluation", "suspicious"), "Every tuned model on every dataset"
+        "forgetting", ("gains", "suspicious"), "Every tuned model on every dataset"
     ),
     "generic_text": FigureSpec(
         "forgetting", ("generic_text", "claims"), "Loss on generic text", "texts"

@@ -78,7 +78,7 @@ def claimed(tables: Mapping[str, pl.DataFrame], claim: str) -> pl.DataFrame:
     return rows if claim in COMPARED else rows.filter(first)
 
 
-COMPARED = ("every method's", "headroom", "gap", "drop", "text")
+COMPARED = ("spared", "headroom", "gap", "drop", "text")
 
 
 def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:

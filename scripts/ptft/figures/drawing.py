@@ -93,9 +93,8 @@ def plot_figures(
 
 SCORES: dict[str, dict[str, tuple[bool, ...]]] = {
     "base_scores": {"value": (False,)},
-    "gains": {"tuned": (True,), "base": (False,)},
+    "gains": {"tuned": (True,), "base": (False,), "gain": (True, False)},
     "formats": {"value": (True,)},
-    "cross_evaluation": {"difference": (True, False)},
 }
 """table of scores -> column -> whose they are: of the row's own model (true), of its base model"""
 

@@ -131,7 +131,7 @@ def _found_lost(tables: Mapping[str, pl.DataFrame]) -> str:
 
 def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """Colour and number: change in points (1 = 0.01); datasets by family, without empty ones."""
-    table = tables["cross_evaluation"].filter(pl.col("difference").is_not_null())
+    table = tables["gains"].filter(pl.col("gain").is_not_null())
     if table.is_empty():
         return nothing_to_draw(language.label("no tuned model was evaluated"))
     apply_style()
@@ -146,7 +146,7 @@ def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure:
     height = len(checkpoints) * (0.24 * len(rows) + 0.35) + 1.5
     figure = Figure(figsize=(PAGE, height), layout="constrained")
     axes = figure.subplots(len(checkpoints), 1, squeeze=False, sharex=True)[:, 0]
-    largest = 100 * ends.filter(~pl.col("dataset").is_in(hidden))["difference"].abs().max()
+    largest = 100 * ends.filter(~pl.col("dataset").is_in(hidden))["gain"].abs().max()
     labels = checkpoint_labels(checkpoints)
     for ax, index, label in zip(axes, checkpoints["index"], labels, strict=True):
         _matrix(ax, ends.filter(pl.col("index") == index), rows, columns, hidden, largest)
@@ -186,7 +186,7 @@ def _matrix(
     known = [[found.get((*row, dataset)) for _, dataset in columns] for row in rows]
     colours = [
         [
-            float("nan") if cell is None or dataset in hidden else 100 * cell["difference"]
+            float("nan") if cell is None or dataset in hidden else 100 * cell["gain"]
             for cell, (_, dataset) in zip(line, columns, strict=True)
         ]
         for line in known
@@ -196,9 +196,9 @@ def _matrix(
     heat_map(
         ax,
         colours,
-        [["" if cell is None else points(cell["difference"]) for cell in line] for line in known],
+        [["" if cell is None else points(cell["gain"]) for cell in line] for line in known],
         [
-            [(name, _told(cell), bool(cell and flags(cell, "difference"))) for cell in line]
+            [(name, _told(cell), bool(cell and flags(cell, "gain"))) for cell in line]
             for name, line in zip(names, known, strict=True)
         ],
         vmin=-largest,
@@ -216,7 +216,7 @@ def _matrix(
 
 
 def _told(cell: Mapping | None) -> str:
-    return point_text(cell, "difference", where=language.dataset(cell["dataset"])) if cell else ""
+    return point_text(cell, "gain", where=language.dataset(cell["dataset"])) if cell else ""
 
 
 def _of_cross_evaluation(columns: Sequence[tuple[str, str]], hidden: Sequence[str]) -> str:

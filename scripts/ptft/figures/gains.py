@@ -174,7 +174,7 @@ NUMBER = {"learned": 2, "not_learned": 1}
 
 def draw_gain_by_group(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per method, one line per group; a dataset counts with models tuned for it."""
-    table = tables["group_gains"].filter(pl.col("tuned_for") == "own task")
+    table = tables["group_gains"]
     if table.is_empty():
         return nothing_to_draw(language.label("no gain to show"))
     methods = table["method"].unique().sort().to_list()

@@ -13,7 +13,6 @@ from seaborn import light_palette
 from ptft import language
 from ptft.analysis.family import with_claims
 from ptft.analysis.tables.learning import hidden_labels
-from ptft.analysis.tables.overtraining import NOISED
 from ptft.analysis.tables.stopping import CURVE
 from ptft.figures.axis import CHECKPOINT, checkpoint_axis, checkpoint_labels, claimed, distances
 from ptft.figures.marks import (
@@ -253,25 +252,18 @@ def _of_stopping(stops: pl.DataFrame) -> str:
 
 
 TASKS = 3
-MEASURE = "tuned score"
 
 
 def draw_overtraining(tables: Mapping[str, pl.DataFrame]) -> Figure:
-    """One panel per task, one line per method and setting; black: the chosen; last panel: noise."""
+    """One panel per task, one line per method and setting; black: the chosen."""
     table = tables["along_pretraining"]
     if table.is_empty():
         return nothing_to_draw(language.label("no tuned model was evaluated"))
-    tuned = table.filter(pl.col("measure") == MEASURE)
-    noised = table.filter(pl.col("measure") == NOISED)
-    tasks = tuned["train_task"].unique().sort().to_list()
-    figure, axes = panels(len(tasks) + (len(noised) > 0), TASKS, height=2.4)
-    for ax, task in zip(axes, tasks, strict=False):
-        _settings(ax, tuned.filter(pl.col("train_task") == task))
+    tasks = table["train_task"].unique().sort().to_list()
+    figure, axes = panels(len(tasks), TASKS, height=2.4)
+    for ax, task in zip(axes, tasks, strict=True):
+        _settings(ax, table.filter(pl.col("train_task") == task))
         ax.set_title(language.task(task))
-    if len(noised):
-        _noise(axes[-1], noised)
-        axes[-1].set_title(language.label("base models with noise on their weights"))
-    for ax in axes:
         checkpoint_axis(ax, table)
         panel_legend(ax)
     axes[0].set_ylabel(language.label("score"))
@@ -297,18 +289,11 @@ def _settings(ax: Axes, rows: pl.DataFrame) -> None:
             curve(ax, one, "value", label, color="black", linewidth=2, marker="", zorder=4)
 
 
-def _noise(ax: Axes, rows: pl.DataFrame) -> None:
-    for number, one in enumerate(rows.sort("strength").partition_by("strength")):
-        strength = one["strength"][0]
-        label = language.label("noise {strength}").format(strength=f"{strength:g}")
-        curve(ax, one, "value", label if strength else language.label("no noise"), number)
-
-
 def _found_declines(tables: Mapping[str, pl.DataFrame]) -> str:
     """For how many curves the last checkpoint is worse to fine-tune from than the best."""
     drops = claimed(tables, "drop")
     if drops.is_empty():
-        return language.label("Each setting, and noise, along pre-training")
+        return language.label("Each setting along pre-training")
     return language.label("Curves that end lower than at their best checkpoint: {k} of {n}").format(
         k=(drops["verdict"] == "rises").sum(), n=len(drops)
     )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ptft import language
 from ptft.analysis.scores import at_last
-from ptft.analysis.tables.remedies import SNAPSHOT, TARGETS, is_reference
+from ptft.analysis.tables.remedies import SNAPSHOT, is_reference
 from ptft.figures.axis import checkpoint_axis, checkpoint_labels, claimed
 from ptft.figures.marks import (
     colour,
@@ -190,7 +190,7 @@ COLUMNS = 2
 def draw_remedies(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per task: forgetting of full fine-tuning (zero) minus each other method's."""
     table = tables["equal_gain"].with_columns(method_name())
-    table = table.filter(pl.col("target") == TARGETS[0], ~is_reference())
+    table = table.filter(~is_reference())
     if table.is_empty():
         return nothing_to_draw(language.label("no method to compare with full fine-tuning"))
     tasks = table["train_task"].unique().sort().to_list()
@@ -222,7 +222,7 @@ def draw_remedies(tables: Mapping[str, pl.DataFrame]) -> Figure:
 
 def _found_spared(tables: Mapping[str, pl.DataFrame]) -> str:
     """The method that spares most at the last checkpoint, if it is shown to."""
-    more = claimed(tables, TARGETS[0]).filter(pl.col("verdict") == "rises")
+    more = claimed(tables, "spared").filter(pl.col("verdict") == "rises")
     if more.is_empty():
         return language.label("What each method spares at the same gain")
     best = more.with_columns(method_name()).sort("value", descending=True).row(0, named=True)

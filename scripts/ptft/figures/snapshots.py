@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ptft import language
 from ptft.figures.axis import checkpoint_labels
-from ptft.figures.marks import colour, curve, legend_below, outer_labels, within_bounds
+from ptft.figures.marks import curve, legend_below, outer_labels, within_bounds
 from ptft.figures.remedies import spread_evenly
 from ptft.figures.style import GREY, headline, nothing_to_draw, panels
 
@@ -46,14 +46,14 @@ def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure:
     legend_below(figure, axes, columns=4)
     below = language.label(
         "Solid: tuned minus base on the task's own test sets. Dashed: relative change on other "
-        "families. Dotted: stopping there keeps most at a gain near that of the end."
+        "families."
     )
     headline(figure, language.label("Gain and forgetting along fine-tuning"), below)
     return figure
 
 
 def _lines(ax: Axes, rows: pl.DataFrame, label: str, number: int) -> None:
-    """Both changes of one training from the checkpoint on, and where it should have stopped."""
+    """Both changes of one training from the checkpoint on."""
     if rows.is_empty():
         return
     for value, said, dash in (
@@ -65,5 +65,3 @@ def _lines(ax: Axes, rows: pl.DataFrame, label: str, number: int) -> None:
         line = pl.concat([first, rows]).with_columns(x=pl.col("share"))
         name = said.format(method=label)
         curve(ax, line, value, name, number, f"{value}_", linestyle=dash, markersize=2.5)
-    for share in rows.filter("best")["share"]:
-        ax.axvline(share, color=colour(number), linestyle=":", linewidth=1)

@@ -69,7 +69,7 @@ QUESTIONS = (
     Question("latent", "Is it there before it shows?", ("base_vs_tuned",), ("latent", "gains")),
     Question("forgotten", "What does fine-tuning forget?",
              ("forgetting", "cross_evaluation", "along_finetuning"),
-             ("forgetting", "cross_evaluation", "along_finetuning", "random_effects"), "percent"),
+             ("forgetting", "transfer", "gains", "along_finetuning", "random_effects"), "percent"),
     Question("texts", "Does generic text become harder?", ("generic_text",), ("generic_text",),
              "bits"),
     Question("spared", "Which method keeps most?", ("remedies", "tradeoff"),
@@ -86,7 +86,7 @@ ALONG = ("gain_by_group", "forgetting", "generic_text", "formats", "stopping", "
 """figures of curves along pre-training: of a single checkpoint, a table shows more"""
 ALONE = {"taught": "What does the base model know?"}
 """question -> its title in a study of one checkpoint"""
-FOLDED = ("no_line", "opposite_signs", "confounded", "format_trends")
+FOLDED = ("no_line", "opposite_signs", "confounded")
 """kinds of findings that are told among the numbers, not beside the answer"""
 INSTEAD = {"added": ("base_vs_tuned",)}
 """question -> its figures in a study of one checkpoint"""
@@ -366,8 +366,6 @@ def _card(section: Mapping[str, Any]) -> dict[str, Any]:
     unit = "score" if finding.kind == "known" else section["unit"]
     if finding.kind == "forgotten_text":
         unit = "bits"
-    if finding.kind == "overtraining" and finding.about.get("measure") == "kept":
-        unit = "percent"
     number = low = high = None
     if finding.value is not None:
         sign = unit not in ("score", "share") and finding.kind != "overtraining"

@@ -130,8 +130,8 @@ ROWS: dict[str, tuple[Column, ...]] = {
         ("tokens saved (%)", lambda f: percent(f.value)), VERDICT,
     ),
     "decline": (
-        ("measure", lambda f: label(f.about["measure"])), TASK, ARM,
-        ("best at", lambda f: f.about["since"]), ("best", _of("best")), ("last", _of("last")),
+        TASK, ARM, ("best at", lambda f: f.about["since"]), ("best", _of("best")),
+        ("last", _of("last")),
         ("lower by", lambda f: points(f.value, f.low, f.value)), P, VERDICT,
     ),
     "noise": (

@@ -11,7 +11,6 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.remedies import compared, points_of
 from ptft.analysis.tables.snapshots import (
     along_finetuning,
-    best_point,
     exchange,
     kept_at,
     slope_of,
@@ -54,18 +53,14 @@ def test_when_it_gains_and_when_it_forgets(scores):
     assert half["later_kept"] == pytest.approx(end["kept"] - half["kept"])
     assert (end["later_gain"], end["later_kept_ci_low"]) == (None, None)
     assert end["kept"] == pytest.approx(-0.5, abs=0.05)  # (.3 - .6) / .6
-    assert table["best"].to_list() == [False, True, False]
-    early_share, half_share, end_share = table["best_share"]
-    assert early_share == 0 and half_share > 0.5 and half_share + end_share == pytest.approx(1)
     assert set(table["n_seeds"]) == {3}
 
 
 def test_stopping_early_is_a_way_to_keep_more_at_equal_gain(scores):
     found = list(compared(points_of(scores, SETTINGS), SETTINGS))
-    assert [one.row["derived"] for one in found] == [None, "step"] * 2
-    spared = found[1].versions["spared"][0]
+    assert [one.row["derived"] for one in found] == [None, "step"]
+    spared = found[1].spared[0]
     assert spared == pytest.approx(0.5 - 0.05 / 0.6, abs=0.06)  # kept .55 and .3 of .6
-    assert found[1].row["best_gain"] >= found[0].row["best_gain"]
 
 
 def test_the_rate_of_exchange_by_hand():
@@ -97,13 +92,6 @@ def test_a_lower_learning_rate_beside_the_way_of_the_highest():
     assert low["beside"] == pytest.approx(-0.25, abs=0.05) and low["beside_ci_high"] < 0
 
 
-def test_the_best_point_by_hand():
-    gain = np.array([[0.1, 0.3], [0.3, 0.3], [0.31, 0.5]])
-    kept = np.array([[0.0, -0.1], [-0.2, -0.1], [-0.2, 0.0]])
-    assert best_point(gain, kept, 0.02).T.tolist() == [[False, True, False], [False, False, True]]
-    assert best_point(gain, kept, 0.25)[:, 0].tolist() == [True, False, False]
-
-
 def test_the_figure_draws_both_from_the_checkpoint_on(scores):
     table = along_finetuning(scores, SETTINGS)
     [ax] = draw("along_finetuning", {"along_finetuning": table}).axes
@@ -111,6 +99,5 @@ def test_the_figure_draws_both_from_the_checkpoint_on(scores):
     assert gained.get_xdata().tolist() == kept.get_xdata().tolist() == [0, 0.05, 0.5, 1]
     assert gained.get_ydata().tolist() == [0, *table["gain"]]
     assert kept.get_ydata().tolist() == [0, *table["kept"]]
-    assert [line.get_xdata() for line in ax.lines if line.get_linestyle() == ":"] == [[0.5, 0.5]]
     without = along_finetuning(replace(scores, arms=None), SETTINGS)
     assert without["share"].to_list() == [None] * 3 and without["update"].to_list()[0] == 10

@@ -1,9 +1,9 @@
-"""Each setting's scores along pre-training, and those of noised base models."""
+"""Each setting's scores along pre-training."""
 
 import numpy as np
 import polars as pl
 import pytest
-from remedy_scores import OTHER, OWN, Model, remedy_scores
+from remedy_scores import OWN, Model, remedy_scores
 
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table
@@ -14,12 +14,11 @@ RATES = [
     Model([0.5, 0.9, 0.7], [0.5] * 3, method="lora", swept="lr", setting="lr1", seeds=(0, 1)),
     Model([0.5, 0.6, 0.8], [0.5] * 3, method="lora", swept="lr", setting="lr2", seeds=(0, 1)),
 ]
-NOISE = Model([0.4, 0.3, 0.2], [0.5] * 3, method=None, derived="noise", strength=0.1)
 
 
 @pytest.fixture(scope="module")
 def scores():
-    return remedy_scores([BASE, *RATES, NOISE], 400, np.random.default_rng(0))
+    return remedy_scores([BASE, *RATES], 400, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +32,23 @@ def mean(scores, *which):
 
 
 def test_each_setting_has_its_mean_over_seeds(scores, table):
-    rows = table.filter(pl.col("measure") == "tuned score")
-    assert rows.select("setting", "checkpoint").rows() == [
+    assert table.select("setting", "checkpoint").rows() == [
         (setting, f"step{step}") for step in range(3) for setting in ("lr1", "lr2")
     ]
     at = (pl.col("setting") == "lr1", pl.col("checkpoint") == "step1")
-    [row] = rows.filter(*at).iter_rows(named=True)
+    [row] = table.filter(*at).iter_rows(named=True)
     assert row["value"] == pytest.approx(mean(scores, *at, pl.col("dataset") == OWN))
     assert (row["n_seeds"], row["fixed"], row["datasets"]) == (2, True, OWN)
     assert row["ci_low"] < row["value"] < row["ci_high"]
 
 
-def test_no_noise_is_the_base_model(scores, table):
-    rows = table.filter(pl.col("measure") == "noised score", pl.col("checkpoint") == "step2")
-    still, noised = rows.sort("strength").iter_rows(named=True)
-    last = pl.col("checkpoint") == "step2"
-    base = pl.col("derived").is_null() & pl.col("method").is_null()
-    assert still["value"] == pytest.approx(mean(scores, last, base))
-    assert noised["value"] == pytest.approx(mean(scores, last, pl.col("derived") == "noise"))
-    assert noised["datasets"] == f"{OTHER} {OWN}"
-
-
-def test_the_figure_has_a_line_a_setting_and_a_panel_of_noise(scores, table):
+def test_the_figure_has_a_line_a_setting(scores, table):
     tables = {
         "along_pretraining": table,
         "claims": make_table("claims", scores, Settings()),
     }
-    tasks, noise = draw("overtraining", tables).axes
-    lines = [line for line in tasks.lines if len(line.get_xdata()) == 3]
+    [task] = draw("overtraining", tables).axes
+    lines = [line for line in task.lines if len(line.get_xdata()) == 3]
     assert [line.get_label() for line in lines] == ["lora, lr1", "lora, lr2"]
-    drawn = table.filter(pl.col("setting") == "lr1", pl.col("measure") == "tuned score")
+    drawn = table.filter(pl.col("setting") == "lr1")
     assert list(lines[0].get_ydata()) == drawn["value"].to_list()
-    assert len([line for line in noise.lines if len(line.get_xdata()) == 3]) == 2

@@ -205,14 +205,10 @@ def test_the_settings_as_they_are_can_be_chosen_and_make_one_curve():
     for at, row in enumerate(gains.iter_rows(named=True)):
         own = pick(fixed_gains, checkpoint=f"step{at}", setting=settings[at % 2])
         assert row["tuned"] == own["tuned"]
-    [curve] = (
-        make_table("overtraining", chosen, Settings())
-        .filter(setting=CHOSEN, measure="tuned score")
-        .iter_rows(named=True)
-    )
+    [curve] = make_table("overtraining", chosen, Settings()).filter(setting=CHOSEN).to_dicts()
     assert (curve["n_checkpoints"], curve["last_checkpoint"]) == (4, "step3")
     along = make_table("along_pretraining", chosen, Settings())
-    along = along.filter(setting=CHOSEN, measure="tuned score")
+    along = along.filter(setting=CHOSEN)
     assert along["swept"].null_count() == len(along) == 4
 
 

@@ -54,25 +54,11 @@ def test_a_cells_value_is_the_ratio_over_the_corpus(collected):
     assert base == ["bits_per_byte", "nats_per_token"]  # there is nothing to compare it with
 
 
-@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"generic_text", "tradeoff", "claims"}))
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"generic_text", "claims"}))
 def test_no_table_of_prompts_knows_of_it(collected, scores, name):
     plain = Scores.build(collected[0].cells, collected[0].replicates)
     with_text = make_table(name, scores, Settings())
     assert with_text.equals(make_table(name, plain, Settings()))
-
-
-def test_the_tradeoff_tells_what_is_kept_of_text(collected, scores):
-    table = make_table("tradeoff", scores, Settings())
-    nli = pick(table, checkpoint="main", train_task="nli")
-    text = pick(make_table("generic_text", scores, Settings()), checkpoint="main", train_task="nli")
-    for part in ("", "_stderr", "_ci_low", "_ci_high"):
-        assert nli[f"text_change{part}"] == pytest.approx(text[f"change{part}"])
-    # Without text its columns are empty, and the others as they were.
-    plain = Scores.build(collected[0].cells, collected[0].replicates)
-    without = make_table("tradeoff", plain, Settings())
-    of_text = pl.col("^text_change.*$")
-    assert without.select(of_text.is_null().all()).row(0) == (True,) * 5
-    assert without.drop(of_text).equals(table.drop(of_text))
 
 
 def test_the_table_by_hand(scores):

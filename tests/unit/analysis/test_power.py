@@ -5,7 +5,7 @@ import pytest
 
 from ptft.analysis.estimates import Changes, Estimates, SeedPart
 from ptft.analysis.statistics import smallest_detectable
-from ptft.analysis.trends import decline, line_trend
+from ptft.analysis.trends import line_trend
 
 DRAWS = 1000
 # A share of 0.8 of so many draws has a standard error of 1.3 points: three of them.
@@ -50,19 +50,3 @@ def test_a_planted_slope_of_that_size_is_found():
     found = [line_trend(points, slope * points + noise) for noise in scatter]
     assert np.mean([one.detectable for one in found]) == pytest.approx(slope, rel=0.05)
     assert np.mean([one.p <= 0.05 for one in found]) == pytest.approx(0.8, abs=NEAR)
-
-
-def test_a_planted_decline_of_that_size_is_found():
-    """Of two checkpoints, so that the best is the one that was planted."""
-    rng, error = np.random.default_rng(0), 0.02
-    none = SeedPart(np.zeros(2), np.full(2, np.inf))
-    drawn = error * rng.standard_normal((2, 2000))
-
-    def drop(curve):
-        return decline(curve, curve[:, None] + drawn, none, 0.95)
-
-    planted = drop(np.array([0.5, 0.5])).detectable
-    # One-sided at 5 %, of a difference of two: (1.64 + 0.84) sqrt(2) errors.
-    assert planted == pytest.approx(2.486 * np.sqrt(2) * error, rel=0.05)
-    curves = np.array([0.5 + planted, 0.5]) + error * rng.standard_normal((DRAWS, 2))
-    assert np.mean([drop(curve).p <= 0.05 for curve in curves]) == pytest.approx(0.8, abs=NEAR)

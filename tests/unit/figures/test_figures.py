@@ -238,8 +238,8 @@ def test_bars_cells_and_points_tell_their_numbers(tables):
         in told(draw("base_vs_tuned", at_last_only(tables)))["tuned"]
     )
     assert f"{score}, n {row['n']}, one seed" in told(draw("stopping", tables))["nli_in"]
-    change = tables["cross_evaluation"].filter(train_task="nli", dataset="quiz", index=2)
-    [value] = change["difference"]
+    change = tables["gains"].filter(train_task="nli", dataset="quiz", index=2)
+    [value] = change["gain"]
     cells = told(draw("cross_evaluation", tables))["nli"]
     assert [text for text in cells if text.startswith(f"quiz: {value:.3f} (")]
     points = tables["tradeoff"].filter(train_task="nli", index=2).row(0, named=True)
@@ -263,7 +263,7 @@ def test_scores_with_a_warning_have_a_ring_and_say_which(tables):
 
 def test_a_cell_has_the_rings_of_its_own_score_and_of_its_base_models(tables):
     """One warning of a base model reaches all that were tuned from it, one of a tuned model it."""
-    rows = tables["cross_evaluation"].filter(index=2).sort("train_task", "dataset")
+    rows = tables["gains"].filter(index=2).sort("train_task", "dataset")
     base = rows.row(0, named=True)
     own = rows.filter(pl.col("dataset") != base["dataset"]).row(0, named=True)
     keys = ("checkpoint", "index", "dataset", "format", "shots")

@@ -45,7 +45,7 @@ def test_scores_are_those_of_the_tables(scores):
     found = model_pairs(scores, Settings()).tuned
     key = ["checkpoint", "train_task", "dataset"]
     main = found.filter(pl.col("format") == "default").sort(key)
-    table = make_table("cross_evaluation", scores, Settings()).sort(key)
+    table = make_table("gains", scores, Settings()).rename({"gain": "difference"}).sort(key)
     columns = [*key, "base", "tuned", "difference", "ci_low", "ci_high"]
     assert main.select(columns).equals(table.select(columns))
     turned = [*key, "n", "gained", "lost"]
@@ -53,7 +53,7 @@ def test_scores_are_those_of_the_tables(scores):
         scores.main_view("default", None).pairs().sort(key).select(turned)
     )
     other = Settings(format="io")
-    table = make_table("cross_evaluation", scores, other).sort(key)
+    table = make_table("gains", scores, other).rename({"gain": "difference"}).sort(key)
     assert (
         found.filter(pl.col("format") == "io")
         .sort(key)

@@ -10,7 +10,7 @@ import pytest
 from page_data import page_data
 
 from ptft import language
-from ptft.analysis.tables.learning import FLAGS
+from ptft.analysis.findings_of_study import FIRST_TO_READ
 from ptft.figures import FIGURES
 from ptft.figures.drawing import draw
 from ptft.figures.style import save
@@ -155,8 +155,10 @@ def test_both_languages_say_the_same(name):
 def test_all_labels_have_their_translation():
     said = {question.title for question in QUESTIONS} | set(pages.ALONE.values())
     said |= set(TITLES.values()) | {head for columns in ROWS.values() for head, _ in columns}
-    said |= {spec.title for spec in FIGURES.values()} | set(FLAGS) | set(pages.PAGES.values())
-    said |= {"classification", "generation", "learned", "not learned", "tuned score", "kept"}
+    said |= (
+        {spec.title for spec in FIGURES.values()} | set(FIRST_TO_READ) | set(pages.PAGES.values())
+    )
+    said |= {"classification", "generation", "learned", "not learned"}
     said |= {"rises", "falls", "flat", "undecided", "guessing", "starts below chance", "too low"}
     said |= {"two points", "above guessing", "below chance", "no chance level", "earlier"}
     said |= {"nothing to forget", "did not learn", FAILED, "label without gold", *METHODS.values()}

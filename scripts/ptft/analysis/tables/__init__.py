@@ -33,7 +33,6 @@ TABLES: dict[str, str] = {
     "format_trends": "formats",
     "stopping": "stopping",
     "suspicious": "learning",
-    "cross_evaluation": "forgetting",
     "tradeoff": "remedies",
     "equal_gain": "remedies",
     "remedy_trends": "remedies",

@@ -21,12 +21,8 @@ from ptft.analysis.tables.learning import GUESSED, hidden_labels, suspicious
 from ptft.analysis.tables.overtraining import mean_points
 from ptft.analysis.tables.remedies import (
     REFERENCE,
-    TARGETS,
-    best_gain,
-    chosen,
-    gain_of_all,
+    compared,
     is_reference,
-    most_kept,
     points_of,
     remedy_trends,
 )
@@ -275,7 +271,7 @@ def _changes(view: Scores, scores: Scores, settings: Settings, hidden: list[str]
     own = own.filter(~pl.col("dataset").is_in(hidden)).sort("method", "train_task", "dataset")
     yield _single(own, "added", "gain"), Changes.of(view, own).estimates
     grouped = shown(grouped_pairs(view, scores, settings), scores.arms)
-    grouped = at_last(grouped.filter(pl.col("tuned_for") == "own task"), "group", "method")
+    grouped = at_last(grouped, "group", "method")
     if len(grouped):
         by = ["group", "method", "setting", "checkpoint"]
         means, estimates = mean_changes(grouped, Changes.of(view, grouped), by)
@@ -357,38 +353,22 @@ def _spared(scores: Scores, settings: Settings) -> Iterator[Part]:
     last = dict(points.table.group_by("train_task").agg(pl.col("index").max()).iter_rows())
     rows: list[dict[str, Any]] = []
     made: list[np.ndarray] = []
-    for key, numbers in points.groups():
-        paths = points.paths(numbers)
-        if key["index"] != last[key["train_task"]] or REFERENCE not in paths or len(paths) < 2:
+    for one in compared(points, settings):
+        name = tuple(one.row[part] for part in ("method", "swept", "derived"))
+        if (
+            one.row["index"] != last[one.row["train_task"]]
+            or name == REFERENCE
+            or one.reference_gain <= 0
+        ):
             continue
-        gain, kept = points.take(numbers)
-        least = gain_of_all(gain, paths.values(), settings.gain_margin)
-        if best_gain(gain, paths[REFERENCE])[0] <= 0:
-            continue
-        others = chosen(gain, kept, paths[REFERENCE], least)
-        reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
-        for (method, swept, derived), path in paths.items():
-            if (method, swept, derived) == REFERENCE:
-                continue
-            most, _ = most_kept(gain, kept, path, least)
-            for outer, own in enumerate(chosen(gain, kept, path, least)):
-                # Which models gain enough is found again in each draw: a lower limit covers that.
-                pairs = [(AGAIN, most - reference)]
-                pairs += [(inner, own - other) for inner, other in enumerate(others)]
-                for inner, less in pairs:
-                    rows.append(
-                        {
-                            "question": "spared", "claim": TARGETS[0],
-                            "checkpoint": key["checkpoint"], "train_task": key["train_task"],
-                            "method": method, "swept": swept, "derived": derived,
-                            "n_seeds": points.table["n_seeds"][numbers].min(),
-                            "outer": outer, "inner": inner,
-                        }
-                    )  # fmt: skip
-                    made.append(less)
+        about = one.row | {"question": "spared", "claim": "spared"}
+        for outer, own in enumerate(one.own):
+            # Which models gain enough is found again in each draw: a lower limit covers that.
+            made += [one.spared, *(own - one.others)]
+            inner = range(AGAIN, len(one.others))
+            rows += [about | {"outer": outer, "inner": at} for at in inner]
     if rows:
-        whole = np.array(made)
-        yield pl.DataFrame(rows, infer_schema_length=None), points.kept.estimates(whole)
+        yield pl.DataFrame(rows, infer_schema_length=None), points.kept.estimates(np.array(made))
 
 
 def _overtraining(view: Scores, scores: Scores) -> Iterator[Part]:
@@ -433,13 +413,10 @@ def _trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     None counts on a smaller error than the examples alone make: of many curves of few points some
     lie on a line by luck, and the residuals of these say too little.
     """
-    gains = gain_trends(scores, settings).filter(pl.col("tuned_for") == "own task")
     formats = format_trends(scores, settings).filter(pl.col("dataset") == ALL_DATASETS)
-    remedies = remedy_trends(scores, settings).filter(
-        pl.col("target") == TARGETS[0], ~is_reference()
-    )
+    remedies = remedy_trends(scores, settings).filter(~is_reference())
     parts = {
-        "added": shown(gains, scores.arms),
+        "added": shown(gain_trends(scores, settings), scores.arms),
         "formats": shown(formats, scores.arms).rename({"p": "slope_p"}),
         "spared": remedies,
     }

@@ -1,6 +1,6 @@
 """Effects of fine-tuning on one task on the others.
 
-Tables `forgetting`, `transfer`, `cross_evaluation` and `generic_text`.
+Tables `forgetting`, `transfer` and `generic_text`.
 """
 
 from __future__ import annotations
@@ -90,36 +90,13 @@ def transfer(scores: Scores, settings: Settings) -> pl.DataFrame:
     """The paper's mean ratio of change (its section 6.3): over all tasks, datasets and checkpoints.
 
     One row per (direction, method): ``mrc`` (null where a base score is 0), ``bounded`` and
-    ``difference`` as in table `forgetting`, but pooled over checkpoints, with their intervals;
-    ``lowest`` and ``highest``, the mean ratio of the checkpoints at which it is lowest and highest,
-    with their names. ``opposite``: mrc and bounded have opposite signs. A ratio grows without bound
-    where the base score is close to 0, so one such pair can decide the sign of the mean.
+    ``difference`` as in table `forgetting`, but pooled over checkpoints, with their intervals. A
+    ratio grows without bound where the base score is close to 0, so one such pair can decide the
+    sign of the mean: table `forgetting` has it by checkpoint.
     """
     view = scores.main_view(settings.format, settings.shots)
-    pairs = transfer_pairs(view, settings)
     line = ["direction", *METHOD]
-    table = _pooled(view, pairs, line, settings)
-    ratio = pl.Series("ratio", ratio_change(pairs["value"].to_numpy(), pairs["base"].to_numpy()))
-    by_checkpoint = (
-        pairs.with_columns(ratio)
-        .group_by(*line, "checkpoint", "index", maintain_order=True)
-        .agg(pl.col("ratio").mean())
-        .filter(pl.col("ratio").is_not_nan())
-        .sort("ratio", "index")
-        .group_by(line)
-        .agg(
-            pl.col("ratio").first().alias("lowest"),
-            pl.col("checkpoint").first().alias("lowest_checkpoint"),
-            pl.col("ratio").last().alias("highest"),
-            pl.col("checkpoint").last().alias("highest_checkpoint"),
-        )
-    )
-    opposite = (pl.col("mrc").sign() * pl.col("bounded").sign() < 0).alias("opposite")
-    return (
-        table.join(by_checkpoint, on=line, how="left", nulls_equal=True)
-        .with_columns(opposite)
-        .sort(line)
-    )
+    return _pooled(view, transfer_pairs(view, settings), line, settings).sort(line)
 
 
 def transfer_pairs(view: Scores, settings: Settings) -> pl.DataFrame:
@@ -185,25 +162,6 @@ def _pooled(view: Scores, pairs: pl.DataFrame, by: list[str], settings: Settings
     for other in (measured("bounded", bounded_change), measured("difference", np.subtract)):
         table = table.join(other.drop(COUNTS), on=by, nulls_equal=True)
     return table
-
-
-def cross_evaluation(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Change of every tuned model on every dataset, at every checkpoint.
-
-    One row per (checkpoint, arm, dataset): base, tuned, difference (with its interval) and
-    bounded, the relative change (tuned - base) / max(tuned, base).
-    """
-    view = scores.main_view(settings.format, settings.shots)
-    pairs = view.pairs().sort("index", *ARM, "family", "dataset")
-    tuned, base = pairs["value"].to_numpy(), pairs["base"].to_numpy()
-    table = pairs.select(
-        *(*CHECKPOINT, *ARM, "domain", "family", "dataset", "kind", "format", "shots", "metric"),
-        "base",
-        pl.col("value").alias("tuned"),
-        (pl.col("value") - pl.col("base")).alias("difference"),
-        pl.Series("bounded", bounded_change(tuned, base), dtype=pl.Float64),
-    )
-    return with_comparison(table, Changes.of(view, pairs).estimates, settings.level)
 
 
 AGREEMENT = ("nats_per_token", "cross_entropy_to_base", "same_top_token")

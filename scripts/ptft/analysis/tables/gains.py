@@ -133,19 +133,16 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-LINE = ["group", "tuned_for", *METHOD]
+LINE = ["group", *METHOD]
 
 
 def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Mean gain over the datasets of each group, by checkpoint.
 
-    A dataset counts with the models tuned for it (domain `in`; ``tuned_for`` "own task"). One that
-    no task trains for counts with the models tuned within its family ("own family") and with the
-    others ("other tasks"), in rows of their own: what
-    fine-tuning does to a skill it did not aim at is not to be averaged with what it aimed at.
-    Each (task, dataset) pair weighs the same.
+    A dataset counts with the models tuned for it (domain `in`). Each (task, dataset) pair weighs
+    the same.
 
-    One row per (group, tuned_for, method, checkpoint): gain, its interval, n_cells, datasets, and
+    One row per (group, method, checkpoint): gain, its interval, n_cells, datasets, and
     ``complete``, false where a pair that other checkpoints have is missing.
     """
     view = scores.main_view(settings.format, settings.shots)
@@ -156,26 +153,16 @@ def group_gains(scores: Scores, settings: Settings) -> pl.DataFrame:
 
 
 def grouped_pairs(view: Scores, scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Rows of ``Scores.pairs`` that count for a group, with columns group and tuned_for."""
+    """Rows of ``Scores.pairs`` on the tasks' own test sets, with their group."""
     group_of = groups(scores, settings).select("dataset", "group")
-    inside = pl.col("domain") == "in"
-    return (
-        view.pairs()
-        .join(group_of, on="dataset")
-        .filter(inside | ~inside.any().over("dataset"))
-        .with_columns(
-            pl.col("domain")
-            .replace_strict({"in": "own task", "out": "own family"}, default="other tasks")
-            .alias("tuned_for")
-        )
-    )
+    return view.pairs().filter(domain="in").join(group_of, on="dataset")
 
 
 @once
 def gain_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the mean gain of a group of datasets (table `group_gains`) changes over pre-training.
 
-    One row per (group, tuned_for, method): gain_first and gain_last, the mean gains at both ends,
+    One row per (group, method): gain_first and gain_last, the mean gains at both ends,
     and slope, that of the least-squares line through all of them, per checkpoint, with an interval
     and a p-value (slope_p) that treat the checkpoints as a sample: a t-test from their scatter
     about the line, with what the examples add to it. Checkpoints where a pair of task and dataset
@@ -207,8 +194,7 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     The paper's Table 6: mean over (task, dataset) pairs of tuned minus base, one row per (group,
     method, checkpoint). ``gain`` counts every dataset once; ``gain_as_published`` counts those of
-    ``paper_double_counted`` twice, as the published numbers do; ``double_counting`` is the
-    difference.
+    ``paper_double_counted`` twice, as the published numbers do.
     """
     view = scores.main_view(settings.format, settings.shots)
     group = pl.col("dataset").replace_strict(
@@ -224,17 +210,11 @@ def paper_groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     by = [*line, *CHECKPOINT]
     table = aggregate(pairs, "gain", Changes.of(view, pairs), by, settings.level)
     twice = pairs.filter(pl.col("dataset").is_in(settings.paper_double_counted))
-    once, published = (
-        rows.group_by(by, maintain_order=True).agg(
-            (pl.col("value") - pl.col("base")).mean().alias(name)
-        )
-        for rows, name in ((pairs, "once"), (pl.concat([pairs, twice]), "gain_as_published"))
+    published = (
+        pl.concat([pairs, twice])
+        .group_by(by)
+        .agg(gain_as_published=(pl.col("value") - pl.col("base")).mean())
     )
     return (
-        flag_incomplete(table, line)
-        .join(once, on=by, nulls_equal=True)
-        .join(published, on=by, nulls_equal=True)
-        .with_columns((pl.col("gain_as_published") - pl.col("once")).alias("double_counting"))
-        .drop("once")
-        .sort(*line, "index")
+        flag_incomplete(table, line).join(published, on=by, nulls_equal=True).sort(*line, "index")
     )

@@ -44,29 +44,6 @@ CONSTANT_ANSWER = pl.col("chance").is_not_null() & (pl.col("prediction_share") =
 GUESSED = (CONSTANT_ANSWER | NEAR_CONSTANT).fill_null(False)
 BELOW_CHANCE = pl.col("value") + 2 * pl.col("stderr").fill_null(0) < pl.col("chance") - FAR_BELOW
 
-# Flag -> what it means, for whoever reads the table.
-FLAGS = {
-    "near perfect untuned": (
-        "a base model is right on 99 % or more, more than a constant answer would be on real "
-        "labels; check the gold labels (hidden test labels?)"
-    ),
-    "one gold label": "99 % or more of the gold labels are the same",
-    "constant answer": "the model gives the same answer to every example",
-    "near-constant answer": "the model gives one answer to 90 % or more of the examples, more "
-    "often than the most frequent label is right",
-    "unlikely labels": "the labels have less than 1 % of the probability together: which of them "
-    "is likeliest compares what the model would not say",
-    "empty answers": "a quarter of the answers or more have no text: a gain or a loss may be of "
-    "text at all, not of what it says",
-    "cut answers": "a quarter of the answers or more end by their length: a gain or a loss may be "
-    "of when answers end, not of what they say",
-    "no variance": "every example has the same score",
-    "same score twice": "exactly the same score at several checkpoints: a constant answer, or one "
-    "model evaluated under two names",
-    "shots cut": "most prompts lost shots to fit the context: fewer shots than stated",
-    "below chance": "clearly worse than guessing: labels may be swapped",
-}
-
 
 def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
     """Datasets of a table `suspicious` with invalid scores: their labels seem to be hidden.
@@ -89,9 +66,9 @@ def hidden_labels(suspicious: pl.DataFrame) -> list[str]:
 def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Cells flagged from the numbers alone, in every format and number of shots.
 
-    One row per (cell, flag); a cell may have several. ``meaning`` explains the flag (``FLAGS``).
-    Without per-example results the gold labels and answers are not known, and only the flags
-    that follow from scores, errors and chance are raised.
+    One row per (cell, flag); a cell may have several. The page says what each means. Without
+    per-example results the gold labels and answers are not known, and only the flags that follow
+    from scores, errors and chance are raised.
     """
     choice = pl.col("chance").is_not_null()
     cell = [*ARM, "dataset", "format", "shots", "value"]
@@ -121,9 +98,7 @@ def suspicious(scores: Scores, settings: Settings) -> pl.DataFrame:
         "shots", "metric", "n", "chance", "value", "stderr",
     ]  # fmt: skip
     flagged = [
-        cells.filter(test.fill_null(False)).select(
-            *columns, pl.lit(flag).alias("flag"), pl.lit(FLAGS[flag]).alias("meaning")
-        )
+        cells.filter(test.fill_null(False)).select(*columns, flag=pl.lit(flag))
         for flag, test in tests.items()
     ]
     return pl.concat(flagged).sort("flag", "dataset", *ARM, "format", "shots", "index")

@@ -9,66 +9,64 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import schema
-from ptft.analysis.estimates import Change, Estimates, SeedPart, with_interval
+from ptft.analysis.estimates import Estimates, SeedPart, with_interval
 from ptft.analysis.scores import ARM, BASE, CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.forgetting import bounded_change
-from ptft.analysis.tables.learning import adjusted
 from ptft.analysis.tables.remedies import Versions, mean_points
-from ptft.analysis.trends import Axis, curve_scatter, decline
+from ptft.analysis.trends import Axis, curve_scatter
 from ptft.analysis.tuned_models import CHOSEN
 
 CURVE = ["train_task", "method", "swept", "setting"]
-# Measure -> domain of the datasets that it averages, and what of tuned and base scores it takes.
-MEASURES: dict[str, tuple[str, Change]] = {
-    "tuned score": ("in", lambda tuned, base: tuned),
-    "gain": ("in", np.subtract),
-    "kept": ("cross", bounded_change),
-}
 
 
 def overtraining(scores: Scores, settings: Settings) -> pl.DataFrame:
-    """Whether the last checkpoint is worse to fine-tune from than the best one.
+    """How far the last checkpoint is worse to fine-tune from than the best one.
 
-    One row per (task, method, setting, measure). Measures: ``tuned score`` and ``gain``, means over
-    the task's own test sets; ``kept``, the mean bounded change on other families. A setting,
-    such as a learning rate, is the same at all checkpoints; "(chosen)" is the one that validation
-    chooses at each (table `arms`): a decline at a fixed rate may only mean that the later
-    checkpoint needs another one.
+    One row per (task, method, setting), by the mean tuned score on the task's own test sets. A
+    setting, such as a learning rate, is the same at all checkpoints; "(chosen)" is the one that
+    validation chooses at each (table `arms`): a decline at a fixed rate may only mean that the
+    later checkpoint needs another one.
 
-    drop = best - last; drop_low, its lower limit, and p are corrected for selecting the best
-    (``ptft.analysis.trends``), p_adjusted over the table as well (Benjamini and Hochberg,
-    1995); drop_detectable is the smallest true drop found with a power of 80 %. All of it is about
-    these checkpoints: ``twins`` says how far two models that should be alike differ in this measure
+    drop = best - last. The best of several noisy scores is too high: what is shown of the drop is
+    the claim `drop` of table `claims`, of the setting that the page is about. All of it is about
+    these checkpoints: ``twins`` says how far two models that should be alike differ in this score
     (table `noise`). Public checkpoints also differ in their pre-training learning rate, and a
     falling rate alone makes weights more sensitive. best_pretraining_lr and last_pretraining_lr are
     these rates, if the model's file has them.
     """
     view = scores.main_view(settings.format, settings.shots)
-    pairs = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
     rates, axis = _pretraining_rates(scores.arms), Axis.of(scores.checkpoints)
+    means, versions = tuned_means(view)
+    whole = pl.col("datasets") == pl.col("datasets").last().over(CURVE)
+    curves = (
+        means.with_row_index("point")
+        .sort("index")
+        .filter(whole)
+        .group_by(CURVE, maintain_order=True)
+        .agg("point", "checkpoint", "index", pl.col("n_seeds").min())
+        .filter(pl.col("point").list.len() > 1)
+        .sort(CURVE, nulls_last=False)
+    )
     rows = []
-    for measure, (domain, change) in MEASURES.items():
-        means, versions = mean_points(view, pairs.filter(pl.col("domain") == domain), change)
-        whole = pl.col("datasets") == pl.col("datasets").last().over(CURVE)
-        curves = (
-            means.with_row_index("point")
-            .sort("index")
-            .filter(whole)
-            .group_by(CURVE, maintain_order=True)
-            .agg("point", "checkpoint", "index", pl.col("n_seeds").min())
-            .filter(pl.col("point").list.len() > 1)
-            .sort(CURVE, nulls_last=False)
-        )
-        for curve in curves.iter_rows(named=True):
-            row = _row(curve, measure, versions, settings.level, rates)
-            points = curve["point"]
-            by_seed = versions.values[points, 1 + versions.draws :]
-            places = axis.places[curve["index"]]
-            found = curve_scatter(places, versions.values[points, 0], by_seed)
-            rows.append(row | {"twins": found.twins, "twins_of": found.twins_of})
-    table = pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
-    return table.with_columns(p_adjusted=adjusted(table["p"]))
+    for curve in curves.iter_rows(named=True):
+        whole = versions.values[curve["point"]]
+        values, names = whole[:, 0], curve["checkpoint"]
+        row = {name: curve[name] for name in (*CURVE, "n_seeds")}
+        row |= {"fixed": curve["setting"] != CHOSEN, "n_checkpoints": len(names)}
+        for end, at in (("best", int(np.argmax(values))), ("last", -1)):
+            row |= {f"{end}_checkpoint": names[at], f"{end}_pretraining_lr": rates.get(names[at])}
+            row[end] = values[at]
+        found = curve_scatter(axis.places[curve["index"]], values, whole[:, 1 + versions.draws :])
+        row |= {"drop": row["best"] - row["last"], "twins": found.twins, "twins_of": found.twins_of}
+        rows.append(row)
+    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def tuned_means(view: Scores) -> tuple[pl.DataFrame, Versions]:
+    """The mean tuned score of each model on its task's own test sets."""
+    trained = pl.col("train_task").is_not_null() & pl.col("derived").is_null()
+    pairs = view.pairs().filter(trained, domain="in")
+    return mean_points(view, pairs, lambda tuned, base: tuned)
 
 
 def _pretraining_rates(arms: pl.DataFrame | None) -> dict[str, float | None]:
@@ -78,31 +76,13 @@ def _pretraining_rates(arms: pl.DataFrame | None) -> dict[str, float | None]:
     return dict(arms.select("checkpoint", "pretraining_lr").unique().iter_rows())
 
 
-def _row(
-    curve: dict, measure: str, versions: Versions, level: float, rates: dict[str, float | None]
-) -> dict:
-    points, names = curve["point"], curve["checkpoint"]
-    estimates = versions.estimates(versions.values[points])
-    seeds = estimates.seeds
-    assert seeds is not None
-    last = SeedPart(*(np.repeat(one[-1:], len(points)) for one in (seeds.variance, seeds.freedom)))
-    found = decline(estimates.values, estimates.draws[:], SeedPart.total([seeds, last]), level)
-    row = {name: curve[name] for name in (*CURVE, "n_seeds")}
-    row |= {"measure": measure, "fixed": curve["setting"] != CHOSEN, "n_checkpoints": len(points)}
-    for end, at in (("best", found.best), ("last", -1)):
-        row |= {f"{end}_checkpoint": names[at], f"{end}_pretraining_lr": rates.get(names[at])}
-        row[end] = estimates.values[at]
-    tested = {"drop_low": found.low, "drop_detectable": found.detectable, "p": found.p}
-    return row | {"drop": found.drop} | tested
-
-
 SCHEMA = schema(
     *CURVE,
-    *("measure", "fixed", "n_seeds", "n_checkpoints"),
+    *("fixed", "n_seeds", "n_checkpoints"),
     *("best_checkpoint", "best_pretraining_lr", "best"),
     *("last_checkpoint", "last_pretraining_lr", "last"),
-    *("drop", "drop_low", "drop_detectable", "p", "twins", "twins_of"),
-    **dict.fromkeys(["measure", "best_checkpoint", "last_checkpoint"], pl.String),
+    *("drop", "twins", "twins_of"),
+    **dict.fromkeys(["best_checkpoint", "last_checkpoint"], pl.String),
     fixed=pl.Boolean,
 )
 
@@ -213,60 +193,21 @@ def noise_sensitivity(scores: Scores, settings: Settings) -> pl.DataFrame:
     return with_interval(table, slopes, settings.level)
 
 
-NOISED = "noised score"
-SETTING = ["train_task", "method", "swept", "setting", "derived", "strength"]
-
-
 def along_pretraining(scores: Scores, settings: Settings) -> pl.DataFrame:
     """The scores that table `overtraining` compares, by checkpoint.
 
-    One row per (checkpoint, task, method, setting, measure): ``value`` is the mean over
-    ``datasets`` of that measure, with the interval over examples and, if there are several, seeds;
-    ``fixed`` is false under the setting "(chosen)", the one that validation chooses at each
-    checkpoint. Rows of the measure "noised score" have no task: the mean score of base models on
-    all datasets with noise on their weights, by strength (table `noise_sensitivity`), and without
-    noise.
+    One row per (checkpoint, task, method, setting): ``value`` is the mean tuned score over
+    ``datasets``, with the interval over examples and, if there are several, seeds; ``fixed`` is
+    false under the setting "(chosen)", the one that validation chooses at each checkpoint.
     """
-    view = scores.main_view(settings.format, settings.shots)
-    tuned = view.pairs().filter(pl.col("train_task").is_not_null(), pl.col("derived").is_null())
-    parts = [
-        _measured(view, tuned.filter(pl.col("domain") == domain), measure, change, settings.level)
-        for measure, (domain, change) in MEASURES.items()
-    ]
-    noised = _noised(view)
-    parts.append(_measured(view, noised, NOISED, lambda score, base: score, settings.level))
-    return pl.concat(parts)
-
-
-def _noised(view: Scores) -> pl.DataFrame:
-    """Base models with noise, and without it on the datasets that noised ones are scored on."""
-    base = view.cells.filter(BASE).select(
-        "checkpoint", "dataset", pl.col("value").alias("base"), pl.col("row").alias("base_row")
-    )
-    noisy = view.cells.filter(pl.col("method").is_null(), pl.col("derived") == NOISE)
-    pairs = noisy.join(base, on=["checkpoint", "dataset"])
-    still = pairs.unique(["checkpoint", "dataset"], maintain_order=True).with_columns(
-        strength=pl.lit(0.0),
-        value="base",
-        row="base_row",
-        n_seeds=pl.lit(1, pairs.schema["n_seeds"]),
-    )
-    return pl.concat([still, pairs.filter(pl.col("strength") > 0)], how="diagonal_relaxed")
-
-
-def _measured(
-    view: Scores, pairs: pl.DataFrame, measure: str, change, level: float
-) -> pl.DataFrame:
-    """One measure of all models."""
-    means, versions = mean_points(view, pairs, change)
+    means, versions = tuned_means(scores.main_view(settings.format, settings.shots))
+    values = versions.values if len(means) else np.empty((0, 1))
     table = means.select(
         *CHECKPOINT,
-        *SETTING,
-        pl.lit(measure).alias("measure"),
-        (pl.col("setting").ne_missing(pl.lit(CHOSEN))).alias("fixed"),
-        pl.col("n_seeds").cast(pl.Int64),
-        "datasets",
-        pl.Series("value", versions.values[:, 0] if len(means) else [], pl.Float64),
+        *CURVE,
+        fixed=pl.col("setting").ne_missing(pl.lit(CHOSEN)),
+        n_seeds=pl.col("n_seeds").cast(pl.Int64),
+        datasets="datasets",
+        value=pl.Series(values[:, 0], dtype=pl.Float64),
     )
-    values = versions.values if len(means) else np.empty((0, 1))
-    return with_interval(table, versions.estimates(values), level)
+    return with_interval(table, versions.estimates(values), settings.level)

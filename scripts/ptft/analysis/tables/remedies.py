@@ -9,10 +9,9 @@ from the draws, with thresholds computed in each draw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 import polars as pl
@@ -32,7 +31,7 @@ from ptft.analysis.scores import CHECKPOINT, Scores, once
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import POWER, small_sample_quantile
 from ptft.analysis.tables.forgetting import bounded_change
-from ptft.analysis.tables.learning import adjusted, curve_of, trend_table
+from ptft.analysis.tables.learning import curve_of, trend_table
 from ptft.analysis.tuned_models import CHOSEN
 from ptft.models.snapshots import SNAPSHOT
 
@@ -65,13 +64,10 @@ def _without_gaps(draws: np.ndarray) -> np.ndarray:
 
 
 def on_front(gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """(P, V) whether no other point has as much of one and more of the other; (P, V) each."""
-    front = np.ones(gain.shape, dtype=bool)
-    for point in range(len(gain)):
-        as_good = (gain >= gain[point]) & (kept >= kept[point])
-        better = (gain > gain[point]) | (kept > kept[point])
-        front[point] = ~(as_good & better).any(axis=0)
-    return front
+    """(P,) whether no other point has as much of one and more of the other; (P,) each."""
+    as_good = (gain >= gain[:, None]) & (kept >= kept[:, None])
+    better = (gain > gain[:, None]) | (kept > kept[:, None])
+    return np.logical_not((as_good & better).any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,7 @@ class Path:
     """pairs between which every mixture exists (interpolated weights)"""
 
 
-def most_kept(
-    gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def most_kept(gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray) -> np.ndarray:
     """The most that a path keeps at a gain of at least ``least``.
 
     Between two linked points both quantities are assumed linear, so the best is at one of them or
@@ -96,40 +90,30 @@ def most_kept(
         least: (V,)
 
     Returns:
-        most: (V,) NaN if the path does not reach that gain.
-        share: (V,) where on the path it is: index of the point in ``path.points``, plus the
-            fraction of the way to the next if it is between two linked points.
+        (V,) NaN if the path does not reach that gain.
     """
-    values, shares, reaches = _candidates(gain, kept, path, least)
-    values = np.where(reaches, values, -np.inf)
-    best = np.argmax(values, axis=0)[None]
-    most = np.take_along_axis(values, best, axis=0)[0]
-    share = np.take_along_axis(shares, best, axis=0)[0]
-    reached = np.isfinite(most)
-    return np.where(reached, most, np.nan), np.where(reached, share, np.nan)
+    values, reaches = _candidates(gain, kept, path, least)
+    most = np.where(reaches, values, -np.inf).max(axis=0)
+    return np.where(np.isfinite(most), most, np.nan)
 
 
 def _candidates(
     gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kept part of each point and link of a path, its place, and whether it gains enough: (K, V).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kept part of each point and link of a path, and whether it gains enough: (K, V).
 
     A link is where its line crosses ``least``, NaN where it does not.
     """
-    places = {row: at for at, row in enumerate(path.points)}
     values = [kept[row] for row in path.points]
-    shares = [np.full(len(least), float(at)) for at in range(len(path.points))]
     reaches = [gain[row] >= least for row in path.points]
     for one, other in path.links:
-        rise = gain[other] - gain[one]
         with np.errstate(divide="ignore", invalid="ignore"):
-            way = (least - gain[one]) / rise
+            way = (least - gain[one]) / (gain[other] - gain[one])
         crosses = (way > 0) & (way < 1)
         way = np.where(crosses, way, 0.0)
         values.append(np.where(crosses, kept[one] + way * (kept[other] - kept[one]), np.nan))
-        shares.append(places[one] + way * (places[other] - places[one]))
         reaches.append(crosses)
-    return np.array(values), np.array(shares), np.array(reaches)
+    return np.array(values), np.array(reaches)
 
 
 def chosen(gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray) -> np.ndarray:
@@ -137,7 +121,7 @@ def chosen(gain: np.ndarray, kept: np.ndarray, path: Path, least: np.ndarray) ->
 
     Those that gain enough by the estimate, in all versions, whether or not they gain enough there.
     """
-    values, _, reaches = _candidates(gain, kept, path, least)
+    values, reaches = _candidates(gain, kept, path, least)
     return values[reaches[:, 0]]
 
 
@@ -180,16 +164,6 @@ def best_gain(gain: np.ndarray, path: Path) -> np.ndarray:
 def gain_of_all(gain: np.ndarray, paths: Iterable[Path], margin: float) -> np.ndarray:
     """The gain (V,) that every path reaches: the lowest best gain of a path, minus ``margin``."""
     return np.min([best_gain(gain, path) for path in paths], axis=0) - margin
-
-
-def reduction(most: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Share of the reference's forgetting that is spared: 1 - forgotten / forgotten_reference.
-
-    Both arguments are what is kept: 0 for everything, negative for less (Watts et al. 2026, arXiv
-    2605.02105, use it for losses). NaN if the reference forgets nothing.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(reference < 0, 1 - most / reference, np.nan)
 
 
 # What was done to a checkpoint, apart from the task and the seed.
@@ -316,9 +290,6 @@ def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.D
     return groups.drop("position"), versions
 
 
-TEXT = "text_change"
-
-
 def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     """Every tuned model's gain on its task and what it keeps on other families.
 
@@ -326,41 +297,25 @@ def tradeoff(scores: Scores, settings: Settings) -> pl.DataFrame:
     is the mean of tuned minus base over the task's own test sets; ``kept`` the mean bounded change,
     (tuned - base) / max(tuned, base), over the datasets of other families: 0 is all, -1 nothing.
     ``front``: no other model of this checkpoint and task, the base model (0, 0) included, has as
-    much of one and more of the other; ``front_share``: the share of the resamples in which that is
-    so.
+    much of one and more of the other.
 
-    ``text_change`` is what it keeps of generic text: bits per byte, tuned minus base, their mean
-    over the text datasets: above 0 something is lost; null without text.
-
-    All have paired intervals and the smallest true difference found with a power of 80 % (suffix
+    Both have paired intervals and the smallest true difference found with a power of 80 % (suffix
     ``_detectable``).
     """
     points = points_of(scores, settings)
-    fronts = np.ones((len(points.table), points.gain.draws + 1), dtype=bool)
+    front = np.ones(len(points.table), dtype=bool)
     for _, rows in points.groups():
         gain, kept = points.take(rows)
-        fronts[rows] = on_front(gain, kept)[:-1, : fronts.shape[1]]
+        front[rows] = on_front(gain[:, 0], kept[:, 0])[:-1]
     table = points.table
     for name, part in (("gain", points.gain), ("kept", points.kept)):
         estimates = part.estimates(part.values)
         table = with_estimates(table, name, estimates, settings.level)
-    table = table.with_columns(
-        pl.Series("front", fronts[:, 0]),
-        pl.Series("front_share", fronts[:, 1:].mean(axis=1), pl.Float64),
-    )
-    if scores.texts is None:
-        unknown = (TEXT, *(f"{TEXT}_{part}" for part in (*INTERVAL, DETECTABLE)))
-        return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in unknown)
-    means, versions = mean_points(scores.texts, scores.texts.pairs(), np.subtract)
-    estimates = versions.estimates(versions.values)
-    told = with_estimates(means.select(POINT), TEXT, estimates, settings.level)
-    return table.join(told, on=POINT, how="left", nulls_equal=True, maintain_order="left")
+    return table.with_columns(front=pl.Series(front))
 
 
 REFERENCE = ("full", None, None)
 """path that others are compared with: full fine-tuning at any learning rate"""
-TARGETS = ("every method's", "most of full fine-tuning's")
-ADDED = ("kept", "spared", "reduction")
 
 
 def is_reference() -> pl.Expr:
@@ -376,132 +331,97 @@ def equal_gain(scores: Scores, settings: Settings) -> pl.DataFrame:
 
     A method is a (method, swept settings, derivation), with its settings and strengths to choose
     from; along interpolated weights, gain and kept are linear between two strengths. Learning
-    rates do not make a method. ``enough`` is, by ``target``: the gain that every method
-    reaches, i.e. the worst method's best, less ``gain_margin``; or ``gain_share`` of the best gain
-    of full fine-tuning, which a method may miss (``reached`` false). In each resample it is found
-    again, and so is the best model. Limits cover the choice of the best
-    model, of the method and of full fine-tuning (:func:`limits_of_best`), and which gain enough.
+    rates do not make a method. ``enough`` is the gain that every method reaches, i.e. the worst
+    method's best, less ``gain_margin``. In each resample it is found again, and so is the best
+    model. Limits cover the choice of the best model, of the method and of full fine-tuning
+    (:func:`limits_of_best`), and which gain enough.
 
-    One row per (checkpoint, task, target, method): ``kept`` at that gain (as in table `tradeoff`),
-    ``spared`` = kept less that of full fine-tuning, ``reduction`` = the share of full fine-tuning's
-    forgetting that is spared (null where it forgets nothing), each with its interval; null where
-    fewer than ``level`` of the resamples reach the gain, of which ``reached_share`` is the share.
+    One row per (checkpoint, task, method): ``kept`` at that gain (as in table `tradeoff`), and
+    ``spared`` = kept less that of full fine-tuning, each with its interval.
     ``spared_detectable``: the smallest true difference found with a power of 80 %.
-    ``at``: index of the model among the method's; a fraction lies between two models.
     """
     points = points_of(scores, settings)
-    return _table(compared(points, settings), points.gain.draws, settings.level)
+    rows = [_row(one, points.gain.draws, settings.level) for one in compared(points, settings)]
+    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One method at one target: its row of :func:`equal_gain`, less what ``versions`` give it."""
+    """One method at the gain that all reach.
+
+    Attributes:
+        row: of :func:`equal_gain`, less kept and spared.
+        kept, spared: (V,)
+        own, others: (K, V) what candidates of the method, and of full fine-tuning, keep.
+        reference_gain: the best of full fine-tuning.
+    """
 
     row: dict
-    versions: dict[str, np.ndarray]
-    """of ``ADDED``, (V,) each"""
+    kept: np.ndarray
+    spared: np.ndarray
     own: np.ndarray
     others: np.ndarray
-    """(K, V) what candidates of the method, and of full fine-tuning, keep"""
-
-    def limits(self, name: str, draws: int, level: float) -> tuple[float, float, float]:
-        """Of one of ``ADDED``: see :func:`limits_of_best`."""
-        pairs = (
-            np.repeat(self.own, len(self.others), axis=0),
-            np.tile(self.others, (len(self.own), 1)),
-        )
-        made: dict[str, Callable[..., np.ndarray]] = {
-            "kept": lambda own, _: self.own,
-            "spared": np.subtract,
-            "reduction": reduction,
-        }
-        return limits_of_best(made[name](*pairs), draws, level)
+    reference_gain: float
 
 
 def compared(points: Points, settings: Settings) -> Iterator[Compared]:
-    """The methods at each checkpoint and task, by target; nothing without full fine-tuning."""
-    draws = points.gain.draws
+    """The methods at each checkpoint and task; nothing without full fine-tuning."""
     for key, numbers in points.groups():
         gain, kept = points.take(numbers)
         paths = points.paths(numbers)
         if REFERENCE not in paths or len(paths) < 2:
             continue
-        enough = {
-            TARGETS[0]: gain_of_all(gain, paths.values(), settings.gain_margin),
-            TARGETS[1]: settings.gain_share * best_gain(gain, paths[REFERENCE]),
-        }
-        n_seeds = points.table["n_seeds"][numbers].min()
-        for (target, least), (name, path) in product(enough.items(), paths.items()):
-            most, at = most_kept(gain, kept, path, least)
-            reference, _ = most_kept(gain, kept, paths[REFERENCE], least)
-            row = {
-                "target": target,
-                **dict(zip(("method", "swept", "derived"), name, strict=True)),
-                "enough": least[0],
-                "best_gain": best_gain(gain, path)[0],
-                "reached": bool(np.isfinite(most[0])),
-                "reached_share": float(np.isfinite(most[1 : 1 + draws]).mean()),
-                "at": None if np.isnan(at[0]) else at[0],
-                "n_seeds": n_seeds,
-            }
-            versions = (most, most - reference, reduction(most, reference))
-            yield Compared(
-                key | row,
-                dict(zip(ADDED, versions, strict=True)),
-                chosen(gain, kept, path, least),
-                chosen(gain, kept, paths[REFERENCE], least),
-            )
+        enough = gain_of_all(gain, paths.values(), settings.gain_margin)
+        reference = most_kept(gain, kept, paths[REFERENCE], enough)
+        others = chosen(gain, kept, paths[REFERENCE], enough)
+        best = best_gain(gain, paths[REFERENCE])[0]
+        told = {"enough": enough[0], "n_seeds": points.table["n_seeds"][numbers].min()}
+        for name, path in paths.items():
+            row = key | dict(zip(("method", "swept", "derived"), name, strict=True)) | told
+            most = most_kept(gain, kept, path, enough)
+            own = chosen(gain, kept, path, enough)
+            yield Compared(row, most, most - reference, own, others, best)
 
 
-def _table(found: Iterable[Compared], draws: int, level: float) -> pl.DataFrame:
-    rows = []
-    for one in found:
-        row = dict(one.row)
-        for name in ADDED:
-            whole = one.versions[name][None]
-            value, drawn = float(whole[0, 0]), whole[0, 1 : 1 + draws]
-            told = [np.nan] * 4
-            if np.isfinite(drawn).mean() >= level:
-                low, high, least = one.limits(name, draws, level)
-                # Which models gain enough is found again in each draw: limits cover that, too.
-                _, lowest, highest = Versions(whole, draws).estimates(whole).interval(level)
-                low, high = min(low, lowest[0] - value), max(high, highest[0] - value)
-                told = [float(np.nanstd(drawn)), value + low, value + high, least]
-            names = (*INTERVAL, DETECTABLE)
-            row |= {name: value} | {
-                f"{name}_{part}": n for part, n in zip(names, told, strict=True)
-            }
-        rows.append(row)
-    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
+def _row(one: Compared, draws: int, level: float) -> dict:
+    row = dict(one.row)
+    pairs = (one.own[:, None] - one.others).reshape(-1, one.own.shape[1])
+    for name, whole, candidates in (
+        ("kept", one.kept, one.own),
+        ("spared", one.spared, pairs),
+    ):
+        low, high, least = limits_of_best(candidates, draws, level)
+        # Which models gain enough is found again in each draw: limits cover that, too.
+        found = Versions(whole[None], draws).estimates(whole[None]).interval(level)
+        stderr, lowest, highest = (float(part[0]) for part in found)
+        ends = np.minimum(whole[0] + low, lowest), np.maximum(whole[0] + high, highest)
+        told = zip((*INTERVAL, DETECTABLE), (stderr, *ends, least), strict=True)
+        row |= {name: whole[0]} | {f"{name}_{part}": value for part, value in told}
+    return row
 
 
 SCHEMA = schema(
-    *(*CHECKPOINT, "train_task", "target", "method", "swept", "derived", "enough", "best_gain"),
-    *("reached", "reached_share", "at", "n_seeds"),
+    *(*CHECKPOINT, "train_task", "method", "swept", "derived", "enough", "n_seeds"),
     *("kept", *(f"kept_{end}" for end in INTERVAL)),
     *("spared", *(f"spared_{end}" for end in (*INTERVAL, DETECTABLE))),
-    *("reduction", *(f"reduction_{end}" for end in INTERVAL)),
-    target=pl.String,
-    reached=pl.Boolean,
 )
-"""against nothing kept, and as a share, there is no difference to be found"""
+"""against nothing kept there is no difference to be found"""
 
 
-LINE = ["train_task", "target", "method", "swept", "derived"]
+LINE = ["train_task", "method", "swept", "derived"]
 
 
 @once
 def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     """How the forgetting that a method spares at equal gain changes over pre-training.
 
-    One row per (task, target, method): spared_first and spared_last, at the earliest and the latest
-    checkpoint at which the method gains enough, n_checkpoints of these, and slope, that of the
+    One row per (task, method): spared_first and spared_last, at the earliest and the latest
+    checkpoint at which methods are compared, n_checkpoints of these, and slope, that of the
     least-squares line per checkpoint, with an interval and a p-value that treat the checkpoints as
-    a sample (as in table `gain_trends`; null with fewer than three). ``p_adjusted`` is adjusted
-    over the table (Benjamini and Hochberg, 1995).
+    a sample (as in table `gain_trends`; null with fewer than three).
     """
     points = points_of(scores, settings)
-    found = [(one.row, one.versions["spared"]) for one in compared(points, settings)]
+    found = [(one.row, one.spared) for one in compared(points, settings)]
     spared = [versions for _, versions in found]
     schema = {**dict.fromkeys(LINE, pl.String), "index": pl.Int64}
     curves = (
@@ -517,5 +437,4 @@ def remedy_trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     )
     draws = np.array([row[1 : 1 + points.gain.draws] for row in spared])
     trends = trend_table(draws, curves, scores.checkpoints, settings.level)
-    table = pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")
-    return table.with_columns(p_adjusted=adjusted(table["slope_p"]))
+    return pl.concat([curves.drop("index", "values", "rows"), trends], how="horizontal")

@@ -10,7 +10,7 @@ import polars as pl
 from ptft.analysis.estimates import with_estimates
 from ptft.analysis.scores import CHECKPOINT, Scores
 from ptft.analysis.settings import Settings
-from ptft.analysis.tables.remedies import Points, points_of
+from ptft.analysis.tables.remedies import points_of
 from ptft.models.snapshots import SNAPSHOT, update_of
 
 TRAINING = [*CHECKPOINT, "train_task", "method", "swept", "setting"]
@@ -27,13 +27,9 @@ def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
     less those of the point; where the gain is there and ``later_kept`` is below 0, forgetting goes
     on without it. All have paired intervals and the smallest true difference found with a power of
     80 %.
-
-    ``best``: stopping there would have kept most, among the points that gain at most
-    ``gain_margin`` less than the end (of equal ones the earliest). ``best_share``: the share of the
-    resamples in which that is so.
     """
     points = points_of(scores, settings)
-    places, bests = [], []
+    places = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
     table = _placed(points.table, scores.arms)
     for _, own in table.group_by(TRAINING, maintain_order=True):
@@ -48,9 +44,12 @@ def along_finetuning(scores: Scores, settings: Settings) -> pl.DataFrame:
             later[-1] = np.nan  # nothing comes after the end
             found[name].append(values)
             found[f"later_{name}"].append(later)
-        bests.append(best_point(gain, kept, settings.gain_margin))
-    made = pl.concat(places) if places else table.clear()
-    return _with_measures(made.drop("row"), points, found, bests, settings.level)
+    made = (pl.concat(places) if places else table.clear()).drop("row")
+    versions = points.gain.values.shape[1]
+    for name, measured in found.items():
+        whole = np.concatenate(measured) if measured else np.empty((0, versions))
+        made = with_estimates(made, name, points.gain.estimates(whole), settings.level)
+    return made
 
 
 def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
@@ -141,17 +140,6 @@ def kept_at(gain: np.ndarray, kept: np.ndarray, least: np.ndarray) -> np.ndarray
     return np.where(crosses.any(axis=0), between, np.nan)
 
 
-def best_point(gain: np.ndarray, kept: np.ndarray, margin: float) -> np.ndarray:
-    """(P, V) whether stopping at a point keeps most at a gain near that of the last point.
-
-    Args:
-        gain, kept: (P, V) along a training.
-        margin: how much less gain is near enough.
-    """
-    values = np.where(gain >= gain[-1] - margin, kept, -np.inf)
-    return np.arange(len(gain))[:, None] == np.argmax(values, axis=0)
-
-
 def _placed(points: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
     """Finished models and their snapshots, numbered in ``row``, and where on the way they are."""
     by = ["checkpoint", "train_task", "method", "setting"]
@@ -180,24 +168,4 @@ def _placed(points: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
         "n_seeds",
         "own_datasets",
         "other_datasets",
-    )
-
-
-def _with_measures(
-    table: pl.DataFrame,
-    points: Points,
-    found: dict[str, list[np.ndarray]],
-    bests: list[np.ndarray],
-    level: float,
-) -> pl.DataFrame:
-    versions = points.gain.values.shape[1]
-    for name, values in found.items():
-        part = points.gain if name.endswith("gain") else points.kept
-        estimates = part.estimates(np.concatenate(values) if values else np.empty((0, versions)))
-        table = with_estimates(table, name, estimates, level)
-    best = np.concatenate(bests) if bests else np.empty((0, versions), bool)
-    drawn = best[:, 1 : 1 + points.gain.draws]
-    return table.with_columns(
-        pl.Series("best", best[:, 0], pl.Boolean),
-        pl.Series("best_share", drawn.mean(axis=1), pl.Float64),
     )
