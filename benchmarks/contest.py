@@ -7,28 +7,24 @@ contestant: by the clock, and by CPU time over all threads, which other work on 
 less.
 """
 
-import argparse
 import gc
-import json
 import logging
-import os
-import platform
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 import torch
 import transformers
-from shapes import EOS, OLMO_1B, PAD, SMALL, VOCABULARY
-from texts import REPOSITORY, SHARED, real_data
-from transformers import AutoTokenizer, OlmoConfig, OlmoForCausalLM
+from frame import RESULTS, keep, machine
+from shapes import EOS, OLMO_1B, SMALL, made_up_model
+from texts import SHARED, real_data
+from transformers import AutoTokenizer
 
-# From here on the library is found as well: texts.py puts scripts/ on the path.
-from ptft.models.loading import avoid_cudnn_attention, load_model  # isort: skip
+from ptft.models.loading import load_model
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,10 @@ class Subject:
         """
         if self.folder:
             return load_model(self.folder, attention).to(device)
-        avoid_cudnn_attention()
-        torch.manual_seed(0)
-        config = OlmoConfig(
-            vocab_size=VOCABULARY, max_position_embeddings=2048, tie_word_embeddings=True,
-            eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None, attn_implementation=attention,
-            **(OLMO_1B if device.type == "cuda" else SMALL),
-        )  # fmt: skip
-        with device:  # made where it is used: a billion random numbers take a CPU long
-            return OlmoForCausalLM(config)
+        shape = OLMO_1B if device.type == "cuda" else SMALL
+        return made_up_model(
+            "Olmo", shape, attention, device, max_position_embeddings=2048, eos_token_id=EOS
+        )
 
 
 @dataclass(frozen=True)
@@ -81,37 +72,88 @@ class Clock:
         return Clock(self.wall - begun.wall, self.cpu - begun.cpu)
 
 
-def take_turns(
-    contestants: Mapping[str, Callable[[], Clock]], rounds: int, device: torch.device
-) -> dict[str, dict]:
-    """Time that each contestant returns, its peak memory, and ratios.
+@dataclass(frozen=True)
+class Contest:
+    """A contest, as the flags of its program ask for it.
 
-    Ratios say how many times as long it took as the first.
+    Attributes:
+        model: folder of a real model, beside the made-up one
+        rounds: that all contestants run in
+        shared: folder of real texts and OLMo's tokenizer
+        output: JSON file (default: in benchmarks/results)
     """
-    times: dict[str, list[Clock]] = {key: [] for key in contestants}
-    memory = dict.fromkeys(contestants, 0)
-    for turn in range(rounds):
-        order = list(contestants)
-        for key in order if turn % 2 == 0 else reversed(order):
-            took, peak = _measured(contestants[key], device)
-            times[key].append(took)
-            memory[key] = max(memory[key], peak)
-    ours = next(iter(times.values()))
 
-    def ratio(taken: list[Clock], kind: str) -> float:
-        each = (getattr(a, kind) / getattr(b, kind) for a, b in zip(taken, ours, strict=True))
-        return round(statistics.median(each), 2)
+    model: Path | None = None
+    rounds: int = 3
+    shared: Path = SHARED
+    output: Path | None = None
 
-    return {
-        key: {
-            "seconds": [round(each.wall, 3) for each in taken],
-            "cpu_seconds": [round(each.cpu, 3) for each in taken],
-            "peak_mb": memory[key] >> 20,
-            "ratio": ratio(taken, "wall"),
-            "cpu_ratio": ratio(taken, "cpu"),
+    @cached_property
+    def hub(self) -> Path:
+        """Folder of real texts in the Hub's layout."""
+        return real_data(self.shared)
+
+    @property
+    def device(self) -> torch.device:
+        """What all work on."""
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def take_turns(self, contestants: Mapping[str, Callable[[], Clock]]) -> dict[str, dict]:
+        """Time that each contestant returns, its peak memory, and ratios.
+
+        Ratios say how many times as long it took as the first.
+        """
+        times: dict[str, list[Clock]] = {key: [] for key in contestants}
+        memory = dict.fromkeys(contestants, 0)
+        for turn in range(self.rounds):
+            order = list(contestants)
+            for key in order if turn % 2 == 0 else reversed(order):
+                took, peak = _measured(contestants[key], self.device)
+                times[key].append(took)
+                memory[key] = max(memory[key], peak)
+        ours = next(iter(times.values()))
+
+        def ratio(taken: list[Clock], kind: str) -> float:
+            each = (getattr(a, kind) / getattr(b, kind) for a, b in zip(taken, ours, strict=True))
+            return round(statistics.median(each), 2)
+
+        return {
+            key: {
+                "seconds": [round(each.wall, 3) for each in taken],
+                "cpu_seconds": [round(each.cpu, 3) for each in taken],
+                "peak_mb": memory[key] >> 20,
+                "ratio": ratio(taken, "wall"),
+                "cpu_ratio": ratio(taken, "cpu"),
+            }
+            for key, taken in times.items()
         }
-        for key, taken in times.items()
-    }
+
+    def run(self, name: str, tasks: tuple[str, ...], measure: Callable) -> None:
+        """Measure each task with each model; print tables, write them.
+
+        Args:
+            name: of the file of the results.
+            measure: of a subject and a task, one row per contestant.
+        """
+        for library in ("transformers", "lm_eval"):
+            logging.getLogger(library).setLevel(logging.ERROR)
+        subjects = [Subject("made up", self.hub / "models/allenai/OLMo-1B-hf")]
+        if self.model:
+            subjects.append(Subject(self.model.resolve().name, self.model, self.model))
+        about = machine() | {
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+        for subject in subjects:
+            for task in tasks:
+                rows, head = measure(subject, task), f"{task}, {subject.name}"
+                shown = pl.DataFrame(rows).select(pl.exclude(pl.List(pl.Float64)))
+                with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200):
+                    print(f"\n{head}\n{shown}", flush=True)
+                output = self.output or RESULTS / f"{name}-{self.device.type}.json"
+                keep(output, head, {"machine": about, "rows": rows})
 
 
 def _measured(run: Callable[[], Clock], device: torch.device) -> tuple[Clock, int]:
@@ -125,74 +167,3 @@ def _measured(run: Callable[[], Clock], device: torch.device) -> tuple[Clock, in
     took = run()
     status = Path("/proc/self/status").read_text()
     return took, 1024 * int(status.split("VmHWM:")[1].split()[0])
-
-
-def compete(
-    about: str,
-    tasks: Collection[str],
-    measure: Callable[[Subject, str, argparse.Namespace], list[dict]],
-    *options: tuple[str, dict],
-) -> None:
-    """A benchmark's program: measure each task with each model, print tables, write them.
-
-    Args:
-        about: text of the help; its first word names the file of the results.
-        tasks: that may be chosen.
-        measure: one row per contestant; the arguments have ``hub`` and ``device`` besides.
-        options: of this benchmark alone.
-    """
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--model", type=Path, help="folder of a real model, beside the made-up one")
-    parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=list(tasks))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shared", type=Path, default=SHARED, help="real texts and tokenizer")
-    parser.add_argument("--output", type=Path, help="JSON (default: benchmarks/results)")
-    for name, settings in options:
-        parser.add_argument(name, **settings)
-    arguments = parser.parse_args()
-    for name in ("transformers", "lm_eval"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    arguments.hub = real_data(arguments.shared)
-    arguments.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    subjects = [Subject("made up", arguments.hub / "models/allenai/OLMo-1B-hf")]
-    if arguments.model:
-        subjects.append(Subject(arguments.model.resolve().name, arguments.model, arguments.model))
-    name = f"{about.split()[0].lower()}-{arguments.device.type}.json"
-    output = arguments.output or REPOSITORY / "benchmarks/results" / name
-    output.parent.mkdir(parents=True, exist_ok=True)
-    for subject in subjects:
-        for task in arguments.tasks:
-            rows = measure(subject, task, arguments)
-            print_rows(f"{task}, {subject.name}", rows)
-            _keep(output, {"model": subject.name, "task": task}, rows, machine(arguments.device))
-
-
-def print_rows(head: str, rows: list[dict]) -> None:
-    """A table of all that is one number per contestant."""
-    shown = pl.DataFrame(rows).select(pl.exclude(pl.List(pl.Float64)))
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
-        print(f"\n{head}\n{shown}", flush=True)
-
-
-def _keep(output: Path, which: dict[str, str], rows: list[dict], about: dict) -> None:
-    """Put the rows of a model and task into the file, in place of older ones."""
-    found = json.loads(output.read_text()) if output.exists() else []
-    others = [each for each in found if {key: each[key] for key in which} != which]
-    every = [*others, {**which, "machine": about, "rows": rows}]
-    output.write_text(json.dumps(every, indent=1) + "\n")
-
-
-def machine(device: torch.device) -> dict:
-    """The machine that it was measured on."""
-    names = Path("/proc/cpuinfo").read_text().split("model name")[1:]
-    return {
-        "cpu": names[0].split("\n")[0].strip(" \t:") if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "load_average": round(os.getloadavg()[0], 1),
-        "date": date.today().isoformat(),
-    }

@@ -15,62 +15,56 @@ Contestants:
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from texts import SOURCES
+from texts import NEW_TOKENS, default_cell, examples
 
-from ptft.evaluation.cells import CellRequest
+from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
 from ptft.evaluation.results import CellResults
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine
 from ptft.models.loading import LoadedModel
-from ptft.prompts.encoding import Prompt, encode_examples
-from ptft.prompts.templates import completion, few_shot_prompt, select_shots
+from ptft.prompts.encoding import Prompt
+from ptft.prompts.templates import completion, few_shot_prompt
 from ptft.prompts.tokens import label_tokens
 
-SHOTS = 4
-NEW_TOKENS = 60
-NLI_LABELS = SOURCES["mnli"].labels
 TASKS = {
-    "mnli": ("validation_matched", "train"),
-    "hellaswag": ("validation", "validation"),
-    "xsum": ("test", "train"),
+    "mnli": ("mnli_matched", "validation_matched", "train[:64]"),
+    "hellaswag": ("hellaswag", "validation[64:]", "validation[:64]"),
+    "xsum": ("xsum", "test", "train[:64]"),
 }
-"""task -> splits that are scored and that shots are drawn from"""
+"""task -> dataset, the splits that are scored and that shots are drawn from"""
 
 
 @dataclass
 class Task:
-    """A cell with its rows."""
+    """A cell with its rows, and rows to draw shots from."""
 
     cell: CellRequest
     examples: list[dict]
     pool: list[dict]
 
+    @cached_property
+    def shots(self) -> list[dict]:
+        """The solved examples of each prompt."""
+        return list(cell_shots(self.cell, self.pool))
+
+    def prompts(self, loaded: LoadedModel) -> list[Prompt]:
+        """The prompts that every contestant gets."""
+        return cell_prompts(
+            loaded.tokenizer, self.cell, self.shots, self.examples, loaded.max_length
+        )
+
 
 def read_task(name: str, hub: Path, rows: int) -> Task:
     """The first rows of a test set, and rows to draw shots from."""
-    source, (split, pool) = SOURCES[name], TASKS[name]
-    test, others = source.examples(hub, split), source.examples(hub, pool)
-    kind = "classification" if source.labels else "multiple_choice" if source.choices else None
-    cell = CellRequest(
-        name, "default", SHOTS, kind or "generation", source.template, source.labels or None,
-        max_new_tokens=None if kind else NEW_TOKENS,
-    )  # fmt: skip
-    return Task(cell, test[:rows], others[rows : rows + 64] if split == pool else others[:64])
-
-
-def encode(tokenizer, max_length: int, task: Task) -> list[Prompt]:
-    """The prompts that every contestant gets."""
-    cell = task.cell
-    shots = select_shots(task.pool, SHOTS, 0, balanced=cell.kind != "generation")
-    return encode_examples(
-        tokenizer, cell.template, shots, task.examples,
-        lambda row: row.get("choices", ()), max_length, cell.max_new_tokens or 0,
-    )  # fmt: skip
+    dataset, split, pool = TASKS[name]
+    cell = default_cell(dataset)
+    return Task(cell, examples(hub, cell, split)[:rows], examples(hub, cell, pool))
 
 
 def run_engine(engine: Engine, task: Task) -> CellResults:
@@ -96,17 +90,17 @@ def run_vllm(engine: VllmEngine, task: Task) -> CellResults:
 def run_release(loaded: LoadedModel, task: Task, lean: bool = False) -> CellResults:
     """Whole prompts, one at a time; ``lean`` computes the needed logits only."""
     results = CellResults()
-    first = label_tokens(loaded.tokenizer, NLI_LABELS)
-    prompts = encode(loaded.tokenizer, loaded.max_length, task)
-    for row, prompt in zip(task.examples, prompts, strict=True):
+    labels = task.cell.labels or ()
+    first = label_tokens(loaded.tokenizer, labels)
+    for row, prompt in zip(task.examples, task.prompts(loaded), strict=True):
         context = torch.tensor([prompt.context], device=loaded.device)
         if task.cell.kind == "classification":
             options = {"use_cache": False, "logits_to_keep": 1} if lean else {}
             logits = loaded.model(context, **options).logits[0, -1]
             logprobs = logits.float().log_softmax(-1)
-            scores = [max(logprobs[list(first[label])].tolist()) for label in NLI_LABELS]
+            scores = [max(logprobs[list(first[label])].tolist()) for label in labels]
             results.logprobs.append(scores)
-            results.predicted.append(NLI_LABELS[scores.index(max(scores))])
+            results.predicted.append(labels[scores.index(max(scores))])
         elif task.cell.kind == "multiple_choice":
             scores = [
                 _whole(loaded, prompt.context, continuation, lean)
@@ -143,24 +137,22 @@ def run_harness(loaded: LoadedModel, task: Task, batch: int) -> CellResults:
     results = CellResults()
     if task.cell.kind == "generation":
         # It is given the ids of the shared prompts as text; nothing else is in the context.
-        prompts = encode(loaded.tokenizer, loaded.max_length, task)
         options = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
         requests = [
             Instance("generate_until", {}, (loaded.tokenizer.decode(prompt.context), options), at)
-            for at, prompt in enumerate(prompts)
+            for at, prompt in enumerate(task.prompts(loaded))
         ]
         texts = lm.generate_until(requests, disable_tqdm=True)
         results.predicted = [text.strip() for text in texts]
         return results
-    shots = select_shots(task.pool, SHOTS, 0, balanced=True)
-    answers = [row.get("choices", NLI_LABELS) for row in task.examples]
+    answers = [row.get("choices", task.cell.labels) for row in task.examples]
     requests = [
         Instance(
             "loglikelihood",
             {},
-            (few_shot_prompt(task.cell.template, shots, row), completion(text)),
+            (few_shot_prompt(task.cell.template, task.shots, row), completion(text)),
             at,
-        )  # fmt: skip
+        )
         for at, (row, texts) in enumerate(zip(task.examples, answers, strict=True))
         for text in texts
     ]
@@ -176,11 +168,12 @@ def run_harness(loaded: LoadedModel, task: Task, batch: int) -> CellResults:
 
 def whole_label_results(engine: Engine, task: Task) -> CellResults:
     """MNLI by whole labels as multiple choice: what the harness scores. Not timed."""
+    labels = task.cell.labels or ()
     chosen = [
-        [{**row, "choices": NLI_LABELS, "gold": NLI_LABELS.index(row["gold"])} for row in rows]
+        [{**row, "choices": labels, "gold": labels.index(row["gold"])} for row in rows]
         for rows in (task.examples, task.pool)
     ]
-    cell = CellRequest("mnli", "default", SHOTS, "multiple_choice", task.cell.template)
+    cell = replace(task.cell, kind="multiple_choice", labels=None)
     results = evaluate_cell(engine, cell, *chosen)
     results.predicted = [row.index(max(row)) for row in results.logprobs]
     return results

@@ -6,36 +6,28 @@ To repeat, delete `benchmarks/results/coverage.json` and call `python benchmarks
 number there is a share of the draws. docs/analysis.md says what to make of it.
 """
 
-from __future__ import annotations
-
-import argparse
-import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from coverage_draws import (
     ANSWERS,
     ROUGE,
     answers,
+    chunks,
     example_variance,
     generator,
+    made_up_scores,
+    measure_parts,
     spread_means,
     walking_means,
 )
+from frame import RESULTS
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "scripts"))
-
-from ptft.analysis.cell_scores import replicate_table  # noqa: E402
-from ptft.analysis.collect import CELLS_SCHEMA  # noqa: E402
-from ptft.analysis.estimates import Changes, Estimates, SeedPart, mean_changes  # noqa: E402
-from ptft.analysis.scores import Scores  # noqa: E402
-from ptft.analysis.statistics import bootstrap_means, confidence_draws, score_interval  # noqa: E402
-from ptft.analysis.trends import kendall_trend, line_trend  # noqa: E402
+from ptft.analysis.estimates import Changes, Estimates, SeedPart, mean_changes
+from ptft.analysis.statistics import bootstrap_means, confidence_draws, score_interval
+from ptft.analysis.trends import kendall_trend, line_trend
+from ptft.runtime.programs import program
 
 CHECKPOINTS, SIZES, SEEDS, SCORES = (4, 6, 8, 12), (120, 2000), (1, 3, 5), (0.02, 0.5, 0.99)
 ROUGE_SCORE = 0.3
@@ -47,14 +39,7 @@ OTHERS = {DRIFT: 0.0, WALK: 0.05}
 # Standard deviation between seeds, in standard errors of a score: none, and four fifths of all.
 SPREADS = (0.0, 2.0)
 ALPHA = 0.05
-CHUNK = 200
-TREND_RESAMPLES, RESAMPLES = 300, 600
-
-
-def chunks(draws: int) -> Iterator[tuple[int, int]]:
-    """Number and size of each part of the draws that is worked on at once."""
-    for i, start in enumerate(range(0, draws, CHUNK)):
-        yield i, min(CHUNK, draws - start)
+TREND_RESAMPLES = 300
 
 
 def trend_settings() -> list[dict]:
@@ -162,96 +147,13 @@ def _covered(
     return held
 
 
-def made_up_scores(
-    scored: dict[str, np.ndarray],
-    seed: int,
-    models: Sequence[Mapping] = (),
-    domains: Mapping[str, str] | None = None,
-) -> Scores:
-    """Studies as ``Scores``: a task each, a dataset for each key with scores (D, M, n).
-
-    Args:
-        models: what is known of each of the M models, in the words of table `cells`; where not
-            given a base model, then full fine-tuning with M - 1 seeds.
-        domains: of a key's datasets for the tuned models.
-    """
-    count = next(iter(scored.values())).shape[1]
-    models = models or [{}, *({"method": "full", "seed": seed} for seed in range(count - 1))]
-    frames, replicates = [], []
-    for name, drawn in scored.items():
-        n = drawn.shape[2]
-        flat = drawn.reshape(-1, n)
-        replicates.append(bootstrap_means(flat.T, RESAMPLES, seed).T.astype(np.float32))
-        study, model = (index.ravel() for index in np.indices(drawn.shape[:2]))
-        frames.append(
-            pl.DataFrame(
-                {
-                    "dataset": [f"{name} {i:05}" for i in study],
-                    "task": [f"task {i:05}" for i in study],
-                    "number": model,
-                    "value": flat.mean(axis=1, dtype=float),
-                    "stderr": flat.std(axis=1, dtype=float) / np.sqrt(n),
-                    "n": np.full(len(flat), n),
-                    "tuned_domain": (domains or {}).get(name),
-                },
-                schema_overrides={"number": pl.Int64, "tuned_domain": pl.String},
-            )
-        )
-    columns = ("method", "seed", "swept", "setting", "derived", "strength", "step")
-    about = pl.DataFrame(
-        [{name: model.get(name) for name in columns} for model in models],
-        schema={name: CELLS_SCHEMA[name] for name in columns},
-    ).with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))  # fmt: skip
-    base, step = pl.col("method").is_null(), pl.col("step").fill_null(1)
-    known = {
-        "checkpoint": pl.format("step{}", step), "step": step, "tokens": step,
-        "format": pl.lit("default"), "shots": 0, "main": True, "metric": pl.lit("accuracy"),
-        "study": pl.lit("made up"),
-        "model": pl.lit("made-up"), "train_task": pl.when(~base).then("task"),
-        "domain": pl.when(~base).then("tuned_domain"),
-        "arm": pl.when(base).then(pl.lit("base")).otherwise(pl.format("{}.{}", "task", "number")),
-    }  # fmt: skip
-    cells = pl.concat(frames).join(about, on="number", maintain_order="left").with_columns(**known)
-    cells = cells.with_columns(
-        pl.lit(None, dtype).alias(name) for name, dtype in CELLS_SCHEMA.items()
-        if name not in cells.columns
-    ).select(pl.col(name).cast(dtype) for name, dtype in CELLS_SCHEMA.items())  # fmt: skip
-    return Scores.build(cells, replicate_table(cells, np.concatenate(replicates)), seed)
-
-
 PARTS = {
-    "trends": (trend_settings, trend_rates),
-    "intervals": (interval_settings, coverage),
+    "trends": (trend_settings(), trend_rates),
+    "intervals": (interval_settings(), coverage),
 }
 
 
-def measure_parts(parts: Mapping[str, tuple], seed: int, draws: int, output: Path) -> None:
-    """Write the shares of each part's settings, those excepted that are there already."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    asked = {"seed": seed, "draws": draws}
-    known = json.loads(output.read_text()) if output.exists() else {}
-    result = asked | {part: [] for part in parts}
-    if asked.items() <= known.items():
-        result |= known
-    for part, (settings, measured) in parts.items():
-        for setting in settings():
-            if not any(setting.items() <= row.items() for row in result[part]):
-                result[part].append(setting | measured(setting, draws, seed))
-                print(json.dumps(result[part][-1]), flush=True)
-                output.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def main(argv: list[str] | None = None) -> None:
+@program
+def main(seed: int = 0, draws: int = 2000, output: Path = RESULTS / "coverage.json") -> None:
     """Draw, print and write the shares; a call that was killed goes on."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=2000)
-    parser.add_argument(
-        "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage.json"
-    )
-    args = parser.parse_args(argv)
-    measure_parts(PARTS, args.seed, args.draws, args.output)
-
-
-if __name__ == "__main__":
-    main()
+    measure_parts(PARTS, seed, draws, output)

@@ -5,10 +5,6 @@ bootstrap and table `claims`. To repeat, delete `benchmarks/results/coverage-pag
 `python benchmarks/coverage_pages.py`. docs/analysis.md has the shares.
 """
 
-from __future__ import annotations
-
-import argparse
-import json
 from collections import Counter
 from collections.abc import Mapping
 from itertools import product
@@ -16,8 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from coverage import REPOSITORY
-from coverage_draws import ANSWERS, ROUGE, answers, generator
+from coverage_draws import (
+    ANSWERS,
+    RESAMPLES,
+    ROUGE,
+    answers,
+    cell,
+    generator,
+    measure_parts,
+    settings,
+)
+from frame import RESULTS
 from scipy.stats import binomtest
 
 from ptft.analysis.cell_scores import replicate_table
@@ -27,10 +32,11 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import bootstrap_means
 from ptft.analysis.tables.claims import claims
 from ptft.analysis.tables.forgetting import SMALLEST, bounded_change
+from ptft.runtime.programs import program
 
 CHECKPOINTS, METHODS, FORMATS = 4, ("full", "lora"), ("default", "io")
-SIZES, SEEDS, SCATTERS = (120, 1000), (1, 3), (0.0, 0.03)
-RESAMPLES = 600
+STUDIES = settings(planted=(False, True), n=(120, 1000), seeds=(1, 3), scatter=(0.0, 0.03))
+"""planted or not, examples, seeds, scatter between models"""
 # Dataset: family, kind, chance, score of all models where nothing is to be found.
 DATASETS = {
     "nli": ("nli", "classification", 1 / 3, 0.6),
@@ -44,19 +50,22 @@ GAIN, LOSS, SPARED = 0.2, 0.2, 0.5
 PLANTED = {"gain": "rises", "headroom": "falls", "spared": "rises"}
 """what is planted -> the verdict that claims it"""
 SETTINGS = Settings()
-PORTION = 20
 Model = tuple[int, str | None, str | None]
 """checkpoint, method, task; a base model has neither"""
 Truth = dict[tuple[Model, str, str], float]
 """Of a model, dataset and format: the model's true score (one seed), or its method's mean."""
 
 
-def page_settings() -> list[dict]:
-    """Kinds of made-up studies: planted or not, examples, seeds, scatter between models."""
-    return [
-        {"planted": planted, "n": n, "seeds": seeds, "scatter": scatter}
-        for planted, n, seeds, scatter in product((False, True), SIZES, SEEDS, SCATTERS)
-    ]
+def page_rates(setting: dict, draws: int, seed: int) -> dict:
+    """Counts of so many studies, and limits (95 %, Clopper and Pearson 1934) of wrong shares."""
+    counts: Counter[str] = Counter()
+    for study in range(draws):
+        counts.update(judged(setting, study, seed))
+    limits = {
+        name: [round(end, 4) for end in binomtest(counts[name], draws).proportion_ci()]
+        for name in ("wrong boxes", "wrong pages")
+    }
+    return dict(sorted(counts.items())) | {"limits": limits}
 
 
 def judged(setting: dict, study: int, seed: int) -> Counter[str]:
@@ -200,53 +209,19 @@ def _true_scores(
 def _row(dataset: str, key: tuple, scored: np.ndarray) -> dict:
     at, method, task, form, number = key
     family, kind, chance, _ = DATASETS[dataset]
-    return {
-        "study": "made up", "model": "made-up", "checkpoint": f"step{at}", "step": at,
-        "tokens": 10**at, "arm": "base" if method is None else f"{method}.{task}.s{number}",
-        "method": method, "train_task": task, "seed": number if method else None,
-        "family": family, "dataset": dataset, "kind": kind, "format": form, "shots": 0,
-        "domain": "base" if task is None else "in" if task == dataset else "cross",
-        "metric": "score", "value": scored.mean(dtype=float),
-        "stderr": scored.std(dtype=float) / np.sqrt(len(scored)), "n": len(scored),
-        "chance": chance, "main": True, "truncated": 0.0,
-    }  # fmt: skip
+    return cell(
+        scored, checkpoint=f"step{at}", step=at, tokens=10**at,
+        arm="base" if method is None else f"{method}.{task}.s{number}", method=method,
+        train_task=task, seed=number if method else None, family=family, dataset=dataset,
+        kind=kind, format=form, domain="base" if task is None else "in" if task == dataset
+        else "cross", chance=chance, truncated=0.0,
+    )  # fmt: skip
 
 
-def measure(seed: int, draws: int, output: Path) -> None:
-    """Count on where the file ends, a portion of studies of each setting in turn."""
-    known = json.loads(output.read_text()) if output.exists() else {"seed": seed, "settings": []}
-    rows = {json.dumps(setting): Counter() for setting in page_settings()}
-    for row in known["settings"]:
-        key = json.dumps({name: row.pop(name) for name in ("planted", "n", "seeds", "scatter")})
-        rows[key] = Counter({name: row[name] for name in row if name != "limits"})
-    for end, (key, counts) in product(range(PORTION, draws + PORTION, PORTION), rows.items()):
-        for study in range(counts["studies"], min(end, draws)):
-            counts.update(judged(json.loads(key), study, seed))
-        known["settings"] = [json.loads(one) | told(found) for one, found in rows.items()]
-        output.write_text(json.dumps(known, indent=1) + "\n")
+PARTS = {"pages": (STUDIES, page_rates)}
 
 
-def told(counts: Counter[str]) -> dict:
-    """The counts, and the limits (95 %, Clopper and Pearson 1934) of the shares that are wrong."""
-    limits = {
-        name: [round(end, 4) for end in binomtest(counts[name], counts["studies"]).proportion_ci()]
-        for name in ("wrong boxes", "wrong pages")
-        if counts["studies"]
-    }
-    return dict(sorted(counts.items())) | {"limits": limits}
-
-
-def main(argv: list[str] | None = None) -> None:
+@program
+def main(seed: int = 0, draws: int = 400, output: Path = RESULTS / "coverage-pages.json") -> None:
     """Make studies up and count; a call that was killed goes on."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=400)
-    parser.add_argument(
-        "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage-pages.json"
-    )
-    args = parser.parse_args(argv)
-    measure(args.seed, args.draws, args.output)
-
-
-if __name__ == "__main__":
-    main()
+    measure_parts(PARTS, seed, draws, output)

@@ -6,16 +6,21 @@ make tables `tradeoff` and `equal_gain`. To repeat, delete
 docs/analysis.md says what to make of it.
 """
 
-from __future__ import annotations
-
-import argparse
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from coverage import REPOSITORY, chunks, made_up_scores, measure_parts
-from coverage_draws import answers, generator, spread_means
+from coverage_draws import (
+    answers,
+    chunks,
+    generator,
+    made_up_scores,
+    measure_parts,
+    settings,
+    spread_means,
+)
+from frame import RESULTS
 
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
@@ -28,8 +33,10 @@ from ptft.analysis.tables.remedies import (
     points_of,
     tradeoff,
 )
+from ptft.runtime.programs import program
 
-SIZES, SEEDS, SPREADS = (120, 2000), (1, 3), (0.0, 2.0)
+STUDIES = settings(n=(120, 2000), seeds=(1, 3), spread=(0.0, 2.0))
+"""examples, seeds, and how far seeds differ, in standard errors"""
 # True scores on the task's own test set and on two of other families, the base model's first.
 BASE = (0.5, 0.8, 0.6)
 MODELS = {
@@ -40,14 +47,6 @@ MODELS = {
 NAMES = ("own", "one", "other")
 DOMAINS = {"own": "in", "one": "cross", "other": "cross"}
 SETTINGS = Settings()
-
-
-def remedy_settings() -> list[dict]:
-    """Settings of :func:`remedy_coverage`: examples, seeds, and how far seeds differ (SEs)."""
-    return [
-        {"n": n, "seeds": seeds, "spread": spread}
-        for n, seeds, spread in product(SIZES, SEEDS, SPREADS)
-    ]
 
 
 def remedy_coverage(setting: dict, draws: int, seed: int) -> dict[str, float]:
@@ -124,20 +123,12 @@ def _inside(rows: pl.DataFrame, name: str, truth: np.ndarray) -> np.ndarray:
     return (low <= truth + 1e-9) & (truth - 1e-9 <= high)
 
 
-PARTS = {"remedies": (remedy_settings, remedy_coverage)}
+PARTS = {"remedies": (STUDIES, remedy_coverage)}
 
 
-def main(argv: list[str] | None = None) -> None:
+@program
+def main(
+    seed: int = 0, draws: int = 1000, output: Path = RESULTS / "coverage-remedies.json"
+) -> None:
     """Draw, print and write the shares; a call that was killed goes on."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument(
-        "--output", type=Path, default=REPOSITORY / "benchmarks/results/coverage-remedies.json"
-    )
-    args = parser.parse_args(argv)
-    measure_parts(PARTS, args.seed, args.draws, args.output)
-
-
-if __name__ == "__main__":
-    main()
+    measure_parts(PARTS, seed, draws, output)

@@ -10,16 +10,17 @@ HellaSwag and XSum; models in float32 on a CPU, in bfloat16 on a CUDA device.
 The contestants are described in ``contestants.py``.
 """
 
-import argparse
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Literal
 
-from contest import Clock, Subject, compete, take_turns
+import tyro
+from contest import Clock, Contest, Subject
 from contestants import (
     TASKS,
     Task,
-    encode,
     read_task,
     run_engine,
     run_harness,
@@ -31,7 +32,8 @@ from contestants import (
 
 from ptft.evaluation.results import CellResults
 from ptft.inference.engine import Engine
-from ptft.models.loading import scoring_dtype, wrap_model
+from ptft.models.loading import LoadedModel, scoring_dtype, wrap_model
+from ptft.runtime.programs import program
 
 ENGINE, VLLM = "engine", "vllm"
 ROWS = {"cpu": dict(zip(TASKS, (32, 8, 8), strict=True)), "cuda": dict.fromkeys(TASKS, 512)}
@@ -48,58 +50,75 @@ def deviation(ours: CellResults, theirs: CellResults) -> float | None:
     )
 
 
-def measure(subject: Subject, name: str, arguments: argparse.Namespace) -> list[dict]:
-    """One row of results a contestant; all contestants run in every round."""
-    device = arguments.device
-    model = subject.model(device, "sdpa").to(scoring_dtype(device))
-    loaded = wrap_model(model, subject.tokenizer)
-    task = read_task(name, arguments.hub, arguments.rows or ROWS[device.type][name])
-    engine, prompts = Engine(loaded), encode(loaded.tokenizer, loaded.max_length, task)
-    contestants: dict[str, Callable[[Task], CellResults]] = {
-        ENGINE: partial(run_engine, engine),
-        "release": partial(run_release, loaded),
-    }
-    if task.cell.kind != "generation":  # `generate` computes the last position's logits only
-        contestants["batch 1"] = partial(run_release, loaded, lean=True)
-    if importlib.util.find_spec("lm_eval"):
-        for batch in arguments.batches:
-            contestants[f"harness x{batch}"] = partial(run_harness, loaded, batch=batch)
-    if task.cell.kind == "generation" and importlib.util.find_spec("vllm"):
-        contestants[VLLM] = partial(run_vllm, start_vllm(loaded))
-    # What is run for the first time is slower: a row by each before the clock starts.
-    one = Task(task.cell, task.examples[:1], task.pool)
-    results = {key: run(one) for key, run in contestants.items()}
+@dataclass(frozen=True)
+class Evaluation(Contest):
+    """The contest of ways to evaluate.
 
-    def timed(key: str) -> Clock:
-        begun = Clock.now(device)
-        results[key] = contestants[key](task)
-        return Clock.now(device).since(begun)
+    Attributes:
+        tasks: that are scored
+        rows: examples a task (default: 32 or 8, on CUDA 512)
+        batches: of the harness
+    """
 
-    found = take_turns({key: partial(timed, key) for key in contestants}, arguments.rounds, device)
-    rows = []
-    for key, row in found.items():
-        reference = results[ENGINE]
-        if name == "mnli" and key.startswith("harness"):
-            reference = whole_label_results(engine, task)
-        pairs = zip(results[key].predicted, reference.predicted, strict=True)
-        rows.append(
-            {
-                "contestant": key,
-                "examples": len(task.examples),
-                "mean_prompt_tokens": round(sum(len(p.context) for p in prompts) / len(prompts)),
-                **row,
-                "same_predictions": sum(a == b for a, b in pairs) / len(prompts),
-                "largest_deviation": deviation(reference, results[key]),
-            }
-        )
-        if key == VLLM:  # in processes of its own
-            rows[-1] |= {"cpu_seconds": None, "peak_mb": None, "cpu_ratio": None}
-    return rows
+    tasks: tuple[Literal[tuple(TASKS)], ...] = tuple(TASKS)
+    rows: int | None = None
+    batches: tuple[int, ...] = (1, 16)
+
+    def measure(self, subject: Subject, name: str) -> list[dict]:
+        """One row of results a contestant; all contestants run in every round."""
+        model = subject.model(self.device, "sdpa").to(scoring_dtype(self.device))
+        loaded = wrap_model(model, subject.tokenizer)
+        task = read_task(name, self.hub, self.rows or ROWS[self.device.type][name])
+        engine, contestants = Engine(loaded), self.contestants(loaded, task.cell.kind)
+        # What is run for the first time is slower: a row by each before the clock starts.
+        one = Task(task.cell, task.examples[:1], task.pool)
+        results = {key: run(one) for key, run in contestants.items()}
+
+        def timed(key: str) -> Clock:
+            begun = Clock.now(self.device)
+            results[key] = contestants[key](task)
+            return Clock.now(self.device).since(begun)
+
+        found = self.take_turns({key: partial(timed, key) for key in contestants})
+        lengths = [len(prompt.context) for prompt in task.prompts(loaded)]
+        rows = []
+        for key, row in found.items():
+            reference = results[ENGINE]
+            if name == "mnli" and key.startswith("harness"):
+                reference = whole_label_results(engine, task)
+            pairs = zip(results[key].predicted, reference.predicted, strict=True)
+            rows.append(
+                {
+                    "contestant": key,
+                    "examples": len(lengths),
+                    "mean_prompt_tokens": round(sum(lengths) / len(lengths)),
+                    **row,
+                    "same_predictions": sum(a == b for a, b in pairs) / len(lengths),
+                    "largest_deviation": deviation(reference, results[key]),
+                }
+            )
+            if key == VLLM:  # in processes of its own
+                rows[-1] |= {"cpu_seconds": None, "peak_mb": None, "cpu_ratio": None}
+        return rows
+
+    def contestants(
+        self, loaded: LoadedModel, kind: str
+    ) -> dict[str, Callable[[Task], CellResults]]:
+        """All that are installed here, ours first."""
+        found: dict[str, Callable[[Task], CellResults]] = {
+            ENGINE: partial(run_engine, Engine(loaded)),
+            "release": partial(run_release, loaded),
+        }
+        if kind != "generation":  # `generate` computes the last position's logits only
+            found["batch 1"] = partial(run_release, loaded, lean=True)
+        if importlib.util.find_spec("lm_eval"):
+            for batch in self.batches:
+                found[f"harness x{batch}"] = partial(run_harness, loaded, batch=batch)
+        if kind == "generation" and importlib.util.find_spec("vllm"):
+            found[VLLM] = partial(run_vllm, start_vllm(loaded))
+        return found
 
 
-if __name__ == "__main__":
-    compete(
-        __doc__.split("\n")[0], TASKS, measure,
-        ("--rows", {"type": int, "help": "examples a task"}),
-        ("--batches", {"type": int, "nargs": "+", "default": [1, 16], "help": "of the harness"}),
-    )  # fmt: skip
+@program
+def main(asked: Annotated[Evaluation, tyro.conf.arg(name="")]) -> None:
+    asked.run("evaluation", asked.tasks, asked.measure)

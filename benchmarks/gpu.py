@@ -26,8 +26,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "benchmarks")]
+from frame import RESULTS
+
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asking starts no CUDA here
 
 import gpu_sections  # noqa: E402
@@ -69,7 +69,7 @@ def main(
     parser.add_argument("--sections", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--small", action="store_true", help="tiny models: to see that all runs")
     parser.add_argument("--patience", type=float, default=1.0, help="deadlines times this")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "benchmarks/results/gpu.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "gpu.json")
     arguments = parser.parse_args(argv)
     content = {"sections": {}}
     if arguments.output.exists() and len(arguments.sections) < len(SECTIONS):
@@ -78,7 +78,7 @@ def main(
     run_sections(
         chosen, content, arguments.output, arguments.patience, arguments.small, surroundings
     )
-    print_table(content)
+    print(json.dumps(content, indent=1))
 
 
 def run_sections(
@@ -168,24 +168,6 @@ def write(content: dict, output: Path) -> None:
     partial = output.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(output)
-
-
-def flat(found: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested results by dotted names."""
-    rows: dict[str, Any] = {}
-    for name, value in found.items():
-        inner = flat(value, f"{before}{name}.") if isinstance(value, dict) else {}
-        rows |= inner or {f"{before}{name}": value}
-    return rows
-
-
-def print_table(content: Mapping[str, Any]) -> None:
-    """Everything that was found, a line each."""
-    for name, entry in content["sections"].items():
-        print(f"\n{name}: {entry['state']}{': ' + entry['error'] if 'error' in entry else ''}")
-        for key, value in flat(entry["found"]).items():
-            shown = f"{value:.4g}" if isinstance(value, float) else value
-            print(f"  {key:<44}{shown}")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from shapes import OLMO_1B, PAD, PYTHIA_410M, TINY, VOCABULARY
+from shapes import OLMO_1B, PAD, PYTHIA_410M, TINY, made_up_model
 
 from ptft.inference.agreement import PlainEngine
 from ptft.inference.engine import Engine
-from ptft.models.loading import avoid_cudnn_attention, wrap_model
+from ptft.models.loading import wrap_model
 from ptft.prompts.encoding import Prompt
 from ptft.runtime.gpus import driver_version
 from ptft.training.devices import Devices
@@ -76,24 +76,9 @@ def seconds(run: Callable[[], Any], times: int = 1) -> float:
 
 
 def build(kind: str, small: bool, attention: str = NAME, **changes: Any) -> torch.nn.Module:
-    """A model with random weights in float32, the same at every call.
-
-    Args:
-        kind: ``Olmo`` and ``Llama`` of OLMo-1B's size, ``GPTNeoX`` of Pythia-410m's.
-        changes: to the configuration.
-    """
-    avoid_cudnn_attention()
-    torch.manual_seed(0)
+    """A made-up model: ``Olmo`` and ``Llama`` of OLMo-1B's size, ``GPTNeoX`` of Pythia-410m's."""
     shape = TINY if small else PYTHIA_410M if kind == "GPTNeoX" else OLMO_1B
-    config = getattr(transformers, f"{kind}Config")(
-        **{
-            "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "bos_token_id": None,
-            "eos_token_id": None, "pad_token_id": PAD, "tie_word_embeddings": kind == "Olmo",
-            "attn_implementation": attention, **shape, **changes,
-        }
-    )  # fmt: skip
-    with CUDA:
-        return getattr(transformers, f"{kind}ForCausalLM")(config)
+    return made_up_model(kind, shape, attention, CUDA, **changes)
 
 
 def examples_of(task: str, count: int = 400) -> list[Example]:

@@ -8,25 +8,21 @@ the Snakefile. Nothing is fetched or computed.
     python benchmarks/planning.py --million   # 1,000,000 cells alone: results/planning-million.json
 """
 
-import json
-import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 
 import yaml
-from usage import Usage, measure
+from frame import REPOSITORY, RESULTS, Usage, keep, machine, measure
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-RESULTS = REPOSITORY / "benchmarks/results"
+from ptft.runtime.programs import program
+
 # A plan reads no data: the pocket world's tasks stand in for four more of the paper's kind.
 TASKS = ["mnli", "paws", "xsum", "socialiqa"]
 TASKS += ["pocket_nli", "pocket_paraphrase", "pocket_summary", "pocket_question"]
-SIZES = [(8, 4, 1), (40, 4, 2), (80, 8, 3)]
-"""checkpoints, tasks, seeds: grids of 2,400, 18,000 and 100,000 cells"""
+LARGE = [(40, 4, 2), (80, 8, 3)]
+"""checkpoints, tasks, seeds: grids of 18,000 and 100,000 cells, beside the paper's 2,400"""
 MILLION = (800, 8, 3)
 BARE = """
 models = range({models})
@@ -98,29 +94,28 @@ def parse(snakefile: Path, folder: Path, *options: str) -> Usage:
     return measure([*SNAKEMAKE, *mode, "--snakefile", str(snakefile), *options])[0]
 
 
-def write_study(size: tuple[int, int, int], folder: Path) -> Path:
-    """The file of an enlarged study."""
-    study = folder / f"{'-'.join(map(str, size))}.yaml"
-    study.write_text(yaml.safe_dump(large_study(size)))
-    return study
+@program
+def main(million: bool = False, output: Path | None = None) -> None:
+    """Measure dry runs, and reading the Snakefile.
 
-
-def main() -> None:
-    """Measure, print, write the result file."""
-    million = "--million" in sys.argv
-    found: dict = {"date": str(date.today())}
-    found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    Args:
+        million: a grid of 1,000,000 cells alone
+        output: JSON file (default: in benchmarks/results)
+    """
+    output = output or RESULTS / f"planning{'-million' if million else ''}.json"
+    keep(output, "machine", machine())
 
     def take(name: str, measured: Usage) -> None:
-        found[name] = asdict(measured)
+        keep(output, name, asdict(measured))
         print(f"{name}: {measured}", flush=True)
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for size in [MILLION] if million else SIZES:
-            study = write_study(size, folder)
-            if size == SIZES[0]:
-                study = REPOSITORY / "config/olmo-1b.yaml"
+        studies = [REPOSITORY / "config/olmo-1b.yaml"] * (not million)
+        for size in [MILLION] if million else LARGE:
+            studies.append(folder / f"{'-'.join(map(str, size))}.yaml")
+            studies[-1].write_text(yaml.safe_dump(large_study(size)))
+        for study in studies:
             row = dry_run(study, folder / "work")
             take(study.stem, row)
             read = parse(REPOSITORY / "Snakefile", folder, "--configfile", str(study))
@@ -128,10 +123,3 @@ def main() -> None:
         take("Snakemake alone", bare_dry_run(row.models, folder))
         (folder / "Empty").touch()
         take("reading an empty Snakefile", parse(folder / "Empty", folder))
-    name = "planning-million" if million else "planning"
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,35 +5,29 @@ resamples. Each is collected without its last checkpoint, then with it, then onc
 new, and analysed. Cells of a dataset share ``DISTINCT`` made-up files by hard links, so that
 300,000 of them fit on a small disk; every one is read and scored like a file of its own.
 
-    python benchmarks/scale.py                        # benchmarks/results/scale.json
-    python benchmarks/scale.py 30000 --workdir DIR    # keeps the study
+    python benchmarks/scale.py          # benchmarks/results/scale.json
+    python benchmarks/scale.py 30000    # one of them
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict
-from datetime import date
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from usage import measure
+import tyro
+from frame import REPOSITORY, RESULTS, keep, machine, measure
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from ptft.analysis.collect import study_cells
+from ptft.analysis.tables import TABLES
+from ptft.paths import cell_path
+from ptft.runtime.programs import program
+
 SCRIPTS = REPOSITORY / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from ptft.analysis.collect import study_cells  # noqa: E402
-from ptft.analysis.tables import TABLES  # noqa: E402
-from ptft.paths import cell_path  # noqa: E402
-
 SIZES = {30_000: 1, 90_000: 3, 300_000: 10}
 """cells -> datasets a family"""
 CHECKPOINTS, TASKS, SEEDS, EXAMPLES = 80, 8, 3, 667
@@ -130,58 +124,49 @@ def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
     return asdict(usage)
 
 
-def analyse(tables: Path, names: list[str], output: Path) -> dict[str, float]:
-    """Cost of `analyse.py` for some tables."""
+def analyse(tables: Path) -> dict[str, float]:
+    """Cost of `analyse.py` for all tables."""
     files = {f"--{name}": str(tables / f"{name}.parquet") for name in ("cells", "replicates")}
     arguments = [part for pair in files.items() for part in pair]
     usage, _ = measure(
-        [sys.executable, str(SCRIPTS / "analyse.py"), *arguments, "--output-dir", str(output),
-         "--tables", *names]
+        [sys.executable, str(SCRIPTS / "analyse.py"), *arguments, "--output-dir", str(tables),
+         "--tables", *TABLES]
     )  # fmt: skip
     return asdict(usage)
 
 
-def measure_size(size: int, root: Path, each_table: bool) -> dict:
+def measure_size(size: int, root: Path) -> dict:
     """Make a study of ``size`` cells up in ``root``, collect and analyse it."""
     study, tables = scaled_study(SIZES[size]), root / "tables"
-    if not (root / "evaluations").exists():
-        link_cells(study, root / "evaluations")
-    cells = len(study_cells(study))
-    result = {"cells": cells, "rows": cells * EXAMPLES}
+    cells = link_cells(study, root / "evaluations")
     *before, _ = study["checkpoints"].items()
-    result["collect"] = collect(study | {"checkpoints": dict(before)}, root, tables)
-    result["collect_new_checkpoint"] = collect(study, root, tables)
-    result["collect_nothing_new"] = collect(study, root, tables)
-    parts = sum(file.stat().st_size for file in (root / "parts").rglob("*.parquet"))
-    result["bytes"] = {
-        "parts": parts,
-        "replicates": (tables / "replicates.parquet").stat().st_size,
+    return {
+        "cells": cells,
+        "rows": cells * EXAMPLES,
+        "collect": collect(study | {"checkpoints": dict(before)}, root, tables),
+        "collect_new_checkpoint": collect(study, root, tables),
+        "collect_nothing_new": collect(study, root, tables),
+        "bytes": {
+            "parts": sum(file.stat().st_size for file in (root / "parts").rglob("*.parquet")),
+            "replicates": (tables / "replicates.parquet").stat().st_size,
+        },
+        "analyse": analyse(tables),
     }
-    result["analyse"] = analyse(tables, [*TABLES], tables)
-    if each_table:
-        result["tables"] = {name: analyse(tables, [name], tables) for name in TABLES}
-    return result
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Measure the sizes, print and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, choices=SIZES, default=list(SIZES))
-    parser.add_argument("--each-table", action="store_true", help="by itself, too")
-    parser.add_argument("--workdir", type=Path, help="keep the made-up files here")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "benchmarks/results/scale.json")
-    args = parser.parse_args(argv)
-    result = json.loads(args.output.read_text()) if args.output.exists() else {}
-    for size in args.sizes:
-        with tempfile.TemporaryDirectory() as temporary:
-            root = (args.workdir or Path(temporary)) / str(size)
-            root.mkdir(parents=True, exist_ok=True)
-            found = measure_size(size, root, args.each_table)
-        about = {"cpus": os.cpu_count(), "machine": platform.machine(), "date": str(date.today())}
-        result[str(size)] = about | found
-        args.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+@program
+def main(
+    sizes: tyro.conf.Positional[tuple[int, ...]] = tuple(SIZES),
+    output: Path = RESULTS / "scale.json",
+) -> None:
+    """Measure the sizes, print and write the figures.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        sizes: 30000, 90000, 300000
+        output: JSON file
+    """
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as root:
+            found = machine() | measure_size(size, Path(root))
+        keep(output, str(size), found)
+        print(size, json.dumps(found, indent=1), flush=True)

@@ -1,78 +1,29 @@
-"""Real texts in the Hub's layout, as training examples and as cells to score."""
+"""Real texts in the Hub's layout, as the families of the workflow prepare them."""
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "scripts"))
+from frame import REPOSITORY
 
-from ptft.training.examples import Example, completion_examples, truncate  # noqa: E402
+from ptft.data.mapping import used_columns
+from ptft.data.prepare import prepare
+from ptft.data.rows import read_rows
+from ptft.evaluation.cells import CellRequest
+from ptft.study.families import Dataset, Family
+from ptft.study.load import LIBRARY, dump, read_families
 
-MAX_LENGTH = 2048
 SHARED = Path(os.environ.get("PTFT_SHARED", REPOSITORY.parent / "shared"))
-
-
-@dataclass(frozen=True)
-class Source:
-    """A dataset in the Hub's layout, and how its rows become examples."""
-
-    family: str | None
-    folder: str
-    fields: tuple[str, ...]
-    gold: str
-    labels: tuple[str, ...] = ()
-    choices: str | None = None
-
-    @property
-    def template(self) -> str:
-        """The default format of its family; without one, its field alone."""
-        import yaml
-
-        if self.family is None:
-            return f"{{{self.fields[0]}}}"
-        file = REPOSITORY / f"config/families/{self.family}.yaml"
-        return yaml.safe_load(file.read_text())["formats"]["default"]
-
-    def examples(self, hub: Path, split: str) -> list[dict]:
-        """The rows of a split that have a gold answer."""
-        from pyarrow import parquet
-
-        file = hub / f"datasets/{self.folder}/{split}-00000-of-00001.parquet"
-        rows = [self._example(row) for row in parquet.read_table(file).to_pylist()]
-        return [{"example_id": f"{split}-{n}", **row} for n, row in enumerate(rows) if row]
-
-    def _example(self, row: dict) -> dict | None:
-        gold = row[self.gold]
-        if self.labels or self.choices:
-            gold = int(gold)
-            if gold < 0:
-                return None
-        if self.labels:
-            gold = self.labels[gold]
-        offered = {"choices": row[self.choices]} if self.choices else {}
-        return {"fields": {name: row[name] for name in self.fields}, "gold": gold, **offered}
-
-
-SOURCES = {
-    "mnli": Source(
-        "nli", "nyu-mll/glue/mnli", ("premise", "hypothesis"), "label",
-        ("entailment", "neutral", "contradiction"),
-    ),
-    "paws": Source(
-        "paraphrase", "google-research-datasets/paws/labeled_final",
-        ("sentence1", "sentence2"), "label", ("no", "yes"),
-    ),
-    "socialiqa": Source(
-        "question_generation", "allenai/social_i_qa/question_generation",
-        ("context", "answer"), "question",
-    ),
-    "xsum": Source("summarization", "EdinburghNLP/xsum/default", ("document",), "summary"),
-    "hellaswag": Source(
-        None, "Rowan/hellaswag/default", ("ctx",), "label", choices="endings"
-    ),
-}  # fmt: skip
+SHOTS, NEW_TOKENS = 4, 60
+FAMILIES = read_families([LIBRARY])[0]
+FAMILIES["multiple_choice"].datasets["hellaswag"] = Dataset.model_validate(
+    {
+        "repository": "Rowan/hellaswag", "splits": {"test": "validation"},
+        "formats": {"default": "{ctx}"}, "fields": {"ctx": "ctx"}, "choices": "endings",
+        "answer": {"column": "label"},
+    }
+)  # fmt: skip
+"""with its context as it stands, not cleaned as the harness does it"""
 
 
 def real_data(shared: Path) -> Path:
@@ -88,8 +39,25 @@ def real_data(shared: Path) -> Path:
     return hub
 
 
-def training_examples(hub: Path, name: str, tokenizer) -> list[Example]:
-    """A training set as tokens."""
-    source = SOURCES[name]
-    examples = completion_examples(tokenizer, source.examples(hub, "train"), source.template)
-    return truncate(examples, MAX_LENGTH)[0]
+def _family(dataset: str) -> Family:
+    return next(each for each in FAMILIES.values() if dataset in each.datasets)
+
+
+def default_cell(dataset: str) -> CellRequest:
+    """The cell of a dataset in its family's default format; no stop string shortens a text."""
+    family = _family(dataset)
+    labels = family.datasets[dataset].labels or family.labels
+    return CellRequest(
+        dataset, "default", SHOTS, family.kind, family.templates(dataset)["default"],
+        tuple(labels) if labels else None,
+        max_new_tokens=NEW_TOKENS if family.kind == "generation" else None,
+    )  # fmt: skip
+
+
+def examples(hub: Path, cell: CellRequest, split: str) -> list[dict]:
+    """The rows of a split, or of a part of it (``train[:64]``), that have a gold answer."""
+    description = dump(_family(cell.dataset).datasets[cell.dataset])
+    rows = read_rows(hub, description, split, used_columns(description))
+    asked = {"kind": cell.kind, "labels": cell.labels and list(cell.labels), "split": split,
+             "dataset": description, "limit": None, "seed": 0}  # fmt: skip
+    return prepare(rows, asked, cell.dataset)[0]

@@ -11,28 +11,35 @@ A padded contestant is `padded xK`: micro-batches of K examples, 8/K of them acc
 x1` is how the paper's release trained.
 """
 
-import argparse
 import tempfile
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from contest import Clock, Subject, compete, take_turns
-from texts import SOURCES, training_examples
+import tyro
+from contest import Clock, Contest, Subject
+from texts import default_cell, examples
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from ptft.runtime.programs import program
 from ptft.training.devices import Devices
-from ptft.training.examples import Example, epoch_order
+from ptft.training.examples import Example, completion_examples, epoch_order
 from ptft.training.loop import Run
 from ptft.training.loop import Trainer as PackedTrainer
 from ptft.training.packing import NAME as PACKED_ATTENTION
 from ptft.training.settings import TrainingSettings
 
-BATCH = 8
-PACKED = "packed"
+BATCH, MAX_LENGTH = 8, 2048
+TASKS = {
+    "mnli": "mnli_matched", "paws": "paws", "socialiqa": "socialiqa_released", "xsum": "xsum",
+}  # fmt: skip
+"""task -> dataset"""
 UPDATES = {
     "cpu": {"mnli": 8, "paws": 6, "socialiqa": 8, "xsum": 2},  # some 4,000 to 8,000 tokens each
-    "cuda": dict.fromkeys(SOURCES, 20),
+    "cuda": dict.fromkeys(TASKS, 20),
 }
 WARMUP = {"cpu": 1, "cuda": 10}
 """updates before the clock starts"""
@@ -121,35 +128,46 @@ def _unshuffled(examples: list[Example]) -> list[Example]:
     return placed
 
 
-def measure(subject: Subject, task: str, arguments: argparse.Namespace) -> list[dict]:
-    """One row of results a contestant."""
-    device = arguments.device
-    examples = training_examples(arguments.hub, task, subject.tokenizer)
-    updates = arguments.updates or UPDATES[device.type][task]
-    drawn = np.random.default_rng(0).permutation(len(examples))
-    chosen = [examples[i] for i in drawn[: BATCH * (updates + WARMUP[device.type])]]
-    tokens = sum(len(item.ids) for item in chosen[-BATCH * updates :])
-    contestants = {PACKED: lambda: time_packed(subject, chosen, device)}
-    for micro in arguments.micro:
-        contestants[f"padded x{micro}"] = lambda micro=micro: time_padded(
-            subject, chosen, micro, device
+@dataclass(frozen=True)
+class Training(Contest):
+    """The contest of ways to train.
+
+    Attributes:
+        tasks: that are trained on
+        updates: measured ones (default: 2 to 8, on CUDA 20)
+        micro: examples of the padded contestants' micro-batches
+    """
+
+    tasks: tuple[Literal[tuple(TASKS)], ...] = tuple(TASKS)
+    updates: int | None = None
+    micro: tuple[int, ...] = (1, 2, 4, 8)
+
+    def measure(self, subject: Subject, task: str) -> list[dict]:
+        """One row of results a contestant."""
+        device, cell = self.device, default_cell(TASKS[task])
+        updates = self.updates or UPDATES[device.type][task]
+        rows = examples(self.hub, cell, "train")
+        drawn = np.random.default_rng(0).permutation(len(rows))
+        count = BATCH * (updates + WARMUP[device.type])
+        chosen = completion_examples(
+            subject.tokenizer, [rows[i] for i in drawn[:count]], cell.template, MAX_LENGTH
         )
-    found = take_turns(contestants, arguments.rounds, device)
-    return [
-        {
-            "contestant": key,
-            "updates": updates,
-            "mean_tokens": round(tokens / BATCH / updates),
-            **row,
-            "updates_per_cpu_second": round(updates / min(row["cpu_seconds"]), 3),
-        }
-        for key, row in found.items()
-    ]
+        tokens = sum(len(item.ids) for item in chosen[-BATCH * updates :])
+        contestants = {"packed": partial(time_packed, subject, chosen, device)}
+        for micro in self.micro:
+            contestants[f"padded x{micro}"] = partial(time_padded, subject, chosen, micro, device)
+        return [
+            {
+                "contestant": key,
+                "updates": updates,
+                "mean_tokens": round(tokens / BATCH / updates),
+                **row,
+                "updates_per_cpu_second": round(updates / min(row["cpu_seconds"]), 3),
+            }
+            for key, row in self.take_turns(contestants).items()
+        ]
 
 
-if __name__ == "__main__":
-    compete(
-        __doc__.split("\n")[0], [name for name in SOURCES if name != "hellaswag"], measure,
-        ("--updates", {"type": int, "help": "measured ones (default: 2 to 8, on CUDA 20)"}),
-        ("--micro", {"type": int, "nargs": "+", "default": [1, 2, 4, 8], "help": "padded ones"}),
-    )  # fmt: skip
+@program
+def main(asked: Annotated[Training, tyro.conf.arg(name="")]) -> None:
+    asked.run("training", asked.tasks, asked.measure)

@@ -93,4 +93,4 @@ def test_a_section_that_hangs_fails_or_dies_costs_itself_alone(gpu, tmp_path, mo
     assert found["hang"]["found"] == {"before": 1} and found["hang"]["seconds"] < 10
     assert found["fail"]["error"] == "RuntimeError: broken"
     assert found["die"]["error"] == "the process ended with 7"
-    assert gpu.flat(found["well"]["found"]) == {"a.b": 2}
+    assert found["well"]["found"] == {"a": {"b": 2}}

@@ -14,7 +14,7 @@ def test_a_plan_grows_no_faster_than_its_cells(repository, tmp_path, load_benchm
     """The paper's grid, and one of 7.5 times the cells; `make bench` goes on to 42 times."""
     planning = load_benchmark("planning")
     study = tmp_path / "large.yaml"
-    study.write_text(yaml.safe_dump(planning.large_study(planning.SIZES[1])))
+    study.write_text(yaml.safe_dump(planning.large_study(planning.LARGE[0])))
     paper = planning.dry_run(repository / STUDY, tmp_path)
     large = planning.dry_run(study, tmp_path)
     assert paper.models == CHECKPOINTS * (BASE + TUNED) and paper.cells == 2400

@@ -117,7 +117,7 @@ def test_wilsons_interval_holds_by_exact_count(n, score):
 )
 def test_another_seed_gives_the_committed_numbers(result, benchmark, part, setting):
     settings, measured = benchmark.PARTS[part]
-    (asked,) = [one for one in settings() if setting.items() <= one.items()]
+    (asked,) = [one for one in settings if setting.items() <= one.items()]
     (row,) = [one for one in result[part] if asked.items() <= one.items()]
     for name, share in measured(asked, RERUN, seed=1).items():
         error = (row[name] * (1 - row[name]) * (1 / RERUN + 1 / result["draws"])) ** 0.5

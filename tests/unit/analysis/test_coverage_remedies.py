@@ -40,7 +40,7 @@ def test_intervals_of_gain_kept_and_spared_hold_the_truth(result):
 
 def test_another_seed_gives_the_committed_numbers(result, load_benchmark):
     settings, measured = load_benchmark("coverage_remedies").PARTS["remedies"]
-    setting = next(one for one in settings() if (one["n"], one["seeds"]) == (120, 1))
+    setting = next(one for one in settings if (one["n"], one["seeds"]) == (120, 1))
     (row,) = [one for one in result["remedies"] if setting.items() <= one.items()]
     for name, share in measured(setting, RERUN, seed=1).items():
         far = 3.5 * (error(row[name], RERUN) ** 2 + error(row[name], result["draws"]) ** 2) ** 0.5

@@ -1,19 +1,46 @@
-"""Cost of a command: seconds by the clock, seconds of CPU, largest resident memory.
+"""What benchmarks share: the machine, results on disk, the cost of a command.
 
 The kernel starts a process's memory record from its parent's (`getrusage(2)`, `ru_maxrss`), so a
-large parent would be measured instead of its child: the command is started from this small file.
+large parent would be measured instead of its child: a command is started from this small file.
 """
 
 import json
+import os
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 
+REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS = REPOSITORY / "benchmarks/results"
 UNIT = 1 if sys.platform == "darwin" else 1024
 """bytes of `ru_maxrss`"""
+sys.path.insert(0, str(REPOSITORY / "scripts"))  # vLLM's environment does not have the library
+
+
+def machine() -> dict:
+    """The machine, and the day."""
+    information = Path("/proc/cpuinfo")
+    names = information.read_text().split("model name")[1:] if information.exists() else []
+    return {
+        "cpu": names[0].split("\n")[0].strip(" \t:") if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 1),
+        "date": date.today().isoformat(),
+    }
+
+
+def keep(output: Path, name: str, found: object) -> None:
+    """Put a result into a file, in place of an older one of this name."""
+    results = json.loads(output.read_text()) if output.exists() else {}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results | {name: found}, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -56,8 +83,7 @@ def _main(report: str, *command: str) -> int:
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "peak_gib": round(used.ru_maxrss * UNIT / 2**30, 3),
     }
-    with open(report, "w") as file:
-        json.dump(usage, file)
+    Path(report).write_text(json.dumps(usage))
     return code
 
 
