@@ -11,7 +11,6 @@ import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +34,11 @@ def unpacked(column: pl.Series) -> np.ndarray:
     return np.frombuffer(b"".join(column), REPLICATE).reshape(len(column), -1)
 
 
-@dataclass(frozen=True)
-class Replicates:
-    """Bootstrap means (C, R) of cells; only what is asked for is read.
-
-    Attributes:
-        table: with the column ``replicates``, on disk or in memory.
-        places: (C,) row of the table of each cell.
-    """
-
-    table: pl.LazyFrame
-    places: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """(C, R)"""
-        return len(self), self[np.arange(1)].shape[1] if len(self) else 0
-
-    def __getitem__(self, cells: np.ndarray) -> np.ndarray:
-        """Means (k, R) of cells, quickest where their rows lie close together."""
-        places = self.places[cells]
-        first, last = int(places.min()), int(places.max())
-        column = self.table.slice(first, last - first + 1).select(COLUMN).collect()[COLUMN]
-        return unpacked(column.gather(places - first))
+def replicates_at(table: pl.LazyFrame, places: np.ndarray) -> np.ndarray:
+    """Bootstrap means (k, R) of the rows at ``places`` (k,), quickest where these lie close."""
+    first, last = int(places.min()), int(places.max())
+    column = table.slice(first, last - first + 1).select(COLUMN).collect()[COLUMN]
+    return unpacked(column.gather(places - first))
 
 
 # Columns of a per-example file that are no metrics of their own.

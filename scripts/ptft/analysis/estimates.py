@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ptft.analysis.draws import Derived, Rows, portions
 from ptft.analysis.scores import Scores
 from ptft.analysis.statistics import (
     LEVEL,
@@ -58,7 +57,7 @@ class Estimates:
     """N estimates: ``values`` (N,), ``draws`` (N, R) of each, and the seeds' part of the error."""
 
     values: np.ndarray
-    draws: Rows
+    draws: np.ndarray
     seeds: SeedPart | None = None
 
     def interval(
@@ -70,8 +69,7 @@ class Estimates:
         ``ptft.analysis.statistics.small_sample_quantile``).
         """
         tail = (1 - level) / (2 if two_sided else 1)
-        found = [percentile_interval(draws, 1 - 2 * tail) for draws in portions(self.draws)]
-        stderr, low, high = map(np.concatenate, zip(*found, strict=True))
+        stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)
         low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
         if self.seeds is not None:
             quantile = small_sample_quantile(tail, self._share(stderr), self.seeds.freedom)
@@ -87,7 +85,7 @@ class Estimates:
             stderr: that of :meth:`interval`, where it is known already.
         """
         if stderr is None:
-            stderr = np.concatenate([draws.std(axis=1) for draws in portions(self.draws)])
+            stderr = self.draws.std(axis=1)
         if self.seeds is None:
             return smallest_detectable(stderr, level)
         return smallest_detectable(stderr, level, self._share(stderr), self.seeds.freedom)
@@ -144,10 +142,7 @@ def difference(view: Scores, rows: np.ndarray, others: np.ndarray, same_run: boo
             of independent models.
     """
     values = np.nanmean(view.by_seed[rows], axis=1) - np.nanmean(view.by_seed[others], axis=1)
-    draws = Derived(
-        (len(rows), view.draws.shape[1]),
-        lambda at: view.draws[rows[at]] - view.draws[others[at]],
-    )
+    draws = view.draws[rows] - view.draws[others]
     if same_run:
         return Estimates(values, draws, SeedPart.of(view.by_seed[rows] - view.by_seed[others]))
     parts = [SeedPart.of(view.by_seed[at]) for at in (rows, others)]
@@ -160,7 +155,7 @@ class Changes:
 
     values: np.ndarray
     """(N,)"""
-    draws: Derived
+    draws: np.ndarray
     """(N, R)"""
     by_seed: np.ndarray
     """(N, S) with the score of each training seed in the place of their mean"""
@@ -176,14 +171,9 @@ class Changes:
         """``change(tuned, base, *more)``; each of ``more`` (N,) has one number per pair."""
         rows, base_rows = pairs["row"].to_numpy(), pairs["base_row"].to_numpy()
         base, columns = pairs["base"].to_numpy(), [one[:, None] for one in more]
-
-        def drawn(at: np.ndarray) -> np.ndarray:
-            own = (one[at] for one in columns)
-            return change(view.draws[rows[at]], view.draws[base_rows[at]], *own)
-
         return cls(
             change(pairs["value"].to_numpy(), base, *more),
-            Derived((len(rows), view.draws.shape[1]), drawn),
+            change(view.draws[rows], view.draws[base_rows], *columns),
             change(view.by_seed[rows], base[:, None], *columns),
         )
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from ptft.analysis.cell_scores import AUDIT_SCHEMA, COLUMN, KEY, Replicates
-from ptft.analysis.draws import Draws, Made, SeedMeans
+from ptft.analysis.cell_scores import AUDIT_SCHEMA, COLUMN, KEY, replicates_at
+from ptft.analysis.draws import Read, make_draws, seed_means
 from ptft.analysis.settings import TUNED_SHOTS, Settings
 from ptft.analysis.statistics import effective_examples, normal_replicates
 
@@ -113,7 +113,7 @@ class Scores:
     """
 
     cells: pl.DataFrame
-    draws: Draws | np.ndarray
+    draws: np.ndarray
     by_seed: np.ndarray
     texts: Scores | None = None
     arms: pl.DataFrame | None = None
@@ -130,8 +130,6 @@ class Scores:
     ) -> Scores:
         """Join cells with their replicates and average over seeds.
 
-        Replicates of a scanned file stay on disk until draws are asked for.
-
         Without replicates (published scores) each cell counts as independent of the others; a
         cell without a standard error gets no interval.
 
@@ -143,7 +141,7 @@ class Scores:
         main = main.with_columns(checkpoint_index(main))
         text = pl.col("kind").eq_missing(pl.lit("text"))
         seeds = sorted(main["seed"].drop_nulls().unique())
-        known = None if replicates is None else _Known.of(replicates)
+        known = None if replicates is None else replicates.lazy()
         prompted = _average_seeds(*_drawn(main.filter(~text), known, seed), seed, seeds)
         ended = (pl.col("value").filter(metric=name).mean().alias(name) for name in ENDINGS)
         endings = cells.filter(~text).group_by(GROUP).agg(ended)
@@ -183,10 +181,7 @@ class Scores:
 
     def among(self, cells: pl.DataFrame) -> Scores:
         """Some of the cells alone; what draws and scores by seed their rows are stays."""
-        draws = self.draws
-        if isinstance(draws, Draws):
-            draws = draws.among(cells["row"].to_numpy())
-        return Scores(cells, draws, self.by_seed, seeds=self.seeds)
+        return Scores(cells, self.draws, self.by_seed, seeds=self.seeds)
 
     def pairs(self) -> pl.DataFrame:
         """Tuned cells beside the base cell of the same checkpoint, dataset, format and shots.
@@ -215,29 +210,16 @@ def once(make: Callable[[Scores, Settings], T]) -> Callable[[Scores, Settings], 
     return made
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Replicates: what is said of each row in memory, the means where they are."""
-
-    rows: pl.DataFrame
-    table: pl.LazyFrame
-
-    @classmethod
-    def of(cls, replicates: pl.DataFrame | pl.LazyFrame) -> _Known:
-        table = replicates.lazy()
-        return cls(table.drop(COLUMN).with_row_index("place").collect(), table)
-
-
 def _drawn(
-    main: pl.DataFrame, known: _Known | None, seed: int
-) -> tuple[pl.DataFrame, Replicates | np.ndarray]:
-    """Cells, numbered in ``row``, with what is known of their answers, and the replicates of each.
+    main: pl.DataFrame, replicates: pl.LazyFrame | None, seed: int
+) -> tuple[pl.DataFrame, Read]:
+    """Cells, numbered in ``row``, with what is known of their answers; the replicates of rows.
 
     Raises:
         ValueError: a cell has no replicates.
     """
     main = main.sort(KEY).with_row_index("row")
-    if known is None:
+    if replicates is None:
         drawn = normal_replicates(
             main["value"].to_numpy(),
             main["stderr"].fill_null(np.nan).to_numpy(),
@@ -245,8 +227,9 @@ def _drawn(
             seed,
         )
         unknown = (pl.lit(None, dtype).alias(name) for name, dtype in AUDIT_SCHEMA.items())
-        return main.with_columns(unknown), drawn
-    joined = main.join(known.rows, on=[*KEY, "metric"], how="left", maintain_order="left")
+        return main.with_columns(unknown), drawn.__getitem__
+    known = replicates.drop(COLUMN).with_row_index("place").collect()
+    joined = main.join(known, on=[*KEY, "metric"], how="left", maintain_order="left")
     without = joined.filter(pl.col("place").is_null())
     if len(without):
         raise ValueError(
@@ -254,12 +237,12 @@ def _drawn(
             f"({len(without)} such cells); collect the cells again"
         )
     places = joined["place"].cast(pl.Int64).to_numpy()
-    return joined.drop("place"), Replicates(known.table, places)
+    return joined.drop("place"), lambda rows: replicates_at(replicates, places[rows])
 
 
 def _average_seeds(
     main: pl.DataFrame,
-    drawn: Replicates | np.ndarray,
+    drawn: Read,
     seed: int,
     seeds: Sequence[int],
     bounded: bool = True,
@@ -280,14 +263,14 @@ def _average_seeds(
         by_seed[row, places[-1]] = values
     members = grouped.select("run", "rows", "values").with_columns(pl.Series("places", places))
     single = grouped["variance"].fill_null(np.nan).to_numpy()
-    means = SeedMeans(drawn, members, single, len(seeds), seed)
-    variance = means.variance()
+    means, variance = seed_means(drawn, members, single, len(seeds), seed)
     cells = grouped.drop("rows", "seeds", "values", "variance").with_columns(
         pl.Series("stderr", np.sqrt(variance)).fill_nan(None)
     )
     n = _numbers_of_examples(cells, variance)
-    made = Made(means, cells["value"].to_numpy(), n, cells["n_seeds"].to_numpy(), seed, bounded)
-    return Scores(cells, Draws.of(made), by_seed, seeds=seeds)
+    known = (cells["value"].to_numpy(), n, cells["n_seeds"].to_numpy())
+    draws = make_draws(means, variance, *known, seed, bounded)
+    return Scores(cells, draws, by_seed, seeds=seeds)
 
 
 def _grouped(main: pl.DataFrame) -> pl.DataFrame:

@@ -94,8 +94,7 @@ def _standardized(part: Estimates, runs: int) -> tuple[np.ndarray, ...]:
     """Values, width of both sides, error, its share from seeds and freedom (N,); and the largest
     error of the draws (R,), in units of the width of its side."""
     values = np.asarray(part.values, dtype=float)
-    draws = part.draws[:]
-    errors = draws - values[:, None]
+    errors = part.draws - values[:, None]
     known = np.isfinite(errors).all(axis=1)
     errors[~known] = 0.0
     raw = errors.std(axis=1)
@@ -104,7 +103,7 @@ def _standardized(part: Estimates, runs: int) -> tuple[np.ndarray, ...]:
     down, up = np.maximum(-low, 0.1 * raw) / SIDE, np.maximum(high, 0.1 * raw) / SIDE
     with np.errstate(divide="ignore", invalid="ignore"):
         units = np.abs(errors) / np.where(errors < 0, down[:, None], up[:, None])
-    largest = units[known].max(axis=0) if known.any() else np.zeros(draws.shape[1])
+    largest = units[known].max(axis=0) if known.any() else np.zeros(errors.shape[1])
     seeds = moderated(part.seeds, runs) if part.seeds is not None else None
     stderr, share, freedom = raw, np.zeros(len(values)), np.full(len(values), np.inf)
     if seeds is not None and part.seeds is not None:

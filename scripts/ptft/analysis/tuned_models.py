@@ -12,7 +12,6 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis.cell_scores import schema
-from ptft.analysis.draws import Draws
 from ptft.analysis.scores import Scores
 from ptft.files import closed
 from ptft.models.folder import TRAINING_SUMMARY
@@ -130,7 +129,7 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
         maintain_order="left",
     )
     rows = found["row"].to_numpy()
-    draws, count = scores.draws, len(scores.draws)
+    count = len(scores.draws)
     again = found.with_columns(
         pl.lit(CHOSEN).alias("setting"),
         # Chosen settings may differ in what they sweep, and are one curve.
@@ -139,7 +138,7 @@ def with_chosen(scores: Scores, table: pl.DataFrame) -> Scores:
     )
     return Scores(
         pl.concat([scores.cells, again]),
-        draws.again(rows) if isinstance(draws, Draws) else np.concatenate([draws, draws[rows]]),
+        np.concatenate([scores.draws, scores.draws[rows]]),
         np.concatenate([scores.by_seed, scores.by_seed[rows]]),
         with_chosen(scores.texts, table) if scores.texts else None,
         table,

@@ -1,83 +1,59 @@
-"""Draws that are made when asked for: the same as if all were made at once."""
+"""Draws of scores: groups of several seeds, and blocks that change nothing."""
 
 import numpy as np
 import polars as pl
-import pytest
 
 from ptft.analysis import draws as module
-from ptft.analysis.cell_scores import Replicates, packed
-from ptft.analysis.draws import Derived, Draws, Made, SeedMeans, portions
-from ptft.analysis.statistics import confidence_draws, over_seeds, unseen_agreement
+from ptft.analysis.cell_scores import packed, replicates_at
+from ptft.analysis.draws import make_draws, seed_means
+from ptft.analysis.statistics import over_seeds
 
 GROUPS, RESAMPLES, SEEDS, EXAMPLES = 600, 40, 3, 50.0
+RNG = np.random.default_rng(1)
+SIZES = np.array([1 + 2 * (group % 2) for group in range(GROUPS)])
+NUMBERS = (RNG.binomial(50, 0.7, (SIZES.sum(), RESAMPLES)) / EXAMPLES).astype(np.float32)
+ROWS = np.split(np.arange(SIZES.sum()), np.cumsum(SIZES)[:-1])
+VALUES = [NUMBERS[own].mean(axis=1) for own in ROWS]
 
 
-@pytest.fixture(scope="module")
-def means(tmp_path_factory):
-    """600 groups, more than two blocks: every second one has three seeds, two groups a run."""
-    file = tmp_path_factory.mktemp("draws") / "r.parquet"
-    rng = np.random.default_rng(1)
-    sizes = [1 + 2 * (group % 2) for group in range(GROUPS)]
-    numbers = rng.binomial(50, 0.7, (sum(sizes), RESAMPLES)) / EXAMPLES
-    # Rows of other metrics stand between those of the cells.
-    packs = [pack for row in numbers for pack in (b"", packed(row))]
-    pl.DataFrame({"replicates": packs}).write_parquet(file, row_group_size=100)
-    table = pl.scan_parquet(file)
-    rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+def made():
+    """Means and draws of 600 groups: every second one has three seeds, two groups share a run."""
     groups = pl.DataFrame(
         {
             "run": [group // 4 for group in range(GROUPS)],
-            "rows": [own.tolist() for own in rows],
-            "places": [list(range(size)) for size in sizes],
-            "values": [numbers[own].mean(axis=1).tolist() for own in rows],
+            "rows": [own.tolist() for own in ROWS],
+            "places": [list(range(size)) for size in SIZES],
+            "values": [own.tolist() for own in VALUES],
         }
     )
-    drawn = Replicates(table, 2 * np.arange(len(numbers)) + 1)
-    return SeedMeans(drawn, groups, np.full(GROUPS, 0.004), SEEDS, seed=7)
+    single = np.full(GROUPS, 0.004)
+    means, variance = seed_means(NUMBERS.__getitem__, groups, single, SEEDS, seed=7)
+    value = np.array([own.mean() for own in VALUES])
+    n = np.full(GROUPS, EXAMPLES)
+    return means, variance, make_draws(means, variance, value, n, SIZES, 7, bounded=True)
 
 
-@pytest.fixture(scope="module")
-def draws(means):
-    value = means.groups["values"].list.mean().to_numpy()
-    seeds = means.groups["values"].list.len().to_numpy()
-    return Draws.of(Made(means, value, np.full(GROUPS, EXAMPLES), seeds, 7, bounded=True))
+def test_seeds_of_one_run_share_their_luck():
+    means, variance, _ = made()
+    assert np.array_equal(means[6], NUMBERS[ROWS[6][0]]) and variance[6] == 0.004
+    for group in (5, 7):  # of run 1
+        luck = np.random.default_rng((7, 1)).standard_normal((SEEDS, RESAMPLES))
+        mean, its_variance = over_seeds(VALUES[group].astype(float), NUMBERS[ROWS[group]], luck)
+        assert np.array_equal(means[group], mean.astype(np.float32))
+        assert variance[group] == its_variance
 
 
-@pytest.fixture(scope="module")
-def at_once(means, draws):
-    """All draws by ``confidence_draws``, group after group."""
-    replicates = np.empty((GROUPS, RESAMPLES), np.float32)
-    variance = means.single.copy()
-    for row, (run, rows, places, values) in enumerate(means.groups.iter_rows()):
-        own = means.drawn[np.array(rows)]
-        replicates[row] = own[0]
-        if len(rows) > 1:
-            normals = np.random.default_rng((7, run)).standard_normal((SEEDS, RESAMPLES))
-            replicates[row], variance[row] = over_seeds(np.array(values), own, normals[places])
-    n, seeds = np.full(GROUPS, EXAMPLES), draws.made.n_seeds
-    assert means.variance() == pytest.approx(variance, abs=0)
-    variance = variance + unseen_agreement(draws.made.mean, n, seeds)
-    noise = np.random.default_rng(7).standard_normal(replicates.shape, dtype=np.float32)
-    return confidence_draws(draws.made.mean, variance, n, replicates, noise)
+def test_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
+    _, _, draws = made()
+    monkeypatch.setattr(module, "AT_ONCE", 70)
+    assert np.array_equal(made()[2], draws)
+    assert draws.shape == (GROUPS, RESAMPLES) and 0 <= draws.min() < draws.max() <= 1
 
 
-@pytest.mark.parametrize("order", [[599, 3, 256], [0, 1], [255, 512, 255]])
-def test_any_row_is_what_it_would_be_among_all(draws, at_once, order):
-    assert draws.shape == (GROUPS, RESAMPLES)
-    assert np.array_equal(draws[order], at_once[order])
-    assert np.array_equal(draws[order[0]], at_once[order[0]])
-    assert np.array_equal(np.asarray(draws), at_once)
-
-
-def test_a_row_may_be_there_twice(draws, at_once):
-    more = draws.again(np.array([10, 20]))
-    assert len(more) == GROUPS + 2
-    assert np.array_equal(more[[GROUPS, GROUPS + 1]], at_once[[10, 20]])
-
-
-def test_portions_are_all_rows(monkeypatch, draws, at_once):
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 70)
-    twice = Derived(draws.shape, lambda rows: 2 * draws[rows])
-    found = [part for part in portions(twice)]
-    assert [len(part) for part in found] == [70] * 8 + [40]
-    assert np.array_equal(np.concatenate(found), 2 * at_once)
+def test_replicates_are_those_of_the_rows_asked_for(tmp_path):
+    # Rows of other metrics stand between those of the cells.
+    packs = [pack for row in NUMBERS for pack in (b"", packed(row))]
+    pl.DataFrame({"replicates": packs}).write_parquet(tmp_path / "r.parquet", row_group_size=100)
+    table = pl.scan_parquet(tmp_path / "r.parquet")
+    for rows in ([599, 3, 256], [0], [255, 512, 255]):
+        assert np.array_equal(replicates_at(table, 2 * np.array(rows) + 1), NUMBERS[rows])

@@ -310,7 +310,7 @@ def _latent(view: Scores, scores: Scores, hidden: list[str]) -> Iterator[Part]:
     assert tuned.seeds is not None and base.seeds is not None
     excess = Estimates(
         tuned.values - base.values,
-        tuned.draws[:] - base.draws[:],
+        tuned.draws - base.draws,
         SeedPart.total([tuned.seeds, base.seeds]),
     )
     yield _single(ends, "latent", "excess"), excess

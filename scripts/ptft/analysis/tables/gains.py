@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import schema
-from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     Change,
     Changes,
@@ -72,8 +71,8 @@ def _with_own_interval(
     table: pl.DataFrame, view: Scores, rows: np.ndarray, name: str, level: float
 ) -> pl.DataFrame:
     """Add the interval of the score ``name``, row by row in ``rows`` of ``view``."""
-    draws = Derived((len(rows), view.draws.shape[1]), lambda at: view.draws[rows[at]])
-    scores = Estimates(table[name].to_numpy(), draws, SeedPart.of(view.by_seed[rows]))
+    seeds = SeedPart.of(view.by_seed[rows])
+    scores = Estimates(table[name].to_numpy(), view.draws[rows], seeds)
     # A score is between 0 and 1; where few seeds widen it, its interval is, too.
     limits = pl.col(f"{name}_ci_low", f"{name}_ci_high").clip(0, 1)
     return with_interval(table, scores, level, f"{name}_").with_columns(limits)

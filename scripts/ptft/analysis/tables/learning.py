@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import schema
-from ptft.analysis.draws import Rows
 from ptft.analysis.estimates import Estimates, SeedPart, difference, with_interval
 from ptft.analysis.scores import ARM, BASE, CHECKPOINT, GUESS, MAJORITY, Scores, once
 from ptft.analysis.settings import Settings
@@ -185,7 +184,7 @@ def curve_of(value: str) -> list[pl.Expr]:
 
 
 def trend_table(
-    draws: Rows, curves: pl.DataFrame, checkpoints: pl.DataFrame, level: float
+    draws: np.ndarray, curves: pl.DataFrame, checkpoints: pl.DataFrame, level: float
 ) -> pl.DataFrame:
     """The columns ``TREND`` of curves with lists index, values and rows (of ``draws``).
 

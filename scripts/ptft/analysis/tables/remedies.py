@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 
 from ptft.analysis.cell_scores import schema
-from ptft.analysis.draws import Derived
 from ptft.analysis.estimates import (
     DETECTABLE,
     INTERVAL,
@@ -280,7 +279,7 @@ def mean_points(view: Scores, pairs: pl.DataFrame, change: Change) -> tuple[pl.D
         .sort("train_task", "index", *VARIANT, nulls_last=False)
     )
 
-    def mean(values: np.ndarray | Derived) -> np.ndarray:
+    def mean(values: np.ndarray) -> np.ndarray:
         empty = values[:0]
         rows = [values[at].mean(axis=0) for at in groups["position"].to_list()]
         return np.array(rows) if rows else empty
