@@ -10,6 +10,7 @@ from huggingface_hub import RepoFile, get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from typing_extensions import TypedDict
 
+from ptft.files import read_slice
 from ptft.hub.client import HubError, api, listed
 from ptft.hub.fetch import check_disk
 from ptft.hub.pins import (
@@ -62,23 +63,22 @@ class PinsSlice(TypedDict):
     """checkpoints that may equal another one"""
 
 
-def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
-    """Look up what is not pinned, compare all checkpoints, and only then write the pins.
+def resolve_pins(plan: Path, again: bool = False) -> None:
+    """Look up on the Hub what is not pinned, compare all checkpoints, and only then write the pins.
 
     So a name that does not exist, checkpoints that do not belong together, or a disk too small
-    stop the study before any download.
+    stop the study before any download. A line for each pin that moved is printed.
 
     Args:
-        again: look up what is pinned, too; pins that did not move are not touched.
-
-    Returns:
-        a line for each pin that moved.
+        plan: the study's slice, JSON file
+        again: look up what is pinned, too; pins that did not move are not touched
 
     Raises:
         HubError: the Hub does not have something; one line for each.
         TwinsError, ArchitectureError: of two checkpoints.
     """
-    references = dict(plan["references"])
+    asked_for = read_slice(plan, PinsSlice)
+    references = dict(asked_for["references"])
     asked = list(references) if again else unresolved(references)
     found: dict[str, Pin] = {}
     refusals = []
@@ -90,7 +90,7 @@ def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
     if refusals:
         raise HubError("\n".join(refusals))
     known = {path: found.get(path) or Pin.read(Path(path)) for path in references}
-    refuse_twins(_models(known), plan["same_weights"])
+    refuse_twins(_models(known), asked_for["same_weights"])
     for path in found:
         if known[path].kind == "model" and CONFIG in known[path].places():
             known[path] = replace(known[path], sizes=_sizes(known[path]))
@@ -104,7 +104,7 @@ def resolve_pins(plan: PinsSlice, again: bool = False) -> list[str]:
             known[path].write(place)
             moved.append(f"{path}: {before.commit if before else 'new'} -> {known[path].commit}")
     check_disk([Path(path) for path in references], Path("."))
-    return moved
+    print(*moved, sep="\n", end="\n" if moved else "")
 
 
 def _models(pins: Mapping[str, Pin]) -> dict[str, Pin]:

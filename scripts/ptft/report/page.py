@@ -101,7 +101,7 @@ class StudyFiles:
         tables: folder of cells.parquet, NAME.parquet and, if made, missing.csv, costs.csv.
         figures: folder of NAME.svg.
         records: folders of tuned models' records, the more recent last.
-        beside: kind of page -> name of a file beside the report: `examples`, `comparison`.
+        beside: pages in the folder of the report, to be linked: examples, comparison.
         scored: folder of scored models' records; None where nothing is scored.
         updates: folder of METHOD.json, how updates are computed on a GPU.
     """
@@ -110,7 +110,7 @@ class StudyFiles:
     tables: Path
     figures: Path
     records: tuple[Path, ...] = ()
-    beside: Mapping[str, str] | None = None
+    beside: tuple[Path, ...] = ()
     scored: Path | None = None
     updates: Path | None = None
 
@@ -258,7 +258,7 @@ def study_page(
         more_figures=[
             _figure(name, files.figures, tables) for name in drawn if name not in used
         ] if by.keys() & {"added", "latent"} else [],
-        beside={PAGES[kind]: file for kind, file in (files.beside or {}).items()},
+        beside={PAGES[page.stem]: page.name for page in files.beside},
         splits=_splits(tables.get("audit_splits")),
         written=rendering.written_texts(tables.get("self_text")),
         pins=_pins(resolved),

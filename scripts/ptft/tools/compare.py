@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+import tyro
 
 from ptft import language as said
 from ptft.analysis.csv_tables import write_table
@@ -54,16 +56,20 @@ def read_tables(studies: Sequence[str], root: Path = Path()) -> dict[str, dict[s
     }
 
 
-def compare_studies(studies: Sequence[str], output: Path, language: str = "en") -> None:
-    """Write tables and figures of finished studies; no model is run.
+def compare_studies(
+    studies: tyro.conf.Positional[tuple[str, ...]],
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    language: str = "en",
+) -> None:
+    """Put finished studies side by side in tables and figures; nothing is trained or scored.
 
     Tables `compared` (curves over the tokens of pre-training) and `differences` (tests of whether
     the models differ), and each table that all studies have, with columns `study` and `model`.
 
     Args:
-        studies: names of studies that were run in this folder, in the order of tables and figures.
-        output: folder for tables/ and figures/.
-        language: of figures.
+        studies: names of studies that were run in this folder
+        output: folder for tables/ and figures/
+        language: of figures: en, ja
 
     Raises:
         StudyError: a study was not run here, or the output is the folder of one of them.
