@@ -56,7 +56,7 @@ def test_language_and_labels(examples, page):
 
 def test_every_group_opened_shows_its_texts_as_they_are(examples):
     buttons = examples.driver.find_elements("css selector", "#groups button")
-    assert len(buttons) == 5
+    assert len(buttons) == 3
     shown = ""
     for button in buttons:
         button.click()
@@ -110,7 +110,7 @@ def test_it_is_accessible(examples, scheme):
 
 
 def test_more_are_shown_and_the_keyboard_goes_on_there(examples):
-    examples.driver.find_elements("css selector", "#groups button")[4].click()
+    examples.driver.find_elements("css selector", "#groups button")[-1].click()
     assert len(headings(examples)) == 20
     more = examples.driver.find_element("id", "more")
     more.send_keys("\n")

@@ -17,7 +17,6 @@ from ptft import language
 from ptft.analysis.examples import (
     DRAWN,
     GROUPS,
-    LARGEST,
     MARGIN,
     Pick,
     Picked,
@@ -50,7 +49,7 @@ def write_examples(
     output: Path,
     language: str = "en",
 ) -> None:
-    """Write the page of single examples: learned, forgotten, changed by format or remedy.
+    """Write the page of single examples: learned, forgotten, changed by the prompt format.
 
     Args:
         cells: cells.parquet
@@ -83,16 +82,10 @@ def examples_page(data: Mapping[str, Any], seed: int) -> str:
         seed: with which the examples were drawn.
     """
     label = language.label
-    counted = {
-        True: label("{shown} of {drawn} shown"),
-        False: label("{shown} of {drawn} shown, drawn from {all}"),
-    }
-    groups = [
-        {"number": GROUPS.index(name), "name": name, "count": counted[name == LARGEST]}
-        for name in data["groups"]
-    ]
+    groups = [{"number": GROUPS.index(name), "name": name} for name in data["groups"]]
     words = {
         "all": label("all"),
+        "drawn": label("{shown} of {drawn} shown, drawn from {all}"),
         "compared": label("{shown} of {all} examples that all models answer; {differ} differ"),
         "base": label("base model"),
         "cut": label("(prompt cut to the model's context)"),
@@ -135,7 +128,11 @@ def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> d
     for dataset, picks in by_dataset.items():
         sample = picked.samples[dataset]
         read = [(pick.example_id, name) for pick in picks for _, name, _ in pick.answers]
-        read += [(example, sample.format) for example in sample.ids]
+        read += [
+            (answer["example_id"], picked.format)
+            for answers in sample.values()
+            for answer in answers
+        ]
         requests = {name: asked[dataset, name] for name in sorted({name for _, name in read})}
         prompts = _Prompts(read, requests, data / dataset)
         datasets.append({"title": language.dataset(dataset), "shots": prompts.shots})
@@ -146,11 +143,11 @@ def examples_data(picked: Picked, cells: Iterable[CellRequest], data: Path) -> d
             [
                 *(names.checkpoints.index(checkpoint), len(datasets) - 1, names.arms.index(arm)),
                 [
-                    [prompts.places[example], sample.format, *_answer(answer, chosen)]
-                    for example, answer in zip(sample.ids, answers, strict=True)
+                    [prompts.places[answer["example_id"]], picked.format, *_answer(answer, chosen)]
+                    for answer in answers
                 ],
             ]
-            for (checkpoint, arm), answers in sample.answers.items()
+            for (checkpoint, arm), answers in sample.items()
         ]
     return {
         "tasks": [language.task(task) for task in names.tasks],
@@ -175,7 +172,7 @@ class _Names:
     def __init__(self, picked: Picked, datasets: list[str]):
         self.tasks = list(dict.fromkeys(pick.task for pick in picked.picks))
         self.checkpoints, self.datasets = picked.checkpoints, datasets
-        every = {arm for sample in picked.samples.values() for _, arm in sample.answers}
+        every = {arm for sample in picked.samples.values() for _, arm in sample}
         every |= {arm for pick in picked.picks for arm, _, _ in pick.answers}
         self.arms = sorted(every, key=lambda arm: (arm != "base", arm))
 

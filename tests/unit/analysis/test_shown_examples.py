@@ -1,12 +1,10 @@
 """Which examples are shown, from answers made by hand."""
 
-import math
-
 import polars as pl
 from score_tables import cell
 
 from ptft.analysis.collect import CELLS_SCHEMA
-from ptft.analysis.examples import DRAWN, Answers, compared_models, pick_examples
+from ptft.analysis.examples import DRAWN, compared_models, pick_examples, with_logprobs
 from ptft.analysis.settings import Settings
 
 BASE = ("base", None, None, None, None)
@@ -52,7 +50,7 @@ def answers(scores, logprobs=None):
         },
         schema_overrides={"logprobs": pl.List(pl.Float64)},
     )
-    return Answers(frame)
+    return with_logprobs(frame)
 
 
 def pick(table, arms, read, seed=0, settings=None):
@@ -85,7 +83,7 @@ def test_learned_and_forgotten_are_right_in_one_model_alone():
         ("full.nli.s0", "default"),
     ]
     assert [answer["score"] for *_, answer in forgotten.answers] == [1.0, 0.0]
-    assert ids(picked, "format") == ids(picked, "remedy") == []
+    assert ids(picked, "format") == []
 
 
 def test_a_generation_counts_as_changed_from_the_margin_on():
@@ -95,44 +93,36 @@ def test_a_generation_counts_as_changed_from_the_margin_on():
     }
     picked = pick(cells([BASE, FULL]), written("full.nli.s0"), read)
     assert ids(picked, "learned") == ["e0"] and ids(picked, "forgotten") == ["e3"]
-    # Without log-probabilities the scores are ordered by: 0.5, 0.375, 0.25; e2 has not changed.
-    assert ids(picked, "largest") == ["e3", "e0", "e1"]
 
 
-def test_the_largest_changes_of_log_probability_come_first_each_example_once():
-    at_ten = {"base": [-5.0, -1.0, -3.0, -2.0], "full.nli.s0": [-1.0, -7.0, -3.5, -2.0]}
-    main = {"base": [-5.0, -1.0, -3.0, -2.0], "full.nli.s0": [-4.0, -1.0, -12.0, -math.inf]}
-    read = {
-        (checkpoint, arm, "default"): answers([1.0] * 4, logprobs)
-        for checkpoint, models in (("step10", at_ten), ("main", main))
-        for arm, logprobs in models.items()
-    }
-    picked = pick(cells([BASE, FULL], ("step10", "main")), written("full.nli.s0"), read)
-    shown = [(p.example_id, p.checkpoint) for p in picked.picks if p.group == "largest"]
-    assert shown == [("e2", "main"), ("e1", "step10"), ("e0", "step10")]  # 9, 6, 4; not ∞
-    assert picked.checkpoints == ["step10", "main"]
-
-
-def test_another_format_and_a_remedy_that_change_an_answer():
+def test_another_format_that_changes_an_answer():
     read = {
         ("step10", "base", "default"): answers([1.0, 1.0, 0.0, 1.0]),
         ("step10", "full.nli.s0", "default"): answers([0.0, 1.0, 0.0, 0.0]),
         ("step10", "full.nli.s0", "io"): answers([0.0, 0.0, 1.0, 0.0]),
-        # It keeps e0, loses e1; that it knows e2 is nothing kept, and both lose e3.
-        ("step10", "lora.nli.s0", "default"): answers([1.0, 0.0, 1.0, 0.0]),
     }
-    table = cells([BASE, FULL, LORA], formats=("default", "io"))
-    picked = pick(table, written("full.nli.s0", "lora.nli.s0"), read)
+    table = cells([BASE, FULL], formats=("default", "io"))
+    picked = pick(table, written("full.nli.s0"), read)
     assert sorted(ids(picked, "format")) == ["e1", "e2"]
-    assert sorted(ids(picked, "remedy")) == ["e0", "e1"]
-    [of_format, of_remedy] = (
-        next(p for p in picked.picks if p.group == group) for group in ("format", "remedy")
-    )
-    assert [a[:2] for a in of_format.answers][1:] == [
+    first = next(p for p in picked.picks if p.group == "format")
+    assert [a[:2] for a in first.answers][1:] == [
         ("full.nli.s0", "default"),
         ("full.nli.s0", "io"),
     ]
-    assert [a[0] for a in of_remedy.answers] == ["base", "full.nli.s0", "lora.nli.s0"]
+
+
+def test_every_model_answers_the_same_examples_and_its_probabilities_are_told():
+    read = {
+        ("step10", arm, "default"): answers([1.0] * 4, [-at - 1.0, -2.0, -3.0, -4.0])
+        for at, arm in enumerate(("base", "full.nli.s0", "lora.nli.s0"))
+    }
+    picked = pick(cells([BASE, FULL, LORA]), written("full.nli.s0", "lora.nli.s0"), read)
+    sample = picked.samples["quiz"]
+    assert {arm for _, arm in sample} == {"base", "full.nli.s0", "lora.nli.s0"}
+    orders = [[row["example_id"] for row in rows] for rows in sample.values()]
+    assert orders[0] == orders[1] == orders[2]
+    lora = {row["example_id"]: row for row in sample["step10", "lora.nli.s0"]}
+    assert lora["e0"]["gold_logprob"] == lora["e0"]["prediction_logprob"] == -3.0
 
 
 def many(checkpoints):
@@ -147,7 +137,7 @@ def test_a_seed_draws_the_same_again_and_another_one_others():
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(set(each)) == DRAWN for each in drawn)
     # The order of a file's rows is not that of the draw.
-    reversed_rows = {k: Answers(a.frame.reverse()) for k, a in many(["step10"]).items()}
+    reversed_rows = {k: a.reverse() for k, a in many(["step10"]).items()}
     assert ids(pick(table, arms, reversed_rows, 1), "learned") == drawn[0]
 
 
@@ -164,14 +154,14 @@ def test_examples_that_one_model_lacks_are_passed_over():
     other = answers([1.0, 1.0, 1.0])
     read = {
         ("step10", "base", "default"): answers([0.0, 0.0, 0.0]),
-        ("step10", "full.nli.s0", "default"): Answers(other.frame[1:]),
+        ("step10", "full.nli.s0", "default"): other[1:],
         ("step10", "lora.nli.s0", "default"): answers([0.0, 1.0, 0.0]),
     }
     picked = pick(cells([BASE, FULL, LORA]), written("full.nli.s0", "lora.nli.s0"), read)
-    assert sorted(ids(picked, "learned")) == ["e1", "e2"] and ids(picked, "remedy") == []
+    assert sorted(ids(picked, "learned")) == ["e1", "e2"]
 
 
-def test_which_model_of_a_task_is_shown_and_which_are_compared_with_it():
+def test_which_model_of_a_task_is_shown_and_which_beside_it():
     arms = [
         BASE,
         ("full.nli.lr1.s0", "full", "nli", 0, None),
@@ -186,8 +176,8 @@ def test_which_model_of_a_task_is_shown_and_which_are_compared_with_it():
     order = [arm[0] for arm in arms if arm[1] and not arm[4]]
     [nli, story] = compared_models(cells(arms), written(*order))
     assert (nli.task, nli.shown) == ("nli", "full.nli.lr1.s0")
-    assert nli.remedies == ["full.nli.lr2.s0", "lora.nli.s0", "full.nli.lr2.s0@interpolate0.5"]
-    assert (story.shown, story.remedies) == ("lora.story.s3", [])  # nothing full to compare with
+    others = ["full.nli.lr2.s0", "lora.nli.s0", "full.nli.lr2.s0@interpolate0.5"]
+    assert nli.arms == [nli.shown, *others] and story.shown == "lora.story.s3"
     chosen = ("full.nli.lr2.s0", "full.nli.lr2.s1", "lora.nli.s0")
     [nli, _] = compared_models(cells(arms), written(*order, chosen=chosen))
     assert nli.shown == "full.nli.lr2.s0"

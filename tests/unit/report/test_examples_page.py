@@ -33,7 +33,7 @@ def test_no_text_of_a_dataset_ends_the_data(page):
 
 def test_cards_hold_prompts_answers_and_their_probabilities(data):
     assert data["checkpoints"] == ["step10", "main"] and data["tasks"] == ["nli"]
-    assert [group["number"] for group in data["groups"]] == [0, 1, 2, 3, 4]
+    assert [group["number"] for group in data["groups"]] == [0, 1, 2]
     group, task, checkpoint, dataset, row, answers = data["cards"][0]
     assert (group, task, dataset) == (0, 0, 0)
     example = data["rows"][dataset][row]
@@ -51,8 +51,8 @@ def test_cards_hold_prompts_answers_and_their_probabilities(data):
 
 
 def test_groups_have_the_examples_that_belong_there(data):
-    places = {name: i for i, name in enumerate(["learned", "forgotten", "format", "remedy"])}
-    for name, parity in (("learned", 1), ("forgotten", 0), ("remedy", 0)):
+    places = {name: i for i, name in enumerate(["learned", "forgotten", "format"])}
+    for name, parity in (("learned", 1), ("forgotten", 0)):
         for card in data["cards"]:
             if card[0] == places[name]:
                 text = data["rows"][card[3]][card[4]]["prompts"]["default"]

@@ -121,7 +121,7 @@ function draw() {
   const shown = Math.min(most, cards.length);
   byId("count").textContent = two
     ? filled(words.compared, {shown, all: cards.length, differ: cards.filter(differs).length})
-    : filled(data.groups[group].count, {shown, drawn: cards.length, all: counted(all)});
+    : filled(words.drawn, {shown, drawn: cards.length, all: counted(all)});
   byId("cards").replaceChildren(...cards.slice(0, most).map(cardOf));
   byId("more").hidden = cards.length <= most;
 }
