@@ -23,16 +23,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 gc.disable()
 SLOW = {"workflow", "browser", "parity", "real", "vllm"}
 """folders whose tests start Snakemake, a browser or an engine"""
-FIRST = ["slurm", "browser", "workflow", "parity"]
-"""folders that take longest, so that no worker ends alone"""
+FIRST = ["slurm", "browser", "published", "workflow", "parity"]
+"""folders and groups that take longest, in the order in which workers begin them"""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of whole folders as slow, and tell workers what to take in which order.
 
-    A file of quick tests is one worker's, which makes its fixtures once; slow ones are shared out
-    singly, unless they say otherwise.
+    Files with slow tests come before others, so that no worker ends alone. A file is one worker's,
+    which makes its fixtures once; tests of these folders are shared out singly, unless they say
+    otherwise.
     """
     for item in items:
         if item.path.parent.name in SLOW:
@@ -49,8 +50,11 @@ def pytest_collection_finish() -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    folder = item.path.parent.name
-    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+    group = item.get_closest_marker("xdist_group")
+    for name in (group.args[0] if group else None, item.path.parent.name):
+        if name in FIRST:
+            return FIRST.index(name)
+    return len(FIRST) + (not item.get_closest_marker("slow"))
 
 
 @pytest.fixture(scope="session")

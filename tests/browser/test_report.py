@@ -6,7 +6,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from ptft.analysis.tables import TABLES
-from tests.waiting import wait_until
 
 # One worker: a second one would wait for the same run to finish.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -50,15 +49,6 @@ def test_answers_and_figures_are_in_sight_without_a_click(report, size):
     assert fits(report)
     unfold(report)
     assert fits(report)
-
-
-def test_the_contents_follow_the_reader(report):
-    report.run("document.getElementById('forgotten').scrollIntoView({behavior: 'instant'})")
-    current = ".contents a[aria-current]"
-    wait_until(
-        lambda: report.driver.find_element("css selector", current).text.endswith("forget?"),
-        "the contents follow",
-    )
 
 
 def test_tables_sort_filter_and_download(report, finished_once, tmp_path):

@@ -65,8 +65,7 @@ class Fault:
             (nothing comes any more), ``truncated`` (a shorter body, declared as whole),
             ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored),
             ``trickle`` (a byte now and then), ``silent`` (no answer at all), ``html`` (a login
-            page), ``endless`` (more bytes than were announced), ``pages`` (a listing with a
-            next page).
+            page), ``endless`` (more bytes than were announced).
     """
 
     kind: str
@@ -159,12 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault and fault.kind == "html":
             self._send(200, "text/html", b"<html>Please log in</html>")
         elif path.startswith("/api/"):
-            self._api(path.removeprefix("/api/"), fault)
+            self._api(path.removeprefix("/api/"))
         else:
             self._resolve(path, fault)
 
-    def _api(self, path: str, fault: Fault | None) -> None:
-        hub = self.server_hub
+    def _api(self, path: str) -> None:
         kind, owner, name, *rest = path.split("/")
         found = self._repository(kind, f"{owner}/{name}")
         if found is None:
@@ -189,9 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest[0] == "tree":
             if commit := self._files(found, "/".join(rest[1:])):
                 entries = [_entry(path, content) for path, content in commit[1].items()]
-                more = fault is not None and fault.kind == "pages"
-                link = {"Link": f'<{hub.endpoint}{self.path}>; rel="next"'} if more else {}
-                self._json(200, entries, **link)
+                self._json(200, entries)
         else:
             self._json(404, {"error": f"unknown endpoint {path}"})
 

@@ -7,23 +7,6 @@ from server import Repository, noise
 from ptft.hub.resolve import resolve_checkpoint
 from ptft.study import read_study
 
-# study: checkpoints, tuned arms a checkpoint, cells an arm, prepared splits
-STUDIES = {
-    "olmo-1b": (8, 5, 50, 42),
-    "llama3-8b": (1, 4, 50, 41),
-    "pythia-410m": (6, 18, 15, 18),
-    "smollm2-135m": (4, 36, 16, 21),
-}
-
-
-@pytest.fixture(params=STUDIES)
-def study(request, repository):
-    """(name, grid) of a study."""
-    file = repository / f"config/{request.param}.yaml"
-    content = yaml.safe_load(file.read_text())
-    return request.param, read_study(content, [file], repository / "config")
-
-
 MODELS = {
     "allenai/OLMo-1B-hf": ["main", "step1000-tokens4B", "step425000-tokens1781B"],
     "allenai/OLMo-2-0425-1B-early-training": ["stage1-step0-tokens0B", "stage1-step1000-tokens3B"],

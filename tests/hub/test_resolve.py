@@ -1,7 +1,7 @@
 """From the names of a study to commits and files, as the Hub lists them."""
 
 import pytest
-from server import Fault, Repository, noise
+from server import Repository, noise
 
 from ptft.hub.client import HubError
 from ptft.hub.fetch import fetch
@@ -136,22 +136,6 @@ def test_a_repository_without_a_model_is_refused(hub):
 def test_an_absent_repository(hub):
     with pytest.raises(HubError, match="listing the branches of org/none: no such repository"):
         resolve_checkpoint(source(repository="org/none", branch="main"))
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_api_is_asked_again(hub, status):
-    path = "/api/models/org/tiny/refs"
-    hub.fail(path, Fault("status", status), Fault("status", status))
-    assert resolve_checkpoint(source(step=1000)).step == 1000
-    assert hub.requests[path] == 3
-
-
-def test_the_api_is_not_asked_for_ever(hub):
-    path = "/api/models/org/tiny/refs"
-    hub.fail(path, *[Fault("status", 503)] * 9)
-    with pytest.raises(HubError, match=r"gave up after 5 attempts in \d+ s, .* ended in: .*503"):
-        resolve_checkpoint(source(step=1000))
-    assert hub.requests[path] == 5
 
 
 def test_pins_complete_what_a_study_knows(hub, tmp_path):

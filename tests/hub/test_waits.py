@@ -6,7 +6,7 @@ import pytest
 from server import CHUNK, Fault, noise
 
 from ptft.hub import client
-from ptft.hub.client import HubError, listed
+from ptft.hub.client import HubError
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_checkpoint
 from ptft.runtime import bars
@@ -99,14 +99,6 @@ def test_a_server_without_a_word_is_left(hub, weights, tmp_path, monkeypatch, wh
         resolve_checkpoint(MAIN) if where == "a listing" else fetch(pin, tmp_path / "main")
 
 
-def test_a_listing_without_a_last_page_is_left(hub, monkeypatch):
-    patient(monkeypatch, ANSWER_SECONDS=0.2, WAITS=())
-    commit = hub.models["org/tiny"].commit("main")
-    hub.fail(f"/api/models/org/tiny/tree/{commit}", *[Fault("pages")] * 99_999)
-    with pytest.raises(HubError, match="no answer within 0.2 s"):
-        listed(lambda: list(client.api().list_repo_tree("org/tiny", revision=commit)), "listing")
-
-
 def test_a_way_that_leads_on_is_not_given_up(hub, weights, tmp_path, monkeypatch):
     pin = resolve_checkpoint(MAIN)
     patient(monkeypatch, LEAST_BYTES=CHUNK)  # four waits, and twelve failures
@@ -120,11 +112,3 @@ def test_a_login_page_is_no_listing(hub):
     with pytest.raises(HubError, match="answers, but not as the Hub does .*Does a login page or a"):
         resolve_checkpoint(MAIN)
     assert hub.requests[REFS] == 1
-
-
-def test_a_login_page_is_no_file(hub, weights, tmp_path):
-    pin = resolve_checkpoint(MAIN)
-    hub.fail(weights, *[Fault("html")] * 99)
-    with pytest.raises(HubError, match="gave up after 5 .*: the answer ended after 26 of 102400"):
-        fetch(pin, tmp_path / "main")
-    assert not (tmp_path / "main").exists()

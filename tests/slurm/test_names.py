@@ -5,8 +5,6 @@ import yaml
 
 from ptft.study import StudyError, read_study
 
-from ..workflow.conftest import make_clone
-
 
 @pytest.mark.parametrize(
     ("old", "new", "key"),
@@ -29,13 +27,3 @@ def test_a_study_with_an_evil_name_is_refused(repository, old, new, key):
     evil = yaml.safe_load(text.replace(old, new))
     with pytest.raises(StudyError, match=f"cluster.yaml:.*{key}"):
         read_study(evil, [file], repository / "config")
-
-
-@pytest.mark.slow
-def test_nothing_of_an_evil_study_is_executed(repository, tmp_path):
-    clone = make_clone(repository, tmp_path / "clone", "cluster")
-    clone.edit("study.yaml", "study: cluster", "study: '$(touch x)'")
-    clone.edit("study.yaml", "[step4, step16]", "['step4', '`touch x`']")
-    output = clone.snakemake("-n", fails=True)
-    assert "\nstudy.yaml:3: study = '$(touch x)'" in output
-    assert not list(clone.root.rglob("x"))

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import tomllib
 
 import pytest
@@ -21,15 +20,6 @@ def make_targets(repository):
     return set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.M))
 
 
-@pytest.fixture(scope="module")
-def tracked(repository):
-    """Files under version control, and those that are about to be."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    return subprocess.run(
-        command, cwd=repository, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-
-
 def test_workflows_call_targets_that_are_there_on_pythons_that_the_project_takes(
     read, repository, make_targets
 ):
@@ -41,20 +31,6 @@ def test_workflows_call_targets_that_are_there_on_pythons_that_the_project_takes
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     assert pythons[0] == project["requires-python"].removeprefix(">=")
     assert all(isinstance(version, str) for version in pythons)  # 3.10 is not 3.1
-
-
-def test_hooks_run_pinned_programs_on_files_that_are_there(read, repository, tracked):
-    pinned = re.findall(r"^([\w-]+)==", (repository / "envs/lock.txt").read_text(), re.M)
-    [local] = read(".pre-commit-config.yaml")["repos"]
-    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (repository / "Makefile").read_text(), re.M)[1]
-    for hook in local["hooks"]:
-        program, *words = hook["entry"].removesuffix(" --force-exclude").split()
-        assert program.removeprefix(".venv/bin/") in pinned
-        assert " ".join([program.replace(".venv", "$(BIN)").replace("/bin/", "/"), *words]) in lint
-        assert "files" not in hook or any(re.search(hook["files"], name) for name in tracked)
-    [snakefmt] = [hook for hook in local["hooks"] if hook["id"] == "snakefmt"]
-    rules = {name for name in tracked if name.endswith(".smk") or name == "Snakefile"}
-    assert {name for name in tracked if re.search(snakefmt["files"], name)} == rules
 
 
 def test_the_catalog_is_told_what_is_true(read, repository):

@@ -32,19 +32,15 @@ def test_two_studies_are_compared(twins):
     assert {path.stem for path in (made / "figures").glob("*.svg")} == {"base", "gain", "kept"}
 
 
-@pytest.mark.parametrize(
-    ("studies", "output", "said"),
-    [
-        (
-            ["tiny", "olmo-1b"],
-            "both",
-            "study 'olmo-1b' has no results/olmo-1b/tables/cells.parquet",
-        ),
-        (["tiny", "tiny"], "both", "study 'tiny' is named twice"),
-        (["tiny"], "both", "found one study; name two or more"),
-        (["tiny", "twin"], "tiny", "results/tiny is the folder of a study that is compared"),
-    ],
-)
-def test_what_can_not_be_compared_is_refused(twins, studies, output, said):
-    with pytest.raises(StudyError, match=said):
-        compare(studies, twins.relative_to(twins.parent) / output)
+REFUSED = [
+    (["tiny", "olmo-1b"], "both", "study 'olmo-1b' has no results/olmo-1b/tables/cells.parquet"),
+    (["tiny", "tiny"], "both", "study 'tiny' is named twice"),
+    (["tiny"], "both", "found one study; name two or more"),
+    (["tiny", "twin"], "tiny", "results/tiny is the folder of a study that is compared"),
+]
+
+
+def test_what_can_not_be_compared_is_refused(twins):
+    for studies, output, said in REFUSED:
+        with pytest.raises(StudyError, match=said):
+            compare(studies, twins.relative_to(twins.parent) / output)

@@ -26,6 +26,12 @@ def test_a_finished_study_stays_finished_in_another_environment(finished, instal
     (finished.root / FIGURE).unlink()
     finished.snakemake(FIGURE, "--sdm", method)
     assert finished.planned(FIGURE) == []
+    if method == "conda":
+        (create,) = installed.asked("env")
+        made = Path(create[create.index("--prefix") + 1])
+        assert made.parent == finished.root / ".snakemake/conda"
+        asked = Path(create[create.index("--file") + 1]).read_text()
+        assert asked == (finished.root / "envs/environment.yaml").read_text()
 
 
 def test_jobs_run_in_the_container_with_their_gpus(finished, installed, monkeypatch):
@@ -42,17 +48,6 @@ def test_jobs_run_in_the_container_with_their_gpus(finished, installed, monkeypa
         finished.root / "results/tiny/state/jobs/finetune_model/step4/full.pocket_nli.s0"
     )[-1]
     assert record.gpus == ("0",) and record.status == 0
-
-
-def test_jobs_run_in_the_conda_environment(finished, installed):
-    (finished.root / FIGURE).unlink()
-    finished.snakemake(FIGURE, "--sdm", "conda")
-    (create,) = installed.asked("env")
-    made = Path(create[create.index("--prefix") + 1])
-    assert made.parent == finished.root / ".snakemake/conda"
-    asked = Path(create[create.index("--file") + 1]).read_text()
-    assert asked == (finished.root / "envs/environment.yaml").read_text()
-    assert (finished.root / FIGURE).exists()
 
 
 def test_a_missing_image_is_refused(repository, tmp_path, installed):

@@ -25,23 +25,17 @@ def test_torchrun_starts_a_process_a_gpu(repository, tmp_path, monkeypatch):
     assert record.gpus == ("0", "1") and record.status == 0
 
 
-def test_evaluations_are_planned_with_a_gpu_each(repository, tmp_path, monkeypatch):
+def test_jobs_are_told_their_gpus_and_how_long_they_may_save(repository, tmp_path, monkeypatch):
+    """12 bytes a weight at 500 MB/s, after 40 seconds: torchrun itself would allow 30."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     clone = make_clone(repository, tmp_path / "clone", "cluster")
     clone.edit("study.yaml", "gpus: 1", "gpus: 4")
-    asked = re.findall(r"jobs/(\w+)/\S+ --gpus (\d) --", clone.snakemake("-n", "-p"))
-    assert set(asked) == {("finetune_model", "4"), ("evaluate_model", "1")}
-
-
-def test_jobs_are_told_how_long_they_may_save(repository, tmp_path, monkeypatch):
-    """12 bytes a weight at 500 MB/s, after 40 seconds: torchrun itself would allow 30."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    clone = make_clone(repository, tmp_path / "clone", "cluster")
-    clone.edit("study.yaml", "gpus: 1", "gpus: 2")
     clone.edit("models/tiny.yaml", "source:", "parameters: 1_000_000_000\nsource:")
-    asked = re.findall(r"run_job.py (.+?) --record \S+/jobs/(\w+)/", clone.snakemake("-n", "-p"))
+    asked = re.findall(
+        r"run_job.py (.+?) --record \S+/jobs/(\w+)/\S+ --gpus (\d) --", clone.snakemake("-n", "-p")
+    )
     saving = "--save-seconds 64"
-    assert set(asked) == {(saving, "finetune_model"), (saving, "evaluate_model")}
+    assert set(asked) == {(saving, "finetune_model", "4"), (saving, "evaluate_model", "1")}
 
 
 def test_what_cannot_fit_is_refused_before_any_job(repository, tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ from synthetic_scores import study_slice, write_evaluations
 
 from ptft.analysis.cell_scores import (
     calibration_error,
-    domain_of,
     probability_metrics,
 )
 from ptft.analysis.collect import CELLS_SCHEMA, collect
@@ -79,13 +78,6 @@ def test_cells(study, tmp_path):
     )
     assert half["value"] == pytest.approx(0.4)
     assert not half["main"] and half["chance"] is None
-
-
-def test_domains(study):
-    assert domain_of(None, "quiz", study) == "base"
-    assert domain_of("nli", "nli_in", study) == "in"
-    assert domain_of("nli", "nli_out", study) == "out"
-    assert domain_of("nli", "story_in", study) == "cross"
 
 
 def test_missing_files_are_listed(study, tmp_path):

@@ -153,73 +153,61 @@ def test_the_rule_finds_the_papers_groups(scores, settings):
     assert groups["group"].to_list() == groups["paper_group"].to_list()
 
 
-@pytest.mark.parametrize(
-    ("task", "dataset", "released"),
-    [
-        ("mnli", "mnli_matched", "mnli_matched"),
-        ("mnli", "mnli_mismatched", "mnli_mismatched"),
-        ("mnli", "rte", "rte"),
-        ("mnli", "gpt3_nli", "gpt3nli"),
-        ("paws", "paws", "paws"),
-        ("paws", "qqp", "qqp"),
-        ("paws", "stsb", "stsb"),
-        ("xsum", "xsum", "xsum"),
-        ("xsum", "xlsum", "xlsum"),
-        ("xsum", "cnn_dailymail", "cnn"),
-        ("socialiqa", "socialiqa", "socialiqa"),
-        ("socialiqa", "sciq_question", "sciq"),
-        ("socialiqa", "tweetqa", "tweetqa"),
-    ],
-)
-def test_curves_are_the_released_values(scores, settings, source, task, dataset, released):
-    """Base and tuned curves (Figures 6, 7, 9 to 14), point by point."""
-    value = released_scores(source, "all_perf_table", released)
-    gains = make_table("gains", scores, settings).filter(
-        pl.col("train_task") == task, pl.col("dataset") == dataset
-    )
-    assert gains.sort("index")["checkpoint"].to_list() == ORDER
-    for checkpoint, base, tuned in gains.select("checkpoint", "base", "tuned").iter_rows():
-        assert (base, tuned) == (value[base_id(checkpoint)], value[tuned_id(checkpoint, task)])
+# Task -> test set -> its name in the released table (Figures 6, 7, 9 to 14).
+CURVES = {
+    "mnli": {
+        **{name: name for name in ("mnli_matched", "mnli_mismatched", "rte")},
+        "gpt3_nli": "gpt3nli",
+    },
+    "paws": {name: name for name in ("paws", "qqp", "stsb")},
+    "xsum": {"xsum": "xsum", "xlsum": "xlsum", "cnn_dailymail": "cnn"},
+    "socialiqa": {"socialiqa": "socialiqa", "sciq_question": "sciq", "tweetqa": "tweetqa"},
+}
+INSTRUCTED = ["hellaswag", "arc_easy", "arc_challenge", "openbookqa", "boolq", "sciq"]
 
 
-@pytest.mark.parametrize(
-    "dataset", ["hellaswag", "arc_easy", "arc_challenge", "openbookqa", "boolq", "sciq"]
-)
-def test_instruction_tuned_curves_are_the_released_values(scores, settings, source, dataset):
-    """Base and instruction-tuned curves (Figure 4), point by point."""
-    value = released_scores(source, "official_eval_table", dataset)
-    gains = make_table("gains", scores, settings).filter(
-        pl.col("train_task") == "tulu", pl.col("dataset") == dataset
-    )
-    assert gains.sort("index")["checkpoint"].to_list() == ORDER
-    for checkpoint, base, tuned in gains.select("checkpoint", "base", "tuned").iter_rows():
-        step = checkpoint.removeprefix("step")
-        untuned = "olmo1b_original_hf" if checkpoint == "main" else f"checkpoint-{step}"
-        place = "main" if checkpoint == "main" else f"ckpt{step}"
-        assert (base, tuned) == (value[untuned], value[f"olmo1b_hf_{place}_tulu_5epoch_2e-6"])
+def curve(table, task, dataset):
+    """(checkpoint, base, tuned) of a table of gains, in the order of pre-training."""
+    rows = table.filter(train_task=task, dataset=dataset).sort("index")
+    assert rows["checkpoint"].to_list() == ORDER
+    return rows.select("checkpoint", "base", "tuned").rows()
 
 
-@pytest.mark.parametrize("format_name", ["instruct", "io"])
-@pytest.mark.parametrize(
-    ("task", "dataset"),
-    [("mnli", "mnli_matched"), ("mnli", "mnli_mismatched"), ("paws", "paws")]
-    + [("xsum", "xsum"), ("socialiqa", "socialiqa")],
-)
-def test_formats_are_the_released_values(scores, settings, source, task, dataset, format_name):
+def test_curves_are_the_released_values(scores, settings, source):
+    """Base and tuned curves point by point; those of instruction tuning are Figure 4."""
+    gains = make_table("gains", scores, settings)
+    for task, names in CURVES.items():
+        for dataset, released in names.items():
+            value = released_scores(source, "all_perf_table", released)
+            for checkpoint, base, tuned in curve(gains, task, dataset):
+                expected = (value[base_id(checkpoint)], value[tuned_id(checkpoint, task)])
+                assert (base, tuned) == expected
+    for dataset in INSTRUCTED:
+        value = released_scores(source, "official_eval_table", dataset)
+        for checkpoint, base, tuned in curve(gains, "tulu", dataset):
+            step = checkpoint.removeprefix("step")
+            untuned = "olmo1b_original_hf" if checkpoint == "main" else f"checkpoint-{step}"
+            place = "main" if checkpoint == "main" else f"ckpt{step}"
+            assert (base, tuned) == (value[untuned], value[f"olmo1b_hf_{place}_tulu_5epoch_2e-6"])
+
+
+def test_formats_are_the_released_values(scores, settings, source):
     """Base and tuned scores in the other formats (Figure 5), point by point."""
-    suffix = {"instruct": "_instruct", "io": "_inputoutput"}[format_name]
-    value = released_scores(source, "all_perf_table", f"{dataset}{suffix}")
-    table = make_table("formats", scores, settings).filter(
-        pl.col("dataset") == dataset, pl.col("format") == format_name
-    )
-    found = {
-        (arm, checkpoint): score
-        for arm, checkpoint, score in table.select("train_task", "checkpoint", "value").iter_rows()
-    }
-    assert len(found) == 16
-    for checkpoint in ORDER:
-        assert found[None, checkpoint] == value[base_id(checkpoint)]
-        assert found[task, checkpoint] == value[tuned_id(checkpoint, task)]
+    table = make_table("formats", scores, settings)
+    for task in CURVES:
+        for dataset in ("mnli_matched", "mnli_mismatched") if task == "mnli" else (task,):
+            for name, suffix in (("instruct", "_instruct"), ("io", "_inputoutput")):
+                value = released_scores(source, "all_perf_table", f"{dataset}{suffix}")
+                rows = table.filter(dataset=dataset, format=name)
+                found = rows.select("train_task", "checkpoint", "value").rows()
+                assert sorted(found, key=str) == sorted(
+                    (
+                        (arm, at, value[tuned_id(at, task) if arm else base_id(at)])
+                        for at in ORDER
+                        for arm in (None, task)
+                    ),
+                    key=str,
+                )
 
 
 CLASSIFICATION, GENERATION = {"mnli": "mnli_matched", "paws": "paws"}, ["xsum", "socialiqa"]

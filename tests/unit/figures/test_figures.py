@@ -8,11 +8,8 @@ import polars as pl
 import pytest
 
 import plot_figures
-from ptft import language
 from ptft.analysis.tables.learning import hidden_labels
-from ptft.analysis.tuned_models import CHOSEN
 from ptft.figures import FIGURES
-from ptft.figures.axis import distances
 from ptft.figures.drawing import draw
 from ptft.figures.marks import TOLD
 from ptft.figures.style import PALE, WARNED
@@ -34,28 +31,6 @@ def test_lines_are_the_tables_values(tables):
     assert drawn["nli", "_base"] == rows.sort("index")["base"].to_list()
 
 
-@pytest.mark.parametrize(("chosen", "label"), [(True, "chosen"), (None, "lr0.1")])
-def test_one_setting_of_a_sweep_is_drawn_and_named(tables, chosen, label):
-    gains = tables["gains"]
-    settings = {"lr0.1": 0.0, "lr0.01": 0.5, CHOSEN: 0.1}
-    swept = pl.concat(
-        gains.with_columns(setting=pl.lit(setting), tuned=pl.col("tuned") + more)
-        for setting, more in settings.items()
-    )
-    arms = gains.select("checkpoint", "method", "train_task").unique()
-    arms = pl.concat(
-        arms.with_columns(setting=pl.lit(setting), chosen=pl.lit(chosen, pl.Boolean))
-        for setting in ("lr0.1", "lr0.01")
-    )
-    figure = draw("base_vs_tuned", tables | {"gains": swept}, arms=arms)
-    drawn = lines(figure)
-    rows = gains.filter(dataset="nli_in", train_task="nli").sort("index")["tuned"]
-    more = settings[CHOSEN if chosen else label]
-    assert drawn["nli", "nli_in"] == (rows + more).to_list()
-    key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    assert f"tuned (full, {label})" in key
-
-
 @pytest.mark.parametrize("name", sorted(FIGURES))
 def test_figure_is_drawn_without_its_rows(tables, name):
     empty = {table: tables[table].clear() for table in FIGURES[name].tables}
@@ -65,19 +40,6 @@ def test_figure_is_drawn_without_its_rows(tables, name):
 
 def title(figure):
     return figure.texts[0].get_text().replace("\n", " ")
-
-
-def test_titles_count_the_pages_claims_of_the_first_method(tables):
-    claims = tables["claims"]
-    gains = claims.filter(pl.col("claim") == "gain")
-    assert len(gains) == 2 and set(gains["verdict"]) == {"rises"}
-    both = pl.concat([claims, gains.with_columns(method=pl.lit("lora"))])
-    unsure = pl.when(pl.col("train_task") == "nli").then(pl.lit("undecided"))
-    one = claims.with_columns(verdict=unsure.otherwise("verdict"))
-    for told, count in ((claims, 2), (both, 2), (one, 1)):
-        assert title(draw("base_vs_tuned", tables | {"claims": told})) == (
-            f"At the last checkpoint fine-tuning raises the score on {count} of its 2 own test sets"
-        )
 
 
 @pytest.mark.parametrize(
@@ -141,21 +103,6 @@ def test_registry_imports_nothing_heavy():
     assert out.stdout.strip() == "[]", out.stderr
 
 
-def test_distances_of_checkpoints():
-    # As released: a jump over what nobody sampled, and an end that is 20 steps further.
-    olmo = [1000, 18_000, 342_000, 424_000, 505_000, 592_000, 738_000, 738_020]
-    assert distances(olmo) == [1, 1.4, 1, 1, 1, 1, 0.35]
-    assert distances([25, 100, 300, 800, 1800, 4000]) == [1] * 5  # a log scale has no jump
-    assert distances([10, 100, None]) == [1, 1] and distances([7]) == []
-
-
-def test_names_as_people_write_them_are_no_formulas(tables):
-    titles = {"tasks": {"nli": "NLI $x$"}, "datasets": {"nli_in": "NLI (in)"}}
-    language.use("en", titles)
-    drawn = lines(draw("base_vs_tuned", tables))
-    assert ("NLI $x$", "NLI (in)") in drawn
-
-
 def test_hidden_labels_are_no_scores(tables):
     columns = {"format": "default", "shots": 4, "flag": "near perfect untuned"}
     flagged = pl.DataFrame(
@@ -204,21 +151,6 @@ def test_a_study_of_base_models_shows_their_scores(tables):
     assert quiz[-1] in [bar.get_width() for bar in ax.patches]
 
 
-def test_points_of_trainings_that_failed_are_crossed_out(tables):
-    failed = (pl.col("train_task") == "nli") & (pl.col("index") == 1)
-    gains = tables["gains"].with_columns(n_learned=pl.when(failed).then(0).otherwise(1))
-    figure = draw("base_vs_tuned", tables | {"gains": gains})
-    crossed = [
-        list(line.get_ydata())
-        for ax in figure.axes
-        for line in ax.lines
-        if line.get_marker() == "x" and len(line.get_xdata())
-    ]
-    own = gains.filter(failed, dataset="nli_in")["tuned"].to_list()
-    assert crossed[0] == own
-    assert "×: not every seed learned." in figure.texts[1].get_text()
-
-
 def told(figure):
     """Series -> texts of its points, as the SVG has them for pages."""
     ids = [str(artist.get_gid()) for artist in figure.findobj()]
@@ -259,38 +191,3 @@ def test_scores_with_a_warning_have_a_ring_and_say_which(tables):
     assert "○: a score with a warning." in figure.texts[1].get_text()
     [text] = [text for text in told(figure)["quiz"] if "⚠" in text]
     assert text.startswith("main: ") and text.endswith("⚠ constant answer")
-
-
-def test_a_cell_has_the_rings_of_its_own_score_and_of_its_base_models(tables):
-    """One warning of a base model reaches all that were tuned from it, one of a tuned model it."""
-    rows = tables["gains"].filter(index=2).sort("train_task", "dataset")
-    base = rows.row(0, named=True)
-    own = rows.filter(pl.col("dataset") != base["dataset"]).row(0, named=True)
-    keys = ("checkpoint", "index", "dataset", "format", "shots")
-    arm = ("method", "train_task", "setting")
-    flagged = [
-        {key: base[key] for key in keys} | {"flag": "no mass"},
-        {key: own[key] for key in (*keys, *arm)} | {"flag": "constant answer"},
-    ]
-    frame = pl.DataFrame(flagged, infer_schema_length=None)
-    marked = pl.concat([tables["suspicious"].clear(), frame], how="diagonal_relaxed")
-    figure = draw("cross_evaluation", tables | {"suspicious": marked})
-    rings = [line for ax in figure.axes for line in ax.lines if line.get_label() == WARNED]
-    assert len(rings) == len(rows.filter(dataset=base["dataset"])) + 1
-    warned = [text for texts in told(figure).values() for text in texts if "⚠" in text]
-    assert sorted(text.split("⚠ ")[1] for text in warned) == sorted(
-        ["constant answer", *["no mass"] * (len(rings) - 1)]
-    )
-    cell = tables["gains"].filter(dataset="nli_in", train_task="nli", index=2).row(0, named=True)
-    frame = pl.DataFrame([{key: cell[key] for key in (*keys, *arm)} | {"flag": "no mass"}])
-    marked = pl.concat([tables["suspicious"].clear(), frame], how="diagonal_relaxed")
-    [ax] = draw("stopping", tables | {"suspicious": marked}).axes
-    [ring] = [line for line in ax.lines if line.get_label() == WARNED]
-    assert int(ring.get_xdata()[0]) == 2
-
-
-def test_a_task_that_was_not_trained_from_a_checkpoint_has_no_panel_there(tables):
-    alone = ~((pl.col("train_task") == "nli") & (pl.col("index") == 1))
-    figure = draw("tradeoff", tables | {"tradeoff": tables["tradeoff"].filter(alone)})
-    hidden = [ax for ax in figure.axes if not ax.get_visible()]
-    assert len(hidden) == 1 and all(ax.get_title("left") for ax in figure.axes if ax not in hidden)

@@ -1,7 +1,6 @@
 """The engine against plain full-prompt scoring, and its independence from batching."""
 
 import gc
-from dataclasses import replace
 
 import pytest
 import torch
@@ -154,17 +153,6 @@ def test_what_ends_a_turn_in_the_chat_template_counts(behind, ends):
     assert wrap_model(model, tokenizer).eos_ids == ends
     tokenizer.chat_template = "{{ raise_exception('no turns') }}"
     assert wrap_model(model, tokenizer).eos_ids == {0}
-
-
-def test_a_vocabulary_is_decoded_once_a_model(loaded, prompts, monkeypatch):
-    decode, calls = loaded.tokenizer.batch_decode, []
-    monkeypatch.setattr(
-        loaded.tokenizer, "batch_decode", lambda ids: calls.append(1) or decode(ids)
-    )
-    fresh = replace(loaded)
-    for _ in range(2):
-        Engine(fresh).generate(prompts[:2], 2, stop=["."])
-    assert len(calls) == 1
 
 
 def test_a_batch_that_is_done_leaves_no_memory_behind(loaded, prompts):

@@ -1,12 +1,10 @@
 """Derived weights: against hand-computed ones and peft's; a third derivation is one class."""
 
-import re
-
 import pytest
 import torch
-from tiny import save_tiny_checkpoint, tiny_config
+from tiny import save_tiny_checkpoint
 
-from ptft.models.derive import DERIVATIONS, Derivation, Parent, draw, summary
+from ptft.models.derive import DERIVATIONS, Parent, draw, summary
 from ptft.models.loading import load_model, load_tuned
 from ptft.models.merging import get_derivation
 
@@ -126,43 +124,3 @@ def test_strengths_that_can_be():
     assert summary(DERIVATIONS["noise"]).startswith("Each entry of a matrix W moves by")
     with pytest.raises(ValueError, match="found 'no', expected one of"):
         get_derivation("no")
-
-
-class LiNeS(Derivation):
-    """LiNeS (arXiv 2410.17146): a layer keeps more of its update the deeper it is."""
-
-    of_base = False
-    strengths = "0 (the first layer stays the checkpoint's) to 1 (all keep their update)"
-
-    def takes(self, strength):
-        """Whether the first layer's share is in [0, 1]."""
-        return 0 <= strength <= 1
-
-    def others(self, parent, strength):
-        """The checkpoint, too, decides the weights."""
-        return {"checkpoint": parent.origin}
-
-    def weights(self, parent, strength, seed):
-        """The first layer's share is the strength, the last one's 1; all else stays."""
-        layer = {name: re.search(r"\.layers\.(\d+)\.", name) for name in parent.weights}
-        last = max(int(found[1]) for found in layer.values() if found)
-        return {
-            name: parent.start[name] + share(found, last, strength) * (weight - parent.start[name])
-            for (name, found), weight in zip(layer.items(), parent.weights.values(), strict=True)
-        }
-
-
-def share(found, last, strength):
-    return 1 if found is None else strength + (1 - strength) * int(found[1]) / last
-
-
-def test_another_derivation_is_one_short_class(checkpoint, tuned, monkeypatch):
-    monkeypatch.setitem(DERIVATIONS, "lines", LiNeS)
-    assert tiny_config().num_hidden_layers == 2
-    parent = Parent(tuned, checkpoint)
-    found = derived("lines", parent, 0.5)
-    for name, weight in found.items():
-        kept = (weight - parent.start[name]).norm() / (
-            parent.weights[name] - parent.start[name]
-        ).norm()
-        assert kept == pytest.approx(0.5 if ".layers.0." in name else 1, abs=1e-4)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from slice_files import slice_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import pretrain_checkpoint
 from ptft.pocket.corpus import write_documents
@@ -16,7 +15,7 @@ from ptft.pocket.pretraining import (
     lengthened,
     packed_batches,
 )
-from ptft.pocket.settings import PretrainSettings, rate_factor
+from ptft.pocket.settings import PretrainSettings
 from ptft.pocket.tokenizer import LABELS, train_tokenizer
 from ptft.pocket.world import build_world
 
@@ -60,11 +59,6 @@ def test_prompts_are_short_and_survive_a_round_trip(tokenizer):
     assert tokenizer.decode(tokenizer("Grüße, 世界!")["input_ids"]) == "Grüße, 世界!"
 
 
-def test_too_small_a_vocabulary_is_refused(documents):
-    with pytest.raises(ValueError, match="raise vocab_size"):
-        train_tokenizer(documents, 300)
-
-
 def test_packed_batches_lose_no_token_within_an_epoch():
     settings = PretrainSettings(steps=[1], total_steps=1, batch_size=2, sequence_length=8)
     documents = [np.array([10 + i] * (i + 1) + [1]) for i in range(8)]  # 36 tokens, 8 ends: 44
@@ -82,15 +76,6 @@ def test_attention_mask_keeps_documents_apart_where_asked():
     assert mask.shape == (2, 1, 4, 4)
     assert mask[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
     assert mask[1, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
-
-
-def test_learning_rate_rises_holds_and_falls():
-    settings = PretrainSettings(steps=[100], total_steps=100, warmup_steps=10, decay_fraction=0.2)
-    assert rate_factor(settings, 0) == pytest.approx(0.1)
-    assert rate_factor(settings, 9) == pytest.approx(1.0)
-    assert rate_factor(settings, 80) == pytest.approx(1.0)
-    assert rate_factor(settings, 90) == pytest.approx(0.55)
-    assert rate_factor(settings, 100) == pytest.approx(0.1)
 
 
 def test_muon_takes_the_steps_of_torch():
@@ -171,14 +156,3 @@ def test_words_that_never_occur_are_saved_as_long_as_the_others():
         assert torch.equal(embedding[words], before[words])
         assert embedding[[1, 2]].tolist() == [[0, 4], [4, 0]]  # 4, as 5 and 3 on average
     assert torch.equal(embedding, before)
-
-
-def test_checkpoints_load_without_our_code(tmp_path, documents):
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(documents) + "\n", encoding="utf-8")
-    folder = pretrain(tmp_path, corpus, [1])
-    model, info = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    batch = tokenizer("Tom has a big dog.", return_tensors="pt")
-    assert model(batch["input_ids"]).logits.shape == (1, 6, len(tokenizer))

@@ -8,7 +8,7 @@ import pytest
 from ptft.pocket.corpus import SPLITS, held_out_documents, write_documents
 from ptft.pocket.tasks import CHOICES, DATASETS, TEST_ROWS, draw_dataset, write_datasets
 from ptft.pocket.tokenizer import LABELS
-from ptft.pocket.world import SCALES, build_world, related_word, synonym
+from ptft.pocket.world import SCALES, build_world
 
 NAMES = (*DATASETS, *CHOICES)
 PAIRS = {
@@ -36,18 +36,6 @@ def words_of(row) -> set[str]:
 
 def scale_words(scales) -> set[str]:
     return {word for number in scales for end in SCALES[number].ends for word in end}
-
-
-def test_relations():
-    import random
-
-    rng = random.Random(0)
-    assert synonym("big") == "large"
-    assert related_word(rng, "big", "identical") == "big"
-    assert related_word(rng, "big", "same") == "large"
-    assert {related_word(rng, "big", "opposite") for _ in range(50)} == {"small", "little"}
-    unrelated = {related_word(rng, "big", "unrelated", (0, 1)) for _ in range(200)}
-    assert unrelated == scale_words((1,))
 
 
 def test_same_seed_same_bytes(tmp_path):

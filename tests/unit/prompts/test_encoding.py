@@ -9,7 +9,7 @@ from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.scoring import evaluate_cell
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
-from ptft.models.loading import load_for_scoring, wrap_model
+from ptft.models.loading import wrap_model
 from ptft.prompts import templates
 from ptft.prompts.encoding import Prompt, encode_examples
 from ptft.prompts.templates import few_shot_prompt
@@ -141,18 +141,6 @@ def test_a_model_without_pad_token(tokenizer):
     for one, other in zip(with_pad.score(prompts), without.score(prompts), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
     assert with_pad.generate(prompts, 6, []) == without.generate(prompts, 6, [])
-
-
-def test_weights_that_do_not_fit_are_an_error(tokenizer, tmp_path):
-    model = tiny_olmo(len(tokenizer))
-    tokenizer.save_pretrained(tmp_path)
-    state = {name: value for name, value in model.state_dict().items() if "lm_head" not in name}
-    del state["model.layers.1.mlp.up_proj.weight"]
-    model.save_pretrained(tmp_path, state_dict=state)
-    with pytest.raises(ValueError, match="model.layers.1.mlp.up_proj.weight"):
-        load_for_scoring(tmp_path)
-    with pytest.raises(ValueError, match="is not a model folder: expected config.json and weights"):
-        load_for_scoring(tmp_path / "nowhere")
 
 
 def test_a_full_memory_halves_the_batch(tokenizer, monkeypatch):

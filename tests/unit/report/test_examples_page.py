@@ -50,19 +50,6 @@ def test_cards_hold_prompts_answers_and_their_probabilities(data):
     assert [answer[2:] for answer in answers] == [wrong, right]
 
 
-def test_groups_have_the_examples_that_belong_there(data):
-    places = {name: i for i, name in enumerate(["learned", "forgotten", "format"])}
-    for name, parity in (("learned", 1), ("forgotten", 0)):
-        for card in data["cards"]:
-            if card[0] == places[name]:
-                text = data["rows"][card[3]][card[4]]["prompts"]["default"]
-                assert int(text.removeprefix("Text: ")[0]) % 2 == parity, name
-    # Of three examples a checkpoint each is shown once.
-    learned = [card for card in data["cards"] if card[0] == 0 and card[3] == 0]
-    assert len({card[4] for card in learned}) == len(learned) == 3
-    assert sum(entry[4] for entry in data["counts"] if entry[0] == 0 and entry[3] == 0) == 6
-
-
 def test_every_model_answers_the_same_examples(data):
     models = {
         (checkpoint, dataset, arm): answers for checkpoint, dataset, arm, answers in data["samples"]

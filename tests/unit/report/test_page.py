@@ -14,7 +14,6 @@ from ptft.analysis.findings_of_study import FIRST_TO_READ
 from ptft.figures import FIGURES
 from ptft.figures.drawing import draw
 from ptft.figures.style import save
-from ptft.language import FOLDER
 from ptft.paths import Results
 from ptft.report import page as pages
 from ptft.report.outcome import outcome
@@ -78,13 +77,10 @@ def test_what_checkpoints_wrote_for_their_replay_is_shown_as_text(page_of, tmp_p
 CHECKPOINTS, ARMS = ("step10", "step100", "main"), ("base", "full.nli.s0", "full.story.s0")
 MODELS = [f"{checkpoint}/{arm}" for checkpoint, arm in product(CHECKPOINTS, ARMS)]
 THERE = {
-    "one base": {"step10/base"},
     "a first checkpoint": {model for model in MODELS if model.startswith("step10")},
     "bases": {model for model in MODELS if model.endswith("base")},
     "no base": {model for model in MODELS if not model.endswith("base")},
-    "no last base": {*MODELS} - {"main/base"},
     "no last tuned": {*MODELS} - {"main/full.nli.s0", "main/full.story.s0"},
-    "one task": {model for model in MODELS if "story" not in model},
     "one task at the first, one at the last": {
         *("step10/base", "main/base", "step10/full.nli.s0", "main/full.story.s0")
     },
@@ -128,19 +124,12 @@ def test_texts_of_a_study_stay_texts(page_of):
     assert not re.search(r"(src|href)=\"(http|//)", page)
 
 
-HALF = r"[\u3040-\u30ff\u3400-\u9fff々] ?[,:()?]|[,:()?] ?[\u3040-\u30ff\u3400-\u9fff々]"
-
-
-def test_japanese_has_its_own_punctuation_and_all_its_sentences(page_of):
+def test_a_page_in_japanese_has_all_its_sentences(page_of):
     language.use("ja")
     page = page_of()
     assert (
         '<html lang="ja">' in page and "事前学習だけで習得されるのは 4 データセットのうち 1" in page
     )
-    text = re.sub(r"(?s)What the columns mean.*|列の意味.*?方法と出所", "", text_of(page))
-    assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", text) == []
-    labels = re.sub(r'(?m)^#.*|^"(?:[^"\\]|\\.)*": ', "", (FOLDER / "ja.yaml").read_text())
-    assert re.findall(f".{{0,20}}(?:{HALF}).{{0,20}}", labels) == []
 
 
 def macros(code, name):

@@ -7,17 +7,14 @@ import polars as pl
 import pytest
 import yaml
 
-from ptft import language
 from ptft.analysis.findings_of_study import (
     TRAINED,
-    checked,
     deviations,
     provenance,
     read_trained,
     run,
     sweeps,
 )
-from ptft.analysis.tuned_models import CHOSEN, shown
 from ptft.report.rendering import sentence
 from ptft.study import open_study
 from ptft.study.slices import resolved_study
@@ -119,18 +116,6 @@ def test_provenance(resolved):
     assert kinds(provenance(resolved("published"))) == ["study", "not_run", "software"]
 
 
-def test_checks_of_data_prompts_and_training():
-    splits = pl.DataFrame({"rows": [900, 1200], "kept": [900, 1190], "used": [100, 50]})
-    prompts = pl.DataFrame(
-        {"dataset": ["a", "b"], "prompts": [50, 50], "truncated": [4, 0], "format": ["io", "io"]}
-    )
-    trained = pl.DataFrame([("full.nli", 199, 0, 1)], schema=TRAINED, orient="row")
-    told = said(checked({"audit_splits": splits, "audit_prompts": prompts}, trained))
-    assert told[0] == "2 splits hold 2,100 rows; 10 of them were dropped, 150 drawn."
-    assert told[1].startswith("4 of 100 prompts did not fit") and told[1].endswith("field: a.")
-    assert told[2].startswith("full.nli is trained on 199 examples; 0 more are held out")
-
-
 def test_generic_text_counts_by_itself_in_the_size_of_a_study():
     rows = {
         "model": "m", "checkpoint": "a", "step": 1, "tokens": 7, "method": "full",
@@ -178,30 +163,3 @@ def test_sweeps_are_named_and_which_setting_is_told_of():
     _, edge = sweeps(models([False, True], [False, True]))
     assert (edge.count, edge.of) == (1, 1) and "full nli main (lr1e-06)." in sentence(edge)
     assert [*sweeps(models([False, True]).filter(method="lora"))] == [*sweeps(None)] == []
-
-
-@pytest.mark.parametrize(("chosen", "kept"), [([False, True], CHOSEN), ([None, None], "lr1e-05")])
-def test_one_setting_of_a_method_is_shown_and_base_models(chosen, kept):
-    table = pl.DataFrame(
-        {
-            "method": ["full", "full", "full", "lora", None, "full"],
-            "setting": ["lr1e-05", "lr1e-06", CHOSEN, None, None, CHOSEN],
-            "derived": [None] * 5 + ["noise"],
-        },
-        schema_overrides={"derived": pl.String},
-    )
-    found = shown(table, models(chosen))
-    assert found.select("method", "setting").rows() == [
-        ("full", kept),
-        ("lora", None),
-        (None, None),
-    ]
-    assert len(shown(table, None)) == 5  # released scores: no models to choose from
-
-
-@pytest.mark.parametrize("name", ["olmo-1b", "llama3-8b", "pythia-410m", "pocket", "published"])
-def test_in_japanese(resolved, name):
-    study = resolved(name)
-    language.use("ja")
-    told = said([*deviations(study, NONE), *provenance(study)])
-    assert all(text.endswith("。") for text in told)

@@ -1,9 +1,6 @@
 """Progress of a long job: lines in a file, a bar on a terminal."""
 
 import io
-import os
-import sys
-import termios
 import types
 
 import pytest
@@ -51,40 +48,3 @@ def test_a_resumed_job_is_as_fast_as_what_it_does_now(clock, file):
         "pre-train: 5050/10000 steps, 1:06:00 left",
         "pre-train: 10000/10000 steps, done in 0:50",
     ]
-
-
-def test_a_job_that_breaks_off_says_what_was_left(clock, file):
-    with pytest.raises(ZeroDivisionError), progress("evaluate", 4, "examples") as bar:
-        bar.set_postfix_str("cell 1/2 nli.default.0shot")
-        clock.seconds += 5
-        bar.update()
-        raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), progress("evaluate", 4, "examples"):
-        raise ZeroDivisionError
-    assert file.getvalue().splitlines() == [
-        "evaluate: 1/4 examples, 0:15 left (cell 1/2 nli.default.0shot)",
-        "evaluate: 0/4 examples, unknown time left",
-    ]
-
-
-def test_of_several_processes_one_tells(clock, file):
-    with progress("fine-tune", 2, "updates", shown=False) as bar:
-        clock.seconds += 60
-        bar.update(2)
-    assert file.getvalue() == ""
-
-
-def test_a_terminal_gets_a_bar(monkeypatch):
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    with os.fdopen(theirs, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        with progress("evaluate", 4, "examples") as bar:
-            bar.set_postfix_str("cell 1/2")
-            bar.update(4)
-        terminal.flush()
-        drawn = ""
-        while not drawn.endswith("\n"):
-            drawn += os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert drawn.startswith("\revaluate:   0%|") and "4/4 [" in drawn and "cell 1/2" in drawn

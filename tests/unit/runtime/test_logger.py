@@ -19,7 +19,6 @@ from ptft.paths import Results
 from ptft.planning.expected import Expected
 from ptft.study import read_study
 from snakemake_logger_plugin_ptft import previews
-from snakemake_logger_plugin_ptft.lines import RunLines
 
 SETTINGS = SimpleNamespace(
     dryrun=False, show_failed_logs=True, quiet=None, stdout=False, printshellcmds=False,
@@ -204,17 +203,6 @@ def test_where_nothing_is_to_do_the_page_is_named(told):
     assert told.text == f"{NOTHING_TO_BE_DONE_MSG}\n{OPEN}\n"
 
 
-def test_a_study_that_is_no_yaml_gets_file_and_line(told, monkeypatch, tmp_path):
-    (tmp_path / "bad.yaml").write_text("study: x\nmodel: [a\n")
-    monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--configfile", "bad.yaml"])
-    told(
-        LogEvent.ERROR,
-        "WorkflowError:\nConfig file is not valid JSON or YAML. In case of YAML, make sure",
-        logging.ERROR,
-    )
-    assert told.text.startswith("bad.yaml:2: found 'model: [a'")
-
-
 @pytest.fixture
 def dry(monkeypatch, grid):
     """A handler in a dry run of a study of two checkpoints."""
@@ -244,24 +232,6 @@ def test_a_dry_run_lists_jobs_as_snakemake_does_and_ends_with_the_plan(dry):
     assert [line.split()[:3] for line in listed[2:5]] == [
         ["fine-tune", "4", "1"], ["evaluate", "6", "1"], ["cells", "12", "2"],
     ]  # fmt: skip
-
-
-def test_a_quiet_dry_run_is_the_plan(dry):
-    shown = plan(dry(quiet={Quietness.RULES, Quietness.PROGRESS}))
-    assert shown.startswith("Building DAG of jobs...\nPlan of cluster: ")
-    told = dry()
-    told(None, NOTHING_TO_BE_DONE_MSG)
-    told.handler.close()
-    assert told.text.endswith("\nPlan of cluster: nothing would run.\n")
-
-
-def test_a_job_that_failed_and_ran_again_counts_once():
-    lines = RunLines(time.monotonic(), STATS)
-    lines.start(1, "tune", TUNE, 0.0)
-    lines.fail(1)
-    lines.start(1, "tune", TUNE, 5.0)
-    lines.finish(1)
-    assert (lines.jobs_done, lines.running, lines.complete) == (1, {}, False)
 
 
 @pytest.fixture

@@ -45,8 +45,3 @@ def test_each_librarys_way_of_saying_so_is_known(write):
     with pytest.raises(Exception) as error:  # noqa: PT011  (of many kinds)
         write()
     assert cant_write(error.value)
-
-
-def test_a_mistake_of_the_program_is_not_hidden():
-    assert not cant_write(ValueError("no such column"))
-    assert not cant_write(FileNotFoundError(2, "No such file or directory", "x"))

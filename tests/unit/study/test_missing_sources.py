@@ -113,14 +113,7 @@ def cut(file: Path) -> None:
 IN_MODEL = [
     (lambda folder: (folder / "model.safetensors").unlink(), "{at} is not a model folder:"),
     (lambda folder: cut(folder / "model.safetensors"), "{at}/model.safetensors is cut short or no"),
-    (
-        lambda folder: (folder / "model.safetensors.index.json").write_text(
-            '{"weight_map": {"w": "model-00001-of-00002.safetensors"}}'
-        ),
-        "{at}/model-00001-of-00002.safetensors is missing, which model.safetensors.index.json",
-    ),
     (lambda folder: (folder / "tokenizer.json").unlink(), "{at} has no tokenizer: expected"),
-    (lambda folder: (folder / "config.json").write_text("{}"), "{at}/config.json names no"),
     (
         lambda folder: (shutil.rmtree(folder), write_model(folder, width=3)),
         "{at} is of another architecture than the study's first checkpoint: the shape of",

@@ -50,18 +50,12 @@ IN_STUDY = [
         "study.yaml:16: found '' while scanning a quoted scalar from line 1 on",
     ),
     ("evaluate:", "model: other\nevaluate:", "study.yaml:12: the key 'model' is already in line"),
-    ("lr: 1.0e-3}", "lr: 1.0e-3, epochs: 2}", "study.yaml:7: the key 'epochs' is already in line"),
     # Keys
     ("  full:", "  ful:", "study.yaml:6: finetune.ful: unknown key 'ful'; did you mean 'full'?"),
     (
         "epochs: 1",
         "epoch: 1",
         "study.yaml:7: finetune.full.settings.epoch: unknown key 'epoch'; did you",
-    ),
-    (
-        "lr: 5.0e-4",
-        "epoch: 2",
-        "study.yaml:9: finetune.full.tasks.pocket_nli.epoch: unknown key 'epoch'; did",
     ),
     ("study: small\n", "", "study.yaml:1: key 'study' is missing"),
     (
@@ -71,19 +65,7 @@ IN_STUDY = [
     ),
     ("evaluate:\n", "compute:\nevaluate:\n", "study.yaml:12: compute is empty; give it a value"),
     # Values
-    (
-        "evaluate:\n",
-        "compute: {gpus: 1, gpu_models: {a100: 0}}\nevaluate:\n",
-        "study.yaml:12: compute.gpu_models.a100 = 0: expected greater than 0",
-    ),
-    (
-        "evaluate:\n",
-        "compute: {gpus: 1, gpu_models: {a;b: 80}}\nevaluate:\n",
-        "study.yaml:12: compute.gpu_models.a;b = 'a;b': the name of a GPU model holds",
-    ),
-    ("epochs: 1", "epochs: one", "study.yaml:7: finetune.full.settings.epochs = 'one': expected a"),
     ("lr: 1.0e-3", "lr: 1e-3", "study.yaml:7: finetune.full.settings.lr = '1e-3': expected a"),
-    ("lr: 5.0e-4", "lr: 5e-4", "study.yaml:9: finetune.full.tasks.pocket_nli.lr = '5e-4':"),
     ("epochs: 1", "epochs: 0", "study.yaml:7: finetune.full.settings: epochs: found 0, expected 1"),
     (
         "epochs: 1",
@@ -97,8 +79,6 @@ IN_STUDY = [
         "step4",
         "study.yaml:3: checkpoints = 'step4': expected a valid list; write",
     ),
-    ("  full:", "  - full:", "study.yaml:5: finetune = [{'full': None, 'settings': {'epochs': 1"),
-    ("study: small", "study: no", "study.yaml:1: study = False: expected a valid string: YAML"),
     ("model: tiny", "model: tiny\nreport: {language: fr}", "study.yaml:3: report.language = 'fr':"),
     ("model: tiny", "model: tiny\nanalysis: {format: instruct}", "study.yaml:3: analysis.format:"),
     ("model: tiny", "model: tiny\nanalysis: {shots: 1}", "study.yaml:3: analysis.shots: 1 is none"),
@@ -107,7 +87,6 @@ IN_STUDY = [
         "model: tiny\nanalysis: {transfer_datasets: [owm]}",
         "study.yaml:3: analysis.transfer_datasets: unknown 'owm'; did you mean 'own'?",
     ),
-    ("study: small", "study: $(touch x)", "study.yaml:1: study = '$(touch x)': a name holds"),
     # Names
     ("step16", "step17", "study.yaml:3: checkpoints.1: unknown 'step17'; did you mean 'step16'?"),
     ("      own: {}", "      pocket_nil: {}", "study.yaml:8: finetune.full.tasks: unknown"),
@@ -115,8 +94,6 @@ IN_STUDY = [
     ("model: tiny", "model: tinny", "study.yaml:2: unknown model 'tinny'; did you mean 'tiny'?"),
     ("[default, io]", "[default, ios]", "study.yaml:14: evaluate.formats: unknown 'ios'; did you"),
     ("[default, io]", "[io]", "study.yaml:14: evaluate.formats.0: 'io' is not a format of dataset"),
-    ("[default, io]", "[default, instruct]", "study.yaml:14: evaluate.formats.1: 'instruct' is"),
-    ("evaluate:", "data: {train_of: {pocket_nil: 8}}\nevaluate:", "study.yaml:12: data.train_of:"),
     (
         "evaluate:",
         "data:\n  train_of: {own: 8, pocket_facts: 8}\nevaluate:",
@@ -124,8 +101,6 @@ IN_STUDY = [
     ),
     # Twice in a list
     ("seeds: [0, 1]", "seeds: [0, 0]", "study.yaml:11: finetune.full.seeds.1: 0 is in the list"),
-    ("pocket_facts]", "pocket_facts, own]", "study.yaml:13: evaluate.datasets.4: 'own' is in the"),
-    ("shots: [0, 2]", "shots: [0]\n  also: [free, free]", "study.yaml:16: evaluate.also.1: 'free'"),
     # Remedies against forgetting
     *(
         (
@@ -135,19 +110,13 @@ IN_STUDY = [
         )
         for settings, sentence in [
             ("replay: {dataset: pocket_summary, share: 1}", "{key}.replay: share: found 1.0,"),
-            (
-                "replay: {dataset: pocket_summary, shares: 0.1}",
-                "{key}.replay.shares: unknown key 'shares'; did you mean 'share'?",
-            ),
             ("replay: {dataset: pocket_summary}", "key '{key}.replay.share' is missing"),
-            ("replay: {dataset: pocket_sumary, share: 0.1}", "{key}.replay.dataset: unknown"),
             ("replay: {dataset: pocket_nli, share: 0.1}", "{key}.replay.dataset: 'pocket_nli' is"),
             ("replay: {dataset: pocket_summary, share: 0.1}", "{key}.replay.dataset: rows of"),
             (
                 "replay: {dataset: self, share: 0.1, prompts: pocket_summary}",
                 "{key}.replay.prompts: 'pocket_summary' is no dataset of texts",
             ),
-            ("replay: {dataset: self, share: 0.1, temperature: 0}", "{key}.replay: temperature:"),
             ("early_stopping: 2", "{key}: validation_steps: found [], expected at least one"),
         ]
     ),
@@ -186,14 +155,6 @@ def test_a_mistake_in_a_study(files, refused, old, new, sentence):
 ON_COMMAND_LINE = [
     ({"data": {"trian": 8}}, "--config: data.trian: unknown key 'trian'; did you mean 'train'?"),
     ({"bootstrap": {"resamples": "many"}}, "--config: bootstrap.resamples = 'many': expected a"),
-    (
-        {"finetune": {"full": {"settings": {"epochs": "one"}}}},
-        "--config: finetune.full.settings.epochs = 'one': expected a valid integer",
-    ),
-    (
-        {"finetune": {"full": {"tasks": {"own": {"epoch": 2}}}}},
-        "--config: finetune.full.tasks.own.epoch: unknown key 'epoch'; did you mean 'epochs'?",
-    ),
     ({"data": {"shots": 1}}, "study.yaml:15: evaluate.shots: 2 shots can't be drawn from 1"),
 ]
 
@@ -209,37 +170,14 @@ def test_a_mistake_on_the_command_line(files, given, sentence):
     assert str(refusal.value).replace(f"{files}/", "").startswith(sentence)
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), IN_STUDY[9:13])
-def test_a_mistake_in_a_file_is_not_blamed_on_the_command_line(files, old, new, sentence):
-    study = files / "study.yaml"
-    edit(study, old, new)
-    config = yaml.safe_load(study.read_text())
-    given = {"data": {"train": 8}, "bootstrap": {"seed": 1}}
-    update_config(config, given)
-    with pytest.raises(StudyError) as refusal:
-        read_study(config, ConfigFiles([study], config), files / "config")
-    assert str(refusal.value).replace(f"{files}/", "").startswith(sentence)
-
-
 IN_FAMILY = [
     ("kind: class", "\tkind: class", "1: found 'kind: classification' while scanning for"),
-    ('io: "{text}"', 'default: "{text}"', "5: the key 'default' is already in line 4; remove one"),
     # Values that do not fit one another
     ("kind: classification", "kind: generation", "2: labels: needed only in a family of kind"),
     (
         "    label: {column: label, values",
         "    target: {column: label, values",
         "13: datasets.own.target = {'column': 'label', 'values': {0: 'no', 1: 'yes'}}:",
-    ),
-    (
-        "{text: text}",
-        "{text: {column: a, transform: lower}}",
-        "12: datasets.own.fields.text.transform = 'lower': expected 'wikihow'",
-    ),
-    (
-        "{text: text}",
-        "{text: {column: a, values: {1: b}, columns: {1: c}}}",
-        "12: datasets.own.fields.text.values: unknown key 'values'; known: column, columns",
     ),
     (
         '    label: {column: label, values: {0: "no", 1: "yes"}}',
@@ -250,16 +188,11 @@ IN_FAMILY = [
     ('1: "yes"', '1: "maybe"', "13: datasets.own.label.values: unknown label 'maybe'; known: no"),
     ('values: {0: "no", 1: "yes"}', "above: 3.5", "13: datasets.own.label: give either `values`,"),
     ("{dataset: own,", "{dataset: owm,", "7: tasks.own.dataset: unknown dataset 'owm'; did you"),
-    ("in_domain: [own]", "in_domain: [mine]", "7: tasks.own.in_domain: unknown dataset 'mine'"),
     ('train: "rows[:8]", ', "", "7: tasks.own.dataset: 'own' has no splits.train"),
-    ("files: {rows: rows.jsonl}", "repository: me", "10: datasets.own.repository = 'me': expected"),
-    ('labels: ["no", "yes"]', 'labels: ["no", "no"]', "2: labels.1: 'no' is in the list twice;"),
-    ("in_domain: [own]", "in_domain: [own, own]", "7: tasks.own.in_domain.1: 'own' is in the list"),
     # Templates
     ("{text}:", "{txt}:", "4: formats.default: asks for the field {txt}, which"),
     ('io: "{text}"', 'io: "text"', "5: formats.io: has no {field}: all prompts would be the same"),
     ('io: "{text}"', 'io: "{text"', "5: formats.io: '{text' is not a template (expected '}'"),
-    ('io: "{text}"', 'io: "{}"', "5: formats.io: asks for the field {}, which datasets.own.fields"),
     # Rewrites and metrics
     (
         "{text: text}",
@@ -269,9 +202,7 @@ IN_FAMILY = [
     ("    label: {", "    metric: acc\n    label: {", "13: datasets.own.metric: not for a dataset"),
     # Splits
     ("rows[:8]", "rows[:x]", "11: datasets.own.splits.train: 'rows[:x]' is not a split; expected"),
-    ("rows[:8]", "rows[8]", "11: datasets.own.splits.train: 'rows[8]' is not a split; expected a"),
     ("rows[:8]", "rows[10:50%]", "11: datasets.own.splits.train: 'rows[10:50%]' mixes rows and"),
-    ("rows[:8]", "rows[:101%]", "11: datasets.own.splits.train: 'rows[:101%]' goes beyond 100 %"),
     ("rows[:8]", "rows[8:8]", "11: datasets.own.splits.train: 'rows[8:8]' holds no rows: it has"),
     ("rows[:8]", "row[:8]", "11: datasets.own.splits.train: unknown split of `files` 'row'; did"),
 ]
@@ -329,13 +260,7 @@ datasets:
 IN_EXTENSION = [
     ("extends: nli", "extends: nil", "1: extends: unknown family 'nil'; did you mean 'nli'?"),
     ("extends: nli", "extends: nli\nlabels: [a, b]", "2: labels can't be changed by a file with"),
-    (
-        "extends: nli",
-        "extends: nli\nlabel: [a, b]",
-        "2: label: unknown key 'label'; known: datasets,",
-    ),
     ("plain:", "default:", "2: formats.default is already in config/families/nli.yaml:6; a file"),
-    ("  own:\n", "  rte:\n", "5: datasets.rte is already in config/families/nli.yaml:27; a file"),
     ("tasks: {own", "tasks: {mnli", "3: tasks.mnli is already in config/families/nli.yaml:10; a"),
     ("1: entailment", "1: entails", "9: datasets.own.label.values: unknown label 'entails'; did"),
     ("{premise} So", "{context} So", "2: formats.plain: asks for the field {context}, which"),

@@ -89,10 +89,3 @@ def test_status_names_the_log_of_each_failure(repository, half_done, capsys):
     assert output[place + 1] == "    the loss is not finite"
     assert any(line.startswith("fine-tune step16 full.pocket_nli.s0: lost") for line in output)
     assert "2 done, 1 running, 1 failed, 1 lost, 5 missing" in output
-
-
-def test_status_of_a_broken_study_says_where(tmp_path, capsys):
-    study = tmp_path / "study.yaml"
-    study.write_text("study: tiny\n\tmodel: tiny\n")
-    assert show_status.main(["--configfile", str(study)]) == 1
-    assert f"error: {study}:2: " in (said := capsys.readouterr().err) and "a tab" in said

@@ -12,20 +12,6 @@ CPU = torch.device("cpu")
 LENGTHS = [5, 1, 17, 9, 16]
 
 
-def test_similar_lengths_share_a_rectangle():
-    layout = sequence_layout(LENGTHS, CPU)
-    assert [(box.sequences, box.length) for box in layout.rectangles] == [
-        (2, 17),
-        (1, 9),
-        (1, 5),
-        (1, 1),
-    ]
-    assert layout.longest == 17
-    widest = layout.rectangles[0]  # the third sequence (rows 6 to 22) and the last (32 to 47)
-    assert widest.rows.tolist() == [*range(6, 23), *range(32, 48)]
-    assert widest.cells.tolist() == [*range(17), *range(17, 33)]
-
-
 @pytest.mark.parametrize("architecture", ["olmo", "llama_grouped", "gpt_neox"])
 def test_packed_logits_and_gradients_equal_unpacked(architecture):
     model = tiny_model(architecture)

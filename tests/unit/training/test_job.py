@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import resource
 import shutil
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
 from slice_files import slice_file
 from tests.waiting import Stops
 from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
@@ -25,7 +23,6 @@ from ptft.runtime.job_records import RECORD, read_records, recorded
 from ptft.training import job
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
-MODEL = "model/model.safetensors"
 VALIDATED = SETTINGS | {"validation_examples": 32, "validation_steps": [10]}
 
 
@@ -68,11 +65,6 @@ def undisturbed(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     assert finetune_model.main(arguments(files, folder, settings=VALIDATED)) == 0
     return folder
-
-
-def test_memory_of_a_gpu_may_grow_in_segments(undisturbed):
-    """Texts of many lengths fragment it; torch reads this once, as it starts."""
-    assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
 
 
 def test_finished_folder_holds_model_curve_and_summary(undisturbed):
@@ -222,42 +214,6 @@ def test_one_update_moves_the_model_and_one_that_does_not_is_said(
     assert summary["steps"] == 1 and summary["verdict"] == verdict
     assert (summary["final_loss"] < summary["start_loss"]) == (verdict == "constant")
     assert ("did not learn (not moved)" in caplog.text) == (verdict == "not moved")
-
-
-@pytest.mark.parametrize(("method", "settings"), [("lora", {"rank": 4}), ("full", {"kl": 0.1})])
-def test_what_is_frozen_is_in_the_precision_of_the_forward_pass(
-    files, tmp_path, monkeypatch, method, settings
-):
-    """An adapter's base, and the checkpoint that predictions are held against."""
-    make, runs = job._Finetuning._trainer, []
-
-    def watched(self, rate):
-        trainer = make(self, rate)
-        runs.append(trainer.run)
-        return trainer
-
-    monkeypatch.setattr(job._Finetuning, "_trainer", watched)
-    settings = {"epochs": 1, "dtype": "bfloat16"} | settings
-    assert finetune_model.main(arguments(files, tmp_path, method, settings=settings)) == 0
-    frozen = runs[0].base.model if runs[0].base else runs[0].model
-    found = {
-        ("proj" in name and "lora" not in name, weight.dtype)
-        for name, weight in frozen.named_parameters()
-    }
-    assert found == {(True, torch.bfloat16), (False, torch.float32)}
-
-
-def test_a_model_is_saved_in_the_precision_that_it_is_evaluated_in(files, tmp_path, monkeypatch):
-    """Weights that evaluation rounds on loading are rounded before they are written: the same."""
-    settings = SETTINGS | {"epochs": 1}
-    for name, dtype in (("whole", torch.float32), ("half", torch.bfloat16)):
-        monkeypatch.setattr("ptft.training.job.scoring_dtype", lambda _, dtype=dtype: dtype)
-        (tmp_path / name).mkdir()
-        assert finetune_model.main(arguments(files, tmp_path / name, settings=settings)) == 0
-    whole, half = (load_file(tmp_path / name / MODEL) for name in ("whole", "half"))
-    assert {weight.dtype for weight in half.values()} == {torch.bfloat16}
-    assert half.keys() == whole.keys()
-    assert all(torch.equal(half[name], weight.bfloat16()) for name, weight in whole.items())
 
 
 @pytest.mark.parametrize(

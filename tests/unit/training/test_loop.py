@@ -13,7 +13,7 @@ from ptft.training.gradients import TokenBudget
 from ptft.training.loop import Run, Trainer
 from ptft.training.packing import NAME
 from ptft.training.settings import TrainingSettings
-from ptft.training.state import Diverged, Interrupted, OutOfMemory, StateFolder, StopRequest
+from ptft.training.state import Diverged, OutOfMemory, StateFolder, StopRequest
 
 CPU = torch.device("cpu")
 
@@ -50,32 +50,6 @@ def test_packed_updates_equal_one_example_at_a_time(checkpoint, examples, weight
             model.named_parameters(), reference.parameters(), strict=True
         ):
             assert (own - plain).norm() / plain.norm() < 1e-5, name
-
-
-def test_interrupted_run_ends_with_the_same_weights(checkpoint, examples, tmp_path):
-    def fresh():
-        return trainer_of(load_model(checkpoint, attention=NAME), examples[:40])
-
-    undisturbed = fresh()
-    stopped, resumed = fresh(), fresh()
-    with StopRequest() as stop:
-        undisturbed.train(StateFolder(tmp_path / "a", "same"), stop)
-        update = stopped.update
-
-        def interrupt_at_seven():
-            stop.requested = stopped.step == 6
-            return update()
-
-        stopped.update = interrupt_at_seven
-        with pytest.raises(Interrupted, match="after update 7 of 15"):
-            stopped.train(StateFolder(tmp_path / "b", "same"), stop)
-        stop.requested = False
-        resumed.train(StateFolder(tmp_path / "b", "same"), stop)
-    assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in undisturbed.curve]
-    for one, other in zip(
-        resumed.run.model.parameters(), undisturbed.run.model.parameters(), strict=True
-    ):
-        assert torch.equal(one, other)
 
 
 def test_nan_stops_with_step_examples_and_rate(checkpoint, examples, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from remedy_runs import assert_same_run, stopped_and_resumed, trained, trainer_of
 from tiny import TEMPLATE, tiny_rows, tiny_tokenizer
 
-from ptft.training.examples import Example, examples_before, text_examples
+from ptft.training.examples import Example, text_examples
 from ptft.training.remedies import Replayed, replay_examples
 
 
@@ -17,10 +17,6 @@ def batches(replayed, count=20, size=8, updates=6):
     return [
         [item.example_id for item in replayed.batch(step, count, size)] for step in range(updates)
     ]
-
-
-def test_examples_before_an_update_count_the_shorter_last_batch():
-    assert [examples_before(20, 8, step) for step in range(7)] == [0, 8, 16, 20, 28, 36, 40]
 
 
 def test_replayed_examples_are_as_many_as_the_share_says():

@@ -211,12 +211,3 @@ def test_the_fastest_way_that_agrees_is_taken_by_all_jobs(tried, tmp_path, caplo
     assert choose_way(ways, record, make).name == "quick" and len(made) == 5
     assert choose_way((PLAIN,), record, make) == PLAIN
     assert choose_way((PLAIN, MASTERS), record, make) == PLAIN
-
-
-def test_plain_updates_that_fail_end_the_job(tmp_path):
-    def make(way):
-        raise RuntimeError("no memory")
-
-    with pytest.raises(RuntimeError, match="no memory"):
-        choose_way(WAYS, tmp_path / "full.json", make)
-    assert not list(tmp_path.glob("*.json"))
