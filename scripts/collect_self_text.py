@@ -1,4 +1,4 @@
+from ptft.audit.tables import collect_self_text
 from ptft.runtime.programs import program
-from ptft.training.self_text import collect_self_text
 
 main = program(collect_self_text, __name__)

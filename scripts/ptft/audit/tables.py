@@ -19,6 +19,7 @@ from ptft.audit.scored import ScoredSlice, check_scored
 from ptft.audit.splits import contents
 from ptft.audit.tokenizers import read_tokenizer
 from ptft.audit.trained import TrainedSlice, check_trained
+from ptft.data.jsonl import read_all
 from ptft.files import read_slice
 from ptft.versions import CHECKS_VERSION
 
@@ -118,6 +119,19 @@ def run_check(plan: Path, data: Path, tokenizer: Path) -> dict:
     check = check_scored if "scoring" in found else check_trained
     counted = check(found, data, known, length)
     return {"version": CHECKS_VERSION, "plan": str(plan), **counted}
+
+
+def collect_self_text(texts: tuple[Path, ...], output: Path) -> None:
+    """Tell what the texts are like that checkpoints wrote for their replay, as parquet and CSV.
+
+    Args:
+        texts: of checkpoints, CHECKPOINT/NAME.jsonl
+        output: table to write, parquet
+    """
+    from ptft.training.self_text import quality  # imports torch
+
+    rows = [{"checkpoint": f.parent.name, "text": f.stem, **quality(read_all(f))} for f in texts]
+    write_table(pl.DataFrame(rows), output)
 
 
 def collect_checks(

@@ -15,10 +15,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import polars as pl
 from typing_extensions import TypedDict
 
-from ptft.analysis.csv_tables import write_table
 from ptft.data.jsonl import read_all
 from ptft.inference.agreement import checked_engine
 from ptft.inference.generation import Sampling
@@ -142,17 +140,6 @@ def beginnings(tokenizer, prompts: Path | None, count: int) -> list[list[int]]:
         return [[start_token(tokenizer)]] * count
     texts = [row["text"] for row in islice(read_all(prompts), count)]
     return list(islice(cycle(ids[:PROMPT_TOKENS] for ids in encode(tokenizer, texts)), count))
-
-
-def collect_self_text(texts: tuple[Path, ...], output: Path) -> None:
-    """Tell what the texts are like that checkpoints wrote for their replay, as parquet and CSV.
-
-    Args:
-        texts: of checkpoints, CHECKPOINT/NAME.jsonl
-        output: table to write, parquet
-    """
-    rows = [{"checkpoint": f.parent.name, "text": f.stem, **quality(read_all(f))} for f in texts]
-    write_table(pl.DataFrame(rows), output)
 
 
 def quality(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
