@@ -60,16 +60,14 @@ class Estimates:
     draws: np.ndarray
     seeds: SeedPart | None = None
 
-    def interval(
-        self, level: float = LEVEL, two_sided: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def interval(self, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Standard error, lower and upper limit (N,); NaN where no error is known.
 
         The limits are percentiles of the draws, further out where they rest on few seeds (see
         ``ptft.analysis.statistics.small_sample_quantile``).
         """
-        tail = (1 - level) / (2 if two_sided else 1)
-        stderr, low, high = percentile_interval(self.draws, 1 - 2 * tail)
+        tail = (1 - level) / 2
+        stderr, low, high = percentile_interval(self.draws, level)
         low, high = (np.where(np.isnan(self.values), np.nan, limit) for limit in (low, high))
         if self.seeds is not None:
             quantile = small_sample_quantile(tail, self._share(stderr), self.seeds.freedom)

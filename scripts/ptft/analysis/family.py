@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from ptft.analysis.tables.forgetting import ALL_TASKS
+from ptft.analysis.tables.stopping import share_saved
 
 LIMITS = ("ci_low", "ci_high", "detectable")
 ARM = ["method", "setting", "train_task"]
@@ -104,8 +105,8 @@ def _judged(told: dict[str, pl.DataFrame], claims: pl.DataFrame) -> dict[str, pl
             ci_low=pl.coalesce(pl.col("value") - pl.col("down"), "ci_low").clip(0, 1),
             ci_high=pl.coalesce(pl.col("value") + pl.col("up"), "ci_high").clip(0, 1),
         ).drop("down", "up")
-    if "stopping" in told:
-        told["stopping"] = _stops(told["stopping"], claims, told.get("gains"))
+    if "stopping" in told and "gains" in told:
+        told["stopping"] = _with_stops(told["stopping"], claims, told["gains"])
     if "overtraining" in told:
         drops = claims.filter(pl.col("claim") == "drop").select(
             *ARM,
@@ -119,26 +120,31 @@ def _judged(told: dict[str, pl.DataFrame], claims: pl.DataFrame) -> dict[str, pl
     return _adjusted_trends(told, claims.filter(pl.col("claim") == "trend"))
 
 
-def _stops(table: pl.DataFrame, claims: pl.DataFrame, gains: pl.DataFrame | None) -> pl.DataFrame:
-    """With the claims' safe stops; without one that is the last checkpoint."""
-    if gains is None:
-        return table
-    on = [*ARM, "dataset"]
+def _with_stops(table: pl.DataFrame, claims: pl.DataFrame, gains: pl.DataFrame) -> pl.DataFrame:
+    """With the claims' stops, as safe_checkpoint, safe_index and safe_share_saved.
+
+    Without an earlier one that is the last checkpoint; null where no error is known.
+    """
     joined: Any = {"how": "left", "nulls_equal": True, "maintain_order": "left"}
-    earlier = claims.filter(pl.col("claim") == "stop", pl.col("verdict") == "earlier")
-    places = gains.select("index", "tokens", safe_checkpoint="checkpoint").unique()
+    on = [*ARM, "dataset"]
+    stops = claims.filter(claim="stop").select(
+        *on,
+        known=pl.col("ci_low").is_not_null(),
+        stop=pl.when(pl.col("verdict") == "earlier").then("checkpoint"),
+    )
+    places = gains.select(
+        safe_checkpoint="checkpoint", safe_index="index", tokens="tokens"
+    ).unique()
     whole = places.select(last_checkpoint="safe_checkpoint", whole="tokens")
-    stop = pl.coalesce("stop", "last_checkpoint")
-    told = (
-        table.join(earlier.select(*on, stop="checkpoint"), on=on, **joined)
-        .with_columns(safe_checkpoint=pl.when(pl.col("safe_index").is_not_null()).then(stop))
+    safe = pl.when("known").then(pl.coalesce("stop", "last_checkpoint"))
+    return (
+        table.join(stops, on=on, **joined)
+        .with_columns(safe_checkpoint=safe)
         .join(places, on="safe_checkpoint", **joined)
         .join(whole, on="last_checkpoint", **joined)
+        .with_columns(safe_share_saved=share_saved(pl.col("tokens"), pl.col("whole")))
+        .drop("known", "stop", "tokens", "whole")
     )
-    saved = pl.when(pl.col("whole") > 0).then(
-        (pl.col("whole") - pl.col("tokens")) / pl.col("whole")
-    )
-    return told.with_columns(safe_index="index", safe_share_saved=saved).select(table.columns)
 
 
 def _adjusted_trends(

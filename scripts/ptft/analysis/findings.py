@@ -576,6 +576,6 @@ def stopping(tables: Tables, settings: Settings) -> Iterator[Finding]:
             "stop",
             row,
             "safe_share_saved",
-            says=("stop_checkpoint", "safe_checkpoint", "stop_support", "last_score"),
+            says=("stop_checkpoint", "safe_checkpoint"),
             verdict="too low" if row["too_low"] else "earlier" if sooner else "undecided",
         )

@@ -125,7 +125,6 @@ ROWS: dict[str, tuple[Column, ...]] = {
     ),
     "stop": (
         TASK, DATASET, ARM, ("by the scores", lambda f: f.more["stop_checkpoint"]),
-        ("in % of resamples", _of("stop_support", percent)),
         ("with confidence", lambda f: f.more["safe_checkpoint"] or "–"),
         ("tokens saved (%)", lambda f: percent(f.value)), VERDICT,
     ),

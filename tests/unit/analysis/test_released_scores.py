@@ -96,8 +96,8 @@ def test_the_end_of_pre_training_is_that_of_the_models_file(source, scores, sett
     assert tokens["main"] - tokens["step738000"] == 20 * 2048 * 2048
     stops = make_table("stopping", scores, settings)
     mnli = stops.row(by_predicate=pl.col("dataset") == "mnli_matched", named=True)
-    assert mnli["safe_checkpoint"] == "step342000"
-    assert mnli["safe_share_saved"] == pytest.approx(1 - 342_000 / end)
+    assert mnli["stop_checkpoint"] == "step342000"
+    assert mnli["stop_share_saved"] == pytest.approx(1 - 342_000 / end)
     # A margin of 0.02 is a third of XLSum's last score: a score that halves would be within it.
     assert stops.filter("too_low")["dataset"].to_list() == ["xlsum"]
 
