@@ -193,8 +193,6 @@ def _rows(study: Mapping[str, Any], models: Path, kept: Path | None) -> Iterator
                 **{name: about[name] for name in ("method", "train_task", "setting", "seed")},
                 "after": about.get("after"),
                 **about["settings"],
-                # One of several candidates (``learning_rates``), where there were some.
-                "lr": noted.get("lr", about["settings"]["lr"]),
                 **{name: noted.get(key) for name, key in ENDS.items()},
                 "n_updates": noted.get("steps"),
                 "training": noted.get("verdict"),

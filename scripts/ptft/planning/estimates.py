@@ -79,7 +79,7 @@ class Estimates:
         return self.size.weights
 
     def finetune_seconds(self, arm: str, gpus: int | None = None) -> float:
-        """One fine-tuning, all candidates of its learning rate included.
+        """One fine-tuning.
 
         Args:
             arm: what is trained.
@@ -103,7 +103,7 @@ class Estimates:
         if self.grid.arms[arm].snapshot is not None:  # at most a copy, to the last of them
             last = max(update_of(point, updates) for point in self.grid.snapshots[method])
             once *= min(1.0, last / updates)
-        return rates.start + once * max(1, len(settings.learning_rates))
+        return rates.start + once
 
     def epoch_tokens(self, arm: str) -> float:
         """Tokens that an arm learns from in a pass over its task, replayed ones included."""

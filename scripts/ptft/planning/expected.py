@@ -144,7 +144,7 @@ class History:
             gpus,
             compared=self.grid.settings(arm).needs_base,
         )
-        return rates.start + seconds * max(1, len(summary["settings"]["learning_rates"]))
+        return rates.start + seconds
 
     def _scoring(self, record: JobRecord, checkpoint: str, arm: str) -> float | None:
         """In proportion to the examples scored."""

@@ -303,9 +303,6 @@ def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path],
         if _sets(own, path):
             place = locate(("finetune", method, "tasks", task, *path), files)
             raise refusal(files, at, f"task {task} also sets it ({place}); remove one of the two")
-        if key == "lr" and own.get("learning_rates", group.settings.learning_rates):
-            message = f"learning_rates chooses it already, for task {task}; remove one of the two"
-            raise refusal(files, at, message)
 
 
 def _sets(values: Mapping[str, Any], path: Sequence[str]) -> bool:

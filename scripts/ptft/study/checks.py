@@ -145,11 +145,9 @@ def check_snapshots(grid: Grid) -> None:
         refuse_own_weights(grid.generation_backend, grid.files, "snapshots")
         method, task = arm.tuning
         settings, loc = grid.settings(arm.name), ("finetune", method, "snapshots")
-        for key in ("early_stopping", "learning_rates"):
-            if getattr(settings, key):
-                message = f"{key} is set for {task}, which decides the training by itself; "
-                way = "list the rates under sweep" if key == "learning_rates" else "leave it out"
-                raise refusal(grid.files, loc, message + way)
+        if settings.early_stopping:
+            message = f"early_stopping is set for {task}, which decides the training by itself"
+            raise refusal(grid.files, loc, f"{message}; leave it out")
         rows = grid.limit(grid.task_dataset(task), "train")
         try:
             if rows is not None:

@@ -42,18 +42,14 @@ from ptft.training.losses import constant_loss
 from ptft.training.methods import METHODS, Method, get_method
 from ptft.training.packing import NAME as PACKED_ATTENTION
 from ptft.training.records import (
-    Candidate,
-    best_candidate,
     summary_of,
     verdict,
     write_curve,
-    write_selection,
     write_tensorboard,
 )
 from ptft.training.remedies import Reference, Replayed, freeze, replay_examples
 from ptft.training.settings import TrainingSettings, replayed_count, require
 from ptft.training.state import (
-    Diverged,
     StateFolder,
     StopRequest,
     fingerprint,
@@ -290,10 +286,9 @@ class _Finetuning:
 
     def run(self) -> None:
         """Train to the end, or as far as snapshots are missing."""
-        rate = (self.settings.learning_rates or [self.settings.lr])[0]
         ways = possible_ways(self.settings, self.devices)
         record = self.request.ways and self.request.ways / f"{self.request.method}.json"
-        self.way = choose_way(ways, record, partial(self._trainer, rate))
+        self.way = choose_way(ways, record, self._trainer)
         if self.request.snapshot is None:
             self._train()
         else:
@@ -303,13 +298,14 @@ class _Finetuning:
         self.devices.wait()
 
     def _train(self) -> None:
-        """Train, choose where there is a choice, write."""
-        trainer, candidates = self._trained()
+        """Train and write."""
+        trainer = self._trainer()
+        trainer.train(self._state(self.request.state), self.stop)
         weights = whole_weights(trainer.run.model, self.devices)
         learned = self._learned(trainer)
         if self.devices.main:
             with finished_folder(self.request.output) as folder:
-                self._write(folder, trainer, candidates, weights, learned)
+                self._write(folder, trainer, weights, learned)
             self._keep()
 
     def _train_copy(self) -> None:
@@ -322,7 +318,7 @@ class _Finetuning:
         }
         self.until = max(self.updates.values())
         copy = self.request.state.with_name(f"{self.request.training}@copy{self.until}")
-        self._trainer(self.settings.lr).train(self._state(copy), self.stop)
+        self._trainer().train(self._state(copy), self.stop)
         if self.devices.main:
             shutil.rmtree(copy, ignore_errors=True)
 
@@ -330,7 +326,6 @@ class _Finetuning:
         self,
         folder: Path,
         trainer: Trainer,
-        candidates: list[Candidate],
         weights: dict | None,
         learned: Mapping[str, Any],
     ) -> None:
@@ -345,8 +340,6 @@ class _Finetuning:
         self._write_model(folder, trainer, weights)
         write_curve(trainer.curve, folder / "curve.parquet")
         write_tensorboard(trainer.curve, folder / "tensorboard")
-        if candidates:
-            write_selection(candidates, folder / "selection.csv")
         summary = {**self.data.counts(), **summary_of(trainer), **learned}
         summary["total_seconds"] = time.monotonic() - self.begun
         self._write_summary(folder, self.identity, summary)
@@ -408,41 +401,10 @@ class _Finetuning:
             "verdict": found,
         }
 
-    def _trained(self) -> tuple[Trainer, list[Candidate]]:
-        """A trained model; with several learning rates, that of the best, and their table."""
-        rates = self.settings.learning_rates
-        if not rates:
-            trainer = self._trainer(self.settings.lr)
-            trainer.train(self._state(self.request.state), self.stop)
-            return trainer, []
-        candidates, trainer = [], None
-        for rate in rates:
-            trainer = None  # gives the former model's memory back before the next is loaded
-            trainer = self._trainer(rate)
-            diverged = None
-            try:
-                trainer.train(self._state_of(rate), self.stop, keep_state=True)
-            except Diverged as error:
-                log.warning("%s", error)
-                diverged = str(error)
-            last = {} if diverged else trainer.outcome
-            scores = [last.get(key) for key in ("validation_loss", "validation_exact", "loss")]
-            candidates.append(Candidate(rate, *scores, diverged))
-        best = best_candidate(candidates)
-        candidates[best] = replace(candidates[best], chosen=True)
-        if best != len(rates) - 1:
-            trainer = None
-            trainer = self._trainer(rates[best])
-            trainer.train(self._state_of(rates[best]), self.stop)
-        return trainer, candidates
-
     def _state(self, folder: Path) -> StateFolder:
         return StateFolder(folder, self.identity)
 
-    def _state_of(self, rate: float) -> StateFolder:
-        return self._state(self.request.state / f"lr-{rate:g}")
-
-    def _trainer(self, rate: float, way: Way | None = None) -> Trainer:
+    def _trainer(self, way: Way | None = None) -> Trainer:
         """A trainer of the checkpoint's model, new each time."""
         seed, settings, data = self.request.seed, self.settings, self.data
         torch.manual_seed(seed)
@@ -457,7 +419,7 @@ class _Finetuning:
             base = self._reference(model) if settings.needs_base else None
         run = Run(
             model,
-            *(data.train, data.validation, settings, rate, seed, self.devices),
+            *(data.train, data.validation, settings, settings.lr, seed, self.devices),
             *(data.replayed, base, way or self.way),
             until=self.until,
             snapshots=frozenset(self.updates.values()),

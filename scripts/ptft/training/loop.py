@@ -191,13 +191,12 @@ class Trainer:
         best = self.stopping.step
         return next((row for row in self.curve if row["step"] == best), self.curve[-1])
 
-    def train(self, state: StateFolder, stop: StopRequest, keep_state: bool = False) -> None:
+    def train(self, state: StateFolder, stop: StopRequest) -> None:
         """Train to the end, from the saved state where there is one.
 
         Args:
             state: where state is kept.
             stop: set by SIGTERM.
-            keep_state: save state at the end as well.
 
         Raises:
             Interrupted: SIGTERM came; the state is saved.
@@ -210,7 +209,7 @@ class Trainer:
         self.model.train()
         shown = self.run.devices.main
         with progress("fine-tune", self.last, "updates", self.step, shown) as bar:
-            self._go_on(state, stop, keep_state, bar)
+            self._go_on(state, stop, bar)
         best = self.stopping.step
         if best not in (None, self.step):
             load_weights(state.load_best(best), self.trained)
@@ -221,9 +220,7 @@ class Trainer:
         """Loss and share of exact completions of the first training examples, after training."""
         return self._loss_on(self.run.train[:JUDGED_EXAMPLES])
 
-    def _go_on(
-        self, state: StateFolder, stop: StopRequest, keep_state: bool, bar: ProgressBar
-    ) -> None:
+    def _go_on(self, state: StateFolder, stop: StopRequest, bar: ProgressBar) -> None:
         """The updates from here to the end."""
         saved = begun = time.monotonic()
         before = self.seconds
@@ -250,7 +247,7 @@ class Trainer:
                     self.run.leave(self)
             last = self.ended
             bar.update()
-            if saving or stopping or (last and keep_state):
+            if saving or stopping:
                 self._save(state)
                 saved = time.monotonic()
             if stopping and not last:

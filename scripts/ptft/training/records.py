@@ -1,9 +1,6 @@
-"""Learning curve, chosen rate, verdict and summary: what a training leaves beside its model."""
+"""Learning curve, verdict and summary: what a training leaves beside its model."""
 
-import csv
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,43 +49,6 @@ def write_tensorboard(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
             for name in ("loss", "lr", "grad_norm", "validation_loss", "validation_exact"):
                 if row.get(name) is not None:
                     writer.add_scalar(name, row[name], row["step"])
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One learning rate and where it led; a diverged one has no validation."""
-
-    lr: float
-    validation_loss: float | None
-    validation_exact: float | None
-    final_loss: float | None
-    diverged: str | None
-    chosen: bool = False
-
-
-def best_candidate(candidates: Sequence[Candidate]) -> int:
-    """Index of the lowest validation loss; of equals, the lower learning rate (the paper's B).
-
-    Raises:
-        ValueError: all have diverged.
-    """
-    alive = [
-        (item.validation_loss, item.lr, index)
-        for index, item in enumerate(candidates)
-        if item.validation_loss is not None and math.isfinite(item.validation_loss)
-    ]
-    if not alive:
-        rates = [item.lr for item in candidates]
-        raise ValueError(f"every learning rate of {rates} diverged: {candidates[0].diverged}")
-    return min(alive)[2]
-
-
-def write_selection(candidates: Sequence[Candidate], path: Path) -> None:
-    """Write the table of candidates, a row each, as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [item.name for item in fields(Candidate)])
-        writer.writeheader()
-        writer.writerows(asdict(item) for item in candidates)
 
 
 def verdict(

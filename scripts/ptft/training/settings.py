@@ -79,8 +79,6 @@ class TrainingSettings:
     """Examples per update, over all devices."""
     lr: float = 2e-6
     """Peak learning rate of AdamW (the paper: 2e-6, for XSum 2e-7)."""
-    learning_rates: list[float] = field(default_factory=list)
-    """Candidates for the peak, from which validation chooses; none: ``lr``."""
     warmup_ratio: float = 0.03
     """Share of the updates over which the learning rate rises from 0; then it falls to 0."""
     weight_decay: float = 0.0
@@ -148,9 +146,6 @@ class TrainingSettings:
         for key in ("epochs", "batch_size"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         require(0 < self.lr < math.inf, "lr", self.lr, "a number above 0")
-        rates = self.learning_rates
-        valid = len(set(rates)) == len(rates) and all(0 < rate < math.inf for rate in rates)
-        require(valid, "learning_rates", rates, "different numbers above 0")
         for key in ("weight_decay", "max_grad_norm", "validation_examples", "l2sp", "kl", "freeze"):
             found = getattr(self, key)
             require(0 <= found < math.inf, key, found, "0 or more")
@@ -173,10 +168,9 @@ class TrainingSettings:
             self.validation_steps,
             "at least one update, because early_stopping is set",
         )
-        needs = "learning_rates" if self.learning_rates else "validation_steps"
         require(
-            self.validation_examples > 0 or not (self.learning_rates or self.validation_steps),
+            self.validation_examples > 0 or not self.validation_steps,
             "validation_examples",
             self.validation_examples,
-            f"1 or more, because {needs} is set",
+            "1 or more, because validation_steps is set",
         )

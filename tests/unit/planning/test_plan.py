@@ -229,7 +229,7 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
     table = Estimates(grid)
     summary = {
         "steps": 160, "tokens": 50_000, "parameters": grid.model.weights, "devices": 1,
-        "threads": 4, "method": "full", "settings": {"learning_rates": []},
+        "threads": 4, "method": "full",
     }  # fmt: skip
     file = tmp_path / Results(grid.name).tuned("step4", ARM) / "training.json"
     file.parent.mkdir(parents=True)

@@ -163,8 +163,8 @@ def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way, re
         (
             "[1]",
             "",
-            ", learning_rates: [1.0e-3, 1.0e-4], validation_examples: 4",
-            "8: finetune.full.snapshots: learning_rates is set for ",
+            ", early_stopping: 1, validation_steps: [1], validation_examples: 4",
+            "8: finetune.full.snapshots: early_stopping is set for ",
         ),
     ],
 )

@@ -1,13 +1,11 @@
 """finetune_model.py from files to a finished folder: what it writes, refuses and survives."""
 
-import gc
 import json
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import polars as pl
@@ -171,36 +169,6 @@ def test_full_disk_ends_in_an_error_and_without_a_model(files, tmp_path, capsys,
     assert not list(tmp_path.glob("*model*")) and not list(tmp_path.glob("state/*"))
 
 
-@pytest.mark.slow
-def test_learning_rate_is_chosen_by_validation(files, undisturbed, tmp_path, caplog):
-    settings = VALIDATED | {"learning_rates": [1e-6, 3e-3, 1e9], "epochs": 12}
-    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
-    table = pl.read_csv(tmp_path / "model/selection.csv")
-    assert table["lr"].to_list() == [1e-6, 3e-3, 1e9]
-    assert table["chosen"].to_list() == [False, True, False]
-    assert table["validation_loss"][0] > 4 and table["validation_loss"][1] < 1
-    assert table["validation_loss"][2] is None and "diverged at update" in table["diverged"][2]
-    assert json.loads((tmp_path / "model/training.json").read_text())["lr"] == 3e-3
-    assert_same_weights(tmp_path / "model", undisturbed / "model")
-
-
-def test_one_model_is_in_memory_at_a_time(files, tmp_path, monkeypatch):
-    """Also when the best of several rates, which is not the last, is loaded again."""
-    make, made = job._Finetuning._trainer, []
-
-    def watched(self, rate):
-        gc.collect()  # of what transformers leaves in circles
-        assert [trainer() for trainer in made] == [None] * len(made)
-        trainer = make(self, rate)
-        made.append(weakref.ref(trainer))
-        return trainer
-
-    monkeypatch.setattr(job._Finetuning, "_trainer", watched)
-    settings = VALIDATED | {"learning_rates": [3e-3, 1e-6], "epochs": 1}
-    assert finetune_model.main(arguments(files, tmp_path, settings=settings)) == 0
-    assert len(made) == 3
-
-
 @pytest.mark.parametrize(
     ("method", "lr", "verdict"), [("full", 1e-3, "constant"), ("full", 1e-46, "not moved"),
                                   ("lora", 1e-46, "not moved")]
@@ -229,7 +197,6 @@ def test_one_update_moves_the_model_and_one_that_does_not_is_said(
         ({"template": "# {text}" + " w1" * 70}, "keep no completion token within max_length=64"),
         ({"settings": {"validation_examples": 160}}, "leaves none of 160"),
         ({"settings": {"validation_steps": [5]}}, "because validation_steps is set"),
-        ({"settings": {"learning_rates": [1e-3]}}, "because learning_rates is set"),
         ({"training_version": 0}, "training_version: found 0"),
         ({"rate": 1}, "request.json:1: rate = 1: "),
     ],
