@@ -4,20 +4,18 @@ Nothing is trained or scored; the same analyses, figures and pages are made from
 
 An archive is one file with all that a study's tables, figures and pages are made from, and with
 them. Its members lie as in `results/{study}`. The first, ``archive.json``, says what the archive
-is: its format, the versions of the stages that computed the results, the SHA-256 of every other
-member. The second is the resolved study.
+is: its format, the versions of the stages that computed the results. The second is the resolved
+study.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import logging
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -34,7 +32,7 @@ from ptft.study.types import ONCE, Name, Part, Strict, StrictSettings
 
 FORMAT = 1
 """of archives; raise it when what is in one, or how it is read, changes"""
-MANIFEST, STUDY = "archive.json", "study.yaml"
+ABOUT, STUDY = "archive.json", "study.yaml"
 Share = Annotated[float, Field(ge=0, le=1)]
 RELEASED_FILES = ("tables/cells.parquet", "tables/replicates.parquet", "tables/cells.csv")
 """what released tables are read into, in the study's folder; and a table of what was left out"""
@@ -174,7 +172,7 @@ class ArchivedCells(Strict):
         from ptft.analysis.collect import CELLS_SCHEMA
         from ptft.analysis.tuned_models import FIXED
 
-        unpack(Path(self.archive), set(self.members).__contains__, results)
+        unpack(Path(self.archive), self.members, results)
         tables, key = results / "tables", {*KEY, "metric"}
         told = key | {"kind", "value", "n", "main"}
         self._fit(tables / "cells.parquet", CELLS_SCHEMA, told)
@@ -228,7 +226,7 @@ class FinishedStudy:
         resolved: what its file and what it is read from say together, as plain data.
         sources: files that its cells are read from; none at an address.
         library: config folder whose families name datasets as people write them.
-        members: files of an archive, as in `results/{study}` -> SHA-256.
+        members: files of an archive, as in `results/{study}`.
     """
 
     finished = True
@@ -240,7 +238,7 @@ class FinishedStudy:
         resolved: dict[str, Any],
         sources: list[str],
         library: Path,
-        members: Mapping[str, str] | None = None,
+        members: Sequence[str] = (),
     ) -> None:
         self.study, self.files, self.resolved, self.sources = study, files, resolved, sources
         self.name, self.results = study.study, Results(study.study)
@@ -269,7 +267,7 @@ class FinishedStudy:
         """All that decides its cells: the slice of the program that reads them."""
         if isinstance(self.study, ArchivedStudy):
             trained = self.results.trained.removeprefix(f"{self.results.root}/")
-            records = [name for name in self._members or () if name.startswith(f"{trained}/")]
+            records = [name for name in self._members if name.startswith(f"{trained}/")]
             return {"archive": self.sources[0], "members": [*self._unpacked(), *records]}
         return {
             "study": self.name,
@@ -294,7 +292,7 @@ class FinishedStudy:
             "self_text",
         ]
         wanted = {f"tables/{name}.{kind}" for name in beside for kind in ("parquet", "csv")}
-        return [name for name in self._members or () if name in {*RELEASED_FILES, *wanted}]
+        return [name for name in self._members if name in {*RELEASED_FILES, *wanted}]
 
 
 def read_finished(config: Mapping, files: Sequence[Path], library: Path) -> FinishedStudy:
@@ -331,11 +329,10 @@ def _archived(config: Mapping, files: Sequence[Path], library: Path) -> Finished
     """A study out of its archive, with what its file says otherwise."""
     archive = checked(ArchivedStudy, dict(config), files).published.archive
     try:
-        manifest, content = read_head(Path(archive))
+        resolved, members = read_archive(Path(archive))
     except ArchiveError as error:
         message = f"{error}; a path counts from the folder that snakemake is called in"
         raise refusal(files, ("published", "archive"), message) from None
-    resolved = yaml.safe_load(content)
     known = {"analysis": {*AnalysisSettings.__dataclass_fields__}, "report": {*Report.model_fields}}
     chosen = {  # an archive may have settings that later versions lack
         part: {k: v for k, v in resolved["study"].get(part, {}).items() if k in fields}
@@ -346,8 +343,7 @@ def _archived(config: Mapping, files: Sequence[Path], library: Path) -> Finished
     resolved["study"] |= study.model_dump(mode="json", include={"analysis", "report"})
     if study.description:
         resolved["study"]["description"] = study.description
-    resolved["versions"] = manifest.versions
-    return FinishedStudy(study, files, resolved, [archive], library, manifest.members)
+    return FinishedStudy(study, files, resolved, [archive], library, members)
 
 
 # Archives ----------------------------------------------------------------------------------------
@@ -355,18 +351,6 @@ def _archived(config: Mapping, files: Sequence[Path], library: Path) -> Finished
 
 class ArchiveError(ValueError):
     """A file is no archive of a study, or not one that this workflow can read."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """An archive's description of itself."""
-
-    format: int
-    study: str
-    versions: dict[str, int]
-    """stage -> version that computed the results"""
-    members: dict[str, str]
-    """path -> SHA-256"""
 
 
 def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
@@ -378,12 +362,8 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
         output: the archive, `.tar.gz`.
     """
     contents = {name: file.read_bytes() for name, file in sorted(files.items())}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    manifest = Manifest(FORMAT, study, versions.stages(), digests)
-    first = {
-        MANIFEST: json.dumps(asdict(manifest), indent=1).encode(),
-        STUDY: contents.pop(STUDY),
-    }
+    about = {"format": FORMAT, "study": study, "versions": versions.stages()}
+    first = {ABOUT: json.dumps(about, indent=1).encode(), STUDY: contents.pop(STUDY)}
     draft = output.with_name(f".{output.name}")
     with (
         draft.open("wb") as file,
@@ -397,82 +377,47 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
     draft.replace(output)
 
 
-def read_head(archive: Path) -> tuple[Manifest, bytes]:
-    """An archive's description of itself, and the resolved study; the rest is not read.
+def read_archive(archive: Path) -> tuple[dict, list[str]]:
+    """The resolved study of an archive, with the versions that computed it; all members' names.
 
     Raises:
         ArchiveError: naming the archive, what was found and what was expected.
     """
-    head: dict[str, bytes] = {}
-    members = _members(archive)
-    for name in (MANIFEST, STUDY):
-        found, content = next(members, ("nothing", None))
-        if found != name or content is None:
-            raise ArchiveError(
-                f"{archive}: found {found!r}, expected {name!r} as one of the first two members: "
-                "this is no archive that `snakemake export` wrote"
-            )
-        head[name] = content
-    manifest = _manifest(archive, head[MANIFEST])
-    _check(archive, manifest, STUDY, head[STUDY])
-    return manifest, head[STUDY]
+    contents = {name: content for name, content in _members(archive)}
+    if list(contents)[:2] != [ABOUT, STUDY]:
+        raise ArchiveError(
+            f"{archive}: found {list(contents)[:2]}, expected {ABOUT} and {STUDY} as the first two "
+            "members: this is no archive that `snakemake export` wrote"
+        )
+    about = json.loads(contents[ABOUT])
+    if about["format"] != FORMAT:
+        raise ArchiveError(
+            f"{archive}: found format {about['format']!r}, expected format {FORMAT}; read it with "
+            "the version of the workflow that wrote it"
+        )
+    return {**yaml.safe_load(contents[STUDY]), "versions": about["versions"]}, list(contents)
 
 
-def unpack(archive: Path, wanted: Callable[[str], bool], folder: Path) -> None:
-    """Write members of an archive into a folder, each checked against its SHA-256.
-
-    Nothing is written outside the folder: links and paths that lead elsewhere are refused.
+def unpack(archive: Path, wanted: Collection[str], folder: Path) -> None:
+    """Write members of an archive into a folder, and nothing outside of it.
 
     Raises:
-        ArchiveError: naming the archive and the member.
+        ArchiveError: the archive is damaged.
     """
-    manifest, _ = read_head(archive)
-    missing = {name for name in manifest.members if wanted(name)}
     for name, content in _members(archive):
-        if not wanted(name):
-            continue
-        path = PurePosixPath(name)
-        if content is None or name not in missing or path.is_absolute() or ".." in path.parts:
-            raise ArchiveError(f"{archive}: member {name!r} does not belong there")
-        _check(archive, manifest, name, content)
-        missing.discard(name)
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    if missing:
-        raise ArchiveError(f"{archive}: no member {min(missing)!r}, which {MANIFEST} lists")
+        if name in wanted and ".." not in PurePosixPath(name).parts:
+            target = folder / name.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
 
 
-def _members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
-    """Name and content of each member; None of what is no file."""
+def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file in an archive."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                file = tar.extractfile(member) if member.isfile() else None
-                yield member.name, file.read() if file else None
+                if (file := tar.extractfile(member) if member.isfile() else None) is not None:
+                    yield member.name, file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         why = getattr(error, "strerror", None) or f"not a whole .tar.gz file ({error})"
         raise ArchiveError(f"{archive}: {why}; `snakemake export` writes one") from None
-
-
-def _manifest(archive: Path, content: bytes) -> Manifest:
-    try:
-        found = json.loads(content)
-        if found["format"] == FORMAT:
-            return Manifest(**found)
-        told = f"format {found['format']!r}"
-    except (ValueError, TypeError, KeyError):
-        told = "something else"
-    raise ArchiveError(
-        f"{archive}: {MANIFEST}: found {told}, expected format {FORMAT}; read it with the version "
-        "of the workflow that wrote it"
-    )
-
-
-def _check(archive: Path, manifest: Manifest, name: str, content: bytes) -> None:
-    found, expected = hashlib.sha256(content).hexdigest(), manifest.members.get(name)
-    if found != expected:
-        raise ArchiveError(
-            f"{archive}: member {name!r}: found SHA-256 {found}, expected {expected}; the file is "
-            "damaged or was changed: get it again"
-        )
