@@ -2,12 +2,11 @@
 
 import dataclasses
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -205,7 +204,9 @@ def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     new = dict(values)
     for key, value in changes.items():
         first, _, rest = key.partition(".")
-        new[first] = changed(new.get(first) or {}, {rest: value}) if rest else value
+        inner = new.get(first)
+        inner = inner if isinstance(inner, Mapping) else {}
+        new[first] = changed(inner, {rest: value}) if rest else value
     return new
 
 
@@ -213,7 +214,7 @@ def value_of(values: Mapping[str, Any], key: str) -> Any:
     """A setting by its key; None where there is none."""
     first, _, rest = key.partition(".")
     found = values.get(first)
-    return value_of(found or {}, rest) if rest else found
+    return value_of(found if isinstance(found, Mapping) else {}, rest) if rest else found
 
 
 def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
@@ -232,7 +233,11 @@ def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
     for number, sweep in enumerate(parts_of(group.sweep)):
         for key, values in sweep.items():
             at = (*place, number, key) if several else (*place, key)
-            _check_key(method, group, key, files, at)
+            for task, own in group.tasks.items():
+                if value_of(own, key) is not None:
+                    told = locate(("finetune", method, "tasks", task, *key.split(".")), files)
+                    message = f"task {task} also sets it ({told}); remove one of the two"
+                    raise refusal(files, at, message)
             for position, value in enumerate(values):
                 _check_value(method, group, key, value, files, (*at, position))
     names = [name for name, _ in swept(group.sweep)]
@@ -245,7 +250,7 @@ def check_sweep(method: str, group: MethodGroup, files: Sequence[Path]) -> None:
 def _check_value(
     method: str, group: MethodGroup, key: str, value: Any, files: Sequence[Path], at: tuple
 ) -> None:
-    """It is one value in the setting's range, and can be part of a name."""
+    """It is one value of a setting in its range, and can be part of a name."""
     if not isinstance(value, (bool, int, float, str)):
         message = f"found {value!r}, expected one number, word or true or false"
         raise refusal(files, at, message)
@@ -289,40 +294,3 @@ def _part(key: str, value: Any) -> str:
         short = f"{value:g}"
         text = (short if float(short) == value else repr(value)).replace("e+", "e")
     return key.rpartition(".")[2] + text
-
-
-def _check_key(method: str, group: MethodGroup, key: str, files: Sequence[Path], at: tuple) -> None:
-    """It is a setting that holds one value, of this method, and nothing else decides it."""
-    known = dict(_settings(METHODS[method]))
-    if key not in known:
-        raise refusal(files, at, f"unknown setting; {suggest(key, [*known])}")
-    if not known[key]:
-        raise refusal(files, at, "it does not hold one value, so it can't be swept")
-    path = key.split(".")
-    for task, own in group.tasks.items():
-        if _sets(own, path):
-            place = locate(("finetune", method, "tasks", task, *path), files)
-            raise refusal(files, at, f"task {task} also sets it ({place}); remove one of the two")
-
-
-def _sets(values: Mapping[str, Any], path: Sequence[str]) -> bool:
-    found: Any = values
-    for part in path:
-        if not isinstance(found, Mapping) or part not in found:
-            return False
-        found = found[part]
-    return True
-
-
-def _settings(settings: type, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """Key of every setting, those inside another one included, and whether it holds one value."""
-    hints = get_type_hints(settings)
-    for field in dataclasses.fields(settings):
-        hint = hints[field.name]
-        union = get_origin(hint) in (Union, types.UnionType)
-        kinds = [kind for kind in (get_args(hint) if union else [hint]) if kind is not type(None)]
-        inner = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
-        yield prefix + field.name, not inner and get_origin(kinds[0]) not in (list, dict, tuple)
-        for kind in inner:
-            assert isinstance(kind, type)
-            yield from _settings(kind, f"{prefix}{field.name}.")
