@@ -75,8 +75,6 @@ DAMAGES = [
     (f"{TUNED}/model.safetensors", flip, TUNED, "is not the model whose cells"),
     (f"{TUNED}/training.json", Path.unlink, TUNED, "has no finished model"),
     (f"{ROOT}/datasets/pocket_nli/test.jsonl", flip, RECORD, "other data or settings than those"),
-    (f"{ROOT}/notes.txt", add, f"{ROOT}/notes.txt", "is no part of a study's results"),
-    (f"{ROOT}/state/cells/x.parquet", add, f"{ROOT}/state/cells/x.parquet", "is no cell's name"),
     (f"{CELL}.old", add, f"{CELL}.old", "is not among the cells of"),
     (f"{ROOT}/tables/cells.parquet", cut, f"{ROOT}/tables/cells.parquet", "can't be read"),
 ]

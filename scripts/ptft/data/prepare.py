@@ -6,7 +6,6 @@ family, its labels, the split, how many examples and the seed of their draw.
 
 import json
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -48,10 +47,6 @@ class SplitSlice(TypedDict):
     seed: int
 
 
-class Unlabelled(DatasetError):
-    """A split has rows, but no gold answers."""
-
-
 class RowError(DatasetError):
     """A row does not fit its dataset's description.
 
@@ -91,12 +86,9 @@ def prepare_split(
     rows = read_rows(root, dataset, split, used_columns(dataset))
     try:
         examples, found = prepare(rows, asked, name)
-    except Unlabelled as error:
-        labelled = labelled_splits(root, asked)
-        listed = ", ".join(f"{split} ({rows} rows)" for split, rows in labelled.items())
-        sys.exit(f"error: {error}. Splits here that have labels: {listed or 'none'}")
     except RowError as error:
-        sys.exit(f"error: {row_place(root, dataset, split, error.number)}: {error}")
+        place = row_place(root, dataset, split, error.number)
+        raise DatasetError(f"{place}: {error}") from None
     for warning in found["warnings"]:
         print(f"{name}: {warning}")  # not into the log: at once
     write_examples(examples, output)
@@ -178,20 +170,6 @@ def content_key(example: Mapping) -> str:
     return json.dumps(asked, sort_keys=True, ensure_ascii=False)
 
 
-def labelled_splits(root: Path, spec: Mapping) -> dict[str, int]:
-    """Splits on disk that have gold answers, with the number of rows that do."""
-    found = {}
-    for split in split_files(root, spec["dataset"]):
-        try:
-            rows = read_rows(root, spec["dataset"], split, used_columns(spec["dataset"]))
-            labelled = sum(example_of(row, spec)[1] is None for row in rows)
-        except DatasetError:  # it is none to take
-            continue
-        if labelled:
-            found[split] = labelled
-    return found
-
-
 def _draw(examples: list[dict], limit: int | None, seed: int) -> list[dict]:
     """A random draw without replacement, kept in the order of the file."""
     if limit is None or limit >= len(examples):
@@ -216,7 +194,7 @@ def _nothing_left(name: str, spec: Mapping, total: int, dropped: Counter) -> Dat
             f"{name}: no row of {place} holds text ({total} rows: {reasons}); name another column "
             f"as datasets.{name.rpartition('-')[0]}.text in the family's file"
         )
-    return Unlabelled(
+    return DatasetError(
         f"{name}: no row of {place} can be used ({total} rows: {reasons}); hidden test labels are "
         "published as -1. Name a labelled split in the family's file"
     )

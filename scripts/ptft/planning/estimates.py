@@ -78,15 +78,9 @@ class Estimates:
         """Weights of the model."""
         return self.size.weights
 
-    def finetune_seconds(self, arm: str, gpus: int | None = None) -> float:
-        """One fine-tuning.
-
-        Args:
-            arm: what is trained.
-            gpus: that it has, where not those of the study.
-        """
+    def finetune_seconds(self, arm: str) -> float:
+        """One fine-tuning."""
         (method, task), compute = self.grid.arms[arm].tuning, self.grid.study.compute
-        gpus = compute.gpus if gpus is None else gpus
         settings = self.grid.settings(arm)
         split = self.workload.sizes[self.grid.task_dataset(task), "train"]
         updates = settings.count_updates(split.rows)
@@ -94,10 +88,10 @@ class Estimates:
         once = training_seconds(
             rates,
             self.weights,
-            settings.epochs * self.epoch_tokens(arm) / (gpus or compute.threads),
+            settings.epochs * self.epoch_tokens(arm) / (compute.gpus or compute.threads),
             updates,
             settings.adapter,
-            max(1, gpus),
+            max(1, compute.gpus),
             compared=settings.needs_base,
         )
         if self.grid.arms[arm].snapshot is not None:  # at most a copy, to the last of them

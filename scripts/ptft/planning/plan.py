@@ -106,8 +106,7 @@ class Plan:
     again: int = 0
     """fine-tunings of models that were deleted"""
     notes: tuple[str, ...] = ()
-    """GPU models that jobs ask for; the smallest difference of two scores that the test rows show;
-    advice on settings that could be better"""
+    """GPU models that jobs ask for; the smallest difference of two scores that test rows show"""
     costs: tuple[tuple[str, float, float, float], ...] = ()
     """of each method and setting on the first task: its name, minutes of a training, GB of memory
     (a GPU's, where there is one), GB of disk"""
@@ -152,10 +151,7 @@ def make_plan(
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
         costs=tuple(costs_of_trainings(estimates)) if trained else (),
-        notes=(
-            *filter(None, [_asked(jobs, estimates.choice), power_note(workload)]),
-            *slower_on_several(estimates, [present(job.arm, "arm") for job in trained]),
-        ),
+        notes=tuple(filter(None, [_asked(jobs, estimates.choice), power_note(workload)])),
     )
 
 
@@ -207,25 +203,6 @@ def costs_of_trainings(estimates: Estimates) -> Iterable[tuple[str, float, float
             memory = estimates.choice.of_arm(arm).gigabytes
         seconds = estimates.finetune_seconds(arm.name)
         yield name, seconds / 60, memory, demands.model_bytes(arm.name) / 1e9
-
-
-def slower_on_several(estimates: Estimates, arms: Iterable[str]) -> list[str]:
-    """A note for each method and task that several GPUs train no faster than one.
-
-    Updates on few tokens take less time than the exchange of gradients between GPUs.
-    """
-    grid, gpus = estimates.grid, estimates.grid.study.compute.gpus
-    found: dict[tuple[str, str], float] = {}
-    for spec in (grid.arms[arm] for arm in arms if gpus > 1):
-        if grid.settings(spec.name).sharding == "data":
-            several, one = (estimates.finetune_seconds(spec.name, n) for n in (gpus, 1))
-            found[spec.tuning] = several / one
-    return [
-        f"{method}.{task}: {gpus} GPUs are expected to take {ratio:.1f} times as long as one "
-        "(not measured); compute.gpus: 1 trains that many models at once"
-        for (method, task), ratio in found.items()
-        if ratio > 1
-    ]
 
 
 def _stages(

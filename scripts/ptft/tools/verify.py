@@ -6,7 +6,6 @@ the cells scored with them, cells with the store, records with the study.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -34,22 +33,6 @@ TARGETS = [
     Target(device, dtype)
     for device, dtype in product(("cpu", "cuda"), ("float32", "bfloat16", "float16"))
 ]
-STORED = re.compile(r"[0-9a-f]{64}\.parquet")
-# What a study's folder holds, besides its archive.
-KNOWN = {
-    *(
-        "benchmarks",
-        "checks",
-        "comparison.html",
-        "datasets",
-        "evaluations",
-        "examples.html",
-        "export",
-        "figures",
-    ),
-    "logs",
-    *("models", "preview", "prompts.txt", "report.html", "state", "study.yaml", "tables"),
-}
 RERUN = "rerun snakemake with the study"
 Model = tuple[str, str]
 
@@ -85,7 +68,6 @@ class Verification:
         for checkpoint, arm in self.grid.models():
             yield from self._cells((checkpoint, arm.name), wanted)
         yield from self._keys()
-        yield from self._foreign()
         yield from self._slices()
         yield from self._table(wanted)
 
@@ -206,18 +188,6 @@ class Verification:
             datasets = sorted({cell.dataset for cell in fewest})
             what = f"{len(fewest)} cells were scored with other data or settings than those now ("
             yield Finding(record, f"{what}{', '.join(datasets)})", RERUN)
-
-    def _foreign(self) -> Iterator[Finding]:
-        """Files that no program of the workflow writes."""
-        root = self.folder / self.grid.results.root
-        archive = Path(self.grid.results.archive).name
-        hidden = [name for name in names_in(root) if name.startswith(".")]
-        for name in sorted(names_in(root) - KNOWN - {archive, *hidden}):
-            yield Finding(root / name, "is no part of a study's results", "move it elsewhere")
-        store = self.folder / self.grid.results.cell_store
-        for name in sorted(names_in(store)):
-            if not STORED.fullmatch(name) and not name.endswith(".lock"):
-                yield Finding(store / name, "is no cell's name", "remove it")
 
     def _slices(self) -> Iterator[Finding]:
         """Slices of evaluations by which no cell was scored, and none will be."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptft.data.prepare import RowError, Unlabelled, content_key, prepare
+from ptft.data.prepare import RowError, content_key, prepare
 from ptft.data.rows import DatasetError
 
 NLI = {
@@ -65,7 +65,7 @@ def test_scores_are_divided_at_the_threshold():
 
 
 def test_hidden_labels_are_refused():
-    with pytest.raises(Unlabelled, match=r"no row of split 'test' .*\(2 rows: 2 with no gold"):
+    with pytest.raises(DatasetError, match=r"no row of split 'test' .*\(2 rows: 2 with no gold"):
         prepare([row(-1), row(-1)], spec(NLI), "nli-test")
 
 
