@@ -7,9 +7,9 @@ Args:
 """
 
 import json
-import os
 from pathlib import Path
 
+from ptft.files import replacing
 from ptft.runtime.programs import program
 
 
@@ -17,8 +17,6 @@ from ptft.runtime.programs import program
 def main(tasks: tuple[str, ...], output: Path, include: str | None = None) -> None:
     from ptft.hub.harness import resolve_tasks
 
-    found = resolve_tasks(list(tasks), include)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draft = output.with_name(f".{output.name}.{os.getpid()}")
-    draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    draft.replace(output)
+    with replacing(output) as draft:
+        found = resolve_tasks(list(tasks), include)
+        draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -7,10 +7,11 @@ runs again, exactly when the content does, and two slices can be compared with `
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 Slice = TypeVar("Slice")
 _PYDANTIC_CONFIG = "__pydantic_config__"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside a file, which takes the file's place in one rename at the end of the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 class Slices:
@@ -60,13 +73,9 @@ class Slices:
     def write(self) -> None:
         """Write every slice that was asked for and is not there."""
         for name, text in self._texts.items():
-            path = Path(name)
-            if path.exists():
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, path)
+            if not Path(name).exists():
+                with replacing(Path(name)) as draft:
+                    draft.write_text(text, encoding="utf-8")
 
 
 def closed(kind: type[Slice]) -> type[Slice]:
@@ -124,7 +133,5 @@ def _checked(path: Path, schema: Any, place: tuple[str, ...], content: str | byt
 
 def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
     """Write a Parquet file, notes in its metadata, by a rename: it is whole or absent."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    frame.write_parquet(partial, metadata=notes)
-    partial.replace(file)
+    with replacing(file) as draft:
+        frame.write_parquet(draft, metadata=notes)

@@ -16,7 +16,7 @@ TRAININGS = ["step4/full.pocket_nli.s0", "step4/full.pocket_nli.s1"]
 
 
 def assert_no_half_files(study):
-    left = [path for path in study.results.rglob("*") if "partial" in path.name]
+    left = [path for path in study.results.rglob("*") if re.search(r"partial|\.\d+$", path.name)]
     assert left == []
 
 

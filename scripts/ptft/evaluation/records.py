@@ -11,6 +11,8 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from ptft.files import replacing
+
 TOLD = ("labels_without_gold", "chosen_without_gold", "scored_plainly")
 """notes of a cell's file that its model's record repeats"""
 
@@ -31,12 +33,10 @@ def write_cells_record(
         plan: slice of the study that asked for them.
         notes: file name -> what a reader of the cell's score must know (``TOLD``).
     """
-    record.parent.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(".partial")
     content = {"slice": None if plan is None else str(plan), "cells": dict(keys)}
     content |= {"notes": dict(notes)} if notes else {}
-    partial.write_text(json.dumps(content, indent=0, sort_keys=True))
-    partial.replace(record)
+    with replacing(record) as draft:
+        draft.write_text(json.dumps(content, indent=0, sort_keys=True))
 
 
 def recorded_cells(record: Path) -> dict[str, str]:

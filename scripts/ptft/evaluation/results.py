@@ -19,6 +19,7 @@ import polars as pl
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.metrics import example_scores
 from ptft.evaluation.named_metrics import named_scores
+from ptft.files import replacing
 from ptft.prompts.encoding import Prompt
 
 
@@ -107,15 +108,11 @@ def to_frame(cell: CellRequest, results: CellResults) -> pl.DataFrame:
 
 def publish(stored: Path, output: Path) -> None:
     """Put a stored cell where people find it: a hard link where possible, by a rename."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(f".{os.getpid()}.partial")
-    try:
-        os.link(stored, partial)
-    except OSError:
-        shutil.copyfile(stored, partial)
-    partial.replace(output)
-    # A rename onto another link of the same file does nothing and leaves the source.
-    partial.unlink(missing_ok=True)
+    with replacing(output) as draft:
+        try:
+            os.link(stored, draft)
+        except OSError:
+            shutil.copyfile(stored, draft)
 
 
 def ratio_scores(sums: Mapping[str, Sequence]) -> dict[str, list]:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
+from ptft.files import replacing
 from ptft.pocket.settings import PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import EncodedCorpus
 from ptft.runtime.bars import progress
@@ -265,9 +266,8 @@ class Pretraining:
             "seconds": self.seconds,
             "recent": list(self.recent),
         }
-        draft = path.with_name(f".{path.name}.draft")
-        torch.save(state, draft)
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            torch.save(state, draft)
 
     def load_state(self, path: Path) -> None:
         """Go on where an earlier part of the same run ended, at a step not before this one."""

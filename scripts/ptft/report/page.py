@@ -28,6 +28,7 @@ from ptft.analysis.tuned_models import arms as about_arms
 from ptft.analysis.tuned_models import shown
 from ptft.audit.tables import ABOUT
 from ptft.figures import FIGURES
+from ptft.files import replacing
 from ptft.report import rendering
 from ptft.report.rendering import bar, decimal, percent, points
 from ptft.report.rows import ROWS, Warnings, table_of
@@ -166,9 +167,8 @@ def write_page(
     table = findings_table(found, [None if f is None else rendering.sentence(f) for f in said])
     write_table(table, files.tables / "findings.parquet")
     page = study_page(resolved, tables | {"findings": table}, found, files, drawn, progress)
-    draft = output.with_suffix(".partial")
-    draft.write_text(page, encoding="utf-8")
-    draft.replace(output)
+    with replacing(output) as draft:
+        draft.write_text(page, encoding="utf-8")
 
 
 def read_tables(folder: Path) -> dict[str, pl.DataFrame]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ptft.files import replacing
+
 MADE = ".snakemake_timestamp"
 """in a folder that is a job's output, a file with the time at which it was made"""
 Looks = dict[str, list[int]]
@@ -35,10 +37,8 @@ class Note:
 
     def write(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Note | None":

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptft.files import replacing
+
 BEAT_SECONDS = 15.0
 STALE_SECONDS = 90.0
 RECORD = "PTFT_JOB_RECORD"
@@ -126,6 +128,5 @@ def _change(file: Path, **fields: Any) -> None:
 def _write(file: Path, record: JobRecord) -> None:
     content = dataclasses.asdict(record)
     del content["beat"]
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.replace(file)
+    with replacing(file) as draft:
+        draft.write_text(json.dumps(content))

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from ptft import versions
 from ptft.errors import checked, refusal, require_keys_once
+from ptft.files import replacing
 from ptft.paths import Results
 from ptft.study.families import Kind, Title
 from ptft.study.load import read_families, titles
@@ -364,8 +365,8 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
     contents = {name: file.read_bytes() for name, file in sorted(files.items())}
     about = {"format": FORMAT, "study": study, "versions": versions.stages()}
     first = {ABOUT: json.dumps(about, indent=1).encode(), STUDY: contents.pop(STUDY)}
-    draft = output.with_name(f".{output.name}")
     with (
+        replacing(output) as draft,
         draft.open("wb") as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
@@ -374,7 +375,6 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    draft.replace(output)
 
 
 def read_archive(archive: Path) -> tuple[dict, list[str]]:

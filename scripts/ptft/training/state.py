@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptft.files import replacing
+
 log = logging.getLogger(__name__)
 
 
@@ -89,16 +91,12 @@ class StateFolder:
     def _write(self, file: Path, content: dict[str, Any]) -> None:
         import torch
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
         try:
-            with partial.open("wb") as handle:
+            with replacing(file) as draft, draft.open("wb") as handle:
                 torch.save(content, handle)
                 handle.flush()
                 os.fsync(handle.fileno())
-            partial.replace(file)
         except (OSError, RuntimeError) as error:  # torch's writer wraps a full disk so
-            partial.unlink(missing_ok=True)
             raise OSError(f"could not save the training state to {file}: {error}") from error
 
     def save_best(self, step: int, weights: dict[str, Any]) -> None:
@@ -128,10 +126,8 @@ class StateFolder:
 
     def limit_tokens(self, tokens: int) -> None:
         """Limit the micro-batches of later starts of the run to this many tokens."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self._limit.with_suffix(f".{os.getpid()}")
-        partial.write_text(str(tokens))
-        partial.replace(self._limit)
+        with replacing(self._limit) as draft:
+            draft.write_text(str(tokens))
 
     def token_limit(self) -> int | None:
         """The limit that an earlier start left, or None."""

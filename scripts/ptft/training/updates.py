@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from ptft.files import replacing
 from ptft.models.loading import first_line
 from ptft.runtime.locks import exclusive
 from ptft.training.devices import Devices, works_in_bfloat16
@@ -102,9 +103,8 @@ def choose_way(ways: Sequence[Way], record: Path | None, make: Callable[[Way], A
             return next((way for way in ways if way.name == chosen), PLAIN)
         way, trials = _tried(ways, make)
         table = {"way": way.name, "trials": [asdict(trial) for trial in trials]}
-        partial = record.with_suffix(".partial")
-        partial.write_text(json.dumps(table, indent=1))
-        partial.replace(record)
+        with replacing(record) as draft:
+            draft.write_text(json.dumps(table, indent=1))
     return way
 
 
