@@ -174,8 +174,8 @@ class HarnessTask(TypedDict, total=False):
     """documents, the first ones; None for all"""
     members: list[tuple[str, int]]
     """of a group: datasets and their shots"""
-    aggregated: list[dict[str, Any]]
-    """of a group: metric, filters, and whether members count by their size"""
+    aggregated: dict[str, bool]
+    """of a group: metric -> whether members count by their size"""
 
 
 class Scoring(TypedDict):

@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -376,16 +376,17 @@ def group_frame(cell: CellRequest, members: Sequence[pl.DataFrame]) -> pl.DataFr
     assert spec is not None
     total = sum(map(len, members))
     columns = {}
-    for aggregated in spec["aggregated"]:
-        for name in _aggregated(aggregated, members):
-            values = [frame[name].to_numpy() for frame in members]
-            if not aggregated["by_size"]:
-                means = [value.mean() for value in values]
-                values = [
-                    np.mean(means) + (value - mean) * total / (len(members) * len(value))
-                    for value, mean in zip(values, means, strict=True)
-                ]
-            columns[name] = np.concatenate(values)
+    for name, by_size in spec["aggregated"].items():
+        if not all(name in frame.columns for frame in members):
+            continue
+        values = [frame[name].to_numpy() for frame in members]
+        if not by_size:
+            means = [value.mean() for value in values]
+            values = [
+                np.mean(means) + (value - mean) * total / (len(members) * len(value))
+                for value, mean in zip(values, means, strict=True)
+            ]
+        columns[name] = np.concatenate(values)
     if spec["main"] not in columns:
         raise HarnessError(f"group {spec['task']}: not all members have {spec['main']}")
     common = pl.concat([frame.select(COMMON) for frame in members])
@@ -393,12 +394,3 @@ def group_frame(cell: CellRequest, members: Sequence[pl.DataFrame]) -> pl.DataFr
         pl.Series("score", columns[spec["main"]]),
         *(pl.Series(name, values) for name, values in columns.items()),
     )
-
-
-def _aggregated(metric: Mapping[str, Any], members: Sequence[pl.DataFrame]) -> Iterator[str]:
-    """Columns of a metric that a group aggregates, in its filters, which all members have."""
-    for name in members[0].columns:
-        base, _, filtered = name.partition(",")
-        wanted = metric["filters"] is None or (filtered or "none") in metric["filters"]
-        if base == metric["metric"] and wanted and all(name in each.columns for each in members):
-            yield name

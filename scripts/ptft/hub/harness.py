@@ -66,6 +66,7 @@ class _Found:
         self.index, self.include = index, include
         self.own = Path(lm_eval.tasks.__file__).parent
         self.tasks: dict[str, HarnessTask] = {}
+        self.metrics: dict[str, list[str]] = {}
         self.groups: dict[str, dict] = {}
 
     def members(self, name: str, changes: Mapping[str, Any]) -> Iterator[str]:
@@ -110,11 +111,30 @@ class _Found:
         aggregated = config.get("aggregate_metric_list") or []
         aggregated = [aggregated] if isinstance(aggregated, Mapping) else aggregated
         if aggregated:
-            self.groups[name] = {
-                "members": list(dict.fromkeys(members)),
-                "aggregated": [_aggregated(each) for each in aggregated],
-            }
+            self.groups[name] = self._group(name, list(dict.fromkeys(members)), aggregated)
         yield from members
+
+    def _group(self, name: str, members: list[str], aggregated: list[Mapping]) -> dict[str, Any]:
+        """Members, metrics that are aggregated, and the main one: that of a member, if one is.
+
+        Raises:
+            TaskError: members have none of the metrics in common.
+        """
+        found = {}
+        for each in aggregated:
+            filters = each.get("filter_list")
+            filters = [filters] if isinstance(filters, str) else filters
+            for column in self.metrics[members[0]]:
+                base, _, filtered = column.partition(",")
+                wanted = filters is None or (filtered or "none") in filters
+                if base == each["metric"] and wanted:
+                    found[column] = each.get("weight_by_size", True)
+        found = {k: v for k, v in found.items() if all(k in self.metrics[m] for m in members)}
+        if not found:
+            raise TaskError(f"{name} aggregates no metric that all of its members have")
+        mains = {self.tasks[member]["main"] for member in members}
+        main = next((column for column in found if column in mains), next(iter(found)))
+        return {"members": members, "aggregated": found, "main": main}
 
     def _task(self, name: str, entry: Any, changes: Mapping) -> HarnessTask:
         config = {**entry.cfg, **changes}
@@ -123,6 +143,7 @@ class _Found:
         _refuse_foreign(name, config)
         output = config.get("output_type", "generate_until")
         metrics = list(_metrics(name, config, output))
+        self.metrics[name] = [metric for metric, _ in metrics]
         task: HarnessTask = {
             "task": name,
             "lm_eval": version("lm_eval"),
@@ -239,15 +260,6 @@ def _data(name: str, config: Mapping) -> dict[str, Any]:
         f"{name} reads {path} with {json.dumps(config.get('dataset_kwargs'), default=str)}, "
         "expected splits of a dataset on the Hub, or data_files on this disk; leave it out"
     )
-
-
-def _aggregated(metric: Mapping) -> dict[str, Any]:
-    filters = metric.get("filter_list")
-    return {
-        "metric": metric["metric"],
-        "filters": [filters] if isinstance(filters, str) else filters,
-        "by_size": metric.get("weight_by_size", True),
-    }
 
 
 def _digest(config: Mapping, places: list[Path]) -> str:

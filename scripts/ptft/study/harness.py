@@ -14,8 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
-
 from ptft import paths
 from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import HarnessTask, scored_split
@@ -36,7 +34,7 @@ KINDS = {
 
 
 class HarnessDataset(Dataset):
-    """A task, or a group of tasks."""
+    """A task, or a group of tasks; made here and not read from a file, so nothing is checked."""
 
     splits: Splits = Splits(test="test")
     task: HarnessTask
@@ -63,10 +61,6 @@ class HarnessDataset(Dataset):
         every = self.task["splits"].values()
         return list(dict.fromkeys(every if self.task["shots"] else [scored_split(self.task)]))
 
-    @model_validator(mode="after")
-    def _one_source(self) -> "HarnessDataset":
-        return self
-
 
 class HarnessFamily(Family):
     """All tasks of a study."""
@@ -83,10 +77,6 @@ class HarnessFamily(Family):
     def metric(self, dataset: str) -> str:
         """The main metric of a task."""
         return self.datasets[dataset].task["main"]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "HarnessFamily":
-        return self
 
 
 def harness_family(asked: Any, root: str | None, files: Sequence[Path], scripts: Path) -> Family:
@@ -117,20 +107,19 @@ def harness_family(asked: Any, root: str | None, files: Sequence[Path], scripts:
     for name, group in groups.items():
         members = [names[member] for member in group["members"]]
         specs = [datasets[member].task for member in members]
-        main = _main_of_group(group["aggregated"], specs)
         parts = json.dumps([spec["digest"] for spec in specs])
         full = {
             "task": name,
             "lm_eval": specs[0]["lm_eval"],
             "digest": hashlib.sha256(parts.encode()).hexdigest(),
-            "main": main,
+            "main": group["main"],
             "shots": max(spec["shots"] or 0 for spec in specs),
             "members": [(m, spec["shots"]) for m, spec in zip(members, specs, strict=True)],
             "aggregated": group["aggregated"],
             "limit": asked.limit,
         }
         datasets[names[name]] = _dataset(name, full, name in asked.tasks)
-    return HarnessFamily(title="lm-evaluation-harness", datasets=datasets)
+    return HarnessFamily.model_construct(title="lm-evaluation-harness", datasets=datasets)
 
 
 def dataset_name(task: str) -> str:
@@ -140,7 +129,7 @@ def dataset_name(task: str) -> str:
 
 def _dataset(name: str, task: dict, asked: bool) -> HarnessDataset:
     title = name if len(name) <= LONGEST_TITLE else None
-    return HarnessDataset(title=title, task=HarnessTask(**task), asked=asked)
+    return HarnessDataset.model_construct(title=title, task=HarnessTask(**task), asked=asked)
 
 
 def _alone(asked: Sequence[str], found: Mapping[str, Any]) -> set[str]:
@@ -173,20 +162,6 @@ def _shots(
                 raise refusal(files, place, f"{task} has no prompts to show examples in")
             shots[task] = asked[name]
     return shots
-
-
-def _main_of_group(aggregated: list[dict], members: list[HarnessTask]) -> str:
-    """The metric of a group that analyses take: that of a member, of those that it aggregates."""
-    mains = {member["main"] for member in members}
-    for metric in aggregated:
-        for main in sorted(mains):
-            base, _, filtered = main.partition(",")
-            wanted = not metric["filters"] or (filtered or "none") in metric["filters"]
-            if base == metric["metric"] and wanted:
-                return main
-    first = aggregated[0]
-    filters = [own for own in first["filters"] or [] if own != "none"]
-    return ",".join([first["metric"], *filters[:1]])
 
 
 def _looked_up(asked: Any, files: Sequence[Path], scripts: Path) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def test_what_names_stand_for(found):
     assert found["asked"]["both"] == ["shapes", "sizes"]
     assert len(found["asked"]["mmlu"]) == 57
     assert found["groups"]["mmlu_stem"]["members"][0] in found["groups"]["mmlu"]["members"]
+    assert found["groups"]["mmlu"]["aggregated"] == {"acc": True}
+    assert found["groups"]["both"]["main"] == "acc"
     anatomy = tasks["mmlu_anatomy"]
     assert (anatomy["repository"], anatomy["config"]) == ("cais/mmlu", "anatomy")
     assert anatomy["splits"] == {"test": "test", "shots": "dev"}
@@ -130,8 +132,7 @@ def test_a_group_is_the_mean_that_the_harness_computes(tasks, loaded, tmp_path):
     values = [frame["acc"].mean() for frame in members]
     group = {"task": "both", "main": "acc"}
     for by_size in (True, False):
-        how = [{"metric": "acc", "filters": None, "by_size": by_size}]
-        frame = group_frame(cell_of({**group, "aggregated": how}), members)
+        frame = group_frame(cell_of({**group, "aggregated": {"acc": by_size}}), members)
         sizes = [12, 5] if by_size else [1, 1]
         mean = sum(n * value for n, value in zip(sizes, values, strict=True)) / sum(sizes)
         assert len(frame) == 17 and frame["score"].mean() == pytest.approx(mean)
@@ -142,8 +143,7 @@ def test_a_group_is_the_mean_that_the_harness_computes(tasks, loaded, tmp_path):
     done = evaluate(model, known, bootstrap_iters=0, limit=12)["results"]
     whole = [to_frame(c, evaluate_cell(Engine(loaded), c, prepared(c, tmp_path), []))
              for c in (cell_of(tasks["shapes"]), cell_of(tasks["sizes"]))]  # fmt: skip
-    how = [{"metric": "acc", "filters": None, "by_size": True}]
-    frame = group_frame(cell_of({**group, "aggregated": how}), whole)
+    frame = group_frame(cell_of({**group, "aggregated": {"acc": True}}), whole)
     assert frame["score"].mean() == pytest.approx(done["both"]["acc,none"])
 
 
