@@ -4,7 +4,6 @@ Repositories are folders; a branch is a name for a commit, a commit a mapping fr
 Faults are queued per path and used up one a request.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -64,8 +63,8 @@ class Fault:
         kind: ``status`` (an error), ``cut`` (the connection ends after some bytes), ``stall``
             (nothing comes any more), ``truncated`` (a shorter body, declared as whole),
             ``corrupt`` (wrong bytes of the right length), ``no_range`` (ranges are ignored),
-            ``trickle`` (a byte now and then), ``silent`` (no answer at all), ``html`` (a login
-            page), ``endless`` (more bytes than were announced).
+            ``silent`` (no answer at all), ``html`` (a login page), ``endless`` (more bytes than
+            were announced).
     """
 
     kind: str
@@ -249,9 +248,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if kind == "endless":
             body += bytes(LARGE)
-        if kind == "trickle":
-            self._trickle(path, body)
-            return
         if kind in ("cut", "stall"):
             body = body[: fault.after]
         hub.sent[path] += len(body)
@@ -262,17 +258,6 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("cut", "stall"):
             self.close_connection = True
             self.connection.close()
-
-    def _trickle(self, path: str, body: bytes) -> None:
-        """A byte every 20 ms until the client hangs up."""
-        hub = self.server_hub
-        with contextlib.suppress(OSError):
-            for byte in body:
-                self.wfile.write(bytes([byte]))
-                hub.sent[path] += 1
-                if hub.released.wait(0.02):
-                    break
-        self.close_connection = True
 
     def _json(self, status: int, content: object, **headers: str) -> None:
         self._send(status, "application/json", json.dumps(content).encode(), **headers)

@@ -1,22 +1,19 @@
 """From a pin to a folder: resumed, verified, moved into place in one rename.
 
 Files are collected in a folder beside the target, which survives a failure. ``http_get`` of
-huggingface_hub does not resume after its process was killed, waits for a trickle of bytes without
-end, and accepts wrong bytes of the right length. Here a part is continued where it ends, a minimum
-speed is required, and every file is compared with its published hash.
+huggingface_hub does not resume after its process was killed, and accepts wrong bytes of the right
+length. Here a part is continued where it ends, and every file is compared with its published hash.
 """
 
 import functools
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-from ptft.hub import client
 from ptft.hub.check import CHECKS, is_native
 from ptft.hub.client import HubError, NoAnswerError, patiently
 from ptft.hub.pins import Pin, PinnedFile, missing_bytes, pinned_folder
@@ -115,9 +112,8 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
     """Fetch one file, continuing its part; try once more if the bytes are wrong."""
     part = whole.with_name(f"{whole.name}.{file.digest[:12]}.part")
     for attempt in ("first", "second"):
-        whole_seconds = client.PATIENCE + (file.size - _size(part)) / client.LEAST_SPEED
         patiently(
-            functools.partial(_continue_part, pin, file, part, time.monotonic() + whole_seconds),
+            functools.partial(_continue_part, pin, file, part),
             f"fetching {file.path} of {pin.repository}",
             lambda: _size(part),
         )
@@ -133,8 +129,8 @@ def _fetch_file(pin: Pin, file: PinnedFile, whole: Path) -> None:
     )
 
 
-def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
-    """Fetch what is missing of a part; until ``end``, on the monotonic clock."""
+def _continue_part(pin: Pin, file: PinnedFile, part: Path) -> None:
+    """Fetch what is missing of a part."""
     have = _size(part)
     if have == file.size and part.exists():
         return
@@ -152,43 +148,13 @@ def _continue_part(pin: Pin, file: PinnedFile, part: Path, end: float) -> None:
             part.open("ab" if continued else "wb", buffering=0) as target,
             progress(name, file.size, "B", target.tell()) as bar,
         ):
-            for chunk in _fast_enough(response.iter_bytes(), file.size - target.tell()):
+            for chunk in response.iter_bytes():
                 target.write(chunk)
                 bar.update(len(chunk))
-                if target.tell() < file.size and time.monotonic() > end:
-                    raise HubError(
-                        f"fetching {file.path} of {pin.repository}: {target.tell()} of {file.size} "
-                        f"bytes are here, but they came slower than {client.LEAST_SPEED / 1e3:g} "
-                        f"kB/s (and {client.PATIENCE:g} s for pauses). They are kept; run this "
-                        "again, where the network is faster if it can be"
-                    )
                 if target.tell() > file.size:
                     return  # whatever else comes, it is not the file
     if _size(part) < file.size:
         raise NoAnswerError(f"the answer ended after {_size(part)} of {file.size} bytes")
-
-
-def _fast_enough(chunks: Iterable[bytes], missing: int) -> Iterator[bytes]:
-    """Pieces of a body, as long as they come fast enough."""
-    pieces, begun, come = iter(chunks), time.monotonic(), 0
-    # What a server sends between pieces (the framing of chunks) meets no timeout either.
-    while chunk := _next_piece(pieces):
-        yield chunk
-        come += len(chunk)
-        missing -= len(chunk)
-        if missing > 0 and time.monotonic() - begun >= client.LEAST_SECONDS:
-            if come < client.LEAST_BYTES:
-                raise NoAnswerError(
-                    f"only {come} bytes came in {client.LEAST_SECONDS:g} s, at least "
-                    f"{client.LEAST_BYTES} are expected"
-                )
-            begun, come = time.monotonic(), 0
-
-
-def _next_piece(pieces: Iterator[bytes]) -> bytes:
-    """The next piece of a body, within ``LEAST_SECONDS``; empty at its end."""
-    with client.ends_within(client.LEAST_SECONDS):
-        return next(filter(None, pieces), b"")
 
 
 def _size(part: Path) -> int:
