@@ -185,23 +185,8 @@ LIMIT_FACTOR, LEAST_MINUTES = 3, 20
 """a time limit is so many times what is expected, and at least so long"""
 
 
-@dataclass(frozen=True)
-class JobResources:
+class JobResources(Estimates):
     """Resources that the jobs of one study ask for."""
-
-    grid: Grid
-    gpus: tuple[Gpu, ...] = ()
-    """models that a job may ask for"""
-
-    @cached_property
-    def estimates(self) -> Estimates:
-        """Expected times of the jobs, each on the GPU that its first attempt asks for."""
-        return Estimates(self.grid, self.gpus)
-
-    @property
-    def weights(self) -> int:
-        """Weights of the model."""
-        return self.estimates.weights
 
     def model_bytes(self, arm: str) -> int:
         """Disk of a fine-tuned model: bf16 where there is a GPU, else fp32; adapters in fp32."""
@@ -211,11 +196,11 @@ class JobResources:
 
     def finetune_minutes(self, arm: str, attempt: int) -> int:
         """Time limit of a fine-tuning."""
-        return self._limit(self.estimates.finetune_seconds(arm), attempt)
+        return self._limit(self.finetune_seconds(arm), attempt)
 
     def self_text_minutes(self, text: str, attempt: int) -> int:
         """Time limit of writing a checkpoint's text."""
-        return self._limit(self.estimates.self_text_seconds(text), attempt)
+        return self._limit(self.self_text_seconds(text), attempt)
 
     def evaluate_minutes(self, attempt: int, arm: str = BASE) -> int:
         """Time limit of an evaluation of an arm and of what is derived from it."""
@@ -229,13 +214,13 @@ class JobResources:
         """
         settings, learned = self.grid.settings(arm), self.grid.learned(arm)
         longest, gpus = settings.max_length, self.grid.study.compute.gpus
-        sizes = [self.estimates.workload.sizes[name, "train"] for name in learned]
+        sizes = [self.workload.sizes[name, "train"] for name in learned]
         examples = EXAMPLE_BYTES * sum(size.rows * min(size.tokens, longest) for size in sizes)
         if gpus:
             return self._memory(gpus * (BASE_MEMORY_MB + examples / 1e6), 20, attempt)
         if self._cpu_mb is None:
             return self._memory(BASE_MEMORY_MB + examples / 1e6, 20, attempt)
-        training = self.estimates.choice.of_arm(self.grid.arms[arm])
+        training = self.choice.of_arm(self.grid.arms[arm])
         others = (settings.batch_size - 1) * max(size.tokens for size in sizes)
         at_work = max(training.tokens, min(CPU_TOKENS, training.tokens + others))
         saved = CPU_SAVED * at_work * training.memory.saved_token
@@ -252,7 +237,7 @@ class JobResources:
         The logits of many tokens and what is made of them: training's loss on its own examples, and
         scores of text.
         """
-        shape = self.estimates.size.shape
+        shape = self.size.shape
         if self.grid.study.compute.gpus or shape is None:
             return None
         return LIBRARIES_MB + 2 * WEIGHT * CPU_TOKENS * shape.vocab_size / 1e6
@@ -272,12 +257,12 @@ class JobResources:
 
     def finetune_gpu(self, arm: str, attempt: int) -> str | None:
         """Model of GPU for a fine-tuning, as sbatch is asked for it; None if any will do."""
-        gpu = self.estimates.choice.training(arm, attempt)
+        gpu = self.choice.training(arm, attempt)
         return gpu.name if gpu else None
 
     def evaluate_gpu(self, attempt: int) -> str | None:
         """The same for an evaluation."""
-        gpu = self.estimates.choice.scoring(attempt)
+        gpu = self.choice.scoring(attempt)
         return gpu.name if gpu else None
 
     def evaluation_gpus(self) -> int:
@@ -294,12 +279,12 @@ class JobResources:
 
     def _evaluate_seconds(self, derived: int) -> float:
         """The same for every model with as many derived arms, and asked for by each of them."""
-        once, start = self._scoring_seconds, self.estimates.scoring_rates.start
+        once, start = self._scoring_seconds, self.scoring_rates.start
         return once + derived * (once - start + DERIVE_SECONDS)
 
     @cached_property
     def _scoring_seconds(self) -> float:
-        return self.estimates.evaluate_seconds()
+        return self.evaluate_seconds()
 
     def _limit(self, seconds: float, attempt: int) -> int:
         return math.ceil(max(LEAST_MINUTES, LIMIT_FACTOR * seconds / 60)) * attempt

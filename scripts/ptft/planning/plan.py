@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import NormalDist
 
 from ptft.errors import present
-from ptft.planning.estimates import Estimates, JobResources
+from ptft.planning.estimates import JobResources
 from ptft.planning.expected import (
     EVALUATE,
     FETCHING,
@@ -131,11 +131,11 @@ def make_plan(
         cores: of this machine.
         gpus: GPU models that jobs may ask for.
     """
-    estimates = Estimates(grid, gpus)
-    workload, history = estimates.workload, History(estimates)
+    resources = JobResources(grid, gpus)
+    workload, history = resources.workload, History(resources)
     timed = history.job_seconds(jobs)
     compute = grid.study.compute
-    sizes = _new_models(grid, jobs)
+    sizes = _new_models(resources, jobs)
     trained = [job for job in jobs if job.rule == FINETUNE]
     return Plan(
         study=grid.name,
@@ -150,8 +150,8 @@ def make_plan(
         free_bytes=shutil.disk_usage(Path()).free,
         keep_models=grid.study.keep_models,
         again=sum(job.again for job in jobs),
-        costs=tuple(costs_of_trainings(estimates)) if trained else (),
-        notes=tuple(filter(None, [_asked(jobs, estimates.choice), power_note(workload)])),
+        costs=tuple(costs_of_trainings(resources)) if trained else (),
+        notes=tuple(filter(None, [_asked(jobs, resources.choice), power_note(workload)])),
     )
 
 
@@ -189,20 +189,20 @@ def render(plan: Plan) -> str:
     return "\n".join([*lines, *(f"  {note}" for note in plan.notes)])
 
 
-def costs_of_trainings(estimates: Estimates) -> Iterable[tuple[str, float, float, float]]:
+def costs_of_trainings(resources: JobResources) -> Iterable[tuple[str, float, float, float]]:
     """Costs of a training of each method and setting, on the first task that it has."""
-    grid, demands = estimates.grid, JobResources(estimates.grid, estimates.gpus)
+    grid = resources.grid
     first: dict[tuple, Arm] = {}
     for arm in grid.arms.values():
         if arm.trained and arm.after is None:
             first.setdefault((arm.method, arm.setting), arm)
     for arm in first.values():
         name = ".".join(filter(None, [*arm.tuning, arm.setting]))
-        memory = demands.finetune_memory(arm.name, 1) / 1e3
+        memory = resources.finetune_memory(arm.name, 1) / 1e3
         if grid.study.compute.gpus:
-            memory = estimates.choice.of_arm(arm).gigabytes
-        seconds = estimates.finetune_seconds(arm.name)
-        yield name, seconds / 60, memory, demands.model_bytes(arm.name) / 1e9
+            memory = resources.choice.of_arm(arm).gigabytes
+        seconds = resources.finetune_seconds(arm.name)
+        yield name, seconds / 60, memory, resources.model_bytes(arm.name) / 1e9
 
 
 def _stages(
@@ -281,11 +281,10 @@ def _shown(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
 
 
-def _new_models(grid: Grid, jobs: Iterable[PlannedJob]) -> list[int]:
+def _new_models(resources: JobResources, jobs: Iterable[PlannedJob]) -> list[int]:
     """Bytes of each model that is not on disk yet."""
-    demands = JobResources(grid)
-    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(grid, job)]
-    return [demands.model_bytes(present(job.arm, "arm")) for job in tuned]
+    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(resources.grid, job)]
+    return [resources.model_bytes(present(job.arm, "arm")) for job in tuned]
 
 
 def _exists(grid: Grid, job: PlannedJob) -> bool:

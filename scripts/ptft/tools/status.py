@@ -1,6 +1,5 @@
 """How far a study has come: each job's state, and the log and cause of each failure."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +86,6 @@ class Progress:
             return "missing", 0
         state = records[-1].state
         return ("missing" if state == "done" else state), len(records)
-
-
-def counts(jobs: list[JobStatus], rule: str) -> Counter:
-    """State -> number of a rule's jobs."""
-    return Counter(job.state for job in jobs if job.rule == rule)
 
 
 MARKS = {"done": "done", "running": "RUN", "failed": "FAIL", "lost": "LOST", "missing": "."}

@@ -84,7 +84,7 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
         PlannedJob("collect_cells"),
     ]
     plan = make_plan(grid, jobs)
-    estimates = JobResources(grid).estimates
+    estimates = JobResources(grid)
     scoring = [estimates.evaluate_seconds(cells) for cells in (scores, scores[:1], ())]
     assert stages(plan) == {
         "pre-train": (3, 0, None),
@@ -289,11 +289,11 @@ def test_limits_are_generous_where_estimates_are_expected_values(read):
     grid = read("config/olmo-1b.yaml")
     demands = JobResources(grid)
     for arm in ("full.mnli.s0", "full.xsum.s0", "instruct.tulu.s0"):
-        expected = demands.estimates.finetune_seconds(arm) / 60
+        expected = demands.finetune_seconds(arm) / 60
         assert demands.finetune_minutes(arm, 1) >= max(20, 3 * expected)
         assert demands.finetune_minutes(arm, 2) == 2 * demands.finetune_minutes(arm, 1)
     assert demands.finetune_minutes("full.mnli.s0", 1) == 20
-    assert demands.evaluate_minutes(1) >= 3 * demands.estimates.evaluate_seconds() / 60
+    assert demands.evaluate_minutes(1) >= 3 * demands.evaluate_seconds() / 60
     most = demands.finetune_memory("full.mnli.s0", 3)
     assert most == pytest.approx(2 * demands.finetune_memory("full.mnli.s0", 1), abs=1)
     assert demands.warning_seconds() == 40 + 29  # 12 bytes a weight at 500 MB/s

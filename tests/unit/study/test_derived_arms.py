@@ -142,7 +142,7 @@ def test_snapshots_have_models_of_their_own_and_their_parents_job(on_the_way, re
     assert ("finetune_model", "full.own.s0@step1") in statuses
     assert grid.contents >= {"snapshots"}
     # A copy that is trained takes its share; what a training leaves is taken in seconds.
-    estimates = JobResources(grid).estimates
+    estimates = JobResources(grid)
     whole = (
         estimates.finetune_seconds("full.own.s0") - estimates.training_rates("full.own.s0").start
     )

@@ -18,7 +18,6 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, write_rows
 import finetune_model
 from ptft.models.loading import load_model, load_tuned
 from ptft.runtime.job_records import RECORD, read_records, recorded
-from ptft.training import job
 
 SETTINGS = {"epochs": 12, "batch_size": 8, "lr": 3e-3}
 VALIDATED = SETTINGS | {"validation_examples": 32, "validation_steps": [10]}
