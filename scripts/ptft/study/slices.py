@@ -7,6 +7,7 @@ An edit of the study makes those jobs run again whose slice it changes. The vers
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from ptft import paths
 from ptft.errors import present
@@ -303,41 +304,34 @@ def _window_key(grid: Grid, dataset: str) -> list:
 
 
 def _scoring(grid: Grid, dataset: str) -> dict:
+    """How a dataset is scored; what its kind has none of is left out."""
     spec, family = grid.dataset(dataset), grid.families[grid.family(dataset)]
-    if dataset in grid.harness:
-        return {
-            "kind": family.kind,
-            "formats": {name: grid.template(dataset, name) for name in grid.formats(dataset)},
-            "shots": grid.shots(dataset),
-            "metric": family.metric(dataset),
-            "task": grid.harness[dataset].task,
-            **({"max_new_tokens": most} if (most := grid.max_new_tokens(dataset)) else {}),
-        }
-    if family.kind == "text":
-        window, stride = family.windows(dataset)
-        return {
-            "kind": family.kind,
-            "formats": grid.templates(dataset),
-            "shots": grid.shots(dataset),
-            "metric": family.metric(dataset),
-            "window": window,
-            "stride": stride,
-        }
-    also = [way for way in grid.study.evaluate.also if way in KINDS[family.kind]]
-    return {
-        **({"also": also} if also else {}),
+    content = {
         "kind": family.kind,
-        "labels": spec.labels or family.labels,
-        "formats": {
-            format_name: grid.template(dataset, format_name)
-            for format_name in grid.formats(dataset)
-        },
+        "formats": {name: grid.template(dataset, name) for name in grid.formats(dataset)},
         "shots": grid.shots(dataset),
         "metric": family.metric(dataset),
+    }
+    if dataset in grid.harness:
+        most = grid.max_new_tokens(dataset)
+        return content | {"task": grid.harness[dataset].task, **_given(max_new_tokens=most)}
+    if family.kind == "text":
+        window, stride = family.windows(dataset)
+        return content | {"window": window, "stride": stride}
+    return content | {
+        "labels": spec.labels or family.labels,
         "max_new_tokens": grid.max_new_tokens(dataset),
         "stop": family.stops(dataset),
-        **({"metrics": metrics} if (metrics := _named_metrics(family, dataset)) else {}),
+        **_given(
+            also=[way for way in grid.study.evaluate.also if way in KINDS[family.kind]],
+            metrics=_named_metrics(family, dataset),
+        ),
     }
+
+
+def _given(**parts: Any) -> dict:
+    """Those that hold something."""
+    return {key: value for key, value in parts.items() if value}
 
 
 def _named_metrics(family: Family, dataset: str) -> list[dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptft import paths
 from ptft.data.rows import split_files, split_name
-from ptft.errors import present, refusal, suggest
+from ptft.errors import present, refusal
 from ptft.evaluation.records import names_in
 from ptft.hub.pins import (
     ArchitectureError,
@@ -69,7 +69,6 @@ def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Seque
             yield ("root",), grid.files, root
             repository = present(spec.repository, f"repository of {dataset}")
             yield ("root",), grid.files, paths.hub_dataset(root, repository, spec.config)
-            _require_split(grid, dataset, split, Path(root))
 
 
 def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequence[Path], str]]:
@@ -83,21 +82,6 @@ def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequenc
             if split not in known:
                 place = paths.hub_dataset(root, spec.task["repository"], spec.task["config"])
                 yield ("root",), grid.files, f"{place}/{split}"
-
-
-def _require_split(grid: Grid, dataset: str, split: str, root: Path) -> None:
-    """Of a dataset in the study's root, the split has to be among the files."""
-    expression = grid.split_expression(dataset, split)
-    found = split_files(root, grid.dataset(dataset).model_dump(exclude_none=True))
-    if split_name(expression) not in found:
-        use = split if getattr(grid.dataset(dataset).splits, split) else "train"
-        loc = ("datasets", dataset, "splits", use)
-        raise refusal(
-            grid.family_files[grid.family(dataset)],
-            loc,
-            f"no split {split_name(expression)!r} in {grid.study.root}; "
-            f"{suggest(split_name(expression), sorted(found))}",
-        )
 
 
 def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
