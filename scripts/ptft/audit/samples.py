@@ -5,7 +5,6 @@ They come from the functions that scoring and training call, so what is shown is
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from os.path import commonprefix
 from pathlib import Path
 
 from typing_extensions import TypedDict
@@ -15,15 +14,14 @@ from ptft.audit.trained import TrainedSlice
 from ptft.data.jsonl import read_all
 from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
 from ptft.prompts.encoding import Prompt
-from ptft.prompts.templates import few_shot_prompt, shots_text, solved
+from ptft.prompts.templates import shots_text
 from ptft.prompts.tokens import document_windows
 from ptft.training.examples import Example, truncate
 from ptft.training.methods import get_method
 
-CUT = "<<cut>>"
 LEGEND = (
-    f"[[...]] is scored or learned, everything else is only read; {CUT} is where text is left out\n"
-    "so as to fit. Per dataset and format: the first two examples and the longest."
+    "[[...]] is scored or learned, everything else is only read.\n"
+    "Per dataset and format: the first two examples and the longest."
 )
 
 
@@ -87,8 +85,6 @@ def _cell_samples(cell: CellRequest, data: Path, tokenizer, context_length: int)
     for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         left = shots[: prompt.shots]
         text = _text(tokenizer, prompt.context)
-        if prompt.truncated and not cell.chat and "continuation" not in row:
-            text = mark_cut(tokenizer, text, few_shot_prompt(cell.template, left, row))
         if number and left:
             text = text.replace(shots_text(cell.template, left), f"({len(left)} shots)\n\n", 1)
         about = f"{prompt.tokens} tokens{_lost(cell, prompt)}"
@@ -165,43 +161,21 @@ def _training_samples(spec: Mapping, data: Path, tokenizer, context_length: int)
             continue
         about = f"{len(example.ids)} tokens, {example.targets} learned"
         about += f"; cut to {longest}" if example.cut else ""
-        yield f"{name}{about}\n{learned_text(tokenizer, example, spec['template'], row)}"
+        yield f"{name}{about}\n{learned_text(tokenizer, example)}"
 
 
-def learned_text(tokenizer, example: Example, template: str | None, row: Mapping) -> str:
-    """A training example as text, with marks around what is learned and where it is cut.
-
-    Args:
-        template: that made the example; None for a conversation.
-        row: that it was made from.
-    """
+def learned_text(tokenizer, example: Example) -> str:
+    """A training example as text, with marks around what is learned."""
     starts = [0, *(i for i in range(1, len(example.ids)) if _turns(example, i)), len(example.ids)]
     pieces = []
     for start, end in zip(starts, starts[1:], strict=False):
         text = _text(tokenizer, example.ids[start:end].tolist())
-        if example.cut and template and not start:
-            text = mark_cut(tokenizer, text, solved(template, row)[0])
         pieces.append(f"[[{text}]]" if example.loss_mask[start] else text)
-    unfinished = template is None or example.ids[-1] != tokenizer.eos_token_id
-    return "".join(pieces) + (CUT if example.cut and unfinished else "")
+    return "".join(pieces)
 
 
 def _turns(example: Example, at: int) -> bool:
     return bool(example.loss_mask[at] != example.loss_mask[at - 1])
-
-
-def mark_cut(tokenizer, read: str, whole: str) -> str:
-    """The text that is read, with a mark where the whole text has more in its middle."""
-    start = tokenizer.bos_token or ""
-    start = start if start and read.startswith(start) and not whole.startswith(start) else ""
-    text = read.removeprefix(start)
-    most = len(commonprefix([text, whole]))
-    places = [at for at in range(most, -1, -1) if whole.endswith(text[at:])]
-    if len(text) >= len(whole) or not places:
-        return read
-    # A field is cut before a space; the letters around it may fit elsewhere, too.
-    at = next((at for at in places if whole[at].isspace()), places[0])
-    return f"{start}{text[:at]}{CUT}{text[at:]}"
 
 
 def _text(tokenizer, ids: Sequence[int]) -> str:
