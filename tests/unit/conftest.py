@@ -1,9 +1,8 @@
 """Fixtures of several rooms."""
 
 import pytest
-from synthetic_scores import add_text, study_slice, write_evaluations
+from synthetic_scores import add_text, collect, study_slice, write_evaluations
 
-from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import TABLES, make_table

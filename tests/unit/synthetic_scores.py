@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ptft.analysis.collect import study_cells
+from ptft.analysis.cell_scores import KEY, score_cells
+from ptft.analysis.collect import described, find_cells, study_cells
 from ptft.evaluation.results import ratio_scores
 from ptft.paths import cell_path
 
@@ -149,3 +153,19 @@ def add_text(study: dict, root: Path, n: int = 60) -> dict:
         "datasets": study["datasets"] | {"news": about},
         "scores": [*study["scores"], *texts["scores"]],
     }
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The tables of a study's cells, their replicates, and the cells without a file."""
+
+    cells: pl.DataFrame
+    replicates: pl.DataFrame
+    missing: pl.DataFrame
+
+
+def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
+    """All cells of a study at once, where the workflow keeps a part for each model."""
+    found = find_cells(study, evaluations)
+    scored = score_cells(study, evaluations, found.cells).sort(*KEY, "metric")
+    return Collected(described(study, scored), scored.drop("scores"), found.missing)

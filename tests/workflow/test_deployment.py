@@ -10,7 +10,7 @@ from ..stand_ins import Installed
 from .conftest import make_clone
 
 MODEL = "results/tiny/models/step4/full.pocket_nli.s0"
-FIGURE = "results/tiny/figures/stopping.svg"
+FIGURE = "results/tiny/figures/base_scores.svg"
 
 
 @pytest.fixture

@@ -325,7 +325,7 @@ another order, and a cell's numbers must not hang on how many were collected wit
 
 
 def replicate_table(cells: pl.DataFrame, means: np.ndarray, **known: object) -> pl.DataFrame:
-    """Replicates of cells whose answers are not at hand, in the form of ``Collected.replicates``.
+    """Replicates of cells whose answers are not at hand, in the form of ``Parts.write_replicates``.
 
     Args:
         cells: with the columns of ``KEY`` and metric.

@@ -83,19 +83,6 @@ class Found:
         return [cell for cells in self.models.values() for cell in cells]
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Result of :func:`collect`."""
-
-    cells: pl.DataFrame
-    """One row per cell and metric, columns of ``CELLS_SCHEMA``."""
-    replicates: pl.DataFrame
-    """One row per cell: its key and main metric, columns of ``AUDIT_SCHEMA``, and R bootstrap
-    means, paired within a dataset."""
-    missing: pl.DataFrame
-    """Cells of the study without a per-example file: their key and expected path."""
-
-
 def study_cells(study: Mapping[str, Any]) -> list[tuple]:
     """Every cell of the study, in the order of ``KEY``: checkpoints x arms x scores.
 
@@ -140,17 +127,6 @@ def find_cells(
                 missing.append((*cell, cell_path(evaluations, *cell)))
     table = pl.DataFrame(missing, schema=KEY_SCHEMA | {"path": pl.String}, orient="row")
     return Found(models, table.sort(*KEY))
-
-
-def collect(study: Mapping[str, Any], evaluations: Path) -> Collected:
-    """Score every cell of ``study`` (the JSON slice) from its per-example file, all at once.
-
-    Raises:
-        ValueError: a cell is listed twice, or a file is broken.
-    """
-    found = find_cells(study, evaluations)
-    scored = score_cells(study, evaluations, found.cells).sort(*KEY, "metric")
-    return Collected(described(study, scored), scored.drop("scores"), found.missing)
 
 
 def described(study: Mapping[str, Any], scored: pl.DataFrame) -> pl.DataFrame:
@@ -240,7 +216,11 @@ class Parts:
         return described(self.study, self._scan().select(*KEY, "scores").collect())
 
     def write_replicates(self, file: Path) -> None:
-        """Write the table of replicates (``Collected.replicates``), in the order of its key."""
+        """Write the table of replicates, in the order of its key.
+
+        One row per cell: its key and main metric, columns of ``AUDIT_SCHEMA``, and R bootstrap
+        means, paired within a dataset.
+        """
         self._scan().drop("scores").sink_parquet(
             file, row_group_size=ROWS_AT_ONCE, compression=COMPRESSION, statistics=False
         )

@@ -306,7 +306,6 @@ def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
         curve=curve(same_curve(rows, most, [*CURVE, "format"]), "gap"),
         more={"trained": settings.format},
     )
-    yield from _spreads(tables["formats"], condition)
     trends = rows_of(tables, "format_trends")
     if trends is None:
         return
@@ -316,24 +315,6 @@ def formats(tables: Tables, settings: Settings) -> Iterator[Finding]:
         if row["method"] is not None and row["format"] == "instruct":
             yield claim_of(found, "format_claim")
         yield found
-
-
-def _spreads(table: pl.DataFrame, condition: Condition) -> Iterator[Finding]:
-    """Mean spread over formats of base and tuned models, at both ends of pre-training."""
-    spread = table.unique(["index", "method", "train_task", "dataset", "shots"])
-    tuned = spread.filter(pl.col("method").is_not_null())
-    base = spread.filter(
-        pl.col("method").is_null() & pl.col("dataset").is_in(tuned["dataset"].unique().to_list())
-    )
-    ends = {
-        f"{name}_{end}": rows.filter(pl.col("index") == at)["spread"].mean()
-        for name, rows in (("base", base), ("tuned", tuned))
-        for end, at in (("first", table["index"].min()), ("last", table["index"].max()))
-    }
-    if None in ends.values() or table["index"].n_unique() < 2:
-        return  # a study in progress may lack one of them
-    seeds = tuned["n_seeds"].min()
-    yield Finding("formats", "spread", about={"seeds": seeds}, condition=condition, more=ends)
 
 
 def overtraining(tables: Tables, settings: Settings) -> Iterator[Finding]:

@@ -217,27 +217,20 @@ def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
 
 @cache
 def _inversion_counts(groups: tuple[int, ...]) -> list[int]:
-    """How many orders of a multiset, of ``groups`` equal values each, have 0, 1, ... inversions."""
-    counts, before = [1], 0
+    """How many orders of a multiset, of ``groups`` equal values each, have 0, 1, ... inversions.
+
+    The product over groups of (1 - q^(before + i)) / (1 - q^i), i = 1 .. size, as a polynomial.
+    """
+    length = 1 + sum(a * b for at, a in enumerate(groups) for b in groups[at + 1 :])
+    counts, before = [1] + [0] * (length - 1), 0
     for size in groups:
         for i in range(1, size + 1):
-            counts = _divided(_multiplied(counts, before + i), i)
+            for at in reversed(range(before + i, length)):
+                counts[at] -= counts[at - before - i]
+            for at in range(i, length):
+                counts[at] += counts[at - i]
         before += size
     return counts
-
-
-def _multiplied(polynomial: list[int], power: int) -> list[int]:
-    """The polynomial times (1 - q^power)."""
-    longer = polynomial + [0] * power
-    return [c - (longer[at - power] if at >= power else 0) for at, c in enumerate(longer)]
-
-
-def _divided(polynomial: list[int], power: int) -> list[int]:
-    """The polynomial, a multiple of (1 - q^power), divided by it."""
-    quotient: list[int] = []
-    for at, c in enumerate(polynomial):
-        quotient.append(c + (quotient[at - power] if at >= power else 0))
-    return quotient[: len(polynomial) - power]
 
 
 @dataclass(frozen=True)

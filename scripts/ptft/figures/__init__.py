@@ -1,6 +1,7 @@
 """Figures: what each is drawn from and where it is drawn, related ones in one module.
 
 To add a figure, write a function ``draw_NAME`` in one of the modules, and its entry in ``FIGURES``.
+It is not called where its first table is empty, and returns None where no row is left to draw.
 Importing this package is cheap: ``ptft.figures.drawing``, which draws them, imports matplotlib.
 """
 
@@ -36,11 +37,6 @@ FIGURES: dict[str, FigureSpec] = {
     ),
     "gain_by_group": FigureSpec(
         "gains", ("group_gains",), "Gain of learned and not learned datasets"
-    ),
-    "stopping": FigureSpec(
-        "pretraining",
-        ("stopping", "gains", "claims", "suspicious"),
-        "When pre-training could have stopped",
     ),
     "formats": FigureSpec(
         "formats", ("formats", "claims", "suspicious"), "Scores by prompt format", "formats"

@@ -14,7 +14,7 @@ from ptft.analysis.tuned_models import CHOICE, CHOSEN, and_chosen, learned_seeds
 from ptft.figures import FIGURES
 from ptft.figures.axis import placed_on
 from ptft.figures.marks import name_series
-from ptft.figures.style import save
+from ptft.figures.style import nothing_to_draw, save
 from ptft.files import read_slice
 from ptft.language import label, use
 
@@ -41,7 +41,8 @@ def draw(
     marked = {table: _marked(table, tables, arms) for table in spec.tables}
     kept = {name: _shown(name, table, arms) for name, table in marked.items()}
     function = getattr(import_module(f"ptft.figures.{spec.module}"), f"draw_{name}")
-    figure = function(placed_on(kept))
+    drawn = None if kept[spec.tables[0]].is_empty() else function(placed_on(kept))
+    figure = drawn or nothing_to_draw()
     name_series(figure)
     return figure
 

@@ -35,21 +35,17 @@ from ptft.figures.style import (
     PALE,
     apply_style,
     headline,
-    nothing_to_draw,
     panels,
 )
 
 COLUMNS = 2
 
 
-def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure:
+def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     """One panel per direction: change of each task's models; black: their mean."""
-    table = tables["forgetting"]
+    table = tables["forgetting"].filter(pl.col("headroom").is_not_null())
     if table.is_empty():
-        return nothing_to_draw(language.label("no model was evaluated on another family"))
-    table = table.filter(pl.col("headroom").is_not_null())
-    if table.is_empty():
-        return nothing_to_draw(language.label("no base model knows what could be forgotten"))
+        return None
     directions = table["direction"].unique().sort().to_list()
     drawn = table.select("headroom", "headroom_ci_low", "headroom_ci_high")
     limits = (
@@ -129,11 +125,11 @@ def _found_lost(tables: Mapping[str, pl.DataFrame]) -> str:
     )
 
 
-def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure:
+def draw_cross_evaluation(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     """Colour and number: change in points (1 = 0.01); datasets by family, without empty ones."""
     table = tables["gains"].filter(pl.col("gain").is_not_null())
     if table.is_empty():
-        return nothing_to_draw(language.label("no tuned model was evaluated"))
+        return None
     apply_style()
     hidden = hidden_labels(tables["suspicious"])
     ends = table.filter(pl.col("index").is_in([table["index"].min(), table["index"].max()]))
@@ -240,8 +236,6 @@ def draw_generic_text(tables: Mapping[str, pl.DataFrame]) -> Figure:
     no line.
     """
     table = tables["generic_text"]
-    if table.is_empty():
-        return nothing_to_draw(language.label("no generic text was scored"))
     trained = table.filter(pl.col("derived").is_null())
     tuned = trained.filter(pl.col("method").is_not_null())
     base = trained.filter(pl.col("method").is_null())

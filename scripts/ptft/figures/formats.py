@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ptft import language
 from ptft.figures.axis import checkpoint_axis, claimed
 from ptft.figures.marks import curve, from_zero, legend_below, method_line, outer_labels, points
-from ptft.figures.style import GREY, headline, nothing_to_draw, panels
+from ptft.figures.style import GREY, headline, panels
 
 COLUMNS = 4
 
@@ -22,8 +22,6 @@ def draw_formats(tables: Mapping[str, pl.DataFrame]) -> Figure:
     Panels of a family share a scale. Without tuned models, base models have the lines.
     """
     table = tables["formats"]
-    if table.is_empty():
-        return nothing_to_draw(language.label("only one prompt format was evaluated"))
     table = table.with_columns(ci_low=None, ci_high=None)
     tuned = table.filter(pl.col("method").is_not_null())
     shown = tuned if len(tuned) else table

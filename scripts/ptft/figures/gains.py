@@ -33,7 +33,6 @@ from ptft.figures.style import (
     PAGE,
     PALE,
     headline,
-    nothing_to_draw,
     panel_grid,
     panels,
 )
@@ -42,7 +41,7 @@ COLUMNS = 5
 ROWS = {"in": "own test sets", "out": "others of its family"}
 
 
-def draw_base_vs_tuned(tables: Mapping[str, pl.DataFrame]) -> Figure:
+def draw_base_vs_tuned(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     """One column per task, on one scale: its own test sets above, others of its family below.
 
     Solid: tuned; dotted, in the same colour: base. Datasets whose labels seem to be hidden are
@@ -50,7 +49,7 @@ def draw_base_vs_tuned(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """
     table = tables["gains"].filter(pl.col("domain").is_in(list(ROWS)))
     if table.is_empty():
-        return nothing_to_draw(language.label("no tuned model was evaluated on its own family"))
+        return None
     hidden = hidden_labels(tables["suspicious"])
     if table["index"].n_unique() == 1:
         return _single_checkpoint(tables, hidden)
@@ -175,8 +174,6 @@ NUMBER = {"learned": 2, "not_learned": 1}
 def draw_gain_by_group(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per method, one line per group; a dataset counts with models tuned for it."""
     table = tables["group_gains"]
-    if table.is_empty():
-        return nothing_to_draw(language.label("no gain to show"))
     methods = table["method"].unique().sort().to_list()
     figure, axes = panels(len(methods), columns=2, height=2.5, width=PAGE * 0.6)
     for ax, method in zip(axes, methods, strict=True):

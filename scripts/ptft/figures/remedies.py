@@ -25,7 +25,7 @@ from ptft.figures.marks import (
     tell,
     within_bounds,
 )
-from ptft.figures.style import GREY, MARKERS, headline, nothing_to_draw, panels
+from ptft.figures.style import GREY, MARKERS, headline, panels
 
 FEW = 5
 """methods that fit in a panel of the usual height"""
@@ -40,8 +40,6 @@ BASE_SHARE = 0.22
 def draw_tradeoff(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One row of panels per task, one panel per checkpoint; up: gain, right: what is kept."""
     table = tables["tradeoff"].with_columns(method_name())
-    if table.is_empty():
-        return nothing_to_draw(language.label("no tuned model was evaluated on another family"))
     labels = in_order(table["label"].unique().to_list())
     tasks = table["train_task"].unique().sort().to_list()
     shown = spread_evenly(table["index"].unique().sort().to_list())
@@ -187,12 +185,12 @@ def _share_scales(axes: list[Axes], columns: int) -> None:
 COLUMNS = 2
 
 
-def draw_remedies(tables: Mapping[str, pl.DataFrame]) -> Figure:
+def draw_remedies(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     """One panel per task: forgetting of full fine-tuning (zero) minus each other method's."""
     table = tables["equal_gain"].with_columns(method_name())
     table = table.filter(~is_reference())
     if table.is_empty():
-        return nothing_to_draw(language.label("no method to compare with full fine-tuning"))
+        return None
     tasks = table["train_task"].unique().sort().to_list()
     labels = in_order(table["label"].unique().to_list())
     figure, axes = panels(len(tasks), COLUMNS, height=1.9)

@@ -12,16 +12,16 @@ from ptft import language
 from ptft.figures.axis import checkpoint_labels
 from ptft.figures.marks import curve, legend_below, outer_labels, within_bounds
 from ptft.figures.remedies import spread_evenly
-from ptft.figures.style import GREY, headline, nothing_to_draw, panels
+from ptft.figures.style import GREY, headline, panels
 
 NAME = ["method", "setting"]
 
 
-def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure:
+def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     """One row of panels per task, one panel per checkpoint; up: gained, down: forgotten."""
     table = tables["along_finetuning"].filter(pl.col("share").is_not_null())
     if table.is_empty():
-        return nothing_to_draw(language.label("no training left a snapshot"))
+        return None
     trainings = table.select(NAME).unique(maintain_order=True).rows()
     tasks = table["train_task"].unique().sort().to_list()
     shown = spread_evenly(table["index"].unique().sort().to_list())

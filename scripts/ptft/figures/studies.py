@@ -32,7 +32,7 @@ def draw_studies(table: pl.DataFrame, differences: pl.DataFrame, quantity: str) 
     studies = table["study"].unique(maintain_order=True).to_list()
     rows = _placed(table).filter(pl.col("quantity") == quantity)
     if rows.is_empty():
-        return nothing_to_draw(language.label("no study has such scores"))
+        return nothing_to_draw()
     of_curve = rows.group_by("train_task", "dataset").agg(pl.col("family").first())
     shown = of_curve.select("family", "train_task", "dataset").sort(pl.all())
     columns = COLUMNS[quantity]

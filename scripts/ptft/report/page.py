@@ -76,14 +76,13 @@ QUESTIONS = (
     Question("spared", "Which method keeps most?", ("remedies", "tradeoff"),
              ("equal_gain", "remedy_trends", "tradeoff", "exchange"), "percent"),
     Question("formats", "Do prompt formats matter?", ("formats",), ("formats", "format_trends")),
-    Question("stopping", "When could pre-training have stopped?", ("stopping",),
-             ("stopping",), "share"),
+    Question("stopping", "When could pre-training have stopped?", (), ("stopping",), "share"),
     Question("overtraining", "Can pre-training go on for too long?", ("overtraining",),
              ("overtraining", "along_pretraining", "noise_sensitivity")),
 )  # fmt: skip
 
 
-ALONG = ("gain_by_group", "forgetting", "generic_text", "formats", "stopping", "overtraining")
+ALONG = ("gain_by_group", "forgetting", "generic_text", "formats", "overtraining")
 """figures of curves along pre-training: of a single checkpoint, a table shows more"""
 ALONE = {"taught": "What does the base model know?"}
 """question -> its title in a study of one checkpoint"""

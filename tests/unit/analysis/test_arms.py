@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from remedy_scores import OWN, Model, remedy_scores
 from score_tables import pick
-from synthetic_scores import SETTING_LOSS, add_text, study_slice, write_evaluations
+from synthetic_scores import SETTING_LOSS, add_text, collect, study_slice, write_evaluations
 
-from ptft.analysis.collect import collect
 from ptft.analysis.findings_of_changes import texts as findings_on_texts
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_scores import study_slice, write_evaluations
+from synthetic_scores import collect, study_slice, write_evaluations
 
 from ptft.analysis.cell_scores import (
     calibration_error,
     probability_metrics,
 )
-from ptft.analysis.collect import CELLS_SCHEMA, collect
+from ptft.analysis.collect import CELLS_SCHEMA
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables import make_table

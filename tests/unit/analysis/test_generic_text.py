@@ -6,9 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 from score_tables import pick
-from synthetic_scores import add_text, study_slice, write_evaluations
+from synthetic_scores import add_text, collect, study_slice, write_evaluations
 
-from ptft.analysis.collect import collect
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.statistics import confidence_draws, score_interval

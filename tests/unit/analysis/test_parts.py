@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from synthetic_scores import add_text, study_slice, write_evaluations
+from synthetic_scores import add_text, collect, study_slice, write_evaluations
 
 from ptft.analysis import cell_scores
-from ptft.analysis.collect import Parts, collect, find_cells
+from ptft.analysis.collect import Parts, find_cells
 from ptft.paths import cell_path
 
 MODELS = 3 * 3

@@ -46,7 +46,6 @@ def title(figure):
     ("name", "claim", "verdict", "neutral", "shown"),
     [
         ("base_scores", "rise", "rises", None, "teaches 4 of 4 datasets"),
-        ("stopping", "stop", "earlier", None, "For 2 of 2 own test sets"),
         ("overtraining", "drop", "rises", None, "best checkpoint: 2 of 2"),
         ("formats", "gap", "falls", "Scores by prompt format", "costs tuned models up to"),
         (
@@ -169,7 +168,6 @@ def test_bars_cells_and_points_tell_their_numbers(tables):
         f"{score}, n {row['n']}, one seed"
         in told(draw("base_vs_tuned", at_last_only(tables)))["tuned"]
     )
-    assert f"{score}, n {row['n']}, one seed" in told(draw("stopping", tables))["nli_in"]
     change = tables["gains"].filter(train_task="nli", dataset="quiz", index=2)
     [value] = change["gain"]
     cells = told(draw("cross_evaluation", tables))["nli"]

@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 import yaml
-from synthetic_scores import add_text, study_slice, write_evaluations
+from synthetic_scores import add_text, collect, study_slice, write_evaluations
 
-from ptft.analysis.collect import collect
 from ptft.analysis.csv_tables import write_csv
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings

@@ -9,10 +9,9 @@ import polars as pl
 import pytest
 from page_data import page_data
 from remedy_scores import Model, remedy_scores
-from synthetic_scores import study_slice, write_evaluations
+from synthetic_scores import collect, study_slice, write_evaluations
 
 from ptft import language
-from ptft.analysis.collect import collect
 from ptft.analysis.model_pairs import COUNTS, model_pairs
 from ptft.analysis.scores import Scores
 from ptft.analysis.settings import Settings

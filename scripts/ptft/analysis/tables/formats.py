@@ -17,14 +17,13 @@ def formats(scores: Scores, settings: Settings) -> pl.DataFrame:
     For a base model the in-domain datasets of any task are looked at, for a tuned model those of
     its own task (domain `base` and `in`), where more than one format was evaluated.
 
-    One row per (checkpoint, arm, dataset, format): value, gap = value - value in
-    ``settings.format`` with its interval (paired), and spread = largest minus smallest value over
-    the formats of that model and dataset.
+    One row per (checkpoint, arm, dataset, format): value, and gap = value - value in
+    ``settings.format`` with its interval (paired).
     """
     table, gap = format_gaps(scores, settings)
     columns = [
         *(*CHECKPOINT, *ARM, "family", "dataset", "kind", "metric", "shots", "truncated"),
-        *("n_seeds", "format", "value", "gap", "spread", "n_formats"),
+        *("n_seeds", "format", "value", "gap"),
     ]
     return with_comparison(table.select(columns), gap, settings.level, prefix="gap_")
 
@@ -41,11 +40,7 @@ def format_gaps(scores: Scores, settings: Settings) -> tuple[pl.DataFrame, Estim
     table = (
         cells.join(reference, on=model, nulls_equal=True)
         .filter(pl.len().over(model) > 1)
-        .with_columns(
-            (pl.col("value") - pl.col("reference")).alias("gap"),
-            (pl.col("value").max() - pl.col("value").min()).over(model).alias("spread"),
-            pl.len().over(model).cast(pl.Int64).alias("n_formats"),
-        )
+        .with_columns(gap=pl.col("value") - pl.col("reference"))
         .sort("dataset", *ARM, "index", "format", nulls_last=True)
     )
     compared = scores.among(table)
