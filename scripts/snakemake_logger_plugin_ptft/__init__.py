@@ -187,8 +187,8 @@ class LogHandler(LogHandlerBase):
         grid = _announced.grid
         if grid is None or not (self._jobs or self._nothing):
             return []
+        from ptft.planning.jobs import planned_jobs
         from ptft.planning.plan import make_plan, render
-        from ptft.planning.planned import planned_jobs
 
         jobs = planned_jobs(grid, self._jobs or [])
         return [render(make_plan(grid, jobs, os.cpu_count() or 0, gpus=_announced.gpus))]
@@ -208,7 +208,7 @@ class LogHandler(LogHandlerBase):
     def _chosen(self, record: Any) -> None:
         self.run = RunLines(time.monotonic(), record.stats)
         if _announced.grid is not None:
-            from ptft.planning.expected import expected_run
+            from ptft.planning.jobs import expected_run
 
             self.run.expected = expected_run(
                 _announced.grid, record.stats, self._cores, self._nodes, _announced.gpus

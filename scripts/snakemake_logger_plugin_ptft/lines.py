@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ptft.runtime.bars import clock
 
 if TYPE_CHECKING:
-    from ptft.planning.expected import Expected, JobKey
+    from ptft.planning.jobs import Expected, JobKey
 
 STAGES = {
     "checkpoints": "pretrain_checkpoint",

@@ -4,9 +4,8 @@ import pytest
 import yaml
 from slice_files import slice_file
 
-from ptft.audit.scored import check_scored
+from ptft.audit.checks import check_scored, check_trained
 from ptft.audit.tables import audit_tables
-from ptft.audit.trained import check_trained
 from ptft.data.rows import read_rows
 from ptft.hub.fetch import fetch
 from ptft.hub.resolve import resolve_split

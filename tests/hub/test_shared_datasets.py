@@ -97,7 +97,7 @@ def test_shots_and_test_rows_do_not_meet(shared, dataset):
 def test_gold_answers_are_whole_under_stop_and_length(shared, dataset):
     from transformers import AutoTokenizer
 
-    from ptft.audit.scored import gold_score
+    from ptft.audit.checks import gold_score
 
     tokenizer = AutoTokenizer.from_pretrained(shared / "hub/models/allenai/OLMo-1B-hf")
     family = FAMILIES[dataset]

@@ -9,8 +9,7 @@ import pytest
 
 from ptft.analysis.collect import CollectionSlice
 from ptft.analysis.settings import Settings
-from ptft.audit.scored import ScoredSlice
-from ptft.audit.trained import TrainedSlice
+from ptft.audit.checks import ScoredSlice, TrainedSlice
 from ptft.data.prepare import SplitSlice
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.files import Slices, read_slice

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from ptft.audit.scored import ScoredSlice, scored_cells
-from ptft.audit.trained import TrainedSlice
+from ptft.audit.checks import ScoredSlice, TrainedSlice, scored_cells
 from ptft.data.jsonl import read_all
 from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
 from ptft.prompts.encoding import Prompt

@@ -15,10 +15,8 @@ import polars as pl
 from typing_extensions import TypedDict
 
 from ptft.analysis.csv_tables import write_table
-from ptft.audit.scored import ScoredSlice, check_scored
-from ptft.audit.splits import contents
+from ptft.audit.checks import ScoredSlice, TrainedSlice, check_scored, check_trained, contents
 from ptft.audit.tokenizers import read_tokenizer
-from ptft.audit.trained import TrainedSlice, check_trained
 from ptft.data.jsonl import read_all
 from ptft.files import read_slice
 from ptft.versions import CHECKS_VERSION

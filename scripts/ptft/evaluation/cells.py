@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ptft.evaluation.named_metrics import NamedMetric, metric_hash
+from ptft.evaluation.metrics import NamedMetric, metric_hash
 from ptft.models.folder import hash_files
 from ptft.paths import cell_file, cell_name
 from ptft.prompts.templates import select_shots

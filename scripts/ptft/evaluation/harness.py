@@ -30,7 +30,7 @@ from ptft.data.jsonl import read_all, write_examples
 from ptft.data.rows import split_files
 from ptft.evaluation.cells import CellRequest, HarnessTask, metric_name, scored_split
 from ptft.evaluation.harness_model import EngineLM, HarnessError, unwatched
-from ptft.evaluation.named_metrics import jackknife
+from ptft.evaluation.metrics import jackknife
 from ptft.evaluation.results import CellResults, linearised
 
 if TYPE_CHECKING:  # torch and transformers, without which tasks are prepared

@@ -24,7 +24,7 @@ from ptft.evaluation.cells import (
     cells_of_plan,
     require_backend,
 )
-from ptft.evaluation.named_metrics import load_metric
+from ptft.evaluation.metrics import load_metric
 from ptft.evaluation.records import TOLD, write_cells_record
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts

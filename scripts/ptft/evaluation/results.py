@@ -17,8 +17,7 @@ import numpy as np
 import polars as pl
 
 from ptft.evaluation.cells import CellRequest
-from ptft.evaluation.metrics import example_scores
-from ptft.evaluation.named_metrics import named_scores
+from ptft.evaluation.metrics import example_scores, named_scores
 from ptft.files import replacing
 from ptft.prompts.encoding import Prompt
 

@@ -46,7 +46,7 @@ def check_metric(folder: Path) -> None:
     Raises:
         HubError: it can't be loaded, or needs a package that is not installed.
     """
-    from ptft.evaluation.named_metrics import MetricError, load_metric
+    from ptft.evaluation.metrics import MetricError, load_metric
 
     try:
         load_metric(folder.name.removesuffix(".part"), folder)

@@ -13,7 +13,8 @@ from statistics import NormalDist
 
 from ptft.errors import present
 from ptft.planning.estimates import JobResources
-from ptft.planning.expected import (
+from ptft.planning.gpus import Gpu, GpuChoice
+from ptft.planning.jobs import (
     EVALUATE,
     FETCHING,
     FINETUNE,
@@ -22,7 +23,6 @@ from ptft.planning.expected import (
     History,
     PlannedJob,
 )
-from ptft.planning.gpus import Gpu, GpuChoice
 from ptft.planning.workload import RATES, Workload
 from ptft.study.grid import Arm, Grid
 

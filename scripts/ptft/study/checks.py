@@ -8,9 +8,15 @@ from ptft.errors import refusal, suggest
 from ptft.evaluation.cells import CHAT_FORMAT
 from ptft.models.derive import Snapshot
 from ptft.models.snapshots import updates_of
-from ptft.study.arms import BASE, check_derivations, check_sweep, refuse_own_weights, swept
+from ptft.study.arms import (
+    BASE,
+    check_derivations,
+    check_merges,
+    check_sweep,
+    refuse_own_weights,
+    swept,
+)
 from ptft.study.grid import Arm, Grid
-from ptft.study.merges import check_merges
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
 from ptft.training.settings import replayed_count

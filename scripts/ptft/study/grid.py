@@ -20,6 +20,7 @@ from ptft.study.arms import (
     changed,
     checked_settings,
     derived_arms,
+    merged_arms,
     snapshot_arms,
     swept,
     swept_values,
@@ -27,7 +28,6 @@ from ptft.study.arms import (
 from ptft.study.families import Dataset
 from ptft.study.harness import FAMILY, HarnessDataset, HarnessFamily
 from ptft.study.load import Loaded, titles
-from ptft.study.merges import merged_arms
 from ptft.study.models import CheckpointInfo
 from ptft.training.settings import Replay, TrainingSettings
 

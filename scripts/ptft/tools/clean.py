@@ -19,7 +19,7 @@ from ptft.evaluation.records import names_in, recorded_cells, recorded_slice
 from ptft.files import Slices
 from ptft.hub.pins import SUFFIX, pinned_folder
 from ptft.models.folder import TRAINING_SUMMARY
-from ptft.planning.expected import EVALUATE
+from ptft.planning.jobs import EVALUATE
 from ptft.study.grid import Grid
 from ptft.study.slices import evaluation_slice
 

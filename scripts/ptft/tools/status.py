@@ -7,7 +7,7 @@ from pathlib import Path
 from ptft.evaluation.records import names_in
 from ptft.models.folder import TRAINING_SUMMARY
 from ptft.paths import cell_file
-from ptft.planning.expected import EVALUATE, FINETUNE
+from ptft.planning.jobs import EVALUATE, FINETUNE
 from ptft.runtime.failures import cause, log_lines
 from ptft.runtime.job_records import read_records
 from ptft.study.grid import Grid

@@ -17,7 +17,7 @@ import polars as pl
 from ptft import paths
 from ptft.evaluation.cells import EvaluationPlan
 from ptft.evaluation.job import EvaluationJob, ScoredArm, scored_arms
-from ptft.evaluation.named_metrics import NEEDS
+from ptft.evaluation.metrics import NEEDS
 from ptft.evaluation.records import names_in, recorded_cells
 from ptft.files import as_read
 from ptft.hub.adopt import RECORD as ADOPTED

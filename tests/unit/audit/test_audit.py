@@ -7,10 +7,8 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ptft.audit.scored import check_scored
-from ptft.audit.splits import AuditError
+from ptft.audit.checks import AuditError, check_scored, check_trained
 from ptft.audit.tables import audit_tables
-from ptft.audit.trained import check_trained
 
 TEMPLATE = "{a} {b} ="
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from ptft.evaluation.named_metrics import MetricError, load_metric, metric_hash, named_scores
+from ptft.evaluation.metrics import MetricError, load_metric, metric_hash, named_scores
 
 SAID = ["the cat sat on the mat", "東京は首都です。", "it rains", "猫が窓のそばで眠る"] * 3
 GOLD = ["the cat is on the mat", "東京は日本の首都です。", "it is raining", "猫は眠っている"] * 3
@@ -78,7 +78,7 @@ def test_the_spread_of_a_corpus_metric_is_that_of_a_bootstrap(metric, monkeypatc
     rows = draw.integers(0, 100, (4000, 100))
     expected = (over[rows].sum(1) / under[rows].sum(1)).std()
     for groups in (50, 100):
-        monkeypatch.setattr("ptft.evaluation.named_metrics.GROUPS", groups)
+        monkeypatch.setattr("ptft.evaluation.metrics.GROUPS", groups)
         values = np.array(named_scores([named], said, gold)["ratio"])
         assert values.mean() == pytest.approx(over.sum() / under.sum())
         assert values.std(ddof=1) / 10 == pytest.approx(expected, rel=0.15)

@@ -6,8 +6,8 @@ import yaml
 from ptft.errors import StudyError
 from ptft.paths import Results
 from ptft.planning.estimates import Estimates, JobResources
-from ptft.planning.expected import PlannedJob, expected_run
 from ptft.planning.gpus import Gpu, gpu_models, require_room
+from ptft.planning.jobs import PlannedJob, expected_run
 from ptft.planning.plan import make_plan, render
 from ptft.study import read_study
 

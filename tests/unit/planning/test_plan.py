@@ -12,9 +12,8 @@ from ptft.evaluation.records import write_cells_record
 from ptft.models.folder import keep_records
 from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
-from ptft.planning.expected import History, PlannedJob, model_jobs
+from ptft.planning.jobs import History, PlannedJob, model_jobs, planned_jobs
 from ptft.planning.plan import make_plan, render, smallest_difference
-from ptft.planning.planned import planned_jobs
 from ptft.planning.workload import (
     RATES,
     TEST_ROWS,

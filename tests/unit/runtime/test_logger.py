@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 import snakemake_logger_plugin_ptft as plugin
 from ptft.errors import ConfigFiles
 from ptft.paths import Results
-from ptft.planning.expected import Expected
+from ptft.planning.jobs import Expected
 from ptft.study import read_study
 from snakemake_logger_plugin_ptft import previews
 
@@ -243,7 +243,7 @@ def previewed(monkeypatch, repository, tmp_path):
     plugin.announce(grid.results, grid)
     program = tmp_path / "preview_study.py"
     monkeypatch.setattr(previews, "PROGRAM", program)
-    monkeypatch.setattr("ptft.planning.expected.expected_run", lambda *_: EXPECTED)
+    monkeypatch.setattr("ptft.planning.jobs.expected_run", lambda *_: EXPECTED)
 
     def run(code, share, step=100.0):
         program.write_text(code)

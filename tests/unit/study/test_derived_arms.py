@@ -4,7 +4,7 @@ import pytest
 from small_study import edit
 
 from ptft.planning.estimates import JobResources
-from ptft.planning.expected import History, model_jobs
+from ptft.planning.jobs import History, model_jobs
 from ptft.study.slices import (
     collection_slice,
     evaluation_slice,
