@@ -150,6 +150,21 @@ def test_a_study_of_base_models_shows_their_scores(tables):
     assert quiz[-1] in [bar.get_width() for bar in ax.patches]
 
 
+def test_points_of_trainings_that_failed_are_crossed_out(tables):
+    failed = (pl.col("train_task") == "nli") & (pl.col("index") == 1)
+    gains = tables["gains"].with_columns(n_learned=pl.when(failed).then(0).otherwise(1))
+    figure = draw("base_vs_tuned", tables | {"gains": gains})
+    crossed = [
+        list(line.get_ydata())
+        for ax in figure.axes
+        for line in ax.lines
+        if line.get_marker() == "x" and len(line.get_xdata())
+    ]
+    own = gains.filter(failed, dataset="nli_in")["tuned"].to_list()
+    assert crossed[0] == own
+    assert "×: not every seed learned." in figure.texts[1].get_text()
+
+
 def told(figure):
     """Series -> texts of its points, as the SVG has them for pages."""
     ids = [str(artist.get_gid()) for artist in figure.findobj()]

@@ -52,6 +52,15 @@ def test_training_by_hand():
     assert GpuMemory(1000).training(4, True, 7) == 4 * 1000
 
 
+def test_scoring_by_hand():
+    keys = 2 * 2 * 2 * 5  # bytes x keys and values x layers x width
+    batch = 2 * (12 * 10 + 3 * 5)
+    assert GpuMemory(1000, SHAPE).scoring(3) == 2000 + 3 * (keys + batch)
+    assert GpuMemory(1000, SHAPE).scoring(3, generating=False) == 2000 + 3 * (keys / 2 + batch)
+    assert GpuMemory(1000, SHAPE).scoring(0, copies=2) == 4000
+    assert GpuMemory(1000).scoring(3) == 2000
+
+
 def real_model(kind, layers=2, tied=False):
     """A small model, and what is computed of one of its shape."""
     sizes = {

@@ -202,6 +202,23 @@ def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
     assert f"assumed sizes of {len(after) - 2} of {len(after)} splits" in render(plan)
 
 
+def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
+    grid = read("config/olmo-1b.yaml")
+    write_split(grid, tmp_path, "tulu_v2", "train", 326_154, 889.0)
+    estimates = Estimates(grid)
+    rates, weights = RATES["cuda"], 1_176_764_416
+    updates = 5 * 40_770  # epochs of 326,154 examples by 8
+    tokens = 5 * 326_154 * 889.0
+    expected = (
+        rates.start
+        + 6 * weights * tokens / rates.training
+        + updates * (rates.update + rates.update_weight * weights)
+    )
+    assert estimates.finetune_seconds("instruct.tulu.s0") == pytest.approx(expected)
+    adapter = training_seconds(rates, weights, tokens, updates, adapter=True)
+    assert adapter < 0.75 * (expected - rates.start)
+
+
 def test_what_the_remedies_of_a_study_cost_is_planned(read):
     """Each setting once; of MNLI's 6,000 rows of 60 tokens, 1,500 of 256 are a fifth of all."""
     grid = read("config/saturation.yaml")
@@ -221,6 +238,21 @@ def test_what_the_remedies_of_a_study_cost_is_planned(read):
     read_ = 2 * estimates.weights * 256_000 / rates.scoring
     assert written == pytest.approx(rates.start + 8 * 256 * rates.decoding + read_)
     assert "one training" in render(plan)
+
+
+def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
+    grid = read("config/olmo-1b.yaml")
+    estimates, rates = JobResources(grid).estimates, RATES["cuda"]
+    operations = 2 * 1_176_764_416 / rates.scoring
+    rows = TEST_ROWS["classification"]
+    assert estimates.cell_seconds("rte", 4) == pytest.approx(
+        rows * rates.example + operations * 60 * (rows + 4)
+    )
+    rows = TEST_ROWS["generation"]
+    steps = 60 * -(-rows // 128)
+    assert estimates.cell_seconds("xsum", 0) == pytest.approx(
+        rows * rates.example + operations * (260 + 60) * rows + steps * rates.decoding
+    )
 
 
 def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):

@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from ptft.models.folder import weight_shapes
 from ptft.models.loading import load_model
 from ptft.training import devices as device_module
 from ptft.training.devices import (
+    LONGEST_WAIT,
+    Devices,
     join_devices,
     leave_devices,
     place,
@@ -83,7 +86,10 @@ def work(rank, checkpoint, deep, folder, port):
     for sharding in ("data", "full"):
         run = run_of(checkpoint, sharding, devices=devices, **REMEDIES)
         finish(run, folder, f"remedied-{sharding}")
-    torch.save(shares(deep, devices) | saving(deep, folder, devices), folder / f"{rank}.pt")
+    limits = {"longest_wait": longest_wait(devices)}
+    torch.save(
+        shares(deep, devices) | saving(deep, folder, devices) | limits, folder / f"{rank}.pt"
+    )
     leave_devices()
 
 
@@ -131,14 +137,25 @@ def whole_gradients(model):
 
 def saving(deep, folder, devices):
     """Bytes by which this process grows while the state of a deep model is saved."""
-    trainer = Trainer(run_of(deep, "full", devices=devices))
-    state = StateFolder(folder / "deep", "same")
+    with devices.in_turn():
+        begun = time.monotonic()
+        run_of(deep, "data", devices=Devices(devices.device))  # read whole
+        ended = time.monotonic()
+    measured = {"validation_examples": 4, "validation_steps": [1], "early_stopping": 1}
+    trainer = Trainer(run_of(deep, "full", devices=devices, **measured))
+    state = SlowState(folder / "deep", "same")
     trainer.update()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already must not be used again unseen
     Path("/proc/self/clear_refs").write_text("5")  # Linux: restarts the count of peak memory
     before = resident("VmHWM")
     trainer._save(state)
-    return {"grown": resident("VmHWM") - before, "read": reading(trainer, state)}
+    grown, left = resident("VmHWM") - before, [time.monotonic()]
+    trainer._validate(state)  # the weights are the best so far
+    left.append(time.monotonic())
+    return {
+        "grown": grown, "turn": (begun, ended), "written": state.written, "left": left,
+        "read": reading(trainer, state),
+    }  # fmt: skip
 
 
 def reading(trainer, state):
@@ -155,10 +172,39 @@ def reading(trainer, state):
     return grown[0]
 
 
+class SlowState(StateFolder):
+    """Notes when it has written, which takes a while."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.written = []
+
+    def _write(self, *arguments):
+        super()._write(*arguments)
+        time.sleep(0.5)
+        self.written.append(time.monotonic())
+
+
+def test_wishes_are_exchanged_on_the_host(monkeypatch):
+    """On several GPUs no update waits for its GPU to agree on a stop."""
+    sent = []
+    monkeypatch.setattr(
+        device_module.dist, "all_reduce", lambda votes, group: sent.append((votes.device, group))
+    )
+    devices = Devices(torch.device("cuda"), 0, 2, waiting="the hosts")
+    assert devices.any(True, False) == [True, False]
+    assert sent == [(torch.device("cpu"), "the hosts")]
+
+
 def resident(kind):
     """Bytes of this process, as /proc/self/status says."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(f"{kind}:")[1].split()[0])
+
+
+def longest_wait(devices):
+    """Seconds after which waiting for the other processes is given up."""
+    return devices.waiting._get_backend(devices.device).options._timeout.total_seconds()
 
 
 def stop_and_resume(rank, checkpoint, sharding, folder, devices):
@@ -293,12 +339,29 @@ def test_a_device_holds_and_counts_its_share_only(taken):
 
 
 @pytest.mark.slow
+def test_processes_wait_for_one_that_writes_or_is_kept_out_by_a_lock(taken):
+    """Longer than NCCL's ten minutes, after which it ends them all."""
+    assert [process["longest_wait"] for process in taken] == 2 * [LONGEST_WAIT.total_seconds()]
+    assert LONGEST_WAIT.total_seconds() > 24 * 3600
+
+
+@pytest.mark.slow
+def test_nothing_is_shared_while_the_main_process_writes(taken):
+    """Shared work of the devices has NCCL's short limit: the others wait before it."""
+    assert [len(process["written"]) for process in taken] == [2, 0]  # state, best weights
+    for written, left in zip(taken[0]["written"], taken[1]["left"], strict=True):
+        assert written <= left
+
+
+@pytest.mark.slow
 def test_the_main_process_alone_holds_whole_weights(taken):
     state = 12 * taken[0]["whole"]  # weights and two moments in float32
     assert state > 90e6
     assert taken[0]["grown"] > 0.8 * state
     assert taken[1]["grown"] < 0.15 * state
     assert all(process["read"] < 0.15 * state for process in taken)  # a mapped file is no copy
+    (_, first), (second, _) = (process["turn"] for process in taken)
+    assert first <= second
 
 
 def test_more_gpus_than_seen_are_refused(monkeypatch):
