@@ -122,6 +122,15 @@ def refusal(files: Sequence[Path], loc: tuple, message: str) -> StudyError:
     return StudyError(f"{locate(loc, files)}: {'.'.join(map(str, loc))}: {message}")
 
 
+def require_known(
+    files: Sequence[Path], loc: tuple, names: Iterable[str], known: Collection[str]
+) -> None:
+    """Refuse a name under a key of these files that is none of the known ones."""
+    for name in names:
+        if name not in known:
+            raise refusal(files, loc, f"unknown {name!r}; {suggest(name, list(known))}")
+
+
 def trees(files: Sequence[Path]) -> list[tuple[Path | str, yaml.Node | None]]:
     """The YAML node tree of each file, the last first: a later file overrides an earlier one.
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptft.errors import explain, locate, present, refusal, suggest
-from ptft.evaluation.cells import OWN_WEIGHTS
+from ptft.errors import explain, locate, present, refusal, require_known
 from ptft.models.derive import DERIVATIONS
 from ptft.models.merging import AVERAGE, MERGES
 from ptft.models.snapshots import SNAPSHOT, snapshot_name
@@ -131,43 +130,6 @@ def adopted_arms(study: Study) -> Iterator[Arm]:
     """Arms of tuned models of others; the name of one is its method, too."""
     for name, spec in study.adopt.items():
         yield Arm(name, name, spec.task, adopted=True)
-
-
-def check_derivations(study: Study, backend: str | None, files: Sequence[Path]) -> None:
-    """Derived arms have a parent in the study, strengths that can be, and an engine that can.
-
-    Raises:
-        StudyError: naming what else there is.
-    """
-    trained = [*study.groups, *study.adopt]
-    for name, derivation in DERIVATIONS.items():
-        group = getattr(study.derive, name, None)
-        if group is None:
-            continue
-        known = [*([BASE] if derivation.of_base else []), *trained]
-        for position, parent in enumerate(group.of):
-            loc = ("derive", name, "of", position)
-            if parent == BASE and not derivation.of_base:
-                message = "'base' is what it starts from; name methods of the study under finetune"
-                raise refusal(files, loc, message)
-            if parent not in known:
-                message = f"{parent!r} is not a method of this study; {suggest(parent, known)}"
-                raise refusal(files, loc, message)
-        for position, strength in enumerate(group.strengths):
-            if not derivation().takes(strength):
-                message = f"found {strength:g}, expected {derivation.strengths}"
-                raise refusal(files, ("derive", name, "strengths", position), message)
-        refuse_own_weights(backend, files, "derive")
-
-
-def refuse_own_weights(backend: str | None, files: Sequence[Path], key: str) -> None:
-    """An engine's own copy of the weights can't be replaced by those of another arm."""
-    if backend in OWN_WEIGHTS:
-        message = (
-            f"{backend} has weights of its own, which can't be derived; leave {key} out, or "
-            "generate with transformers"
-        )
-        raise refusal(files, ("evaluate", "generation_backend"), message)
 
 
 # Sweeps -------------------------------------------------------------------------------------------
@@ -355,42 +317,37 @@ def _merged(
     )
 
 
-def check_merges(study: Study, backend: str | None, files: Sequence[Path]) -> None:
-    """Merged arms have at least two models to be merged from, all of them in the study.
+def check_derived(study: Study, files: Sequence[Path]) -> None:
+    """What is derived has a parent in the study, or two at least, and strengths that can be.
 
     Raises:
         StudyError: naming what else there is.
     """
-    derive = study.derive
-    groups = {name: getattr(derive, name, None) for name in MERGES} if derive else {}
-    trained = study.groups
+    groups: dict[str, Any] = {
+        name: group
+        for name in (*DERIVATIONS, *MERGES)
+        if (group := getattr(study.derive, name, None)) is not None
+    }
     for name, group in groups.items():
-        if group is None:
-            continue
-        refuse_own_weights(backend, files, "derive")
         place = ("derive", name)
         if name == AVERAGE:
-            for position, last in enumerate(group.last):
-                if last > len(study.checkpoints):
-                    message = f"found {last}, the study has {len(study.checkpoints)} checkpoints"
-                    raise refusal(files, (*place, "last", position), message)
+            if (most := max(group.last)) > len(study.checkpoints):
+                message = f"found {most}, the study has {len(study.checkpoints)} checkpoints"
+                raise refusal(files, (*place, "last"), message)
             continue
-        for position, method in enumerate(group.of):
-            at = (*place, "of", position)
-            if method not in trained:
-                message = f"{method!r} is not a method of this study; {suggest(method, trained)}"
-                raise refusal(files, at, message)
-            of_method = trained[method]
-            if name == "soup":
-                if len(getattr(of_method, group.over)) < (2 if group.over == "seeds" else 1):
-                    message = (
-                        f"a soup of one: {method} has no more {group.over}; add some under "
-                        f"finetune.{method}.{group.over}"
-                    )
-                    raise refusal(files, at, message)
-                continue
-            for number, task in enumerate(group.add):
-                if task not in of_method.tasks:
-                    known = list(of_method.tasks)
-                    message = f"{task!r} is not a task of {method}; {suggest(task, known)}"
-                    raise refusal(files, (*place, "add", number), message)
+        known = [*study.groups, *(study.adopt if name in DERIVATIONS else ())]
+        if name in DERIVATIONS and DERIVATIONS[name].of_base:
+            known.append(BASE)
+        require_known(files, (*place, "of"), group.of, known)
+        if name in DERIVATIONS:
+            for position, strength in enumerate(group.strengths):
+                if not DERIVATIONS[name]().takes(strength):
+                    message = f"found {strength:g}, expected {DERIVATIONS[name].strengths}"
+                    raise refusal(files, (*place, "strengths", position), message)
+            continue
+        for method in group.of:
+            if name != "soup":
+                require_known(files, (*place, "add"), group.add, study.groups[method].tasks)
+            elif len(getattr(study.groups[method], group.over)) < 1 + (group.over == "seeds"):
+                message = f"a soup of one: add some under finetune.{method}.{group.over}"
+                raise refusal(files, (*place, "of"), message)

@@ -1,21 +1,13 @@
 """All that a study names must exist and fit together; else it is refused, by the study's key."""
 
-from collections.abc import Collection
 from importlib.util import find_spec
 
 from ptft.data.rows import may_overlap
-from ptft.errors import refusal, suggest
-from ptft.evaluation.cells import CHAT_FORMAT
+from ptft.errors import refusal, require_known, suggest
+from ptft.evaluation.cells import CHAT_FORMAT, OWN_WEIGHTS
 from ptft.models.derive import Snapshot
 from ptft.models.snapshots import updates_of
-from ptft.study.arms import (
-    BASE,
-    check_derivations,
-    check_merges,
-    check_sweep,
-    refuse_own_weights,
-    swept,
-)
+from ptft.study.arms import BASE, check_derived, check_sweep, swept
 from ptft.study.grid import Arm, Grid
 from ptft.study.models import HubSource
 from ptft.training.methods import METHODS
@@ -32,8 +24,13 @@ def check(grid: Grid) -> None:
         StudyError: the first that is not, by file, line and key, with the way out.
     """
     check_names(grid)
-    check_derivations(grid.study, grid.generation_backend, grid.files)
-    check_merges(grid.study, grid.generation_backend, grid.files)
+    check_derived(grid.study, grid.files)
+    if grid.generation_backend in OWN_WEIGHTS and any(arm.derived for arm in grid.arms.values()):
+        message = (
+            f"{grid.generation_backend} has weights of its own, which can't be derived; leave out "
+            "derive and snapshots, or generate with transformers"
+        )
+        raise refusal(grid.files, ("evaluate", "generation_backend"), message)
     for method, group in grid.study.groups.items():
         check_sweep(method, group, grid.files)
     check_chains(grid)
@@ -55,21 +52,23 @@ def check_names(grid: Grid) -> None:
     """
     study = grid.study
     scored = [name for name, f in grid.family_of.items() if grid.families[f].kind != "chat"]
-    _require_known(grid, ("evaluate", "datasets"), study.evaluate.datasets, scored)
+    require_known(grid.files, ("evaluate", "datasets"), study.evaluate.datasets, scored)
     if not grid.prompted:
         message = "all are of kind text; add one with prompts, which most analyses are about"
         raise refusal(grid.files, ("evaluate", "datasets"), message)
     formats = {format_name for dataset in grid.prompted for format_name in grid.templates(dataset)}
     formats.add(CHAT_FORMAT)
-    _require_known(grid, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
-    _require_known(grid, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families)
-    _require_known(grid, ("data", "train_of"), study.data.train_of, grid.family_of)
+    require_known(grid.files, ("evaluate", "formats"), study.evaluate.formats, sorted(formats))
+    require_known(
+        grid.files, ("evaluate", "family_shots"), study.evaluate.family_shots, grid.families
+    )
+    require_known(grid.files, ("data", "train_of"), study.data.train_of, grid.family_of)
     _check_checkpoints(grid)
-    _require_known(grid, ("same_weights",), study.same_weights, study.checkpoints)
+    require_known(grid.files, ("same_weights",), study.same_weights, study.checkpoints)
     for method, group in study.groups.items():
-        _require_known(grid, ("finetune", method, "tasks"), group.tasks, grid.task_family)
+        require_known(grid.files, ("finetune", method, "tasks"), group.tasks, grid.task_family)
         only = group.checkpoints or ()
-        _require_known(grid, ("finetune", method, "checkpoints"), only, study.checkpoints)
+        require_known(grid.files, ("finetune", method, "checkpoints"), only, study.checkpoints)
 
 
 def _check_checkpoints(grid: Grid) -> None:
@@ -104,7 +103,7 @@ def check_chains(grid: Grid) -> None:
     for method, group in grid.study.groups.items():
         for name, link in group.then.items():
             at = ("finetune", method, "then", name)
-            _require_known(grid, (*at, "task"), [link.task], group.tasks)
+            require_known(grid.files, (*at, "task"), [link.task], group.tasks)
             if name in {setting for setting, _ in swept(group.sweep)}:
                 raise refusal(grid.files, at, f"{name!r} is a setting of the sweep; rename it")
             for arm in (f"{method}.{link.task}.{name}.s{seed}" for seed in group.seeds):
@@ -148,7 +147,6 @@ def check_snapshots(grid: Grid) -> None:
     for arm in grid.arms.values():
         if arm.snapshot is None:
             continue
-        refuse_own_weights(grid.generation_backend, grid.files, "snapshots")
         method, task = arm.tuning
         settings, loc = grid.settings(arm.name), ("finetune", method, "snapshots")
         if settings.early_stopping:
@@ -174,8 +172,8 @@ def check_adopted(grid: Grid) -> None:
         loc = ("adopt", name)
         if name in (BASE, *METHODS):
             raise refusal(grid.files, loc, f"{name!r} names arms of this workflow; rename it")
-        _require_known(grid, (*loc, "base"), [spec.base], grid.study.checkpoints)
-        _require_known(grid, (*loc, "task"), [spec.task], grid.task_family)
+        require_known(grid.files, (*loc, "base"), [spec.base], grid.study.checkpoints)
+        require_known(grid.files, (*loc, "task"), [spec.task], grid.task_family)
 
 
 def check_tasks(grid: Grid) -> None:
@@ -240,7 +238,7 @@ def _check_remedies(grid: Grid, arm: Arm) -> None:
     dataset, place = getattr(replay, key), (*place, key)
     if dataset is None:
         return
-    _require_known(grid, place, [dataset], grid.family_of)
+    require_known(grid.files, place, [dataset], grid.family_of)
     if dataset == grid.task_dataset(task):
         message = f"{dataset!r} is what {task!r} is trained on; name another dataset"
         raise refusal(grid.files, place, message)
@@ -320,7 +318,7 @@ def check_analysis(grid: Grid) -> None:
         message = f"{settings.shots} is none of {shots}, which are scored"
         raise refusal(grid.files, ("analysis", "shots"), message)
     loc = ("analysis", "transfer_datasets")
-    _require_known(grid, loc, settings.transfer_datasets, grid.prompted)
+    require_known(grid.files, loc, settings.transfer_datasets, grid.prompted)
 
 
 def notes(grid: Grid) -> list[str]:
@@ -354,9 +352,3 @@ def _single_formats(grid: Grid) -> list[str]:
         f"evaluate.formats: {', '.join(names)} in {format_name!r} alone, the only format there"
         for format_name, names in single.items()
     ]
-
-
-def _require_known(grid: Grid, loc: tuple, names: Collection[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise refusal(grid.files, loc, f"unknown {name!r}; {suggest(name, list(known))}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ptft import paths
-from ptft.errors import refusal, suggest
+from ptft.errors import refusal, require_known
 from ptft.evaluation.cells import HarnessTask, scored_split
 from ptft.models.folder import hash_files
 from ptft.study.families import Dataset, Family, Splits
@@ -152,8 +152,7 @@ def _shots(
     shots: dict[str, int] = {}
     for name in sorted(asked, key=lambda name: -len(known.get(name, ()))):
         place = (*PLACE, "shots", name)
-        if name not in known:
-            raise refusal(files, place, f"unknown {name!r}; {suggest(name, list(known))}")
+        require_known(files, place, [name], known)
         for task in known[name]:
             if asked[name] and tasks[task]["shots"] == 0:
                 message = f"{task} has num_fewshot: 0 in its own file; leave the key out"

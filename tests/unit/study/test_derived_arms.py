@@ -88,8 +88,8 @@ def test_a_job_is_given_what_is_derived_from_its_model(read):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("[full]", "[lora]", "13: derive.interpolate.of.0: 'lora' is not a method of this study"),
-        ("[full]", "[base]", "13: derive.interpolate.of.0: 'base' is what it starts from; name"),
+        ("[full]", "[lora]", "13: derive.interpolate.of: unknown 'lora'; known: full"),
+        ("[full]", "[base]", "13: derive.interpolate.of: unknown 'base'; known: full"),
         ("[0.25, 1]", "[0.5, 0.25, 0.5]", "13: derive.interpolate.strengths.2: 0.5 is in the list"),
         ("[0.25, 1]", "[0, 1.5, 1.6]", "13: derive.interpolate.strengths.2: found 1.6, expected 0"),
         ("[0.25, 1]", "[0.25], seeds: [1]", "13: derive.interpolate.seeds: unknown key 'seeds'"),
@@ -209,12 +209,12 @@ def test_merged_arms_are_of_the_first_of_their_models(read):
 @pytest.mark.parametrize(
     ("derive", "message"),
     [
-        ("soup: {of: [lora]}", "derive.soup.of.0: 'lora' is not a method of this study"),
-        ("soup: {of: [full], over: snapshots}", "derive.soup.of.0: a soup of one: full has no"),
-        ("checkpoint_average: {last: [3]}", "derive.checkpoint_average.last.0: found 3, the study"),
+        ("soup: {of: [lora]}", "derive.soup.of: unknown 'lora'; known: full"),
+        ("soup: {of: [full], over: snapshots}", "derive.soup.of: a soup of one: add some under"),
+        ("checkpoint_average: {last: [3]}", "derive.checkpoint_average.last: found 3, the study"),
         (
             "task_vectors: {of: [full], add: [pocket_nli, pocket_summary], strengths: [1]}",
-            "derive.task_vectors.add.1: 'pocket_summary' is not a task of full",
+            "derive.task_vectors.add: unknown 'pocket_summary'; known",
         ),
     ],
 )
