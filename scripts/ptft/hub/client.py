@@ -147,7 +147,7 @@ def explain(error: Exception, what: str) -> str:
             "HF_HUB_OFFLINE is set, and this has not been fetched yet: run `snakemake fetch` with "
             "the same --configfile where there is a network"
         )
-    elif _errno(error) in (errno.ENOSPC, errno.EDQUOT):
+    elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         reason = "the disk is full; what has come so far is kept, free some space and run again"
     else:
         reason = _brief(error)
@@ -163,17 +163,9 @@ def _page(error: GatedRepoError) -> str:
 
 def _passes(error: Exception) -> bool:
     """Whether waiting may help."""
-    if isinstance(error, OfflineModeIsEnabled):
-        return False
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code in BUSY
-    if isinstance(error, OSError):
-        return False
-    return not isinstance(error, httpx2.UnsupportedProtocol)
-
-
-def _errno(error: Exception) -> int | None:
-    return getattr(error, "errno", None)
+    return not isinstance(error, (OfflineModeIsEnabled, OSError, httpx2.UnsupportedProtocol))
 
 
 def _wait(error: Exception, planned: float | None) -> float | None:

@@ -201,7 +201,7 @@ def check_tasks(grid: Grid) -> None:
     for arm in grid.arms.values():
         if arm.task is None or arm.adopted:
             continue
-        known = list(grid.task_templates(arm.task))
+        known = list(grid.templates(grid.task_dataset(arm.task)))
         if (not known) != (arm.method == "instruct"):
             raise refusal(
                 grid.files,

@@ -92,19 +92,24 @@ class Released(Strict):
     """table -> dataset as named in it -> what it is"""
 
 
-class ReleasedStudy(Strict):
-    """A file of config/ with `published:`: no grid, scores that others released."""
+class Finished(Strict):
+    """A file of config/ with `published:`: no grid, scores that are there."""
 
     study: Name
     """name of the study and of its folder in results/"""
     description: str = ""
-    """description in words"""
-    published: Released
-    """the released tables"""
+    """description in words; default: the archived study's, as the settings below"""
     analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
     """settings of the analyses"""
     report: Report = Report()
     """how figures and report look"""
+
+
+class ReleasedStudy(Finished):
+    """One whose scores others released."""
+
+    published: Released
+    """the released tables"""
 
 
 class Archive(Strict):
@@ -114,19 +119,11 @@ class Archive(Strict):
     """file that `snakemake export` wrote"""
 
 
-class ArchivedStudy(Strict):
-    """A study file with `published: {archive: …}`."""
+class ArchivedStudy(Finished):
+    """One with `published: {archive: …}`."""
 
-    study: Name
-    """name of the study's folder in results/"""
-    description: str = ""
-    """description in words; default: the archived study's"""
     published: Archive
     """the archive"""
-    analysis: StrictSettings[AnalysisSettings] = AnalysisSettings()
-    """settings of the analyses; default: those of the archive"""
-    report: Report = Report()
-    """how figures and report look; default: as in the archive"""
 
 
 class ReleasedCells(Strict):

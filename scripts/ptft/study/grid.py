@@ -428,10 +428,6 @@ class Grid:
         """The prompt formats of a dataset."""
         return self.families[self.family(dataset)].templates(dataset)
 
-    def task_templates(self, task: str) -> dict[str, str]:
-        """The prompt formats that a task can be fine-tuned in; none for conversations."""
-        return self.templates(self.task_dataset(task))
-
     def training_template(self, dataset: str) -> str | None:
         """The prompt format that a dataset is trained in; None where it has no prompts."""
         known = {} if self.is_text(dataset) else self.templates(dataset)

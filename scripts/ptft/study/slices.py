@@ -148,7 +148,7 @@ def trained_slice(grid: Grid, name: str) -> dict:
         "dataset": dataset,
         "template": grid.training_template(dataset),
         "settings": {key: getattr(settings, key) for key in CHECKED_SETTINGS},
-        **({"replay": _replay(grid, replay)} if replay else {}),
+        **_given(replay=replay and {"dataset": replay, "template": grid.training_template(replay)}),
         **({"self_text": begin} if grid.self_text_of(arm.name) else {}),
         "limits": {
             name: limit for name in learned if (limit := grid.limit(name, "train")) is not None
@@ -290,10 +290,6 @@ def _replayed_dataset(settings: TrainingSettings) -> str | None:
     """Dataset that is replayed; None if there is none, or the checkpoint writes what is."""
     replay = settings.replay
     return replay.dataset if replay and not replay.own else None
-
-
-def _replay(grid: Grid, dataset: str) -> dict:
-    return {"dataset": dataset, "template": grid.training_template(dataset)}
 
 
 def _window_key(grid: Grid, dataset: str) -> list:
