@@ -188,10 +188,10 @@ class LogHandler(LogHandlerBase):
         if grid is None or not (self._jobs or self._nothing):
             return []
         from ptft.planning.jobs import planned_jobs
-        from ptft.planning.plan import make_plan, render
+        from ptft.planning.plan import Plan
 
         jobs = planned_jobs(grid, self._jobs or [])
-        return [render(make_plan(grid, jobs, os.cpu_count() or 0, gpus=_announced.gpus))]
+        return [str(Plan(grid, jobs, os.cpu_count() or 0, _announced.gpus))]
 
     # A run.
 

@@ -82,111 +82,87 @@ class Stage:
     """estimated, of what would run"""
 
 
-@dataclass(frozen=True)
 class Plan:
-    """The jobs of a call."""
-
-    study: str
-    stages: tuple[Stage, ...]
-    unit: str
-    """what the hours count: GPUs or CPU cores"""
-    cores: int
-    """CPU cores that local jobs share, if the study asks for no GPU; else 0"""
-    recorded_jobs: int
-    """of this study, on which the hours are based"""
-    counted: int
-    """splits whose rows and tokens were counted"""
-    splits: int
-    models: int
-    """fine-tuned models added to those on disk"""
-    disk_bytes: int
-    """of these; of the largest of them where none is kept"""
-    free_bytes: int
-    keep_models: bool = True
-    again: int = 0
-    """fine-tunings of models that were deleted"""
-    notes: tuple[str, ...] = ()
-    """GPU models that jobs ask for; the smallest difference of two scores that test rows show"""
-    costs: tuple[tuple[str, float, float, float], ...] = ()
-    """of each method and setting on the first task: its name, minutes of a training, GB of memory
-    (a GPU's, where there is one), GB of disk"""
-
-    @property
-    def hours(self) -> float:
-        """Of all stages."""
-        return sum(stage.hours or 0 for stage in self.stages)
-
-
-def make_plan(
-    grid: Grid,
-    jobs: Collection[PlannedJob],
-    cores: int = 0,
-    gpus: tuple[Gpu, ...] = (),
-) -> Plan:
-    """The plan of the jobs that would run.
+    """The jobs that would run, as a small table.
 
     Args:
         grid: of the study.
         jobs: that would run, without those that only name others.
         cores: of this machine.
         gpus: GPU models that jobs may ask for.
+
+    Attributes:
+        stages: its lines.
+        hours: of all stages, of GPUs or CPU cores.
+        new_models: bytes of each fine-tuned model that is not on disk yet.
+        costs: of each method and setting on the first task: its name, minutes of a training, GB of
+            memory (a GPU's, where there is one), GB of disk.
     """
-    resources = JobResources(grid, gpus)
-    workload, history = resources.workload, History(resources)
-    timed = history.job_seconds(jobs)
-    compute = grid.study.compute
-    sizes = _new_models(resources, jobs)
-    trained = [job for job in jobs if job.rule == FINETUNE]
-    return Plan(
-        study=grid.name,
-        stages=tuple(_stages(grid, jobs, timed)),
-        unit="GPU-hours" if compute.gpus else "core-hours",
-        cores=0 if compute.gpus else cores,
-        recorded_jobs=sum(speed.jobs for speed in history.speeds.values()),
-        counted=sum(size.counted for size in workload.sizes.values()),
-        splits=len(workload.sizes),
-        models=len(sizes),
-        disk_bytes=sum(sizes) if grid.study.keep_models else max(sizes, default=0),
-        free_bytes=shutil.disk_usage(Path()).free,
-        keep_models=grid.study.keep_models,
-        again=sum(job.again for job in jobs),
-        costs=tuple(costs_of_trainings(resources)) if trained else (),
-        notes=tuple(filter(None, [_asked(jobs, resources.choice), power_note(workload)])),
-    )
 
+    def __init__(
+        self,
+        grid: Grid,
+        jobs: Collection[PlannedJob],
+        cores: int = 0,
+        gpus: tuple[Gpu, ...] = (),
+    ) -> None:
+        self.grid, self.jobs, self.cores = grid, jobs, cores
+        self.resources = JobResources(grid, gpus)
+        self.history = History(self.resources)
+        self.stages = tuple(_stages(grid, jobs, self.history.job_seconds(jobs)))
+        self.hours = sum(stage.hours or 0 for stage in self.stages)
+        trained = [job for job in jobs if job.rule == FINETUNE]
+        self.new_models = [
+            self.resources.model_bytes(present(job.arm, "arm"))
+            for job in trained
+            if not _exists(grid, job)
+        ]
+        self.costs = tuple(costs_of_trainings(self.resources)) if trained else ()
 
-def render(plan: Plan) -> str:
-    """The plan as a small table."""
-    if not any(stage.to_run for stage in plan.stages):
-        return f"Plan of {plan.study}: nothing would run."
-    lines = [
-        f"Plan of {plan.study}: what this call would run",
-        f"  {'':<12}{'in all':>9}{'to run':>9}{plan.unit:>12}",
-    ]
-    for stage in plan.stages:
-        total = "" if stage.total is None else stage.total
-        hours = "" if stage.hours is None else _shown(stage.hours)
-        lines.append(f"  {stage.name:<12}{total:>9}{stage.to_run:>9}{hours:>12}".rstrip())
-    clock = ""
-    if plan.cores > 1:
-        clock = f", at least {60 * plan.hours / plan.cores:.0f} minutes on {plan.cores} cores"
-    lines.append(f"  {_shown(plan.hours)} {plan.unit} in all{clock}")
-    lines.append(f"  estimated from {_speed(plan)} and {_sizes(plan)}")
-    if plan.again:
-        lines.append(f"  {plan.again} models were deleted (keep_models: false): trained again")
-    if plan.models:
-        more = f"{plan.models} more fine-tuned models"
-        if not plan.keep_models:
-            more = "each fine-tuned model that is there at a time (keep_models: false)"
-        lines.append(
-            f"  {plan.disk_bytes / 1e9:.2f} GB of disk for {more}, "
-            f"{plan.free_bytes / 1e9:.0f} GB are free"
-        )
-    if len(plan.costs) > 1:
-        wide = max(len(name) for name, *_ in plan.costs)
-        lines.append(f"  {'one training':<{wide}}{'minutes':>9}{'GB memory':>11}{'GB disk':>9}")
-        lines += [f"  {n:<{wide}}{a:>9.1f}{b:>11.1f}{c:>9.2f}" for n, a, b, c in plan.costs]
-    return "\n".join([*lines, *(f"  {note}" for note in plan.notes)])
+    def __str__(self) -> str:
+        if not any(stage.to_run for stage in self.stages):
+            return f"Plan of {self.grid.name}: nothing would run."
+        study, on_gpus = self.grid.study, self.grid.study.compute.gpus > 0
+        unit = "GPU-hours" if on_gpus else "core-hours"
+        lines = [
+            f"Plan of {self.grid.name}: what this call would run",
+            f"  {'':<12}{'in all':>9}{'to run':>9}{unit:>12}",
+        ]
+        for stage in self.stages:
+            total = "" if stage.total is None else stage.total
+            hours = "" if stage.hours is None else _shown(stage.hours)
+            lines.append(f"  {stage.name:<12}{total:>9}{stage.to_run:>9}{hours:>12}".rstrip())
+        clock = ""
+        if self.cores > 1 and not on_gpus:
+            clock = f", at least {60 * self.hours / self.cores:.0f} minutes on {self.cores} cores"
+        lines.append(f"  {_shown(self.hours)} {unit} in all{clock}")
+        lines.append(f"  estimated from {self._sources()}")
+        if again := sum(job.again for job in self.jobs):
+            lines.append(f"  {again} models were deleted (keep_models: false): trained again")
+        if self.new_models:
+            taken = sum(self.new_models) if study.keep_models else max(self.new_models)
+            more = f"{len(self.new_models)} more fine-tuned models"
+            if not study.keep_models:
+                more = "each fine-tuned model that is there at a time (keep_models: false)"
+            free = shutil.disk_usage(Path()).free
+            lines.append(f"  {taken / 1e9:.2f} GB of disk for {more}, {free / 1e9:.0f} GB are free")
+        if len(self.costs) > 1:
+            wide = max(len(name) for name, *_ in self.costs)
+            lines.append(f"  {'one training':<{wide}}{'minutes':>9}{'GB memory':>11}{'GB disk':>9}")
+            lines += [f"  {n:<{wide}}{a:>9.1f}{b:>11.1f}{c:>9.2f}" for n, a, b, c in self.costs]
+        notes = _asked(self.jobs, self.resources.choice), power_note(self.resources.workload)
+        return "\n".join([*lines, *(f"  {note}" for note in notes if note)])
+
+    def _sources(self) -> str:
+        """Sources of the hours, and of the data's sizes."""
+        sizes = self.resources.workload.sizes.values()
+        recorded = sum(speed.jobs for speed in self.history.speeds.values())
+        device = "a GPU (not measured)" if self.grid.study.compute.gpus else "a CPU core"
+        speed = f"{recorded} finished jobs of this study"
+        speed = speed if recorded else f"the usual speed of {device}"
+        assumed = sum(not size.counted for size in sizes)
+        told = f"assumed sizes of {assumed} of {len(sizes)} splits"
+        return f"{speed} and {told if assumed else f'{len(sizes)} audited splits'}"
 
 
 def costs_of_trainings(resources: JobResources) -> Iterable[tuple[str, float, float, float]]:
@@ -261,30 +237,8 @@ def _asked(jobs: Collection[PlannedJob], choice: GpuChoice) -> str:
     return f"GPUs: {'; '.join(told)}" if told else ""
 
 
-def _speed(plan: Plan) -> str:
-    """Source of the hours."""
-    if plan.recorded_jobs:
-        return f"{plan.recorded_jobs} finished jobs of this study"
-    usual = "a GPU (not measured)" if plan.unit == "GPU-hours" else "a CPU core"
-    return f"the usual speed of {usual}"
-
-
-def _sizes(plan: Plan) -> str:
-    """Source of the data's sizes."""
-    assumed = plan.splits - plan.counted
-    if assumed:
-        return f"assumed sizes of {assumed} of {plan.splits} splits"
-    return f"{plan.splits} audited splits"
-
-
 def _shown(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:.1f}"
-
-
-def _new_models(resources: JobResources, jobs: Iterable[PlannedJob]) -> list[int]:
-    """Bytes of each model that is not on disk yet."""
-    tuned = [job for job in jobs if job.rule == FINETUNE and not _exists(resources.grid, job)]
-    return [resources.model_bytes(present(job.arm, "arm")) for job in tuned]
 
 
 def _exists(grid: Grid, job: PlannedJob) -> bool:

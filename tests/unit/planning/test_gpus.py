@@ -8,7 +8,7 @@ from ptft.paths import Results
 from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.gpus import Gpu, gpu_models, require_room
 from ptft.planning.jobs import PlannedJob, expected_run
-from ptft.planning.plan import make_plan, render
+from ptft.planning.plan import Plan
 from ptft.study import read_study
 
 A100 = 312 / 989
@@ -125,9 +125,9 @@ def test_the_plan_counts_what_is_asked_for_and_is_timed_by_it(olmo):
         PlannedJob("collect_cells"),
     ]
     gpus = (Gpu(16, "l4", 0.125), Gpu(80, "a100", A100))
-    told = render(make_plan(olmo, jobs, gpus=gpus))
+    told = str(Plan(olmo, jobs, gpus=gpus))
     assert "\n  GPUs: fine-tune 1 on a100, 2 on l4; evaluate 1 on l4\n" in told
-    assert "GPUs:" not in render(make_plan(olmo, jobs, gpus=of(80)))
+    assert "GPUs:" not in str(Plan(olmo, jobs, gpus=of(80)))
     slow = Estimates(olmo, gpus[:1]).finetune_seconds(LORA)
     counts = {"finetune_model": 3, "evaluate_model": 1}
     expected = expected_run(olmo, counts, nodes=9, gpus=gpus).each

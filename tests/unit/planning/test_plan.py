@@ -13,7 +13,7 @@ from ptft.models.folder import keep_records
 from ptft.paths import Results, cell_file
 from ptft.planning.estimates import Estimates, JobResources
 from ptft.planning.jobs import History, PlannedJob, model_jobs, planned_jobs
-from ptft.planning.plan import make_plan, render, smallest_difference
+from ptft.planning.plan import Plan, smallest_difference
 from ptft.planning.workload import (
     RATES,
     TEST_ROWS,
@@ -82,7 +82,7 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
         PlannedJob("evaluate_model", "step16", "base"),
         PlannedJob("collect_cells"),
     ]
-    plan = make_plan(grid, jobs)
+    plan = Plan(grid, jobs)
     estimates = JobResources(grid)
     scoring = [estimates.evaluate_seconds(cells) for cells in (scores, scores[:1], ())]
     assert stages(plan) == {
@@ -94,8 +94,8 @@ def test_what_will_run_is_counted_not_what_is_there(grid, tmp_path):
     }
     assert scoring[2] == RATES["cuda"].start < scoring[1] < scoring[0]
     # One model more on disk, in bf16 since the study asks for GPUs: the other one is replaced.
-    assert plan.models == 1 and plan.disk_bytes == 2 * grid.model.weights
-    assert "GPU-hours" in render(plan) and "estimated from the usual speed" in render(plan)
+    assert plan.new_models == [2 * grid.model.weights]
+    assert "GPU-hours" in str(plan) and "estimated from the usual speed" in str(plan)
 
 
 def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_path):
@@ -107,10 +107,10 @@ def test_the_smallest_difference_is_told_from_the_sizes_of_the_splits(read, tmp_
         if split == "test":
             write_split(grid, tmp_path, dataset, split, 120, 20.0)
     jobs = [PlannedJob("collect_cells")]
-    told = render(make_plan(grid, jobs))
+    told = str(Plan(grid, jobs))
     seen = "smallest difference to be seen with 80 % power: "
     assert f"{seen}0.13 at 120 test rows (one seed, 25 % of the answers changed)" in told
-    olmo = render(make_plan(read("config/olmo-1b.yaml"), jobs))
+    olmo = str(Plan(read("config/olmo-1b.yaml"), jobs))
     assert f"{seen}0.031 at 2,000 test rows to 0.015 at 9,000 (one seed, " in olmo
     assert "of the answers changed, sizes assumed)" in olmo
 
@@ -197,9 +197,8 @@ def test_sizes_are_counted_where_the_data_is_there(read, tmp_path):
     assert after["qqp", "test"] == Size(40_430, 48.5, True)
     assert after["mnli_matched", "train"] == Size(6000, 57.25, True)  # as many as are drawn
     assert after["xsum", "test"] == Size(11_334, TOKENS["generation"], False)
-    plan = make_plan(grid, [PlannedJob("collect_cells")])
-    assert (plan.counted, plan.splits) == (2, len(after))
-    assert f"assumed sizes of {len(after) - 2} of {len(after)} splits" in render(plan)
+    plan = Plan(grid, [PlannedJob("collect_cells")])
+    assert f"assumed sizes of {len(after) - 2} of {len(after)} splits" in str(plan)
 
 
 def test_training_time_follows_from_sizes_and_settings(read, tmp_path):
@@ -223,7 +222,7 @@ def test_what_the_remedies_of_a_study_cost_is_planned(read):
     """Each setting once; of MNLI's 6,000 rows of 60 tokens, 1,500 of 256 are a fifth of all."""
     grid = read("config/saturation.yaml")
     jobs = list(model_jobs(grid))
-    plan = make_plan(grid, jobs)
+    plan = Plan(grid, jobs)
     assert stages(plan)["fine-tune"][:2] == (240, 240) and 20 < plan.hours < 40
     assert len(plan.costs) == 10 and plan.costs[0][0] == "full.mnli"
     minutes = {name: took for name, took, *_ in plan.costs}
@@ -237,7 +236,7 @@ def test_what_the_remedies_of_a_study_cost_is_planned(read):
     rates = RATES["cuda"]
     read_ = 2 * estimates.weights * 256_000 / rates.scoring
     assert written == pytest.approx(rates.start + 8 * 256 * rates.decoding + read_)
-    assert "one training" in render(plan)
+    assert "one training" in str(plan)
 
 
 def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
@@ -287,11 +286,11 @@ def test_rates_are_those_of_the_studys_own_jobs(grid, read, tmp_path):
         PlannedJob("finetune_model", "step16", ARM),
         PlannedJob("evaluate_model", "step16", ARM, tuple(grid.scores())),
     ]
-    plan = make_plan(grid, jobs)
+    plan = Plan(grid, jobs)
     hours = stages(plan)
     assert hours["fine-tune"][2] == pytest.approx(3 * table.finetune_seconds(ARM) / 3600)
     assert hours["evaluate"][2] == pytest.approx(0.5 * table.evaluate_seconds() / 3600)
-    assert "from 2 finished jobs of this study" in render(plan)
+    assert "from 2 finished jobs of this study" in str(plan)
     # On another kind of device they say nothing.
     cpu = read("tests/studies/cluster.yaml", compute={"gpus": 0})
     other = History(Estimates(cpu))
@@ -311,9 +310,9 @@ def test_the_pocket_study_is_estimated_within_a_factor_of_two(read, repository):
             assert 0.5 < seconds / taken < 2, (job, seconds, taken)
     assert len(jobs) == 34
     jobs += [PlannedJob("other")] * 51
-    plan = make_plan(grid, jobs, cores=2)
+    plan = Plan(grid, jobs, cores=2)
     assert 0.5 < 3600 * plan.hours / recorded["whole_study"] < 2
-    assert f"at least {30 * plan.hours:.0f} minutes on 2 cores" in render(plan)
+    assert f"at least {30 * plan.hours:.0f} minutes on 2 cores" in str(plan)
 
 
 def test_limits_are_generous_where_estimates_are_expected_values(read):
