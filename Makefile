@@ -15,7 +15,7 @@ WORKERS = $(shell expr $(CORES) + 1)
 SHARED_OUT := --dist loadgroup --no-loadscope-reorder
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench claims claims-short lint format schemas versions lock pictures clean
+.PHONY: help install container demo test check test-real test-oldest test-vllm axe bench claims claims-short lint lint-types lint-workflow format schemas versions lock pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -98,7 +98,12 @@ claims-short: $(INSTALLED)  ## a part of these, which fails where a claim does n
 lint: $(INSTALLED)  ## check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory --jobs --output-sync lint-types lint-workflow
+
+lint-types:
 	$(BIN)/mypy
+
+lint-workflow:
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

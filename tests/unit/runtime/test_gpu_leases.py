@@ -13,7 +13,7 @@ import pytest
 from tests.waiting import PATIENCE
 
 import run_job
-from ptft.runtime.gpus import gpu_memory_gb, gpu_pool, lease
+from ptft.runtime.gpus import LEASED, gpu_memory_gb, gpu_pool, lease
 from ptft.runtime.job_records import read_records
 from ptft.runtime.locks import StudyLockError, lock_study
 
@@ -194,7 +194,7 @@ def test_the_program_is_offline_without_tokens_and_sees_its_gpus(tmp_path, monke
     monkeypatch.setenv("HF_TOKEN", "secret")
     output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=2).communicate(timeout=PATIENCE)
     environment = json.loads(output)
-    assert environment["CUDA_VISIBLE_DEVICES"] == f"{A},{B}"
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment[LEASED]) == (f"{A},{B}", "2")
     assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
     assert "secret" not in output
     output, _ = job(tmp_path, sys.executable, "-c", SHOW, gpus=0).communicate(timeout=PATIENCE)

@@ -97,10 +97,10 @@ def test_another_run_of_the_same_is_the_same_and_a_finished_one_is_not_repeated(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kill", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_killed_run_resumes_to_the_same_weights(
-    files, undisturbed, tmp_path, monkeypatch, kill, status
+def test_a_run_that_is_told_to_end_resumes_to_the_same_weights(
+    files, undisturbed, tmp_path, monkeypatch
 ):
+    """One that is killed: tests/workflow/test_recovery.py."""
     again = arguments(files, tmp_path, settings=VALIDATED | {"save_steps": 9})
     script = Path(finetune_model.__file__)
     stops = Stops(tmp_path / "stops", "*/state.pt")
@@ -112,10 +112,10 @@ def test_killed_run_resumes_to_the_same_weights(
     )
     state, stopped = stops.next(process)
     assert stopped == process.pid
-    process.send_signal(kill)
+    process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGCONT)
     _, errors = process.communicate()
-    assert process.returncode == status, errors
+    assert process.returncode == 143, errors
     assert not (tmp_path / "model").exists()
     done = torch.load(state, weights_only=True)["step"]
     assert 9 <= done < 192
