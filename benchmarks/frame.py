@@ -52,8 +52,8 @@ class Usage:
     peak_gib: float
 
 
-def measure(command: list[str]) -> tuple[Usage, str]:
-    """Run a command in a process of its own.
+def measure(command: list[str], folder: Path = Path()) -> tuple[Usage, str]:
+    """Run a command in a process of its own, in a folder.
 
     Returns:
         what it took, and what it printed (standard output and error together).
@@ -67,6 +67,7 @@ def measure(command: list[str]) -> tuple[Usage, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=folder,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")

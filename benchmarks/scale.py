@@ -24,10 +24,11 @@ from frame import REPOSITORY, RESULTS, keep, machine, measure
 
 from ptft.analysis.collect import study_cells
 from ptft.analysis.tables import TABLES
-from ptft.paths import cell_path
+from ptft.paths import Results, cell_path
 from ptft.runtime.programs import program
 
 SCRIPTS = REPOSITORY / "scripts"
+RESULTS_OF = Results("scaled")
 SIZES = {30_000: 1, 90_000: 3, 300_000: 10}
 """cells -> datasets a family"""
 CHECKPOINTS, TASKS, SEEDS, EXAMPLES = 80, 8, 3, 667
@@ -59,7 +60,7 @@ def scaled_study(each: int) -> dict:
         for seed in range(SEEDS)
     }
     return {
-        "study": "scaled",
+        "study": RESULTS_OF.study,
         "model": "made-up",
         "checkpoints": {
             f"step{step}": {"step": step, "tokens": 4_000_000 * step}
@@ -96,8 +97,8 @@ def answers(dataset: str, kind: str, n: int, rng: np.random.Generator) -> pl.Dat
 def link_cells(study: dict, root: Path) -> int:
     """Write ``DISTINCT`` files a dataset and link every cell to one of them; return how many."""
     rng = np.random.default_rng(0)
-    pool = root.with_name("pool")
-    pool.mkdir(parents=True, exist_ok=True)
+    pool, evaluations = root / "pool", root / RESULTS_OF.evaluations
+    pool.mkdir(parents=True)
     for name, about in study["datasets"].items():
         for number in range(DISTINCT):
             answers(name, about["kind"], EXAMPLES, rng).write_parquet(
@@ -106,51 +107,48 @@ def link_cells(study: dict, root: Path) -> int:
     cells = study_cells(study)
     for checkpoint in study["checkpoints"]:
         for arm in study["arms"]:
-            (root / checkpoint / arm).mkdir(parents=True, exist_ok=True)
+            (evaluations / checkpoint / arm).mkdir(parents=True)
     numbers = rng.integers(0, DISTINCT, len(cells)).tolist()
     for cell, number in zip(cells, numbers, strict=True):
-        os.link(pool / f"{cell[2]}.{number}.parquet", cell_path(root, *cell))
+        os.link(pool / f"{cell[2]}.{number}.parquet", cell_path(evaluations, *cell))
     return len(cells)
 
 
-def collect(study: dict, root: Path, tables: Path) -> dict[str, float]:
+def collect(study: dict, root: Path) -> dict[str, float]:
     """Collect a study whose files, and what was collected before, are below ``root``."""
-    (root / "study.json").write_text(json.dumps(study))
-    usage, _ = measure(
-        [sys.executable, str(SCRIPTS / "collect_cells.py"), "--study", str(root / "study.json"),
-         "--evaluations", str(root / "evaluations"), "--parts", str(root / "parts"),
-         "--tables", str(tables)]
-    )  # fmt: skip
-    return asdict(usage)
+    slices = {"study": study, "arms": {"checkpoints": {}, "arms": {}, "sweeps": {}}, "pins": []}
+    for name, content in slices.items():
+        (root / f"{name}.json").write_text(json.dumps(content))
+    files = [part for name in slices for part in (f"--{name}", f"{name}.json")]
+    return asdict(measure([sys.executable, str(SCRIPTS / "collect_cells.py"), *files], root)[0])
 
 
-def analyse(tables: Path) -> dict[str, float]:
+def analyse(root: Path) -> dict[str, float]:
     """Cost of `analyse.py` for all tables."""
-    files = {f"--{name}": str(tables / f"{name}.parquet") for name in ("cells", "replicates")}
-    arguments = [part for pair in files.items() for part in pair]
-    usage, _ = measure(
-        [sys.executable, str(SCRIPTS / "analyse.py"), *arguments, "--output-dir", str(tables),
-         "--tables", *TABLES]
-    )  # fmt: skip
-    return asdict(usage)
+    files = [part for name in ("cells", "replicates")
+             for part in (f"--{name}", RESULTS_OF.table(name))]  # fmt: skip
+    command = [sys.executable, str(SCRIPTS / "analyse.py"), *files]
+    command += ["--output-dir", RESULTS_OF.tables, "--tables", *TABLES]
+    return asdict(measure(command, root)[0])
 
 
 def measure_size(size: int, root: Path) -> dict:
     """Make a study of ``size`` cells up in ``root``, collect and analyse it."""
-    study, tables = scaled_study(SIZES[size]), root / "tables"
-    cells = link_cells(study, root / "evaluations")
+    study = scaled_study(SIZES[size])
+    cells = link_cells(study, root)
     *before, _ = study["checkpoints"].items()
+    parts = (root / RESULTS_OF.collected).rglob
     return {
         "cells": cells,
         "rows": cells * EXAMPLES,
-        "collect": collect(study | {"checkpoints": dict(before)}, root, tables),
-        "collect_new_checkpoint": collect(study, root, tables),
-        "collect_nothing_new": collect(study, root, tables),
+        "collect": collect(study | {"checkpoints": dict(before)}, root),
+        "collect_new_checkpoint": collect(study, root),
+        "collect_nothing_new": collect(study, root),
         "bytes": {
-            "parts": sum(file.stat().st_size for file in (root / "parts").rglob("*.parquet")),
-            "replicates": (tables / "replicates.parquet").stat().st_size,
+            "parts": sum(file.stat().st_size for file in parts("*.parquet")),
+            "replicates": (root / RESULTS_OF.table("replicates")).stat().st_size,
         },
-        "analyse": analyse(tables),
+        "analyse": analyse(root),
     }
 
 

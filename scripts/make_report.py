@@ -3,8 +3,7 @@
 Args:
     output: the page, HTML
     shown: figures of the page; without, all
-    titles: names as people write them, JSON file
-    language: of the page
+    wording: language and titles, JSON file
 """
 
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from ptft import language as said
 from ptft.figures import FIGURES
-from ptft.files import read_slice
+from ptft.language import use_wording
 from ptft.report.page import StudyFiles, write_page
 from ptft.runtime.programs import program
 
@@ -24,8 +22,7 @@ def main(
     files: Annotated[StudyFiles, tyro.conf.arg(name="")],
     output: Path,
     shown: tuple[str, ...] = (),
-    titles: Path | None = None,
-    language: str = "en",
+    wording: Path | None = None,
 ) -> None:
-    said.use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
+    use_wording(wording)
     write_page(files, output, shown or list(FIGURES))

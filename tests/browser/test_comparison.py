@@ -98,8 +98,8 @@ def turned_between(finished_once, one, other, dataset):
 
 
 def test_choosing_shows_the_values_of_the_tables(page, finished_once):
-    [titles] = (finished_once / "results/tiny/state/slices/titles").glob("*.json")
-    names = json.loads(titles.read_text())
+    [wording] = (finished_once / "results/tiny/state/slices/wording").glob("*.json")
+    names = json.loads(wording.read_text())["titles"]
     names["tasks"] = {**names["datasets"], **names["tasks"]}
     for checkpoint in (LAST, FIRST):
         choose(page, "checkpoint", checkpoint)

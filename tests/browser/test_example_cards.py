@@ -12,7 +12,7 @@ DESK, TABLET, PHONE = (1400, 1000), (800, 1000), (390, 844)
 @pytest.fixture(scope="module", params=["en", "ja"])
 def page(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    arguments = [*example_study.write(folder, 12), "--language", request.param]
+    arguments = example_study.write(folder, 12, request.param)
     write_examples.main([*arguments, "--output", str(folder / "examples.html")])
     return folder / "examples.html", request.param
 

@@ -24,7 +24,7 @@ HOSTILE = [
 ]
 
 
-def write(folder: Path, examples: int = 6) -> list[str]:
+def write(folder: Path, examples: int = 6, language: str = "en") -> list[str]:
     """Write cells, prepared splits, settings and plan; the arguments of scripts/write_examples.py.
 
     In format ``default`` base models answer the even examples rightly, full fine-tuning the odd
@@ -64,10 +64,13 @@ def write(folder: Path, examples: int = 6) -> list[str]:
     for name, content in {
         "plan": {"scoring_version": 1, "shots_seed": 0, "datasets": {d: _asked(d) for d in KINDS}},
         "settings": {},
-        "titles": {"datasets": {"quiz": f"Quiz {HOSTILE[0]}"[:40]}, "families": {}, "tasks": {}},
+        "wording": {
+            "language": language,
+            "titles": {"datasets": {"quiz": f"Quiz {HOSTILE[0]}"[:40]}},
+        },
     }.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
-    files = ["cells.parquet", "arms.parquet", "plan.json", "settings.json", "titles.json"]
+    files = ["cells.parquet", "arms.parquet", "plan.json", "settings.json", "wording.json"]
     arguments = [["--" + name.split(".")[0], str(folder / name)] for name in files]
     arguments += [["--evaluations", str(folder / "evaluations")]]
     arguments += [["--data", str(folder / "datasets")], ["--seed", "0"]]

@@ -52,14 +52,13 @@ for module, drawn in drawn_together(FIGURES).items():
             "../../envs/environment.yaml"
         params:
             figures=" ".join(drawn),
-            titles=titles_slice,
-            language=STUDY.report.language,
+            wording=wording_slice,
         message:
             f"Draw figures of {module}"
         shell:
             "python {input.script:q} --figures {params.figures}"
             f" --tables-dir {RESULTS.tables} {ARMS_GIVEN} --output-dir {RESULTS.figures}"
-            " --titles {params.titles:q} --language {params.language} 2> {log:q}"
+            " --wording {params.wording:q} 2> {log:q}"
 
 
 # Whoever asks for results asks for every record of cells: a table that is there would hide from

@@ -50,7 +50,7 @@ if SOURCE.kind == "pocket":
         input:
             script=ancient_program("pretrain_checkpoint"),
             corpus=paths.pocket_corpus(),
-            before=state_before,
+            before=INPUTS.state_before,
         output:
             checkpoint=directory(paths.pretrained(STUDY.model, "{checkpoint}")),
             state=paths.pretraining_state(STUDY.model, "{checkpoint}"),
@@ -69,7 +69,12 @@ if SOURCE.kind == "pocket":
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             # Of one name for all studies, or each would make the checkpoints of the others again.
-            slice=slice_of("pretrain", pretraining_slice, "checkpoint", folder=SHARED_SLICES),
+            slice=slice_of(
+                "pretrain",
+                lambda study, checkpoint: SOURCE.pretraining_slice(checkpoint),
+                "checkpoint",
+                folder=SHARED_SLICES,
+            ),
             before=lambda wildcards, input: f"--before {input.before}" if input.before else "",
         message:
             "Pre-train the pocket model to {wildcards.checkpoint}"

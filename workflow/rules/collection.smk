@@ -12,10 +12,11 @@ rule collect_cells:
             "analysis/collect",
             "analysis/cell_scores",
             "analysis/costs",
+            "analysis/first_tables",
             "analysis/statistics",
             "analysis/tuned_models",
         ),
-        records=scored_models,
+        records=SCORED,
         pins=CHECKPOINT_PINS,
     output:
         tables=[CELLS, REPLICATES, ARMS],
@@ -32,11 +33,5 @@ rule collect_cells:
     message:
         "Collect the cells"
     shell:
-        "python {input.script:q} --study {params.study:q}"
-        f" --evaluations {RESULTS.evaluations} --records {RESULTS.scored_models}"
-        f" --parts {RESULTS.collected}"
-        " --pins {params.pins:q} --arms {params.arms:q}"
-        f" --models {RESULTS.models} --trained {RESULTS.trained}"
-        f" --benchmarks {RESULTS.benchmarks} --jobs {RESULTS.job_records()}"
-        f" --tables {RESULTS.tables}"
-        " 2> {log:q}"
+        "python {input.script:q} --study {params.study:q} --arms {params.arms:q}"
+        " --pins {params.pins:q} 2> {log:q}"

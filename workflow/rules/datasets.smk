@@ -3,7 +3,6 @@
 from ptft.audit.tokenizers import tokenizer_wanted
 
 CHECKED = [RESULTS.scored_check(dataset) for dataset in GRID.datasets]
-TRAININGS = slices.checked_trainings(GRID)
 CHECKS = ["audit_splits", "audit_prompts"]
 AUDITS = [*CHECKS, *(["self_text"] if GRID.self_texts else [])]
 
@@ -11,7 +10,7 @@ AUDITS = [*CHECKS, *(["self_text"] if GRID.self_texts else [])]
 rule prepare_split:
     input:
         script=ancient_program("prepare_split"),
-        source=split_source,
+        source=INPUTS.split_source,
     output:
         examples=RESULTS.split("{dataset}", "{split}"),
         audit=RESULTS.split_audit("{dataset}", "{split}"),
@@ -25,7 +24,7 @@ rule prepare_split:
         "../../envs/environment.yaml"
     params:
         spec=slice_of("prepare_split", slices.split_slice, "dataset", "split"),
-        rows=source_read,
+        rows=INPUTS.source_read,
         root=STUDY.root or paths.HUB,
     message:
         "Prepare {wildcards.dataset} ({wildcards.split})"
@@ -41,7 +40,7 @@ rule prepare_split:
 rule prepare_task:
     input:
         script=ancient_program("prepare_task"),
-        source=task_source,
+        source=INPUTS.task_source,
     output:
         examples=RESULTS.split("{dataset}", "test"),
         audit=RESULTS.split_audit("{dataset}", "test"),
@@ -92,7 +91,7 @@ rule check_scored:
     input:
         script=ancient_program("check_data"),
         tokenizer=RESULTS.tokenizer,
-        splits=scored_splits,
+        splits=INPUTS.scored_splits,
     output:
         RESULTS.scored_check("{dataset}"),
     log:
@@ -115,16 +114,13 @@ use rule check_scored as check_trained with:
     input:
         script=ancient_program("check_data"),
         tokenizer=RESULTS.tokenizer,
-        splits=lambda wildcards: [
-            *trained_splits(TRAININGS[wildcards.training]),
-            *begun_from(TRAININGS[wildcards.training]),
-        ],
+        splits=INPUTS.checked_splits,
     output:
         RESULTS.trained_check("{training}"),
     log:
         RESULTS.log("check_trained", "{training}"),
     wildcard_constraints:
-        training=one_of(TRAININGS),
+        training=one_of(INPUTS.trainings),
     localrule: True  # Snakemake's `use rule` does not hand this on
     params:
         plan=slice_of("check_trained", slices.trained_slice, "training"),
@@ -137,7 +133,7 @@ rule collect_checks:
     input:
         script=program("collect_checks"),
         modules=library("audit/tables"),
-        checks=[*CHECKED, *map(RESULTS.trained_check, TRAININGS)],
+        checks=[*CHECKED, *map(RESULTS.trained_check, INPUTS.trainings)],
         tokenizer=RESULTS.tokenizer,
         examples=[RESULTS.split(dataset, split) for dataset, split in GRID.splits()],
     output:

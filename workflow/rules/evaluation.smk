@@ -32,10 +32,10 @@ METRICS = list(GRID.fetched_metrics())
 rule evaluate_model:
     input:
         script=ancient_program("evaluate_model"),
-        model=evaluated_model,
-        snapshots=snapshots_of,
-        merged=lambda wildcards: GRID.merged_with(wildcards.checkpoint, wildcards.arm),
-        checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
+        model=INPUTS.model,
+        snapshots=INPUTS.snapshots,
+        merged=INPUTS.merged,
+        checkpoint=INPUTS.checkpoint,
         splits=RESULTS.digests,
         metrics=ancient(METRICS),
     output:
@@ -58,7 +58,7 @@ rule evaluate_model:
         slurm_extra=RESOURCES.early_signal(),
     params:
         plan=slice_of("evaluate_model", slices.evaluation_slice, "arm"),
-        weights=lambda wildcards: weights_read(wildcards.checkpoint, wildcards.arm),
+        weights=lambda wildcards: INPUTS.weights_read(wildcards.checkpoint, wildcards.arm),
     message:
         "Evaluate {wildcards.checkpoint} {wildcards.arm}"
     shell:
@@ -76,7 +76,7 @@ rule evaluate_model:
 
 rule evaluation:
     input:
-        scored_models,
+        SCORED,
 
 
 # What the queue would meet, in a minute, before a study is submitted: it always runs.

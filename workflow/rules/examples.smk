@@ -24,13 +24,12 @@ rule write_examples:
     params:
         plan=slice_of("evaluate_model", slices.evaluation_slice),
         settings=analysis_slice,
-        titles=titles_slice,
+        wording=wording_slice,
         seed=STUDY.data.seed,
-        language=STUDY.report.language,
     message:
         "Look at single examples"
     shell:
         "python {input.script:q} --cells {input.cells:q} --arms {input.arms:q}"
-        " --plan {params.plan:q} --settings {params.settings:q} --titles {params.titles:q}"
+        " --plan {params.plan:q} --settings {params.settings:q} --wording {params.wording:q}"
         f" --evaluations {RESULTS.evaluations} --data {RESULTS.datasets}"
-        " --seed {params.seed} --language {params.language} --output {output:q} 2> {log:q}"
+        " --seed {params.seed} --output {output:q} 2> {log:q}"

@@ -7,17 +7,9 @@ if GRID.self_texts:
     rule write_self_text:
         input:
             script=ancient_program("write_self_text"),
-            checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
-            prompts=lambda wildcards: [
-                RESULTS.split(name, "train")
-                for name in [GRID.self_texts[wildcards.text].prompts]
-                if name
-            ],
-            checks=lambda wildcards: [
-                RESULTS.trained_check(name)
-                for name, arm in TRAININGS.items()
-                if GRID.self_text_of(arm.name) == wildcards.text
-            ],
+            checkpoint=INPUTS.checkpoint,
+            prompts=INPUTS.text_prompts,
+            checks=INPUTS.text_checks,
         output:
             RESULTS.self_text("{checkpoint}", "{text}"),
         log:
@@ -38,7 +30,7 @@ if GRID.self_texts:
             slurm_extra=RESOURCES.early_signal(),
         params:
             settings=slice_of("write_self_text", slices.self_text_slice, "text"),
-            weights=lambda wildcards: weights_read(wildcards.checkpoint, "base"),
+            weights=lambda wildcards: INPUTS.weights_read(wildcards.checkpoint, "base"),
             prompts=lambda wildcards, input: (f"--prompts {input.prompts}" if input.prompts else ""),
         message:
             "Let {wildcards.checkpoint} write text for its replay"
@@ -54,7 +46,7 @@ if GRID.self_texts:
         input:
             script=program("collect_self_text"),
             modules=library("training/self_text"),
-            texts=self_texts,
+            texts=INPUTS.texts,
         output:
             RESULTS.table("self_text"),
             RESULTS.table("self_text", "csv"),
@@ -74,20 +66,19 @@ if GRID.self_texts:
 SNAPSHOTS = f" --snapshots {' '.join(points)}" if (points := written(GRID.snapshots)) else ""
 
 
+TUNED = directory(RESULTS.tuned("{checkpoint}", "{arm}"))
+
+
 rule finetune_model:
     input:
         script=ancient_program("finetune_model"),
-        checkpoint=lambda wildcards: GRID.trained_from(wildcards.checkpoint, wildcards.arm),
-        train=lambda wildcards: [
-            *trained_splits(GRID.arms[wildcards.arm]),
-            *self_text(wildcards),
-        ],
-        check=lambda wildcards: RESULTS.trained_check(
-            slices.check_of(GRID, GRID.arms[wildcards.arm])
-        ),
-        finished=finished_training,
+        checkpoint=INPUTS.trained_from,
+        train=INPUTS.training_files,
+        check=INPUTS.training_check,
+        finished=INPUTS.finished_training,
     output:
-        tuned_folder(RESULTS.tuned("{checkpoint}", "{arm}")),
+        # It goes when it is scored, if the study keeps no models.
+        TUNED if STUDY.keep_models else temp(TUNED),
     log:
         RESULTS.log("finetune_model", "{checkpoint}", "{arm}"),
     benchmark:
@@ -98,9 +89,11 @@ rule finetune_model:
         "../../envs/environment.yaml"
     threads: STUDY.compute.threads
     resources:
-        gpu=lambda wildcards: 0 if left_on_the_way(wildcards) else STUDY.compute.gpus,
+        gpu=lambda wildcards: 0 if INPUTS.left_on_the_way(wildcards) else STUDY.compute.gpus,
         gpu_model=lambda wildcards, attempt: (
-            None if left_on_the_way(wildcards) else RESOURCES.finetune_gpu(wildcards.arm, attempt)
+            None
+            if INPUTS.left_on_the_way(wildcards)
+            else RESOURCES.finetune_gpu(wildcards.arm, attempt)
         ),
         nodes=1,
         mem_mb=lambda wildcards, attempt: RESOURCES.finetune_memory(wildcards.arm, attempt),
@@ -108,10 +101,15 @@ rule finetune_model:
         slurm_extra=RESOURCES.early_signal(),
     params:
         settings=slice_of("finetune_model", slices.finetune_slice, "arm"),
-        weights=lambda wildcards: weights_read(
+        weights=lambda wildcards: INPUTS.weights_read(
             wildcards.checkpoint, GRID.arms[wildcards.arm].after or "base"
         ),
-        launcher=lambda wildcards, resources: launcher(resources.gpu),
+        # One process a GPU.
+        launcher=lambda wildcards, resources: (
+            f"torchrun --standalone --nproc-per-node={resources.gpu}"
+            if resources.gpu > 1
+            else "python"
+        ),
     message:
         "Fine-tune {wildcards.checkpoint} as {wildcards.arm}"
     shell:
@@ -130,10 +128,10 @@ if STUDY.adopt:
     rule adopt_model:
         input:
             script=ancient_program("adopt_model"),
-            checkpoint=lambda wildcards: GRID.checkpoint_folder(wildcards.checkpoint),
-            files=adopted_files,
+            checkpoint=INPUTS.checkpoint,
+            files=INPUTS.adopted_files,
         output:
-            directory(RESULTS.tuned("{checkpoint}", "{arm}")),
+            TUNED,
         log:
             RESULTS.log("adopt_model", "{checkpoint}", "{arm}"),
         wildcard_constraints:
@@ -143,7 +141,7 @@ if STUDY.adopt:
             "../../envs/environment.yaml"
         params:
             about=slice_of("adopt_model", slices.adopted_slice, "arm"),
-            source=lambda wildcards: adopted_source(wildcards.arm),
+            source=INPUTS.adopted_source,
         message:
             "Adopt {wildcards.arm} at {wildcards.checkpoint}"
         shell:
@@ -153,4 +151,4 @@ if STUDY.adopt:
 
 rule finetuning:
     input:
-        tuned_models,
+        INPUTS.tuned_models,

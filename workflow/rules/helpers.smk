@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ptft import paths
 from ptft.analysis.tables import TABLES
-from ptft.errors import locate
 from ptft.figures import FIGURES, drawn_together, figures_of
 from ptft.files import Slices
 from ptft.hub import TOKENS
@@ -28,8 +27,8 @@ shell.prefix(f"set -euo pipefail; export -n {HUB_TOKENS}; ")
 SCRIPTS = os.path.relpath(LIBRARY.parent / "scripts")
 CELLS = RESULTS.table("cells")
 REPLICATES = RESULTS.table("replicates")
-SLICES = Slices(RESULTS.slices, at_once=not workflow.is_main_process)
 CONTENTS = Contents(hash_files)
+SLICES = Slices(RESULTS.slices, at_once=not workflow.is_main_process)
 SHARED_SLICES = Slices(paths.SLICES, at_once=not workflow.is_main_process)
 
 
@@ -69,7 +68,9 @@ def slice_of(rule, content, *names, folder=SLICES):
     return file
 
 
-titles_slice = slice_of("titles", lambda study: study.titles)
+wording_slice = slice_of(
+    "wording", lambda study: {"language": STUDY.report.language, "titles": study.titles}
+)
 analysis_slice = slice_of("analysis", lambda study: dataclasses.asdict(study.study.analysis))
 
 

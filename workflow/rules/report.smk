@@ -43,14 +43,13 @@ rule compare_models:
         "../../envs/environment.yaml"
     params:
         settings=analysis_slice,
-        titles=titles_slice,
-        language=STUDY.report.language,
+        wording=wording_slice,
     message:
         "Compare the models"
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --suspicious {input.suspicious:q} --settings {params.settings:q}"
-        " --titles {params.titles:q} --language {params.language}"
+        " --wording {params.wording:q}"
         # Cells, where there are any: the page is made again when any of them is.
         f" --evaluations {RESULTS.evaluations} {ARMS_GIVEN}"
         " --output {output:q} 2> {log:q}"
@@ -87,9 +86,8 @@ rule make_report:
     conda:
         "../../envs/environment.yaml"
     params:
-        titles=titles_slice,
+        wording=wording_slice,
         shown=" ".join(FIGURES),
-        language=STUDY.report.language,
     message:
         "Write the report"
     shell:
@@ -97,5 +95,5 @@ rule make_report:
         f" --tables {RESULTS.tables} --figures {RESULTS.figures}"
         f" --records {RESULTS.trained} {RESULTS.models}"
         f" --scored {RESULTS.scored_models} --updates {RESULTS.update_ways}"
-        " --titles {params.titles:q} --language {params.language} --beside {input.beside:q}"
+        " --wording {params.wording:q} --beside {input.beside:q}"
         " --output {output.page:q} 2> {log:q}"

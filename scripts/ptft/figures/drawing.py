@@ -15,8 +15,7 @@ from ptft.figures import FIGURES
 from ptft.figures.axis import placed_on
 from ptft.figures.marks import name_series
 from ptft.figures.style import nothing_to_draw, save
-from ptft.files import read_slice
-from ptft.language import label, use
+from ptft.language import label, use_wording
 
 
 def draw(
@@ -74,8 +73,7 @@ def plot_figures(
     figures: list[str],
     tables_dir: Path,
     output_dir: Path,
-    titles: Path | None = None,
-    language: str = "en",
+    wording: Path | None = None,
     arms: Path | None = None,
 ) -> None:
     """Draw figures from the tables of a study.
@@ -84,11 +82,10 @@ def plot_figures(
         figures: their names
         tables_dir: folder of NAME.parquet
         output_dir: folder of the NAME.svg and NAME.png that are written
-        titles: names as people write them, JSON file
-        language: of the figures
+        wording: language and titles, JSON file
         arms: arms.parquet, for which settings are drawn
     """
-    use(language, read_slice(titles, dict[str, dict[str, str]]) if titles else {})
+    use_wording(wording)
     draw_figures(figures, tables_dir, output_dir, arms)
 
 

@@ -8,6 +8,7 @@ beside this module, `<code>.yaml`, English to translated.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,12 @@ def use(code: str = "en", titles: Mapping[str, Mapping[str, str]] | None = None)
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         labels = yaml.load((FOLDER / f"{code}.yaml").read_text(encoding="utf-8"), loader)
     _USED.code, _USED.labels, _USED.titles = code, labels, titles or {}
+
+
+def use_wording(file: Path | None) -> None:
+    """The same by a study's slice, ``{"language": "en", "titles": {…}}``; None for English."""
+    wording = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    use(wording.get("language", "en"), wording.get("titles"))
 
 
 def used() -> str:

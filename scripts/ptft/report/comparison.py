@@ -17,7 +17,7 @@ from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import hidden_labels
 from ptft.analysis.tuned_models import CHOSEN, with_chosen
 from ptft.files import read_slice
-from ptft.language import label, use
+from ptft.language import label, use_wording
 from ptft.report import rendering
 
 # Brewer's PuOr, as the figure `cross_evaluation` has it: orange is lost, purple gained.
@@ -40,10 +40,9 @@ def compare_models(
     evaluations: Path,
     suspicious: Path,
     settings: Path,
-    titles: Path,
+    wording: Path,
     output: Path,
     arms: Path | None = None,
-    language: str = "en",
 ) -> None:
     """Write the page on which any two models are compared.
 
@@ -53,13 +52,12 @@ def compare_models(
         evaluations: folder of cells' files
         suspicious: suspicious.parquet
         settings: of the analysis, JSON file
-        titles: names as people write them, JSON file
+        wording: language and titles, JSON file
         output: the page, HTML
         arms: arms.parquet, for what validation chooses
-        language: of the page
     """
     chosen = read_slice(settings, Settings)
-    use(language, read_slice(titles, dict[str, dict[str, str]]))
+    use_wording(wording)
     table = pl.read_parquet(cells)
     scores = Scores.build(table, pl.scan_parquet(replicates))
     trained = pl.read_parquet(arms) if arms else None

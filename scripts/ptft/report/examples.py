@@ -27,7 +27,7 @@ from ptft.analysis.settings import Settings
 from ptft.data.jsonl import read_all, read_examples
 from ptft.evaluation.cells import CellRequest, EvaluationPlan, cell_shots, cells_of_plan
 from ptft.files import read_slice
-from ptft.language import use
+from ptft.language import use_wording
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
 from ptft.report import rendering
 
@@ -42,12 +42,11 @@ def write_examples(
     arms: Path,
     plan: Path,
     settings: Path,
-    titles: Path,
+    wording: Path,
     evaluations: Path,
     data: Path,
     seed: int,
     output: Path,
-    language: str = "en",
 ) -> None:
     """Write the page of single examples: learned, forgotten, changed by the prompt format.
 
@@ -56,19 +55,18 @@ def write_examples(
         arms: arms.parquet
         plan: what is scored, JSON file
         settings: of the analyses, JSON file
-        titles: names as people write them, JSON file
+        wording: language and titles, JSON file
         evaluations: folder of the evaluations
         data: folder of prepared datasets
         seed: of the draws
         output: the page, HTML
-        language: of the page
     """
     asked = cells_of_plan(read_slice(plan, EvaluationPlan))
     table = pl.read_parquet(cells)
     reader = cells_reader(table, evaluations, {cell.dataset: cell.labels for cell in asked})
     chosen = read_slice(settings, Settings)
     picked = pick_examples(table, pl.read_parquet(arms), chosen, reader, seed)
-    use(language, read_slice(titles, dict[str, dict[str, str]]))
+    use_wording(wording)
     page = examples_page(examples_data(picked, asked, data), seed)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")

@@ -326,12 +326,14 @@ class Grid:
             return str(Path(source.path) / checkpoint)
         return paths.pretrained(self.study.model, checkpoint)
 
+    def model_folder(self, checkpoint: str, arm: str) -> str:
+        """Model folder of an arm: the checkpoint itself, or what a training made of it."""
+        tuned = self.arms[arm].method is not None
+        return self.results.tuned(checkpoint, arm) if tuned else self.checkpoint_folder(checkpoint)
+
     def trained_from(self, checkpoint: str, arm: str) -> str:
         """Model folder that a training begins from: the checkpoint, or the link before it."""
-        after = self.arms[arm].after
-        return (
-            self.results.tuned(checkpoint, after) if after else self.checkpoint_folder(checkpoint)
-        )
+        return self.model_folder(checkpoint, self.arms[arm].after or BASE)
 
     def fetched_splits(self) -> dict[str, dict]:
         """Folder -> what is looked up on the Hub for it (:meth:`split_on_hub`)."""

@@ -20,11 +20,9 @@ import polars as pl
 import yaml
 
 from ptft import language, paths
-from ptft.analysis.collect import Parts, find_cells
-from ptft.analysis.costs import read_costs
-from ptft.analysis.csv_tables import write_csv, write_table
+from ptft.analysis.csv_tables import write_table
+from ptft.analysis.first_tables import write_first_tables
 from ptft.analysis.tables import analyse
-from ptft.analysis.tuned_models import arms
 from ptft.figures import FigureSpec, figures_of
 from ptft.figures.drawing import draw_figures
 from ptft.files import as_file, as_read
@@ -36,10 +34,6 @@ from ptft.study.slices import arms_slice, collection_slice, resolved_study
 log = logging.getLogger(__name__)
 
 AUDITS = ("audit_splits", "audit_prompts", "self_text")
-
-
-class NothingYetError(RuntimeError):
-    """The study has no cell yet."""
 
 
 @dataclass(frozen=True)
@@ -96,25 +90,11 @@ class Preview:
         """Write cells, replicates, arms, costs and audits so far; returns each model's cells."""
         study = as_read(collection_slice(self.grid))
         fill_in(study["checkpoints"], self._pins(self.grid.fetched_checkpoints()))
-        evaluations = self.folder / self.grid.results.evaluations
-        found = find_cells(study, evaluations, self._is_scored)
-        if not found.models:
-            raise NothingYetError(
-                f"{evaluations}: none of the study's {len(found.missing):,} cells is there yet; "
-                "look again when a first model is evaluated"
-            )
-        self.tables.mkdir(parents=True, exist_ok=True)
-        parts = Parts(study, found, evaluations, self.output / "collected")
-        parts.refresh()
-        cells = parts.cells()
-        cells.write_parquet(self.tables / "cells.parquet")
-        write_csv(cells, self.tables / "cells.csv")
-        parts.write_replicates(self.tables / "replicates.parquet")
-        write_csv(found.missing, self.tables / "missing.csv")
-        write_table(self._arms(), self.tables / "arms.parquet")
-        root = self.folder / self.grid.results.root
-        costs = read_costs(root / "benchmarks", self.folder / self.grid.results.job_records())
-        write_csv(costs, self.tables / "costs.csv")
+        models = as_read(arms_slice(self.grid))
+        parts = self.output / "collected"
+        found, _ = write_first_tables(
+            study, models, self.tables, parts, self.folder, self._is_scored
+        )
         for name in AUDITS:
             if (made := self.folder / self.grid.results.table(name)).exists():
                 write_table(pl.read_parquet(made), self.tables / f"{name}.parquet")
@@ -123,13 +103,6 @@ class Preview:
     def _is_scored(self, checkpoint: str, arm: str) -> bool:
         """Cells without a record do not count: they may be of an earlier model."""
         return (self.folder / self.grid.results.scored_model(checkpoint, arm)).exists()
-
-    def _arms(self) -> pl.DataFrame:
-        study = as_read(arms_slice(self.grid))
-        models, records = (
-            self.folder / place for place in (self.grid.results.models, self.grid.results.trained)
-        )
-        return arms(study, models, records)
 
     def _analyse(self) -> None:
         settings = self.output / "analysis.json"

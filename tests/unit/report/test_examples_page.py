@@ -85,10 +85,10 @@ def test_a_prompt_of_partial_scoring_has_a_blank_and_long_texts_no_middle():
 def test_a_study_in_which_nothing_changes_has_a_page_that_says_so(tmp_path, language):
     import polars as pl
 
-    arguments = example_study.write(tmp_path)
+    arguments = example_study.write(tmp_path, language=language)
     cells = pl.read_parquet(tmp_path / "cells.parquet")
     cells.filter(arm="base").write_parquet(tmp_path / "cells.parquet")
     output = tmp_path / "x.html"
-    write_examples.main([*arguments, "--language", language, "--output", str(output)])
+    write_examples.main([*arguments, "--output", str(output)])
     said = {"en": "No example changed.", "ja": "変化した例はない。"}[language]
     assert said in output.read_text() and f'<html lang="{language}">' in output.read_text()

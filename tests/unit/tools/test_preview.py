@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 import preview_study
+from ptft.analysis.first_tables import NothingYetError
 from ptft.evaluation.records import write_cells_record
 from ptft.paths import Results
 from ptft.runtime.locks import lock_study
-from ptft.tools.preview import NothingYetError, Preview
+from ptft.tools.preview import Preview
 
 
 def score(grid, folder: Path, checkpoint: str, arm: str, recorded: bool = True) -> None:
