@@ -146,8 +146,8 @@ class Results:
         self.comparison = f"{self.root}/comparison.html"
         self.preview = f"{self.root}/preview"
         self.preview_page = f"{self.preview}/report.html"
-        # Model cards; all that tables, figures and pages are made from, and with them, in one file.
-        self.exported, self.archive = f"{self.root}/export", f"{self.root}/{study}.tar.gz"
+        # All that tables, figures and pages are made from, and with them, in one file.
+        self.archive = f"{self.root}/{study}.tar.gz"
         self.benchmarks = f"{self.root}/benchmarks"
 
     def split(self, dataset: str, split: str) -> str:

@@ -1,7 +1,5 @@
 # From per-example files to the cells table, and what it cost.
 LEFT_OUT = RESULTS.table("missing", "csv")
-# What cards of its models say, for an export.
-ABOUT = slice_of("export_study", slices.export_slice)
 
 
 # A model's files are read once, so all is collected whenever anything is.

@@ -3,7 +3,7 @@ rule export:
     input:
         script=program("export_study"),
         scored=SCORED,
-        modules=library("study/finished", "report/export"),
+        modules=library("study/finished"),
         study=RESULTS.resolved,
         cells=[CELLS, RESULTS.table("cells", "csv"), REPLICATES, LEFT_OUT, COSTS],
         tables=[RESULTS.table(name, suffix) for name in TABLES for suffix in ("parquet", "csv")],
@@ -16,7 +16,6 @@ rule export:
         page=[RESULTS.report, *(RESULTS.table("findings", kind) for kind in ("parquet", "csv"))],
     output:
         archive=RESULTS.archive,
-        exported=[directory(RESULTS.exported)] if ABOUT else [],
     log:
         RESULTS.log("export"),
     localrule: True
@@ -24,11 +23,10 @@ rule export:
         "../../envs/environment.yaml"
     params:
         study=RESULTS.study,
-        about=lambda wildcards: f"--about {ABOUT(wildcards)}" if ABOUT else "",
         files=lambda wildcards, input: input[1 + len(input.scored) + len(input.modules) :],
     message:
         "Put the study into {output.archive}"
     shell:
-        "python {input.script:q} --study {params.study} --files {params.files:q} {params.about}"
+        "python {input.script:q} --study {params.study} --files {params.files:q}"
         f" --results {RESULTS.root} --models {RESULTS.models} --records {RESULTS.trained}"
         " --output {output.archive:q} 2> {log:q}"

@@ -7,7 +7,6 @@ AUDITS = [
 ]
 LEFT_OUT = [RESULTS.table(name, "csv") for name in ("missing", "unknown")]
 LEFT_OUT = [file for file in LEFT_OUT if file in READ]
-ABOUT = None  # no models to write cards for
 EXAMPLES = []  # no answers to look at
 SCORED = []  # no records of cells
 PINS = []  # nothing is fetched

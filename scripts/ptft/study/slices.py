@@ -243,18 +243,6 @@ def arms_slice(grid: Grid) -> dict:
     return {"checkpoints": infos, "arms": arms, "sweeps": sweeps}
 
 
-def export_slice(grid: Grid) -> dict:
-    """Facts of the model cards besides the scores."""
-    return {
-        "repository": getattr(grid.model.source, "repository", None),
-        "settings": {
-            name: finetune_slice(grid, name)["settings"]
-            for name, arm in grid.arms.items()
-            if arm.trained
-        },
-    }
-
-
 def resolved_study(grid: Grid) -> dict:
     """The whole study with everything it names, as plain data."""
     used = {grid.family(d) for d in grid.datasets} | {grid.task_family[t] for t in grid.tasks}
