@@ -25,8 +25,6 @@ from ptft.analysis.statistics import (
     smallest_detectable,
 )
 
-# Up to here the distribution of Kendall's S is counted; further on it is close to normal.
-EXACT_CHECKPOINTS = 30
 # Two checkpoints are nearly the same if one has fewer than 1 % more tokens.
 SAME = 1.01
 
@@ -195,17 +193,12 @@ def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
 
     The null is that the values are exchangeable: all orders are equally likely. (The steps of a
     driftless random walk are exchangeable, its values are not.) The p-value is exact, ties
-    included, up to ``EXACT_CHECKPOINTS`` values: the number of inversions of a random order is a
+    included: the number of inversions of a random order is a
     sum of independent Mann-Whitney statistics, one per group of equal values (the q-multinomial
     coefficient, MacMahon 1913). A constant or single value has no trend: tau 0, p 1.
     """
     if len(set(values)) < 2:
         return 0.0, 1.0
-    if len(values) > EXACT_CHECKPOINTS:
-        from scipy.stats import kendalltau
-
-        found = kendalltau(range(len(values)), values)
-        return float(found.statistic), float(found.pvalue)
     counts = _inversion_counts(tuple(sorted(Counter(values).values())))
     pairs = len(counts) - 1  # of different values
     inversions = sum(a > b for i, a in enumerate(values) for b in values[i + 1 :])

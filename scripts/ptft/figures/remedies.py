@@ -41,25 +41,14 @@ def draw_tradeoff(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One row of panels per task, one panel per checkpoint; up: gain, right: what is kept."""
     table = tables["tradeoff"].with_columns(method_name())
     labels = in_order(table["label"].unique().to_list())
-    tasks = table["train_task"].unique().sort().to_list()
-    shown = spread_evenly(table["index"].unique().sort().to_list())
-    figure, axes = panels(
-        len(tasks) * len(shown), len(shown), height=1.75 if len(labels) <= FEW else 2.8
-    )
-    for at, ax in enumerate(axes):
-        task, index = tasks[at // len(shown)], shown[at % len(shown)]
-        rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
+    figure, axes, parts = task_panels(table, 1.75 if len(labels) <= FEW else 2.8)
+    columns = len(axes) // table["train_task"].n_unique()
+    for ax, rows in zip(axes, parts, strict=True):
         _panel(ax, rows, labels)
-        if len(rows):
-            title = language.label("{task}, {checkpoint}")
-            ax.set_title(
-                title.format(task=language.task(task), checkpoint=checkpoint_labels(rows)[0])
-            )
         ax.set_xlabel(language.label("change elsewhere (0: all kept)"))
         ax.set_ylabel(language.label("gain on the task") if len(rows) else "")
-        ax.set_visible(len(rows) > 0)
-    _share_scales(axes, len(shown))
-    outer_labels(axes, len(shown))
+    _share_scales(axes, columns)
+    outer_labels(axes, columns)
     legend_below(figure, axes, columns=3)
     below = language.label(
         "Upwards: tuned minus base on the task's own test sets. To the right: relative change on "
@@ -68,6 +57,23 @@ def draw_tradeoff(tables: Mapping[str, pl.DataFrame]) -> Figure:
     )
     headline(figure, _found_front(table), below)
     return figure
+
+
+def task_panels(
+    table: pl.DataFrame, height: float
+) -> tuple[Figure, list[Axes], list[pl.DataFrame]]:
+    """A row of panels per task, a panel per checkpoint, of at most ``MOST``; and their rows."""
+    tasks = table["train_task"].unique().sort().to_list()
+    shown = spread_evenly(table["index"].unique().sort().to_list())
+    figure, axes = panels(len(tasks) * len(shown), len(shown), height)
+    parts = [table.filter(train_task=task, index=index) for task in tasks for index in shown]
+    for ax, rows in zip(axes, parts, strict=True):
+        ax.set_visible(len(rows) > 0)
+        if len(rows):
+            where = {"task": language.task(rows["train_task"][0])}
+            title = language.label("{task}, {checkpoint}")
+            ax.set_title(title.format(**where, checkpoint=checkpoint_labels(rows)[0]))
+    return figure, axes, parts
 
 
 def _found_front(table: pl.DataFrame) -> str:

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptft import language
-from ptft.figures.axis import checkpoint_labels
 from ptft.figures.marks import curve, legend_below, outer_labels, within_bounds
-from ptft.figures.remedies import spread_evenly
-from ptft.figures.style import GREY, headline, panels
+from ptft.figures.remedies import task_panels
+from ptft.figures.style import GREY, headline
 
 NAME = ["method", "setting"]
 
@@ -23,26 +22,17 @@ def draw_along_finetuning(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
     if table.is_empty():
         return None
     trainings = table.select(NAME).unique(maintain_order=True).rows()
-    tasks = table["train_task"].unique().sort().to_list()
-    shown = spread_evenly(table["index"].unique().sort().to_list())
-    figure, axes = panels(len(tasks) * len(shown), len(shown), height=1.75)
-    for at, ax in enumerate(axes):
-        task, index = tasks[at // len(shown)], shown[at % len(shown)]
-        rows = table.filter(pl.col("train_task") == task, pl.col("index") == index)
+    figure, axes, parts = task_panels(table, 1.75)
+    for ax, rows in zip(axes, parts, strict=True):
         for number, training in enumerate(trainings):
             same = (pl.col(k).eq_missing(pl.lit(v)) for k, v in zip(NAME, training, strict=True))
             _lines(ax, rows.filter(*same), ", ".join(filter(None, training)), number)
         ax.axhline(0, color=GREY, linewidth=0.6)
-        if len(rows):
-            title = language.label("{task}, {checkpoint}")
-            ax.set_title(
-                title.format(task=language.task(task), checkpoint=checkpoint_labels(rows)[0])
-            )
         ax.set_xlim(0, 1.03)
         within_bounds(ax)
         ax.set_xlabel(language.label("share of the fine-tuning"))
         ax.set_ylabel(language.label("change"))
-    outer_labels(axes, len(shown))
+    outer_labels(axes, len(axes) // table["train_task"].n_unique())
     legend_below(figure, axes, columns=4)
     below = language.label(
         "Solid: tuned minus base on the task's own test sets. Dashed: relative change on other "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ptft.analysis.tables.remedies import points_of
 from ptft.models.snapshots import SNAPSHOT, update_of
 
 TRAINING = [*CHECKPOINT, "train_task", "method", "swept", "setting"]
+RUN = ["checkpoint", "train_task", "method", "setting"]
 MEASURES = ("gain", "kept", "later_gain", "later_kept")
 
 
@@ -68,36 +70,34 @@ def exchange(scores: Scores, settings: Settings) -> pl.DataFrame:
     points = points_of(scores, settings)
     table = _placed(points.table, scores.arms)
     rates = _learning_rates(scores.arms)
-    found = []
-    curves: dict[tuple, list[tuple[Any, ...]]] = {}
+    trainings = []
     for key, own in table.group_by(TRAINING, maintain_order=True):
         own = own.sort("update", "point", nulls_last=True)
-        rows = own["row"].to_list()
-        gain, kept = points.gain.values[rows], points.kept.values[rows]
-        about = dict(zip(TRAINING, key, strict=True))
-        place = (about["checkpoint"], about["train_task"], about["method"])
-        rate = rates.get((*place, about["setting"]))
         if own["point"].null_count() == 1:
-            found.append((about, len(rows), rate, place, gain, kept))
-            if len(rows) > 1 and rate is not None and about["swept"] in (None, "lr"):
-                curves.setdefault(place, []).append((rate, about["setting"], gain, kept))
+            about = dict(zip(TRAINING, key, strict=True))
+            rate = rates.get(tuple(about[name] for name in RUN))
+            rows = own["row"].to_list()
+            trainings.append((about, rate, points.gain.values[rows], points.kept.values[rows]))
+    highest: dict[tuple, tuple] = {}
+    for about, rate, gain, kept in trainings:
+        place = tuple(about[name] for name in RUN[:-1])
+        if len(gain) > 1 and rate is not None and about["swept"] in (None, "lr"):
+            highest[place] = max(
+                highest.get(place, (0.0,)), (rate, about["setting"], gain, kept), key=itemgetter(0)
+            )
     versions = points.gain.values.shape[1]
+    unknown = np.full(versions, np.nan)
     rows, slopes, besides = [], [], []
-    for about, count, rate, place, gain, kept in found:
-        best = max(curves.get(place, [(None,) * 4]), key=lambda one: one[0])
-        highest, against, highest_gain, highest_kept = best
-        compared = highest is not None and rate is not None and rate < highest
-        if count == 1 and not compared:
+    for about, rate, gain, kept in trainings:
+        other = highest.get(tuple(about[name] for name in RUN[:-1]))
+        if rate is None or about["swept"] not in (None, "lr") or other and rate >= other[0]:
+            other = None
+        if other is None and len(gain) == 1:
             continue
-        alike = compared and about["swept"] in (None, "lr")
-        rows.append({**about, "points": count, "lr": rate, "against": against if alike else None})
-        slopes.append(slope_of(gain, kept) if count > 1 else np.full(versions, np.nan))
-        beside = (
-            kept[-1] - kept_at(highest_gain, highest_kept, gain[-1])
-            if alike
-            else np.full(versions, np.nan)
-        )
-        besides.append(beside)
+        against = other[1] if other else None
+        rows.append({**about, "points": len(gain), "lr": rate, "against": against})
+        slopes.append(slope_of(gain, kept) if len(gain) > 1 else unknown)
+        besides.append(kept[-1] - kept_at(other[2], other[3], gain[-1]) if other else unknown)
     schema: dict[str, Any] = {name: table.schema[name] for name in TRAINING}
     schema |= {"points": pl.Int64, "lr": pl.Float64, "against": pl.String}
     made = pl.DataFrame(rows, schema)
@@ -111,8 +111,7 @@ def _learning_rates(arms: pl.DataFrame | None) -> dict[tuple, float]:
     """Checkpoint, task, method and setting -> learning rate, where the arms are known."""
     if arms is None or "lr" not in arms.columns:
         return {}
-    by = ["checkpoint", "train_task", "method", "setting"]
-    return {tuple(key): rate for *key, rate in arms.select(*by, "lr").rows()}
+    return {tuple(key): rate for *key, rate in arms.select(*RUN, "lr").rows()}
 
 
 def slope_of(gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -142,17 +141,16 @@ def kept_at(gain: np.ndarray, kept: np.ndarray, least: np.ndarray) -> np.ndarray
 
 def _placed(points: pl.DataFrame, arms: pl.DataFrame | None) -> pl.DataFrame:
     """Finished models and their snapshots, numbered in ``row``, and where on the way they are."""
-    by = ["checkpoint", "train_task", "method", "setting"]
     lengths = {}
     if arms is not None:
         lengths = {
-            tuple(key): n for *key, n in arms.select(*by, "n_updates").rows() if n is not None
+            tuple(key): n for *key, n in arms.select(*RUN, "n_updates").rows() if n is not None
         }
     own = points.with_row_index("row").filter(
         pl.col("derived").is_null() | (pl.col("derived") == SNAPSHOT)
     )
     updates, shares = [], []
-    for *key, point in own.select(*by, "strength").rows():
+    for *key, point in own.select(*RUN, "strength").rows():
         whole = lengths.get(tuple(key))
         update = whole
         if point is not None and (whole is not None or point >= 1):
