@@ -146,6 +146,8 @@ def test_the_end_of_text_of_early_checkpoints_is_mended():
 def test_what_transformers_cannot_do_is_refused():
     with pytest.raises(HubError, match="include_bias is True, expected False"):
         to_config({**NATIVE, "include_bias": True})
+    with pytest.raises(HubError, match="are 'rms', False, None, expected 'default' and False, or"):
+        to_config({**NATIVE, "layer_norm_type": "rms"})
 
 
 def test_weights_that_do_not_fit_are_named():
@@ -217,8 +219,3 @@ def test_a_native_model_of_the_hub_is_converted_as_it_is_fetched(hub, tmp_path, 
     assert pin.differences(target).keys() == {"model.safetensors"}
     fetch(pin, target, check_checkpoint)
     assert pin.differences(target) == {}
-
-
-def test_settings_that_no_model_of_transformers_has_are_named():
-    with pytest.raises(HubError, match="are 'rms', False, None, expected 'default' and False, or"):
-        to_config({**NATIVE, "layer_norm_type": "rms"})

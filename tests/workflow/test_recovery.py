@@ -69,24 +69,6 @@ def test_kill_in_the_middle_of_evaluation(finished, tmp_path):
     assert cells(finished).equals(before)
 
 
-def test_a_cell_that_always_fails_costs_itself_alone(finished):
-    """The others are kept; after the mend that one is computed, and the tables are the same."""
-    before = cells(finished)
-    _, store = give_up_cells(finished)
-    there, scoring = set(store.rglob("*.parquet")), "scripts/ptft/evaluation/scoring.py"
-    begin = "    results = CellResults()\n    rows ="
-    failing = f"    if cell.dataset == 'pocket_summary':\n        raise ValueError\n{begin}"
-    finished.edit(scoring, begin, failing)
-    output = finished.snakemake("tables", fails=True)
-    assert "pocket_summary.default.0shot failed: ValueError" in output
-    assert len(set(store.rglob("*.parquet")) - there) == 18 - 4
-    finished.edit(scoring, failing, begin)
-    finished.snakemake("tables")
-    *_, last = attempts(finished, "evaluate_model/step4/base")
-    assert (last.cells, last.reused, last.status) == (18, 14, 0)
-    assert cells(finished).equals(before)
-
-
 def test_kill_in_the_middle_of_finetuning(finished, tmp_path):
     """The resumed run ends with the weights of an undisturbed one, bit for bit."""
     finished.edit("study.yaml", "{epochs: 1,", "{epochs: 10, save_steps: 20,")

@@ -9,16 +9,7 @@ from ptft.analysis.statistics import (
     bootstrap_means,
     normal_replicates,
     percentile_interval,
-    resampling_weights,
 )
-
-
-def test_weights_are_counts_of_a_resample():
-    chunks = list(resampling_weights(7, 25, seed=0))
-    weights = np.concatenate(chunks)
-    assert weights.shape == (25, 7)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    np.testing.assert_allclose(weights * 7, np.rint(weights * 7))
 
 
 def test_bootstrap_agrees_with_scipy():

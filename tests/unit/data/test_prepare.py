@@ -64,11 +64,6 @@ def test_scores_are_divided_at_the_threshold():
     assert audit["dropped"] == {"no gold label": 1}
 
 
-def test_hidden_labels_are_refused():
-    with pytest.raises(DatasetError, match=r"no row of split 'test' .*\(2 rows: 2 with no gold"):
-        prepare([row(-1), row(-1)], spec(NLI), "nli-test")
-
-
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("column", ["text_a", "label"])
 def test_what_is_no_number_is_refused_with_its_row(number, column):

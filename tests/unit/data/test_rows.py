@@ -425,15 +425,3 @@ def test_prepare_split_writes_examples_and_audit_and_tells_warnings(root, capsys
 def test_hidden_labels_are_refused(root, capsys):
     run(root, "test", "x", "y")
     assert "hidden test labels are published as -1" in capsys.readouterr().err
-
-
-def test_digests_of_all_checks_are_put_together(tmp_path):
-    import digest_splits
-
-    found = {"nli": {"shots": "a", "test": "b"}, "qa": {"test": "c"}}
-    for name, digests in found.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps({"digests": digests}))
-    argv = ["--checks", str(tmp_path), "--datasets", *found]
-    digest_splits.main([*argv, "--output", str(tmp_path / "out.json")])
-    together = json.loads((tmp_path / "out.json").read_text())
-    assert together == {"nli/shots": "a", "nli/test": "b", "qa/test": "c"}

@@ -4,7 +4,7 @@ import pytest
 from small_study import edit
 
 from ptft.study import StudyError
-from ptft.study.arms import changed, swept, swept_values, value_of
+from ptft.study.arms import swept, swept_values
 from ptft.study.slices import (
     check_of,
     checked_trainings,
@@ -96,17 +96,6 @@ def test_a_share_of_nothing_is_no_replay(read):
 )
 def test_names_hold_the_shortest_number_that_is_the_value(value, name):
     assert swept({"lr": [value]}) == [(name, {"lr": value})]
-
-
-def test_a_setting_inside_another_one_is_swept_by_a_dotted_key():
-    assert swept({"replay.share": [0.05]}) == [("share0.05", {"replay.share": 0.05})]
-    assert changed({"lr": 1.0, "replay": {"share": 0.1, "text": "c4"}}, {"replay.share": 0.5}) == {
-        "lr": 1.0,
-        "replay": {"share": 0.5, "text": "c4"},
-    }
-    assert changed({"replay": None}, {"replay.share": 0.5}) == {"replay": {"share": 0.5}}
-    assert value_of({"replay": {"share": 0.5}}, "replay.share") == 0.5
-    assert value_of({"replay": None}, "replay.share") is None
 
 
 def test_remedies_against_forgetting_are_swept(read):
