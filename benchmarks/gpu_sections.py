@@ -101,7 +101,7 @@ def trainer_of(
     model = chosen.prepare(build(kind, small), settings)
     chosen.lighten(model, torch.bfloat16)
     examples = examples_of(task, 6000 if not small else 64)
-    trainer = Trainer(Run(model, examples, [], settings, settings.lr, 0, Devices(CUDA), way=way))
+    trainer = Trainer(Run(model, examples, [], settings, 0, Devices(CUDA), way=way))
     trainer.model.train()
     return trainer
 

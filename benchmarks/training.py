@@ -108,7 +108,7 @@ def time_packed(subject: Subject, examples: list[Example], device: torch.device)
     """Time of all updates after the warm-up with this project's loop."""
     settings = TrainingSettings(epochs=1, batch_size=BATCH, lr=2e-6)
     model, data = subject.model(device, PACKED_ATTENTION), _unshuffled(examples)
-    trainer = PackedTrainer(Run(model, data, [], settings, 2e-6, 0, Devices(device)))
+    trainer = PackedTrainer(Run(model, data, [], settings, 0, Devices(device)))
     trainer.model.train()
     begun = Clock.now(device)
     while trainer.step < trainer.steps:

@@ -45,7 +45,6 @@ def trainer_of(
             examples,
             validation,
             settings,
-            settings.lr,
             5,
             Devices(device),
             replayed,

@@ -54,7 +54,7 @@ with device() as gpu:
             model = transformers.LlamaForCausalLM(config)
         examples = [Example(str(n), np.full(9, n + 1), np.arange(9) > 6) for n in range(8)]
         settings = TrainingSettings(epochs=2, batch_size=8)
-        return Trainer(Run(model, examples, [], settings, 1e-5, 0, join_devices(), way=way))
+        return Trainer(Run(model, examples, [], settings, 0, join_devices(), way=way))
 
     sys.settrace(trace)
     require_leased_gpus()

@@ -29,7 +29,7 @@ PROGRAM_IMPORTS = [
     "torch", "transformers.models.auto.modeling_auto", "transformers.models.olmo.modeling_olmo",
     "transformers.models.auto.tokenization_auto", "peft", "datasets", "evaluate", "polars",
     "seaborn", "scipy.stats", "pydantic.dataclasses", "pydantic.type_adapter", "yaml",
-    "rouge_score.rouge_scorer", "torch.utils.tensorboard",
+    "rouge_score.rouge_scorer",
 ]  # fmt: skip
 
 

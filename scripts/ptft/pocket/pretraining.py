@@ -22,13 +22,20 @@ import torch
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
 from ptft.files import replacing
-from ptft.pocket.settings import PretrainSettings, rate_factor
+from ptft.pocket.settings import LEARNING_RATE, MAX_POSITIONS, PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import EncodedCorpus
 from ptft.runtime.bars import progress
 
 # Quintic Newton-Schulz iteration, tuned for a steep slope at zero (Jordan et al.).
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+# AdamW's peak rate, for the embedding, and its decay of the second moment.
+EMBEDDING_RATE, BETA2 = 2e-3, 0.98
+WEIGHT_DECAY = 0.01
+# Spread of the first weights: larger than usual, a tiny model learns faster from it.
+INITIALIZER_RANGE = 0.08
+# Share of the rows in which a document sees itself only.
+ROWS_APART = 0.875
 
 
 def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
@@ -100,8 +107,8 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
         intermediate_size=settings.intermediate_size,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
-        max_position_embeddings=settings.max_positions,
-        initializer_range=settings.initializer_range,
+        max_position_embeddings=MAX_POSITIONS,
+        initializer_range=INITIALIZER_RANGE,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
@@ -138,21 +145,19 @@ def attention_mask(batch: torch.Tensor, apart: int, end: int) -> torch.Tensor:
     return visible.tril()[:, None]
 
 
-def build_optimizers(
-    model: OlmoForCausalLM, settings: PretrainSettings
-) -> list[torch.optim.Optimizer]:
+def build_optimizers(model: OlmoForCausalLM) -> list[torch.optim.Optimizer]:
     """AdamW for the embedding (which is the output projection, too), Muon for all else."""
     embedding = model.get_input_embeddings().weight
     matrices = [parameter for parameter in model.parameters() if parameter is not embedding]
     return [
         torch.optim.AdamW(
             [embedding],
-            lr=settings.embedding_rate,
-            betas=(0.9, settings.beta2),
-            weight_decay=settings.weight_decay,
+            lr=EMBEDDING_RATE,
+            betas=(0.9, BETA2),
+            weight_decay=WEIGHT_DECAY,
             fused=True,
         ),
-        Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay),
+        Muon(matrices, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY),
     ]
 
 
@@ -207,7 +212,7 @@ class Pretraining:
         self.corpus = corpus
         self.tokenizer = corpus.tokenizer
         self.model = build_model(settings, self.tokenizer)
-        self.optimizers = build_optimizers(self.model, settings)
+        self.optimizers = build_optimizers(self.model)
         self.schedules = [
             torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(settings, step))
             for optimizer in self.optimizers
@@ -232,7 +237,7 @@ class Pretraining:
 
     def _update(self, batch: torch.Tensor) -> float:
         """One step on a batch (rows, tokens); its loss."""
-        apart = round(self.settings.rows_apart * self.settings.batch_size)
+        apart = round(ROWS_APART * self.settings.batch_size)
         mask = attention_mask(batch, apart, self._end)
         # Without a cache: OLMo would otherwise build one in every training step.
         hidden = self.model.model(input_ids=batch, attention_mask=mask, use_cache=False)[0]

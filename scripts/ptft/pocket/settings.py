@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+LEARNING_RATE = 3e-3
+"""Muon's peak rate, for the matrices"""
+WARMUP_STEPS = 100
+"""over which the rates rise from 0"""
+DECAY = 0.3
+"""last part of the schedule, in which the rates fall to a tenth"""
+MAX_POSITIONS = 512
+"""longest prompt; rotary positions, so longer than a row is allowed"""
+
 
 @dataclass(frozen=True)
 class PretrainSettings:
@@ -18,20 +27,6 @@ class PretrainSettings:
     """Rows a step."""
     sequence_length: int = 128
     """Tokens a row."""
-    rows_apart: float = 0.875
-    """Share of the rows in which a document sees itself only."""
-    learning_rate: float = 3e-3
-    """Muon's peak rate, for the matrices."""
-    embedding_rate: float = 2e-3
-    """AdamW's peak rate, for the embedding."""
-    warmup_steps: int = 100
-    """Steps over which the rates rise from 0."""
-    decay_fraction: float = 0.3
-    """Last part of the schedule, in which the rates fall to a tenth."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay."""
-    beta2: float = 0.98
-    """AdamW's decay of the second moment."""
     hidden_size: int = 96
     """Width of the model."""
     layers: int = 3
@@ -40,10 +35,6 @@ class PretrainSettings:
     """Attention heads a layer."""
     intermediate_size: int = 288
     """Width of each layer's MLP."""
-    initializer_range: float = 0.08
-    """Spread of the first weights: larger than usual, a tiny model learns faster from it."""
-    max_positions: int = 512
-    """Longest prompt; rotary positions, so longer than a row is allowed."""
     vocab_size: int = 1100
     """Tokens of the vocabulary at most; the corpus gives fewer."""
     seed: int = 0
@@ -67,8 +58,7 @@ class PretrainSettings:
         for name, low, high in (
             ("total_steps", self.steps[-1], None),
             ("batch_size", 1, None),
-            ("sequence_length", 8, self.max_positions),
-            ("warmup_steps", 0, None),
+            ("sequence_length", 8, MAX_POSITIONS),
             ("layers", 1, None),
             ("heads", 1, None),
             ("intermediate_size", 1, None),
@@ -83,19 +73,10 @@ class PretrainSettings:
                 f"hidden_size: expected a multiple of 2 x heads = {2 * self.heads} (rotary "
                 f"positions need an even size a head), found {self.hidden_size}"
             )
-        for name in ("learning_rate", "embedding_rate", "beta2"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 < {name} < 1, found {getattr(self, name)}")
-        for name in ("decay_fraction", "rows_apart"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected 0 to 1, found {getattr(self, name)}")
 
 
 def rate_factor(settings: PretrainSettings, step: int) -> float:
-    """The learning rate of `step` (from 0), as a part of `learning_rate`."""
-    warmup = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    decay_steps = settings.decay_fraction * settings.total_steps
-    if decay_steps == 0:
-        return warmup
-    left = (settings.total_steps - step) / decay_steps
+    """The learning rate of `step` (from 0), as a part of its peak."""
+    warmup = min(1.0, (step + 1) / WARMUP_STEPS)
+    left = (settings.total_steps - step) / (DECAY * settings.total_steps)
     return warmup * (0.1 + 0.9 * min(1.0, left))

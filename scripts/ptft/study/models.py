@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ptft.errors import SUBFOLDER, PlacedError, present
 from ptft.hub.pins import GROUPS, place_in_name
-from ptft.pocket.settings import PretrainSettings, rate_factor
+from ptft.pocket.settings import LEARNING_RATE, PretrainSettings, rate_factor
 from ptft.study.types import Count, Name, Part, Repository, Seed, Strict, StrictSettings
 
 STEP_NAME = re.compile(r"(?:(?P<stage>[A-Za-z0-9_-]+)-)?step(?P<step>0|[1-9][0-9]*)")
@@ -77,7 +77,7 @@ class PocketSource(Strict):
 
     def learning_rate(self, step: int) -> float:
         """Of the last update before a step, for the matrices."""
-        return self.pretraining.learning_rate * rate_factor(self.pretraining, step - 1)
+        return LEARNING_RATE * rate_factor(self.pretraining, step - 1)
 
     def pretraining_slice(self, name: str) -> dict:
         """All that determines a checkpoint: the settings, without the steps of the others."""

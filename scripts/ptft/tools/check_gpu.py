@@ -102,7 +102,7 @@ def _update(device) -> list[float]:
     learned = np.arange(TOKENS // 2) >= TOKENS // 4
     examples = [Example(str(number), row, learned) for number, row in enumerate(ids)]
     settings = TrainingSettings(epochs=1, batch_size=EXAMPLES, lr=1e-6)
-    trainer = Trainer(Run(_model(device), examples, [], settings, settings.lr, 0, Devices(device)))
+    trainer = Trainer(Run(_model(device), examples, [], settings, 0, Devices(device)))
     trainer.model.train()
     trainer.update()
     trainer.readings.read()

@@ -45,7 +45,6 @@ from ptft.training.records import (
     summary_of,
     verdict,
     write_curve,
-    write_tensorboard,
 )
 from ptft.training.remedies import Reference, Replayed, freeze, replay_examples
 from ptft.training.settings import TrainingSettings, replayed_count, require
@@ -298,7 +297,7 @@ class _Finetuning:
         self.devices.wait()
 
     def _train(self) -> None:
-        """Train and write."""
+        """Train, write."""
         trainer = self._trainer()
         trainer.train(self._state(self.request.state), self.stop)
         weights = whole_weights(trainer.run.model, self.devices)
@@ -339,7 +338,6 @@ class _Finetuning:
         """
         self._write_model(folder, trainer, weights)
         write_curve(trainer.curve, folder / "curve.parquet")
-        write_tensorboard(trainer.curve, folder / "tensorboard")
         summary = {**self.data.counts(), **summary_of(trainer), **learned}
         summary["total_seconds"] = time.monotonic() - self.begun
         self._write_summary(folder, self.identity, summary)
@@ -419,7 +417,7 @@ class _Finetuning:
             base = self._reference(model) if settings.needs_base else None
         run = Run(
             model,
-            *(data.train, data.validation, settings, settings.lr, seed, self.devices),
+            *(data.train, data.validation, settings, seed, self.devices),
             *(data.replayed, base, way or self.way),
             until=self.until,
             snapshots=frozenset(self.updates.values()),

@@ -42,6 +42,8 @@ DIVERGED_AFTER = 20
 """Updates in a row with a loss twice that of guessing evenly over the vocabulary."""
 CHECK_EVERY_ON_CUDA = 10
 """Reading a loss waits for the device, so on CUDA several are read at once."""
+SAVE_SECONDS = 600
+"""between saves of resumable state, at most."""
 JUDGED_EXAMPLES = 256
 """The first of the training set; the loss on them is measured before the first and after the last
 update, to see whether anything was learned."""
@@ -59,7 +61,6 @@ class Run:
     train: Sequence[Example]
     validation: Sequence[Example]
     settings: TrainingSettings
-    lr: float
     seed: int
     devices: Devices
     replayed: Replayed | None = None
@@ -245,12 +246,11 @@ class Trainer:
             if leaving:
                 with self.optimizer.whole():
                     self.run.leave(self)
-            last = self.ended
             bar.update()
             if saving or stopping:
                 self._save(state)
                 saved = time.monotonic()
-            if stopping and not last:
+            if stopping and not self.ended:
                 raise Interrupted(f"stopped by SIGTERM after update {self.step} of {self.last}")
 
     def update(self) -> None:
@@ -261,7 +261,7 @@ class Trainer:
         if run.replayed:
             replayed = run.replayed.batch(self.step, len(run.train), settings.batch_size)
         batch = [*(run.train[index] for index in chosen), *replayed]
-        rate = learning_rate(self.step, self.steps, run.lr, settings.warmup_ratio)
+        rate = learning_rate(self.step, self.steps, settings.lr, settings.warmup_ratio)
         self.optimizer.set_rate(rate)
         measured = self._learn(batch)
         self.step += 1
@@ -309,9 +309,9 @@ class Trainer:
             run.devices.wait()
 
     def _save_due(self, saved: float) -> bool:
-        settings = self.run.settings
-        by_steps = settings.save_steps is not None and self.step % settings.save_steps == 0
-        return by_steps or time.monotonic() - saved > 60 * settings.save_minutes
+        every = self.run.settings.save_steps
+        by_steps = every is not None and self.step % every == 0
+        return by_steps or time.monotonic() - saved > SAVE_SECONDS
 
     def _save(self, state: StateFolder) -> None:
         devices = self.run.devices

@@ -40,17 +40,6 @@ def write_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     parquet.write_table(pyarrow.table(columns), path)
 
 
-def write_tensorboard(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Write the same curve as TensorBoard events, one scalar per column, against the step."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(folder)) as writer:
-        for row in rows:
-            for name in ("loss", "lr", "grad_norm", "validation_loss", "validation_exact"):
-                if row.get(name) is not None:
-                    writer.add_scalar(name, row[name], row["step"])
-
-
 def verdict(
     final: float,
     start: float,
@@ -95,7 +84,7 @@ def summary_of(trainer: "Trainer") -> dict[str, Any]:
     device, speed = run.devices.device, trainer.seen["tokens"] / trainer.seconds
     reached, best = trainer.outcome, trainer.stopping.step
     return {
-        "lr": run.lr,
+        "lr": run.settings.lr,
         "steps": trainer.step,
         **({"best_step": best} if best else {}),
         **trainer.seen,

@@ -121,9 +121,7 @@ class TrainingSettings:
     """Stop after this many validation measurements in a row without a new lowest loss; the weights
     with the lowest are saved. Needs ``validation_steps``."""
     save_steps: int | None = None
-    """Updates between saves of resumable state."""
-    save_minutes: float = 10.0
-    """Minutes between saves of resumable state, at most."""
+    """Updates between saves of resumable state, which is saved every ten minutes besides."""
 
     adapter: ClassVar[bool] = False
     """Whether a small part beside the checkpoint is trained, and the checkpoint frozen."""
@@ -151,7 +149,6 @@ class TrainingSettings:
             require(0 <= found < math.inf, key, found, "0 or more")
         require(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "0 up to below 1")
         require(self.max_length >= 2, "max_length", self.max_length, "2 or more")
-        require(self.save_minutes > 0, "save_minutes", self.save_minutes, "more than 0")
         for key in ("token_budget", "save_steps", "early_stopping"):
             found = getattr(self, key)
             require(found is None or found >= 1, key, found, "1 or more")

@@ -28,7 +28,7 @@ def test_any_file_that_decides_a_score_changes_the_hash_and_no_other_does(tmp_pa
     before = hash_of(folder)
     (folder / "training.json").write_text("{}")
     (folder / "training_args.bin").write_text("x")
-    (folder / "tensorboard").mkdir()
+    (folder / "notes").mkdir()
     assert hash_of(folder) == before
     found = {before}
     for file in model_files(folder):

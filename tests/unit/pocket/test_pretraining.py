@@ -107,8 +107,6 @@ def test_muon_takes_the_steps_of_torch():
         ({"steps": [6]}, "total_steps: expected at least 6, found 5"),
         ({"sequence_length": 1000}, "sequence_length: expected at least 8 and at most 512"),
         ({"hidden_size": 100}, "hidden_size: expected a multiple of 2 x heads = 8"),
-        ({"learning_rate": 0.0}, "learning_rate: expected 0 < learning_rate < 1, found 0.0"),
-        ({"rows_apart": 1.5}, "rows_apart: expected 0 to 1, found 1.5"),
     ],
 )
 def test_settings_out_of_range_are_refused(changed, message):

@@ -39,7 +39,7 @@ def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
     checkpoint, settings, config, tmp_path
 ):
     """Trained by hand: peft's own adapter, put on by peft itself, on the model without packing."""
-    settings = replace(settings, epochs=1, batch_size=8, token_budget=60)
+    settings = replace(settings, epochs=1, batch_size=8, token_budget=60, lr=5e-3)
     method = get_method("oft" if isinstance(settings, OftSettings) else "lora")
     torch.manual_seed(3)
     packed = method.prepare(load_model(checkpoint, attention=NAME), settings)
@@ -48,7 +48,7 @@ def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
     plain = get_peft_model(load_model(checkpoint, attention="sdpa"), config)
     examples = completion_examples(tiny_tokenizer(), tiny_rows(80, longest=20), TEMPLATE)
     losses = plain_train(plain, examples, settings, 5e-3, 1, updates=10)
-    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
+    trainer = Trainer(Run(packed, examples, [], settings, 1, Devices(torch.device("cpu"))))
     with StopRequest() as stop:
         trainer.train(StateFolder(tmp_path, "a"), stop)
     assert trainer.steps == 10 and not trainer.optimizer.adamw.state  # its moments are given back
@@ -75,7 +75,7 @@ def test_packed_adapters_equal_pefts_one_example_at_a_time_and_merge(
 def trained_in_bfloat16(model, settings, folder):
     """The curve and the adapter after some updates under autocast."""
     examples = completion_examples(tiny_tokenizer(), tiny_rows(40, longest=20), TEMPLATE)
-    run = Run(model, examples, examples[:6], settings, 5e-3, 1, Devices(torch.device("cpu")))
+    run = Run(model, examples, examples[:6], settings, 1, Devices(torch.device("cpu")))
     trainer = Trainer(run)
     with StopRequest() as stop:
         trainer.train(StateFolder(folder, "a"), stop)
@@ -88,7 +88,7 @@ def trained_in_bfloat16(model, settings, folder):
     ("method", "settings"), [("lora", LoraSettings(rank=4)), ("oft", OftSettings(block_size=8))]
 )
 def test_a_frozen_base_in_bfloat16_trains_the_same_adapter(checkpoint, method, settings, tmp_path):
-    settings = replace(settings, epochs=2, batch_size=8, token_budget=60, dtype="bfloat16")
+    settings = replace(settings, epochs=2, batch_size=8, token_budget=60, dtype="bfloat16", lr=5e-3)
     torch.manual_seed(3)
     whole = get_method(method).prepare(load_model(checkpoint, attention=NAME), settings)
     torch.manual_seed(3)
@@ -147,7 +147,7 @@ def test_qlora_is_lora_on_rounded_matrices(tmp_path):
     packed = adapted(checkpoint, NAME, settings).to("cpu")
     sizes = {p.dtype for name, p in packed.named_parameters() if "base_layer" in name}
     assert sizes == {torch.uint8}
-    trainer = Trainer(Run(packed, examples, [], settings, 5e-3, 1, Devices(torch.device("cpu"))))
+    trainer = Trainer(Run(packed, examples, [], settings, 1, Devices(torch.device("cpu"))))
     start = torch.cat([p.detach().flatten() for p in trainer.trained.values()])
     for _ in range(2):
         trainer.update()

@@ -52,8 +52,9 @@ def run_of(
     """26 examples in batches of 5: the last batch of an epoch is one, fewer than devices."""
     kind = LoraSettings if lora else TrainingSettings
     settings = kind(
-        epochs=2, batch_size=5, sharding=sharding, token_budget=budget, dtype=dtype, **remedies
-    )
+        epochs=2, batch_size=5, lr=3e-3, sharding=sharding, token_budget=budget, dtype=dtype,
+        **remedies,
+    )  # fmt: skip
     examples = completion_examples(tiny_tokenizer(), tiny_rows(26, longest=20), TEMPLATE)
     devices = devices or join_devices()
     model = load_model(checkpoint, attention=NAME)
@@ -67,7 +68,7 @@ def run_of(
     if settings.kl:
         base = load_model(checkpoint, attention=NAME).requires_grad_(False)
         base = Reference(place(base, devices, sharding, False))
-    return Run(model, examples, examples[:4], settings, 3e-3, 5, devices, None, base)
+    return Run(model, examples, examples[:4], settings, 5, devices, None, base)
 
 
 def work(rank, checkpoint, deep, folder, port):

@@ -30,8 +30,8 @@ def examples():
 
 
 def trainer_of(model, examples, seed=5, lr=3e-3, validation=(), **changes):
-    settings = TrainingSettings(epochs=3, batch_size=8, **changes)
-    return Trainer(Run(model, examples, list(validation), settings, lr, seed, Devices(CPU)))
+    settings = TrainingSettings(epochs=3, batch_size=8, lr=lr, **changes)
+    return Trainer(Run(model, examples, list(validation), settings, seed, Devices(CPU)))
 
 
 @pytest.mark.parametrize("weighting", ["example", "token"])

@@ -37,7 +37,7 @@ with device() as gpu:
         for at in range(2 * asked["examples"])
     ]
     weights = sum(p.numel() for p in model.parameters() if "lora" not in asked["method"])
-    trainer = Trainer(Run(model, examples, [], settings, 1e-5, 0, Devices(torch.device("cuda"))))
+    trainer = Trainer(Run(model, examples, [], settings, 0, Devices(torch.device("cuda"))))
     trainer.model.train()
     budget = trainer.gradients.budget
     trainer.update()  # makes the moments
