@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
@@ -229,32 +230,22 @@ def cells_of_plan(plan: EvaluationPlan) -> list[CellRequest]:
     for name, dataset in plan["datasets"].items():
         kind, also, task = dataset["kind"], tuple(dataset.get("also", ())), dataset.get("task")
         generating = generates(kind, also, task)
-        for format_name, template in dataset["formats"].items():
-            for shots in dataset["shots"]:
-                cells.append(
-                    CellRequest(
-                        dataset=name,
-                        format=format_name,
-                        shots=shots,
-                        kind=kind,
-                        template=template,
-                        labels=tuple(dataset["labels"]) if dataset.get("labels") else None,
-                        also=also,
-                        max_new_tokens=dataset.get("max_new_tokens"),
-                        stop=tuple(dataset.get("stop", ())),
-                        shots_seed=plan["shots_seed"],
-                        generation_backend=plan.get("generation_backend") if generating else None,
-                        metric=dataset.get("metric"),
-                        window=dataset.get("window"),
-                        stride=dataset.get("stride"),
-                        chat=kind != "text" and format_name == CHAT_FORMAT,
-                        metrics=tuple(
-                            json.dumps(metric, sort_keys=True)
-                            for metric in dataset.get("metrics", ())
-                        ),
-                        task=json.dumps(task, sort_keys=True) if task else None,
-                    )
-                )
+        same: dict[str, Any] = {
+            "dataset": name,
+            "kind": kind,
+            "labels": tuple(labels) if (labels := dataset.get("labels")) else None,
+            "also": also,
+            "stop": tuple(dataset.get("stop", ())),
+            "shots_seed": plan["shots_seed"],
+            "generation_backend": plan.get("generation_backend") if generating else None,
+            "metrics": tuple(json.dumps(m, sort_keys=True) for m in dataset.get("metrics", ())),
+            "task": json.dumps(task, sort_keys=True) if task else None,
+        }
+        same |= {key: dataset.get(key) for key in ("max_new_tokens", "metric", "window", "stride")}
+        for (format_name, template), shots in product(dataset["formats"].items(), dataset["shots"]):
+            chat = kind != "text" and format_name == CHAT_FORMAT
+            cell = {"format": format_name, "template": template, "shots": shots, "chat": chat}
+            cells.append(CellRequest(**same, **cell))
     return cells
 
 

@@ -38,7 +38,7 @@ def look_ahead(study: Grid | FinishedStudy, gpus: tuple[Gpu, ...], deployment: C
                 f"--sdm apptainer: {place} does not exist; build it with `make container`"
             )
         if isinstance(study, Grid):
-            require_sources(study, study.results, LIBRARY.parent)
+            require_sources(study)
             require_room(study, gpus)
             for note in notes(study):
                 print(note, file=sys.stderr)

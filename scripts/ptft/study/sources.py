@@ -23,30 +23,27 @@ from ptft.study.grid import Grid
 from ptft.study.models import FolderSource, HubSource
 
 
-def require_sources(grid: Grid, results: paths.Results, clone: Path) -> None:
+def require_sources(grid: Grid) -> None:
     """Refuse a study with rows or checkpoints that are not there.
-
-    Args:
-        results: of the study.
-        clone: folder of the workflow, one of those that a path may have been meant from.
 
     Raises:
         StudyError: naming the file and line with the path, and the folder it was looked for in.
     """
-    meant = [*(path.absolute().parent for path in grid.files), clone.absolute()]
-    for loc, files, path in _expected(grid, results):
+    for loc, files, path in _expected(grid):
         if not Path(path).exists():
-            raise refusal(files, loc, _absent(path, meant))
+            where = f" in {Path.cwd()}, where snakemake was called and paths begin"
+            where = "" if Path(path).is_absolute() else where
+            raise refusal(files, loc, f"{path} does not exist{where}; correct the path")
     if isinstance(grid.model.source, FolderSource):
-        _require_models(grid, results, Path(grid.model.source.path))
-    _require_distinct(grid, results)
+        _require_models(grid, Path(grid.model.source.path))
+    _require_distinct(grid)
 
 
-def _expected(grid: Grid, results: paths.Results) -> Iterator[tuple[tuple, Sequence[Path], str]]:
+def _expected(grid: Grid) -> Iterator[tuple[tuple, Sequence[Path], str]]:
     """(key, files with that key, path that has to exist) of all sources that are still needed."""
-    source, root = grid.model.source, grid.study.root
+    source, root, results = grid.model.source, grid.study.root, grid.results
     if isinstance(source, FolderSource):
-        for checkpoint in _unscored(grid, results):
+        for checkpoint in _unscored(grid):
             yield ("source", "path"), [grid.model_file], source.path
             listed = ("source", "checkpoints", checkpoint)
             yield listed, [grid.model_file], str(Path(source.path) / checkpoint)
@@ -84,10 +81,10 @@ def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequenc
                 yield ("root",), grid.files, f"{place}/{split}"
 
 
-def _require_models(grid: Grid, results: paths.Results, folders: Path) -> None:
+def _require_models(grid: Grid, folders: Path) -> None:
     """The checkpoints can be loaded and are of one architecture; their weights are not read."""
     first: dict[str, list[int]] = {}
-    for checkpoint in _unscored(grid, results):
+    for checkpoint in _unscored(grid):
         folder = folders / checkpoint
         try:
             check_model(folder)
@@ -125,12 +122,12 @@ def shared_and_absent(grid: Grid) -> list[str]:
     return [path for path in dict.fromkeys(shared) if not Path(path).exists()]
 
 
-def _require_distinct(grid: Grid, results: paths.Results) -> None:
+def _require_distinct(grid: Grid) -> None:
     """Checkpoints that are known here, by folder or pin, are different points of one model."""
     source = grid.model.source
     known: dict[str, Pin | Path] = {}
     if isinstance(source, FolderSource):
-        known = {name: Path(source.path) / name for name in _unscored(grid, results)}
+        known = {name: Path(source.path) / name for name in _unscored(grid)}
     elif isinstance(source, HubSource):
         pins = {name: paths.pin(grid.checkpoint_folder(name)) for name in grid.checkpoints}
         absent = unresolved(references(grid))
@@ -143,28 +140,12 @@ def _require_distinct(grid: Grid, results: paths.Results) -> None:
         raise refusal([grid.model_file], ("source",), str(error)) from None
 
 
-def _unscored(grid: Grid, results: paths.Results) -> list[str]:
+def _unscored(grid: Grid) -> list[str]:
     """Checkpoints that some cell is still missing of, or the record that it was scored."""
-    wanted = {paths.cell_file(*score) for score in grid.scores()}
+    wanted, results = {paths.cell_file(*score) for score in grid.scores()}, grid.results
 
     def scored(checkpoint: str, arm: str) -> bool:
         recorded = Path(results.scored_model(checkpoint, arm)).exists()
         return recorded and wanted <= names_in(Path(results.evaluation(checkpoint, arm)))
 
     return [name for name in grid.checkpoints if not all(scored(name, arm) for arm in grid.arms)]
-
-
-def _absent(path: str, meant: Sequence[Path]) -> str:
-    """That a path is not there, and where it might be."""
-    if Path(path).is_absolute():
-        return f"{path} does not exist; correct the path"
-    for folder in [parent for start in meant for parent in (start, *start.parents)]:
-        if (folder / path).exists():
-            return (
-                f"{path} does not exist in {Path.cwd()}, where snakemake was called, but in "
-                f"{folder}; call snakemake there"
-            )
-    return (
-        f"{path} does not exist in {Path.cwd()}, where snakemake was called and paths begin; "
-        "correct the path"
-    )

@@ -20,11 +20,11 @@ def missing(files, monkeypatch):
     """Look for what the study reads, called from its folder; what is missing, in words."""
     monkeypatch.chdir(files)
 
-    def missing(clone: Path = files) -> str:
+    def missing() -> str:
         study = Path("study.yaml")
         grid = read_study(yaml.safe_load(study.read_text()), [study], Path("config"))
         try:
-            require_sources(grid, Results("small"), clone)
+            require_sources(grid)
         except StudyError as error:
             return str(error)
         return ""
@@ -39,16 +39,6 @@ def test_a_file_of_rows_that_is_not_there(files, missing):
     )
     (files / "rows.jsonl").write_text("{}")
     assert missing() == ""
-
-
-def test_a_study_called_from_the_wrong_folder(files, missing, tmp_path_factory, monkeypatch):
-    """Where the file is found beside the study or the clone, that is where to call it."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    (elsewhere / "rows.jsonl").write_text("{}")
-    assert missing(clone=elsewhere) == (
-        f"families/own.yaml:10: datasets.own.files.rows: rows.jsonl does not exist in {files}, "
-        f"where snakemake was called, but in {elsewhere}; call snakemake there"
-    )
 
 
 def test_rows_that_were_prepared_are_not_looked_for_again(files, missing):
