@@ -29,11 +29,7 @@ TOKENIZER = (
 )
 TRAINING_SUMMARY = "training.json"
 # What training leaves beside the weights; the summary comes last, when the others are there.
-<<<<<<< HEAD
 RECORDS = ("curve.parquet", TRAINING_SUMMARY)
-=======
-RECORDS = ("curve.parquet", "tensorboard", TRAINING_SUMMARY)
->>>>>>> b335f15 (Look for what a study reads in one place, where paths begin)
 SHARD = r"(-\d+-of-\d+)?"
 SAFETENSORS = re.compile(rf"(pytorch_)?model{SHARD}\.safetensors|model\.safetensors\.index\.json")
 # How transformers' classes of causal language models end, and what they call the output layer.
