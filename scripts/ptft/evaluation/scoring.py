@@ -44,8 +44,8 @@ def evaluate_cell(
         base: the checkpoint that a tuned model is compared with on text.
 
     Raises:
-        ValueError: labels that share their first sub-token, a gold answer that is no label or
-            choice, or an example that does not fit the model's context.
+        ValueError: labels that share their first sub-token, or an example that does not fit the
+            model's context.
         FloatingPointError: the model's logits are not finite.
     """
     if cell.kind == "harness":  # scored at once: a task's metrics may need all rows
@@ -151,12 +151,6 @@ def _classify(engine, cell, shots, examples, progress) -> CellResults:
     of which little is left where a model would say none of the labels.
     """
     labels = cell.labels
-    for row in examples:
-        if row["gold"] not in labels:
-            raise ValueError(
-                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
-                f"one of the labels {', '.join(labels)}"
-            )
     whole = {"whole_label", "constrained"} & set(cell.also)
     first = label_tokens(engine.loaded.tokenizer, labels)
     starts = [[token] for label in labels for token in first[label]]
@@ -197,20 +191,12 @@ def greedy_continuation(
     """The continuation that greedy decoding takes if it may only walk along the continuations.
 
     Args:
-        continuations: token ids of each.
+        continuations: token ids of each, none of them the beginning of another.
         scores: log-probability of each of these tokens behind what comes before it.
-
-    Raises:
-        ValueError: one continuation is the beginning of another, so that the walk does not end.
     """
     alive = list(range(len(continuations)))
     depth = 0
     while len(alive) > 1:
-        if any(len(continuations[number]) == depth for number in alive):
-            raise ValueError(
-                f"of the token sequences {[list(continuations[number]) for number in alive]} one "
-                "is the beginning of another: constrained decoding cannot tell these labels apart"
-            )
         best = max(alive, key=lambda number: scores[number][depth])
         token = continuations[best][depth]
         alive = [number for number in alive if continuations[number][depth] == token]
@@ -237,12 +223,6 @@ def _choose(engine, cell, shots, examples, progress) -> CellResults:
     cell's main metric, the others are extra columns. In partial scoring every choice has the same
     text, so the ways agree.
     """
-    for row in examples:
-        if not 0 <= row["gold"] < len(row["choices"]):
-            raise ValueError(
-                f"{cell.dataset}: gold {row['gold']!r} of example {row['example_id']!r} is not "
-                f"the number of one of its {len(row['choices'])} choices"
-            )
     prompts = _encode(engine, cell, shots, examples)
     scores = engine.score(prompts, progress)
     empty = _unconditional(engine, examples) if "pmi" in cell.also else {}

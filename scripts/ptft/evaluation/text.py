@@ -101,7 +101,6 @@ def window_losses(
 
     Raises:
         FloatingPointError: a model's logits are not finite.
-        ValueError: the base model has another vocabulary.
     """
     sums = np.zeros((3, len(windows)))
     order = sorted(range(len(windows)), key=lambda number: -len(windows[number].read))
@@ -141,11 +140,6 @@ def _run(engine: Engine, windows: Sequence[Window], base: torch.nn.Module | None
     )
     logits = _logits(loaded.model, ids, reads)  # (N, V)
     others = None if base is None else _logits(base, ids, reads)
-    if others is not None and others.shape != logits.shape:
-        raise ValueError(
-            f"the base model has {others.shape[-1]} tokens, the tuned one {logits.shape[-1]}; "
-            "their distributions can't be compared"
-        )
     values = torch.cat(
         [
             _token_values(logits[part], wanted[part], None if others is None else others[part])

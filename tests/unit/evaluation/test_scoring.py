@@ -125,8 +125,6 @@ def test_greedy_walk_along_branches():
     continuations = [[7], [5, 8], [5, 9]]
     assert greedy_continuation(continuations, [[-2.0], [-1.0, -0.9], [-1.0, -0.5]]) == 2
     assert greedy_continuation(continuations, [[-0.5], [-1.0, -0.1], [-1.0, -0.2]]) == 0
-    with pytest.raises(ValueError, match="beginning of another"):
-        greedy_continuation([[5], [5, 9]], [[-1.0], [-1.0, -0.1]])
 
 
 def test_label_of_a_generated_text():
@@ -211,19 +209,6 @@ def test_partial_scoring_compares_contexts(engine, shots):
         assert values == pytest.approx(expected, abs=1e-4)
         assert tokens == max(map(len, heads))
     assert results.predicted == [values.index(max(values)) for values in results.logprobs]
-
-
-def test_wrong_gold_is_an_error(engine):
-    rows = classification_rows(2, 5)
-    rows[1]["gold"] = "perhaps"
-    with pytest.raises(ValueError, match="gold 'perhaps' of example '5-1' is not one of"):
-        evaluate_cell(
-            engine, CellRequest("d", "f", 0, "classification", TEMPLATE, LABELS), rows, []
-        )
-    rows = choice_rows(1, 5)
-    rows[0]["gold"] = 3
-    with pytest.raises(ValueError, match="number of one of its 3 choices"):
-        evaluate_cell(engine, CellRequest("d", "f", 0, "multiple_choice", TEMPLATE), rows, [])
 
 
 def test_windows_do_not_change_results(engine, monkeypatch):
