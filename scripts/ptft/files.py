@@ -1,4 +1,4 @@
-"""Files that jobs are given and leave: slices of a study, tables that are whole or absent.
+"""Files that jobs are given and leave: slices of a study, prepared examples, whole tables.
 
 A slice is what a job is given of a study, in a file that its program reads. The file is named by a
 hash of its content, and its path is a parameter of its rule: so the parameter changes, and the job
@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ from ptft.errors import StudyError, explain
 
 if TYPE_CHECKING:
     import polars as pl
+
 
 Slice = TypeVar("Slice")
 _PYDANTIC_CONFIG = "__pydantic_config__"
@@ -135,3 +137,55 @@ def write_frame(frame: pl.DataFrame, file: Path, notes: dict[str, str]) -> None:
     """Write a Parquet file, notes in its metadata, by a rename: it is whole or absent."""
     with replacing(file) as draft:
         frame.write_parquet(draft, metadata=notes)
+
+
+# Prepared examples: JSON objects, one a line ------------------------------------------------------
+
+
+def write_examples(examples: Iterable[Mapping], file: Path) -> None:
+    """Write examples, one a line."""
+    with file.open("w", encoding="utf-8") as lines:
+        for example in examples:
+            lines.write(json.dumps(example, ensure_ascii=False) + "\n")
+
+
+def read_examples(file: Path, most: int | None = None) -> Iterator[dict]:
+    """Examples of a file one at a time, the first ``most`` of them.
+
+    Raises:
+        ValueError: a line is no JSON object.
+    """
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(islice(lines, most), start=1):
+            try:
+                example = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{file}:{number}: no JSON: {error}") from None
+            if not isinstance(example, dict):
+                raise ValueError(f"{file}:{number}: found {line[:80]!r}, expected a JSON object")
+            yield example
+
+
+def read_all(file: Path) -> list[dict]:
+    """All examples of a file.
+
+    Raises:
+        ValueError: there is none, or a line is no JSON object.
+    """
+    examples = list(read_examples(file))
+    if not examples:
+        raise ValueError(f"{file} holds no examples")
+    return examples
+
+
+def count_examples(file: Path) -> int:
+    """Number of examples that ``read_examples`` gives.
+
+    Raises:
+        ValueError: the file holds none.
+    """
+    with file.open("rb") as lines:
+        count = sum(1 for _ in lines)
+    if not count:
+        raise ValueError(f"{file} holds no examples")
+    return count

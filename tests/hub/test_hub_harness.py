@@ -10,7 +10,7 @@ from pyarrow import Table, parquet
 from server import Repository
 
 from ptft import paths
-from ptft.data.jsonl import read_all
+from ptft.files import read_all
 from ptft.hub.fetch import fetch
 from ptft.hub.harness import resolve_tasks
 from ptft.hub.resolve import resolve_split

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ptft.data.jsonl import write_examples
+from ptft.files import write_examples
 from ptft.paths import cell_path
 
 CHECKPOINTS = {"step10": 10, "main": None}

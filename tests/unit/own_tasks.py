@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ptft.data.jsonl import read_all
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.results import to_frame
+from ptft.files import read_all
 
 ROWS = """\
 dataset_path: json

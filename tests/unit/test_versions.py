@@ -42,7 +42,7 @@ def test_words_and_places_do_not_count(scripts):
     moved = scripts / "ptft/training/optimizer.py"
     edit(moved, "def ", "# a comment\n\n\ndef ")
     edit(moved, '"""', '"""Edited: ')
-    edit(scripts / "ptft/data/jsonl.py", "holds no examples", "is empty")
+    edit(scripts / "ptft/files.py", "holds no examples", "is empty")
     moved.rename(scripts / "ptft/optimizer.py")
     for file in (scripts / "ptft/training").glob("*.py"):
         file.write_text(file.read_text().replace("ptft.training.optimizer", "ptft.optimizer"))

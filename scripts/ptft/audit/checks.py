@@ -15,10 +15,10 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from ptft.data.jsonl import read_all
 from ptft.data.prepare import content_key
 from ptft.errors import locate
 from ptft.evaluation.cells import CellRequest, Scoring, cell_prompts, cell_shots, cells_of_plan
+from ptft.files import read_all
 from ptft.models.folder import hash_files
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import completion, render_shot, template_fields

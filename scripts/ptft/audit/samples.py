@@ -10,8 +10,8 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from ptft.audit.checks import ScoredSlice, TrainedSlice, scored_cells
-from ptft.data.jsonl import read_all
 from ptft.evaluation.cells import CellRequest, cell_prompts, cell_shots
+from ptft.files import read_all
 from ptft.prompts.encoding import Prompt
 from ptft.prompts.templates import shots_text
 from ptft.prompts.tokens import document_windows

@@ -17,8 +17,7 @@ from typing_extensions import TypedDict
 from ptft.analysis.csv_tables import write_table
 from ptft.audit.checks import ScoredSlice, TrainedSlice, check_scored, check_trained, contents
 from ptft.audit.tokenizers import read_tokenizer
-from ptft.data.jsonl import read_all
-from ptft.files import read_slice
+from ptft.files import read_all, read_slice
 from ptft.versions import CHECKS_VERSION
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ptft.data.jsonl import write_examples
 from ptft.data.mapping import Missing, example_of, used_columns
 from ptft.data.rows import (
     DatasetError,
@@ -23,7 +22,7 @@ from ptft.data.rows import (
     split_files,
     split_name,
 )
-from ptft.files import read_slice
+from ptft.files import read_slice, write_examples
 from ptft.models.folder import hash_files
 from ptft.runtime.contents import Note, looks
 

@@ -26,12 +26,12 @@ from lm_eval.tasks import TaskManager
 from typing_extensions import TypedDict
 
 from ptft import paths
-from ptft.data.jsonl import read_all, write_examples
 from ptft.data.rows import split_files
 from ptft.evaluation.cells import CellRequest, HarnessTask, metric_name, scored_split
 from ptft.evaluation.harness_model import EngineLM, HarnessError, unwatched
 from ptft.evaluation.metrics import jackknife
 from ptft.evaluation.results import CellResults, linearised
+from ptft.files import read_all, write_examples
 
 if TYPE_CHECKING:  # torch and transformers, without which tasks are prepared
     from ptft.inference.engine import Engine, OnProgress

@@ -15,7 +15,6 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from ptft.data.jsonl import count_examples, read_all, read_examples
 from ptft.evaluation.cells import (
     CellRequest,
     DerivedPlan,
@@ -28,7 +27,7 @@ from ptft.evaluation.metrics import load_metric
 from ptft.evaluation.records import TOLD, write_cells_record
 from ptft.evaluation.results import publish, to_frame
 from ptft.evaluation.scoring import evaluate_cell, sample_prompts
-from ptft.files import read_slice, write_frame
+from ptft.files import count_examples, read_all, read_examples, read_slice, write_frame
 from ptft.inference.agreement import checked_engine
 from ptft.inference.engine import Engine
 from ptft.inference.vllm_engine import VllmEngine

@@ -24,9 +24,8 @@ from ptft.analysis.examples import (
     pick_examples,
 )
 from ptft.analysis.settings import Settings
-from ptft.data.jsonl import read_all, read_examples
 from ptft.evaluation.cells import CellRequest, EvaluationPlan, cell_shots, cells_of_plan
-from ptft.files import read_slice
+from ptft.files import read_all, read_examples, read_slice
 from ptft.language import use_wording
 from ptft.prompts.templates import CHOICE, completion, render, shots_text
 from ptft.report import rendering

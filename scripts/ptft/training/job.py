@@ -18,8 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 from typing_extensions import TypedDict
 
-from ptft.data.jsonl import read_all
-from ptft.files import check_slice, read_slice
+from ptft.files import check_slice, read_all, read_slice
 from ptft.models.folder import TRAINING_SUMMARY, copy_tokenizer, model_files
 from ptft.models.loading import context_length, load_model, load_tokenizer, scoring_dtype
 from ptft.models.snapshots import snapshot_name, updates_of

@@ -17,7 +17,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from ptft.data.jsonl import read_all
+from ptft.files import read_all
 from ptft.inference.agreement import checked_engine
 from ptft.inference.generation import Sampling
 from ptft.models.folder import model_files

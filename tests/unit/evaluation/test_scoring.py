@@ -13,11 +13,11 @@ from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 from transformers import MistralConfig, MistralForCausalLM
 
 import evaluate_model
-from ptft.data.jsonl import read_all
 from ptft.evaluation import scoring
 from ptft.evaluation.cells import CellRequest, cell_key, cells_of_plan
 from ptft.evaluation.records import recorded_cells
 from ptft.evaluation.scoring import evaluate_cell, greedy_continuation, label_of_text
+from ptft.files import read_all
 from ptft.inference.engine import Engine
 from ptft.models.loading import Target, load_for_scoring, wrap_model
 from ptft.prompts.templates import few_shot_prompt, select_shots

@@ -10,13 +10,13 @@ import torch
 from slice_files import slice_file
 from tiny_models import sentences, tiny_olmo, tiny_tokenizer
 
-from ptft.data.jsonl import write_examples
 from ptft.evaluation import text as text_module
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.job import EvaluationJob, evaluate
 from ptft.evaluation.records import recorded_cells
 from ptft.evaluation.results import linearised, to_frame
 from ptft.evaluation.scoring import evaluate_cell
+from ptft.files import write_examples
 from ptft.inference.batches import Budget
 from ptft.inference.engine import Engine
 from ptft.models.loading import wrap_model

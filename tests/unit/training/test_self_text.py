@@ -12,7 +12,7 @@ from tiny import TEMPLATE, save_tiny_checkpoint, tiny_rows, tiny_tokenizer, writ
 
 import finetune_model
 import write_self_text
-from ptft.data.jsonl import read_all
+from ptft.files import read_all
 from ptft.models.loading import load_model
 from ptft.training import self_text
 from ptft.training.remedies import replay_examples

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptft.data.jsonl import count_examples, read_all, read_examples, write_examples
+from ptft.files import count_examples, read_all, read_examples, write_examples
 
 ROWS = [{"example_id": "a", "gold": "naïve\u2028line"}, {"example_id": "b", "gold": "x\ny"}]
 
