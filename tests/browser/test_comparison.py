@@ -70,8 +70,8 @@ def assert_shown(page, rows, turned, names):
     assert len(found) == len(rows)
     for (task, dataset), row in rows.items():
         shown, said = found[names["tasks"][task], names["datasets"][dataset]]
-        assert shown in {points(row["difference"] + tiny, 0) for tiny in (-1e-9, 1e-9)}
-        for value in (row["difference"], row["ci_low"], row["ci_high"]):
+        assert shown in {points(row["gain"] + tiny, 0) for tiny in (-1e-9, 1e-9)}
+        for value in (row["gain"], row["ci_low"], row["ci_high"]):
             near = {points(value + shift) for shift in (-6e-5, 0, 6e-5)}
             assert any(text in said[1] for text in near), (value, said)
         assert said[3] == turned(task, dataset)
@@ -117,8 +117,7 @@ def test_choosing_shows_the_values_of_the_tables(page, finished_once):
         change = row["tuned"] - last[task, dataset]["tuned"]
         assert any(said[1].startswith(points(change + shift)) for shift in (-6e-5, 0, 6e-5))
         assert "interval" in said[1]
-        models = [f"{step}/full.{task}.s0" for step in (FIRST, LAST)]
-        assert said[3] == turned_between(finished_once, *models, dataset)
+        assert len(said) == 3
     # The other format has the datasets that were scored in it.
     before = cells(page)
     choose(page, "other", "Base model")

@@ -49,9 +49,7 @@ rule compare_models:
     shell:
         "python {input.script:q} --cells {input.cells:q} --replicates {input.replicates:q}"
         " --suspicious {input.suspicious:q} --settings {params.settings:q}"
-        " --wording {params.wording:q}"
-        # Cells, where there are any: the page is made again when any of them is.
-        f" --evaluations {RESULTS.evaluations} {ARMS_GIVEN}"
+        f" --wording {{params.wording:q}} {ARMS_GIVEN}"
         " --output {output:q} 2> {log:q}"
 
 

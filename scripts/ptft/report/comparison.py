@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from ptft import language
-from ptft.analysis.model_pairs import ModelPairs, model_pairs, paired_wins
+from ptft.analysis.model_pairs import ModelPairs, model_pairs
 from ptft.analysis.scores import METHOD, Scores
 from ptft.analysis.settings import Settings
 from ptft.analysis.tables.learning import hidden_labels
@@ -29,7 +28,7 @@ COLUMNS = (
     "checkpoint", "method", "task", "dataset", "format", "metric", "shots", "n", "seeds", "base",
     "tuned", "difference", "low", "high", "gained", "lost",
 )  # fmt: skip
-PAIR_COLUMNS = ("first", "second", "ci_low", "ci_high", "paired", "wins", "losses")
+PAIR_COLUMNS = ("first", "second", "ci_low", "ci_high")
 # Of a score, and of a difference: a hundredth of a point.
 DIGITS = 4
 
@@ -37,7 +36,6 @@ DIGITS = 4
 def compare_models(
     cells: Path,
     replicates: Path,
-    evaluations: Path,
     suspicious: Path,
     settings: Path,
     wording: Path,
@@ -49,7 +47,6 @@ def compare_models(
     Args:
         cells: cells.parquet
         replicates: their paired draws
-        evaluations: folder of cells' files
         suspicious: suspicious.parquet
         settings: of the analysis, JSON file
         wording: language and titles, JSON file
@@ -64,7 +61,6 @@ def compare_models(
     if trained is not None:
         scores = with_chosen(scores, trained)
     found = model_pairs(scores, chosen)
-    found = replace(found, pairs=paired_wins(found, table, evaluations, trained))
     page = comparison_page(found, hidden_labels(pl.read_parquet(suspicious)), chosen.level)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")
@@ -74,8 +70,7 @@ def comparison_page(found: ModelPairs, hidden: Sequence[str], level: float) -> s
     """The whole HTML page: a matrix of tasks and datasets for the chosen comparison.
 
     Args:
-        found: comparisons to choose from, their pairs with ``ptft.analysis.model_pairs``'s
-            ``paired_wins``.
+        found: comparisons to choose from.
         hidden: datasets whose labels seem to be hidden: their scores get no colour.
         level: of the intervals.
     """

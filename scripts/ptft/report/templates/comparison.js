@@ -61,13 +61,9 @@ function compared(task, dataset) {
     : at(checkpoint.value, value, task, dataset);
   if (theirs === undefined) return null;
   const turned = own > theirs, against = scores[theirs].tuned;
-  let [low, high, n, wins, losses] = pairs.get(`${Math.min(own, theirs)} ${Math.max(own, theirs)}`);
-  if (turned) {
-    [low, high] = low === null ? [null, null] : [-high, -low];
-    [wins, losses] = [losses, wins];
-  }
-  const seeds = Math.max(mine.seeds, scores[theirs].seeds);
-  return {...mine, against, difference: mine.tuned - against, low, high, n, wins, losses, seeds};
+  let [low, high] = pairs.get(`${Math.min(own, theirs)} ${Math.max(own, theirs)}`);
+  if (turned && low !== null) [low, high] = [-high, -low];
+  return {...mine, against, difference: mine.tuned - against, low, high};
 }
 
 // Colour of a change, and black or white on it, whichever can be read.
@@ -113,8 +109,8 @@ function describe(cell, task, dataset, hidden) {
     cell.textContent = points(found.difference, 0);
     cell.said = [head, change, filled(words.scores, {
       metric: found.metric, shots: found.shots, tuned: score(found.tuned),
-      against: score(found.against), other: other.selectedOptions[0].textContent}),
-      examples(found)];
+      against: score(found.against), other: other.selectedOptions[0].textContent})];
+    if ("wins" in found) cell.said.push(examples(found));
     if (hidden) cell.said.push(words.hidden);
     else [cell.style.background, cell.style.color] = colours(found.difference);
   }
