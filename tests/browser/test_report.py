@@ -140,8 +140,9 @@ def test_the_csv_of_a_page_is_read_as_it_was_written(browser, finished_once, tmp
     assert text.startswith(CSV) and browser.run("return window.struck") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@SIZES
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESK, "light"), (DESK, "dark"), (TABLET, "dark"), (PHONE, "light")]
+)
 def test_it_is_accessible(report, size, scheme):
     report.size(*size)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ..waiting import wait_until
-from .cluster import kill
+from .cluster import kill, processes_of_job
 from .study import CELLS, FAST
 from .test_survival import assert_no_half_files
 
@@ -36,21 +36,35 @@ def ended(study, job):
 
 
 def test_a_main_process_in_a_job_is_killed_and_submitted_again(study, reference):
-    """Its jobs outlive it; those of the next one wait for them."""
+    """Its jobs outlive it; those of the next one wait for them and compute nothing again."""
     study.narrow("[step4]", "[0]")
     study.stop_trainings(1)
     first = submit(study, "main_process.sh", pace=FAST)
-    _, _, process = study.hold()
+    orphan, name, process = study.hold()
     study.cluster.call("scancel", first)
     wait_until(
         lambda: first not in [job["id"] for job in study.cluster.jobs("RUNNING", "COMPLETING")],
         "the main process is gone",
     )
+    done = {path: path.stat().st_ino for path in study.results.glob("state/cells/*.parquet")}
     second = submit(study, "main_process.sh", pace=FAST)
+
+    def second_waits():
+        last = study.records("finetune_model")[name][-1]
+        return last.slurm_job != orphan and last.waiting_for
+
+    wait_until(second_waits, "a second job waits for the first")
     kill(process, signal.SIGCONT)
     wait_until(lambda: ended(study, second), "the second main process is done")
     study.assert_cells_equal(reference)
     assert_no_half_files(study)
+    trained, waited = study.records("finetune_model")[name]
+    assert (trained.slurm_job, trained.status, trained.reused) == (orphan, 0, 0)
+    assert (waited.status, waited.reused, waited.resumed_from) == (0, 1, None)
+    evaluations = [record for made in study.records("evaluate_model").values() for record in made]
+    assert sum(record.cells - record.reused for record in evaluations) == 2 * 2
+    assert all(path.stat().st_ino == inode for path, inode in done.items())
+    wait_until(lambda: not processes_of_job(orphan), "the orphan has ended")
 
 
 def test_a_study_in_one_allocation_saves_its_state_and_goes_on(study, reference):

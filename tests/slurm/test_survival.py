@@ -7,7 +7,7 @@ import pytest
 
 from ..stand_ins import Installed
 from ..waiting import wait_until
-from .cluster import kill, processes_of_job
+from .cluster import kill
 from .study import is_struck
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
@@ -85,66 +85,24 @@ def test_an_undisturbed_run(study, reference, tmp_path, monkeypatch):
 
 
 def test_a_night_of_failures(study, reference):
-    """scancel, a requeue, a controller that is away, a time limit and a dead node."""
+    """A controller that is away, a time limit, and a node that dies, whose job Slurm requeues."""
     study.narrow("[step4]", "[0, 1]")
-    study.start(stops=2)
-    cluster, struck = study.cluster, {}
-
-    first, second = study.hold(), study.hold()
-    job, struck["scancel"], _ = first
-    cluster.call("scancel", job)
-    job, struck["requeue"], _ = second
-    cluster.call("scontrol", "requeue", job)
-
-    first, second = study.hold(), study.hold()
+    study.start(stops=1)
+    cluster = study.cluster
+    (late, first, process), (lost, second, _) = study.hold(), study.hold()
     cluster.lose_controller(requests=12)
-    job, struck["time"], process = first
-    cluster.call("scontrol", "update", f"jobid={job}", "timelimit=1")
-    job, struck["node"], _ = second
-    node = next(entry["node"] for entry in cluster.jobs() if entry["id"] == job)
-    cluster.kill_node(node, [int(job)])
+    cluster.call("scontrol", "update", f"jobid={late}", "timelimit=1")
+    node = next(entry["node"] for entry in cluster.jobs() if entry["id"] == lost)
+    cluster.kill_node(node, [int(lost)])
     wait_until(lambda: is_struck(process, signal.SIGTERM), "the time limit is near")
     kill(process, signal.SIGCONT)
     cluster.revive_node(node)
-
     study.finish()
-    assert sorted(struck.values()) == sorted(2 * TRAININGS)
+    assert sorted([first, second]) == TRAININGS
     study.assert_cells_equal(reference)
     assert_no_half_files(study)
     assert_no_gpu_is_double_booked(study)
     for name in TRAININGS:
-        begun, *resumed = study.records("finetune_model")[name]
+        begun, resumed = study.records("finetune_model")[name]
         assert begun.resumed_from is None and begun.status != 0
-        assert len(resumed) == 2 and resumed[-1].status == 0
-        assert [record.resumed_from >= 1 for record in resumed] == [True, True]
-
-
-def test_a_killed_main_process_and_its_orphans(study, reference):
-    """A new call beside jobs that still run: it waits for them and computes nothing again."""
-    study.narrow("[step4]", "[0]")
-    study.start(stops=1)
-    orphan, name, process = study.hold()
-    study.process.kill()
-    study.process.wait()
-    done_before = {
-        path: path.stat().st_ino for path in (study.results / "state/cells").rglob("*.parquet")
-    }
-    study.start()
-
-    def second_waits():
-        last = study.records("finetune_model")[name][-1]
-        return last.slurm_job != orphan and last.waiting_for
-
-    wait_until(second_waits, "a second job waits for the first", study.process)
-    kill(process, signal.SIGCONT)
-    study.finish()
-    study.assert_cells_equal(reference)
-    assert_no_half_files(study)
-    first, second = study.records("finetune_model")[name]
-    assert (first.slurm_job, first.status, first.reused) == (orphan, 0, 0)
-    assert (second.status, second.reused, second.resumed_from) == (0, 1, None)
-    evaluations = [record for done in study.records("evaluate_model").values() for record in done]
-    assert sum(record.cells - record.reused for record in evaluations) == 2 * 2
-    for path, before in done_before.items():
-        assert path.stat().st_ino == before
-    wait_until(lambda: not processes_of_job(orphan), "the orphan has ended")
+        assert resumed.resumed_from >= 1 and resumed.status == 0
