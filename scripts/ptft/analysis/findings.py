@@ -282,7 +282,7 @@ def taught(tables: Tables, settings: Settings, hidden: Sequence[str]) -> Iterato
             **interval(row, "rise"),
             more={
                 **score.more,
-                **{name: row[name] for name in ("first", "last", "support")},
+                **{name: row[name] for name in ("first", "last")},
                 "score": score.value,
                 "score_low": score.low,
                 "score_high": score.high,

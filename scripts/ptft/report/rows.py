@@ -78,7 +78,7 @@ ROWS: dict[str, tuple[Column, ...]] = {
     ),
     "base_rise": (
         DATASET, ("first base", _of("first")), ("last base", _of("last")), ("rise", _with_bar),
-        VERDICT, ("share of resamples (%)", _of("support", percent)),
+        VERDICT,
     ),
     "gain": (
         TASK, DATASET, ARM, ("base", _of("base")), ("tuned", _of("tuned")), ("gain", _with_bar),

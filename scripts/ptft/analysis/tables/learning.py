@@ -155,19 +155,6 @@ def curve_table(view: Scores, rows: Sequence[Sequence[int]], settings: Settings)
     )
 
 
-def learned_share(view: Scores, rows: Sequence[Sequence[int]], settings: Settings) -> np.ndarray:
-    """Share of the draws (one number a curve) in which a curve rises by the margin, above guessing.
-
-    NaN where no error is known.
-    """
-    curves = _curves(view, rows)
-    last = view.draws[curves["last_row"].to_numpy()]
-    rise = last - view.draws[curves["first_row"].to_numpy()]
-    guess = curves["guess"].fill_null(NO_GUESS).to_numpy()
-    share = ((rise >= settings.rise_margin) & (last > guess[:, None])).mean(axis=1)
-    return np.where(np.isnan(rise).any(axis=1), np.nan, share)
-
-
 def curve_of(value: str) -> list[pl.Expr]:
     """Aggregates of a group of rows, in the order of pre-training, as one curve.
 
@@ -285,9 +272,7 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     One row per dataset: first, last, rise with its interval (of these two checkpoints), slope with
     an interval and p-value (slope_p) that treat the checkpoints as a sample, slope_p_adjusted over
     the rows of the table (Benjamini and Hochberg, 1995), guess (what a constant answer earns),
-    group, and support: the share of draws in which the rise and
-    the last score lead to the same group (null where no error is known). ``paper_group`` repeats
-    the published assignment where one is given.
+    and group. ``paper_group`` repeats the published assignment where one is given.
     """
     view = scores.main_view(settings.format, settings.shots)
     base = view.cells.filter(BASE).sort("dataset", "index")
@@ -306,14 +291,11 @@ def groups(scores: Scores, settings: Settings) -> pl.DataFrame:
     about = curve_table(view, rows, settings)
     about = about.rename({f"rise_{name}": name for name in ("stderr", "ci_low", "ci_high")})
     group = pl.when("learned").then(pl.lit("learned")).otherwise(pl.lit("not_learned"))
-    share = learned_share(view, rows, settings)
-    support = np.where(about["learned"].to_numpy(), share, 1 - share)
     return (
         pl.concat([curves.drop("rows"), about], how="horizontal")
         .with_columns(
             adjusted(about["slope_p"]).alias("slope_p_adjusted"),
             group.alias("group"),
-            pl.Series("support", support, dtype=pl.Float64).fill_nan(None),
             pl.col("dataset")
             .replace_strict(dict(settings.paper_groups), default=None, return_dtype=pl.String)
             .alias("paper_group"),

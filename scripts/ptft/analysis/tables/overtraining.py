@@ -94,11 +94,10 @@ def noise(scores: Scores, settings: Settings) -> pl.DataFrame:
     ``scatter``, the standard deviation of a checkpoint about the line between its neighbours (null
     with fewer than three); ``range``, the highest score less the lowest; ``signal_to_noise``, range
     over scatter: choose datasets where it is high (Heineman et al. 2025, arXiv 2508.13144, compare
-    what models differ by with what checkpoints do). ``example_error``: what the choice of examples
-    alone adds to each score. ``twins``: root mean square of the difference of two models that
-    should be alike, by ``twins_of``: `seeds`, checkpoints with nearly the `same tokens`, or
-    `neighbours` (square root of 2 times the scatter). A difference of two points of a curve that is
-    no larger says nothing about more pre-training, however small its p-value.
+    what models differ by with what checkpoints do). ``twins``: root mean square of the difference
+    of two models that should be alike, by ``twins_of``: `seeds`, checkpoints with nearly the `same
+    tokens`, or `neighbours` (square root of 2 times the scatter). A difference of two points of a
+    curve that is no larger says nothing about more pre-training, however small its p-value.
     """
     view = scores.main_view(settings.format, settings.shots)
     axis = Axis.of(view.checkpoints)
@@ -120,7 +119,6 @@ def noise(scores: Scores, settings: Settings) -> pl.DataFrame:
                 "range": spread,
                 "scatter": found.steps,
                 "signal_to_noise": spread / found.steps if found.steps > 0 else None,
-                "example_error": _root_mean_square(curve["stderr"]),
                 "twins": found.twins,
                 "twins_of": found.twins_of,
             }
@@ -129,15 +127,10 @@ def noise(scores: Scores, settings: Settings) -> pl.DataFrame:
     return table.sort("dataset", *ARM, nulls_last=False)
 
 
-def _root_mean_square(errors: pl.Series) -> float | None:
-    known = errors.drop_nulls()
-    return float(np.sqrt((known.to_numpy() ** 2).mean())) if len(known) else None
-
-
 NOISE_SCHEMA = schema(
     *ARM,
     *("domain", "family", "dataset", "kind", "metric", "n_checkpoints", "n_seeds"),
-    *("range", "scatter", "signal_to_noise", "example_error", "twins", "twins_of"),
+    *("range", "scatter", "signal_to_noise", "twins", "twins_of"),
 )
 
 
