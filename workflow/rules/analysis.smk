@@ -1,4 +1,5 @@
-# Tables and figures: light jobs from the cells table, whoever made it.
+# Tables and figures: light jobs from the cells table, whoever made it. An edit of the analysis makes
+# the tables again, and with them the figures and pages that are made from them.
 # What figures share.
 FIGURE_PARTS = tuple(f"figures/{part}" for part in ("drawing", "style", "axis", "marks"))
 ARMS_GIVEN = f"--arms {ARMS}" if ARMS else ""
@@ -37,7 +38,7 @@ for module, drawn in drawn_together(FIGURES).items():
             f"plot_{module}"
         input:
             script=program("plot_figures"),
-            modules=library(f"figures/{module}", *FIGURE_PARTS, "analysis/tuned_models") + words(),
+            modules=library(f"figures/{module}", *FIGURE_PARTS) + words(),
             tables=sorted(
                 {RESULTS.table(table) for name in drawn for table in FIGURES[name].tables}
             ),

@@ -59,7 +59,6 @@ rule fetch_pin:
 rule fetch:
     input:
         FETCHED,
-    localrule: True
 
 
 # The only way a pin moves on; what did not move is not fetched again.

@@ -29,7 +29,7 @@ rule write_study:
 rule compare_models:
     input:
         script=program("compare_models"),
-        modules=modules("analysis") + library("report/comparison") + page_parts(),
+        modules=library("report/comparison") + page_parts(),
         cells=CELLS,
         replicates=REPLICATES,
         suspicious=RESULTS.table("suspicious"),
@@ -56,17 +56,7 @@ rule compare_models:
 rule make_report:
     input:
         script=program("make_report"),
-        modules=library(
-            "analysis/findings",
-            "analysis/findings_of_changes",
-            "analysis/findings_of_study",
-            "analysis/tuned_models",
-            "analysis/costs",
-            "paper",
-            "report/page",
-            "versions",
-        )
-        + page_parts(),
+        modules=library("paper", "report/page", "versions") + page_parts(),
         study=RESULTS.resolved,
         cells=[CELLS, REPLICATES],
         tables=[RESULTS.table(name) for name in TABLES],
