@@ -25,7 +25,7 @@ from ptft.prompts.encoding import Prompt
 from ptft.runtime.gpus import driver_version
 from ptft.training.devices import Devices
 from ptft.training.examples import Example
-from ptft.training.gradients import TokenBudget, flops_per_token, utilisation
+from ptft.training.gradients import TokenBudget
 from ptft.training.loop import Run, Trainer
 from ptft.training.methods import get_method
 from ptft.training.packing import NAME, example_weights, pack
@@ -187,10 +187,6 @@ def updates(context: Context) -> dict:
             record = Path(folder) / "ways.json"
             choose_way(WAYS, record, partial(trainer_of, context.small, *asked))
             found = json.loads(record.read_text())
-        model, tokens = build(asked[0], context.small), BATCH * LENGTHS[asked[2]]
-        plain = found["trials"][0]["updates_per_second"] * tokens
-        found["flops_per_second"] = flops_per_token(model) * plain
-        found["utilisation"] = utilisation(model, plain, CUDA)
         context.note(**{name: found})
     return {}
 

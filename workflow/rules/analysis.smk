@@ -8,7 +8,7 @@ ARMS_GIVEN = f"--arms {ARMS}" if ARMS else ""
 rule analyse_cells:
     input:
         script=program("analyse"),
-        modules=modules("analysis"),
+        modules=sorted(map(str, Path(SCRIPTS, "ptft/analysis").rglob("*.py"))),
         cells=CELLS,
         replicates=REPLICATES,
         arms=ARMS,

@@ -14,7 +14,7 @@ from ptft.models.folder import hash_files
 from ptft.runtime.contents import Contents
 from ptft.study import slices
 
-STUDY, TITLES = GRID.study, GRID.titles
+STUDY = GRID.study
 FIGURES = figures_of(GRID.contents)
 
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
@@ -44,11 +44,6 @@ def ancient_program(name):
     (``ptft.versions``).
     """
     return ancient(program(name))
-
-
-def modules(package):
-    """Files of a room of the library, where an edit must make its results again."""
-    return sorted(str(path) for path in Path(SCRIPTS, "ptft", package).rglob("*.py"))
 
 
 def slice_of(rule, content, *names, folder=SLICES):

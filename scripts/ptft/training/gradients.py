@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ptft.runtime.gpus import tflops
 from ptft.training.devices import Devices, local, synchronise_gradients
 from ptft.training.examples import Example, device_micro_batches, micro_batches
 from ptft.training.optimizer import Optimizer
@@ -211,31 +210,3 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def flops_per_token(model: nn.Module) -> int:
-    """Operations that training one token takes: 6 a trained weight, 4 a frozen one.
-
-    Weights before the first that is trained take 2: no gradient goes back to them. Kaplan et al.
-    2020 (arXiv 2001.08361). Left out: embedding and output layer (which runs for the few learned
-    tokens only) and attention over positions.
-    """
-    tables = {
-        id(layer.weight)
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
-        if layer is not None
-    }
-    operations, reached = 0, False
-    for weight in model.parameters():
-        if id(weight) not in tables:
-            reached |= weight.requires_grad
-            operations += (6 if weight.requires_grad else 4 if reached else 2) * weight.numel()
-    return operations
-
-
-def utilisation(model: nn.Module, tokens_per_second: float, device: torch.device) -> float | None:
-    """Model FLOPs utilisation (0 to 1); None where the device's peak is not known."""
-    if device.type != "cuda":
-        return None
-    peak = tflops(torch.cuda.get_device_name(device))
-    return flops_per_token(model) * tokens_per_second / (1e12 * peak) if peak else None

@@ -5,7 +5,6 @@ import json
 import logging
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -266,7 +265,6 @@ class _Finetuning:
     def __init__(
         self, request: Request, identity: str, devices: Devices, stop: StopRequest
     ) -> None:
-        self.begun = time.monotonic()
         self.request, self.identity, self.devices, self.stop = request, identity, devices, stop
         self.settings = request.settings
         self.method = get_method(request.method)
@@ -338,7 +336,6 @@ class _Finetuning:
         self._write_model(folder, trainer, weights)
         write_curve(trainer.curve, folder / "curve.parquet")
         summary = {**self.data.counts(), **summary_of(trainer), **learned}
-        summary["total_seconds"] = time.monotonic() - self.begun
         self._write_summary(folder, self.identity, summary)
 
     def _write_model(self, folder: Path, trainer: Trainer, weights: dict | None) -> None:

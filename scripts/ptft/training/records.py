@@ -78,11 +78,10 @@ def summary_of(trainer: "Trainer") -> dict[str, Any]:
     import torch
     import transformers
 
-    from ptft.training.gradients import peak_memory, utilisation
+    from ptft.training.gradients import peak_memory
 
     run, model = trainer.run, trainer.run.model
-    device, speed = run.devices.device, trainer.seen["tokens"] / trainer.seconds
-    reached, best = trainer.outcome, trainer.stopping.step
+    device, reached, best = run.devices.device, trainer.outcome, trainer.stopping.step
     return {
         "lr": run.settings.lr,
         "steps": trainer.step,
@@ -91,8 +90,6 @@ def summary_of(trainer: "Trainer") -> dict[str, Any]:
         "updates": run.way.name,
         "token_budget": trainer.gradients.budget.whole,
         "seconds": trainer.seconds,
-        "tokens_per_second": speed,
-        "mfu": utilisation(model, speed / run.devices.world, device),
         "peak_memory_bytes": peak_memory(device),
         **{key: reached.get(key) for key in ("loss", "validation_loss", "validation_exact")},
         "parameters": sum(p.numel() for p in model.parameters()),

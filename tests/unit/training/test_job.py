@@ -70,8 +70,7 @@ def test_finished_folder_holds_model_curve_and_summary(undisturbed):
     summary = json.loads((model / "training.json").read_text())
     assert summary["steps"] == 192 and summary["examples"] == 12 * 128
     assert summary["validation_examples"] == 32 and summary["lr"] == 3e-3
-    assert summary["tokens_per_second"] == pytest.approx(summary["tokens"] / summary["seconds"])
-    assert summary["peak_memory_bytes"] > 50e6 and summary["mfu"] is None
+    assert summary["peak_memory_bytes"] > 50e6
     curve = pl.read_parquet(model / "curve.parquet")
     assert curve["step"].to_list() == list(range(193))
     measured = curve.drop_nulls("validation_loss")
