@@ -9,7 +9,7 @@ Args:
 import json
 from pathlib import Path
 
-from ptft.files import replacing
+from ptft.paths import replacing
 from ptft.runtime.programs import program
 
 

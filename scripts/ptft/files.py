@@ -7,10 +7,8 @@ runs again, exactly when the content does, and two slices can be compared with `
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ptft.errors import StudyError, explain
+from ptft.paths import replacing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,18 +25,6 @@ if TYPE_CHECKING:
 
 Slice = TypeVar("Slice")
 _PYDANTIC_CONFIG = "__pydantic_config__"
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A draft beside a file, which takes the file's place in one rename at the end of the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 class Slices:

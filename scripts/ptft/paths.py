@@ -5,6 +5,9 @@ what one study computed. With wildcards left in (``{dataset}``), the same functi
 patterns of Snakemake's rules.
 """
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 POCKET = "resources/pocket"
@@ -223,3 +226,15 @@ class Results:
     def benchmark(self, *parts: str) -> str:
         """Time and memory of a job, as Snakemake measured them."""
         return f"{self.benchmarks}/{'/'.join(parts)}.tsv"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside a file, which takes the file's place in one rename at the end of the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ptft.files import replacing
+from ptft.paths import replacing
 
 TOLD = ("labels_without_gold", "chosen_without_gold", "scored_plainly")
 """notes of a cell's file that its model's record repeats"""

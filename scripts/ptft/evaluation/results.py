@@ -18,7 +18,7 @@ import polars as pl
 
 from ptft.evaluation.cells import CellRequest
 from ptft.evaluation.metrics import example_scores, named_scores
-from ptft.files import replacing
+from ptft.paths import replacing
 from ptft.prompts.encoding import Prompt
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import OlmoConfig, OlmoForCausalLM, PreTrainedTokenizerFast
 
-from ptft.files import replacing
+from ptft.paths import replacing
 from ptft.pocket.settings import LEARNING_RATE, MAX_POSITIONS, PretrainSettings, rate_factor
 from ptft.pocket.tokenizer import EncodedCorpus
 from ptft.runtime.bars import progress

@@ -28,7 +28,7 @@ from ptft.analysis.tuned_models import arms as about_arms
 from ptft.analysis.tuned_models import shown
 from ptft.audit.tables import ABOUT
 from ptft.figures import FIGURES
-from ptft.files import replacing
+from ptft.paths import replacing
 from ptft.report import rendering
 from ptft.report.rendering import bar, decimal, percent, points
 from ptft.report.rows import ROWS, Warnings, table_of

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ptft.files import replacing
+from ptft.paths import replacing
 
 MADE = ".snakemake_timestamp"
 """in a folder that is a job's output, a file with the time at which it was made"""

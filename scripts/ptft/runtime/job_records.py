@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptft.files import replacing
+from ptft.paths import replacing
 
 BEAT_SECONDS = 15.0
 STALE_SECONDS = 90.0

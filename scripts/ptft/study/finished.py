@@ -24,8 +24,7 @@ from pydantic import Field
 
 from ptft import versions
 from ptft.errors import checked, refusal, require_keys_once
-from ptft.files import replacing
-from ptft.paths import Results
+from ptft.paths import Results, replacing
 from ptft.study.families import Kind, Title
 from ptft.study.load import read_families, titles
 from ptft.study.schema import AnalysisSettings, Report

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptft.files import replacing
+from ptft.paths import replacing
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from ptft.files import replacing
 from ptft.models.loading import first_line
+from ptft.paths import replacing
 from ptft.runtime.locks import exclusive
 from ptft.training.devices import Devices, works_in_bfloat16
 from ptft.training.settings import TrainingSettings
