@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -10,21 +11,43 @@ from matplotlib.axes import Axes
 from ptft import language
 
 CHECKPOINT = ["checkpoint", "step", "tokens", "index"]
-NEAR, SAME = 0.35, 1.01
-"""distance on the axis of two that are nearly the same, with fewer than 1 % more steps; else 1"""
+# Distances of neighbours on the axis: of two that are nearly the same, and where it jumps.
+NEAR, EVEN, FAR = 0.35, 1.0, 1.4
+# Nearly the same: fewer than 1 % more steps. A jump: more than thrice the usual, in steps and in
+# proportion, so that checkpoints on a log scale have none.
+SAME, JUMP = 1.01, 3.0
 LABEL_WIDTH = 0.33  # inches
 
 
-def positions(checkpoints: pl.DataFrame) -> list[float]:
-    """Positions of checkpoints (step, tokens; in order of pre-training), the first one at 0.
+def distances(seen: Sequence[float | None]) -> list[float]:
+    """Distances between neighbouring checkpoints, from their steps or tokens ``seen``.
 
-    Two that are nearly the same, whose difference is noise, are side by side.
+    ``NEAR`` for two that are nearly the same (they show noise), ``FAR`` for a long stretch without
+    checkpoints, else ``EVEN``.
     """
-    seen = checkpoints["step" if checkpoints["tokens"].null_count() else "tokens"].to_list()
+    pairs = [
+        (b - a, b / a) if a and b and b >= a else None for a, b in zip(seen, seen[1:], strict=False)
+    ]
+    apart = [pair for pair in pairs if pair is not None and pair[1] >= SAME]
+    usual = [median(values) for values in zip(*apart, strict=True)] if len(apart) > 2 else []
+
+    def distance(pair: tuple[float, float] | None) -> float:
+        if pair is None:
+            return EVEN
+        if pair[1] < SAME:
+            return NEAR
+        far = usual and all(p > JUMP * u for p, u in zip(pair, usual, strict=True))
+        return FAR if far else EVEN
+
+    return [distance(pair) for pair in pairs]
+
+
+def positions(checkpoints: pl.DataFrame) -> list[float]:
+    """Positions of checkpoints (step, tokens; in order of pre-training), the first one at 0."""
+    known = "step" if checkpoints["tokens"].null_count() else "tokens"
     places = [0.0]
-    for one, other in zip(seen, seen[1:], strict=False):
-        near = one and other and one <= other < SAME * one
-        places.append(places[-1] + (NEAR if near else 1.0))
+    for distance in distances(checkpoints[known].to_list()):
+        places.append(places[-1] + distance)
     return places[: len(checkpoints)]
 
 
@@ -68,7 +91,7 @@ def checkpoint_labels(checkpoints: pl.DataFrame) -> list[str]:
 
 
 def checkpoint_axis(ax: Axes, table: pl.DataFrame) -> None:
-    """Label the checkpoints of ``table`` by tokens."""
+    """Label the checkpoints of ``table`` by tokens; a break marks a long gap between two."""
     checkpoints = table.select(*CHECKPOINT, "x").unique().sort("index")
     ax.tick_params(axis="both", pad=1, length=2)
     what = "pre-training step" if checkpoints["tokens"].null_count() else "pre-training tokens"
@@ -78,6 +101,9 @@ def checkpoint_axis(ax: Axes, table: pl.DataFrame) -> None:
     ax.set_xlim(-0.4, places[-1] + 0.4)
     ax.set_xticks(places, _that_fit(labels, places, _width(ax)))
     ax.grid(visible=False, axis="x")
+    for left, right in zip(places, places[1:], strict=False):
+        if right - left == FAR:
+            _break(ax, (left + right) / 2)
 
 
 def _width(ax: Axes) -> float:
@@ -102,3 +128,13 @@ def _that_fit(labels: Sequence[str], places: Sequence[float], width: float) -> l
         ):
             kept.append(at)
     return [label if at in kept else "" for at, label in enumerate(labels)]
+
+
+def _break(ax: Axes, at: float) -> None:
+    """Two slanted strokes across the axis line."""
+    across = ax.get_xaxis_transform()
+    line = {"transform": across, "clip_on": False, "zorder": 5, "label": "_break"}
+    ax.plot([at - 0.12, at + 0.12], [0, 0], color="white", linewidth=2, **line)
+    for shift in (-0.1, 0.1):
+        ends = [at + shift - 0.06, at + shift + 0.06]
+        ax.plot(ends, [-0.025, 0.025], color="black", linewidth=0.6, marker="", **line)
