@@ -140,7 +140,9 @@ def measure_parts(parts: Mapping[str, Part], seed: int, draws: int, output: Path
     """Write the shares of each part's settings, those excepted that are there already."""
     asked = {"seed": seed, "draws": draws}
     known = json.loads(output.read_text()) if output.exists() else {}
-    known = known if asked.items() <= known.items() else {}
+    if not asked.items() <= known.items():
+        known = {}
+        output.unlink(missing_ok=True)
     for name, value in asked.items():
         keep(output, name, value)
     for part, (all_settings, measured) in parts.items():
