@@ -35,17 +35,18 @@ from ptft.figures.style import (
     PALE,
     apply_style,
     headline,
+    nothing_to_draw,
     panels,
 )
 
 COLUMNS = 2
 
 
-def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure | None:
+def draw_forgetting(tables: Mapping[str, pl.DataFrame]) -> Figure:
     """One panel per direction: change of each task's models; black: their mean."""
     table = tables["forgetting"].filter(pl.col("headroom").is_not_null())
     if table.is_empty():
-        return None
+        return nothing_to_draw("no base model knows what could be forgotten")
     directions = table["direction"].unique().sort().to_list()
     drawn = table.select("headroom", "headroom_ci_low", "headroom_ci_high")
     limits = (

@@ -175,11 +175,11 @@ def _weigh_evenly(text: Text) -> None:
         text.set_path_effects([withStroke(linewidth=0.5, foreground=text.get_color())])
 
 
-def nothing_to_draw() -> Figure:
-    """A figure that says that there is nothing in it."""
+def nothing_to_draw(why: str = "nothing to show") -> Figure:
+    """A figure that says, in the language in use, why there is nothing in it."""
     apply_style()
     figure = Figure(figsize=(COLUMN, 1.2))
-    figure.text(0.5, 0.5, language.label("nothing to show"), ha="center", va="center", color=GREY)
+    figure.text(0.5, 0.5, language.label(why), ha="center", va="center", wrap=True, color=GREY)
     return figure
 
 

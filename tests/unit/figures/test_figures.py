@@ -38,6 +38,12 @@ def test_figure_is_drawn_without_its_rows(tables, name):
     assert figure.texts[0].get_text()
 
 
+def test_where_nothing_could_be_forgotten_the_figure_says_so(tables):
+    nothing = tables["forgetting"].with_columns(headroom=pl.lit(None, pl.Float64))
+    figure = draw("forgetting", tables | {"forgetting": nothing})
+    assert figure.texts[0].get_text() == "no base model knows what could be forgotten"
+
+
 def title(figure):
     return figure.texts[0].get_text().replace("\n", " ")
 
