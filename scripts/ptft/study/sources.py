@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptft import paths
 from ptft.data.rows import split_files, split_name
-from ptft.errors import present, refusal
+from ptft.errors import present, refusal, require_known
 from ptft.evaluation.records import names_in
 from ptft.hub.pins import (
     ArchitectureError,
@@ -66,6 +66,7 @@ def _expected(grid: Grid) -> Iterator[tuple[tuple, Sequence[Path], str]]:
             yield ("root",), grid.files, root
             repository = present(spec.repository, f"repository of {dataset}")
             yield ("root",), grid.files, paths.hub_dataset(root, repository, spec.config)
+            _require_split(grid, dataset, split, root)
 
 
 def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequence[Path], str]]:
@@ -79,6 +80,15 @@ def _expected_of_task(grid: Grid, dataset: str) -> Iterator[tuple[tuple, Sequenc
             if split not in known:
                 place = paths.hub_dataset(root, spec.task["repository"], spec.task["config"])
                 yield ("root",), grid.files, f"{place}/{split}"
+
+
+def _require_split(grid: Grid, dataset: str, split: str, root: str) -> None:
+    """Of a dataset in the study's root, the split has to be among the files."""
+    found = split_files(Path(root), grid.dataset(dataset).model_dump(exclude_none=True))
+    use = split if getattr(grid.dataset(dataset).splits, split) else "train"
+    wanted = split_name(grid.split_expression(dataset, split))
+    files = grid.family_files[grid.family(dataset)]
+    require_known(files, ("datasets", dataset, "splits", use), [wanted], found)
 
 
 def _require_models(grid: Grid, folders: Path) -> None:

@@ -59,6 +59,12 @@ def test_a_root_and_its_datasets(files, missing):
     folder = files / "hub/datasets/pocket/nli/default"
     folder.mkdir(parents=True)
     assert missing() == (
+        "config/families/nli.yaml:44: datasets.pocket_nli.splits.train: unknown 'train'; "
+        "known: none"
+    )
+    for split in ("train", "test"):
+        (folder / f"{split}-00000-of-00001.parquet").write_text("")
+    assert missing() == (
         f"study.yaml:4: root: hub/datasets/pocket/summary/default does not exist in {files}, "
         "where snakemake was called and paths begin; correct the path"
     )
