@@ -4,8 +4,8 @@ Nothing is trained or scored; the same analyses, figures and pages are made from
 
 An archive is one file with all that a study's tables, figures and pages are made from, and with
 them. Its members lie as in `results/{study}`. The first, ``archive.json``, says what the archive
-is: its format, the versions of the stages that computed the results. The second is the resolved
-study.
+is: its format, the versions of the stages that computed the results, the names of the members
+behind the second, which is the resolved study.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import io
 import json
 import logging
 import tarfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -274,7 +276,8 @@ class FinishedStudy:
     @property
     def read(self) -> list[str]:
         """Paths of the files that its cells and what is known of them are read into."""
-        names = self._unpacked() if self._members else [*RELEASED_FILES, "tables/unknown.csv"]
+        archived = isinstance(self.study, ArchivedStudy)
+        names = self._unpacked() if archived else [*RELEASED_FILES, "tables/unknown.csv"]
         return [f"{self.results.root}/{name}" for name in names]
 
     def _unpacked(self) -> list[str]:
@@ -359,8 +362,10 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
         output: the archive, `.tar.gz`.
     """
     contents = {name: file.read_bytes() for name, file in sorted(files.items())}
+    resolved = contents.pop(STUDY)
     about = {"format": FORMAT, "study": study, "versions": versions.stages()}
-    first = {ABOUT: json.dumps(about, indent=1).encode(), STUDY: contents.pop(STUDY)}
+    about["members"] = list(contents)
+    first = {ABOUT: json.dumps(about, indent=1).encode(), STUDY: resolved}
     with (
         replacing(output) as draft,
         draft.open("wb") as file,
@@ -374,24 +379,26 @@ def write_archive(study: str, files: Mapping[str, Path], output: Path) -> None:
 
 
 def read_archive(archive: Path) -> tuple[dict, list[str]]:
-    """The resolved study of an archive, with the versions that computed it; all members' names.
+    """The resolved study of an archive, with the versions that computed it; the others' names.
+
+    Only the first two members are read, as each start of Snakemake does.
 
     Raises:
         ArchiveError: naming the archive, what was found and what was expected.
     """
-    contents = {name: content for name, content in _members(archive)}
-    if list(contents)[:2] != [ABOUT, STUDY]:
+    head = dict(islice(_members(archive), 2))
+    if list(head) != [ABOUT, STUDY]:
         raise ArchiveError(
-            f"{archive}: found {list(contents)[:2]}, expected {ABOUT} and {STUDY} as the first two "
+            f"{archive}: found {list(head)}, expected {ABOUT} and {STUDY} as the first two "
             "members: this is no archive that `snakemake export` wrote"
         )
-    about = json.loads(contents[ABOUT])
+    about = json.loads(head[ABOUT])
     if about["format"] != FORMAT:
         raise ArchiveError(
             f"{archive}: found format {about['format']!r}, expected format {FORMAT}; read it with "
             "the version of the workflow that wrote it"
         )
-    return {**yaml.safe_load(contents[STUDY]), "versions": about["versions"]}, list(contents)
+    return {**yaml.safe_load(head[STUDY]), "versions": about["versions"]}, list(about["members"])
 
 
 def unpack(archive: Path, wanted: Collection[str], folder: Path) -> None:
@@ -410,10 +417,12 @@ def unpack(archive: Path, wanted: Collection[str], folder: Path) -> None:
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file in an archive."""
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
             for member in tar:
                 if (file := tar.extractfile(member) if member.isfile() else None) is not None:
                     yield member.name, file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+            while packed.read(1 << 20):  # to its end, where gzip compares the checksum of all
+                pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         why = getattr(error, "strerror", None) or f"not a whole .tar.gz file ({error})"
         raise ArchiveError(f"{archive}: {why}; `snakemake export` writes one") from None

@@ -60,7 +60,8 @@ def rewrite(archive, contents, **changes):
 def test_what_is_written_is_read(archive, tmp_path):
     study, names = read_archive(archive)
     assert study == {"study": {"study": "s"}, "versions": versions.stages()}
-    assert names == ["archive.json", "study.yaml", "figures/f.svg", "tables/cells.csv"]
+    assert names == ["figures/f.svg", "tables/cells.csv"]
+    assert list(members(archive)) == ["archive.json", "study.yaml", *names]
     unpack(archive, {"tables/cells.csv"}, tmp_path / "out")
     assert (tmp_path / "out/tables/cells.csv").read_bytes() == FILES["tables/cells.csv"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["tables"]
@@ -114,6 +115,14 @@ def test_what_is_no_archive_is_refused(archive, content, why):
 
 def test_half_an_archive_is_refused(archive, tmp_path):
     archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(ArchiveError, match="not a whole .tar.gz file"):
+        unpack(archive, FILES, tmp_path / "out")
+
+
+def test_an_archive_with_another_byte_is_refused(archive, tmp_path):
+    content = bytearray(archive.read_bytes())
+    content[-8] ^= 1  # the first byte of gzip's checksum
+    archive.write_bytes(content)
     with pytest.raises(ArchiveError, match="not a whole .tar.gz file"):
         unpack(archive, FILES, tmp_path / "out")
 
