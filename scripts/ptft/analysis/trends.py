@@ -193,9 +193,9 @@ def kendall_trend(values: Sequence[float]) -> tuple[float, float]:
 
     The null is that the values are exchangeable: all orders are equally likely. (The steps of a
     driftless random walk are exchangeable, its values are not.) The p-value is exact, ties
-    included: the number of inversions of a random order is a
-    sum of independent Mann-Whitney statistics, one per group of equal values (the q-multinomial
-    coefficient, MacMahon 1913). A constant or single value has no trend: tau 0, p 1.
+    included: the number of inversions of a random order is a sum of independent Mann-Whitney
+    statistics, one per group of equal values (the q-multinomial coefficient, MacMahon 1913). A
+    constant or single value has no trend: tau 0, p 1.
     """
     if len(set(values)) < 2:
         return 0.0, 1.0
