@@ -98,7 +98,7 @@ claims-short: $(INSTALLED)  ## a part of these, which fails where a claim does n
 lint: $(INSTALLED)  ## check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(MAKE) --no-print-directory --jobs --output-sync lint-types lint-workflow
+	@$(MAKE) --no-print-directory --jobs lint-types lint-workflow
 
 lint-types:
 	$(BIN)/mypy
