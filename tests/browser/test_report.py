@@ -51,7 +51,7 @@ def test_answers_and_figures_are_in_sight_without_a_click(report, size):
     assert fits(report)
 
 
-def test_tables_sort_filter_and_download(report, finished_once, tmp_path):
+def test_tables_sort_filter_and_download(report, finished_once):
     choice = Select(report.driver.find_element("id", "table-name"))
     offered = {option.text for option in choice.options}
     assert {"findings", "arms", "audit_splits", "audit_prompts"} <= offered

@@ -99,7 +99,7 @@ def test_a_row_holds_what_a_model_was_trained_with_and_how_it_ended(table):
     }
 
 
-def test_a_model_that_goes_on_from_another_has_a_row_and_no_part_in_the_choice(table, tmp_path):
+def test_a_model_that_goes_on_from_another_has_a_row_and_no_part_in_the_choice(tmp_path):
     study = arms_study(seeds=1)
     link = study["arms"]["full.nli.lr0.1.s0"] | {"after": "full.story.lr0.1.s0"}
     study["arms"]["full.nli.second.s0"] = link | {"setting": "second", "changes": []}

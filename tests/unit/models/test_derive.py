@@ -101,7 +101,7 @@ def test_noise_is_in_proportion_to_each_matrix(checkpoint):
         torch.testing.assert_close(many[name] - weight, 3 * noise, atol=1e-6, rtol=1e-3)
 
 
-def test_noise_follows_from_name_and_seed_alone(checkpoint):
+def test_noise_follows_from_name_and_seed_alone():
     shape = torch.Size([64, 8])
     torch.manual_seed(3)
     first = draw("a", shape, 0)

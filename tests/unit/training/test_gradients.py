@@ -1,9 +1,6 @@
-"""How many tokens a micro-batch may hold on a GPU, by what stand-ins for one say."""
+"""How many tokens a micro-batch may hold."""
 
 from ptft.training.gradients import TokenBudget
-
-BEFORE, PEAK, FREE = 1_000_000, 1_800_000, 3_000_000
-"""bytes allocated before the trial pass, at most in it, and free after it"""
 
 
 def test_a_batch_that_fits_at_once_is_not_cut():

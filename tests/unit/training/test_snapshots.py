@@ -49,7 +49,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_what_is_left_on_the_way(files, tmp_path, method, monkeypatch):
+def test_what_is_left_on_the_way(files, tmp_path, method):
     alone, way, later = tmp_path / "alone", tmp_path / "way", tmp_path / "later"
     for folder in (alone, way, later):
         folder.mkdir()

@@ -17,7 +17,7 @@ from ptft.training.optimizer import _adamw
 from ptft.training.settings import TrainingSettings
 from ptft.training.updates import PLAIN, WAYS, Way, choose_way, possible_ways
 
-_, COMPILED, MASTERS, BOTH = WAYS
+_, COMPILED, MASTERS, _ = WAYS
 
 EVERY = {
     "dtype": "bfloat16", "token_budget": 10_000, "weight_decay": 0.1,

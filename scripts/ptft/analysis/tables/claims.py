@@ -18,11 +18,10 @@ from ptft.analysis.tables.forgetting import headroom_change, transfer_pairs
 from ptft.analysis.tables.formats import ALL_DATASETS, format_gaps, format_trends
 from ptft.analysis.tables.gains import gain_trends, grouped_pairs
 from ptft.analysis.tables.learning import GUESSED, hidden_labels, suspicious
-from ptft.analysis.tables.overtraining import mean_points
 from ptft.analysis.tables.remedies import (
     REFERENCE,
     compared,
-    is_reference,
+    mean_points,
     points_of,
     remedy_trends,
 )
@@ -414,11 +413,10 @@ def _trends(scores: Scores, settings: Settings) -> pl.DataFrame:
     lie on a line by luck, and the residuals of these say too little.
     """
     formats = format_trends(scores, settings).filter(pl.col("dataset") == ALL_DATASETS)
-    remedies = remedy_trends(scores, settings).filter(~is_reference())
     parts = {
         "added": shown(gain_trends(scores, settings), scores.arms),
         "formats": shown(formats, scores.arms).rename({"p": "slope_p"}),
-        "spared": remedies,
+        "spared": remedy_trends(scores, settings),
     }
     renamed = {f"slope_{name}": name for name in ("stderr", "ci_low", "ci_high", "p", "detectable")}
     rows = pl.concat(
