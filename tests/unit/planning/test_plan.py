@@ -241,7 +241,7 @@ def test_what_the_remedies_of_a_study_cost_is_planned(read):
 
 def test_scoring_time_follows_from_rows_shots_and_generated_tokens(read):
     grid = read("config/olmo-1b.yaml")
-    estimates, rates = JobResources(grid).estimates, RATES["cuda"]
+    estimates, rates = Estimates(grid), RATES["cuda"]
     operations = 2 * 1_176_764_416 / rates.scoring
     rows = TEST_ROWS["classification"]
     assert estimates.cell_seconds("rte", 4) == pytest.approx(
