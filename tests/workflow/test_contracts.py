@@ -129,6 +129,11 @@ def test_checkpoints_write_what_the_arms_that_ask_replay(finished):
     summary = json.loads((finished.root / model / "training.json").read_text())
     assert summary["settings"]["replay"]["learn"] == "distributions"
     assert (summary["replay_set"], summary["replayed_examples"]) == (8, summary["examples"] / 2)
+    finished.edit("study.yaml", "pocket_nli: {}", f"pocket_nli: {{{replay}}}")
+    of_step4 = [job for job in finished.planned() if "step4" in job]
+    assert [job for job in of_step4 if not job.startswith("Evaluate")] == finetunings(
+        ["full.pocket_nli.s0"], ["step4"]
+    )
 
 
 def test_a_link_of_a_chain_is_made_again_with_the_one_before(finished):

@@ -9,7 +9,6 @@ if GRID.self_texts:
             script=ancient_program("write_self_text"),
             checkpoint=INPUTS.checkpoint,
             prompts=INPUTS.text_prompts,
-            checks=INPUTS.text_checks,
         output:
             RESULTS.self_text("{checkpoint}", "{text}"),
         log:

@@ -148,14 +148,6 @@ class Inputs:
         begin = self.grid.self_texts[wildcards.text].prompts
         return [self.results.split(begin, "train")] if begin else []
 
-    def text_checks(self, wildcards: Any) -> list[str]:
-        """Checks of the trainings that replay a text."""
-        return [
-            self.results.trained_check(name)
-            for name, arm in self.trainings.items()
-            if self.grid.self_text_of(arm.name) == wildcards.text
-        ]
-
     def texts(self, wildcards: Any) -> list[str]:
         """All texts that checkpoints write, in the study's order."""
         texts = [
