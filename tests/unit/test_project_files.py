@@ -1,6 +1,7 @@
 """Files that other tools read: what they name is there, and what they repeat agrees."""
 
 import ast
+import json
 import re
 import tomllib
 
@@ -99,3 +100,17 @@ def test_a_program_is_its_files_last_statement(repository):
                 for node in ast.parse(file.read_text()).body
             ]
             assert not any(decorated[:-1]), file
+
+
+def test_the_readme_claims_what_the_record_of_claims_shows(repository):
+    """In how many cases each holds, and its range; what holds in fewer than 95 % is no row."""
+    record = json.loads((repository / "benchmarks/results/claims.json").read_text())
+    shown = [
+        [row["holds"], row["of"], *sorted(abs(round(100 * row[end])) for end in ("low", "high"))]
+        for row in record["claims"]
+        if row["holds"] >= 0.95 * row["of"]
+    ]
+    text = (repository / "README.md").read_text()
+    cells = re.findall(r"^\|.*\| (\d+ of \d+: [^|]*) \|$", text, re.M)
+    found = [[int(number) for number in re.findall(r"\d+", cell)] for cell in cells]
+    assert [[*row[:2], *sorted(row[2:])] for row in found] == shown
